@@ -1,0 +1,83 @@
+"""Admits a config to a study, or lists everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.storages import BaseStorage
+
+from studies.configs import group_options
+from studies.errors import BadInput, Problem, Problems
+from studies.launch.devices import check_launcher
+from studies.search.pruners import check_pruner
+from studies.search.samplers import check_sampler
+from studies.settings import TEMPLATE_KEYS, StudySettings, read_settings
+from studies.storage.opening import open_storage
+
+CHECKS = (check_sampler, check_pruner, check_launcher)
+
+
+def admit(config: DictConfig) -> tuple[StudySettings, BaseStorage]:
+    """The settings of `config` and its storage, opened. Raises `BadInput` that lists every problem of both.
+
+    Where the settings are wrong, the targets of the config are looked at too before the message is made, so that one
+    message tells all.
+    """
+    need_study(config)
+    problems: list[Problem] = []
+    settings: StudySettings | None = None
+    try:
+        settings = read_settings(config, checks=CHECKS)
+        _make_folder(settings.output_dir)
+    except BadInput as error:
+        problems += error.problems
+    storage: BaseStorage | None = None
+    try:
+        storage = open_storage(_storage_url(config))
+    except BadInput as error:
+        problems += error.problems
+    if settings is None or storage is None:
+        raise BadInput(list(dict.fromkeys([*problems, *_target_problems(config)])))
+    return settings, storage
+
+
+def need_study(config: DictConfig) -> None:
+    """Raise `BadInput` that says which studies there are, where none is named."""
+    if OmegaConf.is_missing(config, "study_name"):
+        remedy = (
+            f"name one with +study=NAME ({', '.join(group_options('study'))}), or set study_name for one of your own"
+        )
+        raise BadInput([Problem("study", "is not named", remedy)])
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        complaint = f"is {folder}, which cannot be made ({error.strerror})"
+        raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
+
+
+def _storage_url(config: DictConfig) -> str:
+    try:
+        url = OmegaConf.select(config, "storage.url")
+    except OmegaConfBaseException:
+        url = None
+    return url if isinstance(url, str) and url else "memory"  # what is wrong with it, the settings have told
+
+
+def _target_problems(config: DictConfig) -> list[Problem]:
+    """What is wrong with the targets of the config as it stands, without any point."""
+    from studies.trial.instantiate import binding_problems
+
+    problems = Problems()
+    try:
+        template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
+        resolved = OmegaConf.to_container(template, resolve=True)
+    except OmegaConfBaseException:
+        return []
+    assert isinstance(resolved, dict)
+    binding_problems({str(key): value for key, value in resolved.items()}, problems)
+    return problems.found

@@ -1,0 +1,64 @@
+"""`python -m studies.check +study=NAME`: find every mistake before an hour is spent, and tell what the study takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from studies.command import command
+from studies.errors import BadInput
+
+if TYPE_CHECKING:
+    from studies.settings import StudySettings
+    from studies.trial.preflight import Look
+
+MAX_CORNERS = 40  # points that are tried with real batches
+
+
+def check(config: DictConfig) -> int:
+    """Check everything, train and validate a few batches at the corners and at each branch, and tell the time."""
+    from rich.console import Console
+
+    from studies.admission import admit
+    from studies.launch.devices import available_cores, places
+    from studies.launch.process import gpu_ids
+    from studies.storage.identity import find_study
+    from studies.trial.preflight import look, preflight
+
+    console = Console(highlight=False, soft_wrap=True)
+    settings, storage = admit(config)
+    study, settings = find_study(settings, storage)
+    problems = preflight(settings)
+    if problems:
+        raise BadInput(problems)
+    looks = look(settings, settings.space.corners(limit=MAX_CORNERS))
+    problems = list(dict.fromkeys(look.problem for look in looks if look.problem is not None))
+    if problems:
+        raise BadInput(problems)
+    begun = len(study.get_trials(deepcopy=False)) if study is not None else 0
+    console.print(f"study {settings.study_name} is sound: {len(looks)} points tried with real batches")
+    console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")
+    n_workers = len(places(settings, n_cores=available_cores(), gpus=gpu_ids()))
+    console.print(f"  {_estimate(settings, looks, n_workers)}")
+    return 0
+
+
+def _estimate(settings: StudySettings, looks: Sequence[Look], n_workers: int) -> str:
+    from studies.progress import duration
+
+    seconds = sorted(look.seconds for look in looks if look.seconds is not None)
+    total = settings.n_trials * median(seconds) / n_workers
+    pruned = ", less where trials are pruned" if settings.pruner.name != "none" else ""
+    return (
+        f"a trial takes about {duration(median(seconds))} ({duration(seconds[0])} to {duration(seconds[-1])} at the "
+        f"corners); {settings.n_trials} trials on {n_workers} workers about {duration(total)}{pruned}"
+    )
+
+
+main = command(check)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.configs import compose, config_dir, group_options
+from studies.errors import BadInput, Problem, Problems, StudyError, nearest
+
+Task = Callable[[DictConfig], int]
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
+INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
+EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
+
+
+def command(task: Task) -> Callable[[], None]:
+    """`task` as a command: composes the config from the command line, runs the task, exits with its code."""
+
+    @functools.wraps(task)
+    def main() -> None:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
+        codes = [0]
+        run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
+            lambda config: codes.append(_attempt(task, config))
+        )
+        try:
+            run()
+        except COMPOSITION_ERRORS as error:
+            sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
+        sys.exit(codes[-1])
+
+    return main
+
+
+def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
+    """Everything in `arguments` that keeps the config from being composed, tried one by one, and what is wrong with
+    the rest; `error` itself where that finds nothing."""
+    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    folders = [arguments[i + 1] for i, a in enumerate(arguments[:-1]) if a in ("--config-dir", "-cd")]
+    folders += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    problems = Problems()
+    good: list[str] = []
+    for override in sorted(overrides, key=lambda override: not override.startswith("+study=")):
+        failure = _failure_of([*good, override], folders)
+        if failure is None:
+            good.append(override)
+        else:
+            problems.add(*_explain(override, failure, good, folders))
+    rest = _problems_of(good, folders) if problems.found else []
+    return [*problems.found, *rest] or [Problem("config", f"cannot be composed ({_first_line(error)})", "correct it")]
+
+
+def _attempt(task: Task, config: DictConfig) -> int:
+    try:
+        return task(config)
+    except StudyError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT_CODE
+
+
+def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception | None:
+    try:
+        compose(overrides, config_dirs=folders)
+    except COMPOSITION_ERRORS as error:
+        return error
+    return None
+
+
+def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Problem]:
+    """What is wrong with the config that the good overrides make, if they name a study."""
+    from studies.admission import admit
+
+    config = compose(overrides, config_dirs=folders)
+    if OmegaConf.is_missing(config, "study_name"):
+        return []
+    try:
+        admit(config)
+    except BadInput as error:
+        return list(error.problems)
+    return []
+
+
+def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
+    """Key, complaint and remedy for an override that does not compose."""
+    from studies.settings import TRAINER_KEYS_OF_OURS
+
+    key, _, value = override.lstrip("+~").partition("=")
+    options = group_options(key, config_dirs=folders)
+    if options and value not in options:
+        return key, f"is {value}, which is no option of that group", nearest(value, options)
+    parent, _, name = key.rpartition(".")
+    config = compose(good, config_dirs=folders)
+    node = OmegaConf.select(config, parent) if parent else config
+    if parent == "trainer" and name in TRAINER_KEYS_OF_OURS:
+        return key, "is set by the framework", TRAINER_KEYS_OF_OURS[name]
+    if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
+        adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
+        return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
+    return key, f"is {value}, which does not work ({_first_line(error)})", "correct or quote the value"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _tell(error: StudyError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code

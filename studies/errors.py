@@ -1,0 +1,94 @@
+"""The errors that people see.
+
+StudyError                 something stops the command; exit code 1
+├── BadInput               the config is wrong; lists every problem at once; exit code 2
+│   └── StudyChanged       the stored study was made by another config
+├── StorageUnusable        the storage fails in mid-study (full disk, lost connection)
+└── StudyStopped           the study gave up: too many alike failures in a row
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+MAX_LISTED = 30  # valid names that a remedy lists
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: `key` and what is wrong with its value, then what to do about it."""
+
+    key: str
+    complaint: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.complaint}: {self.remedy}"
+
+
+class StudyError(Exception):
+    """Something stops the command; its text is all that the user needs to read."""
+
+    exit_code = 1
+
+
+class BadInput(StudyError):
+    """The config is wrong. Carries every `Problem` that was found."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        super().__init__("\n".join([f"{count} in the config:", *(f"  - {problem}" for problem in self.problems)]))
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class StudyChanged(BadInput):
+    """The storage holds a study of this name that another space, fixed config, metric or budget made."""
+
+
+class StorageUnusable(StudyError):
+    """The storage fails in mid-study; what it holds so far is intact."""
+
+
+class StudyStopped(StudyError):
+    """The study gave up because trials kept failing in the same way."""
+
+
+class Problems:
+    """Collects problems, so that one message tells them all."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, key: str, complaint: str, remedy: str) -> None:
+        """Note one problem; a second one with the same key and complaint is dropped."""
+        problem = Problem(key, complaint, remedy)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def unknown(self, key: str, complaint: str, known: Iterable[str]) -> None:
+        """Note a word that is not one of `known`, with the nearest that is."""
+        self.add(key, complaint, nearest(key.rpartition(".")[2], known))
+
+    def raise_if_any(self) -> None:
+        """Raise `BadInput` with everything found; do nothing when all is well."""
+        if self.found:
+            raise BadInput(self.found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Remedy for a word that is not one of `known`: the closest match first, then all there are."""
+    names = [str(name) for name in known]
+    if not names:
+        return "there is none to choose from"
+    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    shown = sorted(names)
+    listed = ", ".join(shown[:MAX_LISTED]) + (", …" if len(shown) > MAX_LISTED else "")
+    return f"did you mean {close[0]}? (valid: {listed})" if close else f"use one of {listed}"

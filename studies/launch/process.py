@@ -1,0 +1,84 @@
+"""What a worker process does from its first to its last line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from studies.errors import BadInput, Problem, StudyError
+from studies.launch.devices import Place
+from studies.settings import StudySettings
+from studies.signals import StopSignals
+from studies.storage.opening import open_storage
+from studies.worker import Shift, work
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def log_path(settings: StudySettings, place: Place) -> Path:
+    """The log of the worker at `place`."""
+    return settings.output_dir / "logs" / f"worker-{place.worker}.log"
+
+
+def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Connection) -> None:
+    """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
+    signals = StopSignals().install().follow_parent()
+    _write_to(log_path(settings, place))
+    _take(place)
+    logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
+    try:
+        work(settings, open_storage(settings.storage_url), shift=shift, signals=signals)
+    except StudyError as error:
+        errors.send(error)
+
+
+def run_preflight(settings: StudySettings, answers: Connection) -> None:
+    """Send the GPUs' ids and the problems that only a first batch shows."""
+    from studies.trial.preflight import preflight
+
+    StopSignals().install().follow_parent()
+    _write_to(settings.output_dir / "logs" / "preflight.log")
+    try:
+        problems = preflight(settings)
+    except Exception as error:
+        logging.getLogger(__name__).exception("preflight failed")
+        log = settings.output_dir / "logs" / "preflight.log"
+        problems = [Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")]
+    answers.send((gpu_ids(), problems))
+
+
+def gpu_ids() -> list[str]:
+    """The GPUs that CUDA would show, by the names that CUDA_VISIBLE_DEVICES takes. Does not initialise CUDA."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip()] if torch.cuda.device_count() else []
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raise `BadInput` if there are any."""
+    if problems:
+        raise BadInput(problems)
+
+
+def _take(place: Place) -> None:
+    """See the place's device only, and use its number of threads."""
+    if place.device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place.device
+    import torch
+
+    torch.set_num_threads(place.threads)
+
+
+def _write_to(path: Path) -> None:
+    """Send everything that this process prints or logs to the end of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)

@@ -1,0 +1,35 @@
+"""One worker in this very process: for debuggers, tests and storages that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optuna.storages import BaseStorage
+
+from studies.errors import Problem
+from studies.settings import StudySettings
+from studies.signals import StopSignals
+from studies.trial.preflight import preflight
+from studies.worker import Shift, work
+
+
+class SerialLauncher:
+    """The same contract as `LocalLauncher`, without processes."""
+
+    def __init__(self, settings: StudySettings, storage: BaseStorage, *, signals: StopSignals) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._signals = signals
+
+    def preflight(self) -> list[Problem]:
+        """Problems that show only when the model is built and sees a first batch."""
+        return preflight(self._settings)
+
+    def places(self) -> list[str]:
+        """Where the worker runs."""
+        return ["worker 0: this process"]
+
+    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+        """Work until the study is finished. `on_tick` is called once, at the end."""
+        work(self._settings, self._storage, shift=shift, signals=self._signals)
+        on_tick()

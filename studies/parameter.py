@@ -1,0 +1,163 @@
+"""One parameter of a search space: its scale, its values, and how a value reaches the config.
+
+Grid, random, quasi-random and model-based search all draw from the same `Parameter`, so they share its end points.
+A `power_of_two` is stored as the number itself (64, not 6) in a log-scaled integer distribution and snapped to the
+nearest power after sampling: every tool that reads the storage sees true batch sizes in their order. The cost is that
+a model-based sampler gives the two end values a little less of its prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import BaseTrial
+
+ParameterType = Literal["float", "int", "power_of_two", "categorical"]
+Role = Literal["scientific", "nuisance", "fixed"]
+Value = CategoricalChoiceType  # None | bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named axis of the search space.
+
+    `paths` are the config keys that it sets; `low`, `high`, `step` are in the config's own units; `choices` maps a
+    choice's name (what samplers see) to what is written into the config; `levels` are the values of a grid, or None;
+    `when` maps the name of another parameter to the values under which this one is active.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    type: ParameterType
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: float | None = None
+    choices: Mapping[Value, Any] = field(default_factory=dict)
+    levels: tuple[Value, ...] | None = None
+    role: Role = "nuisance"
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    @property
+    def replaces_subconfig(self) -> bool:
+        """Whether some choice writes a whole mapping into the config."""
+        return any(isinstance(choice, Mapping) for choice in self.choices.values())
+
+    def distribution(self) -> BaseDistribution:
+        """The Optuna distribution under which values are stored."""
+        match self.type:
+            case "float":
+                return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+            case "int":
+                return IntDistribution(int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
+            case "power_of_two":
+                return IntDistribution(int(self.low), int(self.high), log=True)
+            case "categorical":
+                return CategoricalDistribution(tuple(self.choices))
+
+    def suggest(self, trial: BaseTrial) -> Value:
+        """Ask `trial` for a value. Raises ValueError where a stored point lies off the parameter's own values."""
+        match self.type:
+            case "float":
+                return trial.suggest_float(self.name, self.low, self.high, log=self.log, step=self.step)
+            case "int":
+                low, high, step = int(self.low), int(self.high), int(self.step or 1)
+                return trial.suggest_int(self.name, low, high, log=self.log, step=step)
+            case "power_of_two":
+                value = trial.suggest_int(self.name, int(self.low), int(self.high), log=True)
+                if value & (value - 1):
+                    raise ValueError(f"{self.name} is {value}, which is no power of two: enqueue a power of two")
+                return value
+            case "categorical":
+                return trial.suggest_categorical(self.name, tuple(self.choices))
+
+    def snap(self, value: Any) -> Any:
+        """The parameter's own value nearest to a sampled one, on the search scale."""
+        return 2 ** round(math.log2(value)) if self.type == "power_of_two" else value
+
+    def contains(self, value: Any) -> bool:
+        """Whether `value` is one that this parameter can take."""
+        if self.type == "categorical":
+            return any(
+                value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        if self.type == "power_of_two":
+            return float(value).is_integer() and not int(value) & (int(value) - 1)
+        steps = (value - self.low) / self.step if self.step else 0.0
+        whole = self.type == "float" or float(value).is_integer()
+        return whole and math.isclose(steps, round(steps), abs_tol=1e-8)
+
+    def from_unit(self, u: float) -> Value:
+        """The value at quantile `u` in [0, 1) of the parameter's own measure.
+
+        Log-uniform for `log`, equal weight for each choice, power, integer and step.
+        """
+        match self.type:
+            case "categorical":
+                return tuple(self.choices)[_cell(u, len(self.choices))]
+            case "power_of_two":
+                return self._powers()[_cell(u, len(self._powers()))]
+            case "int" if self.log:
+                low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+                return int(min(max(round(math.exp(low + u * (high - low))), self.low), self.high))
+            case "int":
+                step = int(self.step or 1)
+                return int(self.low) + step * _cell(u, int((self.high - self.low) // step) + 1)
+            case "float" if self.step:
+                n_steps = math.floor((self.high - self.low) / self.step + 1e-8)
+                return min(self.low + self.step * _cell(u, n_steps + 1), self.high)
+            case "float" if self.log:
+                low, high = math.log(self.low), math.log(self.high)
+                return float(min(max(math.exp(low + u * (high - low)), self.low), self.high))
+            case "float":
+                return self.low + u * (self.high - self.low)
+
+    def spread(self, n: int) -> tuple[Value, ...]:
+        """`n` values from end to end, evenly spaced on the search scale; fewer where the parameter has fewer."""
+        if self.type == "categorical":
+            return tuple(self.choices)[:n]
+        if self.type == "power_of_two":
+            powers = self._powers()
+            return tuple(powers[i] for i in _evenly(len(powers), n))
+        if self.step is not None:
+            count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
+            stepped = [self.low + self.step * i for i in _evenly(count, n)]
+            return tuple(int(value) for value in stepped) if self.type == "int" else tuple(stepped)
+        if n == 1:
+            return (self.from_unit(0.5),)
+        between = np.geomspace if self.log else np.linspace
+        inner = [float(value) for value in between(self.low, self.high, n)[1:-1]]
+        values = [self.low, *inner, self.high]
+        return tuple(dict.fromkeys(round(value) for value in values)) if self.type == "int" else tuple(values)
+
+    def corners(self) -> tuple[Value, ...]:
+        """The extreme values: both ends of a range, every choice of a categorical."""
+        return tuple(self.choices) if self.type == "categorical" else tuple(dict.fromkeys(self.spread(2)))
+
+    def _powers(self) -> tuple[int, ...]:
+        first, last = round(math.log2(self.low)), round(math.log2(self.high))
+        return tuple(2**exponent for exponent in range(first, last + 1))
+
+
+def _cell(u: float, n: int) -> int:
+    return min(int(u * n), n - 1)
+
+
+def _evenly(count: int, n: int) -> list[int]:
+    """`n` indices out of `count`, ends included."""
+    if n >= count:
+        return list(range(count))
+    return sorted({round(i) for i in np.linspace(0, count - 1, n)}) if n > 1 else [count // 2]

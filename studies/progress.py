@@ -1,0 +1,146 @@
+"""What a person sees while a study runs: a live table in a terminal, plain lines in a log file or CI."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from studies.errors import StudyError
+from studies.report.report import best_of
+from studies.schema import failure_of
+from studies.settings import StudySettings
+from studies.storage.claim import Rules, read_slots
+
+LINE_EVERY_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a study is. `finished` counts slots; `failed` counts them by failure class."""
+
+    n_trials: int
+    finished: int
+    complete: int
+    pruned: int
+    failed: dict[str, int]
+    running: int
+    retried: int
+    best: FrozenTrial | None
+
+
+def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> Standing:
+    """Where the study stands, read off its trials."""
+    slots = read_slots(trials, rules.n_trials)
+    ended = [slot.last for slot in slots if rules.is_finished(slot)]
+    failures = Counter(str(failure) for trial in ended if (failure := failure_of(trial)) is not None)
+    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    return Standing(
+        n_trials=rules.n_trials,
+        finished=len(ended),
+        complete=len(complete),
+        pruned=sum(1 for t in ended if t.state == TrialState.PRUNED and failure_of(t) is None),
+        failed=dict(failures),
+        running=sum(1 for trial in trials if trial.state == TrialState.RUNNING),
+        retried=sum(len(slot.chain) - 1 for slot in slots),
+        best=best_of(complete, maximize=maximize),
+    )
+
+
+class Progress:
+    """Follows a study; a context manager around its run."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: StudySettings,
+        rules: Rules,
+        *,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study = study
+        self._settings = settings
+        self._rules = rules
+        self._console = console
+        self._clock = clock
+        self._begun = clock()
+        self._begun_with = self.standing().finished
+        self._last_line = -LINE_EVERY_S
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, StudyError):
+            self.tick(final=True)
+        if self._live is not None:
+            self._live.stop()
+
+    def standing(self) -> Standing:
+        """Where the study stands now."""
+        trials = self._study.get_trials(deepcopy=False)
+        return standing(trials, self._rules, maximize=self._settings.objective.direction == "maximize")
+
+    def tick(self, *, final: bool = False) -> int:
+        """Show the standing, and return how many slots are finished."""
+        now = self.standing()
+        if self._live is not None:
+            self._live.update(self._table(now), refresh=True)
+        elif final or self._clock() - self._last_line >= LINE_EVERY_S:
+            self._last_line = self._clock()
+            self._console.print(self._line(now), soft_wrap=True, highlight=False)
+        return now.finished
+
+    def _table(self, now: Standing) -> Table:
+        table = Table(title=f"{self._settings.study_name}: {now.finished} of {now.n_trials} trials")
+        for column in ("complete", "pruned", "failed", "running", "retried", "best", "trials/min", "time left"):
+            table.add_column(column, justify="right")
+        failed = ", ".join(f"{count} {name}" for name, count in now.failed.items()) or "0"
+        counts = (str(now.complete), str(now.pruned), failed, str(now.running), str(now.retried))
+        table.add_row(*counts, self._best(now), *self._pace(now))
+        return table
+
+    def _line(self, now: Standing) -> str:
+        failed = "".join(f", {count} {name}" for name, count in now.failed.items())
+        retried = f", {now.retried} retried" if now.retried else ""
+        rate, left = self._pace(now)
+        return (
+            f"{now.finished}/{now.n_trials} finished: {now.complete} complete, {now.pruned} pruned{failed}{retried}, "
+            f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left"
+        )
+
+    def _best(self, now: Standing) -> str:
+        return f"{now.best.value:.4g} (trial {now.best.number})" if now.best is not None else "–"
+
+    def _pace(self, now: Standing) -> tuple[str, str]:
+        done = now.finished - self._begun_with
+        elapsed = self._clock() - self._begun
+        if done <= 0 or elapsed <= 0:
+            return "–", "–"
+        rate = done / elapsed
+        return f"{60 * rate:.1f}", duration((now.n_trials - now.finished) / rate)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,1 @@
+"""What people see at the end: files rendered from results that are already computed."""

@@ -1,0 +1,62 @@
+"""`trials.csv`: all trials of a study, one row each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.budget import Budget
+from studies.schema import attempt_of, failure_of
+from studies.storage.claim import slot_of
+
+COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
+RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
+ORIGIN = (schema.SOURCE, schema.ATTEMPT, schema.RETRY_OF, schema.DEVICE, schema.WORKER, schema.PEAK_MEMORY_MB)
+
+
+def write_trials_csv(path: Path, trials: Sequence[FrozenTrial], *, budget: Budget) -> None:
+    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *RECORDED, *ORIGIN, *(f"params_{name}" for name in names)])
+        writer.writeheader()
+        for trial in trials:
+            params = {f"params_{name}": trial.params.get(name) for name in names}
+            writer.writerow({**_row(trial, trials, budget), **params})
+
+
+def epochs_to_convergence(trial: FrozenTrial, budget: Budget) -> float | None:
+    """Epochs until the metric stayed near its final value; None where the budget is not in epochs or no rung was."""
+    rung = trial.user_attrs.get(schema.CONVERGENCE)
+    return None if rung is None or budget.unit != "epochs" else float(rung * budget.amount / budget.rungs)
+
+
+def _row(trial: FrozenTrial, trials: Sequence[FrozenTrial], budget: Budget) -> dict[str, Any]:
+    recorded = trial.user_attrs
+    seen = recorded.get(schema.SAMPLES_SEEN) or [None]
+    void = schema.VOID in recorded
+    return {
+        "number": trial.number,
+        "slot": None if void else slot_of(trials, trial),
+        "state": "VOID" if void else trial.state.name,
+        "failure": failure_of(trial),
+        "failure_message": recorded.get(schema.FAILURE_MESSAGE),
+        "value": trial.value,
+        "seconds": recorded.get(schema.SECONDS),
+        "steps": recorded.get(schema.STEPS),
+        "rungs": len(trial.intermediate_values),
+        schema.SAMPLES_SEEN: seen[-1],
+        schema.CONVERGENCE: recorded.get(schema.CONVERGENCE),
+        "epochs_to_convergence": epochs_to_convergence(trial, budget),
+        schema.ATTEMPT: attempt_of(trial),
+        **{
+            key: recorded.get(key)
+            for key in (schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.DEVICE, schema.WORKER)
+        },
+        schema.PEAK_MEMORY_MB: recorded.get(schema.PEAK_MEMORY_MB),
+    }

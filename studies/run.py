@@ -1,0 +1,75 @@
+"""`python -m studies.run +study=NAME`: search, then report. The same command again continues an unfinished study."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from studies.command import INTERRUPTED_EXIT_CODE, command
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
+    from rich.console import Console
+
+    from studies.settings import StudySettings
+
+
+def run(config: DictConfig) -> int:
+    """Run the study that `config` describes to its end; 0 when it is finished, 130 when a signal ended it."""
+    import optuna
+    from rich.console import Console
+
+    from studies.admission import admit
+    from studies.report.report import write_report
+    from studies.storage.identity import find_study
+    from studies.worker import rules_of
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    console = Console(highlight=False, soft_wrap=True)
+    settings, storage = admit(config)
+    study, settings = find_study(settings, storage)
+    if study is not None and rules_of(settings).are_all_finished(study.get_trials(deepcopy=False)):
+        console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
+        interrupted = False
+    else:
+        study, interrupted = search(settings, storage, console)
+    write_report(study, settings, rules_of(settings), console=console)
+    return INTERRUPTED_EXIT_CODE if interrupted else 0
+
+
+def search(settings: StudySettings, storage: BaseStorage, console: Console) -> tuple[Study, bool]:
+    """Run workers until the study is finished, its time is up, or a signal comes; whether one came."""
+    from studies.errors import BadInput
+    from studies.launch.launcher import make_launcher
+    from studies.progress import Progress
+    from studies.signals import StopSignals
+    from studies.storage.identity import open_study
+    from studies.worker import Shift, rules_of
+
+    signals = StopSignals().install()
+    launcher = make_launcher(settings, storage, signals=signals)
+    problems = launcher.preflight()
+    if problems:
+        raise BadInput(problems)
+    study = open_study(settings, storage)
+    begun = datetime.now()
+    shift = Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
+    if signals.reason() is None:
+        console.print(
+            f"study {settings.study_name}: {settings.n_trials} trials, sampler {settings.sampler.name}, "
+            f"pruner {settings.pruner.name}; logs in {settings.output_dir / 'logs'}"
+        )
+        for place in launcher.places():
+            console.print(f"  {place}")
+        with Progress(study, settings, rules_of(settings), console=console) as progress:
+            launcher.run(shift, on_tick=progress.tick)
+    return study, signals.reason() is not None
+
+
+main = command(run)
+
+if __name__ == "__main__":
+    main()

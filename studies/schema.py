@@ -1,0 +1,92 @@
+"""The storage schema: which attributes a study and its trials carry, and what they mean.
+
+A public contract: optuna-dashboard, the report and foreign tools read it. Version 1.
+
+Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
+`n_trials`, `versions`, `git`, `identity`.
+
+Trial user attributes: see the constants below. How a trial ended:
+
+| how                                | Optuna state                 | counts toward `n_trials` |
+|------------------------------------|------------------------------|--------------------------|
+| trained to the end                 | COMPLETE                     | yes                      |
+| pruned, or out of its time         | PRUNED, values at rungs      | yes                      |
+| `diverged`, `out_of_memory`        | PRUNED, `failure`, no NaN    | yes                      |
+| `error`, `killed`, then retried    | FAIL, `failure`              | no, its retry does       |
+| the same after `max_retries`       | FAIL, `failure`              | in a grid; else a new point is drawn |
+| a surplus claim                    | FAIL, `void`                 | no                       |
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from optuna.trial import FrozenTrial, TrialState
+
+VERSION: Final = 1
+
+STUDY_SCHEMA: Final = "schema"
+STUDY_FINGERPRINT: Final = "fingerprint"
+STUDY_CONFIG: Final = "config"
+STUDY_SPACE: Final = "space"
+STUDY_METRIC: Final = "metric"
+STUDY_BUDGET: Final = "budget"
+STUDY_N_TRIALS: Final = "n_trials"
+STUDY_VERSIONS: Final = "versions"
+STUDY_GIT: Final = "git"
+STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
+
+SLOT: Final = "slot"  # which of the study's n_trials this trial fills, from 0
+REPLICATE: Final = "replicate"  # which training seed of the study, from 0
+SEED: Final = "seed"  # the training seed itself
+SOURCE: Final = "source"  # who proposed the point: a sampler's name, explore, enqueued, grid
+FAILURE: Final = "failure"  # a Failure
+FAILURE_MESSAGE: Final = "failure_message"
+RETRY_OF: Final = "retry_of"  # number of the trial that this one repeats
+ATTEMPT: Final = "attempt"  # how often this point was tried before, 0 for the first time
+REDRAWN: Final = "redrawn"  # repeats the slot, not the point, of `retry_of`: that point failed too often
+VOID: Final = "void"  # a surplus claim that trained nothing
+SAMPLES_SEEN: Final = "samples_seen"  # list, one number a rung
+STEPS: Final = "steps"  # optimizer steps
+SECONDS: Final = "seconds"  # wall clock of the training, validation included
+CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
+DEVICE: Final = "device"
+WORKER: Final = "worker"  # host, process namespace and process that ran it
+PEAK_MEMORY_MB: Final = "peak_memory_mb"
+CHECKPOINT: Final = "checkpoint"
+LEASE: Final = "lease"  # a counter that the living worker moves on
+
+INTERRUPTED: Final = "interrupted"  # how `failure_message` begins when a person or a signal stopped the trial
+
+
+class Failure(StrEnum):
+    """Why a trial gave no value."""
+
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    ERROR = "error"
+    KILLED = "killed"
+
+
+OF_THE_POINT: Final = frozenset({Failure.DIVERGED, Failure.OUT_OF_MEMORY})  # a result of the configuration, not retried
+
+
+def attempt_of(trial: FrozenTrial) -> int:
+    """How often the point of `trial` had been tried before it."""
+    return int(trial.user_attrs.get(ATTEMPT, 0))
+
+
+def failure_of(trial: FrozenTrial) -> Failure | None:
+    """Why `trial` gave no value, or None where it gave one (or was void, or still runs)."""
+    if VOID in trial.user_attrs or trial.state not in (TrialState.FAIL, TrialState.PRUNED):
+        return None
+    recorded = trial.user_attrs.get(FAILURE)
+    if trial.state == TrialState.PRUNED:
+        return Failure(recorded) if recorded in OF_THE_POINT else None
+    return Failure(recorded or Failure.KILLED)
+
+
+def was_interrupted(trial: FrozenTrial) -> bool:
+    """Whether a person or a signal ended `trial`, which says nothing about its point."""
+    return str(trial.user_attrs.get(FAILURE_MESSAGE, "")).startswith(INTERRUPTED)

@@ -1,0 +1,1 @@
+"""What is tried: seeds, designed points, samplers and pruners."""

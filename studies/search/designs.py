@@ -1,0 +1,64 @@
+"""Designs: points that follow from the slot alone, whoever runs it and whatever the other trials gave.
+
+Because a slot names its point, no worker needs to know what the others took: nothing is tried twice or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import qmc
+
+from studies.search.seeds import design_seed, redraw_seed
+from studies.settings import StudySettings
+from studies.space import Point, SearchSpace
+
+Design = Callable[[int], Point]
+MAX_SOBOL_DIMENSIONS = qmc.Sobol.MAXDIM
+
+
+def grid_design(settings: StudySettings) -> Design:
+    """Slot → cell: replicate after replicate, each with all cells in a random order of its own."""
+    cells = settings.space.grid()
+    orders = [
+        np.random.default_rng(design_seed(settings.seed, replicate)).permutation(len(cells))
+        for replicate in range(settings.replicates)
+    ]
+
+    def point(slot: int) -> Point:
+        replicate, position = divmod(slot, len(cells))
+        return cells[int(orders[replicate][position])]
+
+    return point
+
+
+def random_design(settings: StudySettings) -> Design:
+    """Slot → independent uniform draw on each parameter's own scale."""
+
+    def point(slot: int) -> Point:
+        rng = np.random.default_rng([design_seed(settings.seed), slot])
+        return settings.space.from_unit(rng.random(len(settings.space)).tolist())
+
+    return point
+
+
+def qmc_design(settings: StudySettings) -> Design:
+    """Slot → point of a scrambled Sobol sequence (Sobol 1967; Owen's scrambling, as in scipy.stats.qmc)."""
+
+    def point(slot: int) -> Point:
+        sequence = qmc.Sobol(len(settings.space), scramble=True, rng=design_seed(settings.seed))
+        sequence.fast_forward(slot)
+        return settings.space.from_unit(sequence.random(1)[0].tolist())
+
+    return point
+
+
+def redraw(settings: StudySettings, trial_number: int) -> Point:
+    """A fresh random point in place of one that failed for good."""
+    return random_point(settings.space, redraw_seed(settings.seed, trial_number))
+
+
+def random_point(space: SearchSpace, seed: int) -> Point:
+    """One independent uniform draw."""
+    return space.from_unit(np.random.default_rng(seed).random(len(space)).tolist())

@@ -1,0 +1,47 @@
+"""Pruners: when a trial is stopped early. All of them compare trials at the same rung, counted from 1."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import optuna
+from optuna.pruners import BasePruner
+
+from studies.errors import Problems, nearest
+from studies.settings import StudySettings
+
+PRUNERS: Mapping[str, type[BasePruner]] = {
+    "none": optuna.pruners.NopPruner,
+    "median": optuna.pruners.MedianPruner,
+    "percentile": optuna.pruners.PercentilePruner,
+    "asha": optuna.pruners.SuccessiveHalvingPruner,
+    "hyperband": optuna.pruners.HyperbandPruner,
+    "patient": optuna.pruners.PatientPruner,
+    "threshold": optuna.pruners.ThresholdPruner,
+}
+OURS = ("max_resource", "wrapped_pruner")
+
+
+def make_pruner(settings: StudySettings) -> BasePruner:
+    """The pruner of a study."""
+    name, options = settings.pruner.name, dict(settings.pruner.options)
+    if name == "hyperband":
+        options["max_resource"] = settings.budget.rungs
+    if name == "patient":
+        options["wrapped_pruner"] = None
+    return PRUNERS[name](**options)
+
+
+def check_pruner(settings: StudySettings, problems: Problems) -> None:
+    """Note options that the pruner does not have, and values that it refuses."""
+    name, options = settings.pruner.name, settings.pruner.options
+    known = [key for key in inspect.signature(PRUNERS[name]).parameters if key not in OURS]
+    unknown = [option for option in options if option not in known]
+    for option in unknown:
+        problems.add(f"pruner.{option}", f"is not an option of {name}", nearest(option, known))
+    if not unknown:
+        try:
+            make_pruner(settings)
+        except (TypeError, ValueError) as error:
+            problems.add("pruner", f"is {name}, which refuses its options", str(error))

@@ -1,0 +1,130 @@
+"""Samplers: one Optuna sampler for a study, whatever word names it.
+
+Designs (grid, random, qmc) and enqueued points follow from the trial's slot; the model-based ones (TPE, GP, CMA-ES)
+are Optuna's, begun anew for each trial with a seed of its own, so that they need no memory but the storage. Beginning
+anew costs the GP its warm start, some milliseconds a trial.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.errors import Problems, nearest
+from studies.search.designs import MAX_SOBOL_DIMENSIONS, Design, grid_design, qmc_design, random_design, redraw
+from studies.search.seeds import sampler_seed
+from studies.settings import StudySettings
+from studies.space import Point
+from studies.storage.claim import slot_of
+
+DESIGNS: Mapping[str, Callable[[StudySettings], Design]] = {
+    "grid": grid_design,
+    "random": random_design,
+    "qmc": qmc_design,
+}
+MODELS: Mapping[str, type[BaseSampler]] = {
+    "tpe": optuna.samplers.TPESampler,
+    "gp": optuna.samplers.GPSampler,
+    "cmaes": optuna.samplers.CmaEsSampler,
+}
+OURS = ("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling")
+
+
+def make_sampler(settings: StudySettings) -> StudySampler:
+    """The sampler of a study."""
+    return StudySampler(settings)
+
+
+def check_sampler(settings: StudySettings, problems: Problems) -> None:
+    """Note options that the sampler does not have, and spaces that it cannot search."""
+    name, options = settings.sampler.name, settings.sampler.options
+    known = () if name in DESIGNS else [k for k in inspect.signature(MODELS[name]).parameters if k not in OURS]
+    for option in options:
+        if option not in known:
+            problems.add(f"sampler.{option}", f"is not an option of {name}", nearest(option, known))
+    if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
+        problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
+    if name in ("gp", "cmaes") and settings.pruner.name != "none":
+        remedy = "set pruner=none, or sampler=tpe"
+        problems.add("pruner", f"is {settings.pruner.name} but {name} learns from completed trials only", remedy)
+
+
+class StudySampler(BaseSampler):
+    """Gives each trial the point that its slot has, or what a model of the finished trials proposes."""
+
+    def __init__(self, settings: StudySettings) -> None:
+        self._settings = settings
+        make_design = DESIGNS.get(settings.sampler.name)
+        self._design = make_design(settings) if make_design else None
+        self._model: BaseSampler | None = None
+        self._fixed: Point = {}
+
+    def source(self, slot: int) -> str:
+        """Who proposes the point of `slot`: `enqueued`, or the sampler's name."""
+        return "enqueued" if slot < len(self._settings.enqueue) else self._settings.sampler.name
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Decide what `trial` is: a designed or enqueued point, or one for the model."""
+        slot = slot_of(study.get_trials(deepcopy=False), trial)
+        self._fixed = self._point(slot, trial)
+        if self._design is None:
+            self._model = self._begin_model(trial.number)
+            self._model.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters that are decided together: the designed ones and the model's."""
+        modelled = self._model.infer_relative_search_space(study, trial) if self._model else {}
+        return modelled | {name: self._settings.space[name].distribution() for name in self._fixed}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of these parameters."""
+        sampled: dict[str, Any] = {}
+        if self._model is not None:
+            modelled = self._model.infer_relative_search_space(study, trial)
+            sampled = self._model.sample_relative(study, trial, modelled)
+        return {name: self._settings.space[name].snap(value) for name, value in sampled.items()} | self._fixed
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value of one parameter that no model covers."""
+        if self._model is None:
+            raise ValueError(f"slot {slot_of(study.get_trials(deepcopy=False), trial)} has no value for {param_name}")
+        value = self._model.sample_independent(study, trial, param_name, param_distribution)
+        return self._settings.space[param_name].snap(value)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Let the model keep what it keeps in the storage (CMA-ES does)."""
+        if self._model is not None:
+            self._model.after_trial(study, trial, state, values)
+
+    def _point(self, slot: int, trial: FrozenTrial) -> Point:
+        """What is known of the trial's point before any model is asked."""
+        redrawn = schema.REDRAWN in trial.user_attrs
+        enqueued = self._settings.enqueue[slot] if slot < len(self._settings.enqueue) and not redrawn else {}
+        if self._design is None:
+            return dict(enqueued)
+        return {**(redraw(self._settings, trial.number) if redrawn else self._design(slot)), **enqueued}
+
+    def _begin_model(self, trial_number: int) -> BaseSampler:
+        name, options = self._settings.sampler.name, dict(self._settings.sampler.options)
+        options["seed"] = sampler_seed(self._settings.seed, trial_number)
+        if name == "tpe":
+            options |= {"multivariate": True, "group": self._settings.space.is_conditional}
+        if name in ("gp", "cmaes"):
+            options["warn_independent_sampling"] = False  # Optuna would tell it again in each trial
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return MODELS[name](**options)

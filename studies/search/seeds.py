@@ -1,0 +1,48 @@
+"""Seed rules, in one place.
+
+A training seed comes from (study seed, replicate), never from the trial number: trials of one replicate differ by
+their configuration alone. A search gives slot k the replicate k mod 8, so that no seed crowns its own favourite; a
+design crosses all its replicates with all its points. A sampler's stream comes from (study seed, trial number): no
+two workers and no resumed study draw the same numbers twice, and the same study draws the same points again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from studies.settings import StudySettings
+
+SEARCH_REPLICATES = 8
+
+_TRAINING, _SAMPLER, _DESIGN, _REDRAW = range(4)
+
+
+def training_seed(study_seed: int, replicate: int) -> int:
+    """The seed under which every trial of `replicate` trains."""
+    return _derive(study_seed, _TRAINING, replicate)
+
+
+def sampler_seed(study_seed: int, trial_number: int) -> int:
+    """The seed of a model-based sampler for one trial."""
+    return _derive(study_seed, _SAMPLER, trial_number)
+
+
+def design_seed(study_seed: int, part: int = 0) -> int:
+    """The seed of a whole design (a Sobol sequence, a grid's order), one for each of its parts."""
+    return _derive(study_seed, _DESIGN, part)
+
+
+def redraw_seed(study_seed: int, trial_number: int) -> int:
+    """The seed of a point that takes a failed one's place."""
+    return _derive(study_seed, _REDRAW, trial_number)
+
+
+def replicate_of(settings: StudySettings, slot: int) -> int:
+    """The replicate that `slot` trains with."""
+    if settings.is_designed:
+        return slot // (settings.n_trials // settings.replicates)
+    return slot % SEARCH_REPLICATES
+
+
+def _derive(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

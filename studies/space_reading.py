@@ -1,0 +1,247 @@
+"""Reads a search space out of its YAML mapping and notes every mistake in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+from omegaconf import DictConfig
+
+from studies.errors import Problems, nearest
+from studies.parameter import Parameter, ParameterType, Role, Value
+from studies.reading import Section, is_number
+from studies.space import SearchSpace, path_exists, select
+
+KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")
+RANGED = ("low", "high")
+DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
+
+
+def read_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
+    """The search space that `values` (the config's `search_space`) describes, for the composed `config`.
+
+    Mistakes go to `problems`; what is returned is then for finding further ones only.
+    """
+    entries = Section(values, prefix="search_space", problems=problems)
+    if not entries.values:
+        problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
+    read = {name: _read_parameter(str(name), entries.section(str(name))) for name in entries.values}
+    ordered = _in_order(read, problems)
+    space = SearchSpace(tuple(ordered))
+    for parameter in ordered:
+        _check_conditions(parameter, read, problems)
+        _check_paths(parameter, space, config, problems)
+    _check_overlaps(space, problems)
+    return space
+
+
+def _read_parameter(name: str, entry: Section) -> Parameter:
+    n_before = len(entry.problems.found)
+    entry.only(KEYS)
+    kind: ParameterType = entry.word("type", get_args(ParameterType))
+    values = _read_choices(entry) if kind == "categorical" else _read_range(entry, kind)
+    if len(entry.problems.found) > n_before:
+        kind, values = "categorical", {"choices": {"none": None}}  # a stand-in, for finding further problems only
+    parameter = Parameter(
+        name=name,
+        paths=_read_paths(entry),
+        type=kind,
+        role=entry.word("role", get_args(Role), default="nuisance"),
+        when=_read_when(entry.section("when")),
+        **values,
+    )
+    return (
+        _with_levels(parameter, entry) if len(entry.problems.found) == n_before else replace(parameter, levels=(None,))
+    )
+
+
+def _read_paths(entry: Section) -> tuple[str, ...]:
+    if entry.has("path") == entry.has("paths"):
+        entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
+    given = entry.values.get("paths") or [entry.values.get("path")]
+    paths = tuple(given) if isinstance(given, list) else (given,)
+    if not all(isinstance(path, str) and path for path in paths):
+        if entry.has("path") or entry.has("paths"):
+            entry.problems.add(entry.key("path"), f"is {given!r}", "give the dotted config key that it sets")
+        return ()
+    return tuple(str(path) for path in paths)
+
+
+def _read_when(when: Section) -> dict[str, tuple[Value, ...]]:
+    return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
+
+
+def _read_choices(entry: Section) -> dict[str, Any]:
+    for key in ("low", "high", "log", "step", "linear"):
+        if entry.has(key):
+            entry.problems.add(entry.key(key), "does nothing for a categorical", "remove it")
+    given = entry.values.get("choices")
+    if isinstance(given, Mapping) and given:
+        return {"choices": {str(name): choice for name, choice in given.items()}}
+    if not isinstance(given, list) or not given:
+        entry.problems.add(
+            entry.key("choices"), f"is {given!r}", "give a list of values, or a mapping of names to values"
+        )
+        return {"choices": {"none": None}}
+    if not all(choice is None or isinstance(choice, bool | int | float | str) for choice in given):
+        entry.problems.add(entry.key("choices"), "holds lists or mappings", "give a mapping that names each choice")
+        return {"choices": {"none": None}}
+    if len(set(map(repr, given))) < len(given):
+        entry.problems.add(entry.key("choices"), f"is {given!r}", "give each choice once")
+    return {"choices": {choice: choice for choice in given}}
+
+
+def _read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
+    if entry.has("choices"):
+        entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
+    low, high = entry.number("low", default=1.0), entry.number("high", default=2.0)
+    log = entry.flag("log") or kind == "power_of_two"
+    step = entry.optional_number("step", above=0.0)
+    if all(is_number(entry.values.get(key)) for key in RANGED):
+        _check_range(entry, kind, low=low, high=high, log=log, step=step)
+    return {"low": low, "high": max(low, high), "log": log, "step": step}
+
+
+def _check_range(
+    entry: Section, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
+) -> None:
+    problems = entry.problems
+    if low >= high:
+        problems.add(entry.key("low"), f"is {low:g} but high is {high:g}", "give a low below high")
+    if log and low <= 0:
+        problems.add(entry.key("low"), f"is {low:g} but log is true", "give a positive lower bound")
+    if kind in ("int", "power_of_two"):
+        for key, bound in (("low", low), ("high", high)):
+            if not float(bound).is_integer() or (
+                kind == "power_of_two" and (bound < 1 or int(bound) & (int(bound) - 1))
+            ):
+                word = "whole number" if kind == "int" else "power of two"
+                problems.add(entry.key(key), f"is {bound:g}", f"give a {word} for type {kind}")
+    if kind == "power_of_two" and step is not None:
+        problems.add(entry.key("step"), "does nothing for type power_of_two", "remove it")
+    elif step is not None and log:
+        problems.add(entry.key("step"), f"is {step:g} but log is true", "give one of step and log")
+    elif step is not None and not math.isclose((high - low) / step, round((high - low) / step), abs_tol=1e-8):
+        problems.add(
+            entry.key("step"), f"is {step:g}, which does not divide {low:g}…{high:g}", "make high low + k·step"
+        )
+    if kind == "int" and step is not None and not float(step).is_integer():
+        problems.add(entry.key("step"), f"is {step:g}", "give a whole step for type int")
+    if not log and low > 0 and high / low > DECADES and not entry.flag("linear"):
+        remedy = "set log: true, or linear: true if a linear scale is really meant"
+        problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
+
+
+def _with_levels(parameter: Parameter, entry: Section) -> Parameter:
+    given = entry.values.get("levels")
+    discrete = parameter.type in ("categorical", "power_of_two")
+    levels: tuple[Value, ...] | None = None
+    if given is None:
+        levels = parameter.spread(10**6) if discrete else None
+    elif given == "all":
+        if parameter.type == "float" and parameter.step is None:
+            entry.problems.add(entry.key("levels"), "is all for a continuous parameter", "give a number of levels")
+        else:
+            levels = parameter.spread(10**6)
+    elif isinstance(given, list) and given:
+        levels = tuple(given)
+        outside = [level for level in given if not parameter.contains(level)]
+        if outside:
+            entry.problems.add(entry.key("levels"), f"holds {outside}", "give values that the parameter can take")
+        elif len(set(levels)) < len(levels):
+            entry.problems.add(entry.key("levels"), f"is {given}", "give each level once")
+    elif isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+        levels = parameter.spread(given)
+    else:
+        entry.problems.add(entry.key("levels"), f"is {given!r}", "give a number of levels, a list of values, or all")
+    return replace(parameter, levels=levels)
+
+
+def _in_order(read: Mapping[str, Parameter], problems: Problems) -> list[Parameter]:
+    """Parents first. A circle of conditions is noted, and its members are left out."""
+    ordered: list[Parameter] = []
+    placed: set[str] = set()
+    remaining = dict(read)
+    while remaining:
+        ready = [
+            name for name, p in remaining.items() if all(parent in placed or parent not in read for parent in p.when)
+        ]
+        if not ready:
+            circle = " → ".join(sorted(remaining))
+            problems.add("search_space", f"has conditions (when) that run in a circle: {circle}", "remove one of them")
+            break
+        for name in ready:
+            ordered.append(remaining.pop(name))
+            placed.add(name)
+    return ordered
+
+
+def _check_conditions(parameter: Parameter, read: Mapping[str, Parameter], problems: Problems) -> None:
+    for parent, allowed in parameter.when.items():
+        key = f"search_space.{parameter.name}.when.{parent}"
+        if parent not in read:
+            problems.add(key, "names no parameter", nearest(parent, read))
+            continue
+        impossible = [value for value in allowed if not read[parent].contains(value)]
+        if impossible:
+            known = read[parent].choices or (f"{read[parent].low:g}…{read[parent].high:g}",)
+            problems.add(
+                key, f"holds {impossible}, which {parent} never is", nearest(str(impossible[0]), map(str, known))
+            )
+
+
+def _check_paths(parameter: Parameter, space: SearchSpace, config: DictConfig, problems: Problems) -> None:
+    for path in parameter.paths:
+        for point in _settings_of(_choosers(path, parameter, space), parameter):
+            try:
+                written = space.apply(config, point)
+            except KeyError:
+                continue  # the chooser's own path is wrong, and is told by its own check
+            if not path_exists(written, path):
+                under = f" when {', '.join(f'{name} is {value}' for name, value in point.items())}" if point else ""
+                known = _keys_beside(written, path)
+                problems.add(
+                    f"search_space.{parameter.name}.path", f"{path} does not exist in the config{under}", known
+                )
+
+
+def _choosers(path: str, parameter: Parameter, space: SearchSpace) -> list[Parameter]:
+    """The parameters that replace a sub-config above `path`."""
+    above = [other for other in space if other.replaces_subconfig and other.name != parameter.name]
+    return [other for other in above if any(path.startswith(f"{prefix}.") for prefix in other.paths)]
+
+
+def _settings_of(choosers: list[Parameter], parameter: Parameter) -> list[dict[str, Value]]:
+    """Every combination of sub-configs under which `parameter` can be active."""
+    points: list[dict[str, Value]] = [{}]
+    for chooser in choosers:
+        allowed = parameter.when.get(chooser.name, tuple(chooser.choices))
+        points = [{**point, chooser.name: v} for point in points for v in allowed if chooser.contains(v)]
+    return points
+
+
+def _keys_beside(config: DictConfig, path: str) -> str:
+    """Remedy for a path that does not exist: the nearest key at the deepest level that does."""
+    parent, _, key = path.rpartition(".")
+    while parent and not isinstance(select(config, parent), DictConfig):
+        parent, _, key = parent.rpartition(".")
+    node = select(config, parent) if parent else config
+    prefix = f"{parent}." if parent else ""
+    return nearest(f"{prefix}{key}", [f"{prefix}{name}" for name in node])
+
+
+def _check_overlaps(space: SearchSpace, problems: Problems) -> None:
+    """Two parameters that set one path at the same time: the second would silently undo the first."""
+    for i, first in enumerate(space.parameters):
+        for second in space.parameters[i + 1 :]:
+            shared = set(first.paths) & set(second.paths)
+            if shared and not _exclude_each_other(first, second):
+                key = f"search_space.{second.name}.path"
+                problems.add(key, f"{min(shared)} is also set by {first.name}", "give each path to one parameter")
+
+
+def _exclude_each_other(first: Parameter, second: Parameter) -> bool:
+    common = set(first.when) & set(second.when)
+    return any(not set(first.when[parent]) & set(second.when[parent]) for parent in common)

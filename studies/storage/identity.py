@@ -1,0 +1,188 @@
+"""A study's identity: what must stay the same for its trials to be comparable, kept with the study itself.
+
+Space, fixed config, metric and budget belong to it. Where the study runs (accelerator, folders, loggers), how many
+trials it makes, and its sampler and pruner do not: a study may be continued with more trials or another sampler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import optuna
+import yaml
+from omegaconf import OmegaConf
+from optuna.storages import BaseStorage
+
+from studies import schema
+from studies.errors import Problem, StudyChanged
+from studies.parameter import Parameter
+from studies.settings import StudySettings
+
+NOT_IDENTITY = re.compile(
+    r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
+)
+SECRET = re.compile(r"passw|secret|token|api_?key|credential", re.IGNORECASE)
+PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
+
+
+def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.Study | None, StudySettings]:
+    """The stored study that `settings` would continue, or None; and the settings with the name it has or will have.
+
+    Raises `StudyChanged` with the differing keys where the storage holds another study of that name.
+    """
+    names = {study.study_name for study in storage.get_all_studies()}
+    if settings.resume == "fork" and settings.study_name in names:
+        settings = _renamed(settings, names)
+    if settings.study_name not in names:
+        return None, settings
+    study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    if study.get_trials(deepcopy=False):
+        _refuse_changes(settings, study)
+    return study, settings
+
+
+def open_study(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
+    """The study of `settings`, begun where `find_study` found none, with its attributes up to date."""
+    study = optuna.create_study(
+        study_name=settings.study_name, storage=storage, direction=settings.objective.direction, load_if_exists=True
+    )
+    if not study.get_trials(deepcopy=False):
+        _describe_study(settings, study)
+    elif study.user_attrs[schema.STUDY_N_TRIALS] != settings.n_trials:
+        study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
+    return study
+
+
+def identity(settings: StudySettings) -> dict[str, Any]:
+    """The keys that make trials comparable, flat, with their values."""
+    fixed = OmegaConf.to_container(settings.template, resolve=True)
+    objective, budget = settings.objective, settings.budget
+    values = {
+        **dict(_flat(without_secrets(fixed))),
+        **dict(_flat(describe_space(settings), prefix="search_space")),
+        "objective.metric": objective.metric,
+        "objective.direction": objective.direction,
+        "objective.value": objective.value,
+        "budget.unit": budget.unit,
+        "budget.amount": budget.amount,
+        "budget.rungs": budget.rungs,
+        "replicates": settings.replicates,
+    }
+    return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
+
+
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """A short digest of an identity."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def describe_space(settings: StudySettings) -> dict[str, dict[str, Any]]:
+    """The space as plain values, one entry a parameter. `levels` only where they make the grid."""
+    return {parameter.name: _describe(parameter, with_levels=settings.is_designed) for parameter in settings.space}
+
+
+def without_secrets(values: Any) -> Any:
+    """A copy of plain config values in which whatever is named like a secret is masked."""
+    if isinstance(values, Mapping):
+        return {key: "***" if SECRET.search(str(key)) else without_secrets(value) for key, value in values.items()}
+    return [without_secrets(value) for value in values] if isinstance(values, list) else values
+
+
+def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"paths": list(parameter.paths), "type": parameter.type, "role": parameter.role}
+    if parameter.type == "categorical":
+        entry["choices"] = {str(name): choice for name, choice in parameter.choices.items()}
+    else:
+        entry |= {"low": parameter.low, "high": parameter.high, "log": parameter.log, "step": parameter.step}
+    if parameter.when:
+        entry["when"] = {name: list(values) for name, values in parameter.when.items()}
+    if with_levels:
+        entry["levels"] = list(parameter.levels or ())
+    return entry
+
+
+def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
+    """Write the study's attributes, the fingerprint last: where it stands, the others do."""
+    objective, budget = settings.objective, settings.budget
+    values = identity(settings)
+    config = without_secrets(OmegaConf.to_container(settings.template, resolve=True))
+    attributes = {
+        schema.STUDY_SCHEMA: schema.VERSION,
+        schema.STUDY_CONFIG: yaml.safe_dump(config, sort_keys=False),
+        schema.STUDY_SPACE: yaml.safe_dump(describe_space(settings), sort_keys=False),
+        schema.STUDY_METRIC: {"name": objective.metric, "direction": objective.direction, "value": objective.value},
+        schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
+        schema.STUDY_N_TRIALS: settings.n_trials,
+        schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
+        schema.STUDY_GIT: _git_commit(),
+        schema.STUDY_IDENTITY: json.dumps(values, default=str),
+        schema.STUDY_FINGERPRINT: fingerprint(values),
+    }
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+
+
+def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
+    remedy = "choose another study_name, or resume=fork to begin anew beside it"
+    if schema.STUDY_FINGERPRINT not in study.user_attrs:
+        complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
+        raise StudyChanged([Problem("study_name", complaint, remedy)])
+    if study.direction.name.lower() != settings.objective.direction:
+        complaint = f"is {settings.objective.direction} but {study.direction.name.lower()} in the stored study"
+        raise StudyChanged([Problem("objective.direction", complaint, remedy)])
+    now = json.loads(json.dumps(identity(settings), default=str))
+    before = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
+    changed = [key for key in sorted({*now, *before}) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    if changed:
+        raise StudyChanged(
+            [
+                Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", remedy)
+                for key in changed
+            ]
+        )
+
+
+_ABSENT = object()
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "absent"
+
+
+def _flat(values: Any, *, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from _flat(value, prefix=f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, values
+
+
+def _renamed(settings: StudySettings, taken: set[str]) -> StudySettings:
+    number = next(n for n in range(2, len(taken) + 3) if f"{settings.study_name}-{n}" not in taken)
+    name = f"{settings.study_name}-{number}"
+    folder = settings.output_dir
+    own = folder.name == settings.study_name
+    return replace(settings, study_name=name, output_dir=folder.with_name(name) if own else folder / name)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the working directory's repository, or None outside one."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

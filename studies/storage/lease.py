@@ -1,0 +1,128 @@
+"""Leases: how a running trial shows that its worker lives, and how a dead worker's trial is set free.
+
+A worker moves a counter in its trial's attributes on, the first time after a third of the lease. A watcher that sees no
+movement for a whole lease *on its own clock* tells the trial FAIL; clocks of different machines are never compared. A
+worker that died on the watcher's own machine is seen at once, by its process id.
+
+Optuna's own heartbeat misses a trial that dies before its first beat, and works only inside `study.optimize`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from optuna import Study
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from studies import schema
+
+
+def worker_id() -> str:
+    """This process: host, process-id namespace (two containers may share a host name) and process id."""
+    return f"{_place()}:{os.getpid()}"
+
+
+def _place() -> str:
+    namespace = Path("/proc/self/ns/pid")
+    return f"{platform.node()}:{namespace.stat().st_ino if namespace.exists() else 0}"
+
+
+def is_dead(worker: str) -> bool:
+    """Whether `worker` ran on this machine and its process is gone. False where that cannot be known."""
+    place, _, pid = worker.rpartition(":")
+    if place != _place() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _is_zombie(int(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended and only waits to be collected by its parent."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+class Lease:
+    """Keeps `trial` alive in the storage while it runs; a context manager around the training."""
+
+    def __init__(self, trial: Trial, *, lease_s: float) -> None:
+        self._trial = trial
+        self._interval_s = lease_s / 3
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{trial.number}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        beats = 0
+        while not self._ended.wait(self._interval_s):
+            beats += 1
+            try:
+                self._trial.set_user_attr(schema.LEASE, beats)
+            except UpdateFinishedTrialError:
+                return  # somebody took the trial over; the training's next report will find out
+            except StorageInternalError:
+                continue  # an outage: the training's own next report tells it, and the next beat tries again
+
+
+class Watch:
+    """Watches the running trials of a study and sets those free whose worker is dead or silent."""
+
+    def __init__(self, storage: BaseStorage, *, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._storage = storage
+        self._lease_s = lease_s
+        self._clock = clock
+        self._seen: dict[int, tuple[object, float]] = {}
+
+    def release_stale(self, study: Study, trials: Sequence[FrozenTrial]) -> bool:
+        """Tell FAIL (`killed`) for each stale one of `trials`; whether there was any."""
+        stale = [trial for trial in trials if trial.state == TrialState.RUNNING and self._is_stale(trial)]
+        for trial in stale:
+            self._release(study, trial)
+        return bool(stale)
+
+    def _is_stale(self, trial: FrozenTrial) -> bool:
+        if is_dead(str(trial.user_attrs.get(schema.WORKER, ""))):
+            return True
+        sign = (trial.user_attrs.get(schema.LEASE), len(trial.intermediate_values), len(trial.user_attrs))
+        last_sign, since = self._seen.get(trial.number, (None, 0.0))
+        if sign != last_sign:
+            self._seen[trial.number] = (sign, self._clock())
+            return False
+        return self._clock() - since > self._lease_s
+
+    def _release(self, study: Study, trial: FrozenTrial) -> None:
+        """Several watchers may do this at once: all write the same, and one of them wins the tell."""
+        worker = trial.user_attrs.get(schema.WORKER, "unknown")
+        study_id = self._storage.get_study_id_from_name(study.study_name)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        try:
+            self._storage.set_trial_user_attr(trial_id, schema.FAILURE, schema.Failure.KILLED)
+            self._storage.set_trial_user_attr(trial_id, schema.FAILURE_MESSAGE, f"worker {worker} died or fell silent")
+            study.tell(trial.number, state=TrialState.FAIL)
+        except (UpdateFinishedTrialError, ValueError):
+            return  # another watcher was first, or the worker came back and finished it

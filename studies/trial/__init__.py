@@ -1,0 +1,1 @@
+"""One trial: from a point to a config to a training to an outcome."""

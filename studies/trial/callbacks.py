@@ -1,0 +1,182 @@
+"""Lightning callbacks of a trial, one class a job. They take plain callables and know nothing of Optuna.
+
+Lightning walks through all callbacks six times a step, which costs more than what most of them do; so there is one
+callback that every trial has (`Rungs`), and the others are added only where a setting asks for them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+NEVER = 2**62  # a batch number that no training reaches
+CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for the device
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What a trial shows at an equal fraction of its budget. `index` counts from 1."""
+
+    index: int
+    value: float
+    samples_seen: int
+
+
+class MetricMissing(Exception):
+    """The module never logged the metric that the study optimises."""
+
+
+class Interrupted(BaseException):
+    """A person or a signal wants the trial to end; not an error of the trial."""
+
+
+class Rungs(Callback):
+    """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
+
+    `report(rung) -> bool` is called once a rung and says whether to stop; `interrupted() -> str | None` is asked after
+    each batch and names the reason to give up at once.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        *,
+        report: Callable[[Rung], bool],
+        interrupted: Callable[[], str | None],
+        at_epochs: bool,
+    ) -> None:
+        self.metric = metric
+        self.rungs: list[Rung] = []
+        self.samples_seen = 0
+        self.batches = 0
+        self.diverged: str | None = None
+        self.stopped = False
+        self._report = report
+        self._interrupted = interrupted
+        self._at_epochs = at_epochs
+        self._loss_sum: torch.Tensor | float = 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, and keep the running sum of the loss: one non-finite loss makes the sum non-finite."""
+        self.batches += 1
+        self.samples_seen += n_samples(batch)
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if isinstance(loss, torch.Tensor):
+            self._loss_sum = loss.detach() + self._loss_sum
+        reason = self._interrupted()
+        if reason is not None:
+            raise Interrupted(reason)
+        if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A rung, where rungs are epochs."""
+        if self._at_epochs:
+            self.reach(len(self.rungs) + 1, trainer)
+
+    def reach(self, index: int, trainer: Trainer) -> None:
+        """Report rung `index`, unless the training has diverged or was stopped."""
+        if not self.stopped and not self._loss_is_broken():
+            value = self._value(trainer)
+            if math.isfinite(value):
+                rung = Rung(index, value, self.samples_seen)
+                self.rungs.append(rung)
+                self.stopped = self._report(rung)
+            else:
+                self.diverged = f"{self.metric} is {value}"
+        if self.stopped or self.diverged:
+            trainer.should_stop = True
+
+    def _value(self, trainer: Trainer) -> float:
+        if self.metric not in trainer.callback_metrics:
+            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise MetricMissing(
+                f"the module never logged {self.metric}; by the end of the rung it had logged: {logged}"
+            )
+        return float(trainer.callback_metrics[self.metric])
+
+    def _loss_is_broken(self) -> bool:
+        if self.diverged is None and not math.isfinite(float(self._loss_sum)):
+            self.diverged = f"the training loss is not finite after {self.batches} batches"
+        return self.diverged is not None
+
+
+class Clock(Callback):
+    """Places the rungs of a budget in steps or seconds, and ends the training with the last one.
+
+    `progress(n_batches, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
+    way to the next rung skips that rung.
+    """
+
+    def __init__(self, rungs: Rungs, *, n_rungs: int, progress: Callable[[int, float], float]) -> None:
+        self._rungs = rungs
+        self._n_rungs = n_rungs
+        self._progress = progress
+        self._begun = 0.0
+        self._reached = 0
+        self._reported = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
+        spent = self._progress(self._rungs.batches, time.perf_counter() - self._begun)
+        self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
+        due = self._reached > self._reported
+        trainer.val_check_batch = 1 if due else NEVER
+        if due and not trainer.enable_validation:
+            self._reach(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The validation of a rung has ended."""
+        if not trainer.sanity_checking and self._reached > self._reported:
+            self._reach(trainer)
+
+    def _reach(self, trainer: Trainer) -> None:
+        self._reported = self._reached
+        self._rungs.reach(self._reached, trainer)
+        if self._reached >= self._n_rungs:
+            trainer.should_stop = True
+
+
+class TimeLimit(Callback):
+    """Ends a training that takes longer than `limit_s` seconds; what it has not reported by then is not reported."""
+
+    def __init__(self, rungs: Rungs, *, limit_s: float) -> None:
+        self.reached = False
+        self._rungs = rungs
+        self._limit_s = limit_s
+        self._begun = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop once the time is over."""
+        if time.perf_counter() - self._begun > self._limit_s:
+            self.reached = True
+            self._rungs.stopped = True
+            trainer.should_stop = True
+
+
+def n_samples(batch: Any) -> int:
+    """The number of samples in a batch: the first dimension of the first tensor found in it; 1 where there is none."""
+    if isinstance(batch, torch.Tensor):
+        return batch.shape[0] if batch.ndim else 1
+    members = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
+    return next((n_samples(member) for member in members if isinstance(member, torch.Tensor | dict | list | tuple)), 1)

@@ -1,0 +1,37 @@
+"""Tells what an exception of a training means for the study."""
+
+from __future__ import annotations
+
+import hydra.errors
+import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from studies.schema import INTERRUPTED, Failure
+from studies.trial.callbacks import Interrupted
+
+OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cuda_error_out_of_memory")
+STOPS = (Interrupted, SIGTERMException, KeyboardInterrupt)
+MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
+
+
+def classify(error: BaseException) -> tuple[Failure, str]:
+    """The failure class of `error` and its message, `Type: text` of the innermost cause."""
+    if isinstance(error, STOPS) or isinstance(_cause(error), STOPS):
+        return Failure.KILLED, f"{INTERRUPTED} ({_cause(error)})"[:MESSAGE_LENGTH]
+    cause = _cause(error)
+    message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LENGTH]
+    return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), message
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the device or the machine has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY_TEXTS)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error itself, or what Hydra wrapped while it instantiated something."""
+    while isinstance(error, hydra.errors.HydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error

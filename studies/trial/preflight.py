@@ -1,0 +1,113 @@
+"""What can be found out before training: targets that do not bind, modules that fail, metrics that are never logged."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from studies.budget import Budget
+from studies.errors import Problem, Problems
+from studies.settings import StudySettings
+from studies.space import Point
+from studies.trial.callbacks import MetricMissing
+from studies.trial.failures import classify
+from studies.trial.instantiate import binding_problems
+from studies.trial.objective import resolve
+from studies.trial.training import Run, build
+
+log = logging.getLogger(__name__)
+ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
+N_TIMED = 8  # batches that an estimate of a step's time rests on
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a few batches at one point have shown. `seconds` is the estimate for a whole trial."""
+
+    point: Point
+    problem: Problem | None
+    seconds: float | None = None
+
+
+def preflight(settings: StudySettings) -> list[Problem]:
+    """Bind every branch of the space, then train and validate one batch in the middle of it."""
+    problems = Problems()
+    for point in settings.space.corners(limit=ALL_BRANCHES):
+        _check_binding(settings, point, problems)
+    if not problems.found:
+        middle = settings.space.from_unit([0.5] * len(settings.space))
+        problem = try_batch(settings, middle).problem
+        if problem is not None:
+            problems.found.append(problem)
+    return problems.found
+
+
+def look(settings: StudySettings, points: Sequence[Point]) -> list[Look]:
+    """Train and validate a few batches at each of `points`, and estimate what a whole trial takes there."""
+    return [try_batch(settings, point, timed=True) for point in points]
+
+
+def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> Look:
+    """One training and one validation batch at `point`; with `timed`, some more and an estimate."""
+    try:
+        with TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning warns of short runs
+            _short_run(settings, point, Path(folder), n_batches=1).fit()
+            return Look(point, None, _estimate(settings, point, Path(folder)) if timed else None)
+    except MetricMissing as error:
+        remedy = "log it in the module with self.log, or set objective.metric to one that is"
+        complaint = f"is {settings.objective.metric}, but {error}"
+        return Look(point, Problem("objective.metric", complaint, remedy))
+    except Exception as error:  # whatever a user's module raises is what this looks for
+        log.warning("one batch at %s failed", point, exc_info=True)
+        _, message = classify(error)
+        where = ", ".join(f"{name}={value}" for name, value in point.items())
+        return Look(
+            point, Problem("model", f"fails in one batch at {where} ({message})", "correct the module or the space")
+        )
+
+
+def _check_binding(settings: StudySettings, point: Point, problems: Problems) -> None:
+    written = {path for parameter in settings.space for path in parameter.paths if parameter.name in point}
+    binding_problems(resolve(settings, point), problems, named=written)
+
+
+def _short_run(settings: StudySettings, point: Point, folder: Path, *, n_batches: int) -> Run:
+    return build(
+        {**resolve(settings, point), "loggers": {}},
+        metric=settings.objective.metric,
+        budget=Budget("epochs", 1, 1),
+        seed=settings.seed,
+        folder=folder,
+        limit_train_batches=n_batches,
+        limit_val_batches=1 if n_batches == 1 else 1.0,
+    )
+
+
+def _estimate(settings: StudySettings, point: Point, folder: Path) -> float:
+    """Seconds of a whole trial: its steps times a step's time, and its rungs times a validation's."""
+    if settings.budget.unit == "seconds":
+        return float(settings.budget.amount)
+    runs = [_short_run(settings, point, folder, n_batches=n) for n in (2, 2 + N_TIMED)]
+    short_s, long_s = (run.fit().seconds for run in runs)
+    n_extra = runs[1].rungs.batches - runs[0].rungs.batches
+    step_s = max(0.0, long_s - short_s) / n_extra if n_extra else short_s
+    return _n_batches(settings.budget, runs[1]) * step_s + settings.budget.rungs * short_s
+
+
+def _n_batches(budget: Budget, run: Run) -> float:
+    """Batches of a whole trial."""
+    loader: Any = run.trainer.train_dataloader
+    batch_size = run.rungs.samples_seen / max(1, run.rungs.batches)
+    match budget.unit:
+        case "epochs":
+            return float(budget.amount * len(loader))
+        case "steps":
+            return float(budget.amount)
+        case _:
+            return budget.amount / batch_size

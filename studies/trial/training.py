@@ -1,0 +1,183 @@
+"""One training: seed, instantiate, fit, read the metric. Knows nothing of Optuna.
+
+Nothing that a trial does not need runs in it: no progress bar, logger, summary, sanity check or checkpoint unless the
+config asks for one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import resource
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from studies.budget import Budget
+from studies.trial.callbacks import NEVER, Clock, Rung, Rungs, TimeLimit
+from studies.trial.instantiate import instantiate
+
+
+def report_nothing(_rung: Rung) -> bool:
+    """Go on, whatever the rung shows."""
+    return False
+
+
+def never() -> str | None:
+    """Nobody interrupts."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who follows a training: is told each rung and says whether to stop; is asked after each batch for a reason to
+    give up at once."""
+
+    report: Callable[[Rung], bool] = report_nothing
+    interrupted: Callable[[], str | None] = never
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training gave. `seconds` are those of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or
+    the process's peak so far on a CPU)."""
+
+    rungs: tuple[Rung, ...]
+    stopped: bool
+    diverged: str | None
+    out_of_time: bool
+    steps: int
+    samples_seen: int
+    seconds: float
+    device: str
+    peak_memory_mb: float
+
+
+@dataclass(slots=True)
+class Run:
+    """A module with its data and Trainer, ready to fit."""
+
+    module: pl.LightningModule
+    datamodule: pl.LightningDataModule | None
+    trainer: pl.Trainer
+    rungs: Rungs
+    time_limit: TimeLimit | None = None
+    _seconds: float = field(default=0.0)
+
+    def fit(self) -> Training:
+        """Train to the end of the budget, or until something stops it. Exceptions of the module come through."""
+        device = self.trainer.strategy.root_device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        begun = time.perf_counter()
+        self.trainer.fit(self.module, datamodule=self.datamodule)
+        return Training(
+            rungs=tuple(self.rungs.rungs),
+            stopped=self.rungs.stopped,
+            diverged=self.rungs.diverged,
+            out_of_time=self.time_limit is not None and self.time_limit.reached,
+            steps=self.trainer.global_step,
+            samples_seen=self.rungs.samples_seen,
+            seconds=time.perf_counter() - begun,
+            device=str(device),
+            peak_memory_mb=_peak_memory_mb(device),
+        )
+
+
+def build(
+    config: Mapping[str, Any],
+    *,
+    metric: str,
+    budget: Budget,
+    seed: int,
+    folder: Path,
+    watchers: Watchers | None = None,
+    max_trial_s: float | None = None,
+    **trainer_arguments: Any,
+) -> Run:
+    """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
+
+    Seeds every global random generator with `seed`. Loggers and checkpoints that the config asks for write below
+    `folder`. Raises whatever the constructors raise.
+    """
+    quieten_lightning()
+    watchers = watchers or Watchers()
+    pl.seed_everything(seed, workers=True, verbose=False)
+    datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
+    module = instantiate(config["model"])
+    rungs = Rungs(metric, report=watchers.report, interrupted=watchers.interrupted, at_epochs=budget.unit == "epochs")
+    callbacks: list[pl.Callback] = [rungs]
+    time_limit = TimeLimit(rungs, limit_s=max_trial_s) if max_trial_s is not None else None
+    if time_limit is not None:
+        callbacks.append(time_limit)
+    arguments = {**(config.get("trainer") or {})}
+    steps = _n_steps(budget, datamodule)
+    if budget.unit != "epochs":
+        accumulated = int(arguments.get("accumulate_grad_batches", 1))
+        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=_progress(budget, steps, accumulated)))
+    callbacks += [instantiate(node) for node in (config.get("callbacks") or {}).values() if node is not None]
+    arguments |= {
+        **_length(budget, steps),
+        "callbacks": callbacks,
+        "logger": [_logger(node, folder) for node in (config.get("loggers") or {}).values() if node is not None],
+        "default_root_dir": str(folder),
+    }
+    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+        arguments["enable_checkpointing"] = True
+    arguments |= trainer_arguments
+    return Run(module, datamodule, pl.Trainer(**arguments), rungs, time_limit)
+
+
+def quieten_lightning() -> None:
+    """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
+    own use of torch."""
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _length(budget: Budget, steps: int) -> dict[str, Any]:
+    """The Trainer's arguments for a budget. `steps` is -1 where they are not known."""
+    if budget.unit == "epochs":
+        return {"max_epochs": int(budget.amount), "check_val_every_n_epoch": 1}
+    return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
+
+
+def _n_steps(budget: Budget, datamodule: pl.LightningDataModule | None) -> int:
+    if budget.unit == "steps":
+        return int(budget.amount)
+    if budget.unit != "samples":
+        return -1
+    batch_size = getattr(datamodule, "batch_size", None)
+    if not isinstance(batch_size, int):
+        raise TypeError("budget.unit is samples, which needs a datamodule with an attribute batch_size")
+    return math.ceil(budget.amount / batch_size)
+
+
+def _progress(budget: Budget, steps: int, accumulated: int) -> Callable[[int, float], float]:
+    if budget.unit == "seconds":
+        return lambda _batches, seconds: seconds / budget.amount
+    return lambda batches, _seconds: (batches // accumulated) / steps
+
+
+def _logger(node: Mapping[str, Any], folder: Path) -> Any:
+    """A logger that writes one folder a trial, where the logger has versions and the config does not set one."""
+    from hydra.utils import get_class
+
+    accepts = inspect.signature(get_class(node["_target_"])).parameters
+    named = {"version": folder.name} if "version" in accepts and node.get("version") is None else {}
+    return instantiate(node, **named)
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

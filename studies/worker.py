@@ -1,0 +1,129 @@
+"""One worker: claims a trial, runs it, tells its result, until the budget is spent. Does not know who launched it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.errors import StudyStopped
+from studies.schema import Failure, failure_of, was_interrupted
+from studies.search.pruners import make_pruner
+from studies.search.samplers import StudySampler, make_sampler
+from studies.search.seeds import replicate_of, training_seed
+from studies.settings import StudySettings
+from studies.signals import StopSignals
+from studies.storage.claim import Claim, Claims, Rules, Turn
+from studies.storage.lease import Lease, Watch, worker_id
+from studies.storage.opening import unusable
+from studies.trial.objective import Outcome, run_trial
+
+log = logging.getLogger(__name__)
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """When a run of the command began and when it may begin no more trials (local time)."""
+
+    begun: datetime
+    deadline: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and datetime.now() >= self.deadline
+
+
+def work(settings: StudySettings, storage: BaseStorage, *, shift: Shift, signals: StopSignals) -> None:
+    """Run trials until every slot is finished, the time is up, or a signal comes.
+
+    Raises `StudyStopped` after too many alike failures, `StorageUnusable` where the storage fails.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = make_sampler(settings)
+    try:
+        study = optuna.load_study(
+            study_name=settings.study_name, storage=storage, sampler=sampler, pruner=make_pruner(settings)
+        )
+        claims = Claims(study, rules=rules_of(settings), watch=Watch(storage, lease_s=settings.lease_s))
+        while signals.reason() is None and not shift.is_over:
+            stop_if_hopeless(study.get_trials(deepcopy=False), settings.max_failures, since=shift.begun)
+            turn = claims.next()
+            if turn is Turn.LEAVE:
+                return
+            if isinstance(turn, Claim):
+                _run(turn, study, settings, sampler, signals)
+            else:
+                signals.wait(POLL_S)
+    except StorageInternalError as error:
+        raise unusable(error) from error
+
+
+def rules_of(settings: StudySettings) -> Rules:
+    """The rules of repetition that `settings` ask for."""
+    return Rules(settings.n_trials, settings.max_retries, redraws=not settings.is_designed)
+
+
+def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since: datetime) -> None:
+    """Raise `StudyStopped` if the last `max_failures` trials that ended since then all failed in the same way."""
+    ended = [t for t in trials if t.datetime_complete is not None and t.datetime_complete >= since]
+    ended = [t for t in ended if schema.VOID not in t.user_attrs and not was_interrupted(t)]
+    last = sorted(ended, key=lambda trial: trial.datetime_complete or since)[-max_failures:]
+    kinds = {_kind(trial) for trial in last}
+    if len(last) == max_failures and len(kinds) == 1 and None not in kinds:
+        message = last[-1].user_attrs.get(schema.FAILURE_MESSAGE, "no message")
+        numbers = ", ".join(str(trial.number) for trial in last)
+        raise StudyStopped(
+            f"the last {max_failures} trials ({numbers}) all ended in {failure_of(last[-1])}: {message}\n"
+            "The workers' logs have the tracebacks. Correct the cause and run the same command again, "
+            "or raise max_failures."
+        )
+
+
+def _kind(trial: FrozenTrial) -> str | None:
+    """What makes two failures alike: the class and the exception's type. None for a trial that counts as good."""
+    failure = failure_of(trial)
+    if failure not in (Failure.ERROR, Failure.KILLED):
+        return None
+    return f"{failure} {str(trial.user_attrs.get(schema.FAILURE_MESSAGE, '')).partition(':')[0].split(' ')[0]}"
+
+
+def _run(
+    claim: Claim, study: optuna.Study, settings: StudySettings, sampler: StudySampler, signals: StopSignals
+) -> None:
+    trial, replicate = claim.trial, replicate_of(settings, claim.slot)
+    seed = training_seed(settings.seed, replicate)
+    attributes = {
+        schema.WORKER: worker_id(),
+        schema.SLOT: claim.slot,
+        schema.REPLICATE: replicate,
+        schema.SEED: seed,
+        schema.SOURCE: sampler.source(claim.slot),
+    }
+    try:
+        for key, value in attributes.items():
+            trial.set_user_attr(key, value)
+        log.info("trial %d begins (slot %d, attempt %d)", trial.number, claim.slot, claim.attempt)
+        with Lease(trial, lease_s=settings.lease_s):
+            outcome = run_trial(trial, settings, seed=seed, interrupted=signals.reason)
+        _tell(study, trial, outcome)
+    except UpdateFinishedTrialError:
+        log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
+    for key, value in outcome.attributes.items():
+        trial.set_user_attr(key, value)
+    try:
+        study.tell(trial, outcome.value, state=outcome.state)
+    except ValueError as error:  # Optuna's word for a trial that is finished already
+        raise UpdateFinishedTrialError(str(error)) from error
+    log.info("trial %d %s %s %s", trial.number, outcome.state.name, outcome.value, outcome.attributes)
