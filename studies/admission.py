@@ -13,7 +13,8 @@ from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
-from studies.settings import TEMPLATE_KEYS, StudySettings, read_settings
+from studies.settings import TEMPLATE_KEYS, StudySettings
+from studies.settings_reading import read_settings
 from studies.storage.opening import open_storage
 
 CHECKS = (check_sampler, check_pruner, check_launcher)

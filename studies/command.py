@@ -91,7 +91,7 @@ def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Probl
 
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
     """Key, complaint and remedy for an override that does not compose."""
-    from studies.settings import TRAINER_KEYS_OF_OURS
+    from studies.settings_reading import TRAINER_KEYS_OF_OURS
 
     key, _, value = override.lstrip("+~").partition("=")
     options = group_options(key, config_dirs=folders)

@@ -13,7 +13,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-
 MAX_LISTED = 30  # valid names that a remedy lists
 
 

@@ -1,4 +1,4 @@
-"""`python -m studies.retrain +study=NAME [trial=best|N]`, or `config=best.yaml`: train one configuration, test it once."""
+"""`python -m studies.retrain +study=NAME [trial=best|N]`, or `config=best.yaml`: train one point, test it once."""
 
 from __future__ import annotations
 

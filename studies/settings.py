@@ -1,4 +1,4 @@
-"""The composed config becomes one frozen `StudySettings`, validated once, with all problems told at once.
+"""What a study is: one frozen `StudySettings`, made from the composed config by `studies.settings_reading`.
 
 `template` stays an unresolved config: a point is written into it first and interpolations are resolved after, so that
 a key that follows another one (`model.network.input_shape: ${datamodule.image_shape}`) still follows it in a trial.
@@ -6,20 +6,15 @@ a key that follows another one (`model.network.input_shape: ${datamodule.image_s
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from studies.budget import Budget, Unit
-from studies.errors import Problems
-from studies.reading import Section
-from studies.space import Point, SearchSpace, is_active
-from studies.space_reading import read_space
+from studies.budget import Budget
+from studies.space import Point, SearchSpace
 
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
@@ -27,24 +22,6 @@ PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patie
 LauncherName = Literal["local", "serial"]
 
 TEMPLATE_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")
-COMMAND_KEYS = ("trial", "config", "dashboard")
-KEYS = (
-    *TEMPLATE_KEYS,
-    *COMMAND_KEYS,
-    *("study_name", "n_trials", "replicates", "timeout_s", "workers", "objective", "budget", "output_dir"),
-    *("max_trial_s", "max_retries", "max_failures", "resume", "enqueue"),
-    *("search_space", "sampler", "pruner", "storage", "launcher"),
-)
-TRAINER_KEYS_OF_OURS = {
-    "max_epochs": "use budget.unit=epochs and budget.amount",
-    "max_steps": "use budget.unit=steps and budget.amount",
-    "max_time": "use budget.unit=seconds and budget.amount, or max_trial_s",
-    "callbacks": "put callbacks under the top-level key callbacks",
-    "logger": "put loggers under the top-level key loggers",
-    "check_val_every_n_epoch": "a trial is validated at each rung: use budget.rungs",
-    "val_check_interval": "a trial is validated at each rung: use budget.rungs",
-    "fast_dev_run": "use python -m studies.check",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,188 +72,3 @@ class StudySettings:
     def is_designed(self) -> bool:
         """Whether the points are a fixed design (a grid) and not a search."""
         return self.sampler.name == "grid"
-
-
-Check = Callable[[StudySettings, Problems], None]
-
-
-def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudySettings:
-    """Read and check the composed `config`; `checks` are those of the floors above.
-
-    Raises `BadInput` that lists every problem.
-    """
-    problems = Problems()
-    values = _plain(config, problems)
-    top = Section(values, prefix="", problems=problems)
-    top.only(KEYS)
-    _check_trainer(top.section("trainer"))
-    template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
-    _check_template(values, problems)
-    space = read_space(values.get("search_space"), config=template, problems=problems)
-    sampler = _read_named(top.section("sampler"), SamplerName)
-    replicates = top.whole("replicates", low=1)
-    settings = StudySettings(
-        study_name=top.text("study_name"),
-        n_trials=_read_n_trials(top, space, sampler, replicates),
-        replicates=replicates,
-        seed=top.whole("seed", low=0, default=0),
-        timeout_s=top.optional_number("timeout_s", above=0),
-        max_trial_s=top.optional_number("max_trial_s", above=0),
-        max_retries=top.whole("max_retries", low=0),
-        max_failures=top.whole("max_failures", low=1),
-        workers=None if values.get("workers") == "auto" else top.whole("workers", low=1),
-        resume=top.word("resume", ("continue", "fork"), default="continue"),
-        objective=_read_objective(top.section("objective")),
-        budget=_read_budget(top.section("budget")),
-        space=space,
-        enqueue=_read_enqueue(values.get("enqueue"), space, problems),
-        sampler=sampler,
-        pruner=_read_named(top.section("pruner"), PrunerName),
-        launcher=_read_named(top.section("launcher"), LauncherName),
-        storage_url=top.section("storage").text("url"),
-        lease_s=top.section("storage").number("lease_s", above=0, default=60),
-        output_dir=_read_output_dir(top),
-        template=template,
-    )
-    for check in (_check_together, *checks):
-        check(settings, problems)
-    problems.raise_if_any()
-    return settings
-
-
-def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
-    """The config as plain values; interpolations that fail are noted, one problem each."""
-    values: dict[str, Any] = {}
-    for key in config:
-        name = str(key)
-        if OmegaConf.is_missing(config, name):
-            problems.add(name, "is missing", "give it a value")
-            continue
-        try:
-            node = config[name]
-            values[name] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        except OmegaConfBaseException as error:
-            complaint = str(error).splitlines()[0]
-            problems.add(error.full_key or name, f"cannot be resolved ({complaint})", "correct the interpolation")
-    return values
-
-
-def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
-    model = values.get("model")
-    if not isinstance(model, Mapping) or "_target_" not in model:
-        problems.add(
-            "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
-        )
-    for group in ("callbacks", "loggers"):
-        members = Section(values.get(group), prefix=group, problems=problems)
-        for name, member in members.values.items():
-            if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
-                problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
-
-
-def _check_trainer(trainer: Section) -> None:
-    for key, remedy in TRAINER_KEYS_OF_OURS.items():
-        if trainer.has(key):
-            trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
-
-
-def _read_named(section: Section, words: Any) -> Named:
-    name = section.word("name", get_args(words))
-    return Named(name, {str(key): value for key, value in section.values.items() if key != "name"})
-
-
-def _read_objective(section: Section) -> ObjectiveSettings:
-    section.only(("metric", "direction", "value", "tolerance"))
-    return ObjectiveSettings(
-        metric=section.text("metric"),
-        direction=section.word("direction", get_args(Direction)),
-        value=section.word("value", ("last", "best"), default="last"),
-        tolerance=section.number("tolerance", above=0, default=0.01),
-    )
-
-
-def _read_budget(section: Section) -> Budget:
-    section.only(("unit", "amount", "rungs"))
-    unit: Unit = section.word("unit", get_args(Unit))
-    amount = section.number("amount", above=0) if unit == "seconds" else section.whole("amount", low=1)
-    rungs = section.optional_whole("rungs", low=1)
-    if unit == "epochs":
-        if rungs not in (None, amount):
-            section.problems.add(section.key("rungs"), f"is {rungs}", "leave it null: each epoch is a rung")
-        return Budget(unit, int(amount), int(amount))
-    rungs = rungs or 10
-    if unit == "steps" and rungs > amount:
-        section.problems.add(section.key("rungs"), f"is {rungs} for {amount} steps", "give no more rungs than steps")
-    return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
-
-
-def _read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
-    given = top.optional_whole("n_trials", low=1)
-    if sampler.name != "grid":
-        if given is None and not top.has("n_trials"):
-            top.problems.add("n_trials", "is null", "give the study's total number of trials")
-        return given or 1
-    without = [parameter.name for parameter in space if not parameter.levels]
-    for name in without:
-        remedy = "give a number of levels or a list of values"
-        top.problems.add(f"search_space.{name}.levels", "is missing and sampler is grid", remedy)
-    size = max(1, len(space.grid()) * replicates) if not without else (given or 1)
-    if given not in (None, size) and not top.problems.found:
-        remedy = f"leave n_trials=null (or give {size}), or change the levels"
-        top.problems.add("n_trials", f"is {given} but the grid has {size} cells × replicates", remedy)
-    return size
-
-
-def _read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
-    points: list[Point] = []
-    if given is not None and not isinstance(given, list):
-        problems.add("enqueue", f"is {given!r}", "give a list of points, each a mapping of parameter names to values")
-        return ()
-    for i, entry in enumerate(given or []):
-        point = Section(entry, prefix=f"enqueue.{i}", problems=problems)
-        point.only(space.names)
-        kept: Point = {}
-        for parameter in space:
-            if parameter.name not in point.values:
-                continue
-            value = point.values[parameter.name]
-            key = point.key(parameter.name)
-            if not parameter.contains(value):
-                problems.add(key, f"is {value!r}, outside the search space", "give a value that the parameter can take")
-            elif all(parent in kept for parent in parameter.when) and not is_active(parameter, kept):
-                problems.add(key, "is not active under the point's other values", "remove it, or change its condition")
-            kept[parameter.name] = value
-        points.append(kept)
-    return tuple(points)
-
-
-def _read_output_dir(top: Section) -> Path:
-    path = Path(top.text("output_dir", default="outputs"))
-    existing = next((parent for parent in (path, *path.parents) if parent.exists()), Path())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        top.problems.add("output_dir", f"is {path}, and {existing} cannot be written", "name a folder you can write to")
-    return path
-
-
-def _check_together(settings: StudySettings, problems: Problems) -> None:
-    """Settings that are right alone and wrong together."""
-    if not settings.is_designed and settings.replicates > 1:
-        remedy = "set sampler=grid, or replicates=1"
-        problems.add("replicates", f"is {settings.replicates} but sampler is {settings.sampler.name}", remedy)
-    if settings.is_designed and settings.enqueue:
-        problems.add(
-            "enqueue", "does nothing for a grid, which runs each cell anyway", "remove it, or change the sampler"
-        )
-    if len(settings.enqueue) > settings.n_trials:
-        remedy = "raise n_trials or remove points"
-        problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)
-    if settings.storage_url == "memory" and settings.launcher.name != "serial":
-        remedy = "set launcher=serial, or storage=sqlite"
-        problems.add("storage.url", f"is memory but launcher is {settings.launcher.name}", remedy)
-    if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
-        remedy = "set launcher=local, or workers=1"
-        problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)
-    for parameter in settings.space:
-        if "seed" in parameter.paths:
-            remedy = "vary another key: every trial's seed follows from seed and its replicate"
-            problems.add(f"search_space.{parameter.name}.path", "is seed", remedy)

@@ -229,7 +229,7 @@ def _keys_beside(config: DictConfig, path: str) -> str:
         parent, _, key = parent.rpartition(".")
     node = select(config, parent) if parent else config
     prefix = f"{parent}." if parent else ""
-    return nearest(f"{prefix}{key}", [f"{prefix}{name}" for name in node])
+    return nearest(f"{prefix}{key}", [f"{prefix}{name!s}" for name in node])
 
 
 def _check_overlaps(space: SearchSpace, problems: Problems) -> None:

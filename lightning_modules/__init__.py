@@ -1,0 +1,36 @@
+"""Models and data that studies train: an example of what a user brings, independent of the studies themselves."""
+
+from lightning_modules.augmentation import Augmentation
+from lightning_modules.classifier import Classifier
+from lightning_modules.cnn import CNN
+from lightning_modules.data import MNIST, Digits, FashionMNIST, ImageDataModule
+from lightning_modules.loader import TensorLoader
+from lightning_modules.mlp import MLP
+from lightning_modules.schedule import (
+    CosineDecay,
+    ExponentialDecay,
+    OneCycle,
+    ReduceOnPlateau,
+    Schedule,
+    StepDecay,
+    WarmupCosine,
+)
+
+__all__ = [
+    "CNN",
+    "MLP",
+    "MNIST",
+    "Augmentation",
+    "Classifier",
+    "CosineDecay",
+    "Digits",
+    "ExponentialDecay",
+    "FashionMNIST",
+    "ImageDataModule",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+    "TensorLoader",
+    "WarmupCosine",
+]

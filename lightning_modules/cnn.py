@@ -1,0 +1,59 @@
+"""The convolutional network: blocks of convolution, activation and pooling, then one linear layer to the classes."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lightning_modules.activation import build_activation
+from lightning_modules.checks import require
+from lightning_modules.image_shape import image_shape_of
+from lightning_modules.initialization import initialize
+
+
+class CNN(nn.Module):
+    """Logits of shape (batch, n_classes) for images of shape (batch, *input_shape).
+
+    input_shape is (channels, height, width) in pixels. Block i of n_layers has width·2^i channels, keeps the image's
+    size by padding, and halves it by 2×2 maximum pooling while both sides are wider than one pixel; kernel_size is
+    odd, since an even kernel cannot be centred. Dropout falls on the features that enter the linear layer; without
+    blocks (n_layers 0, a linear model) there are none to drop. Raises ValueError for an argument outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int],
+        n_classes: int,
+        n_layers: int = 2,
+        width: int = 16,
+        kernel_size: int = 3,
+        dropout: float = 0.0,
+        activation: str = "relu",
+        initialization: str = "default",
+    ) -> None:
+        super().__init__()
+        require(n_classes >= 1, key="n_classes", value=n_classes, remedy="give the number of classes, 1 or more")
+        require(n_layers >= 0, key="n_layers", value=n_layers, remedy="give the number of blocks, 0 or more")
+        require(width >= 1, key="width", value=width, remedy="give the first block's number of channels, 1 or more")
+        odd = kernel_size >= 1 and kernel_size % 2 == 1
+        require(odd, key="kernel_size", value=kernel_size, remedy="give an odd number of pixels, 1 or more")
+        require(0 <= dropout < 1, key="dropout", value=dropout, remedy="give a probability in [0, 1)")
+        n_channels, height, width_px = image_shape_of(input_shape, key="input_shape")
+        layers: list[nn.Module] = []
+        for block in range(n_layers):
+            padding = kernel_size // 2
+            layers += [nn.Conv2d(n_channels, width * 2**block, kernel_size, padding=padding)]
+            layers += [build_activation(activation)]
+            n_channels = width * 2**block
+            if min(height, width_px) > 1:
+                layers += [nn.MaxPool2d(2)]
+                height, width_px = height // 2, width_px // 2
+        layers += [nn.Flatten()]
+        layers += [nn.Dropout(dropout)] if dropout and n_layers else []
+        self.layers = nn.Sequential(*layers, nn.Linear(n_channels * height * width_px, n_classes))
+        initialize(self, initialization=initialization, activation=activation)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (batch, channels, height, width) to logits (batch, n_classes)."""
+        logits: Tensor = self.layers(images)
+        return logits

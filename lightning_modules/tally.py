@@ -1,0 +1,38 @@
+"""The sums of one epoch, kept on the device so that a step never waits for it.
+
+Logging in every step costs about a millisecond in Lightning, several times the step of a small model. A step therefore
+only adds to these sums; they are read once an epoch. Sums weighted by the number of samples keep a short last batch
+from counting as much as a full one. Single precision counts samples exactly up to 2²⁴, 16 million an epoch and device.
+"""
+
+import torch
+from torch import Tensor
+
+
+class Tally:
+    """Summed loss, number of correct answers and number of samples since the last reset."""
+
+    __slots__ = ("_correct", "_loss", "_n_samples")
+
+    def __init__(self) -> None:
+        self.reset(torch.device("cpu"))
+
+    def reset(self, device: torch.device) -> None:
+        """Start again from zero, with the sums on this device."""
+        self._loss = torch.zeros((), device=device)
+        self._correct = torch.zeros((), device=device)
+        self._n_samples = 0
+
+    def add_loss(self, mean_loss: Tensor, *, n_samples: int) -> None:
+        """Add a batch's mean loss (a scalar on the tally's device), weighted by its number of samples."""
+        self._loss.add_(mean_loss.detach(), alpha=n_samples)
+        self._n_samples += n_samples
+
+    def add_correct(self, n_correct: Tensor) -> None:
+        """Add a batch's number of correct answers (a scalar on the tally's device)."""
+        self._correct.add_(n_correct)
+
+    def sums(self) -> Tensor:
+        """Return [loss, correct, samples], shape (3,): what devices add up before any mean is taken."""
+        n_samples = torch.full_like(self._loss, self._n_samples)
+        return torch.stack((self._loss, self._correct, n_samples))

@@ -1,0 +1,53 @@
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_modules import TensorLoader
+
+INPUTS = torch.arange(20.0).view(10, 2)
+TARGETS = torch.arange(10)
+
+
+def batches(*, batch_size: int, shuffle: bool) -> list[tuple[Tensor, Tensor]]:
+    return list(TensorLoader(INPUTS, TARGETS, batch_size=batch_size, shuffle=shuffle))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("batch_size", "sizes"), [(4, [4, 4, 2]), (5, [5, 5]), (1, [1] * 10), (64, [10])])
+def test_an_epoch_has_every_sample_once_and_keeps_the_short_last_batch(
+    batch_size: int, sizes: list[int], shuffle: bool
+) -> None:
+    loader = TensorLoader(INPUTS, TARGETS, batch_size=batch_size, shuffle=shuffle)
+    epoch = list(loader)
+    assert [len(targets) for _, targets in epoch] == sizes
+    assert len(loader) == len(sizes)
+    assert loader.n_samples == 10
+    assert sorted(torch.cat([targets for _, targets in epoch]).tolist()) == list(range(10))
+    for inputs, targets in epoch:
+        assert torch.equal(inputs, INPUTS[targets])
+
+
+def test_the_trial_seed_decides_the_order_and_each_epoch_has_its_own() -> None:
+    torch.manual_seed(5)
+    loader = TensorLoader(INPUTS, TARGETS, batch_size=10, shuffle=True)
+    first, second = (next(iter(loader))[1].tolist() for _ in range(2))
+    torch.manual_seed(5)
+    assert batches(batch_size=10, shuffle=True)[0][1].tolist() == first
+    assert first != second
+
+
+def test_an_unshuffled_epoch_is_in_order_costs_no_copy_and_draws_nothing() -> None:
+    state = torch.get_rng_state()
+    epoch = batches(batch_size=4, shuffle=False)
+    assert torch.cat([targets for _, targets in epoch]).tolist() == list(range(10))
+    assert epoch[1][0].data_ptr() == INPUTS[4:].data_ptr()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size is 0: give 1 sample or more"):
+        TensorLoader(INPUTS, TARGETS, batch_size=0, shuffle=False)
+    with pytest.raises(ValueError, match=r"lengths is \(10, 9\): give one target for each input"):
+        TensorLoader(INPUTS, TARGETS[:9], batch_size=2, shuffle=False)
+    with pytest.raises(ValueError, match="give at least one sample"):
+        TensorLoader(INPUTS[:0], TARGETS[:0], batch_size=2, shuffle=False)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+
+from studies.admission import CHECKS
+from studies.configs import compose
+from studies.settings import StudySettings
+from studies.settings_reading import read_settings
+
+MakeSettings = Callable[..., StudySettings]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_single_threaded() -> Iterator[None]:
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for prepared data, so that they are parsed once a test run."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path, data_dir: Path) -> MakeSettings:
+    """Settings of a study (digits unless another is named) whose files all lie in tmp_path."""
+
+    def make(*overrides: str, study: str | None = "digits") -> StudySettings:
+        named = [f"+study={study}"] if study else []
+        places = [
+            f"output_dir={tmp_path}/out",
+            f"storage.url=sqlite:///{tmp_path}/studies.db",
+            f"datamodule.data_dir={data_dir}",
+        ]
+        return read_settings(compose([*named, *places, *overrides]), checks=CHECKS)
+
+    return make
