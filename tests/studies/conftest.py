@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -16,10 +16,9 @@ MakeSettings = Callable[..., StudySettings]
 
 
 @pytest.fixture(autouse=True)
-def _quiet_and_single_threaded() -> Iterator[None]:
+def _quiet_and_single_threaded() -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
 
 
 @pytest.fixture(scope="session")
