@@ -136,6 +136,8 @@ class Parameter:
             count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
             stepped = [self.low + self.step * i for i in _evenly(count, n)]
             return tuple(int(value) for value in stepped) if self.type == "int" else tuple(stepped)
+        if self.type == "int" and n > self.high - self.low:
+            return tuple(range(int(self.low), int(self.high) + 1))
         if n == 1:
             return (self.from_unit(0.5),)
         between = np.geomspace if self.log else np.linspace

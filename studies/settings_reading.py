@@ -63,6 +63,8 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=template, problems=problems)
     sampler = _read_named(top.section("sampler"), SamplerName)
+    storage = top.section("storage")
+    storage.only(("url", "lease_s"))
     replicates = top.whole("replicates", low=1)
     settings = StudySettings(
         study_name=top.text("study_name"),
@@ -82,8 +84,8 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         sampler=sampler,
         pruner=_read_named(top.section("pruner"), PrunerName),
         launcher=_read_named(top.section("launcher"), LauncherName),
-        storage_url=top.section("storage").text("url"),
-        lease_s=top.section("storage").number("lease_s", above=0, default=60),
+        storage_url=storage.text("url"),
+        lease_s=storage.number("lease_s", above=0, default=60),
         output_dir=_read_output_dir(top),
         template=template,
     )
@@ -112,7 +114,8 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
 
 def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
     model = values.get("model")
-    if not isinstance(model, Mapping) or "_target_" not in model:
+    unresolved = any(problem.key.partition(".")[0] == "model" for problem in problems.found)
+    if not unresolved and (not isinstance(model, Mapping) or "_target_" not in model):
         problems.add(
             "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
         )
@@ -170,7 +173,8 @@ def _read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates:
         remedy = "give a number of levels or a list of values"
         top.problems.add(f"search_space.{name}.levels", "is missing and sampler is grid", remedy)
     size = max(1, len(space.grid()) * replicates) if not without else (given or 1)
-    if given not in (None, size) and not top.problems.found:
+    unsound = any(problem.key.startswith(("search_space", "n_trials", "replicates")) for problem in top.problems.found)
+    if given not in (None, size) and not unsound:
         remedy = f"leave n_trials=null (or give {size}), or change the levels"
         top.problems.add("n_trials", f"is {given} but the grid has {size} cells × replicates", remedy)
     return size

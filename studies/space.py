@@ -3,7 +3,7 @@
 It draws points (from a trial, from a point of the unit cube, or all cells of a grid) and writes a point into a config.
 Writing to a path that does not exist is an error, never a new key; the one exception is an argument that the
 callable at the path's parent names in its own signature (`torch.optim.Adam` takes `lr` whether or not the YAML says
-it), which `studies.trial.binding` checks before anything is trained.
+so); what a `**kwargs` would swallow does not count, for the parameter would be ignored silently.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 from optuna.trial import BaseTrial
 
 from studies.parameter import Parameter, Value
+from studies.targets import names_argument
 
 Point = dict[str, Value]
 
@@ -140,9 +142,14 @@ def path_exists(config: DictConfig, path: str) -> bool:
     parent = select(config, parent_path) if parent_path else config
     if isinstance(parent, ListConfig):
         return key.isdigit() and int(key) < len(parent)
-    return isinstance(parent, DictConfig) and (key in parent or "_target_" in parent)
+    if not isinstance(parent, DictConfig):
+        return False
+    return key in parent or ("_target_" in parent and names_argument(str(parent["_target_"]), key))
 
 
 def select(config: DictConfig, path: str) -> Any:
-    """The node at `path`, or None where there is none."""
-    return OmegaConf.select(config, path, throw_on_missing=False)
+    """The node at `path`, or None where there is none (an interpolation that leads nowhere is told by its reader)."""
+    try:
+        return OmegaConf.select(config, path, throw_on_missing=False)
+    except InterpolationResolutionError:
+        return None

@@ -16,6 +16,7 @@ from studies.space import SearchSpace, path_exists, select
 
 KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")
 RANGED = ("low", "high")
+STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, for finding further ones only
 DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
 
 
@@ -41,9 +42,11 @@ def _read_parameter(name: str, entry: Section) -> Parameter:
     n_before = len(entry.problems.found)
     entry.only(KEYS)
     kind: ParameterType = entry.word("type", get_args(ParameterType))
-    values = _read_choices(entry) if kind == "categorical" else _read_range(entry, kind)
+    values = {}
+    if entry.values.get("type") == kind:
+        values = _read_choices(entry) if kind == "categorical" else _read_range(entry, kind)
     if len(entry.problems.found) > n_before:
-        kind, values = "categorical", {"choices": {"none": None}}  # a stand-in, for finding further problems only
+        kind, values = "categorical", {"choices": STAND_IN}
     parameter = Parameter(
         name=name,
         paths=_read_paths(entry),
@@ -84,11 +87,11 @@ def _read_choices(entry: Section) -> dict[str, Any]:
         entry.problems.add(
             entry.key("choices"), f"is {given!r}", "give a list of values, or a mapping of names to values"
         )
-        return {"choices": {"none": None}}
+        return {"choices": STAND_IN}
     if not all(choice is None or isinstance(choice, bool | int | float | str) for choice in given):
         entry.problems.add(entry.key("choices"), "holds lists or mappings", "give a mapping that names each choice")
-        return {"choices": {"none": None}}
-    if len(set(map(repr, given))) < len(given):
+        return {"choices": STAND_IN}
+    if len(set(given)) < len(given):
         entry.problems.add(entry.key("choices"), f"is {given!r}", "give each choice once")
     return {"choices": {choice: choice for choice in given}}
 
@@ -98,7 +101,7 @@ def _read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
         entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
     low, high = entry.number("low", default=1.0), entry.number("high", default=2.0)
     log = entry.flag("log") or kind == "power_of_two"
-    step = entry.optional_number("step", above=0.0)
+    step = entry.optional_number("step", above=0.0) or None
     if all(is_number(entry.values.get(key)) for key in RANGED):
         _check_range(entry, kind, low=low, high=high, log=log, step=step)
     return {"low": low, "high": max(low, high), "log": log, "step": step}
@@ -183,6 +186,8 @@ def _check_conditions(parameter: Parameter, read: Mapping[str, Parameter], probl
         key = f"search_space.{parameter.name}.when.{parent}"
         if parent not in read:
             problems.add(key, "names no parameter", nearest(parent, read))
+            continue
+        if read[parent].choices is STAND_IN:
             continue
         impossible = [value for value in allowed if not read[parent].contains(value)]
         if impossible:

@@ -94,7 +94,10 @@ def _fanova(
             )
         )
     evaluator = FanovaImportanceEvaluator(n_trees=N_TREES, seed=seed)
-    shares = evaluator.evaluate(study, params=names)
+    try:
+        shares = evaluator.evaluate(study, params=names)
+    except RuntimeError:  # "zero total variance in all trees": no parameter parts these rows
+        return np.zeros(len(names))
     return np.array([shares[name] for name in names])
 
 

@@ -67,7 +67,7 @@ def encode(value: Any, distribution: BaseDistribution) -> float:
 
 
 def _common_rung(trials: Sequence[FrozenTrial]) -> int | None:
-    """The last rung that every trial reached; None where some trial reported nothing."""
+    """The last rung that every trial with a report reached; None where none reported anything."""
     last = [max(trial.intermediate_values, default=None) for trial in trials]
     return min((step for step in last if step is not None), default=None)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import qmc
 
+from studies.parameter import Value
 from studies.search.seeds import design_seed, redraw_seed
 from studies.settings import StudySettings
 from studies.space import Point, SearchSpace
@@ -28,7 +29,7 @@ def grid_design(settings: StudySettings) -> Design:
 
     def point(slot: int) -> Point:
         replicate, position = divmod(slot, len(cells))
-        return cells[int(orders[replicate][position])]
+        return cells[int(orders[replicate % settings.replicates][position])]  # a surplus slot trains nothing
 
     return point
 
@@ -48,10 +49,17 @@ def qmc_design(settings: StudySettings) -> Design:
 
     def point(slot: int) -> Point:
         sequence = qmc.Sobol(len(settings.space), scramble=True, rng=design_seed(settings.seed))
-        sequence.fast_forward(slot)
+        if slot:
+            sequence.fast_forward(slot)
         return settings.space.from_unit(sequence.random(1)[0].tolist())
 
     return point
+
+
+def missing_value(settings: StudySettings, slot: int, name: str) -> Value:
+    """The value of a parameter that an enqueued choice made active and the slot's design had left out."""
+    quantiles = np.random.default_rng([design_seed(settings.seed), slot]).random(len(settings.space))
+    return settings.space[name].from_unit(float(quantiles[settings.space.names.index(name)]))
 
 
 def redraw(settings: StudySettings, trial_number: int) -> Point:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 
 from studies.errors import Problems, nearest
@@ -30,7 +32,9 @@ def make_pruner(settings: StudySettings) -> BasePruner:
         options["max_resource"] = settings.budget.rungs
     if name == "patient":
         options["wrapped_pruner"] = None
-    return PRUNERS[name](**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return PRUNERS[name](**options)
 
 
 def check_pruner(settings: StudySettings, problems: Problems) -> None:
@@ -40,6 +44,9 @@ def check_pruner(settings: StudySettings, problems: Problems) -> None:
     unknown = [option for option in options if option not in known]
     for option in unknown:
         problems.add(f"pruner.{option}", f"is not an option of {name}", nearest(option, known))
+    rungs, first = settings.budget.rungs, options.get("min_resource")
+    if isinstance(first, int) and first > rungs:
+        problems.add("pruner.min_resource", f"is {first} for {rungs} rungs", "give no more than the trial has rungs")
     if not unknown:
         try:
             make_pruner(settings)

@@ -21,7 +21,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import Problems, nearest
-from studies.search.designs import MAX_SOBOL_DIMENSIONS, Design, grid_design, qmc_design, random_design, redraw
+from studies.search.designs import (
+    MAX_SOBOL_DIMENSIONS,
+    Design,
+    grid_design,
+    missing_value,
+    qmc_design,
+    random_design,
+    redraw,
+)
 from studies.search.seeds import sampler_seed
 from studies.settings import StudySettings
 from studies.space import Point
@@ -101,7 +109,7 @@ class StudySampler(BaseSampler):
     ) -> Any:
         """A value of one parameter that no model covers."""
         if self._model is None:
-            raise ValueError(f"slot {slot_of(study.get_trials(deepcopy=False), trial)} has no value for {param_name}")
+            return missing_value(self._settings, slot_of(study.get_trials(deepcopy=False), trial), param_name)
         value = self._model.sample_independent(study, trial, param_name, param_distribution)
         return self._settings.space[param_name].snap(value)
 

@@ -28,7 +28,8 @@ from studies.settings import StudySettings
 NOT_IDENTITY = re.compile(
     r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
 )
-SECRET = re.compile(r"passw|secret|token|api_?key|credential", re.IGNORECASE)
+SECRET = re.compile(r"passw|secret|(^|_)token$|api_?key|credential", re.IGNORECASE)
+REMEDY = "choose another study_name, or resume=fork to begin anew beside it"
 PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
@@ -45,6 +46,7 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
     if study.get_trials(deepcopy=False):
         _refuse_changes(settings, study)
+    _refuse_another_direction(settings, study)
     return study, settings
 
 
@@ -130,23 +132,27 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
 
 
 def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
-    remedy = "choose another study_name, or resume=fork to begin anew beside it"
     if schema.STUDY_FINGERPRINT not in study.user_attrs:
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
-        raise StudyChanged([Problem("study_name", complaint, remedy)])
-    if study.direction.name.lower() != settings.objective.direction:
-        complaint = f"is {settings.objective.direction} but {study.direction.name.lower()} in the stored study"
-        raise StudyChanged([Problem("objective.direction", complaint, remedy)])
+        raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
     before = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
     changed = [key for key in sorted({*now, *before}) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
     if changed:
         raise StudyChanged(
             [
-                Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", remedy)
+                Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)
                 for key in changed
             ]
         )
+
+
+def _refuse_another_direction(settings: StudySettings, study: optuna.Study) -> None:
+    """Optuna fixes a study's direction when it is made: even an empty one cannot be turned round."""
+    stored = ", ".join(direction.name.lower() for direction in study.directions)
+    if stored != settings.objective.direction:
+        complaint = f"is {settings.objective.direction} but {stored} in the stored study"
+        raise StudyChanged([Problem("objective.direction", complaint, REMEDY)])
 
 
 _ABSENT = object()

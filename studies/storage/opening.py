@@ -8,9 +8,11 @@ among the workers queue up behind writers for some milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
@@ -22,6 +24,7 @@ from studies.errors import BadInput, Problem, StorageUnusable
 
 BUSY_TIMEOUT_S = 120
 MEMORY = "memory"
+OPTUNA_TABLE = "version_info"  # every Optuna database has it
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -37,6 +40,7 @@ def open_storage(url: str) -> BaseStorage:
         if sqlite_file is None:
             return RDBStorage(url)
         sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign_tables(sqlite_file)
         storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
         _share(storage.engine)
         return storage
@@ -46,7 +50,7 @@ def open_storage(url: str) -> BaseStorage:
     except ImportError as error:
         remedy = f"install the driver ({error.name})"
         raise BadInput([Problem("storage.url", f"is {shown}, whose driver is missing", remedy)]) from None
-    except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError) as error:
         complaint = f"is {shown}, which cannot be used ({_reason(error)})"
         remedy = "name an Optuna database, or a new file in a folder you can write to"
         raise BadInput([Problem("storage.url", complaint, remedy)]) from None
@@ -96,6 +100,16 @@ def _sqlite_file(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return None
     return Path(parsed.database)
+
+
+def _refuse_foreign_tables(path: Path) -> None:
+    """Raise OSError for a database that another program uses: Optuna would add its own tables to it."""
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and OPTUNA_TABLE not in tables:
+        raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
 
 
 def _share(engine: sqlalchemy.Engine) -> None:

@@ -38,7 +38,7 @@ def preflight(settings: StudySettings) -> list[Problem]:
     """Bind every branch of the space, then train and validate one batch in the middle of it."""
     problems = Problems()
     for point in settings.space.corners(limit=ALL_BRANCHES):
-        _check_binding(settings, point, problems)
+        binding_problems(resolve(settings, point), problems)
     if not problems.found:
         middle = settings.space.from_unit([0.5] * len(settings.space))
         problem = try_batch(settings, middle).problem
@@ -70,11 +70,6 @@ def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> 
         return Look(
             point, Problem("model", f"fails in one batch at {where} ({message})", "correct the module or the space")
         )
-
-
-def _check_binding(settings: StudySettings, point: Point, problems: Problems) -> None:
-    written = {path for parameter in settings.space for path in parameter.paths if parameter.name in point}
-    binding_problems(resolve(settings, point), problems, named=written)
 
 
 def _short_run(settings: StudySettings, point: Point, folder: Path, *, n_batches: int) -> Run:

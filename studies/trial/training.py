@@ -13,7 +13,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,6 @@ class Run:
     trainer: pl.Trainer
     rungs: Rungs
     time_limit: TimeLimit | None = None
-    _seconds: float = field(default=0.0)
 
     def fit(self) -> Training:
         """Train to the end of the budget, or until something stops it. Exceptions of the module come through."""

@@ -13,6 +13,7 @@ from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 
 MakeSettings = Callable[..., StudySettings]
+USERS = Path(__file__).parent / "users"  # modules, data and configs as a user's own project brings them
 
 
 @pytest.fixture(autouse=True)
@@ -28,16 +29,15 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path, data_dir: Path) -> MakeSettings:
+def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> MakeSettings:
     """Settings of a study (digits unless another is named) whose files all lie in tmp_path."""
+    monkeypatch.syspath_prepend(str(USERS))
 
     def make(*overrides: str, study: str | None = "digits") -> StudySettings:
         named = [f"+study={study}"] if study else []
-        places = [
-            f"output_dir={tmp_path}/out",
-            f"storage.url=sqlite:///{tmp_path}/studies.db",
-            f"datamodule.data_dir={data_dir}",
-        ]
-        return read_settings(compose([*named, *places, *overrides]), checks=CHECKS)
+        places = [f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db"]
+        if study != "plain":
+            places.append(f"datamodule.data_dir={data_dir}")
+        return read_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
 
     return make

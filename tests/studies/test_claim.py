@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from studies import schema
+from studies.schema import Failure, failure_of
+from studies.storage.claim import Claim, Claims, Rules, Turn, read_slots
+from studies.storage.lease import Watch
+from studies.storage.opening import open_storage
+
+WORKER = Path(__file__).parent / "scripts" / "sleeping_worker.py"
+
+
+def a_study() -> optuna.Study:
+    return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def claims_of(study: optuna.Study, n_trials: int, *, max_retries: int = 1, redraws: bool = False) -> Claims:
+    watch = Watch(study._storage, lease_s=60)
+    return Claims(study, rules=Rules(n_trials, max_retries, redraws), watch=watch)
+
+
+def claimed(claims: Claims) -> Claim:
+    turn = claims.next()
+    assert isinstance(turn, Claim)
+    turn.trial.suggest_float("x", 0, 1)
+    return turn
+
+
+def fail(study: optuna.Study, claim: Claim, failure: Failure = Failure.ERROR, message: str = "ValueError: no") -> None:
+    claim.trial.set_user_attr(schema.FAILURE, failure)
+    claim.trial.set_user_attr(schema.FAILURE_MESSAGE, message)
+    study.tell(claim.trial, state=TrialState.FAIL)
+
+
+def test_slots_are_filled_one_by_one_and_then_there_is_nothing_to_do() -> None:
+    study = a_study()
+    claims = claims_of(study, 3)
+    for slot in range(3):
+        claim = claimed(claims)
+        assert claim.slot == slot
+        study.tell(claim.trial, 1.0)
+    assert claims.next() is Turn.LEAVE
+    assert len(study.trials) == 3
+
+
+def test_while_others_run_the_rest_there_is_nothing_to_claim() -> None:
+    study = a_study()
+    claims = claims_of(study, 2)
+    running = claimed(claims)
+    study.tell(claimed(claims).trial, 1.0)
+    assert claims.next() is Turn.WAIT
+    study.tell(running.trial, 1.0)
+    assert claims.next() is Turn.LEAVE
+
+
+def test_a_failed_trial_is_tried_again_at_the_same_point_in_the_same_slot() -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=2)
+    first = claimed(claims)
+    fail(study, first)
+    second = claimed(claims)
+    assert second.trial.params == first.trial.params
+    assert (second.slot, second.attempt) == (0, 1)
+    assert second.trial.user_attrs[schema.RETRY_OF] == first.trial.number
+    study.tell(second.trial, 1.0)
+    assert claims.next() is Turn.LEAVE
+
+
+def test_in_a_grid_a_point_that_fails_for_good_is_its_slots_result() -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=1, redraws=False)
+    fail(study, claimed(claims))
+    fail(study, claimed(claims))
+    assert claims.next() is Turn.LEAVE
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+
+
+def test_in_a_search_another_point_takes_the_place_of_one_that_fails_for_good() -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=1, redraws=True)
+    fail(study, claimed(claims))
+    second = claimed(claims)
+    fail(study, second)
+    third = claimed(claims)
+    assert third.trial.params != second.trial.params
+    assert (third.slot, third.attempt) == (0, 0)
+    assert third.trial.user_attrs[schema.REDRAWN] is True
+
+
+def test_an_interruption_does_not_count_as_an_attempt() -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=0)
+    for _ in range(3):
+        claim = claimed(claims)
+        assert claim.attempt == 0
+        fail(study, claim, Failure.KILLED, f"{schema.INTERRUPTED} (SIGINT)")
+    again = claimed(claims)
+    assert again.trial.params == study.trials[0].params
+
+
+def test_a_pruned_or_diverged_trial_finishes_its_slot() -> None:
+    study = a_study()
+    claims = claims_of(study, 2)
+    study.tell(claimed(claims).trial, state=TrialState.PRUNED)
+    diverged = claimed(claims)
+    diverged.trial.set_user_attr(schema.FAILURE, Failure.DIVERGED)
+    study.tell(diverged.trial, state=TrialState.PRUNED)
+    assert claims.next() is Turn.LEAVE
+    assert [failure_of(trial) for trial in study.trials] == [None, Failure.DIVERGED]
+
+
+def test_a_surplus_claim_is_void_and_costs_no_slot() -> None:
+    study = a_study()
+    claims = claims_of(study, 1)
+    ours = claimed(claims)
+    study.ask()  # another worker that asked at the same moment
+    surplus = study.ask()
+    surplus.set_user_attr(schema.VOID, True)
+    study.tell(surplus, state=TrialState.FAIL)
+    study.tell(ours.trial, 1.0)
+    assert [slot.chain[0].number for slot in read_slots(study.trials, 1)] == [0]
+    assert claims.next() is Turn.LEAVE
+
+
+def test_of_two_successors_of_one_failure_the_later_is_void() -> None:
+    study = a_study()
+    claims = claims_of(study, 1)
+    fail(study, claimed(claims))
+    for _ in range(2):  # two workers that saw the failure at the same moment
+        attributes = {schema.RETRY_OF: 0, schema.SLOT: 0, schema.ATTEMPT: 1}
+        study.enqueue_trial(study.trials[0].params, user_attrs=attributes)
+    study.tell(claimed(claims).trial, 1.0)
+    assert claims.next() is Turn.LEAVE
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.FAIL]
+    assert study.trials[2].user_attrs[schema.VOID] is True
+
+
+def test_a_surplus_claim_becomes_a_slot_when_the_study_grows() -> None:
+    study = a_study()
+    study.tell(claimed(claims_of(study, 1)).trial, 1.0)
+    void = study.ask()
+    void.set_user_attr(schema.VOID, True)
+    study.tell(void, state=TrialState.FAIL)
+    claim = claimed(claims_of(study, 2))
+    assert claim.slot == 1
+    assert schema.REDRAWN not in claim.trial.user_attrs
+
+
+def run_workers(tmp_path: Path, *, n_workers: int, n_trials: int, seconds: float, n_kills: int, lease_s: float) -> None:
+    """Run sleeping workers until all have left, and kill -9 (and replace) some on the way."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = open_storage(url)
+    optuna.create_study(study_name="sleepers", storage=storage)
+    command = [sys.executable, str(WORKER), url, str(n_trials), str(seconds), str(lease_s), str(tmp_path / "notes")]
+    workers = [subprocess.Popen(command) for _ in range(n_workers)]
+    rng, deadline = random.Random(0), time.monotonic() + 200
+    while any(worker.poll() is None for worker in workers):
+        assert time.monotonic() < deadline, "the workers do not come to an end"
+        time.sleep(rng.uniform(0.2, 0.9))
+        if n_kills > 0:
+            n_kills -= 1
+            victim = rng.choice(workers)
+            victim.kill()
+            victim.wait()
+            workers[workers.index(victim)] = subprocess.Popen(command)
+    assert [worker.returncode for worker in workers] == [0] * n_workers
+    check_exact(optuna.load_study(study_name="sleepers", storage=storage), n_trials, tmp_path / "notes")
+
+
+def check_exact(study: optuna.Study, n_trials: int, notes: Path) -> None:
+    begun = Counter(line.split()[0] for line in notes.read_text().splitlines())
+    assert set(begun.values()) == {1}, "a trial was run by two workers"
+    slots = read_slots(study.trials, n_trials)
+    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * n_trials
+    assert sum(trial.state == TrialState.COMPLETE for trial in study.trials) == n_trials
+    assert {trial.state for trial in study.trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    run = [trial for trial in study.trials if schema.VOID not in trial.user_attrs]
+    retried = [trial.user_attrs[schema.RETRY_OF] for trial in run if schema.RETRY_OF in trial.user_attrs]
+    assert len(retried) == len(set(retried)), "a trial was retried twice"
+
+
+def test_four_processes_spend_the_budget_exactly_and_run_each_trial_once(tmp_path: Path) -> None:
+    run_workers(tmp_path, n_workers=4, n_trials=60, seconds=0.06, n_kills=0, lease_s=60)
+
+
+@pytest.mark.slow
+def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    run_workers(tmp_path, n_workers=4, n_trials=60, seconds=0.3, n_kills=15, lease_s=10)

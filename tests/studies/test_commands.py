@@ -1,0 +1,298 @@
+"""The commands as a person types them, each in a process of its own, on the digits."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.schema import Failure, failure_of
+from studies.storage.claim import read_slots
+
+USERS = Path(__file__).parent / "users"
+TIMEOUT_S = 240
+PLAIN = ("--config-dir", str(USERS / "conf"), "+study=plain")
+FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
+
+
+class Shell:
+    """A folder in which commands are run, with one data folder for all tests."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder = folder
+        (folder / "data").symlink_to(data)
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(USERS), os.environ.get("PYTHONPATH", "")])}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"studies.{command}", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, command: str, *arguments: str, code: int = 0) -> str:
+        output, _ = (process := self.start(command, *arguments)).communicate(timeout=TIMEOUT_S)
+        assert process.returncode == code, output
+        return output
+
+    def trials(self, study: str) -> list[FrozenTrial]:
+        return optuna.load_study(study_name=study, storage=f"sqlite:///{self.folder}/outputs/studies.db").trials
+
+    def wait_for(self, study: str, condition: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            if (self.folder / "outputs" / study / "logs" / "worker-0.log").exists():  # the study is there by then
+                trials = self.trials(study)
+                if condition(trials):
+                    return trials
+            time.sleep(0.1)
+        raise AssertionError("what was waited for did not happen")
+
+
+@pytest.fixture
+def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path, data_dir)
+    yield shell
+    for process in shell.started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def worker_of(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs[schema.WORKER].rpartition(":")[2])
+
+
+def running(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    return [t for t in trials if t.state == TrialState.RUNNING and schema.WORKER in t.user_attrs and t.params]
+
+
+def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
+    """Run, run again, list, retrain from the study and from best.yaml."""
+    output = shell.run("run", *FAST, "workers=2")
+    assert "6 of 6 trials finished" in output
+    folder = shell.folder / "outputs" / "digits"
+    for name in ("best.yaml", "trials.csv", "report.md"):
+        assert f"outputs/digits/{name}" in output
+        assert (folder / name).stat().st_size > 0
+    with (folder / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["slot"]) for row in rows] == list(range(6))
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    assert f"{best['value']:.4f}" in output
+    assert best["value"] == max(float(row["value"]) for row in rows if row["state"] == "COMPLETE")
+    assert len(list((folder / "logs").glob("worker-*.log"))) == 2
+
+    again = shell.run("run", *FAST)
+    assert "study digits is finished" in again
+    assert len(shell.trials("digits")) == 6
+
+    listed = shell.run("list")
+    assert re.search(r"digits .*6 of 6 .*complete.*val/accuracy", listed)
+
+    retrained = shell.run("retrain", *FAST)
+    assert f"val/accuracy {best['value']:.4f} at the last rung ({best['value']:.4f} in the search)" in retrained
+    assert re.search(r"test/accuracy 0\.\d+ \(95 % interval 0\.\d+–\d\.\d+, n = \d+ test samples\)", retrained)
+    assert (folder / "retrain" / "model.ckpt").exists()
+    assert not list((folder / "retrain").glob("*.part"))
+    from_file = shell.run("retrain", "config=outputs/digits/best.yaml")
+    accuracy = re.compile(r"test/accuracy.*")
+    assert accuracy.search(from_file)[0] == accuracy.search(retrained)[0]  # type: ignore[index]
+
+
+def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: Shell) -> None:
+    serial = ("launcher=serial", "n_trials=2", "+study=digits")
+    shell.run("run", *serial, "budget.amount=1")
+    output = shell.run("run", *serial, "budget.amount=2", "search_space.lr.low=1e-5", code=2)
+    assert "budget.amount is 2 but 1 in the stored study" in output
+    assert "search_space.lr.low is 1e-05 but 0.0001 in the stored study" in output
+    assert "resume=fork" in output
+    forked = shell.run("run", *serial, "budget.amount=2", "resume=fork")
+    assert "outputs/digits-2/report.md" in forked
+    assert len(shell.trials("digits")) == len(shell.trials("digits-2")) == 2
+
+
+def test_four_workers_spend_the_budget_exactly_and_a_killed_one_is_replaced(shell: Shell) -> None:
+    process = shell.start("run", *PLAIN, "n_trials=24", "workers=4", "model.sleep_s=0.02")
+    victim = worker_of(running(shell.wait_for("plain", lambda trials: len(running(trials)) >= 3))[0])
+    os.kill(victim, signal.SIGKILL)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
+    trials = shell.trials("plain")
+    slots = read_slots(trials, 24)
+    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * 24
+    assert sum(trial.state == TrialState.COMPLETE for trial in trials) == 24
+    (killed,) = [trial for trial in trials if failure_of(trial) == Failure.KILLED]
+    assert worker_of(killed) == victim
+    assert f"{victim} died" in killed.user_attrs[schema.FAILURE_MESSAGE]
+    (retry,) = [trial for trial in trials if trial.user_attrs.get(schema.RETRY_OF) == killed.number]
+    assert retry.params == killed.params
+    assert "24 of 24 trials finished" in output
+
+
+def test_when_everything_is_killed_the_same_command_goes_on(shell: Shell) -> None:
+    arguments = (*PLAIN, "n_trials=8", "workers=2", "model.sleep_s=0.05")
+    process = shell.start("run", *arguments)
+    trials = shell.wait_for("plain", lambda trials: len(running(trials)) == 2 and len(trials) > 3)
+    workers = [worker_of(trial) for trial in running(trials)]
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < deadline, "workers outlive the command that started them"
+        time.sleep(0.1)
+    output = shell.run("run", *arguments)
+    assert "8 of 8 trials finished" in output
+    trials = shell.trials("plain")
+    assert Counter(slot.last.state for slot in read_slots(trials, 8)) == {TrialState.COMPLETE: 8}
+    assert not [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
+
+
+def is_alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, number: signal.Signals) -> None:
+    process = shell.start("run", *PLAIN, "n_trials=50", "workers=2", "model.sleep_s=0.05", "budget.amount=20")
+    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
+    begun = time.monotonic()
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert time.monotonic() - begun < 30
+    trials = shell.trials("plain")
+    assert {failure_of(trial) for trial in trials if trial.state == TrialState.FAIL} == {Failure.KILLED}
+    assert not running(trials)
+    assert "of 50 trials finished" in output
+
+
+def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> None:
+    output = shell.run("run", *PLAIN, "workers=1", "model.behaviour=kill", "model.at=3", "max_failures=2", code=1)
+    assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
+    assert "Traceback" not in output
+
+
+def test_check_finds_what_fails_in_a_corner_and_estimates_the_time(shell: Shell) -> None:
+    output = shell.run("check", *PLAIN)
+    assert "study plain is sound" in output
+    assert re.search(r"4 trials on \d workers about \d", output)
+    broken = shell.run("check", *PLAIN, "model.behaviour=raise", "model.above=0.09", code=2)
+    assert "model fails in one batch at lr=0.1 (ValueError: the module is broken at lr 0.1)" in broken
+
+
+def test_a_metric_that_is_never_logged_is_found_before_anything_is_trained(shell: Shell) -> None:
+    output = shell.run("run", *PLAIN, "objective.metric=val/accuracy", code=2)
+    assert "objective.metric is val/accuracy" in output
+    assert "train_loss, val_loss" in output
+    corrected = shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")
+    assert "1 of 1 trials finished" in corrected
+
+
+def test_one_message_lists_every_problem(shell: Shell) -> None:
+    output = shell.run(
+        "run",
+        "+study=digits",
+        *("n_trails=3", "sampler=tpee", "search_space.lr.low=0", "search_space.dropout.path=model.network.dropuot"),
+        *("objective.direction=up", "storage.url=nonsense", "model._target_=no.such.thing", "datamodule.batchsize=3"),
+        code=2,
+    )
+    for told in (
+        "n_trails is not a key of the config: did you mean n_trials?",
+        "sampler is tpee, which is no option of that group: did you mean tpe?",
+        "search_space.lr.low is 0 but log is true: give a positive lower bound",
+        "search_space.dropout.path model.network.dropuot does not exist in the config: did you mean model.network.dropout?",
+        "objective.direction is 'up'",
+        "storage.url is 'nonsense', which is no URL",
+        "model._target_ is 'no.such.thing', which does not import",
+        "datamodule.batchsize is not a key of the config: did you mean batch_size?",
+    ):
+        assert told in output, told
+    assert "Traceback" not in output
+    assert not (shell.folder / "outputs").exists()
+
+
+def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> None:
+    output = shell.run("run", code=2)
+    assert re.search(r"study is not named: .*digits.*mnist", output)
+    theirs = shell.run("run", "--config-dir", str(USERS / "conf"), "+study=plane", code=2)
+    assert "did you mean plain?" in theirs
+
+
+def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
+    config = shell.run("run", "+study=mnist", "--cfg", "job")
+    assert yaml.safe_load(config)["study_name"] == "mnist"
+    assert "search_space" in shell.run("run", "--help")
+    script = (
+        "import sys, runpy; sys.argv = ['run', '+study=mnist', '--cfg', 'job']\n"
+        "try: runpy.run_module('studies.run', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'pytorch_lightning'} & {*sys.modules}))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=shell.folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_dashboard_serves_the_studies_on_a_free_port(shell: Shell) -> None:
+    shell.run("run", "+study=digits", "n_trials=1", "budget.amount=1", "launcher=serial")
+    process = shell.start("dashboard", "+study=digits", "dashboard.port=18080")
+    assert process.stdout is not None
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+    assert address, "the address is printed first"
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            page = urllib.request.urlopen(f"{address[0]}api/studies", timeout=5).read().decode()
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert '"digits"' in page
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+def test_commands_on_a_storage_that_does_not_exist_say_so(shell: Shell) -> None:
+    for command in ("list", "dashboard"):
+        assert "a file that does not exist: run a study first" in shell.run(command, code=2)
+
+
+def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell) -> None:
+    assert "run the study first" in shell.run("retrain", "+study=digits", code=2)
+    assert "cannot be read" in shell.run("retrain", "config=nothing.yaml", code=2)
+
+
+def test_a_module_from_lightnings_demos_runs_unchanged(shell: Shell) -> None:
+    """Lightning's LSTM brings its own dataloader, which reads ./data/wikitext-2.txt where that is there."""
+    text = shell.folder / "text"
+    text.mkdir()
+    (shell.folder / "data").unlink()
+    (shell.folder / "data").mkdir()
+    words = " ".join(f"word{i % 60}" for i in range(9000))
+    (shell.folder / "data" / "wikitext-2.txt").write_text(f"{words}\n")
+    output = shell.run(
+        "run", "--config-dir", str(USERS / "conf"), "+study=lstm", "launcher=serial", "output_dir=outputs/lstm"
+    )
+    assert "3 of 3 trials finished" in output
+    assert {trial.state for trial in shell.trials("lstm")} == {TrialState.COMPLETE}

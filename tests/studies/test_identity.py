@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.storages import BaseStorage, InMemoryStorage
+
+from studies import schema
+from studies.admission import CHECKS
+from studies.configs import compose
+from studies.errors import StudyChanged
+from studies.settings import StudySettings
+from studies.settings_reading import read_settings
+from studies.storage.identity import find_study, fingerprint, identity, open_study, without_secrets
+
+STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
+
+
+@cache
+def settings_of(*overrides: str, study: str = "digits") -> StudySettings:
+    return read_settings(compose([f"+study={study}", *overrides]), checks=CHECKS)
+
+
+@pytest.fixture
+def storage() -> BaseStorage:
+    return InMemoryStorage()
+
+
+def begin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
+    """The study with a first trial."""
+    study = open_study(settings, storage)
+    study.ask()
+    return study
+
+
+def refused(settings: StudySettings, storage: BaseStorage) -> dict[str, str]:
+    with pytest.raises(StudyChanged) as caught:
+        find_study(settings, storage)
+    assert all("resume=fork" in problem.remedy for problem in caught.value.problems)
+    return {problem.key: problem.complaint for problem in caught.value.problems}
+
+
+def test_a_study_that_is_not_stored_is_none(storage: BaseStorage) -> None:
+    settings = settings_of()
+    assert find_study(settings, storage) == (None, settings)
+
+
+def test_the_same_config_continues_the_study(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    study, settings = find_study(settings_of(), storage)
+    assert study is not None
+    assert (study.study_name, len(study.trials)) == ("digits", 1)
+    assert settings.study_name == "digits"
+
+
+@pytest.mark.parametrize(
+    ("override", "changes"),
+    [
+        ("search_space.lr.high=0.02", {"search_space.lr.high": "is 0.02 but 0.03 in the stored study"}),
+        ("search_space.lr.log=false", None),
+        ("+search_space.lr.role=scientific", {"search_space.lr.role": "is 'scientific' but 'nuisance'"}),
+        ("search_space.activation.choices=[relu]", {"search_space.activation.choices.gelu": "is absent but 'gelu'"}),
+        ("~search_space.dropout", {"search_space.dropout.high": "is absent but 0.5"}),
+        ("+search_space.lr.when={n_layers: [1]}", {"search_space.lr.when.n_layers": "is [1] but absent"}),
+        ("model.label_smoothing=0.1", {"model.label_smoothing": "is 0.1 but 0.0"}),
+        ("trainer.precision=bf16-true", {"trainer.precision": "is 'bf16-true' but '32-true'"}),
+        ("+trainer.limit_train_batches=3", {"trainer.limit_train_batches": "is 3 but absent"}),
+        ("+callbacks=early_stopping", {"callbacks.early_stopping.patience": "is 3 but absent"}),
+        ("seed=1", {"seed": "is 1 but 0", "datamodule.split_seed": "is 1 but 0"}),
+        ("objective.metric=val/loss", {"objective.metric": "is 'val/loss' but 'val/accuracy'"}),
+        ("objective.direction=minimize", {"objective.direction": "is 'minimize' but 'maximize'"}),
+        ("objective.value=best", {"objective.value": "is 'best' but 'last'"}),
+        ("budget.amount=4", {"budget.amount": "is 4 but 3", "budget.rungs": "is 4 but 3"}),
+        ("budget={unit: steps, amount: 30}", {"budget.unit": "is 'steps' but 'epochs'"}),
+    ],
+)
+def test_what_makes_trials_incomparable_is_refused_with_both_values(
+    storage: BaseStorage, override: str, changes: dict[str, str] | None
+) -> None:
+    extra = ("+search_space.lr.linear=true",) if override == "search_space.lr.log=false" else ()
+    begin(settings_of(), storage)
+    found = refused(settings_of(override, *extra), storage)
+    for key, complaint in (changes or {"search_space.lr.log": "is False but True"}).items():
+        assert found[key].startswith(complaint)
+
+
+def test_only_what_differs_is_named_and_all_of_it(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    found = refused(settings_of("search_space.lr.high=0.02", "model.l1=0.1", "n_trials=3"), storage)
+    assert set(found) == {"search_space.lr.high", "model.l1"}
+
+
+@pytest.mark.parametrize("override", ["replicates=2", "search_space.lr.levels=3"])
+def test_another_grid_is_another_study(storage: BaseStorage, override: str) -> None:
+    begin(settings_of(study="digits_grid"), storage)
+    assert set(refused(settings_of(override, study="digits_grid"), storage)) == {override.partition("=")[0]}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "n_trials=20",
+        "sampler=random",
+        "pruner=none",
+        "workers=1",
+        "launcher=serial",
+        "timeout_s=60",
+        "max_retries=0",
+        "objective.tolerance=0.1",
+        "enqueue=[{lr: 0.01}]",
+        "search_space.lr.levels=3",
+        "+loggers.csv={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: logs}",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.enable_progress_bar=true",
+        "+trainer.log_every_n_steps=1",
+        "datamodule.data_dir=elsewhere",
+        "output_dir=elsewhere",
+    ],
+)
+def test_what_only_says_how_and_how_long_may_change(storage: BaseStorage, override: str) -> None:
+    begin(settings_of(), storage)
+    study, _ = find_study(settings_of(override), storage)
+    assert study is not None
+
+
+def test_more_trials_are_noted_in_the_study(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    study = open_study(settings_of("n_trials=20"), storage)
+    assert study.user_attrs[schema.STUDY_N_TRIALS] == 20
+
+
+def test_a_fork_has_the_next_free_name_and_a_folder_of_its_own(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    changed = settings_of("model.l1=0.1", "resume=fork")
+    study, forked = find_study(changed, storage)
+    assert study is None
+    assert (forked.study_name, forked.output_dir) == ("digits-2", Path("outputs/digits-2"))
+    begin(forked, storage)
+    assert find_study(changed, storage)[1].study_name == "digits-3"
+
+
+def test_a_fork_with_a_folder_of_another_name_lies_inside_it(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    assert find_study(settings_of("resume=fork", "output_dir=out"), storage)[1].output_dir == Path("out", "digits-2")
+
+
+def test_a_fork_of_nothing_is_the_study_itself(storage: BaseStorage) -> None:
+    assert find_study(settings_of("resume=fork"), storage)[1].study_name == "digits"
+
+
+def test_a_study_of_another_tool_is_refused(storage: BaseStorage) -> None:
+    optuna.create_study(study_name="digits", storage=storage, direction="maximize").ask()
+    assert "that this framework did not make" in refused(settings_of(), storage)["study_name"]
+
+
+def test_an_empty_study_that_was_left_behind_is_described_anew(storage: BaseStorage) -> None:
+    open_study(settings_of(), storage)
+    changed = settings_of("model.l1=0.1")
+    assert find_study(changed, storage)[0] is not None
+    study = open_study(changed, storage)
+    assert json.loads(study.user_attrs[schema.STUDY_IDENTITY])["model.l1"] == 0.1
+    study.ask()
+    assert find_study(changed, storage)[0] is not None
+
+
+def test_an_empty_study_cannot_change_its_direction(storage: BaseStorage) -> None:
+    open_study(settings_of("objective.direction=minimize"), storage)
+    assert refused(settings_of(), storage) == {"objective.direction": "is maximize but minimize in the stored study"}
+
+
+def test_a_study_carries_every_attribute_of_the_schema(storage: BaseStorage) -> None:
+    settings = settings_of()
+    attributes = open_study(settings, storage).user_attrs
+    assert set(attributes) == STUDY_ATTRIBUTES
+    assert attributes[schema.STUDY_SCHEMA] == 1
+    assert attributes[schema.STUDY_METRIC] == {"name": "val/accuracy", "direction": "maximize", "value": "last"}
+    assert attributes[schema.STUDY_BUDGET] == {"unit": "epochs", "amount": 3, "rungs": 3}
+    assert attributes[schema.STUDY_N_TRIALS] == 12
+    assert attributes[schema.STUDY_VERSIONS]["optuna"] == optuna.__version__
+    assert attributes[schema.STUDY_FINGERPRINT] == fingerprint(identity(settings))
+    assert yaml.safe_load(attributes[schema.STUDY_SPACE])["lr"]["paths"] == ["model.optimizer.lr"]
+    assert yaml.safe_load(attributes[schema.STUDY_CONFIG])["model"]["network"]["input_shape"] == [1, 8, 8]
+
+
+def test_a_fingerprint_is_of_the_identity_alone() -> None:
+    first, same, other = settings_of(), settings_of("n_trials=3", "pruner=none"), settings_of("model.l1=0.1")
+    assert fingerprint(identity(first)) == fingerprint(identity(same)) != fingerprint(identity(other))
+
+
+def test_secrets_are_masked_in_what_is_stored(storage: BaseStorage) -> None:
+    study = open_study(settings_of("+datamodule.api_key=abc123", "+datamodule.db={password: abc123}"), storage)
+    assert "abc123" not in json.dumps(study.user_attrs)
+    assert yaml.safe_load(study.user_attrs[schema.STUDY_CONFIG])["datamodule"]["api_key"] == "***"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["api_key", "apikey", "API_KEY", "password", "db_passwd", "client_secret", "token", "hf_token", "credentials"],
+)
+def test_what_is_named_like_a_secret_is_masked(key: str) -> None:
+    assert without_secrets({"a": [{key: "x"}]}) == {"a": [{key: "***"}]}
+
+
+@pytest.mark.parametrize("key", ["n_tokens", "tokenizer", "max_tokens", "lr", "key"])
+def test_a_hyperparameter_is_no_secret(key: str) -> None:
+    assert without_secrets({key: 7}) == {key: 7}

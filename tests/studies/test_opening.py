@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+
+from studies.errors import BadInput
+from studies.storage.opening import open_existing, open_storage, without_password
+
+
+def test_a_sqlite_file_and_its_folder_are_made_and_shared_safely(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "studies.db"
+    storage = open_storage(f"sqlite:///{path}")
+    optuna.create_study(storage=storage)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_reader_does_not_stop_a_writer(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db")
+    study = optuna.create_study(storage=storage)
+    reader = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM trials").fetchone()
+    study.tell(study.ask(), 1.0)
+    reader.execute("COMMIT")
+    reader.close()
+    assert len(study.trials) == 1
+
+
+def test_memory_is_a_storage() -> None:
+    assert isinstance(open_storage("memory"), InMemoryStorage)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////proc/none/s.db", "nodb://x/y"])
+def test_a_storage_that_cannot_be_used_is_one_clear_problem(url: str) -> None:
+    with pytest.raises(BadInput, match=r"storage\.url is .*: ") as caught:
+        open_storage(url)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_file_that_is_no_database_is_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes\n" * 100)
+    with pytest.raises(BadInput, match="is not a database"):
+        open_storage(f"sqlite:///{path}")
+    assert path.read_text() == "my notes\n" * 100
+
+
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.execute("CREATE TABLE studies (name TEXT)")
+    with pytest.raises(BadInput, match=r"storage\.url"):
+        open_storage(f"sqlite:///{tmp_path}/s.db")
+
+
+def test_only_an_existing_storage_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="does not exist: run a study first"):
+        open_existing(f"sqlite:///{tmp_path}/s.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_passwords_are_never_shown() -> None:
+    assert "secret" not in without_password("postgresql://me:secret@host/db")
+    with pytest.raises(BadInput) as caught:
+        open_storage("nodb://me:secret@host/db")
+    assert "secret" not in str(caught.value)

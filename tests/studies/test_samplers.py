@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import TrialState
+from scipy.stats import qmc
+
+from studies import schema
+from studies.configs import compose
+from studies.parameter import Parameter
+from studies.search.samplers import make_sampler
+from studies.search.seeds import design_seed, replicate_of, sampler_seed, training_seed
+from studies.settings import Named, StudySettings
+from studies.settings_reading import read_settings
+from studies.space import Point, SearchSpace, is_active
+
+LR = Parameter(
+    "lr", ("model.optimizer.lr",), "float", low=1e-4, high=1.0, log=True, levels=(1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+)
+DROPOUT = Parameter("dropout", ("model.network.dropout",), "float", low=0.0, high=0.5, levels=(0.0, 0.5))
+WIDTH = Parameter("width", ("model.network.width",), "power_of_two", low=8, high=64, log=True, levels=(8, 16, 32, 64))
+DEPTH = Parameter("depth", ("model.network.n_layers",), "int", low=1, high=4, levels=(1, 4))
+ACTIVATION = Parameter(
+    "activation",
+    ("model.network.activation",),
+    "categorical",
+    choices={"relu": "relu", "tanh": "tanh"},
+    levels=("relu", "tanh"),
+)
+MIXED = SearchSpace((LR, WIDTH, DEPTH, ACTIVATION))
+CONTINUOUS = SearchSpace((LR, DROPOUT))
+CONDITIONAL = SearchSpace((ACTIVATION, LR, replace(WIDTH, when={"activation": ("tanh",)})))
+
+CMAES = pytest.param(
+    "cmaes",
+    marks=pytest.mark.xfail(find_spec("cmaes") is None, reason="the package cmaes is no dependency yet", strict=True),
+)
+EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", CMAES])
+DESIGNED = pytest.mark.parametrize("name", ["random", "qmc", "grid"])
+N = 20
+
+
+@cache
+def base() -> StudySettings:
+    return read_settings(compose(["+study=digits", "pruner=none"]))
+
+
+def settings(
+    name: str, *, space: SearchSpace = MIXED, seed: int = 0, replicates: int = 1, enqueue: Sequence[Point] = ()
+) -> StudySettings:
+    n_trials = len(space.grid()) * replicates if name == "grid" else N
+    options = {"n_startup_trials": 5} if name in ("tpe", "gp") else {}
+    return replace(
+        base(),
+        space=space,
+        seed=seed,
+        sampler=Named(name, options),
+        n_trials=n_trials,
+        replicates=replicates,
+        enqueue=tuple(enqueue),
+    )
+
+
+def objective(point: Point) -> float:
+    return -((math.log10(float(str(point["lr"]))) + 2.5) ** 2)
+
+
+def open_study(of: StudySettings, storage: BaseStorage | None = None) -> optuna.Study:
+    """A study of its own, or the one in `storage` as a new worker, or a later run of the command, sees it."""
+    sampler = make_sampler(of)
+    return optuna.create_study(
+        storage=storage, study_name="s", direction="maximize", sampler=sampler, load_if_exists=True
+    )
+
+
+def run(study: optuna.Study, of: StudySettings, n: int) -> list[Point]:
+    points = []
+    for _ in range(n):
+        trial = study.ask()
+        point = of.space.suggest(trial)
+        study.tell(trial, objective(point))
+        points.append(point)
+    return points
+
+
+def run_together(studies: Sequence[optuna.Study], of: StudySettings, rounds: int) -> list[Point]:
+    """Each worker takes a trial before any of them has finished its own."""
+    points = []
+    for _ in range(rounds):
+        for study, trial in [(study, study.ask()) for study in studies]:
+            points.append(of.space.suggest(trial))
+            study.tell(trial, objective(points[-1]))
+    return points
+
+
+def length(name: str) -> int:
+    """Trials of a test: the GP takes half a second for each after its first five."""
+    return 7 if name == "gp" else N
+
+
+def as_set(points: Sequence[Point]) -> Counter[Any]:
+    return Counter(tuple(point.items()) for point in points)
+
+
+@EVERY
+@pytest.mark.parametrize("space", [MIXED, CONDITIONAL], ids=["mixed", "conditional"])
+def test_every_point_lies_in_the_space_and_has_its_active_parameters(name: str, space: SearchSpace) -> None:
+    of = settings(name, space=space)
+    for point in run(open_study(of), of, length(name)):
+        assert set(point) == {parameter.name for parameter in space if is_active(parameter, point)}
+        assert [name for name, value in point.items() if not space[name].contains(value)] == []
+        assert point.get("width", 8) in (8, 16, 32, 64)
+
+
+@EVERY
+def test_the_same_seed_gives_the_same_points_and_another_seed_others(name: str) -> None:
+    first, again, other = (settings(name, seed=seed) for seed in (3, 3, 4))
+    points = run(open_study(first), first, length(name))
+    assert run(open_study(again), again, length(name)) == points
+    assert run(open_study(other), other, length(name)) != points
+
+
+@pytest.mark.parametrize("name", ["random", "qmc", "grid", "tpe"])
+def test_a_resumed_study_goes_on_as_if_it_had_never_stopped(name: str) -> None:
+    of = settings(name)
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    resumed = run(study, of, 7) + run(open_study(of, storage), of, 3) + run(open_study(of, storage), of, N - 10)
+    assert resumed == run(open_study(of), of, N)
+
+
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+def test_neither_a_resumed_nor_a_shared_study_tries_a_point_twice(name: str) -> None:
+    of = settings(name, space=CONTINUOUS)
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    points = run(study, of, 6)
+    points += run_together([open_study(of, storage) for _ in range(3)], of, 4)
+    points += run(open_study(of, storage), of, 2)
+    assert set(as_set(points).values()) == {1}
+
+
+@DESIGNED
+def test_several_workers_try_what_one_worker_tries(name: str) -> None:
+    of = settings(name)
+    n = 4 * (of.n_trials // 4)
+    storage = InMemoryStorage()
+    open_study(of, storage)
+    together = run_together([open_study(of, storage) for _ in range(4)], of, n // 4)
+    assert as_set(together) == as_set(run(open_study(of), of, n))
+
+
+def test_a_grid_tries_each_cell_once_in_each_replicate() -> None:
+    of = settings("grid", replicates=3)
+    points = run(open_study(of), of, of.n_trials)
+    size = len(MIXED.grid())
+    assert size == 5 * 4 * 2 * 2
+    rounds = [points[i * size : (i + 1) * size] for i in range(3)]
+    for tried in rounds:
+        assert as_set(tried) == as_set(MIXED.grid())
+    assert rounds[0] != rounds[1] != rounds[2]
+    assert rounds[0] != MIXED.grid()
+
+
+def test_a_surplus_claim_beyond_a_grid_does_no_harm() -> None:
+    of = settings("grid", replicates=2)
+    study = open_study(of)
+    run(study, of, of.n_trials)
+    assert all(MIXED[name].contains(value) for name, value in run(study, of, 1)[0].items())
+
+
+def test_qmc_gives_the_points_of_one_scrambled_sobol_sequence() -> None:
+    of = settings("qmc", space=CONTINUOUS, seed=5)
+    sequence = qmc.Sobol(2, scramble=True, rng=design_seed(5)).random(16)
+    expected = [{"lr": pytest.approx(10 ** (-4 + 4 * u)), "dropout": pytest.approx(v / 2)} for u, v in sequence]
+    assert run(open_study(of), of, 16) == expected
+
+
+def test_random_points_are_uniform_on_the_search_scale() -> None:
+    of = settings("random")
+    points = run(open_study(of), of, 200)
+    decades = Counter(math.floor(math.log10(float(str(point["lr"])))) for point in points)
+    widths = Counter(point["width"] for point in points)
+    for counts in (decades, widths):  # 50 expected in each of four, standard deviation 6.1
+        assert all(30 <= count <= 70 for count in counts.values())
+        assert len(counts) == 4
+
+
+ENQUEUED: tuple[Point, ...] = (
+    {"lr": 0.5, "width": 64, "depth": 4, "activation": "tanh"},
+    {"width": 8},
+    {"lr": 1, "activation": "relu"},
+)
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", CMAES])
+def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(name: str) -> None:
+    of = settings(name, enqueue=ENQUEUED)
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    points = run(study, of, 1) + run(open_study(of, storage), of, 4)
+    for point, wanted in zip(points, ENQUEUED, strict=False):
+        assert {name: point[name] for name in wanted} == wanted
+        assert set(point) == set(MIXED.names)
+    assert [make_sampler(of).source(slot) for slot in range(4)] == ["enqueued"] * 3 + [name]
+
+
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+def test_an_enqueued_choice_brings_the_parameters_that_it_makes_active(name: str) -> None:
+    for seed in range(4):  # whichever choice the sampler would have made
+        of = settings(name, space=CONDITIONAL, seed=seed, enqueue=[{"activation": "tanh"}, {"activation": "relu"}])
+        first, second = run(open_study(of), of, 2)
+        assert (first["activation"], second["activation"]) == ("tanh", "relu")
+        assert first["width"] in (8, 16, 32, 64)
+        assert "width" not in second
+
+
+@EVERY
+def test_a_retry_has_the_same_point(name: str) -> None:
+    of = settings(name)
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    failed = run(study, of, 6)[5]
+    study.enqueue_trial(failed, user_attrs={schema.RETRY_OF: 5, schema.SLOT: 5, schema.ATTEMPT: 1})
+    assert run(open_study(of, storage), of, 1) == [failed]
+
+
+@DESIGNED
+def test_a_retry_takes_no_slot_from_the_design(name: str) -> None:
+    of = settings(name)
+    study = open_study(of)
+    points = run(study, of, 6)
+    study.enqueue_trial(points[5], user_attrs={schema.RETRY_OF: 5, schema.SLOT: 5, schema.ATTEMPT: 1})
+    run(study, of, 1)
+    assert points + run(study, of, 6) == run(open_study(of), of, 12)
+
+
+@pytest.mark.parametrize("name", ["random", "qmc", "grid"])
+def test_a_retry_of_a_trial_that_died_before_it_had_a_point_has_its_slots_point(name: str) -> None:
+    of = settings(name)
+    study = open_study(of)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 0, schema.SLOT: 0, schema.ATTEMPT: 1})
+    assert run(study, of, 1) == run(open_study(of), of, 1)
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc"])
+def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) -> None:
+    of = settings(name, enqueue=ENQUEUED[:1])
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    points = run(study, of, 6)
+    for slot in (0, 5):
+        study.enqueue_trial({}, user_attrs={schema.RETRY_OF: slot, schema.SLOT: slot, schema.REDRAWN: True})
+        (redrawn,) = run(open_study(of, storage), of, 1)
+        assert redrawn != points[slot]
+        assert set(redrawn) == set(MIXED.names)
+
+
+def test_tpe_stays_away_from_where_trials_diverge() -> None:
+    """A diverged trial is PRUNED without a rung, which TPE ranks last; half of the space (lr > 0.01) diverges."""
+    of = settings("tpe", space=CONTINUOUS)
+    study = open_study(of)
+    diverged = []
+    for _ in range(60):
+        trial = study.ask()
+        point = of.space.suggest(trial)
+        diverged.append(float(str(point["lr"])) > 1e-2)
+        if diverged[-1]:
+            trial.set_user_attr(schema.FAILURE, schema.Failure.DIVERGED)
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, -float(str(point["dropout"])))
+    assert sum(diverged[30:]) <= 5  # at random 15, standard deviation 2.7
+
+
+def test_a_training_seed_follows_from_its_replicate_and_from_nothing_else() -> None:
+    assert len({training_seed(seed, replicate) for seed in range(5) for replicate in range(8)}) == 40
+    assert training_seed(1, 2) == training_seed(1, 2)
+    assert training_seed(0, 3) not in {sampler_seed(0, 3), design_seed(0, 3)}
+
+
+def test_a_search_takes_eight_training_seeds_in_turn() -> None:
+    assert [replicate_of(settings("tpe"), slot) for slot in range(10)] == [0, 1, 2, 3, 4, 5, 6, 7, 0, 1]
+
+
+def test_a_grid_trains_all_its_cells_with_one_seed_before_it_takes_the_next() -> None:
+    of = settings("grid", space=CONTINUOUS, replicates=2)
+    assert [replicate_of(of, slot) for slot in range(of.n_trials)] == [0] * 10 + [1] * 10

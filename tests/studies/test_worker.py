@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.errors import StorageUnusable, StudyStopped
+from studies.schema import Failure, failure_of
+from studies.search.seeds import training_seed
+from studies.settings import StudySettings
+from studies.signals import StopSignals
+from studies.storage.claim import read_slots
+from studies.storage.identity import open_study
+from studies.storage.opening import open_storage
+from studies.worker import Shift, rules_of, work
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
+MakeSettings = Callable[..., StudySettings]
+
+
+@pytest.fixture
+def plain(make_settings: MakeSettings) -> MakeSettings:
+    return lambda *overrides: make_settings("launcher=serial", *overrides, study="plain")
+
+
+def run(
+    settings: StudySettings, *, deadline: datetime | None = None, signals: StopSignals | None = None
+) -> list[FrozenTrial]:
+    """Work in this process until there is nothing left to do; the trials of the study."""
+    storage = open_storage(settings.storage_url)
+    study = open_study(settings, storage)
+    shift = Shift(datetime.now(), deadline)
+    work(settings, storage, shift=shift, signals=signals or StopSignals())
+    return study.get_trials()
+
+
+def test_a_study_of_good_trials_is_complete_and_recorded_by_the_schema(plain: MakeSettings) -> None:
+    settings = plain("n_trials=10")
+    trials = run(settings)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 10
+    for slot, trial in enumerate(trials):
+        recorded = trial.user_attrs
+        assert recorded[schema.SLOT] == slot
+        assert recorded[schema.REPLICATE] == slot % 8
+        assert recorded[schema.SEED] == training_seed(settings.seed, slot % 8)
+        assert recorded[schema.SOURCE] == "random"
+        assert recorded[schema.SAMPLES_SEEN] == [100, 200]
+        assert recorded[schema.STEPS] == 20
+        assert recorded[schema.DEVICE] == "cpu"
+        assert recorded[schema.SECONDS] > 0
+        assert recorded[schema.PEAK_MEMORY_MB] > 0
+        assert recorded[schema.CONVERGENCE] in (1, 2)
+        assert list(trial.intermediate_values) == [1, 2]
+        assert trial.value == trial.intermediate_values[2]
+        assert schema.FAILURE not in recorded
+
+
+def test_working_on_a_finished_study_adds_nothing(plain: MakeSettings) -> None:
+    settings = plain()
+    assert len(run(settings)) == len(run(settings)) == 4
+
+
+def test_more_trials_go_on_where_the_study_ended(plain: MakeSettings) -> None:
+    run(plain("n_trials=3"))
+    more = run(plain("n_trials=6"))
+    at_once = run(plain("n_trials=6", "study_name=again"))
+    assert [trial.params for trial in more] == [trial.params for trial in at_once]
+    assert [trial.value for trial in more] == [trial.value for trial in at_once]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"), [("not_a_number", "diverged"), ("infinite", "diverged"), ("oom", "out_of_memory")]
+)
+def test_a_failure_of_the_configuration_is_pruned_counted_and_not_retried(
+    plain: MakeSettings, behaviour: str, failure: str
+) -> None:
+    trials = run(plain(f"model.behaviour={behaviour}", "model.above=0.01"))
+    bad = [trial for trial in trials if trial.params["lr"] > 0.01]
+    assert len(trials) == 4
+    assert 0 < len(bad) < 4
+    assert {failure_of(trial) for trial in bad} == {Failure(failure)}
+    assert {trial.state for trial in bad} == {TrialState.PRUNED}
+    assert all(trial.value is None or math.isfinite(trial.value) for trial in trials)
+    assert all(trial.user_attrs[schema.FAILURE_MESSAGE] for trial in bad)
+    assert {trial.state for trial in trials if trial not in bad} == {TrialState.COMPLETE}
+
+
+def test_running_out_of_the_machines_memory_is_recognised(plain: MakeSettings) -> None:
+    trials = run(plain("model.behaviour=memory", "n_trials=1"))
+    assert [failure_of(trial) for trial in trials] == [Failure.OUT_OF_MEMORY]
+
+
+def test_an_error_is_retried_at_the_same_point_until_it_succeeds(plain: MakeSettings, tmp_path: Path) -> None:
+    trials = run(plain("n_trials=1", "model.behaviour=raise", f"model.marker={tmp_path}/tries", "model.times=2"))
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL, TrialState.COMPLETE]
+    assert [failure_of(trial) for trial in trials] == [Failure.ERROR, Failure.ERROR, None]
+    assert len({trial.params["lr"] for trial in trials}) == 1
+    assert [trial.user_attrs.get(schema.ATTEMPT, 0) for trial in trials] == [0, 1, 2]
+    assert trials[0].user_attrs[schema.FAILURE_MESSAGE].startswith("ValueError: the module is broken at lr")
+    assert {trial.user_attrs[schema.SEED] for trial in trials} == {trials[0].user_attrs[schema.SEED]}
+
+
+def test_a_point_that_fails_for_good_is_replaced_in_a_search(plain: MakeSettings) -> None:
+    settings = plain("n_trials=6", "max_retries=1", "model.behaviour=raise", "model.above=0.02", "max_failures=20")
+    trials = run(settings)
+    slots = read_slots(trials, 6)
+    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * 6
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    assert failed
+    for lr in {trial.params["lr"] for trial in failed}:
+        assert sum(trial.params["lr"] == lr for trial in failed) == 2
+
+
+def test_a_cell_that_fails_for_good_is_that_cells_result_in_a_grid(plain: MakeSettings) -> None:
+    settings = plain(
+        "n_trials=null", "sampler=grid", "replicates=2", "max_retries=1", "model.behaviour=raise", "model.above=0.05"
+    )
+    trials = run(settings)
+    assert settings.n_trials == 8
+    assert rules_of(settings).are_all_finished(trials)
+    assert sum(trial.state == TrialState.COMPLETE for trial in trials) == 6
+    assert sum(failure_of(trial) == Failure.ERROR for trial in trials) == 4
+
+
+def test_a_study_whose_trials_all_fail_alike_stops_and_says_why(plain: MakeSettings) -> None:
+    with pytest.raises(StudyStopped, match=r"last 3 trials \(0, 1, 2\) all ended in error: ValueError: the module"):
+        run(plain("model.behaviour=raise", "max_failures=3"))
+
+
+def test_failures_of_an_earlier_run_do_not_stop_a_corrected_one(plain: MakeSettings, tmp_path: Path) -> None:
+    overrides = ("model.behaviour=raise", f"model.marker={tmp_path}/tries", "model.times=3", "max_failures=3")
+    with pytest.raises(StudyStopped):
+        run(plain(*overrides))
+    assert rules_of(plain(*overrides)).are_all_finished(run(plain(*overrides)))
+
+
+def test_a_signal_frees_the_trial_and_the_next_run_repeats_it(plain: MakeSettings, tmp_path: Path) -> None:
+    settings = plain("n_trials=2", "model.behaviour=interrupt", f"model.marker={tmp_path}/tries", "model.times=1")
+    import signal
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    signals = StopSignals().install()
+    try:
+        trials = run(settings, signals=signals)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+    assert signals.reason() == "SIGTERM"
+    assert [failure_of(trial) for trial in trials] == [Failure.KILLED]
+    assert trials[0].user_attrs[schema.FAILURE_MESSAGE].startswith("interrupted")
+    trials = run(settings)
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert trials[1].params == trials[0].params
+    assert trials[1].user_attrs[schema.ATTEMPT] == 0
+
+
+def test_no_trial_begins_after_the_time_is_up(plain: MakeSettings) -> None:
+    assert run(plain(), deadline=datetime.now() - timedelta(seconds=1)) == []
+
+
+def test_a_trial_over_its_own_time_ends_as_pruned_and_says_so(plain: MakeSettings) -> None:
+    trials = run(plain("n_trials=1", "max_trial_s=0.3", "model.sleep_s=0.05", "budget.amount=50"))
+    assert [trial.state for trial in trials] == [TrialState.PRUNED]
+    assert "max_trial_s reached" in trials[0].user_attrs[schema.FAILURE_MESSAGE]
+    assert failure_of(trials[0]) is None
+
+
+def test_the_best_rung_counts_where_the_config_says_so(plain: MakeSettings) -> None:
+    trials = run(plain("objective.value=best", "objective.direction=maximize", "budget.amount=3"))
+    assert [trial.value for trial in trials] == [max(trial.intermediate_values.values()) for trial in trials]
+    assert any(trial.value != trial.intermediate_values[3] for trial in trials)
+
+
+def test_pruned_trials_stop_at_a_rung_but_never_at_the_last(plain: MakeSettings) -> None:
+    trials = run(plain("n_trials=20", "pruner=median", "budget.amount=4"))
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert all(max(trial.intermediate_values) < 4 for trial in pruned)
+    assert all(max(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
+
+
+def test_a_trial_that_was_given_to_another_worker_is_dropped_and_repeated(plain: MakeSettings) -> None:
+    thief = f"{{_target_: user_callbacks.TakesTheFirstTrial, url: '{plain().storage_url}'}}"
+    trials = run(plain("n_trials=1", f"+callbacks.thief={thief}"))
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert trials[1].user_attrs[schema.RETRY_OF] == 0
+
+
+def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(plain: MakeSettings) -> None:
+    settings = plain("n_trials=300", "budget.amount=1")
+    storage = open_storage(settings.storage_url)
+    study = open_study(settings, storage)
+    assert isinstance(study, optuna.Study)
+    import sqlalchemy
+
+    with storage.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def limit(connection: object, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages + 2}")  # type: ignore[attr-defined]
+
+    storage.engine.dispose()
+    sqlalchemy.event.listen(storage.engine, "connect", limit)
+    with pytest.raises(StorageUnusable, match=r"database or disk is full.*intact.*free some space"):
+        work(settings, storage, shift=Shift(datetime.now()), signals=StopSignals())
+    fresh = open_storage(settings.storage_url)
+    with fresh.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+    trials = optuna.load_study(study_name="plain", storage=fresh).trials
+    assert any(trial.state == TrialState.COMPLETE for trial in trials)

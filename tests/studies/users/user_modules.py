@@ -1,0 +1,118 @@
+"""What users bring, good and bad: modules for the tests, reached by `_target_` like any other."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Plain(LightningModule):
+    """The smallest honest module: a line fitted to a line, with dataloaders of its own.
+
+    `behaviour` says how it misbehaves in training: not_a_number, infinite, raise, oom, memory, exit, kill, interrupt,
+    or not at all. It does so from step `at` on, at learning rates above `above`, and only while `marker` (a file that
+    counts the tries) has fewer lines than `times`.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.1,
+        batch_size: int = 10,
+        n_samples: int = 100,
+        behaviour: str = "good",
+        at: int = 0,
+        above: float = -math.inf,
+        marker: str | None = None,
+        times: int = 10**9,
+        sleep_s: float = 0.0,
+        **swallowed: Any,
+    ) -> None:
+        super().__init__()
+        self.lr, self.batch_size, self.n_samples, self.at = lr, batch_size, n_samples, at
+        self.sleep_s = sleep_s
+        self.swallowed = swallowed
+        self.behaviour = behaviour if lr > above and _tries(marker) < times else "good"
+        self.line = nn.Linear(1, 1)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        x, y = batch
+        loss = nn.functional.mse_loss(self.line(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        if self.sleep_s:
+            time.sleep(self.sleep_s)
+        return loss * self._misbehave() if self.global_step >= self.at else loss
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        x, y = batch
+        self.log("val_loss", nn.functional.mse_loss(self.line(x), y))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader(shuffle=False)
+
+    def _loader(self, *, shuffle: bool) -> DataLoader[Any]:
+        x = torch.linspace(-1, 1, self.n_samples).unsqueeze(1)
+        return DataLoader(TensorDataset(x, 2 * x + 1), batch_size=self.batch_size, shuffle=shuffle)
+
+    def _misbehave(self) -> float:
+        match self.behaviour:
+            case "not_a_number":
+                return math.nan
+            case "infinite":
+                return math.inf
+            case "raise":
+                raise ValueError(f"the module is broken at lr {self.lr}")
+            case "oom":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+            case "memory":
+                raise MemoryError
+            case "exit":
+                os._exit(3)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "interrupt":
+                os.kill(os.getpid(), signal.SIGTERM)
+        return 1.0
+
+
+class WithoutValidation(LightningModule):
+    """Logs its loss in training and has no validation at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(1, 1)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        loss = self.line(batch[0]).square().mean()
+        self.log("train_loss", loss, on_step=True, on_epoch=False)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(torch.ones(40, 1)), batch_size=10)
+
+
+def _tries(marker: str | None) -> int:
+    """How often a module with this marker was made before; notes this one."""
+    if marker is None:
+        return 0
+    with open(marker, "a+") as file:  # noqa: PTH123 - one call that appends and reads
+        file.seek(0)
+        before = len(file.readlines())
+        file.write(f"{os.getpid()}\n")
+    return before
