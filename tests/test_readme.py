@@ -1,0 +1,74 @@
+"""What the README says is true: its commands compose, and its own-project steps run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"^ *((?:PYTHONPATH=\S+ )?python -m studies\.[^#\n]+)", README, re.MULTILINE)))
+FILE = re.compile(r"^( *)```\w+\n *# (my_project/\S+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's project of the README, written out."""
+    folder = tmp_path_factory.mktemp("home")
+    for indent, name, text in FILE.findall(README):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
+    return folder / "my_project"
+
+
+def run(project: Path, command: str, *more: str) -> str:
+    *_, python, _, module = shlex.split(command)[: shlex.split(command).index("-m") + 2]
+    assert python == "python"
+    arguments = shlex.split(command)[shlex.split(command).index("-m") + 2 :]
+    search_path = os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments, *more],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": search_path},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_has_the_commands_and_the_projects_files(project: Path) -> None:
+    assert len(COMMANDS) >= 12
+    assert {path.name for path in project.rglob("*.*")} == {"my_models.py", "spiral.yaml"}
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "--cfg" not in command])
+def test_each_command_composes(project: Path, command: str) -> None:
+    assert "study_name:" in run(project, command, "--cfg", "job")
+
+
+def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:
+    check, search = (c for c in COMMANDS if "spiral" in c)
+    assert "study spiral is sound" in run(project, check)
+    assert "12 of 12 trials finished" in run(project, search)
+
+
+def test_every_option_of_every_group_is_named() -> None:
+    for group in ("study", "model", "datamodule", "search_space", "sampler", "pruner", "storage", "launcher"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert f"`{path.stem}`" in README, f"{group}={path.stem}"
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
