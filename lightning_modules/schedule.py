@@ -60,7 +60,10 @@ class ExponentialDecay:
 
 @dataclass(frozen=True, slots=True)
 class ReduceOnPlateau:
-    """Multiply the learning rate by the rate once the monitored value has not fallen for more than patience epochs."""
+    """Multiply the learning rate by the rate once the monitored value has not fallen for more than patience epochs.
+
+    An epoch that ends before the first validation, as in a training limited in steps, is passed over.
+    """
 
     rate: float
     patience: int
@@ -73,7 +76,7 @@ class ReduceOnPlateau:
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
         """Return Lightning's dictionary; the length of the training does not matter."""
         scheduler = ReduceLROnPlateau(optimizer, factor=self.rate, patience=self.patience)
-        return {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor}
+        return {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor, "strict": False}
 
 
 @dataclass(frozen=True, slots=True)

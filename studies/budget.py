@@ -12,8 +12,9 @@ Unit = Literal["epochs", "steps", "samples", "seconds"]
 class Budget:
     """`amount` of `unit`, validated and reported at `rungs` equal fractions of it; for epochs, each one is a rung.
 
-    `steps` are optimizer steps. `samples` are counted in whole batches: the trial takes ceil(amount / batch size)
-    steps. `seconds` are wall clock from the first batch, validation included.
+    `steps` are optimizer steps (batches, for a module that steps its optimizers itself). `samples` are training
+    samples, counted to the end of the batch that reaches the amount. `seconds` are wall clock from the first batch,
+    validation included.
     """
 
     unit: Unit

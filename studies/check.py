@@ -50,6 +50,8 @@ def _estimate(settings: StudySettings, looks: Sequence[Look], n_workers: int) ->
     from studies.progress import duration
 
     seconds = sorted(look.seconds for look in looks if look.seconds is not None)
+    if not seconds:
+        return f"{settings.n_trials} trials; the loader does not tell how long an epoch is, so the time is unknown"
     total = settings.n_trials * median(seconds) / n_workers
     pruned = ", less where trials are pruned" if settings.pruner.name != "none" else ""
     return (

@@ -65,6 +65,19 @@ def _attempt(task: Task, config: DictConfig) -> int:
         return _tell(error)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
+    except Exception as error:  # noqa: BLE001 - all but a failure of the storage is raised again
+        return _tell(_of_the_storage(error))
+
+
+def _of_the_storage(error: Exception) -> StudyError:
+    """What a failure of the storage means, in words; anything else is raised as it is."""
+    from optuna.exceptions import StorageInternalError
+
+    from studies.storage.opening import unusable
+
+    if isinstance(error, StorageInternalError):
+        return unusable(error)
+    raise error
 
 
 def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception | None:

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from studies.errors import StudyError
 from studies.report.report import best_of
 from studies.schema import failure_of
 from studies.settings import StudySettings
@@ -85,10 +84,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, StudyError):
-            self.tick(final=True)
-        if self._live is not None:
-            self._live.stop()
+        try:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                self.tick(final=True)
+        finally:
+            if self._live is not None:
+                self._live.stop()
 
     def standing(self) -> Standing:
         """Where the study stands now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from studies.command import command
+from studies.command import INTERRUPTED_EXIT_CODE, command
 from studies.errors import BadInput, Problem
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def retrain(config: DictConfig) -> int:
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
     else:
         chosen, folder = _from_study(config)
-    _train_and_test(chosen, folder / "retrain", console)
-    return 0
+    return _train_and_test(chosen, folder / "retrain", console)
 
 
 def _from_file(path: Path) -> Mapping[str, Any]:
@@ -39,6 +38,7 @@ def _from_file(path: Path) -> Mapping[str, Any]:
         complaint = f"is {path}, which cannot be read ({error})"
         raise BadInput([Problem("config", complaint, "give the path of a best.yaml")]) from None
     missing = [key for key in KEYS if not isinstance(chosen, dict) or key not in chosen]
+    missing = missing or [f"budget.{key}" for key in ("unit", "amount", "rungs") if key not in chosen["budget"]]
     if missing:
         complaint = f"is {path}, which lacks {', '.join(missing)}"
         raise BadInput([Problem("config", complaint, "give a best.yaml that a study wrote")])
@@ -67,20 +67,37 @@ def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
     return chosen(settings, trial), settings.output_dir
 
 
-def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -> None:
+def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -> int:
     from studies.budget import Budget
+    from studies.signals import StopSignals
+    from studies.trial.callbacks import Interrupted
     from studies.trial.testing import train_and_test
 
     folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(**chosen["budget"])
-    metric = chosen["objective"]["metric"]
-    origin = f"trial {chosen['trial']} of study {chosen['study']}" if "trial" in chosen else "the configuration"
-    console.print(f"training {origin} for {budget.amount} {budget.unit}")
-    tested = train_and_test(chosen, metric=metric, budget=budget, seed=chosen["training_seed"], folder=folder)
+    budget, metric = Budget(**chosen["budget"]), chosen["objective"]["metric"]
+    console.print(f"training {_origin(chosen)} for {budget.amount} {budget.unit}")
+    signals = StopSignals().install()
+    try:
+        tested = train_and_test(
+            chosen,
+            metric=metric,
+            budget=budget,
+            seed=chosen["training_seed"],
+            folder=folder,
+            interrupted=signals.reason,
+        )
+    except Interrupted as error:
+        console.print(f"interrupted ({error})")
+        return INTERRUPTED_EXIT_CODE
     console.print(f"{metric} {tested.value:.4f} at the last rung" + _in_search(chosen))
     for name, value in tested.metrics.items():
         console.print(f"{name} {value:.4f}{tested.interval(name)}")
     console.print(f"checkpoint: {tested.checkpoint}")
+    return 0
+
+
+def _origin(chosen: Mapping[str, Any]) -> str:
+    return f"trial {chosen['trial']} of study {chosen['study']}" if "trial" in chosen else "the configuration"
 
 
 def _in_search(chosen: Mapping[str, Any]) -> str:

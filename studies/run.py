@@ -45,8 +45,10 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
+    from studies.schema import INTERRUPTED
     from studies.signals import StopSignals
     from studies.storage.identity import open_study
+    from studies.storage.lease import Watch
     from studies.worker import Shift, rules_of
 
     signals = StopSignals().install()
@@ -66,6 +68,9 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
             console.print(f"  {place}")
         with Progress(study, settings, rules_of(settings), console=console) as progress:
             launcher.run(shift, on_tick=progress.tick)
+    if signals.reason() is not None:  # a worker that had to be killed could not free its trial itself
+        watch = Watch(storage, lease_s=settings.lease_s)
+        watch.release_dead(study, study.get_trials(deepcopy=False), message=f"{INTERRUPTED} ({signals.reason()})")
     return study, signals.reason() is not None
 
 

@@ -21,7 +21,9 @@ SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial"]
 
-TEMPLATE_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")
+FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
+CONTEXT_KEYS = ("study_name", "output_dir", "objective", "budget")  # what the fixed config may refer to (${output_dir})
+TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)

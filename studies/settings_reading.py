@@ -14,6 +14,7 @@ from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading import Section
 from studies.settings import (
+    FIXED_KEYS,
     TEMPLATE_KEYS,
     Direction,
     LauncherName,
@@ -30,10 +31,20 @@ COMMAND_KEYS = ("trial", "config", "dashboard")
 KEYS = (
     *TEMPLATE_KEYS,
     *COMMAND_KEYS,
-    *("study_name", "n_trials", "replicates", "timeout_s", "workers", "objective", "budget", "output_dir"),
-    *("max_trial_s", "max_retries", "max_failures", "resume", "enqueue"),
+    *(
+        "n_trials",
+        "replicates",
+        "timeout_s",
+        "workers",
+        "max_trial_s",
+        "max_retries",
+        "max_failures",
+        "resume",
+        "enqueue",
+    ),
     *("search_space", "sampler", "pruner", "storage", "launcher"),
 )
+IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
     "max_epochs": "use budget.unit=epochs and budget.amount",
     "max_steps": "use budget.unit=steps and budget.amount",
@@ -60,8 +71,9 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     top.only(KEYS)
     _check_trainer(top.section("trainer"))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
+    fixed = OmegaConf.masked_copy(config, [key for key in FIXED_KEYS if key in config])
     _check_template(values, problems)
-    space = read_space(values.get("search_space"), config=template, problems=problems)
+    space = read_space(values.get("search_space"), config=fixed, problems=problems)
     sampler = _read_named(top.section("sampler"), SamplerName)
     storage = top.section("storage")
     storage.only(("url", "lease_s"))
@@ -130,6 +142,13 @@ def _check_trainer(trainer: Section) -> None:
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
             trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
+    devices = trainer.values.get("devices", 1)
+    if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
+        remedy = "give 1: a trial trains on one device, and several workers use several"
+        trainer.problems.add(trainer.key("devices"), f"is {devices!r}", remedy)
+    for key, single in (("num_nodes", 1), ("strategy", "auto")):
+        if trainer.has(key) and trainer.values[key] != single:
+            trainer.problems.add(trainer.key(key), f"is {trainer.values[key]!r}", f"give {single}, or remove it")
 
 
 def _read_named(section: Section, words: Any) -> Named:
@@ -223,9 +242,10 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
     if len(settings.enqueue) > settings.n_trials:
         remedy = "raise n_trials or remove points"
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)
-    if settings.storage_url == "memory" and settings.launcher.name != "serial":
+    if settings.storage_url in IN_MEMORY and settings.launcher.name != "serial":
         remedy = "set launcher=serial, or storage=sqlite"
-        problems.add("storage.url", f"is memory but launcher is {settings.launcher.name}", remedy)
+        complaint = f"is {settings.storage_url} but launcher is {settings.launcher.name}"
+        problems.add("storage.url", complaint, remedy)
     if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
         remedy = "set launcher=local, or workers=1"
         problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -25,9 +27,12 @@ class StopSignals:
             signal.signal(number, self._handle)
         return self
 
-    def follow_parent(self) -> StopSignals:
-        """Stop too when the process that started this one is gone, so that no worker is left behind."""
-        threading.Thread(target=self._wait_for_parent, name="follow-parent", daemon=True).start()
+    def install_in_worker(self) -> StopSignals:
+        """As `install`, for a process that another one looks after: Ctrl-C in a terminal reaches both, and is the
+        parent's to pass on (as SIGTERM); and the worker leaves when its parent is gone."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._handle)
+        follow_parent(self.stop)
         return self
 
     def reason(self) -> str | None:
@@ -49,8 +54,27 @@ class StopSignals:
             os.kill(os.getpid(), number)
         self.stop(signal.Signals(number).name)
 
-    def _wait_for_parent(self) -> None:
+
+def follow_parent(stop: Callable[[str], None], *, grace_s: float = 20.0) -> None:
+    """Call `stop` when the process that started this one is gone, and end this one if that does not help in time."""
+
+    def wait() -> None:
         parent = multiprocessing.parent_process()
-        if parent is not None:
-            multiprocessing.connection.wait([parent.sentinel])
-            self.stop("the command that started this worker is gone")
+        if parent is None:
+            return
+        multiprocessing.connection.wait([parent.sentinel])
+        stop("the command that started this worker is gone")
+        threading.Event().wait(grace_s)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="follow-parent", daemon=True).start()
+
+
+@contextlib.contextmanager
+def ctrl_c_blocked() -> Iterator[None]:
+    """Processes that are started in here never see Ctrl-C; one that comes meanwhile is delivered afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

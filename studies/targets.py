@@ -7,20 +7,24 @@ import inspect
 from typing import Any
 
 
+class TargetBroken(Exception):
+    """The module that holds a target fails while it is imported."""
+
+
 def find_target(name: str) -> Any:
-    """The object with this dotted name, or None where there is none. Imports what it has to."""
+    """The object with this dotted name, or None where there is none. Imports what it has to.
+
+    Raises `TargetBroken` where an import fails for another reason than that the module does not exist.
+    """
     parts = name.split(".")
+    if not all(parts):
+        return None
     for split in range(len(parts) - 1, 0, -1):
-        module_name = ".".join(parts[:split])
-        try:
-            found: Any = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and not f"{module_name}.".startswith(f"{error.name}."):
-                raise
-            continue
-        for part in parts[split:]:
-            found = getattr(found, part, None)
-        return found
+        found = _find_module(".".join(parts[:split]))
+        if found is not None:
+            for part in parts[split:]:
+                found = getattr(found, part, None)
+            return found
     return None
 
 
@@ -40,6 +44,20 @@ def named_arguments(signature: inspect.Signature) -> list[str]:
 
 def names_argument(target_name: str, argument: str) -> bool:
     """Whether the callable of this dotted name names `argument`; True where that cannot be known from here."""
-    target = find_target(target_name)
+    try:
+        target = find_target(target_name)
+    except TargetBroken:
+        return True
     signature = signature_of(target) if target is not None else None
     return signature is None or argument in named_arguments(signature)
+
+
+def _find_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            return None
+        raise TargetBroken(f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise TargetBroken(f"{type(error).__name__}: {error}") from error

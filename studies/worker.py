@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from studies.trial.objective import Outcome, run_trial
 
 log = logging.getLogger(__name__)
 POLL_S = 0.5
+DEVICE_LOST = 3  # exit code
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _run(
         schema.SLOT: claim.slot,
         schema.REPLICATE: replicate,
         schema.SEED: seed,
-        schema.SOURCE: sampler.source(claim.slot),
+        schema.SOURCE: sampler.source(claim.slot, redrawn=schema.REDRAWN in trial.user_attrs),
     }
     try:
         for key, value in attributes.items():
@@ -115,6 +117,8 @@ def _run(
         with Lease(trial, lease_s=settings.lease_s):
             outcome = run_trial(trial, settings, seed=seed, interrupted=signals.reason)
         _tell(study, trial, outcome)
+        if outcome.device_is_lost:
+            sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
     except UpdateFinishedTrialError:
         log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
 

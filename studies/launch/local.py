@@ -17,7 +17,7 @@ from studies.errors import Problem, StudyError, StudyStopped
 from studies.launch.devices import Place, available_cores, places
 from studies.launch.process import log_path, run_preflight, run_worker
 from studies.settings import StudySettings
-from studies.signals import StopSignals
+from studies.signals import StopSignals, ctrl_c_blocked
 from studies.worker import Shift
 
 TICK_S = 0.5
@@ -48,20 +48,19 @@ class LocalLauncher:
         """Problems that show only when the model is built and sees a first batch."""
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=run_preflight, args=(self._settings, theirs), name="preflight")
-        process.start()
+        _start(process)
         theirs.close()
         try:
             while not ours.poll(TICK_S):
                 if self._signals.reason() is not None:
-                    process.terminate()
+                    _stop([process])
                     return []
             self._gpus, problems = ours.recv()
         except EOFError:
             process.join()
             log = self._settings.output_dir / "logs" / "preflight.log"
-            return [
-                Problem("model", f"ended the process of its first batch (exit code {process.exitcode})", f"see {log}")
-            ]
+            complaint = f"ended the process of its first batch (exit code {process.exitcode})"
+            return [Problem("model", complaint, f"see {log}")]
         process.join()
         return list(problems)
 
@@ -74,8 +73,9 @@ class LocalLauncher:
 
         Raises the first `StudyError` of a worker, after the others have ended.
         """
-        workers = [self._start(place, shift) for place in self.places()]
+        workers: list[_Worker] = []
         try:
+            workers += [self._begin(place, shift) for place in self.places()]
             while workers and self._signals.reason() is None and self._error is None:
                 multiprocessing.connection.wait([worker.process.sentinel for worker in workers], timeout=TICK_S)
                 finished = on_tick()
@@ -88,11 +88,11 @@ class LocalLauncher:
         if self._error is not None:
             raise self._error
 
-    def _start(self, place: Place, shift: Shift) -> _Worker:
+    def _begin(self, place: Place, shift: Shift) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=False)
         arguments = (self._settings, place, shift, theirs)
         process = self._context.Process(target=run_worker, args=arguments, name=f"worker-{place.worker}")
-        process.start()
+        _start(process)
         theirs.close()
         return _Worker(place, process, ours)
 
@@ -112,17 +112,32 @@ class LocalLauncher:
                 f"workers died {self._deaths} times without finishing a trial (last exit code {code}); see {path}"
             )
             return None
-        return self._start(worker.place, shift)
+        return self._begin(worker.place, shift)
 
     def _end(self, workers: list[_Worker]) -> None:
+        _stop([worker.process for worker in workers])
         for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join(GRACE_S)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
             self._error = self._error or _sent(worker.errors)
+
+
+def _start(process: ForkServerProcess) -> None:
+    """Start `process`, and the fork server before the first one."""
+    try:
+        with ctrl_c_blocked():
+            process.start()
+    except (EOFError, OSError) as error:
+        raise StudyError(f"no worker process could be started ({error or type(error).__name__})") from error
+
+
+def _stop(processes: list[ForkServerProcess]) -> None:
+    """Ask `processes` to end, and end those that do not in time."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(GRACE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _sent(errors: Connection) -> StudyError | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from studies.errors import BadInput, Problem, StudyError
+from studies.errors import Problem, StudyError
 from studies.launch.devices import Place
 from studies.settings import StudySettings
-from studies.signals import StopSignals
+from studies.signals import StopSignals, follow_parent
 from studies.storage.opening import open_storage
 from studies.worker import Shift, work
 
@@ -25,7 +26,7 @@ def log_path(settings: StudySettings, place: Place) -> Path:
 
 def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Connection) -> None:
     """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
-    signals = StopSignals().install().follow_parent()
+    signals = StopSignals().install_in_worker()
     _write_to(log_path(settings, place))
     _take(place)
     logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
@@ -39,7 +40,8 @@ def run_preflight(settings: StudySettings, answers: Connection) -> None:
     """Send the GPUs' ids and the problems that only a first batch shows."""
     from studies.trial.preflight import preflight
 
-    StopSignals().install().follow_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to pass on, as SIGTERM, which ends this process at once
+    follow_parent(lambda _reason: os._exit(1))
     _write_to(settings.output_dir / "logs" / "preflight.log")
     try:
         problems = preflight(settings)
@@ -58,12 +60,6 @@ def gpu_ids() -> list[str]:
     if visible is not None:
         return [name for name in visible.split(",") if name.strip()] if torch.cuda.device_count() else []
     return [str(i) for i in range(torch.cuda.device_count())]
-
-
-def refuse(problems: list[Problem]) -> None:
-    """Raise `BadInput` if there are any."""
-    if problems:
-        raise BadInput(problems)
 
 
 def _take(place: Place) -> None:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from studies import schema
-from studies.settings import StudySettings
+from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.identity import without_secrets
 
 KEYS = ("study", "trial", "value", "training_seed", "point", "objective", "budget")
@@ -31,7 +31,7 @@ def chosen(settings: StudySettings, trial: FrozenTrial) -> dict[str, Any]:
         "point": point,
         "objective": {"metric": objective.metric, "direction": objective.direction, "value": objective.value},
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
-        **without_secrets(config),
+        **{key: value for key, value in without_secrets(config).items() if key in FIXED_KEYS},
     }
 
 

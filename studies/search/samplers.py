@@ -77,9 +77,10 @@ class StudySampler(BaseSampler):
         self._model: BaseSampler | None = None
         self._fixed: Point = {}
 
-    def source(self, slot: int) -> str:
+    def source(self, slot: int, *, redrawn: bool = False) -> str:
         """Who proposes the point of `slot`: `enqueued`, or the sampler's name."""
-        return "enqueued" if slot < len(self._settings.enqueue) else self._settings.sampler.name
+        enqueued = slot < len(self._settings.enqueue) and not redrawn
+        return "enqueued" if enqueued else self._settings.sampler.name
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Decide what `trial` is: a designed or enqueued point, or one for the model."""

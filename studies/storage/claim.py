@@ -134,7 +134,7 @@ class Claims:
                     return claim
             elif all(self._rules.is_finished(slot) for slot in slots):
                 return Turn.LEAVE
-            elif not self._watch.release_stale(self._study, [slot.last for slot in slots]):
+            elif not self._watch.release_stale(self._study, self._trials()):
                 return Turn.WAIT
 
     def _slots(self) -> list[Slot]:

@@ -17,13 +17,13 @@ from typing import Any
 
 import optuna
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 
 from studies import schema
 from studies.errors import Problem, StudyChanged
 from studies.parameter import Parameter
-from studies.settings import StudySettings
+from studies.settings import FIXED_KEYS, StudySettings
 
 NOT_IDENTITY = re.compile(
     r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
@@ -64,7 +64,7 @@ def open_study(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
 
 def identity(settings: StudySettings) -> dict[str, Any]:
     """The keys that make trials comparable, flat, with their values."""
-    fixed = OmegaConf.to_container(settings.template, resolve=True)
+    fixed = fixed_config(settings)
     objective, budget = settings.objective, settings.budget
     values = {
         **dict(_flat(without_secrets(fixed))),
@@ -78,6 +78,13 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         "replicates": settings.replicates,
     }
     return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
+
+
+def fixed_config(settings: StudySettings) -> dict[str, Any]:
+    """The resolved config of a trial without any point, as plain values."""
+    resolved = OmegaConf.to_container(settings.template, resolve=True)
+    assert isinstance(resolved, dict)
+    return {key: resolved[key] for key in FIXED_KEYS if key in resolved}
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
@@ -114,7 +121,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
     """Write the study's attributes, the fingerprint last: where it stands, the others do."""
     objective, budget = settings.objective, settings.budget
     values = identity(settings)
-    config = without_secrets(OmegaConf.to_container(settings.template, resolve=True))
+    config = without_secrets(fixed_config(settings))
     attributes = {
         schema.STUDY_SCHEMA: schema.VERSION,
         schema.STUDY_CONFIG: yaml.safe_dump(config, sort_keys=False),
@@ -175,7 +182,10 @@ def _renamed(settings: StudySettings, taken: set[str]) -> StudySettings:
     name = f"{settings.study_name}-{number}"
     folder = settings.output_dir
     own = folder.name == settings.study_name
-    return replace(settings, study_name=name, output_dir=folder.with_name(name) if own else folder / name)
+    folder = folder.with_name(name) if own else folder / name
+    template = OmegaConf.merge(settings.template, {"study_name": name, "output_dir": str(folder)})
+    assert isinstance(template, DictConfig)
+    return replace(settings, study_name=name, output_dir=folder, template=template)
 
 
 def _version(package: str) -> str | None:

@@ -102,8 +102,15 @@ class Watch:
         """Tell FAIL (`killed`) for each stale one of `trials`; whether there was any."""
         stale = [trial for trial in trials if trial.state == TrialState.RUNNING and self._is_stale(trial)]
         for trial in stale:
-            self._release(study, trial)
+            worker = trial.user_attrs.get(schema.WORKER, "unknown")
+            self._release(study, trial, f"worker {worker} died or fell silent")
         return bool(stale)
+
+    def release_dead(self, study: Study, trials: Sequence[FrozenTrial], *, message: str) -> None:
+        """Tell FAIL (`killed`, with `message`) for each of `trials` whose worker is known to be dead."""
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and is_dead(str(trial.user_attrs.get(schema.WORKER, ""))):
+                self._release(study, trial, message)
 
     def _is_stale(self, trial: FrozenTrial) -> bool:
         if is_dead(str(trial.user_attrs.get(schema.WORKER, ""))):
@@ -115,14 +122,13 @@ class Watch:
             return False
         return self._clock() - since > self._lease_s
 
-    def _release(self, study: Study, trial: FrozenTrial) -> None:
+    def _release(self, study: Study, trial: FrozenTrial, message: str) -> None:
         """Several watchers may do this at once: all write the same, and one of them wins the tell."""
-        worker = trial.user_attrs.get(schema.WORKER, "unknown")
         study_id = self._storage.get_study_id_from_name(study.study_name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
         try:
             self._storage.set_trial_user_attr(trial_id, schema.FAILURE, schema.Failure.KILLED)
-            self._storage.set_trial_user_attr(trial_id, schema.FAILURE_MESSAGE, f"worker {worker} died or fell silent")
+            self._storage.set_trial_user_attr(trial_id, schema.FAILURE_MESSAGE, message)
             study.tell(trial.number, state=TrialState.FAIL)
         except (UpdateFinishedTrialError, ValueError):
             return  # another watcher was first, or the worker came back and finished it

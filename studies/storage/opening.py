@@ -44,7 +44,7 @@ def open_storage(url: str) -> BaseStorage:
         storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
         _share(storage.engine)
         return storage
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         remedy = "give an SQLAlchemy URL such as sqlite:///outputs/studies.db"
         raise BadInput([Problem("storage.url", f"is {shown}, which is no URL", remedy)]) from None
     except ImportError as error:
@@ -60,7 +60,7 @@ def open_existing(url: str) -> BaseStorage:
     """The storage at `url`, which is not made where it is missing. Raises `BadInput` as `open_storage` does."""
     try:
         sqlite_file = _sqlite_file(url) if url != MEMORY else None
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         sqlite_file = None
     if sqlite_file is not None and not sqlite_file.exists():
         remedy = "run a study first, or give the storage.url that it was run with"
@@ -72,7 +72,7 @@ def without_password(url: str) -> str:
     """`url` as it may be shown."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return repr(url) if "@" not in url else "(hidden)"
 
 

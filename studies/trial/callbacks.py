@@ -40,7 +40,8 @@ class Rungs(Callback):
     """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
 
     `report(rung) -> bool` is called once a rung and says whether to stop; `interrupted() -> str | None` is asked after
-    each batch and names the reason to give up at once.
+    each batch and names the reason to give up at once. Only a whole epoch with its validation is a rung: what another
+    callback cuts short, or a skipped validation, is not reported.
     """
 
     def __init__(
@@ -61,6 +62,12 @@ class Rungs(Callback):
         self._interrupted = interrupted
         self._at_epochs = at_epochs
         self._loss_sum: torch.Tensor | float = 0.0
+        self._epoch_began_at = 0
+        self._validated = False
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note where the epoch begins."""
+        self._epoch_began_at = self.batches
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -70,21 +77,32 @@ class Rungs(Callback):
         self.samples_seen += n_samples(batch)
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
-            self._loss_sum = loss.detach() + self._loss_sum
-        reason = self._interrupted()
-        if reason is not None:
-            raise Interrupted(reason)
+            self._loss_sum = loss.detach().sum(dtype=torch.float32) + self._loss_sum
+        self._give_up_if_interrupted()
         if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
             trainer.should_stop = True
 
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """A long validation can be interrupted too."""
+        self._give_up_if_interrupted()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the metric is fresh."""
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A rung, where rungs are epochs."""
-        if self._at_epochs:
+        whole = math.isinf(trainer.num_training_batches) or (
+            self.batches - self._epoch_began_at >= trainer.num_training_batches
+        )
+        if self._at_epochs and whole:
             self.reach(len(self.rungs) + 1, trainer)
 
     def reach(self, index: int, trainer: Trainer) -> None:
-        """Report rung `index`, unless the training has diverged or was stopped."""
-        if not self.stopped and not self._loss_is_broken():
+        """Report rung `index`, unless the training has diverged or was stopped, or there is nothing new to report."""
+        fresh = self._validated or not trainer.enable_validation
+        self._validated = False
+        if fresh and not self.stopped and not self._loss_is_broken():
             value = self._value(trainer)
             if math.isfinite(value):
                 rung = Rung(index, value, self.samples_seen)
@@ -99,7 +117,8 @@ class Rungs(Callback):
         if self.metric not in trainer.callback_metrics:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise MetricMissing(
-                f"the module never logged {self.metric}; by the end of the rung it had logged: {logged}"
+                f"the module never logged {self.metric}; by the end of the rung it had logged: {logged} "
+                "(what a module logs in its own on_train_epoch_end comes too late)"
             )
         return float(trainer.callback_metrics[self.metric])
 
@@ -108,15 +127,20 @@ class Rungs(Callback):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
 
+    def _give_up_if_interrupted(self) -> None:
+        reason = self._interrupted()
+        if reason is not None:
+            raise Interrupted(reason)
+
 
 class Clock(Callback):
-    """Places the rungs of a budget in steps or seconds, and ends the training with the last one.
+    """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
 
-    `progress(n_batches, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
+    `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
     way to the next rung skips that rung.
     """
 
-    def __init__(self, rungs: Rungs, *, n_rungs: int, progress: Callable[[int, float], float]) -> None:
+    def __init__(self, rungs: Rungs, *, n_rungs: int, progress: Callable[[Trainer, Rungs, float], float]) -> None:
         self._rungs = rungs
         self._n_rungs = n_rungs
         self._progress = progress
@@ -132,7 +156,7 @@ class Clock(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
-        spent = self._progress(self._rungs.batches, time.perf_counter() - self._begun)
+        spent = self._progress(trainer, self._rungs, time.perf_counter() - self._begun)
         self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
         due = self._reached > self._reported
         trainer.val_check_batch = 1 if due else NEVER

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import hydra.errors
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -9,15 +11,16 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from studies.schema import INTERRUPTED, Failure
 from studies.trial.callbacks import Interrupted
 
-OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cuda_error_out_of_memory")
+OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
 STOPS = (Interrupted, SIGTERMException, KeyboardInterrupt)
 MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
 
 
-def classify(error: BaseException) -> tuple[Failure, str]:
-    """The failure class of `error` and its message, `Type: text` of the innermost cause."""
+def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, str]:
+    """The failure class of `error` and its message, `Type: text` of the innermost cause; `signal` names what stopped
+    it, if anything did."""
     if isinstance(error, STOPS) or isinstance(_cause(error), STOPS):
-        return Failure.KILLED, f"{INTERRUPTED} ({_cause(error)})"[:MESSAGE_LENGTH]
+        return Failure.KILLED, f"{INTERRUPTED} ({signal or _cause(error)})"[:MESSAGE_LENGTH]
     cause = _cause(error)
     message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LENGTH]
     return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), message
@@ -28,6 +31,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY_TEXTS)
+
+
+def is_lost_device(error: BaseException) -> bool:
+    """Whether the GPU no longer works for this process, as after an illegal access or a failed assertion on it."""
+    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
+
+
+def free_memory() -> None:
+    """Give back what a failed training holds."""
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
 
 
 def _cause(error: BaseException) -> BaseException:

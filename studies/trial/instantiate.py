@@ -17,7 +17,7 @@ import hydra
 import torch
 
 from studies.errors import Problems, nearest
-from studies.targets import find_target, named_arguments, signature_of
+from studies.targets import TargetBroken, find_target, named_arguments, signature_of
 
 PARTIAL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
@@ -32,12 +32,17 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
     """Note each `_target_` in `config` that does not import or does not take its arguments."""
     trainer = {"_target_": "pytorch_lightning.Trainer", **(config.get("trainer") or {})}
     for path, node in _targets({**config, "trainer": trainer}, ""):
-        target = find_target(node["_target_"])
+        try:
+            target = find_target(node["_target_"])
+        except TargetBroken as error:
+            complaint = f"is {node['_target_']!r}, whose import fails ({error})"
+            problems.add(f"{path}._target_", complaint, "correct that module")
+            continue
         if target is None:
             remedy = "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"
             problems.add(f"{path}._target_", f"is {node['_target_']!r}, which does not import", remedy)
-            continue
-        _check_arguments(path, node, target, problems)
+        else:
+            _check_arguments(path, node, target, problems)
 
 
 def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: Problems) -> None:

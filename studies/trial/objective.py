@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from optuna.exceptions import OptunaError
+from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import BaseTrial, TrialState
 
 from studies import schema
@@ -18,7 +18,7 @@ from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import Rung
-from studies.trial.failures import classify
+from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.training import Training, Watchers, build
 
 log = logging.getLogger(__name__)
@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep."""
+    """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep.
+
+    After `device_is_lost` nothing more can run in this process.
+    """
 
     state: TrialState
     value: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    device_is_lost: bool = False
 
 
 def run_trial(
@@ -52,14 +56,23 @@ def run_trial(
             max_trial_s=settings.max_trial_s,
         )
         training = run.fit()
-    except OptunaError:
+    except (StorageInternalError, UpdateFinishedTrialError):
         raise
+    except TrialPruned:  # by the module itself
+        return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
-        failure, message = classify(error)
-        log.warning("trial %d: %s\n%s", trial.number, message, traceback.format_exc())
-        state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
-        return Outcome(state, attributes={schema.FAILURE: failure, schema.FAILURE_MESSAGE: message})
+        return _failed(trial, error, interrupted())
     return judge(training, settings.objective)
+
+
+def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
+    failure, message = classify(error, signal)
+    log.warning("trial %d: %s\n%s", trial.number, message, traceback.format_exc())
+    if failure is Failure.OUT_OF_MEMORY:
+        free_memory()
+    state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
+    attributes = {schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
+    return Outcome(state, attributes=attributes, device_is_lost=is_lost_device(error))
 
 
 def resolve(settings: StudySettings, point: Point) -> dict[str, Any]:

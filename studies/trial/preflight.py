@@ -23,6 +23,7 @@ from studies.trial.training import Run, build
 log = logging.getLogger(__name__)
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
 N_TIMED = 8  # batches that an estimate of a step's time rests on
+SHORTEST = {"epochs": 1, "steps": 1, "samples": 1, "seconds": 1e-9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,7 @@ def preflight(settings: StudySettings) -> list[Problem]:
     for point in settings.space.corners(limit=ALL_BRANCHES):
         binding_problems(resolve(settings, point), problems)
     if not problems.found:
-        middle = settings.space.from_unit([0.5] * len(settings.space))
-        problem = try_batch(settings, middle).problem
+        problem = try_batch(settings, settings.space.from_unit([0.5] * len(settings.space))).problem
         if problem is not None:
             problems.found.append(problem)
     return problems.found
@@ -53,56 +53,62 @@ def look(settings: StudySettings, points: Sequence[Point]) -> list[Look]:
 
 
 def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> Look:
-    """One training and one validation batch at `point`; with `timed`, some more and an estimate."""
+    """The shortest training in the study's own unit, with a validation, at `point`; with `timed`, an estimate too."""
     try:
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
-            _short_run(settings, point, Path(folder), n_batches=1).fit()
+            shortest = Budget(settings.budget.unit, SHORTEST[settings.budget.unit], 1)
+            _short_run(settings, point, Path(folder), budget=shortest, n_batches=1, n_validated=1).fit()
             return Look(point, None, _estimate(settings, point, Path(folder)) if timed else None)
     except MetricMissing as error:
-        remedy = "log it in the module with self.log, or set objective.metric to one that is"
+        remedy = "log it in validation_step (or in training_step), or set objective.metric to one that is logged"
         complaint = f"is {settings.objective.metric}, but {error}"
         return Look(point, Problem("objective.metric", complaint, remedy))
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.warning("one batch at %s failed", point, exc_info=True)
         _, message = classify(error)
         where = ", ".join(f"{name}={value}" for name, value in point.items())
-        return Look(
-            point, Problem("model", f"fails in one batch at {where} ({message})", "correct the module or the space")
-        )
+        complaint = f"fails in one batch at {where} ({message})"
+        return Look(point, Problem("model", complaint, "correct the module or the space"))
 
 
-def _short_run(settings: StudySettings, point: Point, folder: Path, *, n_batches: int) -> Run:
+def _short_run(
+    settings: StudySettings, point: Point, folder: Path, *, budget: Budget, n_batches: int, n_validated: float
+) -> Run:
+    config = resolve(settings, point)
+    wanted = (config.get("trainer") or {}).get("limit_val_batches")
     return build(
-        {**resolve(settings, point), "loggers": {}},
+        {**config, "loggers": {}},
         metric=settings.objective.metric,
-        budget=Budget("epochs", 1, 1),
+        budget=budget,
         seed=settings.seed,
         folder=folder,
         limit_train_batches=n_batches,
-        limit_val_batches=1 if n_batches == 1 else 1.0,
+        limit_val_batches=0 if wanted == 0 else n_validated,
     )
 
 
-def _estimate(settings: StudySettings, point: Point, folder: Path) -> float:
-    """Seconds of a whole trial: its steps times a step's time, and its rungs times a validation's."""
+def _estimate(settings: StudySettings, point: Point, folder: Path) -> float | None:
+    """Seconds of a whole trial: its steps times a step's time, and its rungs times a validation's.
+
+    None where the loader does not tell how long an epoch is.
+    """
     if settings.budget.unit == "seconds":
         return float(settings.budget.amount)
-    runs = [_short_run(settings, point, folder, n_batches=n) for n in (2, 2 + N_TIMED)]
+    epoch = Budget("epochs", 1, 1)
+    runs = [_short_run(settings, point, folder, budget=epoch, n_batches=n, n_validated=1.0) for n in (2, 2 + N_TIMED)]
     short_s, long_s = (run.fit().seconds for run in runs)
+    n_batches = _n_batches(settings.budget, runs[1])
     n_extra = runs[1].rungs.batches - runs[0].rungs.batches
     step_s = max(0.0, long_s - short_s) / n_extra if n_extra else short_s
-    return _n_batches(settings.budget, runs[1]) * step_s + settings.budget.rungs * short_s
+    return None if n_batches is None else n_batches * step_s + settings.budget.rungs * short_s
 
 
-def _n_batches(budget: Budget, run: Run) -> float:
+def _n_batches(budget: Budget, run: Run) -> float | None:
     """Batches of a whole trial."""
+    if budget.unit == "steps":
+        return float(budget.amount)
+    if budget.unit == "samples":
+        return budget.amount * run.rungs.batches / run.rungs.samples_seen
     loader: Any = run.trainer.train_dataloader
-    batch_size = run.rungs.samples_seen / max(1, run.rungs.batches)
-    match budget.unit:
-        case "epochs":
-            return float(budget.amount * len(loader))
-        case "steps":
-            return float(budget.amount)
-        case _:
-            return budget.amount / batch_size
+    return float(budget.amount * len(loader)) if hasattr(loader, "__len__") else None

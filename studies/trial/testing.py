@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from scipy.stats import binomtest
 
 from studies.budget import Budget
 from studies.errors import StudyError
 from studies.trial.callbacks import n_samples
-from studies.trial.training import build
+from studies.trial.training import Run, Watchers, build, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,22 @@ class _Count(pl.Callback):
         self.n += n_samples(batch)
 
 
-def train_and_test(config: Mapping[str, Any], *, metric: str, budget: Budget, seed: int, folder: Path) -> Tested:
+def train_and_test(
+    config: Mapping[str, Any],
+    *,
+    metric: str,
+    budget: Budget,
+    seed: int,
+    folder: Path,
+    interrupted: Callable[[], str | None] = never,
+) -> Tested:
     """Train `config` under `seed`, write `folder`/model.ckpt (aside, then renamed), and test once.
 
     Raises `StudyError` where the training diverges or there is nothing to test on.
     """
-    run = build(config, metric=metric, budget=budget, seed=seed, folder=folder)
+    watchers = Watchers(interrupted=interrupted)
+    run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers)
+    _refuse_untestable(run)
     training = run.fit()
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
@@ -65,6 +76,14 @@ def train_and_test(config: Mapping[str, Any], *, metric: str, budget: Budget, se
             f"nothing to report of the test: the module logs nothing in test_step; checkpoint: {checkpoint}"
         )
     return Tested(training.rungs[-1].value, values, count.n, checkpoint)
+
+
+def _refuse_untestable(run: Run) -> None:
+    """Raise `StudyError` before an hour is spent on what cannot be tested after it."""
+    source: Any = run.datamodule or run.module
+    if not is_overridden("test_step", run.module) or not is_overridden("test_dataloader", source):
+        name = type(run.module).__name__
+        raise StudyError(f"there is nothing to test on: give {name} a test_step, and a test_dataloader beside it")
 
 
 def is_share(name: str) -> bool:

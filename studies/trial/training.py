@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import resource
 import time
 import warnings
@@ -24,6 +23,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from studies.budget import Budget
 from studies.trial.callbacks import NEVER, Clock, Rung, Rungs, TimeLimit
 from studies.trial.instantiate import instantiate
+from studies.trial.length import ScheduleLength, progress_of
 
 
 def report_nothing(_rung: Rung) -> bool:
@@ -117,14 +117,14 @@ def build(
     time_limit = TimeLimit(rungs, limit_s=max_trial_s) if max_trial_s is not None else None
     if time_limit is not None:
         callbacks.append(time_limit)
-    arguments = {**(config.get("trainer") or {})}
-    steps = _n_steps(budget, datamodule)
     if budget.unit != "epochs":
-        accumulated = int(arguments.get("accumulate_grad_batches", 1))
-        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=_progress(budget, steps, accumulated)))
+        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget)))
+    if budget.unit == "samples":
+        callbacks.append(ScheduleLength(budget.amount))
     callbacks += [instantiate(node) for node in (config.get("callbacks") or {}).values() if node is not None]
-    arguments |= {
-        **_length(budget, steps),
+    arguments = {
+        **(config.get("trainer") or {}),
+        **_length(budget, module),
         "callbacks": callbacks,
         "logger": [_logger(node, folder) for node in (config.get("loggers") or {}).values() if node is not None],
         "default_root_dir": str(folder),
@@ -143,28 +143,16 @@ def quieten_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _length(budget: Budget, steps: int) -> dict[str, Any]:
-    """The Trainer's arguments for a budget. `steps` is -1 where they are not known."""
+def _length(budget: Budget, module: pl.LightningModule) -> dict[str, Any]:
+    """The Trainer's arguments for a budget.
+
+    A module that steps its optimizers itself is counted in batches: Lightning would count the steps of each optimizer.
+    """
     if budget.unit == "epochs":
         return {"max_epochs": int(budget.amount), "check_val_every_n_epoch": 1}
+    known = budget.unit == "steps" and module.automatic_optimization
+    steps = int(budget.amount) if known else -1
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
-
-
-def _n_steps(budget: Budget, datamodule: pl.LightningDataModule | None) -> int:
-    if budget.unit == "steps":
-        return int(budget.amount)
-    if budget.unit != "samples":
-        return -1
-    batch_size = getattr(datamodule, "batch_size", None)
-    if not isinstance(batch_size, int):
-        raise TypeError("budget.unit is samples, which needs a datamodule with an attribute batch_size")
-    return math.ceil(budget.amount / batch_size)
-
-
-def _progress(budget: Budget, steps: int, accumulated: int) -> Callable[[int, float], float]:
-    if budget.unit == "seconds":
-        return lambda _batches, seconds: seconds / budget.amount
-    return lambda batches, _seconds: (batches // accumulated) / steps
 
 
 def _logger(node: Mapping[str, Any], folder: Path) -> Any:

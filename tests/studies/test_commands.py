@@ -189,6 +189,50 @@ def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, numbe
     assert "of 50 trials finished" in output
 
 
+def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell: Shell) -> None:
+    process = shell.start("run", *PLAIN, "workers=2", "model.sleep_s=3")
+    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    messages = {trial.user_attrs[schema.FAILURE_MESSAGE] for trial in shell.trials("plain")}
+    assert messages == {"interrupted (SIGTERM)"}
+
+
+@pytest.mark.parametrize("after_s", [1.5, 4.0])
+def test_ctrl_c_before_anything_trains_leaves_without_a_traceback(shell: Shell, after_s: float) -> None:
+    process = shell.start("run", *PLAIN, "model._target_=user_modules.SlowToSetUp")
+    time.sleep(after_s)
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert time.monotonic() - begun < 25
+
+
+def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -> None:
+    process = shell.start("run", *PLAIN, "n_trials=100", "workers=2", "model.sleep_s=0.05")
+    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
+    for path in (shell.folder / "outputs").glob("studies.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "error: the storage failed: " in output
+    assert "Traceback" not in output
+
+
+def test_what_cannot_be_tested_is_not_retrained(shell: Shell) -> None:
+    shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")
+    assert "give Plain a test_step" in shell.run("retrain", *PLAIN, "n_trials=1", "launcher=serial", code=1)
+
+
+def test_a_module_that_fails_at_its_import_is_one_problem(shell: Shell) -> None:
+    output = shell.run("run", *PLAIN, "model._target_=broken_module.Model", code=2)
+    assert "whose import fails (RuntimeError: this module cannot be imported): correct that module" in output
+    assert "Traceback" not in output
+
+
 def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "workers=1", "model.behaviour=kill", "model.at=3", "max_failures=2", code=1)
     assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
@@ -223,7 +267,7 @@ def test_one_message_lists_every_problem(shell: Shell) -> None:
         "n_trails is not a key of the config: did you mean n_trials?",
         "sampler is tpee, which is no option of that group: did you mean tpe?",
         "search_space.lr.low is 0 but log is true: give a positive lower bound",
-        "search_space.dropout.path model.network.dropuot does not exist in the config: did you mean model.network.dropout?",
+        "search_space.dropout.path model.network.dropuot does not exist in the config: did you mean",
         "objective.direction is 'up'",
         "storage.url is 'nonsense', which is no URL",
         "model._target_ is 'no.such.thing', which does not import",

@@ -115,7 +115,7 @@ def test_another_grid_is_another_study(storage: BaseStorage, override: str) -> N
         "search_space.lr.levels=3",
         "+loggers.csv={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: logs}",
         "trainer.accelerator=cpu",
-        "trainer.devices=2",
+        "trainer.devices=[0]",
         "trainer.enable_progress_bar=true",
         "+trainer.log_every_n_steps=1",
         "datamodule.data_dir=elsewhere",

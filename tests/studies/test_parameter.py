@@ -122,7 +122,7 @@ def test_a_spread_is_even_on_the_search_scale(p: Parameter, n: int, values: tupl
 
 
 def test_all_integers_of_a_log_scale_are_given_where_all_are_asked_for() -> None:
-    assert LOG_INT.spread(10**6) == tuple(range(1, 101))
+    assert LOG_INT.spread(10**6) == LOG_INT.spread(100) == tuple(range(1, 101))
 
 
 @pytest.mark.parametrize("p", [INT, STEPPED_INT, LOG_INT, POWER], ids=named)

@@ -259,6 +259,7 @@ def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) 
     storage = InMemoryStorage()
     study = open_study(of, storage)
     points = run(study, of, 6)
+    assert (make_sampler(of).source(0), make_sampler(of).source(0, redrawn=True)) == ("enqueued", name)
     for slot in (0, 5):
         study.enqueue_trial({}, user_attrs={schema.RETRY_OF: slot, schema.SLOT: slot, schema.REDRAWN: True})
         (redrawn,) = run(open_study(of, storage), of, 1)

@@ -18,7 +18,7 @@ from studies.settings_reading import TRAINER_KEYS_OF_OURS, read_settings
 
 LR = {"path": "model.optimizer.lr", "type": "float", "low": 1e-4, "high": 1e-1, "log": True, "levels": 3}
 BATCH_SIZE = {"path": "datamodule.batch_size", "type": "power_of_two", "low": 16, "high": 64}
-MOMENTUM = {"path": "model.optimizer.momentum", "type": "float", "low": 0.0, "high": 0.9, "when": {"batch_size": [16]}}
+DECAY = {"path": "model.optimizer.weight_decay", "type": "float", "low": 0.0, "high": 0.9, "when": {"batch_size": [16]}}
 SPACE = {"lr": LR, "batch_size": BATCH_SIZE}
 GRID = {"sampler": {"name": "grid"}, "pruner": {"name": "none"}, "n_trials": None}
 SERIAL = {"launcher": {"name": "serial"}, "workers": 1}
@@ -96,6 +96,10 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"enqueue": [{"batch_size": 48}]}, "enqueue.0.batch_size", "48, outside the search space", "can take"),
     ({"enqueue": [{"lr": 0.01}] * 3, "n_trials": 2}, "enqueue", "holds 3 points for 2 trials", "raise n_trials"),
     ({"storage__url": "memory"}, "storage.url", "memory but launcher is local", "set launcher=serial"),
+    ({"storage__url": "sqlite://"}, "storage.url", "sqlite:// but launcher is local", "set launcher=serial"),
+    ({"trainer__devices": 2}, "trainer.devices", "2", "give 1"),
+    ({"trainer__num_nodes": 2}, "trainer.num_nodes", "2", "give 1"),
+    ({"trainer__strategy": "ddp"}, "trainer.strategy", "'ddp'", "give auto"),
     ({"launcher": {"name": "serial"}, "workers": 2}, "workers", "2 but launcher is serial", "set launcher=local"),
     ({"search_space__lr__path": "seed"}, "search_space.lr.path", "is seed", "follows from seed and its replicate"),
     ({"sampler__n_startup": 3}, "sampler.n_startup", "is not an option of tpe", "did you mean n_startup_trials?"),
@@ -154,6 +158,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "gp without a pruner": {"sampler": {"name": "gp"}, "pruner": {"name": "none"}},
     "a threshold with one bound": {"pruner": {"name": "threshold", "lower": 0.2}},
     "threads": {"launcher__threads_per_worker": 2},
+    "one chosen device": {"trainer__devices": [1], "trainer__num_nodes": 1, "trainer__strategy": "auto"},
     "an argument of the trainer": {"trainer__limit_train_batches": 0.5},
     "a key of the trainer that is null": {"trainer__max_epochs": None},
     "a callback": {"callbacks": {"stop": {"_target_": "pytorch_lightning.callbacks.Timer"}}},
@@ -209,12 +214,12 @@ def test_a_key_without_a_value_is_told() -> None:
 
 
 def test_an_enqueued_value_that_is_not_active_is_told() -> None:
-    space = {**SPACE, "momentum": MOMENTUM}
-    (problem,) = problems_of(search_space=space, enqueue=[{"batch_size": 32, "momentum": 0.5}])
-    assert (problem.key, problem.complaint) == ("enqueue.0.momentum", "is not active under the point's other values")
-    assert read(search_space=space, enqueue=[{"batch_size": 16, "momentum": 0.5}, {"momentum": 0.5}]).enqueue == (
-        {"batch_size": 16, "momentum": 0.5},
-        {"momentum": 0.5},
+    space = {**SPACE, "decay": DECAY}
+    (problem,) = problems_of(search_space=space, enqueue=[{"batch_size": 32, "decay": 0.5}])
+    assert (problem.key, problem.complaint) == ("enqueue.0.decay", "is not active under the point's other values")
+    assert read(search_space=space, enqueue=[{"batch_size": 16, "decay": 0.5}, {"decay": 0.5}]).enqueue == (
+        {"batch_size": 16, "decay": 0.5},
+        {"decay": 0.5},
     )
 
 

@@ -178,6 +178,7 @@ def test_an_argument_of_a_callable_exists_whether_or_not_the_config_says_it(conf
     assert SearchSpace((ranged("decay", "model.optimizer.weight_decay", 0.0, 1.0, ()),)).apply(
         config, {"decay": 0.5}
     ).model.optimizer == {"_target_": "torch.optim.Adam", "lr": 1.0, "weight_decay": 0.5}
+    assert not path_exists(config, "model.optimizer.momentum")  # Adam has none
     assert not path_exists(config, "model.weight_decay")  # the model here has no _target_
 
 

@@ -251,8 +251,8 @@ def test_a_single_value_is_a_condition_too() -> None:
 
 
 def test_a_condition_on_an_unknown_parameter_is_told_with_the_nearest() -> None:
-    (problem,) = problems_of(optimizer=OPTIMIZER, momentum={**MOMENTUM, "when": {"optimiser": ["sgd"]}})
-    assert problem.key == "search_space.momentum.when.optimiser"
+    (problem,) = problems_of(optimizer=OPTIMIZER, dropout={**DROPOUT, "when": {"optimiser": ["sgd"]}})
+    assert problem.key == "search_space.dropout.when.optimiser"
     assert "names no parameter" in problem.complaint
     assert "did you mean optimizer?" in problem.remedy
 

@@ -74,6 +74,55 @@ def test_accumulated_batches_count_as_one_step(tmp_path: Path) -> None:
     assert [rung.samples_seen for rung in training.rungs] == [100, 200]
 
 
+def test_the_short_last_group_of_accumulated_batches_is_a_step_too(tmp_path: Path) -> None:
+    """10 batches an epoch in groups of 4: three steps an epoch, as Lightning counts them."""
+    trainer = {"accumulate_grad_batches": 4}
+    training = a_run(tmp_path, Budget("steps", 9, 3), trainer=trainer).fit()
+    assert training.steps == 9
+    assert [(rung.index, rung.samples_seen) for rung in training.rungs] == [(1, 100), (2, 200), (3, 300)]
+
+
+def test_a_module_that_steps_its_optimizers_itself_is_counted_in_batches(tmp_path: Path) -> None:
+    module = {"_target_": "user_modules.TwoOptimizers"}
+    training = a_run(tmp_path, Budget("steps", 12, 4), module=module).fit()
+    assert [(rung.index, rung.samples_seen) for rung in training.rungs] == [(1, 30), (2, 60), (3, 90), (4, 120)]
+
+
+@pytest.mark.parametrize("batch_size", [7, 10, 64])
+def test_a_budget_in_samples_is_reached_whatever_the_batch_size(tmp_path: Path, batch_size: int) -> None:
+    data = {"_target_": "user_data.Line", "batch_size": batch_size}
+    training = a_run(tmp_path, Budget("samples", 350, 5), datamodule=data).fit()
+    assert training.rungs[-1].index == 5
+    assert 350 <= training.rungs[-1].samples_seen < 350 + batch_size
+
+
+@pytest.mark.parametrize(("n_samples", "n_steps"), [(350, 14), (300, 12), (301, 13)])
+def test_schedules_know_how_many_steps_a_budget_in_samples_takes(tmp_path: Path, n_samples: int, n_steps: int) -> None:
+    """100 samples in batches of 32: three full ones and one of four make four steps an epoch."""
+    data = {"_target_": "user_data.Line", "batch_size": 32}
+    run = a_run(tmp_path, Budget("samples", n_samples, 1), datamodule=data)
+    training = run.fit()
+    assert run.trainer.max_steps == training.steps == n_steps
+
+
+def test_a_skipped_validation_repeats_no_value(tmp_path: Path) -> None:
+    module = {"_target_": "user_modules.SkipsItsSecondEpoch"}
+    training = a_run(tmp_path, Budget("epochs", 3, 3), module=module).fit()
+    assert [rung.samples_seen for rung in training.rungs] == [100, 200]
+    assert training.rungs[0].value != training.rungs[1].value
+
+
+def test_half_an_epoch_is_no_rung(tmp_path: Path) -> None:
+    stopper = {"_target_": "user_callbacks.StopsInMidEpoch"}
+    training = a_run(tmp_path, Budget("epochs", 3, 3), callbacks={"stopper": stopper}).fit()
+    assert [rung.samples_seen for rung in training.rungs] == [100]
+
+
+def test_large_losses_in_half_precision_are_no_divergence(tmp_path: Path) -> None:
+    module = {"_target_": "user_modules.HalfPrecisionLoss", "n_samples": 2000}
+    assert a_run(tmp_path, Budget("epochs", 1, 1), module=module).fit().diverged is None
+
+
 def test_a_budget_in_seconds_ends_about_there_at_its_last_rung(tmp_path: Path) -> None:
     training = a_run(tmp_path, Budget("seconds", 1.0, 4), module={"sleep_s": 0.01}).fit()
     assert training.rungs[-1].index == 4

@@ -113,6 +113,7 @@ def test_a_point_that_fails_for_good_is_replaced_in_a_search(plain: MakeSettings
     assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * 6
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
     assert failed
+    assert all(trial.user_attrs[schema.SOURCE] == "random" for trial in trials)
     for lr in {trial.params["lr"] for trial in failed}:
         assert sum(trial.params["lr"] == lr for trial in failed) == 2
 
@@ -190,6 +191,11 @@ def test_a_trial_that_was_given_to_another_worker_is_dropped_and_repeated(plain:
     trials = run(plain("n_trials=1", f"+callbacks.thief={thief}"))
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert trials[1].user_attrs[schema.RETRY_OF] == 0
+
+
+def test_a_module_that_prunes_itself_is_pruned(plain: MakeSettings) -> None:
+    trials = run(plain("n_trials=1", "model._target_=user_modules.PrunesItself"))
+    assert [(trial.state, failure_of(trial)) for trial in trials] == [(TrialState.PRUNED, None)]
 
 
 def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(plain: MakeSettings) -> None:

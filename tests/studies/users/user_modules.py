@@ -8,6 +8,7 @@ import signal
 import time
 from typing import Any
 
+import optuna
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -116,3 +117,53 @@ def _tries(marker: str | None) -> int:
         before = len(file.readlines())
         file.write(f"{os.getpid()}\n")
     return before
+
+
+class TwoOptimizers(Plain):
+    """Steps two optimizers by hand in each batch."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        x, y = batch
+        loss = nn.functional.mse_loss(self.line(x), y)
+        first, second = self.optimizers()
+        for optimizer in (first, second):
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        first.step()
+        second.step()
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD([p], lr=self.lr) for p in self.line.parameters()]
+
+
+class SkipsItsSecondEpoch(Plain):
+    """Gives the second epoch up at its first batch, which skips its validation too."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        return -1 if self.current_epoch == 1 else None
+
+
+class HalfPrecisionLoss(Plain):
+    """Returns a loss of 1,000 in half precision, a hundred of which exceed what half precision can hold."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self.line(batch[0]).square().mean().half() * 0 + 1000
+
+
+class PrunesItself(Plain):
+    """Raises Optuna's TrialPruned, as modules written for Optuna's own loop do."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        raise optuna.TrialPruned("not worth going on")
+
+
+class SlowToSetUp(Plain):
+    """Takes half a minute before its first batch."""
+
+    def setup(self, stage: str) -> None:
+        time.sleep(30)

@@ -1,0 +1,66 @@
+"""How much of a budget is spent, and how many optimizer steps it will take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sized
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from studies.budget import Budget
+from studies.trial.callbacks import Rungs
+
+Progress = Callable[[Trainer, Rungs, float], float]
+
+
+def progress_of(budget: Budget) -> Progress:
+    """The spent fraction of `budget`, as a function of the Trainer, what the rungs have counted, and seconds."""
+    match budget.unit:
+        case "seconds":
+            return lambda _trainer, _rungs, seconds: seconds / budget.amount
+        case "samples":
+            return lambda _trainer, rungs, _seconds: rungs.samples_seen / budget.amount
+        case _:
+            return lambda trainer, rungs, _seconds: n_steps(trainer, rungs) / budget.amount
+
+
+def n_steps(trainer: Trainer, rungs: Rungs) -> int:
+    """Optimizer steps so far; batches, for a module that steps its optimizers itself."""
+    return trainer.global_step if trainer.lightning_module.automatic_optimization else rungs.batches
+
+
+class ScheduleLength(Callback):
+    """Tells the Trainer how many steps a budget in samples takes, where that can be known, so that schedules can be
+    laid out. The budget itself ends by the samples that were seen."""
+
+    def __init__(self, n_samples: float) -> None:
+        self._n_samples = n_samples
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Count on the training loader, which is made once more for that."""
+        source: Any = getattr(trainer, "datamodule", None) or pl_module
+        steps = steps_for(self._n_samples, source.train_dataloader(), trainer)
+        if steps is not None and pl_module.automatic_optimization:
+            trainer.fit_loop.epoch_loop.max_steps = steps
+
+
+def steps_for(n_samples: float, loader: Any, trainer: Trainer) -> int | None:
+    """Optimizer steps until a loader has given `n_samples`; None for a loader that does not tell its sizes.
+
+    Each epoch may end in a short batch, and in a step over fewer batches than are accumulated otherwise.
+    """
+    batch_size = getattr(loader, "batch_size", None)
+    total = getattr(loader, "n_samples", None) or _length(getattr(loader, "dataset", None))
+    n_batches, limit = _length(loader), trainer.limit_train_batches
+    if not batch_size or not total or not n_batches:
+        return None
+    n_batches = min(n_batches, limit) if isinstance(limit, int) else int(n_batches * (1.0 if limit is None else limit))
+    epoch = min(total, n_batches * batch_size)
+    whole, rest = divmod(n_samples, epoch)
+    steps = int(whole) * math.ceil(n_batches / trainer.accumulate_grad_batches)
+    return int(steps + math.ceil(math.ceil(rest / batch_size) / trainer.accumulate_grad_batches))
+
+
+def _length(sized: object) -> int | None:
+    return len(sized) if isinstance(sized, Sized) else None

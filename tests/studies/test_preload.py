@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SPY = """
+import torch
+asked = []
+torch.cuda.is_available = lambda: bool(asked.append("cuda")) or False
+import studies.launch.preload
+assert not torch.cuda.is_initialized()
+assert torch.get_num_threads() == 1
+raise SystemExit(len(asked))
+"""
+
+
+def test_the_fork_server_asks_nothing_of_cuda_and_uses_one_thread() -> None:
+    """Where torch was built for CUDA, asking whether it is there is enough to spoil it for forked workers."""
+    assert subprocess.run([sys.executable, "-c", SPY], check=False).returncode == 0

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from rich.console import Console
+
+from studies import schema
+from studies.analysis.importance import Importance
+from studies.budget import Budget
+from studies.report.best_yaml import KEYS
+from studies.report.markdown import headline, render, shown
+from studies.report.report import best_of, summarise, write_report
+from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_to_convergence, write_trials_csv
+from studies.retrain import KEYS as RETRAIN_KEYS
+from studies.settings import StudySettings
+from studies.storage.claim import Rules
+from studies.trial.objective import resolve
+
+MakeSettings = Callable[..., StudySettings]
+ENDED_WELL = TrialState.COMPLETE
+STOPPED = TrialState.PRUNED
+FAILED = TrialState.FAIL
+N_TRIALS = 6
+SEARCH = Rules(N_TRIALS, max_retries=2, redraws=True)
+GRID = Rules(N_TRIALS, max_retries=0, redraws=False)
+
+
+def attributes(slot: int, **more: Any) -> dict[str, Any]:
+    """What a worker records of a trial that trained."""
+    return {
+        schema.SLOT: slot,
+        schema.REPLICATE: slot,
+        schema.SEED: 100 + slot,
+        schema.SOURCE: "tpe",
+        schema.STEPS: 33,
+        schema.SECONDS: 1.5,
+        schema.SAMPLES_SEEN: [1000, 2000, 3000],
+        schema.CONVERGENCE: 2,
+        schema.DEVICE: "cpu",
+        schema.WORKER: "here:1:2",
+        schema.PEAK_MEMORY_MB: 99.5,
+        **more,
+    }
+
+
+def trial(settings: StudySettings, number: int, state: TrialState, *rungs: float, **recorded: Any) -> FrozenTrial:
+    point = settings.space.from_unit([(number + 0.5) / 10] * len(settings.space))
+    made = create_trial(
+        state=state,
+        value=rungs[-1] if state == ENDED_WELL else None,
+        params=point,
+        distributions={name: settings.space[name].distribution() for name in point},
+        intermediate_values=dict(enumerate(rungs, 1)),
+        user_attrs=recorded,
+    )
+    made.number = number
+    return made
+
+
+def every_ending(settings: StudySettings) -> list[FrozenTrial]:
+    """Six slots: two complete, one pruned, one diverged, one retried to completion, one complete; and a surplus row."""
+    diverged = attributes(3, failure="diverged", failure_message="loss is nan", samples_seen=[])
+    return [
+        trial(settings, 0, ENDED_WELL, 0.5, 0.7, 0.8, **attributes(0)),
+        trial(settings, 1, ENDED_WELL, 0.5, 0.8, 0.9, **attributes(1)),
+        trial(settings, 2, STOPPED, 0.1, **attributes(2, samples_seen=[1000])),
+        trial(settings, 3, STOPPED, **diverged),
+        trial(settings, 4, FAILED, slot=4, failure="error", failure_message="ValueError: no"),
+        trial(settings, 5, ENDED_WELL, 0.4, 0.6, 0.7, **attributes(5)),
+        trial(settings, 6, ENDED_WELL, 0.5, 0.8, 0.9, **attributes(4, retry_of=4, attempt=1)),
+        trial(settings, 7, FAILED, void=True),
+    ]
+
+
+def written(settings: StudySettings, trials: list[FrozenTrial], rules: Rules = SEARCH) -> str:
+    """What the report prints."""
+    study = optuna.create_study(direction=settings.objective.direction)
+    study.add_trials(trials)
+    out = StringIO()
+    write_report(study, settings, rules, console=Console(file=out, soft_wrap=True, width=400))
+    return out.getvalue()
+
+
+def six(make_settings: MakeSettings, *overrides: str) -> StudySettings:
+    return make_settings(f"n_trials={N_TRIALS}", *overrides)
+
+
+def test_the_headline_and_the_paths_are_printed(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    lines = written(settings, every_ending(settings)).splitlines()
+    assert lines[0] == "Best val/accuracy 0.9000 (trial 1); 6 of 6 trials finished."
+    assert f"lr={shown(settings.space.from_unit([0.15] * 6)['lr'])}" in lines[1]
+    assert [line.split(": ")[0].strip() for line in lines[2:]] == ["best configuration", "all trials", "report"]
+    for line in lines[2:]:
+        assert Path(line.split(": ")[1]).is_file()
+
+
+def test_the_report_tells_the_best_configuration_and_how_trials_ended(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    written(settings, every_ending(settings))
+    text = (settings.output_dir / "report.md").read_text()
+    assert text.startswith("# Study digits\n\nBest val/accuracy 0.9000 (trial 1); 6 of 6 trials finished.")
+    for name, value in settings.space.from_unit([0.15] * 6).items():
+        assert f"| {name} | {shown(value)} |" in text
+    assert "one training with seed 101" in text
+    for row in ("| complete | 4 |", "| pruned | 1 |", "| diverged | 1 |"):
+        assert row in text
+    assert "1 trials were retried" in text
+    assert "needs at least 10 trials with differing values, and there are 5" in text
+
+
+def test_a_study_without_a_value_has_no_best_configuration(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    printed = written(settings, [trial(settings, 0, STOPPED, failure="diverged")])
+    assert printed.splitlines()[0] == "1 of 6 trials finished, none of them with a value."
+    assert not (settings.output_dir / "best.yaml").exists()
+    assert "## Best configuration" not in (settings.output_dir / "report.md").read_text()
+
+
+def test_a_study_without_a_trial_has_a_report_all_the_same(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    assert written(settings, []).startswith("0 of 6 trials finished, none of them with a value.")
+
+
+def test_points_that_failed_for_good_are_told(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    results = summarise(every_ending(settings)[:6], settings, GRID, {})
+    assert headline(results, settings) == (
+        "Best val/accuracy 0.9000 (trial 1); 6 of 6 trials finished; "
+        "1 failed for good (error or killed), whose points have no result."
+    )
+    assert dict(results.ended) == {"complete": 3, "pruned": 1, "diverged": 1, "error": 1}
+
+
+def test_a_failure_that_is_still_to_be_retried_is_not_finished(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    results = summarise(every_ending(settings)[:6], settings, SEARCH, {})
+    assert (results.finished, results.retried) == (5, 0)
+
+
+def test_importances_are_shown_with_interval_null_and_verdict(make_settings: MakeSettings) -> None:
+    settings = make_settings("sampler=random", study="digits_optimizers")
+    results = summarise([], settings, SEARCH, {})
+    found = [Importance("lr", 0.7, 0.6, 0.8, 0.2), Importance("optimizer", 0.1, 0.05, 0.3, 0.2)]
+    text = render(replace(results, importances=found), settings)
+    assert "| lr | 0.700 | 0.600–0.800 | 0.200 | yes |" in text
+    assert "| optimizer | 0.100 | 0.050–0.300 | 0.200 | no |" in text
+    assert "n = 0, final values" in text
+    assert "random concentrates its trials" not in text
+
+
+def test_a_sampler_that_concentrates_its_trials_is_told_beside_importances(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    results = summarise([], settings, SEARCH, {})
+    text = render(replace(results, importances=[Importance("lr", 0.7, 0.6, 0.8, 0.2)]), settings)
+    assert "tpe concentrates its trials near good points" in text
+
+
+def rows_of(settings: StudySettings) -> list[dict[str, str]]:
+    with (settings.output_dir / "trials.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_trials_csv_has_a_row_for_every_trial_and_says_how_it_ended(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    written(settings, every_ending(settings))
+    rows = rows_of(settings)
+    assert list(rows[0]) == [*COLUMNS, *RECORDED, *ORIGIN, *(f"params_{name}" for name in settings.space.names)]
+    shown_columns = ("number", "slot", "state", "failure", "value", "rungs", "attempt", "retry_of")
+    assert [tuple(row[column] for column in shown_columns) for row in rows] == [
+        ("0", "0", "COMPLETE", "", "0.8", "3", "0", ""),
+        ("1", "1", "COMPLETE", "", "0.9", "3", "0", ""),
+        ("2", "2", "PRUNED", "", "", "1", "0", ""),
+        ("3", "3", "PRUNED", "diverged", "", "0", "0", ""),
+        ("4", "4", "FAIL", "error", "", "0", "0", ""),
+        ("5", "5", "COMPLETE", "", "0.7", "3", "0", ""),
+        ("6", "4", "COMPLETE", "", "0.9", "3", "1", "4"),
+        ("7", "", "VOID", "", "", "0", "0", ""),
+    ]
+    assert rows[3]["failure_message"] == "loss is nan"
+
+
+def test_trials_csv_keeps_what_was_recorded(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    written(settings, every_ending(settings))
+    row = rows_of(settings)[1]
+    recorded = {
+        "seconds": "1.5",
+        "steps": "33",
+        "samples_seen": "3000",
+        "convergence": "2",
+        "epochs_to_convergence": "2.0",
+        "replicate": "1",
+        "seed": "101",
+        "source": "tpe",
+        "device": "cpu",
+        "worker": "here:1:2",
+        "peak_memory_mb": "99.5",
+    }
+    assert {key: row[key] for key in recorded} == recorded
+    assert float(row["params_lr"]) == settings.space.from_unit([0.15] * 6)["lr"]
+
+
+def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings(study="digits_optimizers")
+    trials = [trial(settings, number, ENDED_WELL, 0.5) for number in (0, 9)]  # sgd, adagrad
+    write_trials_csv(tmp_path / "t.csv", trials, budget=settings.budget)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["params_optimizer"], second["params_optimizer"]) == ("sgd", "adagrad")
+    assert (first["params_momentum"], second["params_momentum"]) == ("0.5245", "")
+
+
+@pytest.mark.parametrize(
+    ("budget", "epochs"),
+    [(Budget("epochs", 8, 8), 2.0), (Budget("steps", 100, 10), None), (Budget("seconds", 4.0, 2), None)],
+)
+def test_epochs_to_convergence_are_known_where_the_budget_is_in_epochs(budget: Budget, epochs: float | None) -> None:
+    converged = create_trial(value=1.0, user_attrs={schema.CONVERGENCE: 2})
+    assert epochs_to_convergence(converged, budget) == epochs
+    assert epochs_to_convergence(create_trial(value=1.0), budget) is None
+
+
+def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSettings) -> None:
+    settings = six(make_settings, "+datamodule.api_key=abc123")
+    written(settings, every_ending(settings))
+    text = (settings.output_dir / "best.yaml").read_text()
+    best = yaml.safe_load(text)
+    point = settings.space.from_unit([0.15] * 6)
+    assert list(best)[: len(KEYS)] == list(KEYS)
+    assert set(RETRAIN_KEYS) <= set(best)
+    assert best["point"] == point
+    assert (best["study"], best["trial"], best["value"], best["training_seed"]) == ("digits", 1, 0.9, 101)
+    assert best["budget"] == {"unit": "epochs", "amount": 3, "rungs": 3}
+    assert best["model"]["optimizer"]["lr"] == point["lr"]
+    assert best["datamodule"]["batch_size"] == point["batch_size"]
+    assert best["model"]["network"]["input_shape"] == [1, 8, 8]
+    assert "${" not in text
+    assert "???" not in text
+    assert "abc123" not in text
+    wanted = {**resolve(settings, point)}
+    wanted["datamodule"]["api_key"] = "***"
+    assert {key: best[key] for key in wanted} == wanted
+
+
+def test_best_yaml_says_how_it_is_run(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    written(settings, every_ending(settings))
+    path = settings.output_dir / "best.yaml"
+    assert f"python -m studies.retrain config={path}" in path.read_text().splitlines()[1]
+
+
+def test_the_best_is_the_largest_or_smallest_value_and_the_earliest_of_equals() -> None:
+    trials = [create_trial(value=value) for value in (0.5, 0.9, 0.1, 0.9, 0.1)]
+    for number, made in enumerate(trials):
+        made.number = number
+    assert best_of(trials, maximize=True) is trials[1]
+    assert best_of(trials[::-1], maximize=True) is trials[1]
+    assert best_of(trials, maximize=False) is trials[2]
+
+
+def test_only_a_completed_trial_can_be_the_best() -> None:
+    distributions = {"x": FloatDistribution(0.0, 1.0)}
+    stopped = create_trial(state=STOPPED, params={"x": 0.5}, distributions=distributions, intermediate_values={1: 9.0})
+    assert best_of([stopped], maximize=True) is None
+    assert best_of([], maximize=True) is None
+    zero = create_trial(value=0.0)
+    assert best_of([stopped, zero], maximize=False) is zero
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.00012345678, "0.0001235"), (64, "64"), ("relu", "relu"), (True, "True"), (None, "None")]
+)
+def test_a_value_is_shown_with_four_digits(value: object, text: str) -> None:
+    assert shown(value) == text
