@@ -113,7 +113,7 @@ def test_another_grid_is_another_study(storage: BaseStorage, override: str) -> N
         "objective.tolerance=0.1",
         "enqueue=[{lr: 0.01}]",
         "search_space.lr.levels=3",
-        "+loggers.csv={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: logs}",
+        "+loggers=csv",
         "trainer.accelerator=cpu",
         "trainer.devices=[0]",
         "trainer.enable_progress_bar=true",
@@ -147,6 +147,12 @@ def test_a_fork_has_the_next_free_name_and_a_folder_of_its_own(storage: BaseStor
 def test_a_fork_with_a_folder_of_another_name_lies_inside_it(storage: BaseStorage) -> None:
     begin(settings_of(), storage)
     assert find_study(settings_of("resume=fork", "output_dir=out"), storage)[1].output_dir == Path("out", "digits-2")
+
+
+def test_what_follows_the_output_folder_follows_the_fork(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    _, forked = find_study(settings_of("resume=fork", "+loggers=csv"), storage)
+    assert forked.template.loggers.csv.save_dir == "outputs/digits-2/csv"
 
 
 def test_a_fork_of_nothing_is_the_study_itself(storage: BaseStorage) -> None:
