@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Mapping
 
 import optuna
+from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
 
 from studies.errors import Problems, nearest
 from studies.settings import StudySettings
@@ -34,7 +36,23 @@ def make_pruner(settings: StudySettings) -> BasePruner:
         options["wrapped_pruner"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return PRUNERS[name](**options)
+        pruner = PRUNERS[name](**options)
+    return WholeStudy(pruner) if name == "hyperband" else pruner
+
+
+class WholeStudy(BasePruner):
+    """Hyperband, with a sampler that sees the whole study.
+
+    Optuna shows a sampler only the trials of the new trial's own bracket where the study's pruner is a HyperbandPruner.
+    Slots are counted over all trials, so the pruner is wrapped; the model then learns across brackets.
+    """
+
+    def __init__(self, pruner: BasePruner) -> None:
+        self.pruner = pruner
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether `trial` is to stop, by the brackets' own rules."""
+        return self.pruner.prune(study, trial)
 
 
 def check_pruner(settings: StudySettings, problems: Problems) -> None:

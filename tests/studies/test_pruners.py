@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from studies.admission import CHECKS
 from studies.configs import compose
 from studies.errors import BadInput
-from studies.search.pruners import make_pruner
+from studies.search.pruners import WholeStudy, make_pruner
 from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 
@@ -77,7 +77,8 @@ GOOD, FAIR, BAD = rising_to(0.9), rising_to(0.6), rising_to(0.1)
     ],
 )
 def test_each_word_makes_its_pruner(name: str, kind: type[BasePruner]) -> None:
-    assert type(make_pruner(settings(name))) is kind
+    pruner = make_pruner(settings(name))
+    assert type(pruner.pruner if isinstance(pruner, WholeStudy) else pruner) is kind
 
 
 def test_threshold_is_made_once_a_bound_is_given() -> None:

@@ -186,6 +186,16 @@ def test_pruned_trials_stop_at_a_rung_but_never_at_the_last(plain: MakeSettings)
     assert all(max(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
 
 
+def test_hyperband_leaves_the_design_as_it_is(plain: MakeSettings) -> None:
+    """Optuna shows samplers one bracket at a time under Hyperband; slots are counted over all of them."""
+    wanted = [trial.params for trial in run(plain("n_trials=12"))]
+    overrides = ("study_name=hyper", "pruner=hyperband", "pruner.reduction_factor=2", "budget.amount=8")
+    assert [trial.params for trial in run(plain("n_trials=12", *overrides))] == wanted
+    grid = run(plain("n_trials=null", *overrides, "study_name=grid", "sampler=grid", "replicates=3"))
+    assert {trial.state for trial in grid} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert sorted(trial.params["lr"] for trial in grid) == sorted(3 * [1e-3, *(10 ** (-7 / 3), 10 ** (-5 / 3)), 1e-1])
+
+
 def test_a_trial_that_was_given_to_another_worker_is_dropped_and_repeated(plain: MakeSettings) -> None:
     thief = f"{{_target_: user_callbacks.TakesTheFirstTrial, url: '{plain().storage_url}'}}"
     trials = run(plain("n_trials=1", f"+callbacks.thief={thief}"))
