@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.configs import compose, config_dir, group_options
-from studies.errors import BadInput, Problem, Problems, StudyError, nearest
+from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 
 Task = Callable[[DictConfig], int]
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
@@ -65,18 +66,20 @@ def _attempt(task: Task, config: DictConfig) -> int:
         return _tell(error)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
-    except Exception as error:  # noqa: BLE001 - all but a failure of the storage is raised again
-        return _tell(_of_the_storage(error))
+    except Exception as error:  # noqa: BLE001 - all but a failure of storage or disk is raised again
+        return _tell(_of_the_machine(error))
 
 
-def _of_the_storage(error: Exception) -> StudyError:
-    """What a failure of the storage means, in words; anything else is raised as it is."""
+def _of_the_machine(error: Exception) -> StudyError:
+    """What a failure of the storage or a full disk means, in words; anything else is raised as it is."""
     from optuna.exceptions import StorageInternalError
 
     from studies.storage.opening import unusable
 
     if isinstance(error, StorageInternalError):
         return unusable(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageUnusable(f"the disk is full ({error.filename}): free some space and run the same command again")
     raise error
 
 

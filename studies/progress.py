@@ -107,12 +107,21 @@ class Progress:
         return now.finished
 
     def _table(self, now: Standing) -> Table:
-        table = Table(title=f"{self._settings.study_name}: {now.finished} of {now.n_trials} trials")
-        for column in ("complete", "pruned", "failed", "running", "retried", "best", "trials/min", "time left"):
-            table.add_column(column, justify="right")
-        failed = ", ".join(f"{count} {name}" for name, count in now.failed.items()) or "0"
-        counts = (str(now.complete), str(now.pruned), failed, str(now.running), str(now.retried))
-        table.add_row(*counts, self._best(now), *self._pace(now))
+        rate, left = self._pace(now)
+        rows = {
+            self._settings.study_name: f"{now.finished} of {now.n_trials} trials finished",
+            "complete": str(now.complete),
+            "pruned": str(now.pruned),
+            "failed": ", ".join(f"{count} {name}" for name, count in now.failed.items()) or "0",
+            "retried": str(now.retried),
+            "running": str(now.running),
+            "best": self._best(now),
+            "rate": f"{rate} trials/min",
+            "time left": left,
+        }
+        table = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            table.add_row(f"[bold]{name}[/bold]", value)
         return table
 
     def _line(self, now: Standing) -> str:

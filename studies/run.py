@@ -51,6 +51,7 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.storage.lease import Watch
     from studies.worker import Shift, rules_of
 
+    console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals = StopSignals().install()
     launcher = make_launcher(settings, storage, signals=signals)
     problems = launcher.preflight()
@@ -61,8 +62,8 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     shift = Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
     if signals.reason() is None:
         console.print(
-            f"study {settings.study_name}: {settings.n_trials} trials, sampler {settings.sampler.name}, "
-            f"pruner {settings.pruner.name}; logs in {settings.output_dir / 'logs'}"
+            f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
+            f"logs in {settings.output_dir / 'logs'}"
         )
         for place in launcher.places():
             console.print(f"  {place}")

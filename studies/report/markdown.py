@@ -33,9 +33,10 @@ def headline(results: Results, settings: StudySettings) -> str:
     done = f"{results.finished} of {settings.n_trials} trials finished"
     lost = len(results.failed_for_good)
     failures = f"; {lost} failed for good (error or killed), whose points have no result" if lost else ""
+    more = "; the same command goes on" if results.finished < settings.n_trials else ""
     if results.best is None:
-        return f"{done}, none of them with a value{failures}."
-    return f"Best {metric} {results.best.value:.4f} (trial {results.best.number}); {done}{failures}."
+        return f"{done}, none of them with a value{failures}{more}."
+    return f"Best {metric} {results.best.value:.4f} (trial {results.best.number}); {done}{failures}{more}."
 
 
 def render(results: Results, settings: StudySettings) -> str:

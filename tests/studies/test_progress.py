@@ -156,9 +156,15 @@ def test_in_a_terminal_a_table_is_kept_up_to_date(settings: StudySettings) -> No
         watched.now += 60
         assert progress.tick() == 2
     text = watched.out.getvalue()
-    for part in ("digits: 0 of 8 trials", "digits: 2 of 8 trials", "0.9 (trial 1)", "2.0", "3 min 00 s", "time left"):
+    for part in (
+        "0 of 8 trials finished",
+        "2 of 8 trials finished",
+        "0.9 (trial 1)",
+        "2.0 trials/min",
+        "3 min 00 s",
+        "time left",
+    ):
         assert part in text
-    assert "finished:" not in text
     assert text.rstrip().endswith("\x1b[?25h")  # the cursor is shown again
 
 

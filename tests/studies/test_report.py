@@ -122,14 +122,16 @@ def test_the_report_tells_the_best_configuration_and_how_trials_ended(make_setti
 def test_a_study_without_a_value_has_no_best_configuration(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
     printed = written(settings, [trial(settings, 0, STOPPED, failure="diverged")])
-    assert printed.splitlines()[0] == "1 of 6 trials finished, none of them with a value."
+    assert printed.splitlines()[0] == "1 of 6 trials finished, none of them with a value; the same command goes on."
     assert not (settings.output_dir / "best.yaml").exists()
     assert "## Best configuration" not in (settings.output_dir / "report.md").read_text()
 
 
 def test_a_study_without_a_trial_has_a_report_all_the_same(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    assert written(settings, []).startswith("0 of 6 trials finished, none of them with a value.")
+    assert written(settings, []).startswith(
+        "0 of 6 trials finished, none of them with a value; the same command goes on."
+    )
 
 
 def test_points_that_failed_for_good_are_told(make_settings: MakeSettings) -> None:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import optuna
@@ -40,11 +39,7 @@ MIXED = SearchSpace((LR, WIDTH, DEPTH, ACTIVATION))
 CONTINUOUS = SearchSpace((LR, DROPOUT))
 CONDITIONAL = SearchSpace((ACTIVATION, LR, replace(WIDTH, when={"activation": ("tanh",)})))
 
-CMAES = pytest.param(
-    "cmaes",
-    marks=pytest.mark.xfail(find_spec("cmaes") is None, reason="the package cmaes is no dependency yet", strict=True),
-)
-EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", CMAES])
+EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes"])
 DESIGNED = pytest.mark.parametrize("name", ["random", "qmc", "grid"])
 N = 20
 
@@ -202,7 +197,7 @@ ENQUEUED: tuple[Point, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", CMAES])
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", "cmaes"])
 def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(name: str) -> None:
     of = settings(name, enqueue=ENQUEUED)
     storage = InMemoryStorage()
@@ -265,6 +260,15 @@ def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) 
         (redrawn,) = run(open_study(of, storage), of, 1)
         assert redrawn != points[slot]
         assert set(redrawn) == set(MIXED.names)
+
+
+def test_tpe_models_conditional_parameters_too() -> None:
+    of = settings("tpe", space=CONDITIONAL)
+    study = open_study(of)
+    run(study, of, N)
+    sampler, trial = make_sampler(of), study.trials[-1]
+    sampler.before_trial(study, trial)
+    assert set(sampler.infer_relative_search_space(study, trial)) == set(CONDITIONAL.names)
 
 
 def test_tpe_stays_away_from_where_trials_diverge() -> None:

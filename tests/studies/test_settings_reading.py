@@ -226,6 +226,7 @@ def test_an_enqueued_value_that_is_not_active_is_told() -> None:
 def test_an_output_folder_below_a_file_is_told(tmp_path: Path) -> None:
     occupied = tmp_path / "occupied"
     occupied.write_text("a file")
+    occupied.chmod(0o755)  # what may be entered and written is not yet a folder
     (problem,) = problems_of(output_dir=str(occupied / "out"))
     assert (problem.key, problem.remedy) == ("output_dir", "name a folder you can write to")
     assert f"{occupied} cannot be written" in problem.complaint

@@ -13,7 +13,7 @@ from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 
 MakeSettings = Callable[..., StudySettings]
-USERS = Path(__file__).parent / "users"  # modules, data and configs as a user's own project brings them
+USERS = Path(__file__).parent / "studies" / "users"  # modules, data and configs as a user's own project brings them
 
 
 @pytest.fixture(autouse=True)
