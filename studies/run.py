@@ -46,6 +46,7 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
     from studies.schema import INTERRUPTED
+    from studies.search.samplers import sampler_notes
     from studies.signals import StopSignals
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
@@ -65,8 +66,8 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
             f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
             f"logs in {settings.output_dir / 'logs'}"
         )
-        for place in launcher.places():
-            console.print(f"  {place}")
+        for line in (*launcher.places(), *sampler_notes(settings)):
+            console.print(f"  {line}")
         with Progress(study, settings, rules_of(settings), console=console) as progress:
             launcher.run(shift, on_tick=progress.tick)
     if signals.reason() is not None:  # a worker that had to be killed could not free its trial itself

@@ -62,9 +62,26 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(f"sampler.{option}", f"is not an option of {name}", nearest(option, known))
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
-    if name in ("gp", "cmaes") and settings.pruner.name != "none":
-        remedy = "set pruner=none, or sampler=tpe"
-        problems.add("pruner", f"is {settings.pruner.name} but {name} learns from completed trials only", remedy)
+
+
+def sampler_notes(settings: StudySettings) -> list[str]:
+    """What the sampler will not do with this study, which a person should know before it runs."""
+    name = settings.sampler.name
+    notes: list[str] = []
+    if name not in ("gp", "cmaes"):
+        return notes
+    if settings.pruner.name != "none":
+        notes.append(
+            f"{name} learns from completed trials only, so what {settings.pruner.name} prunes teaches it nothing"
+        )
+    conditional = [parameter.name for parameter in settings.space if parameter.when]
+    categorical = [parameter.name for parameter in settings.space if parameter.type == "categorical"]
+    at_random = list(dict.fromkeys([*conditional, *(categorical if name == "cmaes" else [])]))
+    if at_random:
+        notes.append(
+            f"{name} draws {', '.join(at_random)} at random: it searches numeric parameters without conditions"
+        )
+    return notes
 
 
 class StudySampler(BaseSampler):

@@ -24,8 +24,6 @@ COMPANIONS = {  # what an option needs beside it
     "search_space=cnn": ["model=cnn"],
     "search_space=everything": ["+callbacks=early_stopping"],
     "sampler=grid": ["search_space=lr_batch_size", "n_trials=null"],
-    "sampler=gp": ["pruner=none"],
-    "sampler=cmaes": ["pruner=none"],
     "pruner=threshold": ["pruner.lower=0.1"],
     "storage=memory": ["launcher=serial"],
     "datamodule=none": ["model.network.input_shape=[1,8,8]", "model.network.n_classes=10", "~search_space.batch_size"],

@@ -153,6 +153,8 @@ def test_what_follows_the_output_folder_follows_the_fork(storage: BaseStorage) -
     begin(settings_of(), storage)
     _, forked = find_study(settings_of("resume=fork", "+loggers=csv"), storage)
     assert forked.template.loggers.csv.save_dir == "outputs/digits-2/csv"
+    _, forked = find_study(settings_of("resume=fork", "+loggers=csv", "output_dir=out"), storage)
+    assert forked.template.loggers.csv.save_dir == "out/digits-2/csv"
 
 
 def test_a_fork_of_nothing_is_the_study_itself(storage: BaseStorage) -> None:

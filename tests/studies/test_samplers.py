@@ -16,7 +16,7 @@ from scipy.stats import qmc
 from studies import schema
 from studies.configs import compose
 from studies.parameter import Parameter
-from studies.search.samplers import make_sampler
+from studies.search.samplers import make_sampler, sampler_notes
 from studies.search.seeds import design_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
 from studies.settings_reading import read_settings
@@ -301,3 +301,13 @@ def test_a_search_takes_eight_training_seeds_in_turn() -> None:
 def test_a_grid_trains_all_its_cells_with_one_seed_before_it_takes_the_next() -> None:
     of = settings("grid", space=CONTINUOUS, replicates=2)
     assert [replicate_of(of, slot) for slot in range(of.n_trials)] == [0] * 10 + [1] * 10
+
+
+def test_what_a_sampler_will_not_do_is_told() -> None:
+    assert sampler_notes(settings("tpe")) == []
+    (pruning,) = sampler_notes(replace(settings("gp", space=CONTINUOUS), pruner=Named("median")))
+    assert "gp learns from completed trials only, so what median prunes teaches it nothing" in pruning
+    (at_random,) = sampler_notes(settings("cmaes"))
+    assert "cmaes draws activation at random" in at_random
+    (conditional,) = sampler_notes(settings("gp", space=CONDITIONAL))
+    assert "gp draws width at random" in conditional
