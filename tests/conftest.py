@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 import torch
+from shell import USERS, Shell
 
 from studies.admission import CHECKS
 from studies.configs import compose
@@ -13,7 +14,6 @@ from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 
 MakeSettings = Callable[..., StudySettings]
-USERS = Path(__file__).parent / "studies" / "users"  # modules, data and configs as a user's own project brings them
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +41,13 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
         return read_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
 
     return make
+
+
+@pytest.fixture
+def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path, data_dir)
+    yield shell
+    for process in shell.started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

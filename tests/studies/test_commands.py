@@ -1,4 +1,4 @@
-"""The commands as a person types them, each in a process of its own, on the digits."""
+"""The commands as a person types them, on the digits and on a small module."""
 
 from __future__ import annotations
 
@@ -10,82 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import optuna
-import pytest
 import yaml
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from shell import PLAIN, USERS, Shell
 
-from studies import schema
-from studies.schema import Failure, failure_of
-from studies.storage.claim import read_slots
-
-USERS = Path(__file__).parent / "users"
-TIMEOUT_S = 240
-PLAIN = ("--config-dir", str(USERS / "conf"), "+study=plain")
 FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
-
-
-class Shell:
-    """A folder in which commands are run, with one data folder for all tests."""
-
-    def __init__(self, folder: Path, data: Path) -> None:
-        self.folder = folder
-        (folder / "data").symlink_to(data)
-        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(USERS), os.environ.get("PYTHONPATH", "")])}
-        self.started: list[subprocess.Popen[str]] = []
-
-    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"studies.{command}", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.started.append(process)
-        return process
-
-    def run(self, command: str, *arguments: str, code: int = 0) -> str:
-        output, _ = (process := self.start(command, *arguments)).communicate(timeout=TIMEOUT_S)
-        assert process.returncode == code, output
-        return output
-
-    def trials(self, study: str) -> list[FrozenTrial]:
-        return optuna.load_study(study_name=study, storage=f"sqlite:///{self.folder}/outputs/studies.db").trials
-
-    def wait_for(self, study: str, condition: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            if (self.folder / "outputs" / study / "logs" / "worker-0.log").exists():  # the study is there by then
-                trials = self.trials(study)
-                if condition(trials):
-                    return trials
-            time.sleep(0.1)
-        raise AssertionError("what was waited for did not happen")
-
-
-@pytest.fixture
-def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path, data_dir)
-    yield shell
-    for process in shell.started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def worker_of(trial: FrozenTrial) -> int:
-    return int(trial.user_attrs[schema.WORKER].rpartition(":")[2])
-
-
-def running(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    return [t for t in trials if t.state == TrialState.RUNNING and schema.WORKER in t.user_attrs and t.params]
 
 
 def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
@@ -133,95 +63,6 @@ def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: S
     assert len(shell.trials("digits")) == len(shell.trials("digits-2")) == 2
 
 
-def test_four_workers_spend_the_budget_exactly_and_a_killed_one_is_replaced(shell: Shell) -> None:
-    process = shell.start("run", *PLAIN, "n_trials=24", "workers=4", "model.sleep_s=0.02")
-    victim = worker_of(running(shell.wait_for("plain", lambda trials: len(running(trials)) >= 3))[0])
-    os.kill(victim, signal.SIGKILL)
-    output, _ = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, output
-    trials = shell.trials("plain")
-    slots = read_slots(trials, 24)
-    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * 24
-    assert sum(trial.state == TrialState.COMPLETE for trial in trials) == 24
-    (killed,) = [trial for trial in trials if failure_of(trial) == Failure.KILLED]
-    assert worker_of(killed) == victim
-    assert f"{victim} died" in killed.user_attrs[schema.FAILURE_MESSAGE]
-    (retry,) = [trial for trial in trials if trial.user_attrs.get(schema.RETRY_OF) == killed.number]
-    assert retry.params == killed.params
-    assert "24 of 24 trials finished" in output
-
-
-def test_when_everything_is_killed_the_same_command_goes_on(shell: Shell) -> None:
-    arguments = (*PLAIN, "n_trials=8", "workers=2", "model.sleep_s=0.05")
-    process = shell.start("run", *arguments)
-    trials = shell.wait_for("plain", lambda trials: len(running(trials)) == 2 and len(trials) > 3)
-    workers = [worker_of(trial) for trial in running(trials)]
-    process.kill()
-    process.wait()
-    deadline = time.monotonic() + 60
-    while any(is_alive(worker) for worker in workers):
-        assert time.monotonic() < deadline, "workers outlive the command that started them"
-        time.sleep(0.1)
-    output = shell.run("run", *arguments)
-    assert "8 of 8 trials finished" in output
-    trials = shell.trials("plain")
-    assert Counter(slot.last.state for slot in read_slots(trials, 8)) == {TrialState.COMPLETE: 8}
-    assert not [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
-
-
-def is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, number: signal.Signals) -> None:
-    process = shell.start("run", *PLAIN, "n_trials=50", "workers=2", "model.sleep_s=0.05", "budget.amount=20")
-    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
-    begun = time.monotonic()
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert time.monotonic() - begun < 30
-    trials = shell.trials("plain")
-    assert {failure_of(trial) for trial in trials if trial.state == TrialState.FAIL} == {Failure.KILLED}
-    assert not running(trials)
-    assert "of 50 trials finished" in output
-
-
-def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell: Shell) -> None:
-    process = shell.start("run", *PLAIN, "workers=2", "model.sleep_s=3")
-    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    messages = {trial.user_attrs[schema.FAILURE_MESSAGE] for trial in shell.trials("plain")}
-    assert messages == {"interrupted (SIGTERM)"}
-
-
-@pytest.mark.parametrize("after_s", [1.5, 4.0])
-def test_ctrl_c_before_anything_trains_leaves_without_a_traceback(shell: Shell, after_s: float) -> None:
-    process = shell.start("run", *PLAIN, "model._target_=user_modules.SlowToSetUp")
-    time.sleep(after_s)
-    begun = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "Traceback" not in output
-    assert time.monotonic() - begun < 25
-
-
-def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -> None:
-    process = shell.start("run", *PLAIN, "n_trials=100", "workers=2", "model.sleep_s=0.05")
-    shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
-    for path in (shell.folder / "outputs").glob("studies.db*"):
-        path.write_bytes(b"no database any more " * 1000)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, output
-    assert "error: the storage failed: " in output
-    assert "Traceback" not in output
-
-
 def test_what_cannot_be_tested_is_not_retrained(shell: Shell) -> None:
     shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")
     assert "give Plain a test_step" in shell.run("retrain", *PLAIN, "n_trials=1", "launcher=serial", code=1)
@@ -230,12 +71,6 @@ def test_what_cannot_be_tested_is_not_retrained(shell: Shell) -> None:
 def test_a_module_that_fails_at_its_import_is_one_problem(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "model._target_=broken_module.Model", code=2)
     assert "whose import fails (RuntimeError: this module cannot be imported): correct that module" in output
-    assert "Traceback" not in output
-
-
-def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> None:
-    output = shell.run("run", *PLAIN, "workers=1", "model.behaviour=kill", "model.at=3", "max_failures=2", code=1)
-    assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
     assert "Traceback" not in output
 
 

@@ -119,8 +119,10 @@ def test_asha_lets_the_best_third_go_on_at_each_of_its_rungs() -> None:
     assert stops(settings("asha", min_resource=2), [GOOD, GOOD, GOOD, BAD]) == [None, None, None, 2]
 
 
-def test_hyperband_stops_bad_trials_at_the_rungs_of_its_brackets() -> None:
-    stopped = stops(settings("hyperband"), [GOOD] * 4 + [BAD] * 30)
+def test_hyperband_begins_to_stop_later_in_some_of_its_brackets() -> None:
+    worse_and_worse = [GOOD] * 4 + [rising_to(0.5 - 0.01 * i) for i in range(20)]
+    assert {rung for rung in stops(settings("asha"), worse_and_worse) if rung} == {1}
+    stopped = stops(settings("hyperband"), worse_and_worse)
     assert stopped[:4] == [None] * 4
     assert {rung for rung in stopped if rung} == {1, 3}
 

@@ -1,0 +1,68 @@
+"""A folder in which commands are run as a person types them, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+
+USERS = Path(__file__).parent / "studies" / "users"
+TIMEOUT_S = 240
+PLAIN = ("--config-dir", str(USERS / "conf"), "+study=plain")
+
+
+class Shell:
+    """A folder in which commands are run, with one data folder for all tests."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder = folder
+        (folder / "data").symlink_to(data)
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(USERS), os.environ.get("PYTHONPATH", "")])}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"studies.{command}", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, command: str, *arguments: str, code: int = 0) -> str:
+        output, _ = (process := self.start(command, *arguments)).communicate(timeout=TIMEOUT_S)
+        assert process.returncode == code, output
+        return output
+
+    def trials(self, study: str) -> list[FrozenTrial]:
+        return optuna.load_study(study_name=study, storage=f"sqlite:///{self.folder}/outputs/studies.db").trials
+
+    def wait_for(self, study: str, condition: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            if (self.folder / "outputs" / study / "logs" / "worker-0.log").exists():  # the study is there by then
+                trials = self.trials(study)
+                if condition(trials):
+                    return trials
+            time.sleep(0.1)
+        raise AssertionError("what was waited for did not happen")
+
+
+def worker_of(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs[schema.WORKER].rpartition(":")[2])
+
+
+def running(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    return [t for t in trials if t.state == TrialState.RUNNING and schema.WORKER in t.user_attrs and t.params]
