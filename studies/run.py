@@ -46,6 +46,7 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
     from studies.schema import INTERRUPTED
+    from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
     from studies.signals import StopSignals
     from studies.storage.identity import open_study
@@ -66,7 +67,7 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
             f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
             f"logs in {settings.output_dir / 'logs'}"
         )
-        for line in (*launcher.places(), *sampler_notes(settings)):
+        for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
         with Progress(study, settings, rules_of(settings), console=console) as progress:
             launcher.run(shift, on_tick=progress.tick)

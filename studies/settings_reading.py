@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -110,10 +110,11 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
 def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
     """The config as plain values; interpolations that fail are noted, one problem each."""
     values: dict[str, Any] = {}
+    for missing in _missing(OmegaConf.to_container(config, resolve=False), ""):
+        problems.add(missing, "is missing", "give it a value")
     for key in config:
         name = str(key)
         if OmegaConf.is_missing(config, name):
-            problems.add(name, "is missing", "give it a value")
             continue
         try:
             node = config[name]
@@ -122,6 +123,15 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
             complaint = str(error).splitlines()[0]
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", "correct the interpolation")
     return values
+
+
+def _missing(node: Any, path: str) -> Iterator[str]:
+    """The dotted keys that are still ???."""
+    if node == "???":
+        yield path
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from _missing(child, f"{path}.{key}" if path else str(key))
 
 
 def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
@@ -184,7 +194,7 @@ def _read_budget(section: Section) -> Budget:
 def _read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
     given = top.optional_whole("n_trials", low=1)
     if sampler.name != "grid":
-        if given is None and not top.has("n_trials"):
+        if given is None and "n_trials" in top.values:
             top.problems.add("n_trials", "is null", "give the study's total number of trials")
         return given or 1
     without = [parameter.name for parameter in space if not parameter.levels]

@@ -20,7 +20,8 @@ from optuna.trial import TrialState, create_trial
 
 from studies.analysis.table import TrialsTable, encode
 
-N_TREES = 32
+N_TREES = 64  # for the estimate
+N_TREES_RESAMPLED = 20  # for each of the forests behind interval and null
 N_BOOTSTRAP = 20
 N_SHUFFLES = 20
 MIN_TRIALS = 10
@@ -53,10 +54,10 @@ def importances(table: TrialsTable, *, seed: int) -> list[Importance]:
     n = len(table.y)
 
     def shares(rows: npt.NDArray[np.intp], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return _fanova(names, distributions, x[rows], y, seed=seed)
+        return _fanova(names, distributions, x[rows], y, seed=seed, n_trees=N_TREES_RESAMPLED)
 
     everything = np.arange(n)
-    estimate = shares(everything, table.y)
+    estimate = _fanova(names, distributions, x, table.y, seed=seed, n_trees=N_TREES)
     resamples = [rng.integers(0, n, n) for _ in range(N_BOOTSTRAP)]
     spread = np.array([shares(rows, table.y[rows]) for rows in resamples if np.ptp(table.y[rows]) > 0])
     null = np.array([shares(everything, rng.permutation(table.y)) for _ in range(N_SHUFFLES)])
@@ -76,6 +77,7 @@ def _fanova(
     y: npt.NDArray[np.float64],
     *,
     seed: int,
+    n_trees: int,
 ) -> npt.NDArray[np.float64]:
     """Raw main-effect shares of Optuna's fANOVA over encoded parameters."""
     encoded = [_encoded(distribution) for distribution in distributions]
@@ -93,7 +95,7 @@ def _fanova(
                 value=float(value),
             )
         )
-    evaluator = FanovaImportanceEvaluator(n_trees=N_TREES, seed=seed)
+    evaluator = FanovaImportanceEvaluator(n_trees=n_trees, seed=seed)
     try:
         shares = evaluator.evaluate(study, params=names)
     except RuntimeError:  # "zero total variance in all trees": no parameter parts these rows

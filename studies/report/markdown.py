@@ -61,7 +61,11 @@ def _best(best: FrozenTrial, settings: StudySettings) -> str:
 
 def _endings(results: Results) -> str:
     rows = [(name, str(count)) for name, count in results.ended.items()]
-    notes = f"\n\n{results.retried} trials were retried after an error or a lost worker." if results.retried else ""
+    notes = (
+        f"\n\n{counted(results.retried, 'retry', 'retries')} after an error or a lost worker."
+        if results.retried
+        else ""
+    )
     return f"## How trials ended\n\n{_table(('ending', 'trials'), rows)}{notes}"
 
 
@@ -96,6 +100,11 @@ def _importance(results: Results, settings: StudySettings) -> str:
 
 def _files(results: Results) -> str:
     return "## Files\n\n" + "\n".join(f"- {name}: `{path}`" for name, path in results.files.items())
+
+
+def counted(n: int, one: str, many: str) -> str:
+    """A number with its noun: 1 retry, 2 retries."""
+    return f"{n} {one if n == 1 else many}"
 
 
 def shown(value: object) -> str:

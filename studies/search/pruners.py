@@ -70,3 +70,12 @@ def check_pruner(settings: StudySettings, problems: Problems) -> None:
             make_pruner(settings)
         except (TypeError, ValueError) as error:
             problems.add("pruner", f"is {name}, which refuses its options", str(error))
+
+
+def pruner_notes(settings: StudySettings) -> list[str]:
+    """What the pruner will not do with this study, which a person should know before it runs."""
+    name, rungs = settings.pruner.name, settings.budget.rungs
+    warm_up = settings.pruner.options.get("n_warmup_steps", 0)
+    if name != "none" and (rungs == 1 or warm_up >= rungs):
+        return [f"{name} never stops a trial: it has {rungs} rungs, and the first {max(warm_up, 1)} are not judged"]
+    return []

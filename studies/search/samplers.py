@@ -56,10 +56,13 @@ def make_sampler(settings: StudySettings) -> StudySampler:
 def check_sampler(settings: StudySettings, problems: Problems) -> None:
     """Note options that the sampler does not have, and spaces that it cannot search."""
     name, options = settings.sampler.name, settings.sampler.options
-    known = () if name in DESIGNS else [k for k in inspect.signature(MODELS[name]).parameters if k not in OURS]
-    for option in options:
+    parameters = {} if name in DESIGNS else dict(inspect.signature(MODELS[name]).parameters)
+    known = [option for option in parameters if option not in OURS]
+    for option, value in options.items():
         if option not in known:
             problems.add(f"sampler.{option}", f"is not an option of {name}", nearest(option, known))
+        elif _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
+            problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
 
@@ -154,3 +157,7 @@ class StudySampler(BaseSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return MODELS[name](**options)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -68,7 +68,7 @@ def identity(settings: StudySettings) -> dict[str, Any]:
     objective, budget = settings.objective, settings.budget
     values = {
         **dict(_flat(without_secrets(fixed))),
-        **dict(_flat(describe_space(settings), prefix="search_space")),
+        **dict(_flat(without_secrets(describe_space(settings)), prefix="search_space")),
         "objective.metric": objective.metric,
         "objective.direction": objective.direction,
         "objective.value": objective.value,
@@ -125,7 +125,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
     attributes = {
         schema.STUDY_SCHEMA: schema.VERSION,
         schema.STUDY_CONFIG: yaml.safe_dump(config, sort_keys=False),
-        schema.STUDY_SPACE: yaml.safe_dump(describe_space(settings), sort_keys=False),
+        schema.STUDY_SPACE: yaml.safe_dump(without_secrets(describe_space(settings)), sort_keys=False),
         schema.STUDY_METRIC: {"name": objective.metric, "direction": objective.direction, "value": objective.value},
         schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         schema.STUDY_N_TRIALS: settings.n_trials,

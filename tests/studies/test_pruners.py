@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -17,9 +18,10 @@ from optuna.pruners import (
 from optuna.trial import TrialState
 
 from studies.admission import CHECKS
+from studies.budget import Budget
 from studies.configs import compose
 from studies.errors import BadInput
-from studies.search.pruners import WholeStudy, make_pruner
+from studies.search.pruners import WholeStudy, make_pruner, pruner_notes
 from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 
@@ -161,3 +163,10 @@ def test_threshold_stops_a_trial_that_leaves_the_band() -> None:
 )
 def test_options_that_a_pruner_refuses_are_told(name: str, options: dict[str, object], told: str) -> None:
     assert told in refused(name, **options)
+
+
+def test_a_pruner_that_will_never_stop_a_trial_is_told() -> None:
+    assert pruner_notes(settings("median")) == []
+    assert pruner_notes(replace(settings("none"), budget=Budget("epochs", 1, 1))) == []
+    (note,) = pruner_notes(replace(settings("median"), budget=Budget("epochs", 1, 1)))
+    assert "median never stops a trial: it has 1 rungs" in note

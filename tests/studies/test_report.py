@@ -115,7 +115,7 @@ def test_the_report_tells_the_best_configuration_and_how_trials_ended(make_setti
     assert "one training with seed 101" in text
     for row in ("| complete | 4 |", "| pruned | 1 |", "| diverged | 1 |"):
         assert row in text
-    assert "1 trials were retried" in text
+    assert "1 retry after an error or a lost worker." in text
     assert "needs at least 10 trials with differing values, and there are 5" in text
 
 
