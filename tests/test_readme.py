@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from studies.admission import CHECKS
+from studies.configs import compose
+from studies.settings_reading import read_settings
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^ *((?:PYTHONPATH=\S+ )?python -m studies\.[^#\n]+)", README, re.MULTILINE)))
@@ -54,6 +58,15 @@ def test_the_readme_has_the_commands_and_the_projects_files(project: Path) -> No
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "--cfg" not in command])
 def test_each_command_composes(project: Path, command: str) -> None:
     assert "study_name:" in run(project, command, "--cfg", "job")
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "spiral" not in command])
+def test_each_command_is_admitted(command: str) -> None:
+    words = shlex.split(command)
+    settings = read_settings(
+        compose([w for w in words if "=" in w and not w.startswith("--")] or ["+study=mnist"]), checks=CHECKS
+    )
+    assert settings.n_trials > 0
 
 
 def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:

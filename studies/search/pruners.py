@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import optuna
 from optuna import Study
@@ -29,7 +30,7 @@ OURS = ("max_resource", "wrapped_pruner")
 
 def make_pruner(settings: StudySettings) -> BasePruner:
     """The pruner of a study."""
-    name, options = settings.pruner.name, dict(settings.pruner.options)
+    name, options = settings.pruner.name, _options(settings)
     if name == "hyperband":
         options["max_resource"] = settings.budget.rungs
     if name == "patient":
@@ -75,7 +76,15 @@ def check_pruner(settings: StudySettings, problems: Problems) -> None:
 def pruner_notes(settings: StudySettings) -> list[str]:
     """What the pruner will not do with this study, which a person should know before it runs."""
     name, rungs = settings.pruner.name, settings.budget.rungs
-    warm_up = settings.pruner.options.get("n_warmup_steps", 0)
+    warm_up = _options(settings).get("n_warmup_steps", 0)
     if name != "none" and (rungs == 1 or warm_up >= rungs):
         return [f"{name} never stops a trial: it has {rungs} rungs, and the first {max(warm_up, 1)} are not judged"]
     return []
+
+
+def _options(settings: StudySettings) -> dict[str, Any]:
+    """The pruner's options; a warm-up of null is half of the rungs."""
+    options = dict(settings.pruner.options)
+    if "n_warmup_steps" in options and options["n_warmup_steps"] is None:
+        options["n_warmup_steps"] = settings.budget.rungs // 2
+    return options

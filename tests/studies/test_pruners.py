@@ -92,7 +92,7 @@ def test_none_lets_every_trial_reach_its_end() -> None:
 
 
 def test_median_stops_the_worse_half_once_enough_trials_are_finished() -> None:
-    assert stops(settings("median"), [GOOD] * 5 + [BAD, GOOD]) == [None] * 5 + [1, None]
+    assert stops(settings("median"), [GOOD] * 5 + [BAD, GOOD]) == [None] * 5 + [4, None]
     assert stops(settings("median"), [GOOD] * 4 + [BAD, GOOD]) == [None] * 6
     assert stops(settings("median", n_startup_trials=2), [GOOD, BAD, FAIR]) == [None, None, None]
 
@@ -107,7 +107,7 @@ def test_every_trial_reaches_the_last_rung_of_the_warm_up(n_warmup_steps: int) -
 def test_percentile_keeps_the_share_that_it_is_given() -> None:
     four = [rising_to(top) for top in (0.9, 0.8, 0.7, 0.6)]
     startup = [None] * 4
-    assert stops(settings("percentile", percentile=25.0, n_startup_trials=4), [*four, rising_to(0.75)]) == [*startup, 1]
+    assert stops(settings("percentile", percentile=25.0, n_startup_trials=4), [*four, rising_to(0.75)]) == [*startup, 4]
     assert stops(settings("percentile", percentile=75.0, n_startup_trials=4), [*four, rising_to(0.75)]) == [
         *startup,
         None,
