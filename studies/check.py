@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,10 @@ def check(config: DictConfig) -> int:
     if problems:
         raise BadInput(problems)
     looks = look(settings, settings.space.corners(limit=MAX_CORNERS))
-    problems = list(dict.fromkeys(look.problem for look in looks if look.problem is not None))
-    if problems:
-        raise BadInput(problems)
+    failed = [look.problem for look in looks if look.problem is not None]
+    if failed:
+        more = f" (and {len(failed) - 1} more of {len(looks)} points)" if len(failed) > 1 else ""
+        raise BadInput([replace(failed[0], complaint=f"{failed[0].complaint}{more}")])
     begun = len(study.get_trials(deepcopy=False)) if study is not None else 0
     console.print(f"study {settings.study_name} is sound: {len(looks)} points tried with real batches")
     console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")

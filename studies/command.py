@@ -17,7 +17,7 @@ from studies.configs import compose, config_dir, group_options
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 
 Task = Callable[[DictConfig], int]
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
 EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
 
@@ -28,15 +28,19 @@ def command(task: Task) -> Callable[[], None]:
     @functools.wraps(task)
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
-        codes = [0]
-        run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
-            lambda config: codes.append(_attempt(task, config))
-        )
+        codes: list[int | None] = []
+
+        def job(config: DictConfig) -> None:
+            codes.append(None)  # composed
+            codes.append(_attempt(task, config))
+
         try:
-            run()
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
         except COMPOSITION_ERRORS as error:
+            if codes:
+                raise
             sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
-        sys.exit(codes[-1])
+        sys.exit(codes[-1] if codes else 0)
 
     return main
 
@@ -110,6 +114,8 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     from studies.settings_reading import TRAINER_KEYS_OF_OURS
 
     key, _, value = override.lstrip("+~").partition("=")
+    if key == "study" and not override.startswith("+"):
+        return key, "is added and not overridden", f"write +study={value}"
     options = group_options(key, config_dirs=folders)
     if options and value not in options:
         return key, f"is {value}, which is no option of that group", nearest(value, options)

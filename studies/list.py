@@ -21,12 +21,13 @@ def list_studies(config: DictConfig) -> int:
     from rich.table import Table
 
     from studies import schema
-    from studies.report.report import best_of
+    from studies.analysis.choice import best_of
+    from studies.schema import failure_of
     from studies.storage.opening import open_existing
 
     storage = open_existing(str(config.storage.url))
     table = Table(title=None)
-    for column in ("study", "slots", "trials", "metric", "best"):
+    for column in ("study", "slots", "trials", "metric", "best trial"):
         table.add_column(column, overflow="fold")
     for frozen in storage.get_all_studies():
         study = load_study(study_name=frozen.study_name, storage=storage)
@@ -35,7 +36,8 @@ def list_studies(config: DictConfig) -> int:
         single = len(study.directions) == 1
         best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if single else None
         shown = f"{best.value:.4g} (trial {best.number})" if best is not None else "–"
-        counts = Counter(trial.state.name.lower() for trial in trials if schema.VOID not in trial.user_attrs)
+        run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
+        counts = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)
         states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
         table.add_row(
             study.study_name, _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials), states, metric, shown
@@ -46,12 +48,15 @@ def list_studies(config: DictConfig) -> int:
 
 def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:
     """How many of the study's slots have been begun; unknown where another tool made the study."""
-    from studies.storage.claim import read_slots
+    from optuna.trial import TrialState
+
+    from studies.storage.claim import FINISHED, read_slots
 
     if not isinstance(n_trials, int):
         return "–"
-    ended = [slot for slot in read_slots(trials, n_trials) if slot.last.state.is_finished()]
-    return f"{len(ended)} of {n_trials}"
+    last = [slot.last.state for slot in read_slots(trials, n_trials)]
+    failed = last.count(TrialState.FAIL)
+    return f"{sum(map(last.count, FINISHED))} of {n_trials}" + (f", {failed} failed" if failed else "")
 
 
 main = command(list_studies)

@@ -25,6 +25,7 @@ from optuna.trial import BaseTrial
 
 ParameterType = Literal["float", "int", "power_of_two", "categorical"]
 Role = Literal["scientific", "nuisance", "fixed"]
+DECIMALS = 12  # 0.1 + 2 · 0.1 is 0.3
 Value = CategoricalChoiceType  # None | bool | int | float | str
 
 
@@ -118,7 +119,7 @@ class Parameter:
                 return int(self.low) + step * _cell(u, int((self.high - self.low) // step) + 1)
             case "float" if self.step:
                 n_steps = math.floor((self.high - self.low) / self.step + 1e-8)
-                return min(self.low + self.step * _cell(u, n_steps + 1), self.high)
+                return min(round(self.low + self.step * _cell(u, n_steps + 1), DECIMALS), self.high)
             case "float" if self.log:
                 low, high = math.log(self.low), math.log(self.high)
                 return float(min(max(math.exp(low + u * (high - low)), self.low), self.high))
@@ -134,7 +135,7 @@ class Parameter:
             return tuple(powers[i] for i in _evenly(len(powers), n))
         if self.step is not None:
             count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
-            stepped = [self.low + self.step * i for i in _evenly(count, n)]
+            stepped = [round(self.low + self.step * i, DECIMALS) for i in _evenly(count, n)]
             return tuple(int(value) for value in stepped) if self.type == "int" else tuple(stepped)
         if self.type == "int" and n > self.high - self.low:
             return tuple(range(int(self.low), int(self.high) + 1))

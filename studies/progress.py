@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from studies.report.report import best_of
+from studies.analysis.choice import best_of
 from studies.schema import failure_of
 from studies.settings import StudySettings
 from studies.storage.claim import Rules, read_slots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from studies.command import INTERRUPTED_EXIT_CODE, command
-from studies.errors import BadInput, Problem
+from studies.errors import BadInput, Problem, StudyChanged, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +24,22 @@ def retrain(config: DictConfig) -> int:
 
     console = Console(highlight=False, soft_wrap=True)
     if config.config is not None:
+        _refuse_other_overrides()
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
     else:
         chosen, folder = _from_study(config)
-    return _train_and_test(chosen, folder / "retrain", console)
+    name = f"trial-{chosen['trial']}" if "trial" in chosen else "configuration"
+    return _train_and_test(chosen, folder / "retrain" / name, console)
+
+
+def _refuse_other_overrides() -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    others = [override for override in HydraConfig.get().overrides.task if not override.startswith("config=")]
+    if others:
+        remedy = "edit the file, or leave config= out and name the study"
+        complaint = "would be ignored, since config= names a whole configuration"
+        raise BadInput([Problem(override, complaint, remedy) for override in others])
 
 
 def _from_file(path: Path) -> Mapping[str, Any]:
@@ -35,7 +48,7 @@ def _from_file(path: Path) -> Mapping[str, Any]:
     try:
         chosen = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        complaint = f"is {path}, which cannot be read ({error})"
+        complaint = f"is {path}, which cannot be read ({type(error).__name__})"
         raise BadInput([Problem("config", complaint, "give the path of a best.yaml")]) from None
     missing = [key for key in KEYS if not isinstance(chosen, dict) or key not in chosen]
     missing = missing or [f"budget.{key}" for key in ("unit", "amount", "rungs") if key not in chosen["budget"]]
@@ -47,51 +60,57 @@ def _from_file(path: Path) -> Mapping[str, Any]:
 
 def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
     from studies.admission import admit
+    from studies.analysis.choice import Choice
     from studies.report.best_yaml import chosen
-    from studies.report.report import best_of
+    from studies.report.report import choices_of
     from studies.storage.identity import find_study
 
     settings, storage = admit(config)
-    study, settings = find_study(settings, storage)
+    try:
+        study, settings = find_study(settings, storage)
+    except StudyChanged as error:
+        remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
+        raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
     trials = study.get_trials(deepcopy=False) if study is not None else []
-    if config.trial == "best":
-        trial = best_of(trials, maximize=settings.objective.direction == "maximize")
-    else:
-        trial = next((trial for trial in trials if trial.number == config.trial), None)
-    if trial is None or not trial.params or "seed" not in trial.user_attrs:
-        remedy = (
-            "run the study first: python -m studies.run" if not trials else f"give best, or one of 0…{len(trials) - 1}"
-        )
+    choices = choices_of(trials, settings)
+    if config.trial != "best":
+        choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
+    if not choices or "seed" not in choices[0].trial.user_attrs:
+        last = len(trials) - 1
+        remedy = f"give best, or one of 0…{last}" if trials else "run the study first: python -m studies.run"
         complaint = f"is {config.trial}, and study {settings.study_name} has no such trial with a configuration"
         raise BadInput([Problem("trial", complaint, remedy)])
-    return chosen(settings, trial), settings.output_dir
+    return chosen(settings, choices[0]), settings.output_dir
 
 
 def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -> int:
     from studies.budget import Budget
     from studies.signals import StopSignals
     from studies.trial.callbacks import Interrupted
+    from studies.trial.failures import classify
     from studies.trial.testing import train_and_test
 
+    earlier = len(list(folder.parent.glob("*/result.yaml")))
     folder.mkdir(parents=True, exist_ok=True)
-    budget, metric = Budget(**chosen["budget"]), chosen["objective"]["metric"]
-    console.print(f"training {_origin(chosen)} for {budget.amount} {budget.unit}")
+    console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
     signals = StopSignals().install()
     try:
-        tested = train_and_test(
-            chosen,
-            metric=metric,
-            budget=budget,
-            seed=chosen["training_seed"],
-            folder=folder,
-            interrupted=signals.reason,
-        )
+        tested = train_and_test(chosen, budget=Budget(**chosen["budget"]), folder=folder, interrupted=signals.reason)
     except Interrupted as error:
         console.print(f"interrupted ({error})")
         return INTERRUPTED_EXIT_CODE
-    console.print(f"{metric} {tested.value:.4f} at the last rung" + _in_search(chosen))
+    except StudyError:
+        raise
+    except Exception as error:
+        (folder / "error.log").write_text(traceback.format_exc())
+        raise StudyError(f"the training failed ({classify(error)[1]}); see {folder / 'error.log'}") from error
+    console.print(f"{chosen['objective']['metric']} {tested.value:.4f} at the last rung" + _in_search(chosen))
     for name, value in tested.metrics.items():
         console.print(f"{name} {value:.4f}{tested.interval(name)}")
+    if not tested.metrics:
+        console.print("not tested: the module has no test_step with a test_dataloader beside it")
+    elif earlier:
+        console.print(f"note: the test part was looked at {earlier} times before; choosing by it makes it optimistic")
     console.print(f"checkpoint: {tested.checkpoint}")
     return 0
 
@@ -101,8 +120,9 @@ def _origin(chosen: Mapping[str, Any]) -> str:
 
 
 def _in_search(chosen: Mapping[str, Any]) -> str:
-    value = chosen.get("value")
-    return f" ({value:.4f} in the search)" if isinstance(value, float) else ""
+    value, n_seeds = chosen.get("value"), chosen.get("n_seeds", 1)
+    over = f", mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    return f" ({value:.4f} in the search{over})" if isinstance(value, float) else ""
 
 
 main = command(retrain)

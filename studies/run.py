@@ -23,19 +23,27 @@ def run(config: DictConfig) -> int:
     from rich.console import Console
 
     from studies.admission import admit
+    from studies.errors import StudyStopped
     from studies.report.report import write_report
-    from studies.storage.identity import find_study
+    from studies.storage.identity import find_study, open_study
     from studies.worker import rules_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
     settings, storage = admit(config)
+    asked_for = settings.study_name
     study, settings = find_study(settings, storage)
+    if settings.study_name != asked_for:
+        console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
     if study is not None and rules_of(settings).are_all_finished(study.get_trials(deepcopy=False)):
         console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         interrupted = False
     else:
-        study, interrupted = search(settings, storage, console)
+        try:
+            study, interrupted = search(settings, storage, console)
+        except StudyStopped:
+            write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
+            raise
     write_report(study, settings, rules_of(settings), console=console)
     return INTERRUPTED_EXIT_CODE if interrupted else 0
 
@@ -71,7 +79,11 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
             console.print(f"  {line}")
         with Progress(study, settings, rules_of(settings), console=console) as progress:
             launcher.run(shift, on_tick=progress.tick)
-    if signals.reason() is not None:  # a worker that had to be killed could not free its trial itself
+    if shift.is_over:
+        console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
+    if signals.reason() is not None:
+        console.print(f"interrupted ({signals.reason()})")
+        # A worker that had to be killed could not free its trial itself.
         watch = Watch(storage, lease_s=settings.lease_s)
         watch.release_dead(study, study.get_trials(deepcopy=False), message=f"{INTERRUPTED} ({signals.reason()})")
     return study, signals.reason() is not None

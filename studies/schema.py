@@ -52,6 +52,7 @@ STEPS: Final = "steps"  # optimizer steps
 SECONDS: Final = "seconds"  # wall clock of the training, validation included
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
 DEVICE: Final = "device"
+THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it
 PEAK_MEMORY_MB: Final = "peak_memory_mb"
 CHECKPOINT: Final = "checkpoint"

@@ -30,6 +30,9 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
     read = {name: _read_parameter(str(name), entries.section(str(name))) for name in entries.values}
     ordered = _in_order(read, problems)
+    ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
+    if read and all(parameter.role == "fixed" for parameter in read.values()):
+        problems.add("search_space", "holds only fixed parameters", "give at least one another role")
     space = SearchSpace(tuple(ordered))
     for parameter in ordered:
         _check_conditions(parameter, read, problems)
@@ -186,6 +189,9 @@ def _check_conditions(parameter: Parameter, read: Mapping[str, Parameter], probl
         key = f"search_space.{parameter.name}.when.{parent}"
         if parent not in read:
             problems.add(key, "names no parameter", nearest(parent, read))
+            continue
+        if read[parent].role == "fixed":
+            problems.add(key, "names a fixed parameter, which is not searched", "remove one of them")
             continue
         if read[parent].choices is STAND_IN:
             continue

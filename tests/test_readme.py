@@ -18,14 +18,14 @@ from studies.settings_reading import read_settings
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^ *((?:PYTHONPATH=\S+ )?python -m studies\.[^#\n]+)", README, re.MULTILINE)))
-FILE = re.compile(r"^( *)```\w+\n *# (my_project/\S+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"`(my_project/\S+)`:\n\n( *)```\w+\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's project of the README, written out."""
     folder = tmp_path_factory.mktemp("home")
-    for indent, name, text in FILE.findall(README):
+    for name, indent, text in FILE.findall(README):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
@@ -72,9 +72,10 @@ def test_each_command_is_admitted(command: str) -> None:
 
 
 def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:
-    check, search = (c for c in COMMANDS if "spiral" in c)
+    check, retrain, search = (c for c in COMMANDS if "spiral" in c)
     assert "study spiral is sound" in run(project, check)
     assert "12 of 12 trials finished" in run(project, search)
+    assert "not tested: the module has no test_step" in run(project, retrain)
 
 
 def test_every_option_of_every_group_is_named() -> None:

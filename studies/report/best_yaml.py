@@ -7,18 +7,17 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
-from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.analysis.choice import Choice
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.identity import without_secrets
 
-KEYS = ("study", "trial", "value", "training_seed", "point", "objective", "budget")
 
-
-def chosen(settings: StudySettings, trial: FrozenTrial) -> dict[str, Any]:
-    """The configuration of `trial`, whole and resolved: model, datamodule, trainer, callbacks, loggers and where it
-    comes from. What is named like a secret is masked."""
+def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
+    """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers and where it
+    comes from."""
+    trial = choice.trial
     point = dict(trial.params)
     config = OmegaConf.to_container(settings.space.apply(settings.template, point), resolve=True)
     assert isinstance(config, dict)
@@ -26,17 +25,19 @@ def chosen(settings: StudySettings, trial: FrozenTrial) -> dict[str, Any]:
     return {
         "study": settings.study_name,
         "trial": trial.number,
-        "value": trial.value,
+        "value": choice.value,
+        "n_seeds": choice.n,
         "training_seed": trial.user_attrs[schema.SEED],
         "point": point,
         "objective": {"metric": objective.metric, "direction": objective.direction, "value": objective.value},
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
-        **{key: value for key, value in without_secrets(config).items() if key in FIXED_KEYS},
+        "threads": trial.user_attrs.get(schema.THREADS),
+        **{str(key): value for key, value in config.items() if key in FIXED_KEYS},
     }
 
 
-def write_best_yaml(path: Path, settings: StudySettings, trial: FrozenTrial) -> None:
-    """Write the configuration of `trial`."""
+def write_best_yaml(path: Path, settings: StudySettings, best: Choice) -> None:
+    """Write the configuration of the best choice, with its value; what is named like a secret is masked."""
     header = f"# The best configuration of study {settings.study_name}: run it with\n"
     header += f"#   python -m studies.retrain config={path}\n"
-    path.write_text(header + yaml.safe_dump(chosen(settings, trial), sort_keys=False))
+    path.write_text(header + yaml.safe_dump(without_secrets(chosen(settings, best)), sort_keys=False))

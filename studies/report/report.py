@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
+from studies.analysis.choice import Choice, ranked
 from studies.analysis.importance import importances
 from studies.analysis.table import trials_table
 from studies.report.best_yaml import write_best_yaml
@@ -16,7 +17,7 @@ from studies.report.markdown import Results, headline, render, shown
 from studies.report.trials_csv import write_trials_csv
 from studies.schema import failure_of
 from studies.settings import StudySettings
-from studies.storage.claim import Rules, read_slots
+from studies.storage.claim import Rules, originals, read_slots
 
 
 def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
@@ -34,35 +35,35 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
 
 
 def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules, files: dict[str, str]) -> Results:
-    """What the report tells of `trials`."""
-    slots = read_slots(trials, settings.n_trials)
+    """What the report tells of `trials`: of all of them, also where the study asks for fewer by now."""
+    slots = read_slots(trials, max(settings.n_trials, len(originals(trials))))
     ended = [slot.last for slot in slots if rules.is_finished(slot)]
-    best = best_of(ended, maximize=settings.objective.direction == "maximize")
-    if best is not None:
+    choices = choices_of(ended, settings)
+    if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
     table = trials_table(ended)
     return Results(
-        best=best,
+        choices=choices,
         finished=len(ended),
         ended=Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in ended),
         retried=sum(len(slot.chain) - 1 for slot in slots),
-        failed_for_good=[trial for trial in ended if trial.state == TrialState.FAIL],
+        failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
+        redraws=rules.redraws,
         table=table,
         importances=importances(table, seed=settings.seed),
         files=files,
     )
 
 
-def best_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> FrozenTrial | None:
-    """The completed trial with the best value; the earliest of equals."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
-    sign = -1.0 if maximize else 1.0
-    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
+    """The study's configurations, best first; the trials of a designed experiment by cell."""
+    maximize = settings.objective.direction == "maximize"
+    return ranked(trials, maximize=maximize, by_point=settings.is_designed)
 
 
 def _print(results: Results, settings: StudySettings, console: Console) -> None:
     console.print(headline(results, settings))
     if results.best is not None:
-        console.print("  " + ", ".join(f"{name}={shown(value)}" for name, value in results.best.params.items()))
+        console.print("  " + ", ".join(f"{name}={shown(value)}" for name, value in results.best.trial.params.items()))
     for name, path in results.files.items():
         console.print(f"  {name}: {path}")

@@ -90,6 +90,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.SECONDS: round(training.seconds, 4),
         schema.SAMPLES_SEEN: [rung.samples_seen for rung in training.rungs],
         schema.DEVICE: training.device,
+        schema.THREADS: training.threads,
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
     }
     if training.diverged:

@@ -65,9 +65,9 @@ def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> 
         complaint = f"is {settings.objective.metric}, but {error}"
         return Look(point, Problem("objective.metric", complaint, remedy))
     except Exception as error:  # whatever a user's module raises is what this looks for
-        log.warning("one batch at %s failed", point, exc_info=True)
+        log.info("one batch at %s failed", point, exc_info=True)
         _, message = classify(error)
-        where = ", ".join(f"{name}={value}" for name, value in point.items())
+        where = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
         complaint = f"fails in one batch at {where} ({message})"
         return Look(point, Problem("model", complaint, "correct the module or the space"))
 

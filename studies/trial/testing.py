@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+import yaml
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from scipy.stats import binomtest
 
@@ -47,19 +49,20 @@ class _Count(pl.Callback):
 def train_and_test(
     config: Mapping[str, Any],
     *,
-    metric: str,
     budget: Budget,
-    seed: int,
     folder: Path,
     interrupted: Callable[[], str | None] = never,
 ) -> Tested:
-    """Train `config` under `seed`, write `folder`/model.ckpt (aside, then renamed), and test once.
+    """Train `config` under its seed and with its number of threads, and test once, where the module can be tested.
 
-    Raises `StudyError` where the training diverges or there is nothing to test on.
+    Writes `folder`/model.ckpt (aside, then renamed) and `folder`/result.yaml. Raises `StudyError` where the training
+    diverges, and whatever the module raises.
     """
+    if config.get("threads"):
+        torch.set_num_threads(config["threads"])
+    metric, seed = config["objective"]["metric"], config["training_seed"]
     watchers = Watchers(interrupted=interrupted)
     run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers)
-    _refuse_untestable(run)
     training = run.fit()
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
@@ -67,23 +70,21 @@ def train_and_test(
     aside = checkpoint.with_suffix(".part")
     run.trainer.save_checkpoint(aside, weights_only=True)
     aside.replace(checkpoint)
-    count = _Count()
-    tester = pl.Trainer(**_quiet(config), callbacks=[count])
-    metrics = tester.test(run.module, datamodule=run.datamodule, verbose=False)
-    values = {name: float(value) for result in metrics for name, value in result.items()}
-    if not values:
-        raise StudyError(
-            f"nothing to report of the test: the module logs nothing in test_step; checkpoint: {checkpoint}"
-        )
-    return Tested(training.rungs[-1].value, values, count.n, checkpoint)
+    metrics, n = _test(run, config)
+    value = training.rungs[-1].value
+    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **metrics, "n_test_samples": n}))
+    return Tested(value, metrics, n, checkpoint)
 
 
-def _refuse_untestable(run: Run) -> None:
-    """Raise `StudyError` before an hour is spent on what cannot be tested after it."""
+def _test(run: Run, config: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+    """What the module logs of the test part, and how many samples that has; nothing for one that cannot be tested."""
     source: Any = run.datamodule or run.module
     if not is_overridden("test_step", run.module) or not is_overridden("test_dataloader", source):
-        name = type(run.module).__name__
-        raise StudyError(f"there is nothing to test on: give {name} a test_step, and a test_dataloader beside it")
+        return {}, 0
+    count = _Count()
+    tester = pl.Trainer(**_quiet(config), callbacks=[count])
+    results = tester.test(run.module, datamodule=run.datamodule, verbose=False)
+    return {name: float(value) for result in results for name, value in result.items()}, count.n
 
 
 def is_share(name: str) -> bool:

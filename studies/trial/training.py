@@ -58,6 +58,7 @@ class Training:
     samples_seen: int
     seconds: float
     device: str
+    threads: int
     peak_memory_mb: float
 
 
@@ -87,6 +88,7 @@ class Run:
             samples_seen=self.rungs.samples_seen,
             seconds=time.perf_counter() - begun,
             device=str(device),
+            threads=torch.get_num_threads(),
             peak_memory_mb=_peak_memory_mb(device),
         )
 

@@ -44,11 +44,12 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
     retrained = shell.run("retrain", *FAST)
     assert f"val/accuracy {best['value']:.4f} at the last rung ({best['value']:.4f} in the search)" in retrained
     assert re.search(r"test/accuracy 0\.\d+ \(95 % interval 0\.\d+–\d\.\d+, n = \d+ test samples\)", retrained)
-    assert (folder / "retrain" / "model.ckpt").exists()
-    assert not list((folder / "retrain").glob("*.part"))
+    assert (folder / "retrain" / f"trial-{best['trial']}" / "model.ckpt").exists()
+    assert not list((folder / "retrain").rglob("*.part"))
     from_file = shell.run("retrain", "config=outputs/digits/best.yaml")
     accuracy = re.compile(r"test/accuracy.*")
     assert accuracy.search(from_file)[0] == accuracy.search(retrained)[0]  # type: ignore[index]
+    assert "the test part was looked at 1 times before" in from_file
 
 
 def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: Shell) -> None:
@@ -63,9 +64,13 @@ def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: S
     assert len(shell.trials("digits")) == len(shell.trials("digits-2")) == 2
 
 
-def test_what_cannot_be_tested_is_not_retrained(shell: Shell) -> None:
+def test_what_cannot_be_tested_is_trained_and_kept_all_the_same(shell: Shell) -> None:
     shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")
-    assert "give Plain a test_step" in shell.run("retrain", *PLAIN, "n_trials=1", "launcher=serial", code=1)
+    output = shell.run("retrain", *PLAIN, "n_trials=1", "launcher=serial")
+    assert "not tested: the module has no test_step" in output
+    assert (shell.folder / "outputs/plain/retrain/trial-0/model.ckpt").exists()
+    broken = shell.run("retrain", "config=outputs/plain/best.yaml", "seed=3", code=2)
+    assert "seed=3 would be ignored, since config= names a whole configuration" in broken
 
 
 def test_a_module_that_fails_at_its_import_is_one_problem(shell: Shell) -> None:

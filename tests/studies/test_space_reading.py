@@ -324,3 +324,14 @@ def test_a_path_is_sought_in_the_sub_config_under_which_its_parameter_is_active(
 
 def test_the_space_knows_its_own_choice_as_a_place_to_write_to() -> None:
     assert accepted(momentum=MOMENTUM, optimizer=OPTIMIZER)["momentum"].paths == ("model.optimizer.momentum",)
+
+
+def test_a_fixed_parameter_is_not_searched() -> None:
+    assert accepted(lr={**LR, "role": "fixed"}, dropout=DROPOUT).names == ("dropout",)
+    (problem,) = problems_of(lr={**LR, "role": "fixed"})
+    assert "holds only fixed parameters" in str(problem)
+
+
+def test_a_condition_on_a_fixed_parameter_is_told() -> None:
+    (problem,) = problems_of(lr={**LR, "role": "fixed"}, dropout={**DROPOUT, "when": {"lr": [1e-3]}})
+    assert "search_space.dropout.when.lr names a fixed parameter" in str(problem)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from studies.analysis.choice import ranked
+
+UNIT = FloatDistribution(0.0, 1.0)
+
+
+def trial(number: int, x: float, value: float | None) -> FrozenTrial:
+    state = TrialState.COMPLETE if value is not None else TrialState.PRUNED
+    made = create_trial(state=state, value=value, params={"x": x}, distributions={"x": UNIT})
+    made.number = number
+    return made
+
+
+LUCKY = [trial(0, 0.1, 0.99), trial(1, 0.1, 0.80), trial(2, 0.1, 0.80)]
+STEADY = [trial(3, 0.2, 0.90), trial(4, 0.2, 0.91), trial(5, 0.2, 0.92)]
+
+
+def test_a_cell_is_chosen_by_its_mean_and_not_by_its_luckiest_seed() -> None:
+    first, second = ranked([*LUCKY, *STEADY], maximize=True, by_point=True)
+    assert (first.trial.number, first.n, second.trial.number) == (3, 3, 0)
+    assert first.value == pytest.approx(0.91)
+    assert second.value == pytest.approx(0.8633, abs=1e-4)
+
+
+def test_the_means_interval_is_students() -> None:
+    """Three values .90, .91, .92: sd .01, t(.975; 2) = 4.3027, so ± 4.3027 · .01 / √3."""
+    (steady,) = ranked(STEADY, maximize=True, by_point=True)
+    assert steady.half_width == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+
+
+def test_the_smallest_mean_is_best_where_the_metric_is_minimised() -> None:
+    assert ranked([*LUCKY, *STEADY], maximize=False, by_point=True)[0].trial.number == 0
+
+
+def test_a_cell_that_lacks_a_seed_comes_after_those_that_have_all() -> None:
+    incomplete = [trial(6, 0.3, 0.99), trial(7, 0.3, 0.99), trial(8, 0.3, None)]
+    assert [c.n for c in ranked([*incomplete, *STEADY], maximize=True, by_point=True)] == [3, 2]
+
+
+def test_in_a_search_each_trial_stands_for_itself() -> None:
+    first, *_ = ranked([*LUCKY, *STEADY], maximize=True, by_point=False)
+    assert (first.trial.number, first.value, first.n, first.half_width) == (0, 0.99, 1, None)
+
+
+def test_nothing_completed_is_nothing_to_choose() -> None:
+    assert ranked([trial(0, 0.1, None)], maximize=True, by_point=True) == []
