@@ -36,9 +36,13 @@ def command(task: Task) -> Callable[[], None]:
 
         try:
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED_EXIT_CODE)
         except COMPOSITION_ERRORS as error:
             if codes:
                 raise
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                sys.exit(INTERRUPTED_EXIT_CODE)
             sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
         sys.exit(codes[-1] if codes else 0)
 

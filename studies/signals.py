@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -73,6 +74,7 @@ def follow_parent(stop: Callable[[str], None], *, grace_s: float = 20.0) -> None
 @contextlib.contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
     """Processes that are started in here never see Ctrl-C; one that comes meanwhile is delivered afterwards."""
+    resource_tracker.ensure_running()  # its own start would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
@@ -20,8 +19,9 @@ from studies.search.pruners import make_pruner
 from studies.search.samplers import StudySampler, make_sampler
 from studies.search.seeds import replicate_of, training_seed
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.claim import Claim, Claims, Rules, Turn
+from studies.storage.claim import Claim, Claims, Turn, rules_of
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
 from studies.trial.objective import Outcome, run_trial
@@ -29,19 +29,6 @@ from studies.trial.objective import Outcome, run_trial
 log = logging.getLogger(__name__)
 POLL_S = 0.5
 DEVICE_LOST = 3  # exit code
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """When a run of the command began and when it may begin no more trials (local time)."""
-
-    begun: datetime
-    deadline: datetime | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the time is up."""
-        return self.deadline is not None and datetime.now() >= self.deadline
 
 
 def work(settings: StudySettings, storage: BaseStorage, *, shift: Shift, signals: StopSignals) -> None:
@@ -67,11 +54,6 @@ def work(settings: StudySettings, storage: BaseStorage, *, shift: Shift, signals
                 signals.wait(POLL_S)
     except StorageInternalError as error:
         raise unusable(error) from error
-
-
-def rules_of(settings: StudySettings) -> Rules:
-    """The rules of repetition that `settings` ask for."""
-    return Rules(settings.n_trials, settings.max_retries, redraws=not settings.is_designed)
 
 
 def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since: datetime) -> None:

@@ -9,8 +9,8 @@ from optuna.storages import BaseStorage
 
 from studies.errors import Problem
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.worker import Shift
 
 
 class Launcher(Protocol):

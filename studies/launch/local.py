@@ -17,8 +17,8 @@ from studies.errors import Problem, StudyError, StudyStopped
 from studies.launch.devices import Place, available_cores, places
 from studies.launch.process import log_path, run_preflight, run_worker
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals, ctrl_c_blocked
-from studies.worker import Shift
 
 TICK_S = 0.5
 GRACE_S = 20.0  # for a worker that was asked to stop; a batch that takes longer is cut off

@@ -12,9 +12,9 @@ from pathlib import Path
 from studies.errors import Problem, StudyError
 from studies.launch.devices import Place
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals, follow_parent
 from studies.storage.opening import open_storage
-from studies.worker import Shift, work
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -26,6 +26,8 @@ def log_path(settings: StudySettings, place: Place) -> Path:
 
 def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Connection) -> None:
     """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
+    from studies.worker import work
+
     signals = StopSignals().install_in_worker()
     _write_to(log_path(settings, place))
     _take(place)

@@ -8,9 +8,10 @@ from optuna.storages import BaseStorage
 
 from studies.errors import Problem
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.trial.preflight import preflight
-from studies.worker import Shift, work
+from studies.worker import work
 
 
 class SerialLauncher:

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
 from studies.schema import attempt_of, was_interrupted
+from studies.settings import StudySettings
 from studies.storage.lease import Watch
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -83,6 +84,11 @@ class Rules:
         if trial.state != TrialState.FAIL or schema.VOID in trial.user_attrs or was_interrupted(trial):
             return False
         return attempt_of(trial) >= self.max_retries
+
+
+def rules_of(settings: StudySettings) -> Rules:
+    """The rules of repetition that `settings` ask for."""
+    return Rules(settings.n_trials, settings.max_retries, redraws=not settings.is_designed)
 
 
 def read_slots(trials: Sequence[FrozenTrial], n_trials: int) -> list[Slot]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -16,8 +18,8 @@ STUDIES = Path(studies.__file__).parent
 MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
-    *("budget", "configs", "errors", "parameter", "reading", "schema", "settings", "settings_reading", "signals"),
-    *("space", "space_reading", "targets"),
+    *("budget", "configs", "errors", "parameter", "reading", "schema", "settings", "settings_reading"),
+    *("shift", "signals", "space", "space_reading", "targets"),
 }
 FLOORS: list[set[str]] = [
     GROUND,
@@ -117,3 +119,10 @@ def test_no_private_name_of_another_package_is_used() -> None:
         for module, path in modules_of(package).items():
             private = [i for i in imports(path, package) if "._" in i and i.partition(".")[0] not in own]
             assert private == [], module
+
+
+def test_the_command_itself_never_imports_torch() -> None:
+    """The workers do, and the fork server; the process that a person waits for shows its first line without."""
+    modules = "studies.run, studies.admission, studies.progress, studies.launch.local, studies.report.report"
+    script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

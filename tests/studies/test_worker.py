@@ -14,11 +14,12 @@ from studies.errors import StorageUnusable, StudyStopped
 from studies.schema import Failure, failure_of
 from studies.search.seeds import training_seed
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.claim import read_slots
+from studies.storage.claim import read_slots, rules_of
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
-from studies.worker import Shift, rules_of, work
+from studies.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
