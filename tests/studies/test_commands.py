@@ -61,6 +61,7 @@ def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: S
     assert "resume=fork" in output
     forked = shell.run("run", *serial, "budget.amount=2", "resume=fork")
     assert "outputs/digits-2/report.md" in forked
+    assert "forked: continue this study with study_name=digits-2" in forked
     assert len(shell.trials("digits")) == len(shell.trials("digits-2")) == 2
 
 
@@ -121,6 +122,8 @@ def test_one_message_lists_every_problem(shell: Shell) -> None:
 def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> None:
     output = shell.run("run", code=2)
     assert re.search(r"study is not named: .*digits.*mnist", output)
+    assert "study is added and not overridden: write +study=digits" in shell.run("run", "study=digits", code=2)
+    assert "model is 3, which is no option of that group" in shell.run("run", "+study=digits", "model=3", code=2)
     theirs = shell.run("run", "--config-dir", str(USERS / "conf"), "+study=plane", code=2)
     assert "did you mean plain?" in theirs
 

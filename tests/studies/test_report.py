@@ -286,3 +286,28 @@ def test_only_a_completed_trial_can_be_the_best() -> None:
 )
 def test_a_value_is_shown_with_four_digits(value: object, text: str) -> None:
     assert shown(value) == text
+
+
+def test_fewer_trials_than_there_are_hide_none_of_them(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    everything = every_ending(settings)
+    fewer = replace(settings, n_trials=1)
+    best = summarise(everything, settings, GRID, {}).best
+    assert summarise(everything, fewer, GRID, {}).best == best
+    assert "6 of 6 trials finished" in headline(summarise(everything, fewer, GRID, {}), fewer)
+
+
+def test_the_cells_of_a_design_are_told_by_their_means(make_settings: MakeSettings) -> None:
+    """The first cell has the luckiest seed (.99), the second the better mean."""
+    settings = make_settings(study="digits_grid")
+    values = [0.99, 0.80, 0.91, 0.91]
+    trials = [trial(settings, number, ENDED_WELL, value, **attributes(number)) for number, value in enumerate(values)]
+    first, second = settings.space.grid()[:2]
+    for made, point in zip(trials, [first, first, second, second], strict=True):
+        made.params = point
+    printed = written(settings, trials)
+    assert printed.startswith("Best val/accuracy 0.9100 ± 0.0000 (mean of 2 seeds)")
+    text = (settings.output_dir / "report.md").read_text()
+    assert "## Cells" in text
+    assert "| 0.8950 |" in text
+    assert yaml.safe_load((settings.output_dir / "best.yaml").read_text())["point"] == second

@@ -72,6 +72,7 @@ def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, numbe
     assert {failure_of(trial) for trial in trials if trial.state == TrialState.FAIL} == {Failure.KILLED}
     assert not running(trials)
     assert "of 50 trials finished" in output
+    assert re.search(r"interrupted \(SIG(INT|TERM)\)", output)
 
 
 def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell: Shell) -> None:
@@ -110,4 +111,5 @@ def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -
 def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "workers=1", "model.behaviour=kill", "model.at=3", "max_failures=2", code=1)
     assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
+    assert "outputs/plain/report.md" in output
     assert "Traceback" not in output
