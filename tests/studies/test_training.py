@@ -105,8 +105,9 @@ def test_schedules_know_how_many_steps_a_budget_in_samples_takes(tmp_path: Path,
     assert run.trainer.max_steps == training.steps == n_steps
 
 
-def test_a_skipped_validation_repeats_no_value(tmp_path: Path) -> None:
-    module = {"_target_": "user_modules.SkipsItsSecondEpoch"}
+@pytest.mark.parametrize("name", ["SkipsItsSecondEpoch", "SkipsItsSecondEpochUnsized"])
+def test_a_skipped_validation_repeats_no_value(tmp_path: Path, name: str) -> None:
+    module = {"_target_": f"user_modules.{name}"}
     training = a_run(tmp_path, Budget("epochs", 3, 3), module=module).fit()
     assert [rung.samples_seen for rung in training.rungs] == [100, 200]
     assert training.rungs[0].value != training.rungs[1].value

@@ -187,6 +187,15 @@ def test_pruned_trials_stop_at_a_rung_but_never_at_the_last(plain: MakeSettings)
     assert all(max(trial.intermediate_values) == 4 for trial in trials if trial.state == TrialState.COMPLETE)
 
 
+def test_a_pruner_that_objects_at_the_last_rung_comes_too_late(plain: MakeSettings) -> None:
+    """Every value exceeds the threshold, which is looked at from rung 4 of 4 on."""
+    overrides = ("pruner=threshold", "pruner.upper=-1.0", "budget.amount=4")
+    trials = run(plain("n_trials=2", *overrides, "pruner.n_warmup_steps=4"))
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    earlier = run(plain("n_trials=2", *overrides, "pruner.n_warmup_steps=3", "study_name=earlier"))
+    assert [(trial.state, max(trial.intermediate_values)) for trial in earlier] == [(TrialState.PRUNED, 3)] * 2
+
+
 def test_hyperband_leaves_the_design_as_it_is(plain: MakeSettings) -> None:
     """Optuna shows samplers one bracket at a time under Hyperband; slots are counted over all of them."""
     wanted = [trial.params for trial in run(plain("n_trials=12"))]

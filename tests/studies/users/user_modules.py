@@ -6,13 +6,14 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 
 class Plain(LightningModule):
@@ -146,6 +147,24 @@ class SkipsItsSecondEpoch(Plain):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         return -1 if self.current_epoch == 1 else None
+
+
+class SkipsItsSecondEpochUnsized(SkipsItsSecondEpoch):
+    """The same with a loader that does not tell how long an epoch is: a cut one cannot be told by its length."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(Stream(self.n_samples), batch_size=self.batch_size)
+
+
+class Stream(IterableDataset[Any]):
+    """Points of the line, one after the other, without a length."""
+
+    def __init__(self, n_samples: int) -> None:
+        self.n_samples = n_samples
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for x in torch.linspace(-1, 1, self.n_samples).unsqueeze(1):
+            yield x, 2 * x + 1
 
 
 class HalfPrecisionLoss(Plain):
