@@ -1,0 +1,158 @@
+"""An axis of the analysis: a parameter on its search scale, with the measure under which its effects are averaged.
+
+A float is uniform on its scale (log-uniform where it is logarithmic); integers, steps and powers of two have equal
+weight on each value (log integers: the width of the value's cell on the log scale); so have the choices of a
+categorical, and the levels of a complete grid. A share of variance means something under such a measure only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial import legendre
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Kind = Literal["continuous", "discrete", "categorical"]
+Scale = Literal["linear", "log10", "log2"]
+Array = npt.NDArray[np.float64]
+
+MAX_LEVELS = 64  # more values than these are as good as a continuum
+MAX_DEGREE = 20  # of the orthonormal polynomials on an axis
+N_NODES = 64  # Gauss-Legendre nodes of a continuous axis: exact for polynomials up to degree 127
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A parameter's encoded range: `low` and `high` are its ends in encoded units.
+
+    A discrete or categorical axis has `levels` (encoded, ascending; a category's index), their `weights` (sum 1) and
+    their `values` as the study knows them; a continuous one has none.
+    """
+
+    name: str
+    kind: Kind
+    scale: Scale
+    low: float
+    high: float
+    levels: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+    values: tuple[Any, ...] = ()
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the axis has one value only, so that it can have no effect."""
+        return self.high <= self.low
+
+    def encode(self, value: Any) -> float:
+        """A value of the study in encoded units."""
+        if self.kind == "categorical":
+            return float(self.values.index(value))
+        return _scaled(float(value), self.scale)
+
+    def decode(self, encoded: float) -> Any:
+        """The value of the study at an encoded position; the nearest level of a discrete or categorical axis."""
+        if self.levels:
+            return self.values[int(np.argmin(np.abs(np.array(self.levels) - encoded)))]
+        return {"linear": encoded, "log10": 10.0**encoded, "log2": 2.0**encoded}[self.scale]
+
+    def unit(self, encoded: Array) -> Array:
+        """Encoded positions scaled to [0, 1]."""
+        if self.is_single:
+            return np.zeros_like(encoded)
+        return np.asarray(np.clip((encoded - self.low) / (self.high - self.low), 0.0, 1.0))
+
+    def nodes(self) -> tuple[Array, Array]:
+        """Positions in [0, 1] and weights (sum 1) that integrate over the axis's measure."""
+        if self.levels:
+            return self.unit(np.array(self.levels)), np.array(self.weights)
+        nodes, weights = legendre.leggauss(N_NODES)
+        return (nodes + 1) / 2, weights / 2
+
+    def basis(self, unit: Array) -> Array:
+        """Zero-mean functions, orthonormal under the measure, at positions (n,) in [0, 1]: (n, M), M ≤ 20.
+
+        Polynomials by degree; of a categorical, contrasts of its choices.
+        """
+        if not self.levels:
+            scale = np.sqrt(2.0 * np.arange(MAX_DEGREE + 1) + 1)
+            return np.asarray(legendre.legvander(2 * unit - 1, MAX_DEGREE) * scale)[:, 1:]
+        nodes, _ = self.nodes()
+        nearest = np.argmin(np.abs(unit[:, None] - nodes[None, :]), axis=1)
+        return self._level_basis()[nearest]
+
+    def degrees(self) -> tuple[int, ...]:
+        """The degree of each basis function; 1 for every contrast of a categorical."""
+        n = MAX_DEGREE if not self.levels else len(self.levels) - 1
+        if self.kind == "categorical":
+            return (1,) * n
+        return tuple(range(1, min(n, MAX_DEGREE) + 1))
+
+    def _level_basis(self) -> Array:
+        nodes, weights = self.nodes()
+        n = len(nodes) - 1 if self.kind == "categorical" else min(len(nodes) - 1, MAX_DEGREE)
+        root = np.sqrt(weights)[:, None]
+        powers = legendre.legvander(2 * nodes - 1, n)
+        orthonormal, triangle = np.linalg.qr(powers * root)
+        return np.asarray(orthonormal * np.sign(np.diag(triangle)) / root)[:, 1:]
+
+
+def axis_of(name: str, distributions: Sequence[BaseDistribution], *, is_power_of_two: bool = False) -> Axis | None:
+    """The axis of a parameter, over all the ranges that its trials had; None where these do not fit together."""
+    first = distributions[0]
+    if any(type(other) is not type(first) for other in distributions):
+        return None
+    if isinstance(first, CategoricalDistribution):
+        choices = tuple(dict.fromkeys(choice for d in distributions for choice in d.choices))  # type: ignore[attr-defined]
+        return levelled(name, "categorical", "linear", [float(i) for i in range(len(choices))], choices)
+    assert isinstance(first, FloatDistribution | IntDistribution)
+    numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
+    if any(d.log != first.log or d.step != first.step for d in numeric):
+        return None
+    low, high = min(d.low for d in numeric), max(d.high for d in numeric)
+    if is_power_of_two:
+        powers = [2**k for k in range(round(math.log2(low)), round(math.log2(high)) + 1)]
+        return levelled(name, "discrete", "log2", [math.log2(power) for power in powers], powers)
+    scale: Scale = "log10" if first.log else "linear"
+    if isinstance(first, FloatDistribution) and first.step is None:
+        return Axis(name, "continuous", scale, _scaled(low, scale), _scaled(high, scale))
+    step = first.step or 1
+    n_values = math.floor((high - low) / step + 1e-8) + 1
+    if n_values > MAX_LEVELS:
+        return Axis(name, "continuous", scale, _scaled(low - step / 2, scale), _scaled(high + step / 2, scale))
+    values = [low + step * i for i in range(n_values)]
+    edges = [_scaled(value - step / 2, scale) for value in (*values, high + step)]
+    widths = [right - left for left, right in itertools.pairwise(edges)]
+    return levelled(name, "discrete", scale, [_scaled(value, scale) for value in values], values, widths=widths)
+
+
+def levelled(
+    name: str,
+    kind: Kind,
+    scale: Scale,
+    levels: Sequence[float],
+    values: Sequence[Any],
+    *,
+    widths: Sequence[float] | None = None,
+) -> Axis:
+    """An axis of finitely many levels, with equal weights unless `widths` are given."""
+    weights = [1.0] * len(levels) if widths is None else list(widths)
+    total = sum(weights)
+    return Axis(
+        name, kind, scale, levels[0], levels[-1], tuple(levels), tuple(w / total for w in weights), tuple(values)
+    )
+
+
+def _scaled(value: float, scale: Scale) -> float:
+    match scale:
+        case "linear":
+            return float(value)
+        case "log10":
+            return math.log10(value)
+        case "log2":
+            return math.log2(value)

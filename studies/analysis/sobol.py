@@ -1,0 +1,134 @@
+"""Sobol indices of first and second order, with 95 % intervals, from scattered trials.
+
+An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function, both
+of the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its posterior,
+hyperparameters included. Where nothing is learned (a leave-one-out Q² near 0) a share of nothing would be noise: the
+indices are then 0 with the interval [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from studies.analysis.axis import Array, Axis
+from studies.analysis.gaussian_process import Model, fit, model_of
+from studies.analysis.posterior import Draw, Variances, laplace_draws, posterior_at
+from studies.analysis.surface import Surface
+
+METHOD = "additive-gp-1"
+N_THETAS = 48  # draws of the hyperparameters
+N_FUNCTIONS = 8  # draws of the function at each
+LEARNED_Q2 = 0.1  # below this, the trials say next to nothing about the function
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    estimate: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sobol:
+    """Indices of `axes` (d): `mains` (d), `pairs` by (i, j) with i < j, `unexplained` by both (products of three),
+    `noise` as a share of the target's whole variance. `predicted` (n,) are leave-one-point-out predictions and
+    `fitted` (n,) those from all trials, with `n_effective` parameters; `points` (n,) numbers the distinct points."""
+
+    axes: tuple[Axis, ...]
+    mains: tuple[Interval, ...]
+    pairs: dict[tuple[int, int], Interval]
+    unexplained: Interval
+    noise: Interval
+    q2: float
+    predicted: Array
+    fitted: Array
+    n_effective: float
+    points: npt.NDArray[np.intp]
+    surface: Surface
+    log_lengths: tuple[float, ...]
+
+
+def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
+    """Indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not constant.
+
+    The trials and axes are put into an order of their own first, so that theirs makes no difference.
+    """
+    columns = sorted(range(len(axes)), key=lambda i: axes[i].name)
+    rows = np.lexsort((y, *(unit[:, i] for i in reversed(columns))))
+    ordered = [axes[i] for i in columns]
+    mean, sd = float(y.mean()), float(y.std())
+    data = unit[rows][:, columns]
+    model = model_of(ordered, data, (y[rows] - mean) / sd)
+    points = np.unique(data, axis=0, return_inverse=True)[1].ravel()
+    vector = fit(model)
+    posterior = posterior_at(model, vector)
+    back = np.argsort(rows)
+    predicted = mean + sd * posterior.left_out(points)[back]
+    fitted, n_effective = posterior.fitted()
+    points = points[back]
+    q2 = _q2(y, predicted, points=points)
+    draws = _draws(model, vector, np.random.default_rng(seed))
+    surface = Surface.of(axes, columns, posterior.mean(), draws, mean=mean, sd=sd)
+    estimates = _shares(posterior.variances())
+    lo, hi = np.percentile([_shares(draw.variances) for draw in draws], [2.5, 97.5], axis=0)
+    lo, hi = np.minimum(lo, estimates), np.maximum(hi, estimates)
+    if not q2 > LEARNED_Q2:
+        estimates, lo, hi = _nothing_learned(estimates, lo, hi)
+    found = [Interval(*map(float, row)) for row in zip(estimates, lo, hi, strict=True)]
+    d, p = len(axes), len(model.pairs)
+    position = {column: i for i, column in enumerate(columns)}
+    pairs = {}
+    for (i, j), interval in zip(model.pairs, found[d : d + p], strict=True):
+        pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = interval
+    return Sobol(
+        axes=tuple(axes),
+        mains=tuple(found[position[i]] for i in range(d)),
+        pairs=dict(sorted(pairs.items())),
+        unexplained=found[d + p],
+        noise=found[d + p + 1],
+        q2=q2,
+        predicted=predicted,
+        fitted=mean + sd * fitted[back],
+        n_effective=n_effective,
+        points=points,
+        surface=surface,
+        log_lengths=tuple(float(vector[position[i]]) for i in range(d)),
+    )
+
+
+def _draws(model: Model, vector: Array, rng: np.random.Generator) -> list[Draw]:
+    return [
+        draw
+        for theta in laplace_draws(model, vector, N_THETAS, rng)
+        for draw in posterior_at(model, theta).draws(N_FUNCTIONS, rng)
+    ]
+
+
+def _shares(variances: Variances) -> Array:
+    """Of the function's variance: mains, pairs, rest; then the noise's share of the whole."""
+    function = max(variances.function, 1e-12)
+    components = np.concatenate([variances.mains, variances.pairs, [variances.rest]]) / function
+    return np.append(components, variances.noise / (variances.noise + variances.function))
+
+
+def _nothing_learned(estimates: Array, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+    """Zero with the interval [0, 1] for all but the noise."""
+    none = np.zeros(len(estimates) - 1)
+    return np.append(none, estimates[-1]), np.append(none, lo[-1]), np.append(none + 1, hi[-1])
+
+
+def _q2(y: Array, predicted: Array, *, points: npt.NDArray[np.intp]) -> float:
+    """1 − squared errors of the left-out predictions ÷ those of the mean of the trials at other points."""
+    counts = np.bincount(points)[points]
+    sums = np.bincount(points, weights=y)[points]
+    others = len(y) - counts
+    if not np.all(others):
+        return float("nan")
+    baseline = (y.sum() - sums) / others
+    return float(1 - np.sum((y - predicted) ** 2) / np.sum((y - baseline) ** 2))

@@ -1,0 +1,159 @@
+"""Whether a result may be believed: gates that every analysis passes through, and what to do where it does not pass.
+
+*Unreliable*: the model does not predict left-out trials (Q² < .5; where replicates tell the noise, Q² over what noise
+leaves to predict), there are fewer than 5 trials a parameter, only survivors of pruning, or nothing varies. *Caution*:
+whatever else is known to bias indices or their intervals. Only what is neither is `ok`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from studies.analysis.axis import Array
+
+Level = Literal["ok", "caution", "unreliable"]
+LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
+
+UNRELIABLE_Q2 = 0.5
+CAUTION_Q2 = 0.8
+UNRELIABLE_TRIALS = 5  # times the number of parameters
+CAUTION_TRIALS = 10  # times the number of parameters
+MIN_TRIALS = 50
+SPACE_FILLING = 0.20
+LOST = 0.05  # diverged or capped
+LACK_OF_FIT_P = 0.01
+DISAGREEMENT = 0.05
+UNEXPLAINED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far a result may be believed, and what speaks against it."""
+
+    level: Level
+    reasons: tuple[str, ...] = ()
+
+    def and_also(self, level: Level, reason: str) -> Verdict:
+        """This verdict with one more reason for caution or worse."""
+        return Verdict(max(self.level, level, key=LEVELS.index), (*self.reasons, reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on. `q2` is NaN where nothing was fitted; `noise_share` (of the target's variance) and
+    `lack_of_fit_p` come from replicates, None without; `space_filling` is None where unknown."""
+
+    n: int
+    n_parameters: int
+    q2: float
+    is_constant: bool = False
+    survivors_only: bool = False
+    noise_share: float | None = None
+    lack_of_fit_p: float | None = None
+    space_filling: float | None = None
+    diverged: float = 0.0
+    capped: float = 0.0
+    n_duplicates: int = 0
+    unexplained: float = 0.0
+
+    @property
+    def explained(self) -> float:
+        """Q², over the share that is not noise where replicates tell it."""
+        return self.q2 / (1 - self.noise_share) if self.noise_share is not None and self.noise_share < 1 else self.q2
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on everything that was computed from one set of trials."""
+    verdict = Verdict("ok")
+    for level, reason in (*_unreliable(evidence), *_caution(evidence)):
+        verdict = verdict.and_also(level, reason)
+    return verdict
+
+
+def disagreement(estimate: float, second: float, *, width: float) -> str | None:
+    """Why an index is doubtful where the second estimator says something else; None where it agrees."""
+    if not math.isfinite(second) or abs(estimate - second) <= max(DISAGREEMENT, width / 2):
+        return None
+    return f"polynomial chaos says {second:.2f}"
+
+
+def capped_share(loss: Array) -> float:
+    """The share of trials at the worst end that are tied, or stand apart from all others in a cluster of their own:
+    the mark of a cap, as a diverged training leaves it. `loss` (n,), lower is better."""
+    spread = float(np.ptp(loss)) if len(loss) else 0.0
+    if spread == 0:
+        return 0.0
+    tied = int(np.sum(loss >= loss.max() - 1e-9 * spread))
+    worst_first = np.sort(loss)[::-1]
+    half = len(loss) // 2
+    gaps = worst_first[:half] - worst_first[1 : half + 1]
+    apart = int(np.argmax(gaps)) + 1 if half else 0
+    cluster = worst_first[:apart]
+    if not apart or gaps[apart - 1] < max(0.2 * spread, 4 * float(cluster.std())):
+        apart = 0
+    return max(tied if tied > 1 else 0, apart if apart > 1 else 0) / len(loss)
+
+
+def replicate_noise(
+    y: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
+) -> tuple[float | None, int]:
+    """The variance of y between replicates of a point ÷ its whole variance, None without declared replicates; and how
+    many trials repeat a point without being another replicate of it. `points` (n,) numbers the distinct points."""
+    squares, freedom, n_duplicates = 0.0, 0, 0
+    for point in np.unique(points):
+        rows = np.flatnonzero(points == point)
+        declared = [replicates[row] for row in rows]
+        distinct = {replicate for replicate in declared if replicate is not None}
+        n_duplicates += len(rows) - max(1, len(distinct))
+        if len(rows) > 1 and len(distinct) > 1:
+            squares += float(np.sum((y[rows] - y[rows].mean()) ** 2))
+            freedom += len(rows) - 1
+    variance = float(y.var())
+    return (min(1.0, squares / freedom / variance) if freedom and variance > 0 else None), n_duplicates
+
+
+def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
+    found = []
+    if evidence.is_constant:
+        found.append("all trials have the same value")
+    if not evidence.n_parameters:
+        found.append("no parameter varies")
+    if evidence.survivors_only:
+        found.append("many trials were pruned and reported nothing: only survivors are seen")
+    if evidence.n < UNRELIABLE_TRIALS * evidence.n_parameters:
+        found.append(f"{evidence.n} trials for {evidence.n_parameters} parameters")
+    if not evidence.explained >= UNRELIABLE_Q2 and not evidence.is_constant and evidence.n_parameters:
+        found.append("nothing was fitted" if math.isnan(evidence.q2) else f"Q² {evidence.explained:.2f}")
+    if evidence.unexplained > UNEXPLAINED:
+        found.append(f"{evidence.unexplained:.0%} of the variance needs three parameters together")
+    return [("unreliable", reason) for reason in found]
+
+
+def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
+    found = []
+    if UNRELIABLE_Q2 <= evidence.explained < CAUTION_Q2:
+        found.append(f"Q² {evidence.explained:.2f}")
+    wanted = trials_wanted(evidence.n_parameters)
+    if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
+        found.append(f"{evidence.n} trials, fewer than {wanted}")
+    if evidence.space_filling is None:
+        found.append("who proposed the points is not recorded")
+    elif evidence.space_filling < SPACE_FILLING:
+        found.append(f"{evidence.space_filling:.0%} space-filling trials")
+    if evidence.diverged + evidence.capped > LOST:
+        found.append(f"{evidence.diverged + evidence.capped:.0%} diverged or capped")
+    if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
+        found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
+    if evidence.n_duplicates:
+        found.append(f"{evidence.n_duplicates} trials repeat a point without another training seed")
+    return [("caution", reason) for reason in found]
+
+
+def trials_wanted(n_parameters: int) -> int:
+    """How many trials an analysis of so many parameters needs."""
+    return max(MIN_TRIALS, CAUTION_TRIALS * n_parameters)
