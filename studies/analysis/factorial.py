@@ -1,0 +1,246 @@
+"""A designed experiment's analysis of variance: exact F tests, and effect sizes with intervals.
+
+Model: y = [block] + mean of the cell + normal noise of one variance s². The error is what cells and blocks leave over.
+Sums of squares are the classical ones where every cell has as many trials, else Type II (a term given all terms that
+do not contain it): F tests are exact either way. Terms above `max_order` are together the *lack of fit*. Without
+replicates the interactions of the highest order take the error's place.
+
+Effect sizes, with V(T) the variance of term T of the noise-free function under equal weights of a factor's levels:
+  omega²  V(T) / (ΣV + V(block) + s²), in a balanced design (SS − df·MSE) / (SS_total + MSE), at least 0 (Hays 1963);
+  share   V(T) / ΣV: a Sobol index under equal weights of the levels, lack of fit counted in ΣV.
+V(block) is that of the blocks at hand. Where cells are empty, filled ones weigh by their trials, and it is told.
+Intervals (95 %) come from the confidence distributions of `effect_size`. An F below its
+median under no effect counts as that median: an upper end of 0 would claim more than data can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import fdtrc, fdtri
+
+from studies.analysis.decomposition import (
+    Array,
+    Codes,
+    Design,
+    Fit,
+    Part,
+    Term,
+    block_indicators,
+    fit_design,
+    level_codes,
+)
+from studies.analysis.effect_size import ENDS, variance_draws
+
+FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that with many
+
+
+@dataclass(frozen=True, slots=True)
+class AnovaRow:
+    """A term with its test and effect sizes; term `()` is the error. None where a number does not exist.
+
+    `n_levels` has the number of levels of each factor; `p_holm` is Holm's, over the tested pairs; `ci_lo` and `ci_hi`
+    are omega²'s 95 % interval; `share` is noise-free.
+    """
+
+    term: tuple[str, ...]
+    n_levels: tuple[int, ...]
+    df: int
+    sum_sq: float
+    mean_sq: float | None = None
+    f: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    omega_sq: float | None = None
+    ci_lo: float | None = None
+    ci_hi: float | None = None
+    share: float | None = None
+    share_lo: float | None = None
+    share_hi: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anova:
+    """Main effects, pairs (and so on), then the error; no `rows` where `problem` forbids them.
+
+    `n_cells` counts the complete design's cells, `n_missing_cells` those without a trial; `replicates` are the fewest
+    and the most trials of a cell that has any; `lack_of_fit` is its p, None where nothing is left to test (two factors
+    with their pair). `problem` says what cannot be concluded, and the remedy; `notes` what a reader must know.
+    """
+
+    rows: tuple[AnovaRow, ...] = ()
+    n: int = 0
+    n_cells: int = 0
+    n_missing_cells: int = 0
+    balanced: bool = False
+    replicates: tuple[int, int] = (0, 0)
+    lack_of_fit: float | None = None
+    block: AnovaRow | None = None
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def anova(
+    levels: Mapping[str, Sequence[object]],
+    y: Sequence[float] | Array,
+    *,
+    block: Sequence[object] | None = None,
+    max_order: int = 2,
+    seed: int = 0,
+) -> Anova:
+    """Analysis of variance of `y` (n,) over factors, each given as its level (hashable) in every trial (n entries).
+
+    `block`: each trial's training seed or replicate. Give it wherever the same seeds were used in all cells: their
+    common effect leaves the error at the price of its df. The tests' size is exact whether seeds matter or not;
+    without it, seeds that matter make the tests conservative. `seed` is that of the intervals' draws.
+    What cannot be concluded is told, not raised: ValueError only for lengths that differ and a max_order below 1.
+    """
+    values = np.asarray(y, dtype=float)
+    for name, column in (*levels.items(), *(() if block is None else [("block", block)])):
+        if len(column) != len(values):
+            raise ValueError(f"{name} has {len(column)} entries but y has {len(values)}: give one a trial")
+    if max_order < 1:
+        raise ValueError(f"max_order is {max_order}: give 1 for main effects, 2 for their pairs too")
+    codes = {name: level_codes(column) for name, column in levels.items()}
+    varied = {name: code for name, code in codes.items() if code.any()}
+    notes = tuple(f"{name} has one level and is left out" for name in codes if name not in varied and len(values))
+    problem = _problem(values, varied)
+    if problem:
+        return Anova(n=len(values), notes=notes, problem=problem)
+    design = Design.of(varied, max_order)
+    dummies = block_indicators(design, block)
+    if block is not None and not dummies.shape[1]:
+        notes = (
+            *notes,
+            "block is left out, for it does not connect all cells: give each cell the same seeds, at least two",
+        )
+    return _table(
+        design,
+        fit_design(design, values - values.mean(), dummies),
+        notes=notes,
+        smallest_noise=(64 * np.finfo(float).eps * float(np.abs(values).max())) ** 2,
+        seed=seed,
+    )
+
+
+def _problem(y: Array, codes: Mapping[str, Codes]) -> str | None:
+    n_bad = int((~np.isfinite(y)).sum())
+    n_effects = 1 + sum(int(code.max()) for code in codes.values())
+    if n_bad:
+        return f"{n_bad} of {len(y)} values are not finite: leave those trials out, their cells then count as missing"
+    if not codes:
+        return "no factor has two levels: vary at least one parameter"
+    if np.ptp(y) == 0:
+        return f"all {len(y)} values are {y[0]:g}: there is no variation to explain; is this the metric you meant?"
+    if len(y) <= n_effects:
+        return (
+            f"{len(y)} trials leave no degree of freedom for the error beside {n_effects} means: give parameters few "
+            "levels (sampler=grid) and repeat each cell (replicates: 2 or more)"
+        )
+    return None
+
+
+def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
+    has_noise = fit.error.df > 0 and fit.error.sum_sq / fit.error.df > smallest_noise
+    rows = [_row(design, term, part, fit, has_noise=has_noise) for term, part in fit.tests.items()]
+    if has_noise:
+        termed = zip(rows, fit.tests, strict=True)
+        rows = [_sized(row, *fit.effects[t], fit, seed=seed) if t in fit.effects else row for row, t in termed]
+    return Anova(
+        rows=(*_with_holm(rows), _row(design, (), fit.error, fit, has_noise=False)),
+        n=len(design.cell),
+        n_cells=math.prod(design.shape),
+        n_missing_cells=math.prod(design.shape) - len(design.counts),
+        balanced=fit.is_orthogonal,
+        replicates=(int(design.counts.min()), int(design.counts.max())),
+        lack_of_fit=_f_test(fit.lack, fit.error)[1] if has_noise and fit.lack.df else None,
+        block=_block_row(fit, has_noise=has_noise) if fit.block.df else None,
+        notes=(*notes, *_notes(design, fit)),
+        problem=_shortcoming(design, fit, has_noise=has_noise),
+    )
+
+
+def _row(design: Design, term: Term, part: Part, fit: Fit, *, has_noise: bool) -> AnovaRow:
+    """A term's sum of squares, with its test where it has one."""
+    f, p = _f_test(part, fit.error) if has_noise and part.df and len(term) <= fit.order else (None, None)
+    return AnovaRow(
+        term=tuple(design.names[i] for i in term),
+        n_levels=tuple(design.shape[i] for i in term),
+        df=part.df,
+        sum_sq=part.sum_sq,
+        mean_sq=part.sum_sq / part.df if part.df else None,
+        f=f,
+        p=p,
+    )
+
+
+def _block_row(fit: Fit, *, has_noise: bool) -> AnovaRow:
+    part = fit.block
+    f, p = _f_test(part, fit.error) if has_noise else (None, None)
+    return AnovaRow(("block",), (part.df + 1,), part.df, part.sum_sq, part.sum_sq / part.df, f, p)
+
+
+def _f_test(part: Part, error: Part) -> tuple[float, float]:
+    """F and its p, which is at least the smallest float: no p is 0."""
+    f = (part.sum_sq / part.df) / (error.sum_sq / error.df)
+    return f, max(float(fdtrc(part.df, error.df, f)), float(np.finfo(float).tiny))
+
+
+def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
+    """Holm's step-down p values (Holm 1979) over the pairs that are tested."""
+    tested = sorted((row.p, i) for i, row in enumerate(rows) if len(row.term) == 2 and row.p is not None)
+    adjusted = list(rows)
+    highest = 0.0
+    for rank, (p, i) in enumerate(tested):
+        highest = max(highest, min(1.0, p * (len(tested) - rank)))
+        adjusted[i] = replace(rows[i], p_holm=highest)
+    return adjusted
+
+
+def _sized(row: AnovaRow, own: Part, rest: Part, fit: Fit, *, seed: int) -> AnovaRow:
+    """The row with its effect sizes and their intervals; the share is None where no effect shows at all."""
+    noise = fit.error.sum_sq / fit.error.df
+    floor = own.df * noise * float(fdtri(own.df, fit.error.df, 0.5))
+    mine = variance_draws(replace(own, sum_sq=max(own.sum_sq, floor)), fit.error, role="own", seed=seed)
+    others = variance_draws(rest, fit.error, role="rest", seed=seed)
+    blocks = variance_draws(fit.block, fit.error, role="block", seed=seed)
+    signal = np.maximum(mine + others, np.finfo(float).tiny)
+    draws = np.array([mine / (signal + blocks + 1), mine / signal])
+    (ci_lo, ci_hi), (share_lo, share_hi) = np.partition(draws, ENDS, axis=1)[:, ENDS].tolist()
+    mine_hat, others_hat, blocks_hat = (part.variance(noise) if part.df else 0.0 for part in (own, rest, fit.block))
+    signal_hat = mine_hat + others_hat
+    omega_sq = max(0.0, mine_hat / (signal_hat + blocks_hat + 1))
+    share = min(1.0, max(0.0, mine_hat / signal_hat)) if signal_hat > 0 else None
+    return replace(row, omega_sq=omega_sq, ci_lo=ci_lo, ci_hi=ci_hi, share=share, share_lo=share_lo, share_hi=share_hi)
+
+
+def _notes(design: Design, fit: Fit) -> Iterator[str]:
+    n_factors, n_cells = len(design.shape), math.prod(design.shape)
+    if fit.block.df:
+        yield f"the common effect of {fit.block.df + 1} blocks is taken out of the error"
+    if n_cells > len(design.counts):
+        yield (
+            f"{n_cells - len(design.counts)} of {n_cells} cells have no trial: nothing is known of them, and effect "
+            "sizes weigh the filled cells by their trials"
+        )
+    if not fit.is_orthogonal:
+        yield "unbalanced: sums of squares are Type II (a term given all that do not contain it); F tests stay exact"
+    if fit.order < n_factors > 2:
+        yield f"no replicates: interactions above order {fit.order} are taken for noise"
+    if 0 < fit.error.df < FEW_ERROR_DF:
+        yield f"the error has only {fit.error.df} degrees of freedom: the tests miss all but large effects"
+
+
+def _shortcoming(design: Design, fit: Fit, *, has_noise: bool) -> str | None:
+    untested = ["*".join(design.names[i] for i in term) for term in fit.tests if len(term) > fit.order]
+    if not fit.error.df:
+        return "no degree of freedom is left for the error: repeat each cell (replicates: 2 or more)"
+    if not has_noise:
+        return "trials that differ only by chance are equal, so there is no error to test against: vary their seeds"
+    if untested:
+        which = ", ".join(untested) if len(untested) <= 3 else f"the {len(untested)} interactions"
+        return f"{which} cannot be told from noise: repeat each cell (replicates: 2 or more)"
+    return None
