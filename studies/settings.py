@@ -20,6 +20,8 @@ Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial"]
+AnalysisName = Literal["full", "none"]
+ValuePolicy = Literal["auto", "final", "common_rung"]
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
 CONTEXT_KEYS = ("study_name", "output_dir", "objective", "budget")  # what the fixed config may refer to (${output_dir})
@@ -45,6 +47,21 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisSettings:
+    """What is to be concluded from the study's trials.
+
+    `params` are the names to analyse, None: all. `value_policy`: which value of a trial counts; `auto` takes the final
+    one, or the one at the last common rung where more than 10 % were pruned. `law`: pairs of numeric parameters
+    (tuned, followed) whose ridge is asked for, None: learning rate × batch size where there are both.
+    """
+
+    name: AnalysisName
+    params: tuple[str, ...] | None
+    value_policy: ValuePolicy
+    law: tuple[tuple[str, str], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class StudySettings:
     """Everything a study needs, read and checked."""
 
@@ -65,6 +82,7 @@ class StudySettings:
     sampler: Named
     pruner: Named
     launcher: Named
+    analysis: AnalysisSettings
     storage_url: str
     lease_s: float
     output_dir: Path

@@ -90,7 +90,7 @@ def _run(
         schema.SLOT: claim.slot,
         schema.REPLICATE: replicate,
         schema.SEED: seed,
-        schema.SOURCE: sampler.source(claim.slot, redrawn=schema.REDRAWN in trial.user_attrs),
+        schema.SOURCE: _source(claim, study, sampler),
     }
     try:
         for key, value in attributes.items():
@@ -103,6 +103,17 @@ def _run(
             sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
     except UpdateFinishedTrialError:
         log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
+
+
+def _source(claim: Claim, study: optuna.Study, sampler: StudySampler) -> str:
+    """Who proposed the point; of one that is repeated, whoever did at first, whatever the settings say now."""
+    attributes = claim.trial.user_attrs
+    redrawn = schema.REDRAWN in attributes
+    if schema.RETRY_OF in attributes and not redrawn:
+        repeated = study.get_trials(deepcopy=False)[attributes[schema.RETRY_OF]]
+        if repeated.params and schema.SOURCE in repeated.user_attrs:
+            return str(repeated.user_attrs[schema.SOURCE])
+    return sampler.source(claim.slot, redrawn=redrawn)
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:

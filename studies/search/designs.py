@@ -5,7 +5,7 @@ Because a slot names its point, no worker needs to know what the others took: no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import qmc
@@ -38,8 +38,7 @@ def random_design(settings: StudySettings) -> Design:
     """Slot → independent uniform draw on each parameter's own scale."""
 
     def point(slot: int) -> Point:
-        rng = np.random.default_rng([design_seed(settings.seed), slot])
-        return settings.space.from_unit(rng.random(len(settings.space)).tolist())
+        return random_point(settings.space, [design_seed(settings.seed), slot])
 
     return point
 
@@ -48,12 +47,16 @@ def qmc_design(settings: StudySettings) -> Design:
     """Slot → point of a scrambled Sobol sequence (Sobol 1967; Owen's scrambling, as in scipy.stats.qmc)."""
 
     def point(slot: int) -> Point:
-        sequence = qmc.Sobol(len(settings.space), scramble=True, rng=design_seed(settings.seed))
-        if slot:
-            sequence.fast_forward(slot)
-        return settings.space.from_unit(sequence.random(1)[0].tolist())
+        return sobol_point(settings.space, design_seed(settings.seed), index=slot)
 
     return point
+
+
+DESIGNS: Mapping[str, Callable[[StudySettings], Design]] = {
+    "grid": grid_design,
+    "random": random_design,
+    "qmc": qmc_design,
+}
 
 
 def missing_value(settings: StudySettings, slot: int, name: str) -> Value:
@@ -67,6 +70,14 @@ def redraw(settings: StudySettings, trial_number: int) -> Point:
     return random_point(settings.space, redraw_seed(settings.seed, trial_number))
 
 
-def random_point(space: SearchSpace, seed: int) -> Point:
+def sobol_point(space: SearchSpace, seed: int, *, index: int) -> Point:
+    """The point `index` (from 0) of the scrambled Sobol sequence that `seed` names, one dimension a parameter."""
+    sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
+    if index:
+        sequence.fast_forward(index)
+    return space.from_unit(sequence.random(1)[0].tolist())
+
+
+def random_point(space: SearchSpace, seed: int | Sequence[int]) -> Point:
     """One independent uniform draw."""
     return space.from_unit(np.random.default_rng(seed).random(len(space)).tolist())

@@ -2,14 +2,15 @@
 
 Designs (grid, random, qmc) and enqueued points follow from the trial's slot; the model-based ones (TPE, GP, CMA-ES)
 are Optuna's, begun anew for each trial with a seed of its own, so that they need no memory but the storage. Beginning
-anew costs the GP its warm start, some milliseconds a trial.
+anew costs the GP its warm start, some milliseconds a trial. Among their trials are quasi-random ones, which follow from
+the slot too (`studies.search.exploration`); no model is asked there.
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -21,25 +22,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import Problems, nearest
-from studies.search.designs import (
-    MAX_SOBOL_DIMENSIONS,
-    Design,
-    grid_design,
-    missing_value,
-    qmc_design,
-    random_design,
-    redraw,
+from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, missing_value, redraw
+from studies.search.exploration import (
+    EXPLORE,
+    OPTION,
+    check_exploration,
+    exploration_notes,
+    explore_design,
+    is_exploring,
 )
 from studies.search.seeds import sampler_seed
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.storage.claim import slot_of
 
-DESIGNS: Mapping[str, Callable[[StudySettings], Design]] = {
-    "grid": grid_design,
-    "random": random_design,
-    "qmc": qmc_design,
-}
 MODELS: Mapping[str, type[BaseSampler]] = {
     "tpe": optuna.samplers.TPESampler,
     "gp": optuna.samplers.GPSampler,
@@ -58,9 +54,14 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
     name, options = settings.sampler.name, settings.sampler.options
     parameters = {} if name in DESIGNS else dict(inspect.signature(MODELS[name]).parameters)
     known = [option for option in parameters if option not in OURS]
+    check_exploration(settings, problems)
     for option, value in options.items():
+        if option == OPTION:
+            continue
         if option not in known:
-            problems.add(f"sampler.{option}", f"is not an option of {name}", nearest(option, known))
+            problems.add(
+                f"sampler.{option}", f"is not an option of {name}", nearest(option, [*known, OPTION] if known else [])
+            )
         elif _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
             problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
@@ -68,9 +69,9 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
 
 
 def sampler_notes(settings: StudySettings) -> list[str]:
-    """What the sampler will not do with this study, which a person should know before it runs."""
+    """What the sampler will and will not do with this study, which a person should know before it runs."""
     name = settings.sampler.name
-    notes: list[str] = []
+    notes = exploration_notes(settings)
     if name not in ("gp", "cmaes"):
         return notes
     if settings.pruner.name != "none":
@@ -94,20 +95,23 @@ class StudySampler(BaseSampler):
         self._settings = settings
         make_design = DESIGNS.get(settings.sampler.name)
         self._design = make_design(settings) if make_design else None
+        self._explore = explore_design(settings)
         self._model: BaseSampler | None = None
         self._fixed: Point = {}
 
     def source(self, slot: int, *, redrawn: bool = False) -> str:
-        """Who proposes the point of `slot`: `enqueued`, or the sampler's name."""
-        enqueued = slot < len(self._settings.enqueue) and not redrawn
-        return "enqueued" if enqueued else self._settings.sampler.name
+        """Who proposes the point of `slot`: `enqueued`, `explore`, or the sampler's name."""
+        if slot < len(self._settings.enqueue) and not redrawn:
+            return "enqueued"
+        return EXPLORE if is_exploring(self._settings, slot) else self._settings.sampler.name
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Decide what `trial` is: a designed or enqueued point, or one for the model."""
+        """Decide what `trial` is: a designed, enqueued or quasi-random point, or one for the model."""
         slot = slot_of(study.get_trials(deepcopy=False), trial)
-        self._fixed = self._point(slot, trial)
-        if self._design is None:
-            self._model = self._begin_model(trial.number)
+        design = self._design_of(slot)
+        self._fixed = self._point(slot, trial, design)
+        self._model = self._begin_model(trial.number) if design is None else None
+        if self._model is not None:
             self._model.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -139,16 +143,21 @@ class StudySampler(BaseSampler):
         if self._model is not None:
             self._model.after_trial(study, trial, state, values)
 
-    def _point(self, slot: int, trial: FrozenTrial) -> Point:
+    def _design_of(self, slot: int) -> Design | None:
+        """What gives the point of `slot`; None where a model is to be asked."""
+        return self._explore if is_exploring(self._settings, slot) else self._design
+
+    def _point(self, slot: int, trial: FrozenTrial, design: Design | None) -> Point:
         """What is known of the trial's point before any model is asked."""
         redrawn = schema.REDRAWN in trial.user_attrs
         enqueued = self._settings.enqueue[slot] if slot < len(self._settings.enqueue) and not redrawn else {}
-        if self._design is None:
+        if design is None:
             return dict(enqueued)
-        return {**(redraw(self._settings, trial.number) if redrawn else self._design(slot)), **enqueued}
+        return {**(redraw(self._settings, trial.number) if redrawn else design(slot)), **enqueued}
 
     def _begin_model(self, trial_number: int) -> BaseSampler:
         name, options = self._settings.sampler.name, dict(self._settings.sampler.options)
+        options.pop(OPTION, None)
         options["seed"] = sampler_seed(self._settings.seed, trial_number)
         if name == "tpe":
             options |= {"multivariate": True, "group": self._settings.space.is_conditional}

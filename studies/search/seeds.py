@@ -3,10 +3,14 @@
 A training seed comes from (study seed, replicate), never from the trial number: trials of one replicate differ by
 their configuration alone. A search gives slot k the replicate k mod 8, so that no seed crowns its own favourite; a
 design crosses all its replicates with all its points. A sampler's stream comes from (study seed, trial number): no
-two workers and no resumed study draw the same numbers twice, and the same study draws the same points again.
+two workers and no resumed study draw the same numbers twice, and the same study draws the same points again. The
+quasi-random trials among a sampler's have a stream for each way of counting them off, so that a study continued with
+another share of them begins a fresh sequence.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 
@@ -14,7 +18,7 @@ from studies.settings import StudySettings
 
 SEARCH_REPLICATES = 8
 
-_TRAINING, _SAMPLER, _DESIGN, _REDRAW = range(4)
+_TRAINING, _SAMPLER, _DESIGN, _REDRAW, _EXPLORE = range(5)
 
 
 def training_seed(study_seed: int, replicate: int) -> int:
@@ -35,6 +39,11 @@ def design_seed(study_seed: int, part: int = 0) -> int:
 def redraw_seed(study_seed: int, trial_number: int) -> int:
     """The seed of a point that takes a failed one's place."""
     return _derive(study_seed, _REDRAW, trial_number)
+
+
+def explore_seed(study_seed: int, *, n_enqueued: int, fraction: Fraction) -> int:
+    """The seed of the quasi-random sequence among an adaptive sampler's trials."""
+    return _derive(study_seed, _EXPLORE, n_enqueued, fraction.numerator, fraction.denominator)
 
 
 def replicate_of(settings: StudySettings, slot: int) -> int:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,10 @@ from scipy.stats import qmc
 from studies import schema
 from studies.configs import compose
 from studies.parameter import Parameter
+from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
+from studies.search.exploration import explore_design, explore_fraction
 from studies.search.samplers import make_sampler, sampler_notes
-from studies.search.seeds import design_seed, replicate_of, sampler_seed, training_seed
+from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
 from studies.settings_reading import read_settings
 from studies.space import Point, SearchSpace, is_active
@@ -40,6 +43,7 @@ CONTINUOUS = SearchSpace((LR, DROPOUT))
 CONDITIONAL = SearchSpace((ACTIVATION, LR, replace(WIDTH, when={"activation": ("tanh",)})))
 
 EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes"])
+ADAPTIVE = pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
 DESIGNED = pytest.mark.parametrize("name", ["random", "qmc", "grid"])
 N = 20
 
@@ -63,6 +67,23 @@ def settings(
         replicates=replicates,
         enqueue=tuple(enqueue),
     )
+
+
+def exploring(name: str, fraction: float, **changes: Any) -> StudySettings:
+    of = settings(name, **changes)
+    return replace(of, sampler=Named(name, {**of.sampler.options, "explore_fraction": fraction}))
+
+
+def sources(of: StudySettings, n: int) -> list[str]:
+    sampler = make_sampler(of)
+    return [sampler.source(slot) for slot in range(n)]
+
+
+def sobol(of: StudySettings, n: int, *, n_enqueued: int = 0, fraction: Fraction = Fraction(1, 4)) -> list[Point]:
+    """The first points (8 at most) of the sequence that exploring slots take."""
+    seed = explore_seed(of.seed, n_enqueued=n_enqueued, fraction=fraction)
+    sequence = qmc.Sobol(len(of.space), scramble=True, rng=seed).random(8)
+    return [of.space.from_unit(u.tolist()) for u in sequence[:n]]
 
 
 def objective(point: Point) -> float:
@@ -266,14 +287,14 @@ def test_tpe_models_conditional_parameters_too() -> None:
     of = settings("tpe", space=CONDITIONAL)
     study = open_study(of)
     run(study, of, N)
-    sampler, trial = make_sampler(of), study.trials[-1]
+    sampler, trial = make_sampler(of), study.trials[-2]
     sampler.before_trial(study, trial)
     assert set(sampler.infer_relative_search_space(study, trial)) == set(CONDITIONAL.names)
 
 
 def test_tpe_stays_away_from_where_trials_diverge() -> None:
     """A diverged trial is PRUNED without a rung, which TPE ranks last; half of the space (lr > 0.01) diverges."""
-    of = settings("tpe", space=CONTINUOUS)
+    of = exploring("tpe", 0, space=CONTINUOUS)
     study = open_study(of)
     diverged = []
     for _ in range(60):
@@ -288,10 +309,143 @@ def test_tpe_stays_away_from_where_trials_diverge() -> None:
     assert sum(diverged[30:]) <= 5  # at random 15, standard deviation 2.7
 
 
+@ADAPTIVE
+def test_one_trial_in_four_explores_by_default(name: str) -> None:
+    assert sources(settings(name), 60) == [name, name, name, "explore"] * 15
+
+
+@pytest.mark.parametrize(("fraction", "n", "expected"), [(0.29, 100, 29), (0.1, 60, 6), (0.9, 10, 9), (0, 60, 0)])
+def test_any_share_is_counted_off_evenly_and_exactly(fraction: float, n: int, expected: int) -> None:
+    explores = [source == "explore" for source in sources(exploring("tpe", fraction), n)]
+    assert sum(explores) == expected
+    assert [sum(explores[:k]) for k in range(n + 1)] == [k * expected // n for k in range(n + 1)]
+
+
+def test_without_an_analysis_nothing_explores_unless_it_is_asked_for() -> None:
+    def without(of: StudySettings) -> StudySettings:
+        return replace(of, analysis=replace(of.analysis, name="none"))
+
+    assert sources(without(settings("tpe")), 60) == ["tpe"] * 60
+    assert sources(without(exploring("tpe", 0.5)), 4) == ["tpe", "explore"] * 2
+
+
+@DESIGNED
+def test_a_design_explores_anyway(name: str) -> None:
+    assert explore_fraction(settings(name)) == 0
+    assert sources(settings(name), 20) == [name] * 20
+
+
+def test_enqueued_points_stay_and_the_rest_is_counted_from_there() -> None:
+    of = settings("tpe", enqueue=ENQUEUED)
+    assert sources(of, 11) == ["enqueued"] * 3 + ["tpe", "tpe", "tpe", "explore"] * 2
+    points = run(open_study(of), of, 11)
+    assert [points[6], points[10]] == sobol(of, 2, n_enqueued=3)
+
+
+@ADAPTIVE
+@pytest.mark.parametrize("space", [MIXED, CONDITIONAL], ids=["mixed", "conditional"])
+def test_exploring_trials_are_the_points_of_one_scrambled_sobol_sequence(name: str, space: SearchSpace) -> None:
+    of, n = settings(name, space=space, seed=5), 8 if name == "gp" else N
+    assert run(open_study(of), of, n)[3::4] == sobol(of, n // 4)
+
+
+def test_no_model_is_asked_in_an_exploring_slot() -> None:
+    """CMA-ES leaves its mark on each trial that it proposes, from the second on."""
+    of = settings("cmaes", space=CONTINUOUS)
+    study = open_study(of)
+    run(study, of, 9)
+    assert [bool(trial.system_attrs) for trial in study.trials[1:]] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_workers_and_a_resumed_study_share_one_sequence_and_repeat_no_point() -> None:
+    of = settings("tpe", space=CONTINUOUS)
+    storage = InMemoryStorage()
+    points = run(open_study(of, storage), of, 6)
+    points += run_together([open_study(of, storage) for _ in range(2)], of, 5)
+    points += run(open_study(of, storage), of, 4)
+    assert points[3::4] == sobol(of, 5)
+    assert set(as_set(points).values()) == {1}
+
+
+def test_a_study_that_goes_on_with_another_share_repeats_no_point() -> None:
+    """With one sequence for all, the last two would take points that the first had taken."""
+    before, after = exploring("tpe", 0.5, space=CONTINUOUS), exploring("tpe", 0.25, space=CONTINUOUS)
+    enqueued = exploring("tpe", 0.5, space=CONTINUOUS, enqueue=[{"lr": 0.1}] * 4)
+    points = [explore_design(before)(slot) for slot in range(1, 60, 2)]
+    points += [explore_design(after)(slot) for slot in range(63, 120, 4)]
+    points += [explore_design(enqueued)(slot) for slot in range(61, 120, 2)]
+    assert set(as_set(points).values()) == {1}
+
+
+def test_a_model_is_as_it_would_be_without_exploration_given_the_same_trials() -> None:
+    of, without = settings("tpe"), exploring("tpe", 0)
+    study = open_study(of)
+    points = run(study, of, N)
+    for number in (0, 5, 9, 13, 18):
+        again = open_study(without)
+        again.add_trials(study.trials[:number])
+        assert run(again, without, 1) == [points[number]]
+
+
+def test_a_model_learns_from_the_exploring_trials() -> None:
+    of = settings("tpe")
+    study = open_study(of)
+    run(study, of, 12)
+    other = open_study(of)
+    for trial in study.trials:
+        assert trial.value is not None
+        value = trial.value + 9 * (trial.number % 4 == 3)
+        other.add_trial(optuna.create_trial(params=trial.params, distributions=trial.distributions, value=value))
+    assert run(other, of, 1) != run(study, of, 1)
+
+
+def test_a_retry_of_an_exploring_trial_that_died_before_it_had_a_point_has_its_slots_point() -> None:
+    of = settings("tpe")
+    study = open_study(of)
+    run(study, of, 3)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 3, schema.SLOT: 3, schema.ATTEMPT: 1})
+    assert run(study, of, 1) == sobol(of, 1)
+
+
+@ADAPTIVE
+def test_an_exploring_slot_whose_point_failed_for_good_draws_a_random_one(name: str) -> None:
+    of = settings(name)
+    storage = InMemoryStorage()
+    study = open_study(of, storage)
+    run(study, of, 6)
+    study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 3, schema.SLOT: 3, schema.REDRAWN: True})
+    assert make_sampler(of).source(3, redrawn=True) == "explore"
+    assert run(open_study(of, storage), of, 1) == [random_point(of.space, redraw_seed(of.seed, 6))]
+
+
+def test_more_parameters_than_sobol_has_are_drawn_independently_for_each_slot() -> None:
+    many = SearchSpace(tuple(replace(DROPOUT, name=f"p{i}", high=1.0) for i in range(MAX_SOBOL_DIMENSIONS + 1)))
+    design = explore_design(settings("tpe", space=many))
+    drawn = [[float(str(value)) for value in design(slot).values()] for slot in (3, 7, 3)]
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert all(abs(sum(values) / len(values) - 0.5) < 0.01 for values in drawn)  # standard deviation 0.002
+
+
 def test_a_training_seed_follows_from_its_replicate_and_from_nothing_else() -> None:
     assert len({training_seed(seed, replicate) for seed in range(5) for replicate in range(8)}) == 40
     assert training_seed(1, 2) == training_seed(1, 2)
     assert training_seed(0, 3) not in {sampler_seed(0, 3), design_seed(0, 3)}
+
+
+def test_exploring_trials_have_a_stream_of_their_own() -> None:
+    others = {stream(0, 1) for stream in (training_seed, sampler_seed, design_seed, redraw_seed)}
+    shares = [explore_seed(0, n_enqueued=n, fraction=Fraction(1, share)) for n in (0, 1) for share in (1, 2, 4)]
+    assert len({*others, *shares}) == 4 + 6
 
 
 def test_a_search_takes_eight_training_seeds_in_turn() -> None:
@@ -304,10 +458,23 @@ def test_a_grid_trains_all_its_cells_with_one_seed_before_it_takes_the_next() ->
 
 
 def test_what_a_sampler_will_not_do_is_told() -> None:
-    assert sampler_notes(settings("tpe")) == []
-    (pruning,) = sampler_notes(replace(settings("gp", space=CONTINUOUS), pruner=Named("median")))
+    assert sampler_notes(exploring("tpe", 0)) == []
+    (pruning,) = sampler_notes(replace(exploring("gp", 0, space=CONTINUOUS), pruner=Named("median")))
     assert "gp learns from completed trials only, so what median prunes teaches it nothing" in pruning
-    (at_random,) = sampler_notes(settings("cmaes"))
+    (at_random,) = sampler_notes(exploring("cmaes", 0))
     assert "cmaes draws activation at random" in at_random
-    (conditional,) = sampler_notes(settings("gp", space=CONDITIONAL))
+    (conditional,) = sampler_notes(exploring("gp", 0, space=CONDITIONAL))
     assert "gp draws width at random" in conditional
+
+
+def test_how_many_trials_are_quasi_random_is_told_with_the_way_out() -> None:
+    (quarter,) = sampler_notes(settings("tpe"))
+    assert quarter == (
+        "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated; "
+        "0 turns it off"
+    )
+    (three,) = sampler_notes(exploring("tpe", 0.3))
+    assert "30 % of the trials are quasi-random (sampler.explore_fraction=0.3)" in three
+    assert sampler_notes(replace(settings("tpe"), n_trials=3)) == []
+    assert sampler_notes(settings("random")) == []
+    assert "cmaes learns from its own trials only" in sampler_notes(settings("cmaes", space=CONTINUOUS))[1]

@@ -13,7 +13,7 @@ from studies.admission import CHECKS
 from studies.budget import Budget
 from studies.configs import compose
 from studies.errors import BadInput, Problem
-from studies.settings import StudySettings
+from studies.settings import AnalysisSettings, StudySettings
 from studies.settings_reading import TRAINER_KEYS_OF_OURS, read_settings
 
 LR = {"path": "model.optimizer.lr", "type": "float", "low": 1e-4, "high": 1e-1, "log": True, "levels": 3}
@@ -21,6 +21,9 @@ BATCH_SIZE = {"path": "datamodule.batch_size", "type": "power_of_two", "low": 16
 DECAY = {"path": "model.optimizer.weight_decay", "type": "float", "low": 0.0, "high": 0.9, "when": {"batch_size": [16]}}
 SPACE = {"lr": LR, "batch_size": BATCH_SIZE}
 GRID = {"sampler": {"name": "grid"}, "pruner": {"name": "none"}, "n_trials": None}
+GATED = {"search_space": {**SPACE, "gate": {"path": "trainer.deterministic", "type": "categorical", "choices": [True]}}}
+LAW = ["lr", "batch_size"]
+EXPLORE = {"explore_fraction": 0.1}
 SERIAL = {"launcher": {"name": "serial"}, "workers": 1}
 
 
@@ -118,6 +121,30 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"model": {}, "search_space": {"batch_size": BATCH_SIZE}}, "model", "has no _target_", "name a model"),
     ({"model": None, "search_space": {"batch_size": BATCH_SIZE}}, "model", "has no _target_", "name a model"),
     ({"model__label_smoothing": "${nope}"}, "model.label_smoothing", "Interpolation key 'nope'", "correct"),
+    ({"analysis": "none"}, "analysis", "'none'", "give a mapping"),
+    ({"analysis": {"name": "ful"}}, "analysis.name", "'ful'", "did you mean full?"),
+    ({"analysis__parms": ["lr"]}, "analysis.parms", "is not a known key", "did you mean params?"),
+    ({"analysis__value_policy": "last"}, "analysis.value_policy", "'last'", "use one of auto, common_rung, final"),
+    ({"analysis__params": "lr"}, "analysis.params", "'lr'", "a list of parameter names, each once, or null for all"),
+    ({"analysis__params": []}, "analysis.params", "[]", "a list of parameter names"),
+    ({"analysis__params": ["lr", "lr"]}, "analysis.params", "['lr', 'lr']", "each once"),
+    ({"analysis__params": ["lr", "lrr"]}, "analysis.params.1", "'lrr', which is not searched", "did you mean lr?"),
+    ({"analysis__law": "none"}, "analysis.law", "'none'", "auto, [] for none, or pairs [tuned, followed]"),
+    ({"analysis__law": None}, "analysis.law", "None", "auto, [] for none, or pairs"),
+    ({"analysis__law": ["lr", "batch_size"]}, "analysis.law", "['lr', 'batch_size']", "as in [[lr, batch_size]]"),
+    ({"analysis__law": [["lr"]]}, "analysis.law", "[['lr']]", "pairs [tuned, followed]"),
+    ({"analysis__law": [["lr", "lr"]]}, "analysis.law.0", "['lr', 'lr']", "name two parameters"),
+    ({"analysis__law": [LAW, LAW]}, "analysis.law.1", "['lr', 'batch_size']", "each pair once"),
+    ({"analysis__law": [["lr", "batchsize"]]}, "analysis.law.0.1", "'batchsize', which is not", "mean batch_size?"),
+    ({**GATED, "analysis__law": [["lr", "gate"]]}, "analysis.law.0.1", "gate, a categorical", "one of batch_size, lr"),
+    ({"sampler__explore_fraction": 1}, "sampler.explore_fraction", "1", "a number from 0 to less than 1, or null for"),
+    ({"sampler__explore_fraction": -0.1}, "sampler.explore_fraction", "-0.1", "a number from 0 to less than 1"),
+    ({"sampler__explore_fraction": "half"}, "sampler.explore_fraction", "'half'", "a number from 0 to less than 1"),
+    ({"sampler__explore_fraction": float("nan")}, "sampler.explore_fraction", "nan", "from 0 to less than 1"),
+    ({"sampler__explore_fraction": False}, "sampler.explore_fraction", "False", "from 0 to less than 1"),
+    ({"sampler__explore_fractoin": 0.1}, "sampler.explore_fractoin", "not an option of tpe", "explore_fraction?"),
+    ({"sampler": {"name": "qmc", **EXPLORE}}, "sampler.explore_fraction", "0.1 but sampler is qmc", "remove it"),
+    ({**GRID, "sampler": {"name": "grid", **EXPLORE}}, "sampler.explore_fraction", "sampler is grid", "remove it"),
     *(({f"trainer__{k}": 1}, f"trainer.{k}", "is set by the framework", v) for k, v in TRAINER_KEYS_OF_OURS.items()),
 ]  # fmt: skip
 
@@ -152,6 +179,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "serial with workers auto": {"launcher": {"name": "serial"}},
     "an option of the sampler": {"sampler__n_startup_trials": 3},
     "an option of the pruner": {"pruner__n_startup_trials": 0},
+    "no exploration": {"sampler__explore_fraction": 0},
+    "much exploration": {"sampler": {"name": "gp", "explore_fraction": 0.99}},
+    "no analysis": {"analysis": {"name": "none"}},
+    "an analysis of one parameter": {"analysis__params": ["lr"]},
+    "an analysis of a categorical": {**GATED, "analysis__params": ["gate", "lr"]},
+    "two laws": {"analysis__law": [LAW, LAW[::-1]]},
+    "no law": {"analysis__law": []},
     "a first rung within the trial": {"pruner": {"name": "hyperband", "min_resource": 3}},
     "gp with a pruner": {"sampler": {"name": "gp"}},
     "a threshold with one bound": {"pruner": {"name": "threshold", "lower": 0.2}},
@@ -249,13 +283,37 @@ def test_everything_is_read_as_it_is_written() -> None:
         enqueue=[{"lr": 0.01}],
     )
     assert (settings.n_trials, settings.timeout_s, settings.seed, settings.workers) == (12, 60.0, 7, 3)
-    assert (settings.sampler.name, settings.sampler.options) == ("tpe", {"n_startup_trials": 4})
+    assert (settings.sampler.name, settings.sampler.options) == (
+        "tpe",
+        {"n_startup_trials": 4, "explore_fraction": None},
+    )
     assert (settings.objective.metric, settings.objective.value) == ("val/loss", "best")
     assert settings.budget == Budget("steps", 100, 10)
     assert settings.enqueue == ({"lr": 0.01},)
     assert settings.space.names == ("lr", "batch_size")
     assert settings.lease_s == 60
     assert not settings.is_designed
+
+
+def test_an_analysis_is_read_as_it_is_written() -> None:
+    assert read().analysis == AnalysisSettings("full", None, "auto", None)
+    assert read(analysis={"name": "none"}).analysis == AnalysisSettings("none", None, "auto", None)
+    wanted = {"name": "full", "params": ["lr"], "value_policy": "common_rung", "law": [LAW]}
+    assert read(analysis=wanted).analysis == AnalysisSettings("full", ("lr",), "common_rung", (("lr", "batch_size"),))
+    assert read(analysis__law=[]).analysis.law == ()
+
+
+def test_a_config_that_says_nothing_of_analysis_is_analysed_in_full() -> None:
+    config = changed()
+    del config["analysis"]
+    del config["sampler"]["explore_fraction"]
+    assert read_settings(config, checks=CHECKS).analysis == read().analysis
+
+
+def test_a_parameter_that_cannot_be_read_is_not_called_categorical_too() -> None:
+    assert {problem.key for problem in problems_of(search_space__lr__low=0, analysis__law=[LAW])} == {
+        "search_space.lr.low"
+    }
 
 
 def test_workers_auto_means_that_the_launcher_decides() -> None:

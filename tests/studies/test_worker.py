@@ -17,7 +17,7 @@ from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.claim import read_slots, rules_of
-from studies.storage.identity import open_study
+from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
 from studies.worker import work
 
@@ -60,6 +60,53 @@ def test_a_study_of_good_trials_is_complete_and_recorded_by_the_schema(plain: Ma
         assert list(trial.intermediate_values) == [1, 2]
         assert trial.value == trial.intermediate_values[2]
         assert schema.FAILURE not in recorded
+
+
+TPE = ("sampler=tpe", "budget.amount=1")
+
+
+def sources(trials: list[FrozenTrial]) -> list[str]:
+    return [trial.user_attrs[schema.SOURCE] for trial in trials]
+
+
+def test_quasi_random_trials_are_marked_and_a_study_goes_on_with_another_share(plain: MakeSettings) -> None:
+    assert sources(run(plain(*TPE, "n_trials=8"))) == ["tpe", "tpe", "tpe", "explore"] * 2
+    more = plain(*TPE, "n_trials=12", "sampler.explore_fraction=0.5")
+    study, _ = find_study(more, open_storage(more.storage_url))
+    assert study is not None
+    assert sources(run(more))[8:] == ["tpe", "explore"] * 2
+    without = plain(*TPE, "n_trials=16", "analysis=none")
+    find_study(without, open_storage(without.storage_url))
+    assert sources(run(without))[12:] == ["tpe"] * 4
+
+
+def test_a_repeated_point_keeps_its_source_whatever_the_share_is_now(plain: MakeSettings, tmp_path: Path) -> None:
+    run(plain(*TPE, "n_trials=1"))
+    broken = ("model.behaviour=raise", f"model.marker={tmp_path}/tries", "model.times=1", "max_failures=1")
+    with pytest.raises(StudyStopped):
+        run(plain(*TPE, "n_trials=2", "sampler.explore_fraction=0.5", *broken))
+    trials = run(plain(*TPE, "n_trials=2", "sampler.explore_fraction=0"))
+    assert sources(trials) == ["tpe", "explore", "explore"]
+    assert trials[1].params == trials[2].params
+
+
+def test_a_repeated_trial_that_never_had_a_point_has_the_source_of_the_new_one(plain: MakeSettings) -> None:
+    settings = plain(*TPE, "n_trials=1")
+    study = open_study(settings, open_storage(settings.storage_url))
+    trial = study.ask()
+    trial.set_user_attr(schema.SOURCE, "explore")
+    study.tell(trial, state=TrialState.FAIL)
+    assert sources(run(settings)) == ["explore", "tpe"]
+
+
+def test_what_takes_the_place_of_an_enqueued_point_was_not_enqueued_nor_were_its_repetitions(
+    plain: MakeSettings,
+) -> None:
+    broken = ("model.behaviour=raise", "model.above=0.002", "max_retries=1", "max_failures=40")
+    trials = run(plain("n_trials=1", "enqueue=[{lr: 0.05}]", *broken))
+    assert len(trials) > 4
+    assert trials[2].params == trials[3].params
+    assert sources(trials) == ["enqueued"] * 2 + ["random"] * (len(trials) - 2)
 
 
 def test_working_on_a_finished_study_adds_nothing(plain: MakeSettings) -> None:
