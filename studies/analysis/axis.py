@@ -84,7 +84,7 @@ class Axis:
             return np.asarray(legendre.legvander(2 * unit - 1, MAX_DEGREE) * scale)[:, 1:]
         nodes, _ = self.nodes()
         nearest = np.argmin(np.abs(unit[:, None] - nodes[None, :]), axis=1)
-        return self._level_basis()[nearest]
+        return np.asarray(self._level_basis()[nearest])
 
     def degrees(self) -> tuple[int, ...]:
         """The degree of each basis function; 1 for every contrast of a categorical."""

@@ -34,6 +34,7 @@ NOISE = (np.log(0.2), 1.5)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-3), np.log(2.0))
 START_LENGTHS = (0.3, 0.8)
 BLOCK = 64  # rows of a matrix product that are held at once
+CACHED_NUMBERS = 250_000  # of a block's kernels: 2 MB
 START_ROWS = 250  # the starts are compared on so many trials
 
 
@@ -55,14 +56,26 @@ class Theta:
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """What a Theta makes of the data. `axes` are the kernels k_i (d, n, n), `sums` Σ_j t_ij² k_j, `covariances` C_i."""
+    """What a Theta makes of the data: per axis C and its slope by the log length; the covariance matrix of the trials
+    (n, n), and the mean product of three kernels in it, None with fewer than three axes."""
 
     covariances: list[Array]
-    axes: Array
-    slopes: Array
-    sums: Array
-    triples: tuple[Array, Array, Array] | None  # e1, e2 and the mean triple product
+    slopes: list[Array]
+    pair_variances: Array  # (d, d), 0 on the diagonal
     total: Array
+    triples: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """The derivative of a function of the covariance matrix: by log lengths (d), and by the variances of mains (d),
+    pairs (p), rest and noise."""
+
+    lengths: Array
+    mains: Array
+    pairs: Array
+    rest: float
+    noise: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +142,23 @@ class Model:
         return means, np.concatenate(sds) ** 2
 
     def matrices(self, theta: Theta) -> Matrices:
-        """All covariance matrices at `theta`."""
+        """The covariance matrix at `theta`, with what it is made of."""
         d, n = len(self.bases), len(self.y)
-        axes, slopes = np.empty((d, n, n)), np.empty((d, n, n))
-        covariances = []
-        for i, (basis, kernel) in enumerate(zip(self.bases, self.kernels, strict=True)):
-            c, slope = kernel.covariance(theta.log_lengths[i])
-            covariances.append(c)
-            np.matmul(basis @ c, basis.T, out=axes[i])
-            np.matmul(basis @ slope, basis.T, out=slopes[i])
+        found = [kernel.covariance(log) for kernel, log in zip(self.kernels, theta.log_lengths, strict=True)]
         variances = np.zeros((d, d))
-        for (i, j), amplitude in zip(self.pairs, theta.pairs, strict=True):
-            variances[i, j] = variances[j, i] = amplitude**2
-        sums = (variances @ axes.reshape(d, -1)).reshape(d, n, n)
-        total = np.full((n, n), CONSTANT_VARIANCE)
-        for i in range(d):
-            total += axes[i] * (sums[i] / 2 + theta.mains[i] ** 2)
-        triples = None
-        if self.n_triples:
-            triples = _mean_triple(axes, self.n_triples)
-            total += theta.rest**2 * triples[2]
+        for (i, j), t in zip(self.pairs, theta.pairs, strict=True):
+            variances[i, j] = variances[j, i] = t**2
+        total, triples = np.empty((n, n)), np.empty((n, n)) if self.n_triples else None
+        matrices = Matrices([c for c, _ in found], [slope for _, slope in found], variances, total, triples)
+        for rows in self._blocks():
+            axes = self._axes(matrices.covariances, rows)
+            inner = (theta.mains**2)[:, None, None] + self._sums(matrices, axes) / 2
+            total[rows] = CONSTANT_VARIANCE + (axes * inner).sum(axis=0)
+            if triples is not None:
+                triples[rows] = mean_triple(axes, self.n_triples)
+                total[rows] += theta.rest**2 * triples[rows]
         total[np.diag_indices(n)] += theta.noise_variance + JITTER
-        return Matrices(covariances, axes, slopes, sums, triples, total)
+        return matrices
 
     def solve(self, matrices: Matrices) -> Solution:
         """Invert the covariance. Raises LinAlgError where it is not positive definite."""
@@ -161,23 +169,45 @@ class Model:
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         return Solution(inverse, inverse @ self.y, float(np.log(np.diag(lower)).sum()))
 
-    def slopes(self, theta: Theta, matrices: Matrices, i: int) -> Array:
-        """The derivative of the covariance by log length i."""
-        inner = matrices.sums[i] + theta.mains[i] ** 2
-        if matrices.triples is not None:
-            e1, e2, _ = matrices.triples
-            k = matrices.axes[i]
-            inner = inner + theta.rest**2 / self.n_triples * (e2 - k * e1 + k * k)
-        return np.asarray(inner * matrices.slopes[i])
-
-    def variance_gradient(self, matrices: Matrices, weight: Array) -> tuple[Array, Array, float]:
-        """Σ weight ∘ ∂K/∂(variance) for mains (d), pairs (p) and rest."""
+    def gradient(self, theta: Theta, matrices: Matrices, weight: Array) -> Gradient:
+        """Σ weight ∘ ∂K for every hyperparameter; `weight` (n, n) is the derivative by the covariance matrix."""
         d = len(self.bases)
-        flat = matrices.axes.reshape(d, -1)
-        mains = flat @ weight.ravel()
-        products = np.array([flat @ (weight * matrices.axes[i]).ravel() for i in range(d)])
-        rest = 0.0 if matrices.triples is None else float(np.vdot(weight, matrices.triples[2]))
-        return mains, np.array([products[i, j] for i, j in self.pairs]), rest
+        lengths, mains, products = np.zeros(d), np.zeros(d), np.zeros((d, d))
+        for rows in self._blocks():
+            axes = self._axes(matrices.covariances, rows)
+            weighted = axes * weight[rows]
+            flat = axes.reshape(d, -1)
+            mains += weighted.reshape(d, -1).sum(axis=1)
+            products += weighted.reshape(d, -1) @ flat.T
+            slopes = self._length_slopes(theta, matrices, axes, rows)
+            lengths += (slopes * weight[rows]).reshape(d, -1).sum(axis=1)
+        pairs = np.array([products[i, j] for i, j in self.pairs])
+        rest = 0.0 if matrices.triples is None else float(np.vdot(weight, matrices.triples))
+        return Gradient(lengths, mains, pairs, rest, float(np.trace(weight)))
+
+    def _blocks(self) -> list[slice]:
+        """Rows of the trials, few enough for all kernels' entries to lie in the processor's cache."""
+        n, d = len(self.y), len(self.bases)
+        size = max(16, CACHED_NUMBERS // (d * n))
+        return [slice(start, start + size) for start in range(0, n, size)]
+
+    def _axes(self, covariances: Sequence[Array], rows: slice) -> Array:
+        """The axes' kernels, or their slopes, between some trials and all: (d, rows, n)."""
+        return np.array([basis[rows] @ c @ basis.T for basis, c in zip(self.bases, covariances, strict=True)])
+
+    def _sums(self, matrices: Matrices, axes: Array) -> Array:
+        """Σ_j variance_ij k_j for each axis i: (d, rows, n)."""
+        d = len(self.bases)
+        return np.asarray((matrices.pair_variances @ axes.reshape(d, -1)).reshape(axes.shape))
+
+    def _length_slopes(self, theta: Theta, matrices: Matrices, axes: Array, rows: slice) -> Array:
+        """The covariance's derivatives by the log lengths: (d, rows, n)."""
+        inner = (theta.mains**2)[:, None, None] + self._sums(matrices, axes)
+        if self.n_triples:
+            first = axes.sum(axis=0)
+            second = (first * first - (axes * axes).sum(axis=0)) / 2
+            inner += theta.rest**2 / self.n_triples * (second - axes * (first - axes))
+        return np.asarray(inner * self._axes(matrices.slopes, rows))
 
     def objective(self, vector: Array) -> tuple[float, Array]:
         """Minus the log posterior (up to a constant) and its gradient."""
@@ -188,40 +218,36 @@ class Model:
         except LinAlgError:
             return 1e10, np.zeros_like(vector)
         weight = (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2
-        mains, pairs, rest = self.variance_gradient(matrices, weight)
-        lengths = [np.vdot(weight, self.slopes(theta, matrices, i)) for i in range(len(self.bases))]
-        noise = 2 * theta.noise_variance * np.trace(weight)
-        gradient = np.concatenate(
-            [lengths, 2 * theta.mains * mains, 2 * theta.pairs * pairs, [2 * theta.rest * rest, noise]]
-        )
+        by = self.gradient(theta, matrices, weight)
+        amplitudes = [2 * theta.mains * by.mains, 2 * theta.pairs * by.pairs, [2 * theta.rest * by.rest]]
+        gradient = np.concatenate([by.lengths, *amplitudes, [2 * theta.noise_variance * by.noise]])
         means, variances = self.prior()
         deviation = vector - means
         value = self.y @ solution.alpha / 2 + solution.half_log_det + np.sum(deviation**2 / variances) / 2
         return float(value), gradient + deviation / variances
-
-    def _derivatives(self, theta: Theta, matrices: Matrices) -> Iterator[Array]:
-        """The derivatives of the covariance by all hyperparameters, in the order of their vector."""
-        for i in range(len(self.bases)):
-            yield self.slopes(theta, matrices, i)
-        for t, axis in zip(theta.mains, matrices.axes, strict=True):
-            yield 2 * t * axis
-        for t, (i, j) in zip(theta.pairs, self.pairs, strict=True):
-            yield 2 * t * matrices.axes[i] * matrices.axes[j]
-        none = np.zeros_like(matrices.total)
-        yield none if matrices.triples is None else 2 * theta.rest * matrices.triples[2]
-        yield 2 * theta.noise_variance * np.eye(len(self.y))
 
     def precision(self, vector: Array) -> Array:
         """The Laplace precision matrix of the hyperparameters at the MAP."""
         theta, d = self.theta(vector), len(self.bases)
         matrices = self.matrices(theta)
         solution = self.solve(matrices)
-        weight = (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2
+        by = self.gradient(theta, matrices, (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2)
         information = _information(solution.inverse, self._derivatives(theta, matrices))
-        mains, pairs, rest = self.variance_gradient(matrices, weight)
         _, variances = self.prior()
-        curvature = 1 / variances + 2 * np.concatenate([np.zeros(d), mains, pairs, [rest, 0.0]])
+        curvature = 1 / variances + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
         return np.asarray(information + np.diag(np.maximum(curvature, 1e-6)))
+
+    def _derivatives(self, theta: Theta, matrices: Matrices) -> Iterator[Array]:
+        """The derivatives of the covariance by all hyperparameters, in the order of their vector."""
+        everything = slice(0, len(self.y))
+        axes = self._axes(matrices.covariances, everything)
+        yield from self._length_slopes(theta, matrices, axes, everything)
+        for t, axis in zip(theta.mains, axes, strict=True):
+            yield 2 * t * axis
+        for t, (i, j) in zip(theta.pairs, self.pairs, strict=True):
+            yield 2 * t * axes[i] * axes[j]
+        yield np.zeros_like(matrices.total) if matrices.triples is None else 2 * theta.rest * matrices.triples
+        yield 2 * theta.noise_variance * np.eye(len(self.y))
 
 
 def _information(inverse: Array, derivatives: Iterator[Array]) -> Array:
@@ -251,20 +277,13 @@ def model_of(axes: Sequence[Axis], unit: Array, y: Array) -> Model:
 
 
 def mean_triple(matrices: Array, n_triples: int) -> Array:
-    """The mean over all triples i < j < k of the elementwise products of (d, n, n) matrices (Newton's identities)."""
-    return _mean_triple(matrices, n_triples)[2]
-
-
-def _mean_triple(matrices: Array, n_triples: int) -> tuple[Array, Array, Array]:
-    first = matrices.sum(axis=0)
+    """The mean over all triples i < j < k of the elementwise products of d matrices (Newton's identities)."""
     squares = matrices * matrices
-    second = squares.sum(axis=0)
-    third = (squares * matrices).sum(axis=0)
-    e3 = (first * (first * first - 3 * second) + 2 * third) / 6
-    return first, (first * first - second) / 2, e3 / n_triples
+    first, second, third = matrices.sum(axis=0), squares.sum(axis=0), (squares * matrices).sum(axis=0)
+    return np.asarray((first * (first * first - 3 * second) + 2 * third) / (6 * n_triples))
 
 
 def _descend(model: Model, start: Array) -> tuple[float, Array]:
-    options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-4}
+    options = {"maxiter": 200, "ftol": 1e-8, "gtol": 1e-4, "maxcor": 40}
     found = minimize(model.objective, start, jac=True, method="L-BFGS-B", bounds=model.bounds(), options=options)
     return float(found.fun), np.asarray(found.x)

@@ -158,8 +158,8 @@ class Posterior:
         components = self.matrices.total.copy()
         components[np.diag_indices(len(components))] -= self.theta.noise_variance + JITTER
         if self.matrices.triples is not None:
-            components -= self.theta.rest**2 * self.matrices.triples[2]
-        return components
+            components -= self.theta.rest**2 * self.matrices.triples
+        return np.asarray(components)
 
     def _overlaps(self) -> Array:
         """∫ k_i(x, x_n) k_i(x, x_m) dx for each axis: (d, n, n)."""
@@ -180,7 +180,7 @@ class Posterior:
         spread = rng.standard_normal((n, len(self.model.y)))
         if self.matrices.triples is None:
             return np.sqrt(self.theta.noise_variance + JITTER) * spread
-        covariance = self.theta.rest**2 * self.matrices.triples[2]
+        covariance = self.theta.rest**2 * self.matrices.triples
         covariance[np.diag_indices(len(covariance))] += self.theta.noise_variance + JITTER
         return np.asarray(spread @ cholesky(covariance, lower=True, check_finite=False).T)
 
