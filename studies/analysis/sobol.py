@@ -37,8 +37,8 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Sobol:
     """Indices of `axes` (d): `mains` (d), `pairs` by (i, j) with i < j, `unexplained` by both (products of three),
-    `noise` as a share of the target's whole variance. `predicted` (n,) are leave-one-point-out predictions and
-    `fitted` (n,) those from all trials, with `n_effective` parameters; `points` (n,) numbers the distinct points."""
+    `noise` as a share of the target's whole variance. `predicted` (n,) are leave-one-out predictions and `fitted` (n,)
+    those from all trials, with `n_effective` parameters."""
 
     axes: tuple[Axis, ...]
     mains: tuple[Interval, ...]
@@ -49,7 +49,6 @@ class Sobol:
     predicted: Array
     fitted: Array
     n_effective: float
-    points: npt.NDArray[np.intp]
     surface: Surface
     log_lengths: tuple[float, ...]
 
@@ -65,14 +64,13 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     mean, sd = float(y.mean()), float(y.std())
     data = unit[rows][:, columns]
     model = model_of(ordered, data, (y[rows] - mean) / sd)
-    points = np.unique(data, axis=0, return_inverse=True)[1].ravel()
+    points = _left_out_together(ordered, data)
     vector = fit(model)
     posterior = posterior_at(model, vector)
     back = np.argsort(rows)
     predicted = mean + sd * posterior.left_out(points)[back]
     fitted, n_effective = posterior.fitted()
-    points = points[back]
-    q2 = _q2(y, predicted, points=points)
+    q2 = _q2(y, predicted, points=points[back])
     draws = _draws(model, vector, np.random.default_rng(seed))
     surface = Surface.of(axes, columns, posterior.mean(), draws, mean=mean, sd=sd)
     estimates = _shares(posterior.variances())
@@ -96,10 +94,20 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
         predicted=predicted,
         fitted=mean + sd * fitted[back],
         n_effective=n_effective,
-        points=points,
         surface=surface,
         log_lengths=tuple(float(vector[position[i]]) for i in range(d)),
     )
+
+
+def _left_out_together(axes: Sequence[Axis], unit: Array) -> npt.NDArray[np.intp]:
+    """A number for each trial (n,): those with the same number are left out together.
+
+    Replicates of a point on a continuous axis would predict each other, and say nothing of what lies between points.
+    On levels alone there is nothing between them: a level is known from its own trials, and each is left out by itself.
+    """
+    if all(axis.levels for axis in axes):
+        return np.arange(len(unit))
+    return np.unique(unit, axis=0, return_inverse=True)[1].ravel()
 
 
 def _draws(model: Model, vector: Array, rng: np.random.Generator) -> list[Draw]:

@@ -107,13 +107,13 @@ def replicate_noise(
     squares, freedom, n_duplicates = 0.0, 0, 0
     for point in np.unique(points):
         rows = np.flatnonzero(points == point)
-        declared = [replicates[row] for row in rows]
+        declared = [replicates[int(row)] for row in rows]
         distinct = {replicate for replicate in declared if replicate is not None}
         n_duplicates += len(rows) - max(1, len(distinct))
         if len(rows) > 1 and len(distinct) > 1:
             squares += float(np.sum((y[rows] - y[rows].mean()) ** 2))
             freedom += len(rows) - 1
-    variance = float(y.var())
+    variance = float(y.var()) if len(y) else 0.0
     return (min(1.0, squares / freedom / variance) if freedom and variance > 0 else None), n_duplicates
 
 

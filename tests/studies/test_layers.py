@@ -18,7 +18,7 @@ STUDIES = Path(studies.__file__).parent
 MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
-    *("budget", "configs", "errors", "parameter", "reading", "schema", "settings", "settings_reading"),
+    *("analysis_reading", "budget", "configs", "errors", "parameter", "reading", "schema", "settings", "settings_reading"),
     *("shift", "signals", "space", "space_reading", "targets"),
 }
 FLOORS: list[set[str]] = [
@@ -61,6 +61,8 @@ def room(module: str) -> str:
 
 
 def floor_of(module: str) -> int:
+    if module.endswith(".__main__"):
+        return len(FLOORS) - 1  # a command
     return next(i for i, rooms in enumerate(FLOORS) if room(module) in rooms)
 
 

@@ -1,0 +1,169 @@
+"""Which hyperparameters matter, and which interact: `get_param_interactions`, beside Optuna's `get_param_importances`.
+
+An effect of order 1 is what a parameter does on average over all others; one of order 2 is what two do together beyond
+the sum of what each does alone. Estimates are Sobol indices: shares of the variance of the noise-free function over
+the search space. An interaction is claimed where its lower bound exceeds .01 and the verdict is ok.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from optuna import Study
+
+from studies.analysis.fit import Fit, fit_table
+from studies.analysis.sobol import METHOD, Interval
+from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
+from studies.analysis.trust import Level, Verdict, disagreement
+
+Kind = Literal["main", "interaction", "unexplained", "noise"]
+CLAIM = 0.01  # an interaction is claimed where its lower bound exceeds this
+NOTHING = Interval(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An index with its 95 % interval and what it rests on.
+
+    `order` is 1 for a main effect, 2 for a pair, 3 for what mains and pairs leave unexplained, and 0 for the noise,
+    whose estimate is a share of the whole variance of the metric. `second` is the estimate by polynomial chaos.
+    `scope` names the conditional parameters whose active trials were used; empty where all were.
+    """
+
+    params: tuple[str, ...]
+    kind: Kind
+    order: int
+    estimate: float
+    ci_lo: float
+    ci_hi: float
+    verdict: Level
+    reasons: tuple[str, ...]
+    n_used: int
+    n_pruned: int
+    n_failed: int
+    random_share: float | None
+    q2: float
+    seed: int
+    second: float = math.nan
+    scope: tuple[str, ...] = ()
+    method: str = METHOD
+
+    @property
+    def name(self) -> str:
+        """The parameters joined by `*`; of a row without parameters, its kind in brackets."""
+        return "*".join(self.params) if self.params else f"({self.kind})"
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether this is an interaction that the trials show."""
+        return self.order == 2 and self.verdict == "ok" and self.ci_lo > CLAIM
+
+
+def get_param_interactions(
+    study: Study,
+    *,
+    params: Sequence[str] | None = None,
+    target: Target | None = None,
+    value_policy: ValuePolicy = "auto",
+    seed: int = 0,
+) -> list[Effect]:
+    """Main effects, pairs, the unexplained and the noise of any Optuna study, each with its interval and verdict.
+
+    `params` restricts the parameters (what others do then counts as noise); `target` maps a trial to a number instead
+    of its value; `value_policy` is `final`, `common_rung`, or `auto`: final values, or those at a common rung where
+    more than 10 % of the trials were pruned. A study that cannot be analysed gives effects without numbers, whose
+    verdict says why. Raises `BadInput` for unknown parameters, several objectives without a target, and final values
+    of a much pruned study.
+    """
+    table = trials_table(study, params=params, target=target, value_policy=value_policy)
+    return effects_of(fits_of(table, seed=seed), seed=seed)
+
+
+def fits_of(table: TrialsTable, *, seed: int) -> list[Fit]:
+    """The fits that the effects need: over all trials first, then over each set where conditional ones are active."""
+    everywhere = [name for name in table.names if table.active([name]).all()]
+    fits = [fit_table(table.over(table.active(everywhere), everywhere), seed=seed)]
+    done = {table.active(everywhere).tobytes()}
+    for names in _scopes(table):
+        rows = table.active(names)
+        if rows.tobytes() not in done and rows.any():
+            done.add(rows.tobytes())
+            inside = table.over(rows, [name for name in table.names if table.active([name])[rows].all()])
+            fits.append(fit_table(_without_constants(inside), seed=seed))
+    return fits
+
+
+def effects_of(fits: Sequence[Fit], *, seed: int) -> list[Effect]:
+    """The effects of all fits: mains and pairs, each from the largest set of trials that has it, then the rest."""
+    found: dict[tuple[str, ...], Effect] = {}
+    for fit in sorted(fits, key=lambda fit: -fit.n_trials):
+        for effect in _effects(fit, scope=_scope(fit, fits[0]), seed=seed):
+            if effect.params or fit is fits[0]:
+                found.setdefault(effect.params or (effect.kind,), effect)
+    return sorted(found.values(), key=lambda effect: (not effect.params, effect.order))
+
+
+def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]:
+    names, first, second = fit.table.names, fit.sobol, fit.chaos
+
+    def effect(params: tuple[str, ...], kind: Kind, order: int, interval: Interval, other: float) -> Effect:
+        verdict = _verdict(fit.verdict, interval, other)
+        return Effect(
+            params=params,
+            kind=kind,
+            order=order,
+            estimate=interval.estimate,
+            ci_lo=interval.lo,
+            ci_hi=interval.hi,
+            verdict=verdict.level,
+            reasons=verdict.reasons,
+            n_used=len(fit.table.y),
+            n_pruned=fit.table.n_pruned,
+            n_failed=fit.table.n_failed,
+            random_share=fit.table.space_filling_share,
+            q2=fit.evidence.q2,
+            seed=seed,
+            second=other,
+            scope=scope,
+        )
+
+    for i, name in enumerate(names):
+        interval, other = (
+            (NOTHING, math.nan) if first is None else (first.mains[i], float(second.main[i]) if second else math.nan)
+        )
+        yield effect((name,), "main", 1, interval, other)
+    for i, j in itertools.combinations(range(len(names)), 2):
+        interval, other = (
+            (NOTHING, math.nan)
+            if first is None
+            else (first.pairs[i, j], float(second.pairs[i, j]) if second else math.nan)
+        )
+        yield effect((names[i], names[j]), "interaction", 2, interval, other)
+    yield effect((), "unexplained", 3, NOTHING if first is None else first.unexplained, math.nan)
+    yield effect((), "noise", 0, NOTHING if first is None else first.noise, math.nan)
+
+
+def _verdict(verdict: Verdict, interval: Interval, other: float) -> Verdict:
+    doubt = disagreement(interval.estimate, other, width=interval.hi - interval.lo)
+    return verdict if doubt is None else verdict.and_also("caution", doubt)
+
+
+def _scopes(table: TrialsTable) -> Iterator[tuple[str, ...]]:
+    """Conditional parameters, alone and in pairs."""
+    conditional = [name for name in table.names if not table.active([name]).all()]
+    yield from ((name,) for name in conditional)
+    yield from itertools.combinations(conditional, 2)
+
+
+def _scope(fit: Fit, whole: Fit) -> tuple[str, ...]:
+    return () if fit is whole else tuple(name for name in fit.table.names if name not in whole.table.names)
+
+
+def _without_constants(table: TrialsTable) -> TrialsTable:
+    """Without parameters that have one value in these trials: the parent of a conditional one, say."""
+    varied = [name for i, name in enumerate(table.names) if len(set(table.x[:, i])) > 1]
+    return table.over(table.active(table.names), varied)

@@ -1,0 +1,102 @@
+"""One set of trials, analysed: indices by both estimators, and the verdict on them.
+
+A study without conditional parameters has one fit, over all its trials. With them, an effect of a conditional
+parameter is an effect among the trials where it was active, so each such set of trials has a fit of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import f as f_distribution
+
+from studies.analysis.chaos import Chaos, chaos
+from studies.analysis.sobol import Sobol, sobol
+from studies.analysis.table import TrialsTable
+from studies.analysis.trust import Evidence, Verdict, capped_share, judge, replicate_noise
+
+MIN_TRIALS = 10  # below this, nothing is fitted
+MAX_TRIALS = 1500  # of more than these, an evenly drawn sample is fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The analysis of `table`, whose parameters are all active in all its trials. `sobol` is None where nothing could
+    be fitted; `chaos` is the second estimator. `n_trials` counts the trials from which the table's were drawn."""
+
+    table: TrialsTable
+    n_trials: int
+    sobol: Sobol | None
+    chaos: Chaos | None
+    evidence: Evidence
+    verdict: Verdict
+
+
+def fit_table(table: TrialsTable, *, seed: int) -> Fit:
+    """Fit trials without inactive parameters; a table that cannot be fitted gets its verdict all the same."""
+    n_trials = len(table.y)
+    table = _sample(table, seed)
+    n, d = table.x.shape
+    is_constant = n > 0 and float(np.ptp(table.y)) <= 1e-12 * max(1.0, float(np.abs(table.y).max()))
+    if n < MIN_TRIALS or not d or is_constant:
+        evidence = _evidence(table, None, is_constant=is_constant)
+        return Fit(table, n_trials, None, None, evidence, judge(evidence))
+    first = sobol(table.axes, table.unit, table.y, seed=seed)
+    bases = [axis.basis(table.unit[:, i]) for i, axis in enumerate(table.axes)]
+    second = chaos(bases, [np.array(axis.degrees()) for axis in table.axes], table.y)
+    evidence = _evidence(table, first, is_constant=False)
+    return Fit(table, n_trials, first, second, evidence, judge(evidence))
+
+
+def _sample(table: TrialsTable, seed: int) -> TrialsTable:
+    n = len(table.y)
+    if n <= MAX_TRIALS:
+        return table
+    rows = np.zeros(n, dtype=bool)
+    rows[np.random.default_rng(seed).choice(n, MAX_TRIALS, replace=False)] = True
+    return table.over(rows, table.names)
+
+
+def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> Evidence:
+    n, d = table.x.shape
+    noise, n_duplicates = replicate_noise(table.y, _points(table), table.replicates)
+    return Evidence(
+        n=n,
+        n_parameters=d,
+        q2=found.q2 if found is not None else float("nan"),
+        is_constant=is_constant,
+        survivors_only=table.survivors_only,
+        noise_share=noise,
+        lack_of_fit_p=None if found is None or noise is None else _lack_of_fit(table, found),
+        space_filling=table.space_filling_share,
+        diverged=table.n_diverged / max(1, table.n_finished),
+        capped=capped_share(table.loss),
+        n_duplicates=n_duplicates if d else 0,
+        unexplained=0.0 if found is None else found.unexplained.estimate,
+    )
+
+
+def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
+    """The number of each trial's point: (n,)."""
+    if not len(table.y):
+        return np.zeros(0, dtype=np.intp)
+    return np.unique(table.x, axis=0, return_inverse=True)[1].ravel()
+
+
+def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
+    """p of the F test of the points' means about the fit against the scatter of replicates about their means.
+
+    The fit is a smoother: its effective number of parameters stands for the number of fitted ones.
+    """
+    points = _points(table)
+    counts = np.bincount(points)
+    means = np.bincount(points, weights=table.y) / counts
+    pure = float(np.sum((table.y - means[points]) ** 2))
+    pure_freedom = len(table.y) - len(counts)
+    about = float(np.sum((means[points] - found.fitted) ** 2))
+    freedom = len(counts) - found.n_effective
+    if freedom < 1 or pure_freedom < 1 or pure == 0:
+        return None
+    return float(f_distribution.sf((about / freedom) / (pure / pure_freedom), freedom, pure_freedom))

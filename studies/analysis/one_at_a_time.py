@@ -1,0 +1,143 @@
+"""What tuning one parameter at a time would cost, against tuning all of them together with as many trials.
+
+Both are played on functions drawn from the fitted surface's posterior, without noise. *One at a time*: from a random
+start, each parameter in a random order is set to the best of evenly spread values, the others held where they are;
+each gets an equal part of the trials. *Together*: quasi-random points, a third of the trials in the whole space and two
+thirds in a half and a quarter of its width around the best so far. The loss of either is how far its best point is from
+ the function's minimum; the cost is the difference of the two, averaged over starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import qmc
+
+from studies.analysis.axis import Array, Axis
+from studies.analysis.sobol import Interval
+from studies.analysis.surface import Surface
+
+N_VALUES = 25  # positions of a continuous axis
+N_STARTS = 32  # games played on each function
+BOXES = (1.0, 0.5, 0.25)  # widths of the rounds in which parameters are tuned together
+N_DESCENTS = 32  # coordinate descents behind each function's minimum
+MAX_SWEEPS = 20
+
+Indices = np.typing.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class TuningCost:
+    """Expected losses in the metric's unit, with 95 % intervals: how far either way stays from the best value.
+
+    `cost` is that of one at a time minus that of together: positive where parameters must be tuned together.
+    """
+
+    one_at_a_time: Interval
+    together: Interval
+    cost: Interval
+    n_trials: int
+
+
+def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -> TuningCost:
+    """The cost on `surface` for a budget of `n_trials`, which the parameters share equally when tuned one at a time."""
+    game = _Game.of(surface, maximize=maximize)
+    rng = np.random.default_rng(seed)
+    best = game.minimum(rng)
+    apart = game.one_at_a_time(n_trials, rng).mean(axis=1) - best
+    together = game.together(n_trials, rng).mean(axis=1) - best
+    return TuningCost(_interval(apart), _interval(together), _interval(apart - together), n_trials)
+
+
+@dataclass(frozen=True, slots=True)
+class _Game:
+    """All functions on a lattice: `mains[i]` (F, L_i) and `pairs[i, j]` (F, L_i, L_j), both ways round; lower wins."""
+
+    sizes: tuple[int, ...]
+    mains: list[Array]
+    pairs: dict[tuple[int, int], Array]
+
+    @classmethod
+    def of(cls, surface: Surface, *, maximize: bool) -> _Game:
+        sign = -1.0 if maximize else 1.0
+        bases = [axis.basis(_positions(axis)) for axis in surface.axes]
+        mains = [sign * (main @ basis.T) for main, basis in zip(surface.mains, bases, strict=True)]
+        pairs = {}
+        for (i, j), pair in surface.pairs.items():
+            pairs[i, j] = sign * (bases[i] @ pair @ bases[j].T)
+            pairs[j, i] = pairs[i, j].transpose(0, 2, 1)
+        return cls(tuple(len(basis) for basis in bases), mains, pairs)
+
+    def values(self, points: Indices) -> Array:
+        """At lattice points (F, P, d): (F, P)."""
+        functions = np.arange(len(points))[:, None]
+        total = sum(main[functions, points[:, :, i]] for i, main in enumerate(self.mains))
+        for (i, j), pair in self.pairs.items():
+            if i < j:
+                total = total + pair[functions, points[:, :, i], points[:, :, j]]
+        return np.asarray(total)
+
+    def profile(self, points: Indices, i: int) -> Array:
+        """Along axis i through the points, up to a constant: (F, P, L_i)."""
+        functions = np.arange(len(points))[:, None]
+        total = np.repeat(self.mains[i][:, None, :], points.shape[1], axis=1)
+        for j in range(len(self.sizes)):
+            if j != i:
+                total += self.pairs[j, i][functions, points[:, :, j]]
+        return total
+
+    def one_at_a_time(self, n_trials: int, rng: np.random.Generator) -> Array:
+        """The values found from random starts: (F, N_STARTS)."""
+        points = self._random(N_STARTS, rng)
+        each = max(2, n_trials // len(self.sizes))
+        for start in range(N_STARTS):
+            for i in rng.permutation(len(self.sizes)):
+                tried = np.unique(np.linspace(0, self.sizes[i] - 1, min(each, self.sizes[i])).round().astype(np.intp))
+                along = self.profile(points[:, start : start + 1], i)[:, 0, tried]
+                points[:, start, i] = tried[np.argmin(along, axis=1)]
+        return self.values(points)
+
+    def together(self, n_trials: int, rng: np.random.Generator) -> Array:
+        """The best values that searches in ever smaller boxes around the best point so far find: (F, N_STARTS)."""
+        n_functions, sizes = len(self.mains[0]), np.array(self.sizes)
+        each = max(1, n_trials // len(BOXES))
+        found = []
+        for _ in range(N_STARTS):
+            designs = qmc.Halton(len(sizes), rng=rng)
+            centre, best = np.full((n_functions, 1, len(sizes)), 0.5), np.full(n_functions, np.inf)
+            for box in BOXES:
+                unit = np.clip(centre + box * (designs.random(each)[None] - 0.5), 0.0, 1.0)
+                values = self.values(np.minimum(np.floor(unit * sizes), sizes - 1).astype(np.intp))
+                first = values.argmin(axis=1)
+                improved = values.min(axis=1) < best
+                centre[improved, 0] = unit[improved, first[improved]]
+                best = np.minimum(best, values.min(axis=1))
+            found.append(best)
+        return np.array(found).T
+
+    def minimum(self, rng: np.random.Generator) -> Array:
+        """The least value of each function that coordinate descents from random points find: (F,)."""
+        points = self._random(N_DESCENTS, rng)
+        for _ in range(MAX_SWEEPS):
+            before = points.copy()
+            for i in range(len(self.sizes)):
+                points[:, :, i] = np.argmin(self.profile(points, i), axis=2)
+            if np.array_equal(before, points):
+                break
+        return np.asarray(self.values(points).min(axis=1))
+
+    def _random(self, n: int, rng: np.random.Generator) -> Indices:
+        """The same `n` random points for every function: (F, n, d)."""
+        points = rng.integers(0, self.sizes, size=(n, len(self.sizes)))
+        return np.repeat(points[None], len(self.mains[0]), axis=0)
+
+
+def _positions(axis: Axis) -> Array:
+    return axis.nodes()[0] if axis.levels else (np.arange(N_VALUES) + 0.5) / N_VALUES
+
+
+def _interval(values: Array) -> Interval:
+    """The posterior mean function's value, and the interval of the drawn ones."""
+    lo, hi = np.percentile(values[1:], [2.5, 97.5])
+    return Interval(float(values[0]), float(min(lo, values[0])), float(max(hi, values[0])))

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studies.analysis.next_round import advice, space_filling_needed
+from studies.analysis.trust import Evidence, Verdict, capped_share, disagreement, judge, replicate_noise
+
+GOOD = Evidence(n=200, n_parameters=3, q2=0.95, space_filling=1.0)
+
+
+def test_good_evidence_is_ok_and_needs_no_advice() -> None:
+    assert judge(GOOD) == Verdict("ok", ())
+    assert advice(GOOD, judge(GOOD)) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"q2": 0.49}, "Q² 0.49"),
+        ({"q2": math.nan}, "nothing was fitted"),
+        ({"q2": 0.3, "noise_share": 0.3}, "Q² 0.43"),
+        ({"n": 14}, "14 trials for 3 parameters"),
+        ({"survivors_only": True}, "only survivors"),
+        ({"is_constant": True}, "the same value"),
+        ({"n_parameters": 0}, "no parameter varies"),
+        ({"unexplained": 0.6}, "three parameters together"),
+    ],
+)
+def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> None:
+    evidence = replace(GOOD, **change)
+    verdict = judge(evidence)
+    assert verdict.level == "unreliable"
+    assert any(reason in said for said in verdict.reasons)
+    assert advice(evidence, verdict)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"q2": 0.79}, "Q² 0.79"),
+        ({"n": 49}, "49 trials, fewer than 50"),
+        ({"n": 59, "n_parameters": 6}, "59 trials, fewer than 60"),
+        ({"space_filling": 0.19}, "19% space-filling"),
+        ({"space_filling": None}, "not recorded"),
+        ({"diverged": 0.06}, "6% diverged or capped"),
+        ({"capped": 0.03, "diverged": 0.03}, "6% diverged or capped"),
+        ({"lack_of_fit_p": 0.001}, "lack of fit"),
+        ({"n_duplicates": 1}, "repeat a point"),
+    ],
+)
+def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
+    evidence = replace(GOOD, **change)
+    verdict = judge(evidence)
+    assert verdict.level == "caution"
+    assert reason in verdict.reasons[0]
+    assert advice(evidence, verdict)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"q2": 0.8},
+        {"q2": 0.61, "noise_share": 0.25},
+        {"n": 50},
+        {"space_filling": 0.2},
+        {"diverged": 0.05},
+        {"lack_of_fit_p": 0.02},
+        {"unexplained": 0.5},
+    ],
+)
+def test_what_is_just_good_enough(change: dict[str, Any]) -> None:
+    assert judge(replace(GOOD, **change)).level == "ok"
+
+
+def test_the_worst_reason_decides_and_all_are_told() -> None:
+    verdict = judge(replace(GOOD, n=12, space_filling=0.1))
+    assert verdict.level == "unreliable"
+    assert len(verdict.reasons) == 2
+    assert verdict.and_also("caution", "another").level == "unreliable"
+
+
+def test_advice_counts_the_trials_that_are_missing() -> None:
+    assert space_filling_needed(replace(GOOD, n=30)) == 20
+    assert space_filling_needed(replace(GOOD, n=100, space_filling=0.0)) == 25  # 25 of 125 are a fifth
+    assert space_filling_needed(replace(GOOD, q2=0.6)) == 200
+    assert "20 more quasi-random trials (n_trials=50" in advice(replace(GOOD, n=30), Verdict("caution"))[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "width", "agrees"),
+    [(0.24, 0.01, True), (0.26, 0.01, False), (0.29, 0.2, True), (0.31, 0.2, False), (math.nan, 0.0, True)],
+)
+def test_two_estimators_may_differ_by_a_twentieth_or_half_the_interval(
+    second: float, width: float, agrees: bool
+) -> None:
+    assert (disagreement(0.20, second, width=width) is None) == agrees
+
+
+def test_ties_at_the_worst_value_are_a_cap() -> None:
+    loss = np.concatenate([np.linspace(0, 1, 90), np.full(10, 1.2)])
+    assert capped_share(loss) == pytest.approx(0.10)
+
+
+def test_a_noisy_cluster_apart_from_the_rest_is_a_cap() -> None:
+    rng = np.random.default_rng(0)
+    loss = np.concatenate([rng.random(90), 2.5 + 0.05 * rng.standard_normal(10)])
+    assert capped_share(loss) == pytest.approx(0.10)
+
+
+@pytest.mark.parametrize("loss", [np.random.default_rng(0).random(100), np.random.default_rng(0).normal(size=60)])
+def test_scattered_values_are_no_cap(loss: np.ndarray) -> None:
+    assert capped_share(loss) == 0.0
+
+
+@pytest.mark.parametrize("loss", [np.zeros(0), np.ones(5), np.array([1.0])])
+def test_nothing_is_capped_where_nothing_varies(loss: np.ndarray) -> None:
+    assert capped_share(loss) == 0.0
+
+
+def test_the_noise_is_the_variance_between_declared_replicates() -> None:
+    y = np.array([1.0, 3.0, 10.0, 12.0])
+    share, n_duplicates = replicate_noise(y, np.array([0, 0, 1, 1]), [0, 1, 0, 1])
+    assert share == pytest.approx(2.0 / y.var())  # each pair's variance is 2
+    assert n_duplicates == 0
+
+
+@pytest.mark.parametrize(("replicates", "n_duplicates"), [([None] * 4, 2), ([0, 0, 1, 1], 2), ([0, 1, 2, 2], 1)])
+def test_repeated_points_without_a_seed_of_their_own_are_counted(
+    replicates: list[int | None], n_duplicates: int
+) -> None:
+    assert replicate_noise(np.arange(4.0), np.array([0, 0, 1, 1]), replicates)[1] == n_duplicates
