@@ -8,13 +8,9 @@ function's. Seeds are fixed here. The fits run in as many processes as there are
 
 from __future__ import annotations
 
-import os
-
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # before numpy is loaded: one thread a process
-
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +25,7 @@ import optuna
 from known_functions import Known
 from ridge_losses import blow_up, bowl, ridge_grid
 from scipy.stats import binomtest, qmc
+from threadpoolctl import threadpool_limits
 
 from studies.analysis.effects import Effect, effects_of, fits_of
 from studies.analysis.factorial import anova
@@ -55,6 +52,7 @@ Job = tuple[str, int, float, int]  # function, trials, noise, seed
 
 @cache
 def known(name: str) -> Known:
+    """A function by its name; made once, since some need quadrature."""
     return FUNCTIONS[name]()
 
 
@@ -76,7 +74,6 @@ def fit_shuffled(job: Job) -> list[Effect]:
 def fit_tpe(seed: int) -> list[Effect]:
     """200 trials: one in four quasi-random, the others by Optuna's TPE."""
     function = known("Ishigami")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     rng, explore = np.random.default_rng(seed), qmc.Sobol(3, rng=seed)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
     points, values, sources = [], [], []
@@ -288,8 +285,10 @@ def main() -> None:
     unknown = [name for name in chosen if name not in sections]
     if unknown:
         sys.exit(f"no section {', '.join(unknown)}: choose from {', '.join(sections)}")
-    for name in chosen:
-        sections[name]()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with threadpool_limits(1):  # inherited by the processes that are forked
+        for name in chosen:
+            sections[name]()
 
 
 if __name__ == "__main__":

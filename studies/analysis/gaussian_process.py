@@ -4,12 +4,14 @@
 
 Each f_i has the zero-mean, unit-variance kernel k_i of its axis times a variance of its own, each f_ij the product
 k_i·k_j times a variance of its own, and `rest` the mean of all products of three. So components are orthogonal under
-the measure, and what three parameters do together is not pushed into pairs (Durrande et al. 2013, arXiv:1106.3571;
-Lu, Boukouvalas, Hensman 2022, who let all components of an order share a variance, which was measured to be worse).
+the measure, and what three parameters do together is not pushed into pairs (Durrande et al. 2013, arXiv:1106.3571; Lu,
+Boukouvalas, Hensman 2022, who let all components of an order share a variance, which was measured to be worse).
 
-Hyperparameters are found by MAP. Variances are t², and t has a normal prior about 0, so a component that the data do
-not ask for vanishes. Around the MAP the posterior is taken as normal (Laplace), its precision being the expected
-information plus the exact curvature of t: at t = 0 the likelihood is flat in t to first order, but not to second.
+Hyperparameters are found by MAP. Variances are t², and t has a Cauchy prior about 0, narrower where there are more
+pairs: a component that the data do not ask for vanishes, one that they ask for is hardly shrunk. (A normal prior fitted
+60 shuffled trials of 6 parameters with a leave-one-out Q² of up to .9; this one of .24.) Around the MAP the posterior
+is taken as normal (Laplace), its precision being the expected information plus the exact curvature of t: at t = 0 the
+likelihood is flat in t to first order, but not to second.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ CONSTANT_VARIANCE = 4.0  # of the standardised target's mean over the measure
 JITTER = 1e-8
 LENGTH = (np.log(0.5), 0.8)  # prior mean and sd of the log length scale, in units of the range
 LENGTH_BOUNDS = (np.log(0.05), np.log(5.0))
-AMPLITUDE_SD = (1.0, 1.0, 0.3)  # prior sd of t: mains, pairs, rest, for a target of variance 1
+AMPLITUDE_SCALES = (0.3, 0.1, 0.03)  # of t's Cauchy prior: a main, a pair (over √ their number), rest
 AMPLITUDE_BOUNDS = (0.01, 5.0)  # never exactly 0: the gradient by t is 0 there, whatever the data say
 NOISE = (np.log(0.2), 1.5)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-3), np.log(2.0))
@@ -134,12 +136,17 @@ class Model:
         rest = AMPLITUDE_BOUNDS if self.n_triples else (0.0, 0.0)
         return [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * (d + p) + [rest, NOISE_BOUNDS]
 
-    def prior(self) -> tuple[Array, Array]:
-        """Means and variances of the vector's normal prior."""
+    def penalty(self, vector: Array) -> tuple[float, Array, Array]:
+        """Minus the log prior (up to a constant), its gradient and its curvature."""
         d, p = len(self.bases), len(self.pairs)
-        means = np.concatenate([np.full(d, LENGTH[0]), np.zeros(d + p + 1), [NOISE[0]]])
-        sds = [[LENGTH[1]] * d, [AMPLITUDE_SD[0]] * d, [AMPLITUDE_SD[1]] * p, [AMPLITUDE_SD[2]], [NOISE[1]]]
-        return means, np.concatenate(sds) ** 2
+        main, pair, rest = AMPLITUDE_SCALES
+        scales = np.concatenate([np.full(d, main), np.full(p, pair / np.sqrt(max(1, p))), [rest]])
+        t = vector[d:-1] / scales
+        lengths, noise = (vector[:d] - LENGTH[0]) / LENGTH[1], (vector[-1] - NOISE[0]) / NOISE[1]
+        value = float(np.log1p(t**2).sum() + (lengths**2).sum() / 2 + noise**2 / 2)
+        gradient = np.concatenate([lengths / LENGTH[1], 2 * t / (1 + t**2) / scales, [noise / NOISE[1]]])
+        curvature = 2 * (1 - t**2) / (1 + t**2) ** 2 / scales**2
+        return value, gradient, np.concatenate([np.full(d, LENGTH[1] ** -2), curvature, [NOISE[1] ** -2]])
 
     def matrices(self, theta: Theta) -> Matrices:
         """The covariance matrix at `theta`, with what it is made of."""
@@ -221,10 +228,8 @@ class Model:
         by = self.gradient(theta, matrices, weight)
         amplitudes = [2 * theta.mains * by.mains, 2 * theta.pairs * by.pairs, [2 * theta.rest * by.rest]]
         gradient = np.concatenate([by.lengths, *amplitudes, [2 * theta.noise_variance * by.noise]])
-        means, variances = self.prior()
-        deviation = vector - means
-        value = self.y @ solution.alpha / 2 + solution.half_log_det + np.sum(deviation**2 / variances) / 2
-        return float(value), gradient + deviation / variances
+        penalty, slope, _ = self.penalty(vector)
+        return float(self.y @ solution.alpha / 2 + solution.half_log_det) + penalty, gradient + slope
 
     def precision(self, vector: Array) -> Array:
         """The Laplace precision matrix of the hyperparameters at the MAP."""
@@ -233,9 +238,9 @@ class Model:
         solution = self.solve(matrices)
         by = self.gradient(theta, matrices, (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2)
         information = _information(solution.inverse, self._derivatives(theta, matrices))
-        _, variances = self.prior()
-        curvature = 1 / variances + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
-        return np.asarray(information + np.diag(np.maximum(curvature, 1e-6)))
+        _, _, curvature = self.penalty(vector)
+        curvature = curvature + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
+        return np.asarray(information + np.diag(curvature))
 
     def _derivatives(self, theta: Theta, matrices: Matrices) -> Iterator[Array]:
         """The derivatives of the covariance by all hyperparameters, in the order of their vector."""

@@ -27,6 +27,7 @@ from studies.analysis.gaussian_process import (
     mean_triple,
 )
 
+LEAST_PRECISION = 0.1  # of a direction in the hyperparameters: their priors alone know more
 NEGLIGIBLE = 1e-7  # eigenvalues below this share of an axis's largest are left out of the draws
 
 
@@ -179,7 +180,7 @@ class Posterior:
         """Draws (n, trials) of noise and triples together."""
         spread = rng.standard_normal((n, len(self.model.y)))
         if self.matrices.triples is None:
-            return np.sqrt(self.theta.noise_variance + JITTER) * spread
+            return np.asarray(np.sqrt(self.theta.noise_variance + JITTER) * spread)
         covariance = self.theta.rest**2 * self.matrices.triples
         covariance[np.diag_indices(len(covariance))] += self.theta.noise_variance + JITTER
         return np.asarray(spread @ cholesky(covariance, lower=True, check_finite=False).T)
@@ -195,7 +196,7 @@ def posterior_at(model: Model, vector: Array) -> Posterior:
 def laplace_draws(model: Model, vector: Array, n: int, rng: np.random.Generator) -> Iterator[Array]:
     """`n` vectors of hyperparameters from their normal approximation around the MAP, kept in their bounds."""
     eigenvalues, directions = eigh(model.precision(vector))
-    scales = directions / np.sqrt(np.maximum(eigenvalues, JITTER))
+    scales = directions / np.sqrt(np.maximum(eigenvalues, LEAST_PRECISION))
     d = len(model.bases)
     for _ in range(n):
         drawn = vector + scales @ rng.standard_normal(len(vector))

@@ -1,13 +1,14 @@
 """Sobol indices of first and second order, with 95 % intervals, from scattered trials.
 
-An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function, both
-of the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its posterior,
-hyperparameters included. Where nothing is learned (a leave-one-out Q² near 0) a share of nothing would be noise: the
-indices are then 0 with the interval [0, 1].
+An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function, both of
+the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its posterior,
+hyperparameters included. Where nothing is learned (a leave-one-out Q² that shuffled values might give) a share of
+nothing would be noise: the indices are then 0 with the interval [0, 1].
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from studies.analysis.surface import Surface
 METHOD = "additive-gp-1"
 N_THETAS = 48  # draws of the hyperparameters
 N_FUNCTIONS = 8  # draws of the function at each
-LEARNED_Q2 = 0.1  # below this, the trials say next to nothing about the function
+MOST_LEARNED_FROM_NOISE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     estimates = _shares(posterior.variances())
     lo, hi = np.percentile([_shares(draw.variances) for draw in draws], [2.5, 97.5], axis=0)
     lo, hi = np.minimum(lo, estimates), np.maximum(hi, estimates)
-    if not q2 > LEARNED_Q2:
+    if not q2 > _learned_from_noise(len(y), n_components=len(estimates) - 2):
         estimates, lo, hi = _nothing_learned(estimates, lo, hi)
     found = [Interval(*map(float, row)) for row in zip(estimates, lo, hi, strict=True)]
     d, p = len(axes), len(model.pairs)
@@ -123,6 +124,14 @@ def _shares(variances: Variances) -> Array:
     function = max(variances.function, 1e-12)
     components = np.concatenate([variances.mains, variances.pairs, [variances.rest]]) / function
     return np.append(components, variances.noise / (variances.noise + variances.function))
+
+
+def _learned_from_noise(n: int, *, n_components: int) -> float:
+    """A Q² that the best of so many components reaches on shuffled values now and then.
+
+    Fitting one component to noise gains some χ² / n, and choosing among C of them 2 ln C / n more.
+    """
+    return min(MOST_LEARNED_FROM_NOISE, (15 + 2 * math.log(n_components)) / n)
 
 
 def _nothing_learned(estimates: Array, lo: Array, hi: Array) -> tuple[Array, Array, Array]:

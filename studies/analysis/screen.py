@@ -1,0 +1,170 @@
+"""Optuna's own importance measures on encoded parameters: a local screen, one parameter at a time, and its fANOVA.
+
+What they can and cannot see, so that nobody reads more into them (measured over 20 seeds at 150 or 200 random trials):
+
+- `ped-anova` (Watanabe, Bansal, Hutter, IJCAI 2023; the dashboard's importance panel) compares where the best tenth of
+  the trials lies with where all lie, parameter by parameter. It answers "what gets into the best tenth", not "what
+  explains the loss": of a loss of which the learning rate explains 98 % by spoiling its lower half, it gives the
+  learning rate .16–.46 and the other parameter the rest. It cannot see pairs: on (x1 − ½)(x2 − ½) either parameter is
+  above the null in 4 of 10 seeds and nothing says that it takes both; of a ridge cos 2π(x1 − x2), where each parameter
+  alone is spread evenly among the best, it reports nothing. Raw, it is no share of variance, and small: .03 is much.
+- `fanova` (Hutter, Hoos, Leyton-Brown, ICML 2014) is a share of a random forest's variance, main effects only. On that
+  pure pair, where the truth is 0, the forest invents .09 for each (up to .22): not more than for shuffled values (.23),
+  but normalised it reads .46 and .45; with 100 trials one in seven lies above the null. Optuna's version integrates
+  log parameters over the linear scale; here it sees the encoded ones, over which it is right (.982–.986 of that .979).
+
+Normalised numbers sum to 1 even where there is nothing to see, so raw stands beside them, and beside that the null:
+what the same computation gives for shuffled values. Forests are cut at depth 8: 2–8 times faster at 200–1,000 trials,
+and within .01 of Optuna's default depth on a sum with a pair.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+Array = npt.NDArray[np.float64]
+Method = Literal["ped-anova", "fanova"]
+
+METHODS: tuple[Method, ...] = ("ped-anova", "fanova")
+MIN_TRIALS = 10
+N_TREES = 20
+MAX_DEPTH = 8
+N_SHUFFLES = 20
+EXPECTED_WARNINGS = (
+    "Argument ``normalize`` is an experimental feature",
+    "PedAnovaImportanceEvaluator computes the importances of params to achieve low",  # low is better here
+    "Target and region quantiles select the same set of trials",  # nine of ten tie: all importances are 0, as they are
+)
+ROUNDING = 1e-9  # of a parameter's range, by which a value may lie outside
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRow:
+    """What one of Optuna's measures says of one parameter: `raw` in its own unit, `normalised` to sum to 1.
+
+    `null` is the 95th percentile of `raw` over shuffled values: what lies below it is noise.
+    """
+
+    method: Method
+    name: str
+    raw: float
+    normalised: float
+    null: float
+    above_null: bool
+
+
+def screen(
+    x: Array,
+    y: Array,
+    *,
+    names: Sequence[str],
+    categorical: Sequence[bool],
+    bounds: Sequence[tuple[float, float]],
+    seed: int,
+) -> list[ScreenRow]:
+    """Both measures for encoded parameters `x` (n, d) and values `y` (n,), of which the lower are the better.
+
+    A categorical column holds indices, its bounds are the first and the last one. Rows of PED-ANOVA first, in each
+    method the largest first; parameters that never varied are left out. Empty with fewer than 10 trials or a constant
+    value. Raises `ValueError` where lengths disagree, a number is not finite, or a value lies outside its bounds.
+    """
+    _check(x, y, names=names, categorical=categorical, bounds=bounds)
+    varied = [i for i in range(len(names)) if np.ptp(x[:, i]) > 0] if len(y) else []
+    if len(y) < MIN_TRIALS or np.ptp(y) == 0 or not varied:
+        return []
+    trials = [_column(x[:, i], bounds[i], is_categorical=categorical[i]) for i in varied]
+    study = _study([names[i] for i in varied], trials)
+    values = (y - y.min()) / np.ptp(y)
+    return [row for method in METHODS for row in _rows(method, study, values, seed=seed)]
+
+
+def _check(
+    x: Array, y: Array, *, names: Sequence[str], categorical: Sequence[bool], bounds: Sequence[tuple[float, float]]
+) -> None:
+    lengths = {len(names), len(categorical), len(bounds)}
+    if x.ndim != 2 or y.shape != (len(x),) or lengths != {x.shape[1]} or len(set(names)) != len(names):
+        raise ValueError(
+            f"x has shape {x.shape}, y {y.shape}, with {len(names)} names, {len(categorical)} flags, {len(bounds)} "
+            "bounds: give one row a trial, one column a parameter, and every parameter a name of its own"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x or y hold a number that is not finite: leave such trials out")
+    for name, column, (low, high) in zip(names, x.T, bounds, strict=True):
+        margin = ROUNDING * (high - low)
+        outside = column[(column < low - margin) | (column > high + margin)]
+        if len(outside):
+            raise ValueError(f"{name} has the value {outside[0]} outside [{low}, {high}]: give the encoded bounds")
+
+
+def _column(
+    column: Array, bounds: tuple[float, float], *, is_categorical: bool
+) -> tuple[list[float], BaseDistribution]:
+    """A parameter's values for Optuna, with their distribution: on [0, 1], since trees work in single precision."""
+    low, high = bounds
+    if is_categorical:
+        return [round(v - low) for v in column], CategoricalDistribution(tuple(range(round(high - low) + 1)))
+    return np.clip((column - low) / (high - low), 0.0, 1.0).tolist(), FloatDistribution(0.0, 1.0)
+
+
+def _study(names: Sequence[str], columns: Sequence[tuple[list[float], BaseDistribution]]) -> optuna.Study:
+    """Trials without a value of interest: measures take their values by trial number."""
+    distributions = {name: distribution for name, (_, distribution) in zip(names, columns, strict=True)}
+    points = zip(*(values for values, _ in columns), strict=True)
+    study = optuna.create_study(direction="minimize")
+    study.add_trials(
+        create_trial(
+            state=TrialState.COMPLETE,
+            params=dict(zip(names, point, strict=True)),
+            distributions=distributions,
+            value=0.0,
+        )
+        for point in points
+    )
+    return study
+
+
+def _rows(method: Method, study: optuna.Study, values: Array, *, seed: int) -> list[ScreenRow]:
+    raw = _importances(method, study, values, seed=seed)
+    rng = np.random.default_rng(seed)
+    shuffled = [_importances(method, study, rng.permutation(values), seed=seed) for _ in range(N_SHUFFLES)]
+    total = sum(raw.values()) or 1.0
+    rows = []
+    for name, value in raw.items():
+        null = float(np.percentile([one[name] for one in shuffled], 95))
+        rows.append(ScreenRow(method, name, value, value / total, null, above_null=value > null))
+    return sorted(rows, key=lambda row: -row.raw)
+
+
+def _importances(method: Method, study: optuna.Study, values: Array, *, seed: int) -> dict[str, float]:
+    """Raw importances of the study's parameters for these values, the lower the better."""
+    names = sorted(study.trials[0].params)
+
+    def value_of(trial: FrozenTrial) -> float:
+        return float(values[trial.number])
+
+    with warnings.catch_warnings():
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        try:
+            found = get_param_importances(
+                study, evaluator=_evaluator(method, seed=seed), params=names, target=value_of, normalize=False
+            )
+        except RuntimeError:  # "zero total variance in all trees": no parameter parts these trials
+            return dict.fromkeys(names, 0.0)
+    return {name: float(found[name]) for name in names}
+
+
+def _evaluator(method: Method, *, seed: int) -> PedAnovaImportanceEvaluator | FanovaImportanceEvaluator:
+    if method == "ped-anova":
+        return PedAnovaImportanceEvaluator()
+    return FanovaImportanceEvaluator(n_trees=N_TREES, max_depth=MAX_DEPTH, seed=seed)
