@@ -2,7 +2,8 @@
 
 A float is uniform on its scale (log-uniform where it is logarithmic); integers, steps and powers of two have equal
 weight on each value (log integers: the width of the value's cell on the log scale); so have the choices of a
-categorical, and the levels of a complete grid. A share of variance means something under such a measure only.
+categorical (numbers among them keep their order), and the levels of a complete grid. A share of variance means
+something under such a measure only.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def axis_of(name: str, distributions: Sequence[BaseDistribution], *, is_power_of
         return None
     if isinstance(first, CategoricalDistribution):
         choices = tuple(dict.fromkeys(choice for d in distributions for choice in d.choices))  # type: ignore[attr-defined]
-        return levelled(name, "categorical", "linear", [float(i) for i in range(len(choices))], choices)
+        return _of_numbers(name, choices) or levelled(
+            name, "categorical", "linear", [float(i) for i in range(len(choices))], choices
+        )
     assert isinstance(first, FloatDistribution | IntDistribution)
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
     if any(d.log != first.log or d.step != first.step for d in numeric):
@@ -146,6 +149,23 @@ def levelled(
     return Axis(
         name, kind, scale, levels[0], levels[-1], tuple(levels), tuple(w / total for w in weights), tuple(values)
     )
+
+
+def _of_numbers(name: str, choices: Sequence[Any]) -> Axis | None:
+    """The ordered axis of a categorical whose choices are numbers, as batch sizes often are; None for any other.
+
+    Powers of two and numbers over two decades or more are taken on their log scale.
+    """
+    if len(choices) < 3 or any(isinstance(choice, bool) or not isinstance(choice, int | float) for choice in choices):
+        return None
+    values = sorted(choices)
+    if values[0] <= 0 or values[-1] < 100 * values[0]:
+        scale: Scale = "linear"
+    else:
+        scale = "log10"
+    if values[0] > 0 and all(math.log2(value).is_integer() for value in values):
+        scale = "log2"
+    return levelled(name, "discrete", scale, [_scaled(float(value), scale) for value in values], values)
 
 
 def _scaled(value: float, scale: Scale) -> float:

@@ -18,11 +18,11 @@ from optuna import Study
 from studies.analysis.fit import Fit, fit_table
 from studies.analysis.sobol import METHOD, Interval
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
-from studies.analysis.trust import Level, Verdict, disagreement
+from studies.analysis.trust import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
 CLAIM = 0.01  # an interaction is claimed where its lower bound exceeds this
-NOTHING = Interval(math.nan, math.nan, math.nan)
+NOTHING = Interval(math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,14 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
 
 
 def _verdict(verdict: Verdict, interval: Interval, other: float) -> Verdict:
-    doubt = disagreement(interval.estimate, other, width=interval.hi - interval.lo)
-    return verdict if doubt is None else verdict.and_also("caution", doubt)
+    """The fit's verdict, with what speaks against this index alone."""
+    for witness, said in (
+        ("polynomial chaos", other),
+        ("the average of all fits that the trials allow", interval.median),
+    ):
+        if disagrees(interval.estimate, said, width=interval.hi - interval.lo):
+            verdict = verdict.and_also("caution", f"{witness} says {said:.2f}")
+    return verdict
 
 
 def _scopes(table: TrialsTable) -> Iterator[tuple[str, ...]]:

@@ -75,6 +75,7 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         capped=capped_share(table.loss),
         n_duplicates=n_duplicates if d else 0,
         unexplained=0.0 if found is None else found.unexplained.estimate,
+        is_grid=table.is_grid,
     )
 
 

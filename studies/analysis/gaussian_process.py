@@ -267,11 +267,14 @@ def _information(inverse: Array, derivatives: Iterator[Array]) -> Array:
     return information / 2
 
 
-def fit(model: Model) -> Array:
-    """The MAP vector of hyperparameters. The starts are compared on up to 250 evenly spread trials."""
+def fit(model: Model, *, lengths: Sequence[float] = START_LENGTHS) -> Array:
+    """The MAP vector of hyperparameters, from starts at several length scales.
+
+    The starts are compared on up to 250 evenly spread trials.
+    """
     n = len(model.y)
     some = model.rows(np.unique(np.linspace(0, n - 1, min(n, START_ROWS)).round().astype(np.intp)))
-    found = [_descend(some, some.start(length)) for length in START_LENGTHS]
+    found = [_descend(some, some.start(length)) for length in lengths]
     best = min(found, key=lambda pair: pair[0])[1]
     return best if len(some.y) == n else _descend(model, best)[1]
 

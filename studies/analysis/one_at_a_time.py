@@ -29,7 +29,7 @@ Indices = np.typing.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class TuningCost:
-    """Expected losses in the metric's unit, with 95 % intervals: how far either way stays from the best value.
+    """Expected losses in the metric's unit, posterior medians with 95 % intervals: how far each stays from the best.
 
     `cost` is that of one at a time minus that of together: positive where parameters must be tuned together.
     """
@@ -44,9 +44,9 @@ def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -
     """The cost on `surface` for a budget of `n_trials`, which the parameters share equally when tuned one at a time."""
     game = _Game.of(surface, maximize=maximize)
     rng = np.random.default_rng(seed)
-    best = game.minimum(rng)
-    apart = game.one_at_a_time(n_trials, rng).mean(axis=1) - best
-    together = game.together(n_trials, rng).mean(axis=1) - best
+    found = [game.one_at_a_time(n_trials, rng), game.together(n_trials, rng)]
+    best = np.min([game.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
+    apart, together = (values.mean(axis=1) - best for values in found)
     return TuningCost(_interval(apart), _interval(together), _interval(apart - together), n_trials)
 
 
@@ -138,6 +138,6 @@ def _positions(axis: Axis) -> Array:
 
 
 def _interval(values: Array) -> Interval:
-    """The posterior mean function's value, and the interval of the drawn ones."""
-    lo, hi = np.percentile(values[1:], [2.5, 97.5])
-    return Interval(float(values[0]), float(min(lo, values[0])), float(max(hi, values[0])))
+    """Median and 95 % interval of what the drawn functions give; the first function, their mean, is no draw."""
+    lo, middle, hi = np.percentile(values[1:], [2.5, 50.0, 97.5])
+    return Interval(float(middle), float(lo), float(hi), float(middle))

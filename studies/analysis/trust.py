@@ -60,6 +60,7 @@ class Evidence:
     capped: float = 0.0
     n_duplicates: int = 0
     unexplained: float = 0.0
+    is_grid: bool = False
 
     @property
     def explained(self) -> float:
@@ -75,11 +76,9 @@ def judge(evidence: Evidence) -> Verdict:
     return verdict
 
 
-def disagreement(estimate: float, second: float, *, width: float) -> str | None:
-    """Why an index is doubtful where the second estimator says something else; None where it agrees."""
-    if not math.isfinite(second) or abs(estimate - second) <= max(DISAGREEMENT, width / 2):
-        return None
-    return f"polynomial chaos says {second:.2f}"
+def disagrees(estimate: float, second: float, *, width: float) -> bool:
+    """Whether a second estimate speaks against an index whose interval has that width; NaN never does."""
+    return abs(estimate - second) > max(DISAGREEMENT, width / 2)
 
 
 def capped_share(loss: Array) -> float:

@@ -109,3 +109,25 @@ def test_degrees_count_polynomials_and_are_one_for_contrasts() -> None:
     assert axis("int").degrees() == (1, 2, 3, 4, 5)
     assert axis("categorical").degrees() == (1, 1)
     assert len(axis("float").degrees()) == axis("float").basis(np.array([0.5])).shape[1]
+
+
+@pytest.mark.parametrize(
+    ("choices", "kind", "scale"),
+    [
+        ((64, 16, 32), "discrete", "log2"),
+        ((1e-4, 1e-3, 1e-1), "discrete", "log10"),
+        ((1, 2, 3), "discrete", "linear"),
+        ((0, 10, 1000), "discrete", "linear"),
+        ((True, False), "categorical", "linear"),
+        ((1, 2), "categorical", "linear"),
+        (("16", 32, 64), "categorical", "linear"),
+        ((None, 1, 2), "categorical", "linear"),
+    ],
+)
+def test_a_categorical_of_numbers_keeps_their_order(choices: tuple[object, ...], kind: str, scale: str) -> None:
+    found = axis_of("batch_size", [CategoricalDistribution(choices)])
+    assert found is not None
+    assert (found.kind, found.scale) == (kind, scale)
+    assert found.weights == pytest.approx((1 / len(choices),) * len(choices))
+    for choice in choices:
+        assert found.decode(found.encode(choice)) == choice

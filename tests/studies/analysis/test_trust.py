@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from studies.analysis.next_round import advice, space_filling_needed
-from studies.analysis.trust import Evidence, Verdict, capped_share, disagreement, judge, replicate_noise
+from studies.analysis.trust import Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
 
 GOOD = Evidence(n=200, n_parameters=3, q2=0.95, space_filling=1.0)
 
@@ -88,7 +88,11 @@ def test_advice_counts_the_trials_that_are_missing() -> None:
     assert space_filling_needed(replace(GOOD, n=30)) == 20
     assert space_filling_needed(replace(GOOD, n=100, space_filling=0.0)) == 25  # 25 of 125 are a fifth
     assert space_filling_needed(replace(GOOD, q2=0.6)) == 200
-    assert "20 more quasi-random trials (n_trials=50" in advice(replace(GOOD, n=30), Verdict("caution"))[0]
+    assert advice(replace(GOOD, n=30), Verdict("caution")) == (
+        "run 20 more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)",
+    )
+    assert "20 more trials" in advice(replace(GOOD, n=30, is_grid=True), Verdict("caution"))[0]
+    assert "analysis.source" in advice(replace(GOOD, space_filling=None), Verdict("caution"))[0]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,7 @@ def test_advice_counts_the_trials_that_are_missing() -> None:
 def test_two_estimators_may_differ_by_a_twentieth_or_half_the_interval(
     second: float, width: float, agrees: bool
 ) -> None:
-    assert (disagreement(0.20, second, width=width) is None) == agrees
+    assert disagrees(0.20, second, width=width) != agrees
 
 
 def test_ties_at_the_worst_value_are_a_cap() -> None:

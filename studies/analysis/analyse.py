@@ -1,0 +1,148 @@
+"""The whole analysis of a study: effects, designed experiment, ridges, the cost of tuning one at a time, and advice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from studies.analysis.axis import Array
+from studies.analysis.effects import Effect, effects_of, fits_of
+from studies.analysis.factorial import Anova, anova
+from studies.analysis.fit import Fit
+from studies.analysis.next_round import advice
+from studies.analysis.one_at_a_time import TuningCost, tuning_cost
+from studies.analysis.ridge import Ridge, ridge
+from studies.analysis.screen import ScreenRow, screen
+from studies.analysis.table import TrialsTable
+from studies.errors import BadInput, Problem, nearest
+
+LEARNING_RATES = frozenset({"lr", "learning_rate"})
+BATCH_SIZES = frozenset({"batch_size", "batch", "train_batch_size"})
+
+Law = tuple[str, str]  # the parameter that is tuned, and the one that its optimum follows
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is known after a study. `fits[0]` is over all trials, the others over those where conditional parameters
+    were active. `anova` is None unless the trials form a grid, `tuning` unless something was fitted."""
+
+    table: TrialsTable
+    fits: tuple[Fit, ...]
+    effects: tuple[Effect, ...]
+    anova: Anova | None
+    ridges: tuple[Ridge, ...]
+    tuning: TuningCost | None
+    screen: tuple[ScreenRow, ...]
+    advice: tuple[str, ...]
+    budget_unit: str | None
+    seed: int
+
+    @property
+    def whole(self) -> Fit:
+        """The fit over all trials."""
+        return self.fits[0]
+
+
+def analyse(
+    table: TrialsTable, *, seed: int, law: Sequence[Law] | None = None, budget_unit: str | None = None
+) -> Analysis:
+    """Everything that `table` tells. `law` names pairs of numeric parameters; None: learning rate × batch size.
+
+    Raises `BadInput` where a law names a parameter that is unknown or has no order.
+    """
+    laws = _usual_laws(table) if law is None else _checked(table, law)
+    fits = fits_of(table, seed=seed)
+    whole = fits[0]
+    tuning = None
+    if whole.sobol is not None:
+        n_trials = len(whole.table.y)
+        tuning = tuning_cost(whole.sobol.surface, n_trials=n_trials, maximize=table.maximize, seed=seed)
+    return Analysis(
+        table=table,
+        fits=tuple(fits),
+        effects=tuple(effects_of(fits, seed=seed)),
+        anova=_anova(whole.table) if table.is_grid else None,
+        ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
+        tuning=tuning,
+        screen=tuple(_screen(whole.table, seed)),
+        advice=advice(whole.evidence, whole.verdict),
+        budget_unit=budget_unit,
+        seed=seed,
+    )
+
+
+def _usual_laws(table: TrialsTable) -> list[Law]:
+    """Learning rate × batch size, where both are there as numbers, under whatever prefix."""
+    numeric = [axis.name for axis in table.axes if axis.kind != "categorical"]
+    rates = [name for name in numeric if name.rpartition(".")[2].lower() in LEARNING_RATES]
+    batches = [name for name in numeric if name.rpartition(".")[2].lower() in BATCH_SIZES]
+    return [(rate, batch) for rate in rates for batch in batches]
+
+
+def _checked(table: TrialsTable, laws: Sequence[Law]) -> list[Law]:
+    problems = []
+    for name in dict.fromkeys(name for pair in laws for name in pair):
+        if name in table.dropped:
+            continue
+        if name not in table.names:
+            problems.append(Problem(f"analysis.law.{name}", "is no parameter of the study", nearest(name, table.names)))
+        elif table.axes[table.names.index(name)].kind == "categorical":
+            problems.append(Problem(f"analysis.law.{name}", "is categorical", "name two numeric parameters"))
+    if problems:
+        raise BadInput(problems)
+    return [pair for pair in laws if all(name in table.names for name in pair)]
+
+
+def _ridge(table: TrialsTable, tuned: str, followed: str, budget_unit: str | None) -> Ridge:
+    """The ridge over the trials where both are active, other parameters that are always active there held apart."""
+    inside = table.over(table.active([tuned, followed]), table.names)
+    names = [name for name in inside.names if name not in (tuned, followed) and inside.active([name]).all()]
+    others = [_columns(inside, name) for name in names]
+    return ridge(
+        _decades(inside, tuned),
+        follows=_decades(inside, followed),
+        loss=inside.loss,
+        names=(tuned, followed),
+        others=np.column_stack(others) if others else None,
+        budget_unit=budget_unit,
+    )
+
+
+def _decades(table: TrialsTable, name: str) -> Array:
+    """A parameter's values as log10, or as they are where its scale is linear."""
+    i = table.names.index(name)
+    axis = table.axes[i]
+    factor = math.log10(2) if axis.scale == "log2" else 1.0
+    return np.asarray(table.x[:, i] * factor)
+
+
+def _columns(table: TrialsTable, name: str) -> Array:
+    """A nuisance parameter as columns: its position, or an indicator a choice but the first."""
+    i = table.names.index(name)
+    axis = table.axes[i]
+    if axis.kind != "categorical":
+        return axis.unit(table.x[:, i])[:, None]
+    return np.asarray(table.x[:, i, None] == np.arange(1, len(axis.values))[None, :], dtype=float)
+
+
+def _anova(table: TrialsTable) -> Anova:
+    levels = {axis.name: [axis.decode(x) for x in table.x[:, i]] for i, axis in enumerate(table.axes)}
+    declared = all(replicate is not None for replicate in table.replicates)
+    return anova(levels, table.y, block=list(table.replicates) if declared and len(set(table.replicates)) > 1 else None)
+
+
+def _screen(table: TrialsTable, seed: int) -> list[ScreenRow]:
+    if len(table.y) < 10 or not table.axes or np.ptp(table.y) == 0:
+        return []
+    return screen(
+        table.x,
+        table.loss,
+        names=table.names,
+        categorical=[axis.kind == "categorical" for axis in table.axes],
+        bounds=[(axis.low, axis.high) for axis in table.axes],
+        seed=seed,
+    )
