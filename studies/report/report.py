@@ -1,47 +1,98 @@
-"""Writes what a study leaves behind, and says where it lies."""
+"""Writes what a study leaves behind, and says where it lies.
+
+An analysis must never lose a report: everything that needs none is written first, and again once it has come to its
+end.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
-from studies.analysis.importance import importances
-from studies.analysis.table import trials_table
+from studies.report.analysis_files import files_of, pictures_of, write_analysis
+from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import write_best_yaml
-from studies.report.markdown import Results, headline, render, shown
+from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.trials_csv import write_trials_csv
+from studies.report.wording import shown
 from studies.schema import failure_of
-from studies.settings import StudySettings
-from studies.storage.claim import Rules, originals, read_slots
+from studies.settings import AnalysisSettings, StudySettings
+from studies.storage.claim import Rules, Slot, originals, read_slots
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.table import TrialsTable
+
+ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
+ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
+SHOWN = ("best configuration", "all trials", "effects", "figures", "report")  # the files that are printed
 
 
 def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
-    """Write trials.csv, best.yaml and report.md into the output folder, and print the headline and their paths."""
+    """Write trials.csv, best.yaml, the analysis and report.md into the output folder; print the headline and paths.
+
+    Raises `BadInput` where the analysis is asked for what the trials cannot give; all but it is written even then.
+    """
     trials = study.get_trials(deepcopy=False)
     folder = settings.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"all trials": str(folder / "trials.csv"), "report": str(folder / "report.md")}
-    results = summarise(trials, settings, rules, files)
+    results = summarise(trials, settings, rules, _always(folder))
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best)
-    (folder / "report.md").write_text(render(results, settings))
-    _print(results, settings, console)
+    report = folder / ALWAYS["report"]
+    report.write_text(render(results, settings), encoding="utf-8")
+    try:
+        if settings.analysis.name != "none":
+            analysis = analysis_of(_ended(_slots(trials, settings), rules), settings, console=console)
+            results = analysed(results, analysis, settings)
+            report.write_text(render(results, settings), encoding="utf-8")
+    finally:
+        _print_summary(headline(results, settings), results.best, results.files, console=console)
+
+
+def write_study_report(
+    study: Study, folder: Path, wanted: AnalysisSettings, *, seed: int, metric: str | None = None, console: Console
+) -> None:
+    """The same of any Optuna study, without its config: all but best.yaml, into `folder`.
+
+    `metric` is the value's name, by default what the study calls it. Raises `BadInput` for unknown parameters, several
+    objectives, and final values of a much pruned study; all but the analysis is written even then.
+    """
+    trials = study.get_trials(deepcopy=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    unanalysed = NOT_ANALYSED if wanted.name == "none" else UNFINISHED
+    found = replace(describe(study, trials, metric=metric), files=_always(folder), unanalysed=unanalysed)
+    write_trials_csv(folder / "trials.csv", trials, budget=found.budget)
+    report = folder / ALWAYS["report"]
+    report.write_text(render_any(found), encoding="utf-8")
+    try:
+        if wanted.name != "none":
+            unit = found.budget.unit if found.budget is not None else None
+            analysis = _analysis_of_any(study, wanted, seed=seed, budget_unit=unit, console=console)
+            written = write_analysis(folder, analysis, metric=found.metric)
+            files, pictures = {**found.files, **files_of(written, folder)}, pictures_of(written, folder)
+            found = replace(found, analysis=analysis, files=files, pictures=pictures)
+            report.write_text(render_any(found), encoding="utf-8")
+    finally:
+        _print_summary(found.headline, found.best, found.files, console=console)
 
 
 def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules, files: dict[str, str]) -> Results:
-    """What the report tells of `trials`: of all of them, also where the study asks for fewer by now."""
-    slots = read_slots(trials, max(settings.n_trials, len(originals(trials))))
-    ended = [slot.last for slot in slots if rules.is_finished(slot)]
+    """What the report tells of `trials` before they are analysed: of all, also if the study asks for fewer by now."""
+    slots = _slots(trials, settings)
+    ended = _ended(slots, rules)
     choices = choices_of(ended, settings)
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
-    table = trials_table(ended)
     return Results(
         choices=choices,
         finished=len(ended),
@@ -49,10 +100,39 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         retried=sum(len(slot.chain) - 1 for slot in slots),
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
         redraws=rules.redraws,
-        table=table,
-        importances=importances(table, seed=settings.seed),
         files=files,
+        unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
+
+
+def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:
+    """The analysis that `settings` ask for. The import is here, for it takes seconds that nothing else needs.
+
+    A parameter that no trial had (a conditional one, say, or of a study without trials) is left out.
+    """
+    from studies.analysis.analyse import analyse
+    from studies.analysis.table import table_of
+
+    wanted = settings.analysis
+    tried = {name for trial in trials for name in trial.params}
+    table = table_of(
+        trials,
+        maximize=settings.objective.direction == "maximize",
+        params=None if wanted.params is None else [name for name in wanted.params if name in tried],
+        value_policy=wanted.value_policy,
+        powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
+    )
+    _announce(table, console)
+    law = None if wanted.law is None else [pair for pair in wanted.law if tried.issuperset(pair)]
+    return analyse(table, seed=settings.seed, law=law, budget_unit=settings.budget.unit)
+
+
+def analysed(results: Results, analysis: Analysis, settings: StudySettings) -> Results:
+    """The results with their analysis, whose files are written into the output folder."""
+    folder = settings.output_dir
+    written = write_analysis(folder, analysis, metric=settings.objective.metric)
+    files = {**results.files, **files_of(written, folder)}
+    return replace(results, analysis=analysis, files=files, pictures=pictures_of(written, folder))
 
 
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
@@ -61,9 +141,41 @@ def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[C
     return ranked(trials, maximize=maximize, by_point=settings.is_designed)
 
 
-def _print(results: Results, settings: StudySettings, console: Console) -> None:
-    console.print(headline(results, settings))
-    if results.best is not None:
-        console.print("  " + ", ".join(f"{name}={shown(value)}" for name, value in results.best.trial.params.items()))
-    for name, path in results.files.items():
-        console.print(f"  {name}: {path}")
+def _analysis_of_any(
+    study: Study, wanted: AnalysisSettings, *, seed: int, budget_unit: str | None, console: Console
+) -> Analysis:
+    from studies.analysis.analyse import analyse
+    from studies.analysis.table import trials_table
+
+    table = trials_table(study, params=wanted.params, value_policy=wanted.value_policy)
+    _announce(table, console)
+    return analyse(table, seed=seed, law=wanted.law, budget_unit=budget_unit)
+
+
+def _announce(table: TrialsTable, console: Console) -> None:
+    """Say that an analysis begins, where it takes a while."""
+    if len(table.y) >= ANNOUNCED:
+        console.print(f"analysing {len(table.y)} trials, {len(table.axes)} parameters …")
+
+
+def _print_summary(sentence: str, best: Choice | None, files: Mapping[str, str], *, console: Console) -> None:
+    """Print a headline, the best configuration's parameters, and where the files are that people open first."""
+    lines = [sentence]
+    if best is not None:
+        lines.append("  " + ", ".join(f"{name}={shown(value)}" for name, value in best.trial.params.items()))
+    lines += [f"  {name}: {files[name]}" for name in SHOWN if name in files]
+    console.print("\n".join(lines), markup=False)
+
+
+def _ended(slots: Sequence[Slot], rules: Rules) -> list[FrozenTrial]:
+    """The trials that decided their slots."""
+    return [slot.last for slot in slots if rules.is_finished(slot)]
+
+
+def _slots(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Slot]:
+    """All slots that were begun, also where the study asks for fewer by now."""
+    return read_slots(trials, max(settings.n_trials, len(originals(trials))))
+
+
+def _always(folder: Path) -> dict[str, str]:
+    return {name: str(folder / file) for name, file in ALWAYS.items()}

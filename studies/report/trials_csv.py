@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,51 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.budget import Budget
 from studies.schema import attempt_of, failure_of
-from studies.storage.claim import slot_of
+from studies.storage.claim import originals
 
 COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
 ORIGIN = (schema.SOURCE, schema.ATTEMPT, schema.RETRY_OF, schema.DEVICE, schema.WORKER, schema.PEAK_MEMORY_MB)
 
 
-def write_trials_csv(path: Path, trials: Sequence[FrozenTrial], *, budget: Budget) -> None:
-    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active."""
+def write_trials_csv(path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None) -> None:
+    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active. Without a
+    `budget` nothing is told of epochs."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*COLUMNS, *RECORDED, *ORIGIN, *(f"params_{name}" for name in names)])
         writer.writeheader()
         for trial in trials:
             params = {f"params_{name}": trial.params.get(name) for name in names}
-            writer.writerow({**_row(trial, trials, budget), **params})
+            writer.writerow({**_row(trial, slots, budget), **params})
 
 
-def epochs_to_convergence(trial: FrozenTrial, budget: Budget) -> float | None:
+def epochs_to_convergence(trial: FrozenTrial, budget: Budget | None) -> float | None:
     """Epochs until the metric stayed near its final value; None where the budget is not in epochs or no rung was."""
     rung = trial.user_attrs.get(schema.CONVERGENCE)
-    return None if rung is None or budget.unit != "epochs" else float(rung * budget.amount / budget.rungs)
+    return (
+        None
+        if rung is None or budget is None or budget.unit != "epochs"
+        else float(rung * budget.amount / budget.rungs)
+    )
 
 
-def _row(trial: FrozenTrial, trials: Sequence[FrozenTrial], budget: Budget) -> dict[str, Any]:
+def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) -> dict[str, Any]:
     recorded = trial.user_attrs
-    seen = recorded.get(schema.SAMPLES_SEEN) or [None]
+    seen = recorded.get(schema.SAMPLES_SEEN)
     void = schema.VOID in recorded
     return {
         "number": trial.number,
-        "slot": None if void else slot_of(trials, trial),
+        "slot": None if void else slots.get(trial.number, recorded.get(schema.SLOT)),
         "state": "VOID" if void else trial.state.name,
         "failure": failure_of(trial),
         "failure_message": recorded.get(schema.FAILURE_MESSAGE),
-        "value": trial.value,
+        "value": ";".join(map(repr, trial.values or [])),
         "seconds": recorded.get(schema.SECONDS),
         "steps": recorded.get(schema.STEPS),
         "rungs": len(trial.intermediate_values),
-        schema.SAMPLES_SEEN: seen[-1],
+        schema.SAMPLES_SEEN: seen[-1] if isinstance(seen, list) and seen else None,
         schema.CONVERGENCE: recorded.get(schema.CONVERGENCE),
         "epochs_to_convergence": epochs_to_convergence(trial, budget),
         schema.ATTEMPT: attempt_of(trial),

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import yaml
@@ -16,11 +17,12 @@ from rich.console import Console
 
 from studies import schema
 from studies.analysis.choice import best_of
-from studies.analysis.importance import Importance
 from studies.budget import Budget
-from studies.report.markdown import headline, render, shown
+from studies.errors import BadInput
+from studies.report.markdown import headline
 from studies.report.report import summarise, write_report
 from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_to_convergence, write_trials_csv
+from studies.report.wording import shown
 from studies.retrain import KEYS as RETRAIN_KEYS
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.claim import Rules
@@ -53,8 +55,15 @@ def attributes(slot: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def trial(settings: StudySettings, number: int, state: TrialState, *rungs: float, **recorded: Any) -> FrozenTrial:
-    point = settings.space.from_unit([(number + 0.5) / 10] * len(settings.space))
+def trial(
+    settings: StudySettings,
+    number: int,
+    state: TrialState,
+    *rungs: float,
+    unit: Sequence[float] | None = None,
+    **recorded: Any,
+) -> FrozenTrial:
+    point = settings.space.from_unit(unit or [(number + 0.5) / 10] * len(settings.space))
     made = create_trial(
         state=state,
         value=rungs[-1] if state == ENDED_WELL else None,
@@ -100,7 +109,8 @@ def test_the_headline_and_the_paths_are_printed(make_settings: MakeSettings) -> 
     lines = written(settings, every_ending(settings)).splitlines()
     assert lines[0] == "Best val/accuracy 0.9000 (trial 1); 6 of 6 trials finished."
     assert f"lr={shown(settings.space.from_unit([0.15] * 6)['lr'])}" in lines[1]
-    assert [line.split(": ")[0].strip() for line in lines[2:]] == ["best configuration", "all trials", "report"]
+    labels = ["best configuration", "all trials", "effects", "report"]
+    assert [line.split(": ")[0].strip() for line in lines[2:]] == labels
     for line in lines[2:]:
         assert Path(line.split(": ")[1]).is_file()
 
@@ -116,7 +126,8 @@ def test_the_report_tells_the_best_configuration_and_how_trials_ended(make_setti
     for row in ("| complete | 4 |", "| pruned | 1 |", "| diverged | 1 |"):
         assert row in text
     assert "1 retry after an error, an interruption or a lost worker." in text
-    assert "needs at least 10 trials with differing values, and there are 5" in text
+    assert "## What matters, and what interacts\n\n**Verdict: unreliable**" in text
+    assert "1 of 6 trials were pruned, so all are compared at rung 1. 1 trial gave no value (1 diverged or" in text
 
 
 def test_a_study_without_a_value_has_no_best_configuration(make_settings: MakeSettings) -> None:
@@ -150,22 +161,72 @@ def test_a_failure_that_is_still_to_be_retried_is_not_finished(make_settings: Ma
     assert (results.finished, results.retried) == (5, 0)
 
 
-def test_importances_are_shown_with_interval_null_and_verdict(make_settings: MakeSettings) -> None:
-    settings = make_settings("sampler=random", study="digits_optimizers")
-    results = summarise([], settings, SEARCH, {})
-    found = [Importance("lr", 0.7, 0.6, 0.8, 0.2), Importance("optimizer", 0.1, 0.05, 0.3, 0.2)]
-    text = render(replace(results, importances=found), settings)
-    assert "| lr | 0.700 | 0.600–0.800 | 0.200 | yes |" in text
-    assert "| optimizer | 0.100 | 0.050–0.300 | 0.200 | no |" in text
-    assert "n = 0, final values" in text
-    assert "random concentrates its trials" not in text
+def random_trials(settings: StudySettings, n: int, *, pruned: int = 0) -> list[FrozenTrial]:
+    """Trials of the digits study at random points, the value growing with the learning rate and the width; the
+    first `pruned` of them stopped at the first rung."""
+    made = []
+    for number, unit in enumerate(np.random.default_rng(0).uniform(size=(n, len(settings.space))).tolist()):
+        value = 0.5 + 0.2 * unit[0] + 0.2 * unit[0] * unit[1]
+        rungs = [value] if number < pruned else [value] * 3
+        state = STOPPED if number < pruned else ENDED_WELL
+        made.append(trial(settings, number, state, *rungs, unit=unit, **attributes(number, source="random")))
+    return made
 
 
-def test_a_sampler_that_concentrates_its_trials_is_told_beside_importances(make_settings: MakeSettings) -> None:
+def test_effects_and_figures_are_written_and_told(make_settings: MakeSettings) -> None:
+    settings = make_settings("n_trials=60", "analysis.params=[lr,batch_size]", "analysis.law=[]")
+    printed = written(settings, random_trials(settings, 60))
+    assert printed.startswith("analysing 60 trials, 2 parameters …\nBest val/accuracy ")
+    folder = settings.output_dir
+    assert f"  effects: {folder / 'effects.csv'}\n  figures: {folder / 'figures'}\n" in printed
+    text = (folder / "report.md").read_text()
+    assert text.index("## How trials ended") < text.index("## What matters") < text.index("## Files")
+    assert "![interactions](figures/interactions.png)" in text
+    assert (folder / "figures" / "main_lr.png").is_file()
+    with (folder / "effects.csv").open(newline="") as file:
+        found = {row["params"]: row for row in csv.DictReader(file)}
+    assert list(found)[:3] == ["lr", "batch_size", "lr*batch_size"]
+    headline_clause = "of the variance [" in printed
+    assert headline_clause == (found["lr"]["verdict"] == "ok")
+    assert found["lr"]["seed"] == str(settings.seed)
+
+
+def test_a_study_without_an_analysis_says_so(make_settings: MakeSettings) -> None:
+    settings = six(make_settings, "analysis=none")
+    printed = written(settings, every_ending(settings))
+    assert "effects" not in printed
+    assert not (settings.output_dir / "effects.csv").exists()
+    assert "Not analysed: analysis=none was asked for." in (settings.output_dir / "report.md").read_text()
+
+
+def test_an_analysis_that_cannot_be_had_loses_no_report(make_settings: MakeSettings) -> None:
+    settings = six(make_settings, "analysis.value_policy=final")
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(random_trials(settings, N_TRIALS, pruned=3))
+    out = StringIO()
+    with pytest.raises(BadInput, match="the survivors alone mislead"):
+        write_report(study, settings, SEARCH, console=Console(file=out, soft_wrap=True, width=400))
+    assert out.getvalue().startswith("Best val/accuracy ")
+    text = (settings.output_dir / "report.md").read_text()
+    assert "## Best configuration" in text
+    assert "Not analysed: an error or an interruption ended the analysis" in text
+    assert (settings.output_dir / "best.yaml").is_file()
+
+
+def test_a_parameter_that_no_trial_had_is_no_mistake(make_settings: MakeSettings) -> None:
+    settings = make_settings("analysis.params=[lr,momentum]", "analysis.law=[[lr,momentum]]", study="digits_optimizers")
+    trials = [trial(settings, number, ENDED_WELL, 0.5, **attributes(number)) for number in (8, 9)]
+    assert all("momentum" not in made.params for made in trials)
+    written(settings, trials)
+    written(settings, [])
+    assert "**Verdict: unreliable**" in (settings.output_dir / "report.md").read_text()
+
+
+def test_many_pruned_trials_are_compared_at_a_common_rung(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    results = summarise([], settings, SEARCH, {})
-    text = render(replace(results, importances=[Importance("lr", 0.7, 0.6, 0.8, 0.2)]), settings)
-    assert "tpe concentrates its trials near good points" in text
+    written(settings, random_trials(settings, N_TRIALS, pruned=3))
+    told = "3 of 6 trials were pruned, so all are compared at rung 1."
+    assert told in (settings.output_dir / "report.md").read_text()
 
 
 def rows_of(settings: StudySettings) -> list[dict[str, str]]:

@@ -1,0 +1,38 @@
+"""Everything that an analysis leaves in a folder: tables, `analysis.json`, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.report.analysis_csv import write_tables
+from studies.report.analysis_json import write_analysis_json
+from studies.report.figures.drawing import write_drawings
+from studies.report.figures.drawings import drawings
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+
+FIGURES = "figures"
+
+
+def write_analysis(folder: Path, analysis: Analysis, *, metric: str) -> dict[str, Path]:
+    """Write all of it into `folder`, which is made where it is missing; what an earlier analysis left there and this
+    one does not write is removed. Label → path: the tables and the JSON by name, pictures by their captions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = write_tables(folder, analysis)
+    document = write_analysis_json(folder / "analysis.json", analysis, metric=metric)
+    pictures = write_drawings(folder / FIGURES, drawings(analysis, metric=metric))
+    return {**tables, "analysis": document, **pictures}
+
+
+def pictures_of(written: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """Of what was written, the figures: caption → path from `folder` on."""
+    return {caption: path.relative_to(folder) for caption, path in written.items() if path.suffix == ".png"}
+
+
+def files_of(written: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Of what was written, the tables and the JSON, and the folder of figures where there are any."""
+    tables = {label: str(path) for label, path in written.items() if path.suffix != ".png"}
+    return {**tables, "figures": str(folder / FIGURES)} if pictures_of(written, folder) else tables

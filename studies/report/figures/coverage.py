@@ -1,0 +1,146 @@
+"""Where the trials lie: every pair of parameters, so that holes and clusters can be seen."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from studies.analysis.table import SPACE_FILLING
+from studies.report.csv_table import Row
+from studies.report.figures import scale
+from studies.report.figures.drawing import Drawing, Rows
+from studies.report.figures.paint import BLUE, GREY, ORANGE
+from studies.report.figures.subject import policy_in_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.axis import Axis
+
+MAX_PARAMETERS = 6  # those with the largest main effects
+PANEL = 1.75  # inches
+N_BINS = 12
+DOT, MAX_DOT = 12, 90  # the size of a trial's dot, and of one for many at the same place
+GROUPS = {"space-filling": (BLUE, "o"), "adaptive": (ORANGE, "^"), "unknown": (GREY, "s")}  # colour and mark
+
+
+def coverage(analysis: Analysis) -> Drawing | None:
+    """The drawing of the trials that have a value, by who proposed them; None where no parameter varies.
+
+    A trial's `group` is `space-filling` (random, quasi-random, a grid), `adaptive` (a sampler that goes where values
+    are good, or a person), or `unknown` where the storage does not say.
+    """
+    table = analysis.table
+    if not table.axes:
+        return None
+    axes = _strongest(analysis)
+    columns = [scale.cells_of(axis, table.x[:, table.names.index(axis.name)]) for axis in axes]
+    rows: list[Row] = [
+        {
+            "trial": int(table.numbers[k]),
+            "group": "space-filling" if table.is_grid else _group(table.sources[k]),
+            **{f"params_{axis.name}": column[k] for axis, column in zip(axes, columns, strict=True)},
+        }
+        for k in range(len(table.y))
+    ]
+    some = f", the {len(axes)} strongest of {len(table.axes)} parameters" if len(axes) < len(table.axes) else ""
+    side = max(3.6, PANEL * len(axes) + 0.7)
+    return Drawing(
+        name="coverage",
+        caption="Where the trials lie, by who proposed them: holes say nothing is known there",
+        width=side,
+        height=side + 0.5,
+        columns=("trial", "group", *(f"params_{axis.name}" for axis in axes)),
+        rows=rows,
+        draw=lambda figure, drawn: _draw(
+            figure, drawn, axes=axes, heading=f"{len(drawn)} trials with a value ({policy_in_words(table)}){some}"
+        ),
+    )
+
+
+def _strongest(analysis: Analysis) -> list[Axis]:
+    estimates = {effect.params[0]: effect.estimate for effect in analysis.effects if effect.order == 1}
+    strength = {name: -1.0 if math.isnan(estimate) else estimate for name, estimate in estimates.items()}
+    order = sorted(analysis.table.axes, key=lambda axis: -strength.get(axis.name, -1.0))
+    return [axis for axis in analysis.table.axes if axis in order[:MAX_PARAMETERS]]
+
+
+def _group(source: str | None) -> str:
+    if source is None:
+        return "unknown"
+    return "space-filling" if source in SPACE_FILLING else "adaptive"
+
+
+def _draw(figure: Figure, rows: Rows, *, axes: Sequence[Axis], heading: str) -> None:
+    n = len(axes)
+    panels = figure.subplots(n, n, squeeze=False)
+    for i, along_y in enumerate(axes):
+        for j, along_x in enumerate(axes):
+            panel = panels[i, j]
+            if j > i:
+                panel.set_visible(False)
+            elif i == j:
+                _draw_histogram(panel, rows, along_x)
+            else:
+                _draw_pair(panel, rows, along_x, along_y)
+            if j <= i:
+                _trim(panel, has_side=j == 0 or i == j, has_bottom=i == n - 1)
+    figure.suptitle(textwrap.fill(heading, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
+    handles, labels = panels[-1, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+
+
+def _draw_pair(panel: Axes, rows: Rows, along_x: Axis, along_y: Axis) -> None:
+    for group, (colour, mark) in GROUPS.items():
+        x, y = _places(rows, along_x, group), _places(rows, along_y, group)
+        if len(x):
+            places, counts = np.unique(np.column_stack([x, y]), axis=0, return_counts=True)
+            sizes = np.minimum(DOT * counts, MAX_DOT)
+            panel.scatter(
+                places[:, 0], places[:, 1], s=sizes, color=colour, marker=mark, alpha=0.5, linewidths=0, label=group
+            )
+    scale.dress(panel, "x", along_x, is_small=True)
+    scale.dress(panel, "y", along_y, is_small=True)
+
+
+def _draw_histogram(panel: Axes, rows: Rows, axis: Axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    groups = [group for group in GROUPS if len(_places(rows, axis, group))]
+    panel.hist(
+        [_places(rows, axis, group) for group in groups],
+        bins=_bins(axis),
+        stacked=True,
+        color=[GROUPS[group][0] for group in groups],
+        label=groups,
+    )
+    scale.dress(panel, "x", axis, is_small=True)
+    panel.set_ylabel("trials")
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    panel.yaxis.tick_right()
+    panel.yaxis.set_label_position("right")
+
+
+def _bins(axis: Axis) -> Sequence[float]:
+    return [float(edge) for edge in scale.edges(axis, N_BINS)]
+
+
+def _places(rows: Rows, axis: Axis, group: str) -> np.typing.NDArray[np.float64]:
+    return scale.places_of(axis, [row[f"params_{axis.name}"] for row in rows if row["group"] == group])
+
+
+def _trim(panel: Axes, *, has_side: bool, has_bottom: bool) -> None:
+    """Names and numbers at the outer panels only."""
+    if not has_side:
+        panel.set_ylabel("")
+        panel.tick_params(axis="y", which="both", labelleft=False)
+    if not has_bottom:
+        panel.set_xlabel("")
+        panel.tick_params(axis="x", which="both", labelbottom=False)
+    panel.tick_params(which="both", labelsize=7.5)

@@ -1,0 +1,140 @@
+"""The report's section on what matters and what interacts, in Markdown.
+
+Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only where the verdict is ok; else
+they say what to do, and the numbers stand in tables beside their verdicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.report.findings_tables import anova_table, effects_table, ridges_table, screen_table, where
+from studies.report.wording import counted, crossed, share_of_variance
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.effects import Effect
+    from studies.analysis.fit import Fit
+    from studies.analysis.one_at_a_time import TuningCost
+    from studies.analysis.table import TrialsTable
+
+TITLE = "## What matters, and what interacts"
+NEGLIGIBLE = 1e-6  # of the range of the trials' values: a smaller difference is none
+MEANING = {
+    "ok": "The numbers below can be relied on as far as their intervals go.",
+    "caution": "Take the numbers below as hints.",
+    "unreliable": "Conclude nothing from the numbers below.",
+}
+
+
+def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | None = None) -> str:
+    """The section: verdict, sentences or advice, tables; then `pictures`, captions with paths from the report on."""
+    parts = [TITLE, _verdict(analysis.whole), _values(analysis.table, analysis.whole), _told(analysis, metric)]
+    if any(not math.isnan(effect.estimate) for effect in analysis.effects):
+        parts.append(effects_table(analysis))
+    if analysis.ridges:
+        parts.append(ridges_table(analysis.ridges, analysis.budget_unit))
+    if analysis.anova is not None:
+        parts.append(anova_table(analysis.anova))
+    if analysis.screen:
+        parts.append(screen_table(analysis.screen))
+    parts += ["### Figures"] if pictures else []
+    parts += [f"![{path.stem}]({path.as_posix()})\n\n*{caption}.*" for caption, path in (pictures or {}).items()]
+    return "\n\n".join(filter(None, parts))
+
+
+def clause(analysis: Analysis) -> str | None:
+    """What a headline may say of effects: the strongest interaction, else the strongest parameter; None without a
+    verdict ok."""
+    if analysis.whole.verdict.level != "ok":
+        return None
+    for effect in (*_claimed(analysis), *_strongest_main(analysis)):
+        verb = "interact" if effect.order == 2 else "matters most"
+        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect)})"
+    return None
+
+
+def _verdict(fit: Fit) -> str:
+    level, reasons = fit.verdict.level, fit.verdict.reasons
+    why = f", because of: {'; '.join(reasons)}" if reasons else ""
+    evidence = [counted(fit.evidence.n, "trial", "trials")]
+    evidence.append(counted(fit.evidence.n_parameters, "parameter", "parameters"))
+    if not math.isnan(fit.evidence.q2):
+        evidence.append(f"Q² {fit.evidence.q2:.2f} (how well trials left out of the fit are predicted)")
+    meaning = MEANING[level] if fit.sobol is not None else "Nothing was fitted to the trials."
+    return f"**Verdict: {level}**{why}. {meaning} Evidence: {', '.join(evidence)}."
+
+
+def _values(trials: TrialsTable, fit: Fit) -> str:
+    """Which value each trial counts with, why, and which trials and parameters are left out."""
+    n_without = trials.n_finished - trials.n_failed - len(trials.y)
+    without = f"; {n_without} without that value are left out" if n_without else ""
+    if trials.policy == "final":
+        pruned = f", {trials.n_pruned} of {trials.n_finished} trials were pruned" if trials.n_pruned else ""
+        said = f"Trials count with their final values{pruned}{without}."
+    elif trials.n_pruned:
+        pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
+        said = f"{pruned}, so all are compared at {trials.policy}{without}."
+    else:
+        said = f"All trials are compared at {trials.policy}, as value_policy asks{without}."
+    sentences = [said]
+    if trials.n_failed:
+        diverged = f" ({trials.n_diverged} diverged or ran out of memory)" if trials.n_diverged else ""
+        sentences.append(f"{counted(trials.n_failed, 'trial', 'trials')} gave no value{diverged}.")
+    if fit.n_trials > len(fit.table.y):
+        sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
+    sentences += [f"`{name}` is left out: {why}." for name, why in sorted(trials.dropped.items())]
+    return " ".join(sentences)
+
+
+def _told(analysis: Analysis, metric: str) -> str:
+    """Sentences with numbers where the verdict is ok, else what would make it so."""
+    if analysis.whole.verdict.level != "ok":
+        lines = [f"- {advice}" for advice in analysis.advice]
+        return "\n".join(["What would help:\n", *lines]) if lines else ""
+    return "\n".join(f"- {sentence}" for sentence in _sentences(analysis, metric))
+
+
+def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
+    mains = _strongest_main(analysis)
+    for effect in mains:
+        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect)}."
+    if not mains:
+        yield "No parameter shows an effect on its own."
+    claimed = _claimed(analysis)
+    for effect in claimed:
+        yield f"{crossed(effect.params)} interact: {share_of_variance(effect)}{where(effect)}."
+    if not claimed:
+        yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
+    for ridge in analysis.ridges:
+        yield f"The best {ridge.params[0]} as {ridge.params[1]} changes: {ridge.verdict}."
+    if analysis.tuning is not None and len(analysis.whole.table.axes) > 1:
+        yield _tuning(analysis.tuning, metric, analysis.table)
+
+
+def _strongest_main(analysis: Analysis) -> list[Effect]:
+    """The strongest main effect that can be relied on, if it is there at all."""
+    from studies.analysis.effects import CLAIM
+
+    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.ci_lo > CLAIM]
+    return sorted(mains, key=lambda effect: -effect.estimate)[:1]
+
+
+def _claimed(analysis: Analysis) -> list[Effect]:
+    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate)
+
+
+def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
+    cost, least = tuning.cost, NEGLIGIBLE * float(trials.y.max() - trials.y.min())
+    values = [0.0 if abs(value) < least else value for value in (cost.estimate, cost.lo, cost.hi)]
+    estimate, lo, hi = (f"{abs(value) if values[2] < 0 else value:.2g}" for value in values)
+    if values[1] > 0:
+        told = f"{estimate} [{lo}, {hi}] worse in {metric} than"
+    elif values[2] < 0:
+        told = f"{estimate} [{hi}, {lo}] better in {metric} than"
+    else:
+        told = f"no worse in {metric} (difference {estimate} [{lo}, {hi}]) than"
+    return f"With {tuning.n_trials} trials, tuning one parameter at a time would have ended {told} tuning all together."

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState, create_trial
+from rich.console import Console
+
+from studies.budget import Budget
+from studies.errors import BadInput
+from studies.report.any_study import budget_of, metric_of
+from studies.report.report import write_study_report
+from studies.settings import AnalysisSettings
+
+MakeStudy = Callable[..., optuna.Study]
+FULL = AnalysisSettings("full", None, "auto", None)
+SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+def written(study: optuna.Study, folder: Path, wanted: AnalysisSettings = FULL, **more: Any) -> str:
+    """What the report prints."""
+    out = StringIO()
+    write_study_report(study, folder, wanted, seed=0, console=Console(file=out, soft_wrap=True, width=400), **more)
+    return out.getvalue()
+
+
+def small_study(n: int = 4, **more: Any) -> optuna.Study:
+    """A study that another tool made: no attribute of ours, and one that only looks like ours."""
+    study = optuna.create_study(study_name="foreign", **more)
+    for i in range(n):
+        point = {"x": i / n, "y": (i * i) % n / n}
+        values = [point["x"], 1.0][: len(study.directions)]
+        study.add_trial(create_trial(params=point, distributions=SPACE, values=values, user_attrs={"samples_seen": 9}))
+    return study
+
+
+def stopped(state: TrialState) -> Any:
+    """A pruned, failed or running trial."""
+    return create_trial(state=state, params={"x": 0.5, "y": 0.5}, distributions=SPACE)
+
+
+def test_a_study_of_another_tool_gets_its_report(known_study: optuna.Study, tmp_path: Path) -> None:
+    lines = written(known_study, tmp_path).splitlines()
+    best = known_study.best_trial
+    assert lines[0] == "analysing 60 trials, 2 parameters …"
+    assert lines[1].startswith(f"Best val/loss {best.value:.4f} (trial {best.number}); 60 trials finished")
+    assert lines[2].startswith("  model.lr=")
+    assert [line.split(": ")[0].strip() for line in lines[3:]] == ["all trials", "effects", "figures", "report"]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for part in ("# Study known", "## Best configuration", "| complete | 60 |", "**Verdict: ", "### Effects"):
+        assert part in text
+    assert "at equal epochs" in text
+    assert "![interactions](figures/interactions.png)" in text
+    for file in ("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "analysis.json", "trials.csv"):
+        assert (tmp_path / file).is_file()
+        assert f"{tmp_path / file}`" in text
+    assert json.loads((tmp_path / "analysis.json").read_text())["metric"] == "val/loss"
+
+
+def test_all_trials_are_listed_without_a_budget(tmp_path: Path) -> None:
+    study = small_study()
+    study.add_trials([stopped(TrialState.PRUNED), stopped(TrialState.FAIL), stopped(TrialState.RUNNING)])
+    printed = written(study, tmp_path)
+    assert printed.startswith("Best value 0.0000 (trial 0); 6 trials finished.")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["COMPLETE"] * 4 + ["PRUNED", "FAIL", "RUNNING"]
+    assert [row["value"] for row in rows[:5]] == ["0.0", "0.25", "0.5", "0.75", ""]
+    assert rows[0]["samples_seen"] == rows[0]["epochs_to_convergence"] == ""
+    assert rows[5]["failure"] == "killed"
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for row in ("| complete | 4 |", "| pruned | 1 |", "| killed | 1 |", "| running | 1 |"):
+        assert row in text
+
+
+def test_few_trials_give_a_verdict_and_no_figure(tmp_path: Path) -> None:
+    printed = written(small_study(), tmp_path)
+    assert "figures" not in printed
+    assert not (tmp_path / "figures").exists()
+    assert "**Verdict: unreliable**" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_an_empty_study_has_a_report_all_the_same(tmp_path: Path) -> None:
+    assert written(small_study(0), tmp_path).startswith("0 trials finished, none of them with a value.")
+    assert "**Verdict: unreliable**" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_asked_reaches_the_analysis(tmp_path: Path) -> None:
+    study = small_study(8)
+    wanted = AnalysisSettings("full", ("x", "y"), "auto", (("x", "y"),))
+    written(study, tmp_path, wanted, metric="error")
+    document = json.loads((tmp_path / "analysis.json").read_text())
+    assert document["metric"] == "error"
+    assert document["ridges"][0]["params"] == ["x", "y"]
+    only = AnalysisSettings("full", ("x",), "auto", ())
+    written(study, tmp_path, only)
+    document = json.loads((tmp_path / "analysis.json").read_text())
+    assert [parameter["name"] for parameter in document["parameters"]] == ["x"]
+    assert document["ridges"] == []
+
+
+def test_an_unknown_parameter_is_told_and_the_rest_is_written(tmp_path: Path) -> None:
+    study = small_study()
+    with pytest.raises(BadInput, match="z"):
+        written(study, tmp_path, AnalysisSettings("full", ("z",), "auto", None))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Best value 0.0000 (trial 0); 4 trials finished." in text
+    assert "an error or an interruption ended the analysis" in text
+    assert (tmp_path / "trials.csv").is_file()
+
+
+def test_several_objectives_are_refused_by_the_analysis_alone(tmp_path: Path) -> None:
+    study = small_study(directions=["minimize", "maximize"])
+    with pytest.raises(BadInput, match="2 objectives"):
+        written(study, tmp_path)
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["value"] == "0.0;1.0"
+    assert written(study, tmp_path, AnalysisSettings("none", None, "auto", None)).startswith("4 trials finished, ")
+
+
+def test_a_study_that_is_not_analysed_says_so(tmp_path: Path) -> None:
+    written(small_study(), tmp_path, AnalysisSettings("none", None, "auto", None))
+    assert "Not analysed: analysis=none was asked for." in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "effects.csv").exists()
+
+
+def test_metric_and_budget_are_read_off_the_study() -> None:
+    study = optuna.create_study()
+    assert (metric_of(study), budget_of(study)) == ("value", None)
+    with pytest.warns(ExperimentalWarning):
+        study.set_metric_names(["accuracy"])
+    assert metric_of(study) == "accuracy"
+    study.set_user_attr("metric", {"name": "val/accuracy"})
+    study.set_user_attr("budget", {"unit": "steps", "amount": 100, "rungs": 4})
+    assert (metric_of(study), budget_of(study)) == ("val/accuracy", Budget("steps", 100, 4))
+    for other in ({"unit": "dollars", "amount": 1, "rungs": 1}, {"unit": "steps"}, 7):
+        study.set_user_attr("budget", other)
+        assert budget_of(study) is None
