@@ -6,18 +6,19 @@ from typing import Any, get_args
 
 from studies.errors import Problems, nearest
 from studies.reading import Section
-from studies.settings import AnalysisName, AnalysisSettings, ValuePolicy
+from studies.settings import AnalysisName, AnalysisSettings, SamplerName, ValuePolicy
 from studies.space import SearchSpace
 
 
 def read_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
     """The analysis settings, their names checked against `space`; without one, against the trials later on."""
-    section.only(("name", "params", "value_policy", "law"))
+    section.only(("name", "params", "value_policy", "law", "source"))
     return AnalysisSettings(
         name=section.word("name", get_args(AnalysisName), default="full"),
         params=_read_params(section, space),
         value_policy=section.word("value_policy", get_args(ValuePolicy), default="auto"),
         law=_read_law(section, space),
+        source=section.word("source", get_args(SamplerName)) if section.has("source") else None,
     )
 
 

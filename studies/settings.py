@@ -52,13 +52,15 @@ class AnalysisSettings:
 
     `params` are the names to analyse, None: all. `value_policy`: which value of a trial counts; `auto` takes the final
     one, or the one at the last common rung where more than 10 % were pruned. `law`: pairs of numeric parameters
-    (tuned, followed) whose ridge is asked for, None: learning rate × batch size where there are both.
+    (tuned, followed) whose ridge is asked for, None: learning rate × batch size where there are both. `source`: who
+    proposed the trials of which the storage does not say it, None: unknown.
     """
 
     name: AnalysisName
     params: tuple[str, ...] | None
     value_policy: ValuePolicy
     law: tuple[tuple[str, str], ...] | None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

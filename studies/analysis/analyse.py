@@ -22,6 +22,9 @@ from studies.errors import BadInput, Problem, nearest
 LEARNING_RATES = frozenset({"lr", "learning_rate"})
 BATCH_SIZES = frozenset({"batch_size", "batch", "train_batch_size"})
 
+WINDOW_DECADES = 1.0  # around the ridge
+LINEAR_WINDOW = 1 / 3  # of the range, where the tuned parameter's scale is linear
+
 Law = tuple[str, str]  # the parameter that is tuned, and the one that its optimum follows
 
 
@@ -102,6 +105,8 @@ def _ridge(table: TrialsTable, tuned: str, followed: str, budget_unit: str | Non
     inside = table.over(table.active([tuned, followed]), table.names)
     names = [name for name in inside.names if name not in (tuned, followed) and inside.active([name]).all()]
     others = [_columns(inside, name) for name in names]
+    axes = [inside.axes[inside.names.index(name)] for name in (tuned, followed)]
+    is_linear = axes[0].scale == "linear"
     return ridge(
         _decades(inside, tuned),
         follows=_decades(inside, followed),
@@ -109,6 +114,8 @@ def _ridge(table: TrialsTable, tuned: str, followed: str, budget_unit: str | Non
         names=(tuned, followed),
         others=np.column_stack(others) if others else None,
         budget_unit=budget_unit,
+        window=LINEAR_WINDOW * (axes[0].high - axes[0].low) if is_linear else WINDOW_DECADES,
+        power_law=all(axis.scale != "linear" for axis in axes),
     )
 
 

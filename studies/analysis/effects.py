@@ -69,17 +69,19 @@ def get_param_interactions(
     params: Sequence[str] | None = None,
     target: Target | None = None,
     value_policy: ValuePolicy = "auto",
+    source: str | None = None,
     seed: int = 0,
 ) -> list[Effect]:
     """Main effects, pairs, the unexplained and the noise of any Optuna study, each with its interval and verdict.
 
     `params` restricts the parameters (what others do then counts as noise); `target` maps a trial to a number instead
     of its value; `value_policy` is `final`, `common_rung`, or `auto`: final values, or those at a common rung where
-    more than 10 % of the trials were pruned. A study that cannot be analysed gives effects without numbers, whose
+    more than 10 % of the trials were pruned; `source` says who proposed the trials of which the storage does not
+    (`random`, `qmc`, `grid`, …), for unknown origin calls for caution. A study that cannot be analysed gives effects without numbers, whose
     verdict says why. Raises `BadInput` for unknown parameters, several objectives without a target, and final values
     of a much pruned study.
     """
-    table = trials_table(study, params=params, target=target, value_policy=value_policy)
+    table = trials_table(study, params=params, target=target, value_policy=value_policy, source=source)
     return effects_of(fits_of(table, seed=seed), seed=seed)
 
 

@@ -44,7 +44,7 @@ SLOPES = np.linspace(-1.5, 1.5, 61)  # first guesses, in ranges of the first par
 DEGREE = 6  # of the smooth function of the distance that a first guess is judged by
 MAX_STEPS = 60
 STILL = 1e-4  # windows that the ridge moves in its last step
-ASKEW = 0.01  # share of the cubic term that must be news beside the quadratic's …
+ASKEW = 1e-6  # share of the cubic term that must be news beside the quadratic's …
 ONE_CELL = 0.3  # … and of which no single cell may carry more: CR3 would leave that cell out, and the term with it
 LINE_POINTS = 7
 
@@ -113,9 +113,8 @@ def ridge(
     start = _first_line(runs)
     fit = start if isinstance(start, str) else _follow(runs, start)
     if not isinstance(start, str) and not _is_bounded(fit):
-        whole = replace(runs, low=_below_worst(runs.loss))
-        again = _follow(whole, start)
-        runs, fit = (whole, again) if _is_bounded(again) else (runs, fit)
+        runs = replace(runs, low=_below_worst(runs.loss))
+        fit = _follow(runs, start)
     if isinstance(fit, str):
         return replace(nothing, verdict=_no_ridge(fit, names))
     line, (alpha, ci_lo, ci_hi) = fit.ridge(), _slope(runs, fit)

@@ -109,8 +109,11 @@ def trials_table(
     params: Sequence[str] | None = None,
     target: Target | None = None,
     value_policy: ValuePolicy = "auto",
+    source: str | None = None,
 ) -> TrialsTable:
     """The table of a study's finished trials, from any Optuna storage.
+
+    `source` says who proposed the trials of which the storage does not: `random`, `qmc`, `grid`, or another sampler.
 
     Raises `BadInput` for parameters that no trial has, for several objectives without a `target`, and for final
     values where more than a tenth of the trials were pruned.
@@ -126,6 +129,7 @@ def trials_table(
         params=params,
         target=target,
         value_policy=value_policy,
+        source=source,
         powers_of_two=powers_of_two(study),
     )
 
@@ -137,6 +141,7 @@ def table_of(
     params: Sequence[str] | None = None,
     target: Target | None = None,
     value_policy: ValuePolicy = "auto",
+    source: str | None = None,
     powers_of_two: frozenset[str] = frozenset(),
 ) -> TrialsTable:
     """The table of `trials`; see `trials_table`."""
@@ -160,7 +165,7 @@ def table_of(
         y=np.array([y for _, y in used], dtype=float),
         maximize=maximize,
         numbers=np.array([t.number for t, _ in used], dtype=np.int64),
-        sources=tuple(t.user_attrs.get(schema.SOURCE) for t, _ in used),
+        sources=tuple(t.user_attrs.get(schema.SOURCE, source) for t, _ in used),
         replicates=tuple(t.user_attrs.get(schema.REPLICATE) for t, _ in used),
         samples=tuple(_samples(t, rung) for t, _ in used),
         policy="final" if rung is None else f"rung {rung}",

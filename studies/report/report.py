@@ -120,6 +120,7 @@ def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, conso
         maximize=settings.objective.direction == "maximize",
         params=None if wanted.params is None else [name for name in wanted.params if name in tried],
         value_policy=wanted.value_policy,
+        source=wanted.source,
         powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
     )
     _announce(table, console)
@@ -147,7 +148,7 @@ def _analysis_of_any(
     from studies.analysis.analyse import analyse
     from studies.analysis.table import trials_table
 
-    table = trials_table(study, params=wanted.params, value_policy=wanted.value_policy)
+    table = trials_table(study, params=wanted.params, value_policy=wanted.value_policy, source=wanted.source)
     _announce(table, console)
     return analyse(table, seed=seed, law=wanted.law, budget_unit=budget_unit)
 

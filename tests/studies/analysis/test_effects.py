@@ -86,6 +86,8 @@ def test_nothing_is_claimed_without_a_verdict_ok() -> None:
     assert unknown["a*b"].ci_lo > 0.5
     assert unknown["a*b"].verdict == "caution"
     assert not unknown["a*b"].is_claimed
+    known = by_name(get_param_interactions(study_of(80, product, {"a": UNIT, "b": UNIT}, source=None), source="qmc"))
+    assert known["a*b"].is_claimed
 
 
 def test_maximising_and_minimising_give_the_same_indices() -> None:

@@ -1,0 +1,96 @@
+"""`studies.report`, as a person types it, on a study of ours and on one that plain Optuna made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from shell import Shell
+
+EFFECT_COLUMNS = ["params", "order", "estimate", "ci_lo", "ci_hi", "verdict", "reasons"]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def plain_study(shell: Shell) -> Shell:
+    """60 random trials of a valley whose floor moves by half a decade of lr for each decade of batch size."""
+
+    def objective(trial: optuna.Trial) -> float:
+        lr = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
+        batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128, 256])
+        return -((math.log10(lr) + 3 - 0.5 * (math.log10(batch_size) - 1.8)) ** 2)
+
+    study = optuna.create_study(
+        study_name="mine",
+        storage=f"sqlite:///{shell.folder}/mine.db",
+        direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+    study.optimize(objective, n_trials=60)
+    return shell
+
+
+def test_a_study_of_plain_optuna_is_analysed_without_any_config(plain_study: Shell) -> None:
+    where = ("study_name=mine", "storage.url=sqlite:///mine.db", "output_dir=out")
+    output = plain_study.run("report", *where)
+    folder = plain_study.folder / "out"
+    assert "interact" not in output.splitlines()[-6]
+    found = rows(folder / "effects.csv")
+    assert [column for column in EFFECT_COLUMNS if column not in found[0]] == []
+    assert {row["verdict"] for row in found} == {"caution"}
+    assert "who proposed the points is not recorded" in found[0]["reasons"]
+    told = plain_study.run("report", *where, "analysis.source=random")
+    assert "lr × batch_size interact" in told
+    (pair,) = rows(folder / "interactions.csv")
+    assert (pair["params"], pair["verdict"], pair["claimed"]) == ("lr*batch_size", "ok", "True")
+    (law,) = rows(folder / "ridge.csv")
+    assert float(law["alpha"]) == pytest.approx(0.5, abs=0.02)
+    assert json.loads((folder / "analysis.json").read_text())["version"] == 1
+    for figure in (folder / "figures").glob("*.png"):
+        assert figure.with_suffix(".csv").exists()
+    assert not (folder / "best.yaml").exists()
+
+
+def test_our_own_study_is_reported_again_as_it_was_run(shell: Shell) -> None:
+    small = ("+study=digits_grid", "budget.amount=1", "replicates=2", "workers=2")
+    shell.run("run", *small)
+    folder = shell.folder / "outputs" / "digits_grid"
+    before = {
+        path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file() and "logs" not in path.parts
+    }
+    for name in (
+        "effects.csv",
+        "interactions.csv",
+        "ridge.csv",
+        "anova.csv",
+        "analysis.json",
+        "best.yaml",
+        "report.md",
+    ):
+        assert name in before
+        (folder / name).unlink()
+    shell.run("report", *small)
+    after = {
+        path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file() and "logs" not in path.parts
+    }
+    assert after == before
+
+
+def test_what_cannot_be_reported_is_one_clear_message(plain_study: Shell) -> None:
+    where = ("storage.url=sqlite:///mine.db", "output_dir=out")
+    unknown = plain_study.run("report", "study_name=mien", *where, code=2)
+    assert "study_name is mien, which the storage does not hold: did you mean mine?" in unknown
+    law = plain_study.run("report", "study_name=mine", "analysis.law=[[lr,batchsize]]", *where, code=2)
+    assert "analysis.law.batchsize is no parameter of the study: did you mean batch_size?" in law
+    source = plain_study.run("report", "study_name=mine", "analysis.source=rnd", *where, code=2)
+    assert "analysis.source is 'rnd': did you mean random?" in source
+    missing = plain_study.run("report", "study_name=mine", "storage.url=sqlite:///nowhere.db", code=2)
+    assert "a file that does not exist" in missing
