@@ -85,7 +85,7 @@ def failure_of(trial: FrozenTrial) -> Failure | None:
     recorded = trial.user_attrs.get(FAILURE)
     if trial.state == TrialState.PRUNED:
         return Failure(recorded) if recorded in OF_THE_POINT else None
-    return Failure(recorded or Failure.KILLED)
+    return Failure(recorded) if recorded in tuple(Failure) else Failure.KILLED
 
 
 def was_interrupted(trial: FrozenTrial) -> bool:

@@ -62,13 +62,12 @@ def analyse(
     whole = fits[0]
     tuning = None
     if whole.sobol is not None:
-        n_trials = len(whole.table.y)
-        tuning = tuning_cost(whole.sobol.surface, n_trials=n_trials, maximize=table.maximize, seed=seed)
+        tuning = tuning_cost(whole.sobol.surface, n_trials=whole.n_trials, maximize=table.maximize, seed=seed)
     return Analysis(
         table=table,
         fits=tuple(fits),
         effects=tuple(effects_of(fits, seed=seed)),
-        anova=_anova(whole.table) if table.is_grid else None,
+        anova=_anova(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
         tuning=tuning,
         screen=tuple(_screen(whole.table, seed)),

@@ -60,7 +60,13 @@ class Axis:
         """The value of the study at an encoded position; the nearest level of a discrete or categorical axis."""
         if self.levels:
             return self.values[int(np.argmin(np.abs(np.array(self.levels) - encoded)))]
-        return {"linear": encoded, "log10": 10.0**encoded, "log2": 2.0**encoded}[self.scale]
+        match self.scale:
+            case "linear":
+                return encoded
+            case "log10":
+                return 10.0**encoded
+            case "log2":
+                return 2.0**encoded
 
     def unit(self, encoded: Array) -> Array:
         """Encoded positions scaled to [0, 1]."""
@@ -118,6 +124,8 @@ def axis_of(name: str, distributions: Sequence[BaseDistribution], *, is_power_of
     if any(d.log != first.log or d.step != first.step for d in numeric):
         return None
     low, high = min(d.low for d in numeric), max(d.high for d in numeric)
+    if first.step and any(abs((d.low - low) / first.step - round((d.low - low) / first.step)) > 1e-8 for d in numeric):
+        return None
     if is_power_of_two:
         powers = [2**k for k in range(round(math.log2(low)), round(math.log2(high)) + 1)]
         return levelled(name, "discrete", "log2", [math.log2(power) for power in powers], powers)
@@ -157,6 +165,8 @@ def _of_numbers(name: str, choices: Sequence[Any]) -> Axis | None:
     Powers of two and numbers over two decades or more are taken on their log scale.
     """
     if len(choices) < 3 or any(isinstance(choice, bool) or not isinstance(choice, int | float) for choice in choices):
+        return None
+    if not all(math.isfinite(choice) for choice in choices):
         return None
     values = sorted(choices)
     if values[0] <= 0 or values[-1] < 100 * values[0]:

@@ -77,9 +77,9 @@ def get_param_interactions(
     `params` restricts the parameters (what others do then counts as noise); `target` maps a trial to a number instead
     of its value; `value_policy` is `final`, `common_rung`, or `auto`: final values, or those at a common rung where
     more than 10 % of the trials were pruned; `source` says who proposed the trials of which the storage does not
-    (`random`, `qmc`, `grid`, …), for unknown origin calls for caution. A study that cannot be analysed gives effects without numbers, whose
-    verdict says why. Raises `BadInput` for unknown parameters, several objectives without a target, and final values
-    of a much pruned study.
+    (`random`, `qmc`, `grid`, `tpe`, …), for unknown origin calls for caution. A study that cannot be analysed gives
+    effects without numbers, whose verdict says why. Raises `BadInput` for unknown parameters, several objectives
+    without a target, and final values of a much pruned study.
     """
     table = trials_table(study, params=params, target=target, value_policy=value_policy, source=source)
     return effects_of(fits_of(table, seed=seed), seed=seed)

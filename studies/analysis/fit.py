@@ -6,6 +6,7 @@ parameter is an effect among the trials where it was active, so each such set of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,44 +19,52 @@ from studies.analysis.table import TrialsTable
 from studies.analysis.trust import Evidence, Verdict, capped_share, judge, replicate_noise
 
 MIN_TRIALS = 10  # below this, nothing is fitted
-MAX_TRIALS = 1500  # of more than these, an evenly drawn sample is fitted
+MAX_TRIALS = 1500  # of more than these, a random sample is fitted
+MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precision
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The analysis of `table`, whose parameters are all active in all its trials. `sobol` is None where nothing could
-    be fitted; `chaos` is the second estimator. `n_trials` counts the trials from which the table's were drawn."""
+    """The analysis of `table`, whose parameters are all active in all its trials: those of `whole`, or an evenly drawn
+    sample of them. `sobol` is None where nothing could be fitted; `chaos` is the second estimator."""
 
     table: TrialsTable
-    n_trials: int
+    whole: TrialsTable
     sobol: Sobol | None
     chaos: Chaos | None
     evidence: Evidence
     verdict: Verdict
 
+    @property
+    def n_trials(self) -> int:
+        """How many trials there are, whether fitted or not."""
+        return len(self.whole.y)
+
 
 def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     """Fit trials without inactive parameters; a table that cannot be fitted gets its verdict all the same."""
-    n_trials = len(table.y)
-    table = _sample(table, seed)
+    whole, table = table, _sample(table, seed)
     n, d = table.x.shape
-    is_constant = n > 0 and float(np.ptp(table.y)) <= 1e-12 * max(1.0, float(np.abs(table.y).max()))
+    is_constant = n > 0 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
     if n < MIN_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, is_constant=is_constant)
-        return Fit(table, n_trials, None, None, evidence, judge(evidence))
+        return Fit(table, whole, None, None, evidence, judge(evidence))
     first = sobol(table.axes, table.unit, table.y, seed=seed)
     bases = [axis.basis(table.unit[:, i]) for i, axis in enumerate(table.axes)]
     second = chaos(bases, [np.array(axis.degrees()) for axis in table.axes], table.y)
     evidence = _evidence(table, first, is_constant=False)
-    return Fit(table, n_trials, first, second, evidence, judge(evidence))
+    return Fit(table, whole, first, second, evidence, judge(evidence))
 
 
 def _sample(table: TrialsTable, seed: int) -> TrialsTable:
-    n = len(table.y)
-    if n <= MAX_TRIALS:
+    """At most as many trials as time and memory allow; which ones does not depend on their order."""
+    n, d = table.x.shape
+    limit = min(MAX_TRIALS, math.isqrt(MAX_NUMBERS // (2 * d + d * (d - 1) // 2 + 2)))
+    if n <= limit:
         return table
+    ordered = np.lexsort((table.y, *table.x.T))
     rows = np.zeros(n, dtype=bool)
-    rows[np.random.default_rng(seed).choice(n, MAX_TRIALS, replace=False)] = True
+    rows[ordered[np.random.default_rng(seed).choice(n, limit, replace=False)]] = True
     return table.over(rows, table.names)
 
 
@@ -71,12 +80,18 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         noise_share=noise,
         lack_of_fit_p=None if found is None or noise is None else _lack_of_fit(table, found),
         space_filling=table.space_filling_share,
-        diverged=table.n_diverged / max(1, table.n_finished),
-        capped=capped_share(table.loss),
+        failed=table.n_failed / max(1, table.n_finished),
+        capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
         unexplained=0.0 if found is None else found.unexplained.estimate,
         is_grid=table.is_grid,
     )
+
+
+def _capped(table: TrialsTable) -> float:
+    """At the worst end of the values; at either end where a target does not say which is the worst."""
+    capped = capped_share(table.loss)
+    return max(capped, capped_share(-table.loss)) if table.has_target else capped
 
 
 def _points(table: TrialsTable) -> npt.NDArray[np.intp]:

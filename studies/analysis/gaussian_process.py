@@ -228,8 +228,12 @@ class Model:
         by = self.gradient(theta, matrices, weight)
         amplitudes = [2 * theta.mains * by.mains, 2 * theta.pairs * by.pairs, [2 * theta.rest * by.rest]]
         gradient = np.concatenate([by.lengths, *amplitudes, [2 * theta.noise_variance * by.noise]])
-        penalty, slope, _ = self.penalty(vector)
-        return float(self.y @ solution.alpha / 2 + solution.half_log_det) + penalty, gradient + slope
+        _, slope, _ = self.penalty(vector)
+        return self.minus_log_posterior(vector, solution), gradient + slope
+
+    def minus_log_posterior(self, vector: Array, solution: Solution) -> float:
+        """Of the hyperparameters, up to a constant."""
+        return float(self.y @ solution.alpha / 2 + solution.half_log_det) + self.penalty(vector)[0]
 
     def precision(self, vector: Array) -> Array:
         """The Laplace precision matrix of the hyperparameters at the MAP."""
@@ -237,7 +241,7 @@ class Model:
         matrices = self.matrices(theta)
         solution = self.solve(matrices)
         by = self.gradient(theta, matrices, (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2)
-        information = _information(solution.inverse, self._derivatives(theta, matrices))
+        information = _information(solution.inverse, self._derivatives(theta, matrices), k=len(vector))
         _, _, curvature = self.penalty(vector)
         curvature = curvature + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
         return np.asarray(information + np.diag(curvature))
@@ -255,10 +259,12 @@ class Model:
         yield 2 * theta.noise_variance * np.eye(len(self.y))
 
 
-def _information(inverse: Array, derivatives: Iterator[Array]) -> Array:
-    """½ tr(K⁻¹ A K⁻¹ B) for all pairs of derivatives A, B of K; single precision and blocks keep the memory small."""
-    products = np.array([(inverse @ derivative).astype(np.float32) for derivative in derivatives])
-    k, n = products.shape[:2]
+def _information(inverse: Array, derivatives: Iterator[Array], *, k: int) -> Array:
+    """½ tr(K⁻¹ A K⁻¹ B) for all pairs of the k derivatives of K; single precision and blocks save memory."""
+    n = len(inverse)
+    products = np.empty((k, n, n), dtype=np.float32)
+    for i, derivative in enumerate(derivatives):
+        products[i] = inverse @ derivative
     information = np.zeros((k, k))
     for rows in np.array_split(np.arange(n), max(1, n // BLOCK)):
         left = products[:, rows, :].reshape(k, -1)

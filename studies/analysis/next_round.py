@@ -20,6 +20,8 @@ def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
     """What would make the verdict ok; empty where it is."""
     if verdict.level == "ok":
         return ()
+    if not evidence.n:
+        return ("find out why no trial ended with a value: see how trials ended",)
     if evidence.is_constant:
         return ("check the metric: no trial differs from another",)
     if not evidence.n_parameters:
@@ -36,6 +38,8 @@ def space_filling_needed(evidence: Evidence) -> int:
     missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
     share = evidence.space_filling or 0.0
     for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
+    if evidence.space_filling is None:
+        for_share = 0
     unpredicted = not evidence.explained >= CAUTION_Q2 and not missing
     return max(missing, for_share, evidence.n if unpredicted else 0)
 
@@ -44,7 +48,7 @@ def _more_trials(evidence: Evidence) -> list[str]:
     found = []
     needed = space_filling_needed(evidence)
     if evidence.space_filling is None:
-        found.append("say who proposed the points if you know it (analysis.source=random, qmc or grid)")
+        found.append("say who proposed the points if you know it (analysis.source=random, qmc, grid, tpe, …)")
     elif needed and evidence.is_grid:
         found.append(f"give the grid more levels or replicates: {needed} more trials")
     if needed and not evidence.is_grid:
@@ -59,7 +63,7 @@ def _more_trials(evidence: Evidence) -> list[str]:
 
 def _better_trials(evidence: Evidence) -> list[str]:
     found = []
-    if evidence.diverged + evidence.capped > LOST:
+    if evidence.failed + evidence.capped > LOST:
         found.append("narrow the ranges so that fewer trials diverge or end at a cap")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")

@@ -1,10 +1,11 @@
 """What tuning one parameter at a time would cost, against tuning all of them together with as many trials.
 
 Both are played on functions drawn from the fitted surface's posterior, without noise. *One at a time*: from a random
-start, each parameter in a random order is set to the best of evenly spread values, the others held where they are;
-each gets an equal part of the trials. *Together*: quasi-random points, a third of the trials in the whole space and two
-thirds in a half and a quarter of its width around the best so far. The loss of either is how far its best point is from
- the function's minimum; the cost is the difference of the two, averaged over starts.
+start, each parameter in a random order is set to the best of evenly spread values, the others held where they are; each
+gets an equal part of the trials; where these are more than an axis has values, there is another round. *Together*:
+quasi-random points, a third of the trials in the whole space and two thirds in a half and a quarter of its width around
+the best so far. The loss of either is how far its best point is from the function's minimum; the cost is the difference
+of the two, averaged over starts.
 """
 
 from __future__ import annotations
@@ -91,11 +92,13 @@ class _Game:
         """The values found from random starts: (F, N_STARTS)."""
         points = self._random(N_STARTS, rng)
         each = max(2, n_trials // len(self.sizes))
+        tried = [np.unique(np.linspace(0, n - 1, min(each, n)).round().astype(np.intp)) for n in self.sizes]
+        n_sweeps = max(1, n_trials // sum(map(len, tried)))
         for start in range(N_STARTS):
-            for i in rng.permutation(len(self.sizes)):
-                tried = np.unique(np.linspace(0, self.sizes[i] - 1, min(each, self.sizes[i])).round().astype(np.intp))
-                along = self.profile(points[:, start : start + 1], i)[:, 0, tried]
-                points[:, start, i] = tried[np.argmin(along, axis=1)]
+            for _ in range(min(n_sweeps, MAX_SWEEPS)):
+                for i in rng.permutation(len(self.sizes)):
+                    along = self.profile(points[:, start : start + 1], i)[:, 0, tried[i]]
+                    points[:, start, i] = tried[i][np.argmin(along, axis=1)]
         return self.values(points)
 
     def together(self, n_trials: int, rng: np.random.Generator) -> Array:

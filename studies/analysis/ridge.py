@@ -9,8 +9,9 @@ lack of fit. Decided by measurement (7 × 6 × 3 grid, noise .05 on losses of ra
   in and out while the ridge moves: a tenth of the fits ended in cycles.
 - Runs above .6 of the way from their level's least loss to the worst one are left out. A blow-up's cap need not run
   parallel to the ridge: left in, one with another slope moved α by .4, with an interval of ± .12 around the error. The
-  cost: where the cap does run parallel, the error is up to twice as large as it need be. Where too little is left for
-  a bounded interval, as on a narrow grid without a blow-up, only runs tied at the worst loss are left out.
+  cost: where the cap does run parallel, the error is up to twice as large as it need be, more beside a bare cliff.
+  Where too little is left for a bounded interval, as on a grid narrower than the valley, all runs are used but those
+  tied at the worst loss.
 - A cubic term in the distance, made orthogonal to the quadratic, takes up what is askew in the loss: without moving
   the ridge it halves the interval on blow-ups. What stays wrong: a steep, uncapped rise that is not parallel.
 """
@@ -37,15 +38,14 @@ MIN_FREE = 4  # cells in the window beyond the number of coefficients
 MAX_CATEGORIES = 12  # with more values of the second parameter its effect is a cubic, not one mean a level
 HEIGHT = 0.6  # of the way up from a level's least loss, where a quadratic ends
 HIGH = 0.1  # share of the runs in the window that lie above; more is told
-MIN_TIES = 3
+MIN_TIES = 3  # runs that share the worst loss, as diverged ones do
 OUTLIER = 6.0  # times the distance from the 5 % quantile to the median: losses above count as this much
 NOISE = 0.01  # p-value that the first parameter's effect must beat
 SLOPES = np.linspace(-1.5, 1.5, 61)  # first guesses, in ranges of the first parameter over the range of the second
 DEGREE = 6  # of the smooth function of the distance that a first guess is judged by
 MAX_STEPS = 60
 STILL = 1e-4  # windows that the ridge moves in its last step
-ASKEW = 1e-6  # share of the cubic term that must be news beside the quadratic's …
-ONE_CELL = 0.3  # … and of which no single cell may carry more: CR3 would leave that cell out, and the term with it
+ASKEW = 1e-6  # share of the cubic term that must be news beside the quadratic's
 LINE_POINTS = 7
 
 
@@ -96,7 +96,7 @@ def ridge(
     (n, k), encoded in [0, 1], are nuisance parameters that vary too. Rows that are not finite are left out; what is
     missing for a conclusion is told in `verdict`. Raises `ValueError` where shapes disagree or `window` is not > 0.
     """
-    nuisance = np.empty((len(x), 0)) if others is None else np.asarray(others, dtype=float).reshape(len(others), -1)
+    nuisance = np.empty((len(x), 0)) if others is None else np.asarray(others, dtype=float)
     for name, column in (("follows", follows), ("loss", loss), ("others", nuisance)):
         if len(column) != len(x):
             raise ValueError(f"{name} has {len(column)} rows but x has {len(x)}: give one row a run")
@@ -151,7 +151,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """n runs on inner axes: `x` in units of the window, `z` = (second − centre) ÷ span, and `loss`.
+    """n runs on inner axes: `x` in units of the window, `z` = (second − centre) ÷ span, and `loss` from 0 to 1.
 
     `levels` (m,) are the distinct z and `level_of` (n,) their numbers; `by_level` says that each has a mean of its own
     among the columns `base` (n, k), which hold everything but the ridge. `cells` (n,) numbers the distinct (x, z);
@@ -181,10 +181,13 @@ class _Runs:
         by_level = len(levels) <= min(MAX_CATEGORIES, len(x) // 4)
         own = np.eye(len(levels))[level_of] if by_level else np.vander(2 * z, 4)
         nuisance = _nuisance(table[:, 3:], room=len(x) // 3 - own.shape[1] - 3)
-        cells = np.unique(np.column_stack([np.round(x, 9), level_of]), axis=0, return_inverse=True)[1].ravel()
+        cells = np.unique(
+            np.column_stack([np.round((x - x.min()) / np.ptp(x), 9), level_of]), axis=0, return_inverse=True
+        )[1].ravel()
         typical, least = np.median(loss), np.quantile(loss, 0.05)
         if typical > least:
             loss = np.minimum(loss, least + OUTLIER * (typical - least))
+        loss = (loss - loss.min()) / np.ptp(loss)
         rank = np.searchsorted(np.sort(z), z)
         groups = level_of if by_level else rank * min(MAX_CATEGORIES, len(x) // 8) // len(x)
         base, low = np.column_stack([own, nuisance]), _low(loss, cells, groups)
@@ -321,7 +324,7 @@ def _first_line(runs: _Runs) -> _Line | str:
             best, start = error, _Line(float(middle + half * lowest), float(slope))
     n_free = len(y) - u.shape[1] - DEGREE - 1
     ratio = (everything - best) / (DEGREE + 1) * n_free / max(best, 1e-300)
-    if n_free > 0 and f_distribution.sf(ratio, DEGREE + 1, n_free) > NOISE:
+    if f_distribution.sf(ratio, DEGREE + 1, n_free) > NOISE:
         return "{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}"
     return start
 
@@ -363,14 +366,14 @@ def _fit(runs: _Runs, line: _Line, window: float, *, bend: bool = False) -> _Fit
     tilts = [d * (z - z_mean) ** 2, d**2, d, d * (z - z_mean)] if bend else [d * (z - z_mean), d**2, d]
     u = _orthonormal(root[:, None] * runs.base[rows])
     table = root[:, None] * np.column_stack([*tilts, d**3, runs.loss[rows]])
-    scale = np.linalg.norm(table[:, : len(tilts)], axis=0)
+    scale = np.maximum(np.linalg.norm(table[:, : len(tilts)], axis=0), 1e-9)
     table -= u @ (u.T @ table)
     terms, cubic, y = table[:, :-2], table[:, -2], table[:, -1]
     known = _orthonormal(terms[:, 1:3])
     askew = cubic - known @ (known.T @ cubic)
-    share = np.bincount(cells, askew**2)
-    if share.sum() > ASKEW * np.sum(cubic**2) and share.max() < ONE_CELL * share.sum():
-        terms, scale = np.column_stack([terms, askew]), np.append(scale, math.sqrt(share.sum()))
+    news = float(np.linalg.norm(askew))
+    if news > ASKEW * np.linalg.norm(cubic):
+        terms, scale = np.column_stack([terms, askew]), np.append(scale, news)
     n_free = len(distinct) - u.shape[1] - terms.shape[1]
     q, r = np.linalg.qr(terms / scale)
     if n_free < MIN_FREE or np.abs(np.diag(r)).min() < 1e-6:
@@ -402,7 +405,7 @@ def _curvature_p(runs: _Runs, line: _Line) -> float:
     fit = _fit(runs, line, 1.0, bend=True)
     if isinstance(fit, str):
         return math.nan
-    return float(2 * student.sf(abs(fit.c[0]) / math.sqrt(max(fit.covariance()[0, 0], 1e-300)), fit.n_free))
+    return float(2 * student.sf(abs(fit.c[0]) / math.sqrt(fit.covariance()[0, 0]), fit.n_free))
 
 
 def _points(runs: _Runs, line: _Line) -> tuple[tuple[float, float], ...]:

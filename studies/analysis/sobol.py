@@ -21,8 +21,8 @@ from studies.analysis.posterior import Draw, Posterior, Variances, laplace_draws
 from studies.analysis.surface import Surface
 
 METHOD = "additive-gp-1"
-N_THETAS = 48  # draws of the hyperparameters
-N_FUNCTIONS = 8  # draws of the function at each
+N_THETAS = 64  # draws of the hyperparameters
+N_FUNCTIONS = 6  # draws of the function at each
 MOST_LEARNED_FROM_NOISE = 0.4
 TRIALS_PER_HYPERPARAMETER = 10  # with fewer, hyperparameters are found anew for left-out predictions
 N_FOLDS = 5
@@ -66,7 +66,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     columns = sorted(range(len(axes)), key=lambda i: axes[i].name)
     rows = np.lexsort((y, *(unit[:, i] for i in reversed(columns))))
     ordered = [axes[i] for i in columns]
-    mean, sd = float(y.mean()), float(y.std())
+    mean, sd = float(y[rows].mean()), float(y[rows].std())
     data = unit[rows][:, columns]
     model = model_of(ordered, data, (y[rows] - mean) / sd)
     points = _left_out_together(ordered, data)
@@ -83,6 +83,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     lo, hi = np.minimum(lo, estimates), np.maximum(hi, estimates)
     if not q2 > _learned_from_noise(len(y), n_components=len(estimates) - 2):
         estimates, lo, hi = _nothing_learned(estimates, lo, hi)
+        median[:-1] = math.nan
     found = [Interval(*map(float, row)) for row in zip(estimates, lo, hi, median, strict=True)]
     d, p = len(axes), len(model.pairs)
     position = {column: i for i, column in enumerate(columns)}
@@ -134,9 +135,7 @@ def _left_out_together(axes: Sequence[Axis], unit: Array) -> npt.NDArray[np.intp
 
 def _draws(model: Model, vector: Array, rng: np.random.Generator) -> list[Draw]:
     return [
-        draw
-        for theta in laplace_draws(model, vector, N_THETAS, rng)
-        for draw in posterior_at(model, theta).draws(N_FUNCTIONS, rng)
+        draw for posterior in laplace_draws(model, vector, N_THETAS, rng) for draw in posterior.draws(N_FUNCTIONS, rng)
     ]
 
 

@@ -27,6 +27,7 @@ from studies.schema import OF_THE_POINT, failure_of
 ValuePolicy = Literal["auto", "final", "common_rung"]
 Target = Callable[[FrozenTrial], float]
 
+INFINITE = 1e100  # a value beyond this is as good as infinite
 PRUNED_SHARE = 0.10  # above this share of pruned trials, survivors alone mislead
 SPACE_FILLING = frozenset({"random", "qmc", "explore", "grid"})  # sources that spread their points evenly
 
@@ -38,7 +39,9 @@ class TrialsTable:
 
     `policy` says which value a trial counts with: `final`, or `rung k`. Of `n_finished` trials, `n_pruned` were pruned
     (with a value or not), `n_failed` gave no value for other reasons, `n_diverged` of them by diverging or running out
-    of memory. `survivors_only`: many were pruned and had reported nothing. `is_grid`: the trials fill a grid, or were
+    of memory. `n_rungs` is the last step that any trial reported. `survivors_only`: more than a tenth lack
+    the value in question. `has_target`: `y` is no objective, so which end is the worst is not known. `assumed_source`
+    stands for sources that the storage did not record. `is_grid`: the trials fill a grid, or were
     proposed as one. `dropped` names parameters left out, and why.
     """
 
@@ -55,7 +58,10 @@ class TrialsTable:
     n_pruned: int = 0
     n_failed: int = 0
     n_diverged: int = 0
+    n_rungs: int = 0
     survivors_only: bool = False
+    has_target: bool = False
+    assumed_source: str | None = None
     is_grid: bool = False
     dropped: Mapping[str, str] = field(default_factory=dict)
 
@@ -146,7 +152,7 @@ def table_of(
 ) -> TrialsTable:
     """The table of `trials`; see `trials_table`."""
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
-    finished = [t for t in trials if t.state.is_finished() and schema.VOID not in t.user_attrs]
+    finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
     finished = [t for t in finished if t.number not in replaced or t.state != TrialState.FAIL]
     valued = [t for t in finished if failure_of(t) is None]
     n_pruned = sum(t.state == TrialState.PRUNED for t in valued)
@@ -156,8 +162,9 @@ def table_of(
         raise BadInput([Problem("value_policy", complaint, "use auto or common_rung")])
     wants_rung = target is None and (value_policy == "common_rung" or (value_policy == "auto" and many))
     rung = _common_rung(valued) if wants_rung else None
-    used = [(t, y) for t in valued if (y := _value(t, rung, target)) is not None and math.isfinite(y)]
-    infinite = sum(1 for t in valued if (y := _value(t, rung, target)) is not None and not math.isfinite(y))
+    values = [(t, y) for t in valued if (y := _value(t, rung, target)) is not None]
+    used = [(t, y) for t, y in values if abs(y) < INFINITE]
+    infinite = len(values) - len(used)
     axes, dropped = _axes([t for t, _ in used], params, powers_of_two)
     table = TrialsTable(
         axes=axes,
@@ -165,15 +172,18 @@ def table_of(
         y=np.array([y for _, y in used], dtype=float),
         maximize=maximize,
         numbers=np.array([t.number for t, _ in used], dtype=np.int64),
-        sources=tuple(t.user_attrs.get(schema.SOURCE, source) for t, _ in used),
-        replicates=tuple(t.user_attrs.get(schema.REPLICATE) for t, _ in used),
+        sources=tuple(_source(t) or source for t, _ in used),
+        replicates=tuple(_replicate(t) for t, _ in used),
         samples=tuple(_samples(t, rung) for t, _ in used),
         policy="final" if rung is None else f"rung {rung}",
         n_finished=len(finished),
         n_pruned=n_pruned,
         n_failed=len(finished) - len(valued) + infinite,
         n_diverged=sum(failure_of(t) in OF_THE_POINT for t in finished) + infinite,
-        survivors_only=many and rung is None,
+        n_rungs=max((max(t.intermediate_values, default=0) for t in valued), default=0),
+        survivors_only=many and len(valued) - len(values) > PRUNED_SHARE * len(valued),
+        has_target=target is not None,
+        assumed_source=source if any(_source(t) is None for t, _ in used) else None,
         dropped=dropped,
     )
     return _with_tried_levels(table)
@@ -182,8 +192,9 @@ def table_of(
 def powers_of_two(study: Study) -> frozenset[str]:
     """The parameters that the study's own description calls powers of two."""
     described = study.user_attrs.get(schema.STUDY_SPACE)
-    space = yaml.safe_load(described) if isinstance(described, str) else {}
-    return frozenset(name for name, entry in (space or {}).items() if entry.get("type") == "power_of_two")
+    if schema.STUDY_FINGERPRINT not in study.user_attrs or not isinstance(described, str):
+        return frozenset()
+    return frozenset(name for name, entry in yaml.safe_load(described).items() if entry["type"] == "power_of_two")
 
 
 def _axes(
@@ -214,9 +225,10 @@ def _encoded(axis: Axis, trial: FrozenTrial) -> float:
 
 
 def _common_rung(trials: Sequence[FrozenTrial]) -> int | None:
-    """The last rung that nine in ten of the trials with a report reached; None where none reported anything."""
-    last = sorted(step for t in trials if (step := max(t.intermediate_values, default=None)) is not None)
-    return last[math.floor(PRUNED_SHARE * len(last))] if last else None
+    """The last rung that nine in ten of the trials reached; None where fewer reported anything."""
+    last = sorted(max(t.intermediate_values, default=-math.inf) for t in trials)
+    rung = last[math.floor(PRUNED_SHARE * len(last))] if last else -math.inf
+    return int(rung) if rung >= 0 else None
 
 
 def _value(trial: FrozenTrial, rung: int | None, target: Target | None) -> float | None:
@@ -229,9 +241,20 @@ def _value(trial: FrozenTrial, rung: int | None, target: Target | None) -> float
 
 def _samples(trial: FrozenTrial, rung: int | None) -> float | None:
     seen = trial.user_attrs.get(schema.SAMPLES_SEEN)
-    if not isinstance(seen, list) or not seen:
+    if not isinstance(seen, list) or not seen or not all(isinstance(count, int | float) for count in seen):
         return None
     return float(seen[-1] if rung is None else seen[min(rung, len(seen)) - 1])
+
+
+def _source(trial: FrozenTrial) -> str | None:
+    """Who proposed the trial, where the storage says it; another tool's attribute of that name may be anything."""
+    source = trial.user_attrs.get(schema.SOURCE)
+    return source if isinstance(source, str) else None
+
+
+def _replicate(trial: FrozenTrial) -> int | None:
+    replicate = trial.user_attrs.get(schema.REPLICATE)
+    return replicate if isinstance(replicate, int) else None
 
 
 def _with_tried_levels(table: TrialsTable) -> TrialsTable:
@@ -249,8 +272,9 @@ def _with_tried_levels(table: TrialsTable) -> TrialsTable:
 
 def _is_grid(table: TrialsTable) -> bool:
     """Whether the trials were proposed as a grid, or fill one: all combinations of the values of two axes or more."""
-    if table.sources and all(source == "grid" for source in table.sources):
-        return True
+    known = {source for source in table.sources if source is not None}
+    if known:
+        return known == {"grid"} and None not in table.sources
     if len(table.axes) < 2 or np.isnan(table.x).any() or not len(table.y):
         return False
     n_levels = [len(np.unique(column)) for column in table.x.T]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import chi2
 
 from studies.analysis.axis import Array
 
@@ -20,12 +21,15 @@ Level = Literal["ok", "caution", "unreliable"]
 LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
 
 UNRELIABLE_Q2 = 0.5
+LEAST_Q2 = 0.25  # however noisy replicates are: a smaller Q² says little of any function
 CAUTION_Q2 = 0.8
 UNRELIABLE_TRIALS = 5  # times the number of parameters
 CAUTION_TRIALS = 10  # times the number of parameters
 MIN_TRIALS = 50
 SPACE_FILLING = 0.20
-LOST = 0.05  # diverged or capped
+LOST = 0.05  # without a value, or capped
+MOST_LOST = 0.30
+MIN_PURE_FREEDOM = 10  # replicates beyond the first of each point, before their noise is taken into account
 LACK_OF_FIT_P = 0.01
 DISAGREEMENT = 0.05
 UNEXPLAINED = 0.5
@@ -45,8 +49,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a verdict rests on. `q2` is NaN where nothing was fitted; `noise_share` (of the target's variance) and
-    `lack_of_fit_p` come from replicates, None without; `space_filling` is None where unknown."""
+    """What a verdict rests on. `q2` is NaN where nothing was fitted; `noise_share` (the least that replicates allow, of
+    the target's variance) and `lack_of_fit_p` are None without replicates; `space_filling` is None where unknown;
+    `failed` is the share of trials without a value, pruned ones not counted, `capped` that at the worst value."""
 
     n: int
     n_parameters: int
@@ -56,7 +61,7 @@ class Evidence:
     noise_share: float | None = None
     lack_of_fit_p: float | None = None
     space_filling: float | None = None
-    diverged: float = 0.0
+    failed: float = 0.0
     capped: float = 0.0
     n_duplicates: int = 0
     unexplained: float = 0.0
@@ -101,8 +106,12 @@ def capped_share(loss: Array) -> float:
 def replicate_noise(
     y: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
 ) -> tuple[float | None, int]:
-    """The variance of y between replicates of a point ÷ its whole variance, None without declared replicates; and how
-    many trials repeat a point without being another replicate of it. `points` (n,) numbers the distinct points."""
+    """The variance of y between replicates of a point ÷ its whole variance, and how many trials repeat a point without
+    being another replicate of it. `points` (n,) numbers the distinct points.
+
+    The share is the lower end of its 95 % interval (χ²), for a verdict is not to profit from what is not known; None
+    with fewer than 10 degrees of freedom.
+    """
     squares, freedom, n_duplicates = 0.0, 0, 0
     for point in np.unique(points):
         rows = np.flatnonzero(points == point)
@@ -113,20 +122,30 @@ def replicate_noise(
             squares += float(np.sum((y[rows] - y[rows].mean()) ** 2))
             freedom += len(rows) - 1
     variance = float(y.var()) if len(y) else 0.0
-    return (min(1.0, squares / freedom / variance) if freedom and variance > 0 else None), n_duplicates
+    if freedom < MIN_PURE_FREEDOM or variance == 0:
+        return None, n_duplicates
+    return min(1.0, squares / float(chi2.ppf(0.975, freedom)) / variance), n_duplicates
 
 
 def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
     found = []
-    if evidence.is_constant:
+    if not evidence.n:
+        found.append("no trial has a value")
+    elif evidence.is_constant:
         found.append("all trials have the same value")
-    if not evidence.n_parameters:
+    elif not evidence.n_parameters:
         found.append("no parameter varies")
     if evidence.survivors_only:
         found.append("many trials were pruned and reported nothing: only survivors are seen")
     if evidence.n < UNRELIABLE_TRIALS * evidence.n_parameters:
         found.append(f"{evidence.n} trials for {evidence.n_parameters} parameters")
-    if not evidence.explained >= UNRELIABLE_Q2 and not evidence.is_constant and evidence.n_parameters:
+    if evidence.failed > MOST_LOST:
+        found.append(f"{evidence.failed:.0%} of the trials gave no value")
+    if (
+        not (evidence.explained >= UNRELIABLE_Q2 and evidence.q2 >= LEAST_Q2)
+        and not evidence.is_constant
+        and evidence.n_parameters
+    ):
         found.append("nothing was fitted" if math.isnan(evidence.q2) else f"Q² {evidence.explained:.2f}")
     if evidence.unexplained > UNEXPLAINED:
         found.append(f"{evidence.unexplained:.0%} of the variance needs three parameters together")
@@ -144,8 +163,9 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append("who proposed the points is not recorded")
     elif evidence.space_filling < SPACE_FILLING:
         found.append(f"{evidence.space_filling:.0%} space-filling trials")
-    if evidence.diverged + evidence.capped > LOST:
-        found.append(f"{evidence.diverged + evidence.capped:.0%} diverged or capped")
+    if evidence.failed + evidence.capped > LOST:
+        failed, capped = f"{evidence.failed:.0%} of the trials gave no value", f"{evidence.capped:.0%} lie"
+        found.append(f"{failed} and {capped} together at the worst value, as if capped")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.n_duplicates:

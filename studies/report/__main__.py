@@ -44,7 +44,7 @@ def report(config: DictConfig) -> int:
     if settings is not None:
         write_report(study, settings, rules_of(settings), console=console)
     else:
-        console.print("the config given is not the study's own: the report is made from the storage alone")
+        console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         write_study_report(study, Path(str(config.output_dir)), asked, seed=int(config.seed), console=console)
     return 0
 

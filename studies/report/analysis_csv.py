@@ -25,6 +25,9 @@ SIZE = ("omega_sq", "ci_lo", "ci_hi", "share", "share_lo", "share_hi", "n")
 SCREEN = ("method", "params", "raw", "normalised", "null", "above_null")
 
 
+TABLES = ("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv")
+
+
 def write_tables(folder: Path, analysis: Analysis) -> dict[str, Path]:
     """Write all tables into `folder`: label → path. Without a designed experiment there is no anova.csv, and an
     earlier one is removed."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.report.analysis_csv import write_tables
+from studies.report.analysis_csv import TABLES, write_tables
 from studies.report.analysis_json import write_analysis_json
 from studies.report.figures.drawing import write_drawings
 from studies.report.figures.drawings import drawings
@@ -25,6 +25,13 @@ def write_analysis(folder: Path, analysis: Analysis, *, metric: str) -> dict[str
     document = write_analysis_json(folder / "analysis.json", analysis, metric=metric)
     pictures = write_drawings(folder / FIGURES, drawings(analysis, metric=metric))
     return {**tables, "analysis": document, **pictures}
+
+
+def remove_analysis(folder: Path) -> None:
+    """Remove what an earlier analysis left in `folder`."""
+    for name in (*TABLES, "analysis.json"):
+        (folder / name).unlink(missing_ok=True)
+    write_drawings(folder / FIGURES, [])
 
 
 def pictures_of(written: Mapping[str, Path], folder: Path) -> dict[str, Path]:

@@ -34,6 +34,7 @@ class AnyStudy:
     budget: Budget | None
     best: Choice | None
     ended: Mapping[str, int]
+    n_objectives: int = 1
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     files: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class AnyStudy:
         """One sentence: what came out, and the strongest effect where the verdict is ok."""
         n = sum(count for state, count in self.ended.items() if state not in ("running", "waiting"))
         done = counted(n, "trial finished", "trials finished")
+        if self.n_objectives > 1:
+            return f"{done}, with {self.n_objectives} objectives: there is no single best one."
         return told(self.best, self.metric, done=done, analysis=self.analysis)
 
 
@@ -51,8 +54,9 @@ def describe(study: Study, trials: Sequence[FrozenTrial], *, metric: str | None 
     """Read off a study what its report tells before it is analysed; of several objectives no trial is the best."""
     maximize = study.directions[0] == StudyDirection.MAXIMIZE
     choices = ranked(trials, maximize=maximize, by_point=False) if len(study.directions) == 1 else []
-    ended = Counter(str(failure_of(t) or t.state.name.lower()) for t in trials if schema.VOID not in t.user_attrs)
-    return AnyStudy(study.study_name, metric or metric_of(study), budget_of(study), next(iter(choices), None), ended)
+    ended = Counter(_ending(t) for t in trials if not t.user_attrs.get(schema.VOID))
+    best, n_objectives = next(iter(choices), None), len(study.directions)
+    return AnyStudy(study.study_name, metric or metric_of(study), budget_of(study), best, ended, n_objectives)
 
 
 def render_any(found: AnyStudy) -> str:
@@ -67,6 +71,12 @@ def render_any(found: AnyStudy) -> str:
         parts.append(not_analysed(found.unanalysed))
     parts.append(files_section(found.files))
     return "\n\n".join(parts) + "\n"
+
+
+def _ending(trial: FrozenTrial) -> str:
+    """How a trial ended: why it failed where that is recorded, else its state."""
+    recorded = failure_of(trial) if schema.FAILURE in trial.user_attrs else None
+    return str(recorded or trial.state.name.lower())
 
 
 def metric_of(study: Study) -> str:

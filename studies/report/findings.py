@@ -77,17 +77,30 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
         said = f"Trials count with their final values{pruned}{without}."
     elif trials.n_pruned:
         pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
-        said = f"{pruned}, so all are compared at {trials.policy}{without}."
+        said = (
+            f"{pruned}, so all are compared at {_rung(trials)}, the last that nine in ten of them reached: the shares "
+            f"are of the metric there, not of its final value{without}."
+        )
     else:
-        said = f"All trials are compared at {trials.policy}, as value_policy asks{without}."
+        said = f"All trials are compared at {_rung(trials)}, as value_policy asks{without}."
     sentences = [said]
     if trials.n_failed:
         diverged = f" ({trials.n_diverged} diverged or ran out of memory)" if trials.n_diverged else ""
         sentences.append(f"{counted(trials.n_failed, 'trial', 'trials')} gave no value{diverged}.")
+    if trials.assumed_source is not None:
+        sentences.append(
+            f"The storage does not say who proposed some of the trials; that it was {trials.assumed_source} is what "
+            "`analysis.source` says."
+        )
     if fit.n_trials > len(fit.table.y):
         sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
     sentences += [f"`{name}` is left out: {why}." for name, why in sorted(trials.dropped.items())]
     return " ".join(sentences)
+
+
+def _rung(trials: TrialsTable) -> str:
+    """The rung of comparison, and how many there are."""
+    return f"{trials.policy} of {trials.n_rungs}" if trials.n_rungs else trials.policy
 
 
 def _told(analysis: Analysis, metric: str) -> str:
@@ -137,4 +150,5 @@ def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
         told = f"{estimate} [{hi}, {lo}] better in {metric} than"
     else:
         told = f"no worse in {metric} (difference {estimate} [{lo}, {hi}]) than"
-    return f"With {tuning.n_trials} trials, tuning one parameter at a time would have ended {told} tuning all together."
+    begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
+    return f"{begin} {told} tuning all together (both played on the fitted function)."

@@ -50,9 +50,10 @@ def _effect(effect: Effect, known: frozenset[str]) -> Sequence[str]:
     names = {"unexplained": "unexplained (three or more together)", "noise": "noise"}
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
+    is_unknown = (effect.estimate, effect.ci_lo, effect.ci_hi) == (0.0, 0.0, 1.0)
     return (
         f"{crossed(effect.params) or names[effect.kind]}{where(effect)}",
-        fixed(effect.estimate),
+        "unknown" if is_unknown else fixed(effect.estimate),
         interval(effect.ci_lo, effect.ci_hi),
         fixed(effect.second),
         f"{effect.verdict}: {'; '.join(own)}" if own else effect.verdict,
@@ -76,7 +77,8 @@ def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None) -> str:
     budget = f"Trials are compared at equal {budget_unit}" if budget_unit else "The unit of the budget is not known"
     note = (
         "The best value of the first parameter as the second changes: log10 of the first is a + α · log10 of the "
-        "second (0: constant, ½: square root, 1: linear), fitted near the best values; interval by Fieller. p: of a "
+        "second (0: constant, ½: square root, 1: linear), a parameter with a linear scale taking part as it is, fitted "
+        "near the best values over all other parameters; interval by Fieller. p: of a "
         f"bend. {budget}: another unit gives another law."
     )
     header = ("law", "α", "95 % interval", "p (bend)", "n", "verdict")

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
-from studies.report.analysis_files import files_of, pictures_of, write_analysis
+from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
@@ -51,7 +51,9 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
     report = folder / ALWAYS["report"]
     report.write_text(render(results, settings), encoding="utf-8")
     try:
-        if settings.analysis.name != "none":
+        if settings.analysis.name == "none":
+            remove_analysis(folder)
+        else:
             analysis = analysis_of(_ended(_slots(trials, settings), rules), settings, console=console)
             results = analysed(results, analysis, settings)
             report.write_text(render(results, settings), encoding="utf-8")
@@ -75,7 +77,9 @@ def write_study_report(
     report = folder / ALWAYS["report"]
     report.write_text(render_any(found), encoding="utf-8")
     try:
-        if wanted.name != "none":
+        if wanted.name == "none":
+            remove_analysis(folder)
+        else:
             unit = found.budget.unit if found.budget is not None else None
             analysis = _analysis_of_any(study, wanted, seed=seed, budget_unit=unit, console=console)
             written = write_analysis(folder, analysis, metric=found.metric)

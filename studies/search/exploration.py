@@ -73,7 +73,7 @@ def check_exploration(settings: StudySettings, problems: Problems) -> None:
 def exploration_notes(settings: StudySettings) -> list[str]:
     """How many trials are quasi-random and why, and which sampler cannot learn from them."""
     name, fraction = settings.sampler.name, _fraction(settings)
-    if not _count(settings, settings.n_trials - len(settings.enqueue)):
+    if _count(settings, settings.n_trials - len(settings.enqueue)) < 1:
         return []
     share = (
         f"1 trial in {fraction.denominator} is"

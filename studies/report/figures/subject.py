@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from studies.analysis.table import TrialsTable
 
 WIDE = 12  # letters of a title an inch of figure
+MAX_CLAIMED = 4  # interactions that get figures of their own
 MAX_LETTERS = 26  # of a name beside an axis
 
 
@@ -26,21 +27,23 @@ def fit_with(analysis: Analysis, names: Sequence[str]) -> Fit | None:
 
 
 def close_pairs(analysis: Analysis) -> list[tuple[tuple[str, str], Ridge | None]]:
-    """Pairs (tuned, followed) to look at closely: those whose law was asked for, else the strongest, a number first."""
-    if analysis.ridges:
-        return [(ridge.params, ridge) for ridge in analysis.ridges]
-    strongest = strongest_pair(analysis.effects)
-    if strongest is None:
-        return []
+    """Pairs (tuned, followed) to look at closely: those whose law was asked for, then the strongest claimed ones; the
+    strongest of all where there is neither. Of a pair without a law, a number comes first."""
+    laws: list[tuple[tuple[str, str], Ridge | None]] = [(ridge.params, ridge) for ridge in analysis.ridges]
+    known = {frozenset(ridge.params) for ridge in analysis.ridges}
+    pairs = [effect for effect in strongest_pairs(analysis.effects) if frozenset(effect.params) not in known]
+    claimed = [effect for effect in pairs if effect.is_claimed][:MAX_CLAIMED]
     kinds = {axis.name: axis.kind for axis in analysis.table.axes}
-    first, second = sorted(strongest.params, key=lambda name: kinds[name] == "categorical")
-    return [((first, second), None)]
+    for effect in claimed or ([] if laws else pairs[:1]):
+        first, second = sorted(effect.params, key=lambda name: kinds[name] == "categorical")
+        laws.append(((first, second), None))
+    return laws
 
 
-def strongest_pair(effects: Sequence[Effect]) -> Effect | None:
-    """The pair with the largest estimate; None where there is none."""
+def strongest_pairs(effects: Sequence[Effect]) -> list[Effect]:
+    """The pairs with an estimate, the largest first."""
     pairs = [effect for effect in effects if effect.order == 2 and math.isfinite(effect.estimate)]
-    return max(pairs, key=lambda effect: effect.estimate, default=None)
+    return sorted(pairs, key=lambda effect: -effect.estimate)
 
 
 def short(name: str, letters: int = MAX_LETTERS) -> str:

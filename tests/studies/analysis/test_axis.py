@@ -97,6 +97,7 @@ def test_ranges_that_differ_between_trials_are_joined_and_kinds_that_differ_are_
     assert (joined.low, joined.high) == pytest.approx((-4, -1))
     assert axis_of("lr", [FloatDistribution(1e-4, 1e-2, log=True), FloatDistribution(1e-4, 1e-2)]) is None
     assert axis_of("lr", [FloatDistribution(0, 1), IntDistribution(0, 1)]) is None
+    assert axis_of("k", [IntDistribution(0, 20, step=5), IntDistribution(2, 22, step=5)]) is None
 
 
 def test_an_axis_with_one_value_is_single_and_lies_at_zero() -> None:
@@ -122,6 +123,7 @@ def test_degrees_count_polynomials_and_are_one_for_contrasts() -> None:
         ((1, 2), "categorical", "linear"),
         (("16", 32, 64), "categorical", "linear"),
         ((None, 1, 2), "categorical", "linear"),
+        ((0.1, 1.0, math.inf), "categorical", "linear"),
     ],
 )
 def test_a_categorical_of_numbers_keeps_their_order(choices: tuple[object, ...], kind: str, scale: str) -> None:

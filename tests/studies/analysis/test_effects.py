@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -148,7 +150,7 @@ def constant(point: Point, rng: np.random.Generator) -> float:
     [
         (study_of(40, constant, {"a": UNIT, "b": UNIT}), "the same value"),
         (study_of(6, product, {"a": UNIT, "b": UNIT}), "6 trials for 2 parameters"),
-        (study_of(0, product, {"a": UNIT, "b": UNIT}), "no parameter varies"),
+        (study_of(0, product, {"a": UNIT, "b": UNIT}), "no trial has a value"),
         (study_of(30, lambda p, r: r.normal(), {"a": FloatDistribution(0.5, 0.5)}), "no parameter varies"),
     ],
     ids=["constant", "few", "none", "single value"],
@@ -232,3 +234,52 @@ def test_additive_functions_claim_nothing() -> None:
 def test_pairs_of_a_fit_are_named_in_the_order_of_the_parameters() -> None:
     effects = effects_of(fits_of(centred_product().table(60, noise=0.1, seed=0), seed=0), seed=0)
     assert [e.name for e in effects if e.order == 2] == ["x1*x2", "x1*x3", "x2*x3"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_replicated_noise_is_never_ok(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study()
+    distributions = {"a": IntDistribution(0, 6), "b": IntDistribution(0, 5)}
+    for a, b, replicate in itertools.product(range(7), range(6), range(3)):
+        attributes = {"source": "grid", "replicate": replicate}
+        point = {"a": a, "b": b}
+        study.add_trial(
+            create_trial(value=float(rng.normal()), params=point, distributions=distributions, user_attrs=attributes)
+        )
+    assert {effect.verdict for effect in get_param_interactions(study)} == {"unreliable"}
+
+
+def test_what_failed_speaks_against_a_result() -> None:
+    study = study_of(80, product, {"a": UNIT, "b": UNIT})
+    failed = [create_trial(state=TrialState.FAIL, params={"a": 0.5, "b": 0.5}, distributions={"a": UNIT, "b": UNIT})]
+    study.add_trials(failed * 8)
+    assert {effect.verdict for effect in get_param_interactions(study)} == {"caution"}
+    study.add_trials(failed * 40)
+    assert {effect.verdict for effect in get_param_interactions(study)} == {"unreliable"}
+
+
+def test_a_cap_is_seen_at_either_end_of_a_target() -> None:
+    study = study_of(80, lambda p, r: max(-0.05, product(p, r)), {"a": UNIT, "b": UNIT}, direction="maximize")
+    told = [
+        effects[0].reasons for effects in (get_param_interactions(study), get_param_interactions(study, target=value))
+    ]
+    assert told[0] == told[1]
+    assert "as if capped" in told[0][0]
+
+
+def value(trial: FrozenTrial) -> float:
+    assert trial.value is not None
+    return trial.value
+
+
+def test_more_trials_than_can_be_fitted_are_sampled_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studies.analysis.fit.MAX_TRIALS", 60)
+    trials = additive().table(150, noise=0.1, seed=0)
+    order = np.random.default_rng(1).permutation(150)
+    shuffled = replace(trials, x=trials.x[order], y=trials.y[order])
+    first, second = (fits_of(each, seed=0)[0] for each in (trials, shuffled))
+    assert (len(first.table.y), first.n_trials, len(first.whole.y)) == (60, 150, 150)
+    assert first.sobol is not None
+    assert second.sobol is not None
+    assert first.sobol.mains == second.sobol.mains

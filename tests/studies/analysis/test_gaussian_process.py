@@ -125,9 +125,14 @@ def test_the_precision_is_the_curvature_of_the_objective_where_the_data_are_as_e
     assert np.linalg.eigvalsh(precision).min() > 0
 
 
-def test_hyperparameters_are_drawn_within_their_bounds() -> None:
+def test_hyperparameters_are_drawn_within_their_bounds_and_where_the_data_allow() -> None:
     found = model(ishigami(), n=15)
     low, high = np.array(found.bounds()).T
-    for drawn in laplace_draws(found, fit(found), 200, np.random.default_rng(0)):
-        assert np.all(drawn[:3] >= low[:3])
-        assert np.all(drawn <= high + 1e-12)
+    vector = fit(found)
+    least = found.objective(vector)[0]
+    for drawn in laplace_draws(found, vector, 100, np.random.default_rng(0)):
+        theta = drawn.theta
+        assert np.all((low[:3] <= theta.log_lengths) & (theta.log_lengths <= high[:3]))
+        assert np.all(np.concatenate([theta.mains, theta.pairs]) <= high[3:9])
+        amplitudes = [theta.log_lengths, theta.mains, theta.pairs, [theta.rest, theta.log_noise]]
+        assert found.objective(np.concatenate(amplitudes))[0] < least + 16  # 31.3 / 2: .999 of χ² with 11 degrees

@@ -334,11 +334,13 @@ def test_diverged_runs_are_left_out_even_where_the_grid_is_used_whole() -> None:
     assert error(found, 0.2) <= 0.041
 
 
-def test_three_values_of_the_first_parameter_leave_no_room_for_a_skewed_valley() -> None:
+def test_what_is_the_same_on_both_sides_of_the_middle_has_alpha_zero() -> None:
     x, b, n = (a.ravel() for a in np.meshgrid([-3.0, -2.5, -2.0], BATCH, np.arange(3.0)))
-    y = symmetric(x + 2.4) + 0.02 * n * np.cos(9 * x)
+    y = symmetric(x + 2.4) + 0.02 * n + 0.03 * np.cos(9 * x) * np.cos(7 * (b - BATCH.mean()))
     order = np.random.default_rng(0).permutation(len(x))
-    assert fitted(x[order], b[order], y[order]).alpha == pytest.approx(fitted(x, b, y).alpha, abs=1e-9)
+    found, other = fitted(x, b, y), fitted(x[order], b[order], y[order])
+    assert (other.ci_lo, other.ci_hi) == pytest.approx((found.ci_lo, found.ci_hi), abs=1e-6)
+    assert found.alpha == pytest.approx(0, abs=1e-6)
 
 
 def test_runs_without_a_finite_value_change_nothing() -> None:
@@ -347,6 +349,49 @@ def test_runs_without_a_finite_value_change_nothing() -> None:
         np.append(a, v) for a, v in ((x, [-2.0, math.nan, -3.0]), (b, [2.0, 2.0, -math.inf]), (y, [math.nan] * 3))
     ]
     assert repr(fitted(*strange)) == repr(fitted(x, b, y))
+
+
+def test_a_loss_that_the_first_parameter_does_not_move_is_told() -> None:
+    x, b = (a.ravel() for a in np.meshgrid(LR[:4], BATCH[:4]))
+    assert "no more of the loss than chance would" in fitted(x, b, (b > BATCH[1]) * 1.0).verdict
+
+
+def test_values_far_beyond_any_scale_are_taken() -> None:
+    x, b, y = study(symmetric, 0.5, 0)
+    assert fitted(x, b, 1e200 * y).alpha == pytest.approx(fitted(x, b, y).alpha, abs=1e-9)
+    assert not has_ridge(fitted(np.exp(-170 * x), b, y))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_window_far_below_the_distance_of_values_holds_too_few_runs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, b = rng.choice([-1e9, 0.0, 1e9], 60), rng.normal(size=60)
+    assert not has_ridge(fitted(x, b, (x - b) ** 2))
+
+
+def strange_column(rng: np.random.Generator, n: int) -> Array:
+    kinds = [
+        rng.normal(size=n),
+        rng.integers(0, rng.integers(1, 6), n).astype(float),
+        np.full(n, 3.0),
+        10 ** rng.uniform(-300, 300, n),
+        rng.choice([0.0, 1e9, -1e9], n),
+        np.where(rng.random(n) < 0.3, math.nan, rng.normal(size=n)),
+        rng.choice(BATCH, n),
+    ]
+    return kinds[rng.integers(0, len(kinds))]
+
+
+def test_no_data_raise_or_warn() -> None:
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(0, 80))
+        x, b, y = (strange_column(rng, n) for _ in range(3))
+        b = 2 * x if seed % 3 == 0 else b
+        others = np.column_stack([np.clip(strange_column(rng, n), 0, 1) for _ in range(seed % 4 + 1)])
+        found = fitted(x, b, y, others=others if seed % 2 else None, window=float(10 ** rng.uniform(-2, 2)))
+        assert found.verdict
+        assert found.ci_lo <= found.ci_hi
 
 
 def test_neither_the_order_of_runs_nor_the_unit_of_the_loss_matters() -> None:

@@ -194,8 +194,41 @@ def test_several_objectives_need_a_target() -> None:
 
 def test_a_study_s_own_description_tells_its_powers_of_two() -> None:
     study = optuna.create_study(direction="maximize")
+    study.set_user_attr(schema.STUDY_FINGERPRINT, "0123456789abcdef")
     study.set_user_attr(schema.STUDY_SPACE, "batch_size: {type: power_of_two, low: 16, high: 256}\n")
     study.add_trials([create_trial(value=1.0 + i, params=POINTS[i], distributions=SPACE) for i in range(4)])
     found = trials_table(study)
     assert found.maximize
     assert found.axes[found.names.index("batch_size")].scale == "log2"
+
+
+def test_pruned_trials_that_reported_nothing_leave_survivors_only_whatever_the_others_reported() -> None:
+    found = table([trial(0.1, 0.2 + 0.1 * i, i=i) for i in range(4)] + [pruned(i=i) for i in range(4)])
+    assert (found.survivors_only, found.policy) == (True, "final")
+
+
+def test_attributes_of_another_tool_under_our_names_do_no_harm() -> None:
+    odd = {"source": ["a"], "replicate": "b", "samples_seen": ["c"], "void": False}
+    found = table([trial(0.1 * i, i=i, **odd) for i in range(4)])
+    assert (found.sources[0], found.replicates[0], found.samples[0], len(found.y)) == (None, None, None, 4)
+    study = optuna.create_study()
+    study.set_user_attr(schema.STUDY_SPACE, "a grid")
+    study.add_trials([create_trial(value=1.0 + i, params=POINTS[i], distributions=SPACE) for i in range(4)])
+    assert len(trials_table(study).y) == 4
+
+
+def test_a_source_can_be_said_for_trials_that_record_none() -> None:
+    found = table([trial(0.1, i=0, source="tpe"), trial(0.2, i=1)], source="random")
+    assert (found.sources, found.assumed_source) == (("tpe", "random"), "random")
+    assert table([trial(0.1, i=0, source="tpe"), trial(0.2, i=1, source="qmc")], source="random").assumed_source is None
+
+
+def test_trials_of_a_search_that_happen_to_fill_a_grid_are_none() -> None:
+    cells = itertools.product((1e-3, 1e-2), (16, 64))
+    found = table([trial(0.1 * i, point={"lr": lr, "batch_size": b}, source="tpe") for i, (lr, b) in enumerate(cells)])
+    assert (found.is_grid, found.space_filling_share) == (False, 0.0)
+
+
+def test_values_beyond_all_bounds_count_as_diverged() -> None:
+    found = table([trial(0.1, i=0), trial(0.2, i=1), trial(1e160, i=2)])
+    assert (len(found.y), found.n_diverged) == (2, 1)

@@ -25,7 +25,10 @@ def test_good_evidence_is_ok_and_needs_no_advice() -> None:
         ({"q2": math.nan}, "nothing was fitted"),
         ({"q2": 0.3, "noise_share": 0.3}, "Q² 0.43"),
         ({"n": 14}, "14 trials for 3 parameters"),
+        ({"n": 0, "n_parameters": 0}, "no trial has a value"),
         ({"survivors_only": True}, "only survivors"),
+        ({"failed": 0.31}, "31% of the trials gave no value"),
+        ({"q2": 0.24, "noise_share": 0.7}, "Q² 0.80"),
         ({"is_constant": True}, "the same value"),
         ({"n_parameters": 0}, "no parameter varies"),
         ({"unexplained": 0.6}, "three parameters together"),
@@ -47,8 +50,8 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"n": 59, "n_parameters": 6}, "59 trials, fewer than 60"),
         ({"space_filling": 0.19}, "19% space-filling"),
         ({"space_filling": None}, "not recorded"),
-        ({"diverged": 0.06}, "6% diverged or capped"),
-        ({"capped": 0.03, "diverged": 0.03}, "6% diverged or capped"),
+        ({"failed": 0.06}, "6% of the trials gave no value"),
+        ({"capped": 0.03, "failed": 0.03}, "3% lie together at the worst value"),
         ({"lack_of_fit_p": 0.001}, "lack of fit"),
         ({"n_duplicates": 1}, "repeat a point"),
     ],
@@ -68,7 +71,7 @@ def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
         {"q2": 0.61, "noise_share": 0.25},
         {"n": 50},
         {"space_filling": 0.2},
-        {"diverged": 0.05},
+        {"failed": 0.05},
         {"lack_of_fit_p": 0.02},
         {"unexplained": 0.5},
     ],
@@ -126,11 +129,17 @@ def test_nothing_is_capped_where_nothing_varies(loss: np.ndarray) -> None:
     assert capped_share(loss) == 0.0
 
 
-def test_the_noise_is_the_variance_between_declared_replicates() -> None:
-    y = np.array([1.0, 3.0, 10.0, 12.0])
-    share, n_duplicates = replicate_noise(y, np.array([0, 0, 1, 1]), [0, 1, 0, 1])
-    assert share == pytest.approx(2.0 / y.var())  # each pair's variance is 2
+def test_the_noise_is_the_least_variance_that_declared_replicates_allow() -> None:
+    y = np.array([1.0, 3.0] * 10 + [10.0, 12.0] * 10)
+    points = np.repeat(np.arange(20), 2)
+    share, n_duplicates = replicate_noise(y, points, [0, 1] * 20)
+    # each pair's squares sum to 2: 40 over the 97.5 % quantile of χ² with 20 degrees of freedom, which is 34.17
+    assert share == pytest.approx(40 / 34.1696 / y.var(), rel=1e-4)
     assert n_duplicates == 0
+
+
+def test_a_few_replicates_say_nothing_of_the_noise() -> None:
+    assert replicate_noise(np.array([1.0, 3.0, 10.0, 12.0]), np.array([0, 0, 1, 1]), [0, 1, 0, 1]) == (None, 0)
 
 
 @pytest.mark.parametrize(("replicates", "n_duplicates"), [([None] * 4, 2), ([0, 0, 1, 1], 2), ([0, 1, 2, 2], 1)])

@@ -42,6 +42,7 @@ def make_study(points: list[dict[str, Any]], *, source: str | None = "random", *
     rng = np.random.default_rng(7)
     study = optuna.create_study(study_name="known", direction="minimize")
     study.set_user_attr(schema.STUDY_SPACE, "batch_size: {type: power_of_two}")
+    study.set_user_attr(schema.STUDY_FINGERPRINT, "0" * 16)
     for key, value in recorded.items():
         study.set_user_attr(key, value)
     for point in points:

@@ -38,7 +38,11 @@ def small_study(n: int = 4, **more: Any) -> optuna.Study:
     for i in range(n):
         point = {"x": i / n, "y": (i * i) % n / n}
         values = [point["x"], 1.0][: len(study.directions)]
-        study.add_trial(create_trial(params=point, distributions=SPACE, values=values, user_attrs={"samples_seen": 9}))
+        study.add_trial(
+            create_trial(
+                params=point, distributions=SPACE, values=values, user_attrs={"samples_seen": 9, "convergence": 2}
+            )
+        )
     return study
 
 
@@ -77,7 +81,7 @@ def test_all_trials_are_listed_without_a_budget(tmp_path: Path) -> None:
     assert rows[0]["samples_seen"] == rows[0]["epochs_to_convergence"] == ""
     assert rows[5]["failure"] == "killed"
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for row in ("| complete | 4 |", "| pruned | 1 |", "| killed | 1 |", "| running | 1 |"):
+    for row in ("| complete | 4 |", "| pruned | 1 |", "| fail | 1 |", "| running | 1 |"):
         assert row in text
 
 

@@ -165,11 +165,13 @@ def test_a_conditional_parameter_is_drawn_over_the_trials_that_had_it(conditiona
 
 def test_a_parameter_whose_own_trials_were_too_few_has_no_figure(conditional: Analysis) -> None:
     whole, inner = conditional.fits
-    names = [
-        drawing.name for drawing in drawings(replace(conditional, fits=(whole, replace(inner, sobol=None))), metric="x")
-    ]
-    assert "main_slope" not in names
-    assert {"interactions", "main_activation", "coverage"} <= set(names)
+    law = replace(conditional.ridges[0], params=("model.lr", "slope"))
+    empty = replace(conditional, fits=(whole, replace(inner, sobol=None)), ridges=(law,))
+    names = {drawing.name for drawing in drawings(empty, metric="x")}
+    assert names == {
+        *("interactions", "main_model.lr", "main_batch_size", "main_activation"),
+        *("leave_one_out", "coverage"),
+    }
 
 
 def test_figures_of_choices_and_conditions_are_drawn_without_a_warning(conditional: Analysis, tmp_path: Path) -> None:
