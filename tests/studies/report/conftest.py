@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +70,14 @@ def scattered(n: int, *, with_condition: bool = False) -> list[dict[str, Any]]:
                 point["slope"] = float(rng.uniform())
         points.append(point)
     return points
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_shuffles() -> Iterator[None]:
+    """The null band of the screens has tests of its own, which run before these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("studies.analysis.screen.N_SHUFFLES", 2)
+        yield
 
 
 @pytest.fixture(scope="session")
