@@ -7,65 +7,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from ridge_losses import LOG_BATCH as BATCH
+from ridge_losses import LOG_LR as LR
+from ridge_losses import Loss, blow_up, cliff, grid, law, shallow, soft_blow_up, study, symmetric
 
 from studies.analysis.ridge import Ridge, ridge
 
 Array = npt.NDArray[np.float64]
-Loss = Callable[[Array], Array]
 
-LR = np.linspace(-4, -1, 7)
-BATCH = np.log10([16, 32, 64, 128, 256, 512])
 NAMES = ("lr", "batch_size")
 ALPHAS = (0.0, 0.5, 1.0)
-
-
-def symmetric(d: Array) -> Array:
-    """A valley of depth 1 that saturates on both sides; d is the distance to the best value in decades."""
-    return 1 - np.exp(-(d**2) / (2 * 0.8**2))
-
-
-def shallow(d: Array) -> Array:
-    """A plain quadratic that reaches 1 at the far end of the grid."""
-    return 0.2 * d**2
-
-
-def blow_up(d: Array) -> Array:
-    """Quadratic on the left; on the right eight times as steep, then the cap of a diverged run."""
-    return np.where(d < 0, 0.25 * d**2, np.minimum(1, 2 * d**2))
-
-
-def soft_blow_up(d: Array) -> Array:
-    """One quadratic on both sides; a fifth of a decade right of the best value a rise begins that ends in the cap."""
-    return np.minimum(1, 0.25 * d**2 + (np.maximum(0, d - 0.2) / 0.5) ** 2)
-
-
-def cliff(d: Array) -> Array:
-    """Quadratic, and without warning the cap from three tenths of a decade right of the best value."""
-    return np.where(d < 0.3, 0.5 * d**2, 1.0)
 
 
 LOSSES: list[Loss] = [symmetric, shallow, blow_up, soft_blow_up, cliff]
 
 
-def grid(n_replicates: int = 3) -> tuple[Array, Array]:
-    x, b, _ = np.meshgrid(LR, BATCH, np.arange(n_replicates), indexing="ij")
-    return x.ravel(), b.ravel()
-
-
-def law(b: Array, alpha: float, *, seed: int = 0, bend: float = 0.0) -> Array:
-    """The best x for every b; where it crosses the grid differs from seed to seed."""
-    middle = b - BATCH.mean()
-    crossing = np.random.default_rng([seed, 1]).uniform(-0.25, 0.25)
-    return np.asarray(-2.5 + crossing + alpha * middle + bend * (middle**2 - (BATCH - BATCH.mean()).var()))
-
-
 def noise(seed: int, n: int, sd: float = 0.05) -> Array:
     return np.random.default_rng(seed).normal(0, sd, n)
-
-
-def study(f: Loss, alpha: float, seed: int, *, bend: float = 0.0, sd: float = 0.05) -> tuple[Array, Array, Array]:
-    x, b = grid()
-    return x, b, f(x - law(b, alpha, seed=seed, bend=bend)) + noise(seed, len(x), sd)
 
 
 def fitted(x: Array, b: Array, y: Array, *, others: Array | None = None, window: float = 1.0) -> Ridge:
@@ -254,7 +212,7 @@ def test_a_maximum_is_no_ridge() -> None:
 
 
 def test_an_unbounded_interval_is_told_with_what_to_run() -> None:
-    found = [fitted(*study(shallow, 0.5, seed, sd=0.6)) for seed in range(20)]
+    found = [fitted(*study(shallow, 0.5, seed, noise=0.6)) for seed in range(20)]
     assert all(r.ci_lo <= r.alpha <= r.ci_hi for r in found if not math.isnan(r.alpha))
     unbounded = [r for r in found if "interval for α is unbounded: run replicates" in r.verdict]
     assert unbounded
@@ -272,7 +230,7 @@ def test_an_unbounded_interval_is_told_with_what_to_run() -> None:
     ],
 )
 def test_what_is_missing_is_told(keep: Callable[[Array, Array], Array], told: str) -> None:
-    x, b, y = study(symmetric, 0.5, 0, sd=0.001)
+    x, b, y = study(symmetric, 0.5, 0, noise=0.001)
     kept = keep(x, b)
     found = fitted(x[kept], b[kept], y[kept])
     assert found.verdict.startswith("no ridge: ")
