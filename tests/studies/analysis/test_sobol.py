@@ -149,3 +149,10 @@ def test_levels_are_known_from_their_own_trials() -> None:
     alone = indices(table.over(np.ones(60, dtype=bool), ["optimizer"]))
     assert alone.mains[0].estimate == pytest.approx(1.0, abs=0.01)
     assert alone.pairs == {}
+
+
+def test_few_trials_are_predicted_by_hyperparameters_that_never_saw_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = friedman().table(60, noise=1.0, seed=1)
+    honest = indices(table)
+    monkeypatch.setattr("studies.analysis.sobol.TRIALS_PER_HYPERPARAMETER", 0)
+    assert indices(table).q2 > honest.q2 + 0.05

@@ -229,6 +229,16 @@ def test_trials_of_a_search_that_happen_to_fill_a_grid_are_none() -> None:
     assert (found.is_grid, found.space_filling_share) == (False, 0.0)
 
 
+def test_a_grid_with_other_trials_among_it_is_none() -> None:
+    cells = list(itertools.product((1e-3, 1e-2), (16, 64)))
+    sources = ["grid", "grid", "grid", "tpe"]
+    trials = [
+        trial(0.1 * i, point={"lr": lr, "batch_size": b}, source=source)
+        for i, ((lr, b), source) in enumerate(zip(cells, sources, strict=True))
+    ]
+    assert (table(trials).is_grid, table(trials).space_filling_share) == (False, 0.75)
+
+
 def test_values_beyond_all_bounds_count_as_diverged() -> None:
     found = table([trial(0.1, i=0), trial(0.2, i=1), trial(1e160, i=2)])
     assert (len(found.y), found.n_diverged) == (2, 1)

@@ -95,7 +95,8 @@ def test_advice_counts_the_trials_that_are_missing() -> None:
         "run 20 more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)",
     )
     assert "20 more trials" in advice(replace(GOOD, n=30, is_grid=True), Verdict("caution"))[0]
-    assert "analysis.source" in advice(replace(GOOD, space_filling=None), Verdict("caution"))[0]
+    (only,) = advice(replace(GOOD, space_filling=None), Verdict("caution"))
+    assert "analysis.source" in only
 
 
 @pytest.mark.parametrize(
