@@ -3,7 +3,7 @@
 A share of seeds is printed with its 95 % Wilson interval. Noise is its standard deviation as a fraction of the
 function's. Seeds are fixed here. The fits run in as many processes as there are cores, one thread each.
 
-    python benchmarks/analysis.py [section …]      # all of them take some 15 minutes on two cores
+    python benchmarks/analysis.py [section …]      # all of them take some 7 minutes on two quiet cores
 """
 
 from __future__ import annotations
