@@ -11,11 +11,13 @@ from optuna.storages import BaseStorage
 from studies.configs import group_options
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
+from studies.reading import Section
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
-from studies.settings import TEMPLATE_KEYS, StudySettings
+from studies.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.settings_reading import read_settings
 from studies.storage.opening import open_storage
+from studies.storage_reading import read_storage
 
 CHECKS = (check_sampler, check_pruner, check_launcher)
 
@@ -36,7 +38,7 @@ def admit(config: DictConfig) -> tuple[StudySettings, BaseStorage]:
         problems += error.problems
     storage: BaseStorage | None = None
     try:
-        storage = open_storage(_storage_url(config))
+        storage = open_storage(storage_of(config).address)
     except BadInput as error:
         problems += error.problems
     if settings is None or storage is None:
@@ -61,12 +63,17 @@ def _make_folder(folder: Path) -> None:
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
 
 
-def _storage_url(config: DictConfig) -> str:
+def storage_of(config: DictConfig) -> StorageSettings:
+    """Where `config` says that its studies are kept. Raises `BadInput` where that makes no sense."""
+    problems = Problems()
     try:
-        url = OmegaConf.select(config, "storage.url")
-    except OmegaConfBaseException:
-        url = None
-    return url if isinstance(url, str) and url else "memory"  # what is wrong with it, the settings have told
+        values = OmegaConf.to_container(config.storage, resolve=True)
+    except OmegaConfBaseException as error:
+        complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
+        raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
+    settings = read_storage(Section(values, prefix="storage", problems=problems))
+    problems.raise_if_any()
+    return settings
 
 
 def _target_problems(config: DictConfig) -> list[Problem]:

@@ -14,9 +14,10 @@ def dashboard(config: DictConfig) -> int:
     """Serve until Ctrl-C. The next free port is taken where the wanted one is in use."""
     import optuna_dashboard
 
+    from studies.admission import storage_of
     from studies.storage.opening import open_existing
 
-    storage = open_existing(str(config.storage.url))
+    storage = open_existing(storage_of(config).address)
     host, port = str(config.dashboard.host), free_port(str(config.dashboard.host), int(config.dashboard.port))
     names = [study.study_name for study in storage.get_all_studies()]
     print(f"optuna-dashboard: http://{host}:{port}/  ({len(names)} studies; Ctrl-C ends it)", flush=True)

@@ -32,6 +32,7 @@ class Standing:
     pruned: int
     failed: dict[str, int]
     running: int
+    begun: int
     retried: int
     best: FrozenTrial | None
 
@@ -49,6 +50,7 @@ def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> 
         pruned=sum(1 for t in ended if t.state == TrialState.PRUNED and failure_of(t) is None),
         failed=dict(failures),
         running=sum(1 for trial in trials if trial.state == TrialState.RUNNING),
+        begun=len(trials),
         retried=sum(len(slot.chain) - 1 for slot in slots),
         best=best_of(complete, maximize=maximize),
     )
@@ -97,14 +99,14 @@ class Progress:
         return standing(trials, self._rules, maximize=self._settings.objective.direction == "maximize")
 
     def tick(self, *, final: bool = False) -> int:
-        """Show the standing, and return how many slots are finished."""
+        """Show the standing, and return how many trials have been begun, in whichever run."""
         now = self.standing()
         if self._live is not None:
             self._live.update(self._table(now), refresh=True)
         elif final or self._clock() - self._last_line >= LINE_EVERY_S:
             self._last_line = self._clock()
             self._console.print(self._line(now), soft_wrap=True, highlight=False)
-        return now.finished
+        return now.begun
 
     def _table(self, now: Standing) -> Table:
         rate, left = self._pace(now)

@@ -27,6 +27,7 @@ def run(config: DictConfig) -> int:
     from studies.report.report import write_report
     from studies.storage.claim import rules_of
     from studies.storage.identity import find_study, open_study
+    from studies.worker import has_reached
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
@@ -35,7 +36,11 @@ def run(config: DictConfig) -> int:
     study, settings = find_study(settings, storage)
     if settings.study_name != asked_for:
         console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
-    if study is not None and rules_of(settings).are_all_finished(study.get_trials(deepcopy=False)):
+    trials = study.get_trials(deepcopy=False) if study is not None else []
+    if study is not None and has_reached(trials, settings):
+        console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
+        interrupted = False
+    elif study is not None and rules_of(settings).are_all_finished(trials):
         console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         interrupted = False
     else:
@@ -61,6 +66,7 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.storage.claim import rules_of
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
+    from studies.worker import has_reached
 
     console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals = StopSignals().install()
@@ -82,10 +88,12 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
             launcher.run(shift, on_tick=progress.tick)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
+    if has_reached(study.get_trials(deepcopy=False), settings):
+        console.print(f"a trial has reached stop_at={settings.stop_at:g}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()})")
         # A worker that had to be killed could not free its trial itself.
-        watch = Watch(storage, lease_s=settings.lease_s)
+        watch = Watch(storage, lease_s=settings.storage.lease_s)
         watch.release_dead(study, study.get_trials(deepcopy=False), message=f"{INTERRUPTED} ({signals.reason()})")
     return study, signals.reason() is not None
 

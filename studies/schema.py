@@ -51,6 +51,7 @@ SAMPLES_SEEN: Final = "samples_seen"  # list, one number a rung
 STEPS: Final = "steps"  # optimizer steps
 SECONDS: Final = "seconds"  # wall clock of the training, validation included
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
+PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it

@@ -6,6 +6,7 @@ a key that follows another one (`model.network.input_shape: ${datamodule.image_s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from studies.space import Point, SearchSpace
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
-LauncherName = Literal["local", "serial"]
+LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
 
@@ -64,6 +65,46 @@ class AnalysisSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where the study is kept. `url` may hold a password, so it is not part of the text of this object.
+
+    `url_env` names an environment variable that holds the URL where `url` is None. A running trial whose worker gave no
+    sign of life for `lease_s` seconds is tried again; an outage of the storage is waited out for `patience_s` seconds.
+    """
+
+    url: str | None = field(repr=False)
+    url_env: str | None
+    lease_s: float
+    patience_s: float
+
+    @property
+    def address(self) -> str:
+        """The URL itself. Raises KeyError where the environment variable is not set."""
+        return self.url if self.url is not None else os.environ[self.url_env or ""]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """What a trial saves so that a retry can go on from there.
+
+    `every_s`: at the first rung after so many seconds of training, None: only when the trial is asked to stop.
+    `keep_best`: of how many of the best trials the last checkpoint stays when they are finished; all others go.
+    """
+
+    every_s: float | None
+    keep_best: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemorySettings:
+    """What follows out-of-memory. `halve_batch`: the trial is tried once more at half the batch size, which lies at the
+    config key `batch_size`, with twice as many batches accumulated."""
+
+    retry: Literal["none", "halve_batch"]
+    batch_size: str
+
+
+@dataclass(frozen=True, slots=True)
 class StudySettings:
     """Everything a study needs, read and checked."""
 
@@ -72,6 +113,7 @@ class StudySettings:
     replicates: int
     seed: int
     timeout_s: float | None
+    stop_at: float | None
     max_trial_s: float | None
     max_retries: int
     max_failures: int
@@ -85,8 +127,9 @@ class StudySettings:
     pruner: Named
     launcher: Named
     analysis: AnalysisSettings
-    storage_url: str
-    lease_s: float
+    storage: StorageSettings
+    checkpoint: CheckpointSettings
+    out_of_memory: OutOfMemorySettings
     output_dir: Path
     template: DictConfig
 

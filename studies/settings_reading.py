@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,16 +18,19 @@ from studies.reading import Section
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
+    CheckpointSettings,
     Direction,
     LauncherName,
     Named,
     ObjectiveSettings,
+    OutOfMemorySettings,
     PrunerName,
     SamplerName,
     StudySettings,
 )
 from studies.space import Point, SearchSpace, is_active
 from studies.space_reading import read_space
+from studies.storage_reading import read_storage
 
 COMMAND_KEYS = ("trial", "config", "dashboard")
 KEYS = (
@@ -36,6 +40,7 @@ KEYS = (
         "n_trials",
         "replicates",
         "timeout_s",
+        "stop_at",
         "workers",
         "max_trial_s",
         "max_retries",
@@ -43,7 +48,7 @@ KEYS = (
         "resume",
         "enqueue",
     ),
-    *("search_space", "sampler", "pruner", "storage", "launcher", "analysis"),
+    *("search_space", "sampler", "pruner", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -76,8 +81,6 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)
     sampler = _read_named(top.section("sampler"), SamplerName)
-    storage = top.section("storage")
-    storage.only(("url", "lease_s"))
     replicates = top.whole("replicates", low=1)
     settings = StudySettings(
         study_name=top.text("study_name"),
@@ -85,6 +88,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         replicates=replicates,
         seed=top.whole("seed", low=0, default=0),
         timeout_s=top.optional_number("timeout_s", above=0),
+        stop_at=top.optional_number("stop_at", above=-math.inf),
         max_trial_s=top.optional_number("max_trial_s", above=0),
         max_retries=top.whole("max_retries", low=0),
         max_failures=top.whole("max_failures", low=1),
@@ -98,8 +102,9 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         pruner=_read_named(top.section("pruner"), PrunerName),
         launcher=_read_named(top.section("launcher"), LauncherName),
         analysis=read_analysis(top.section("analysis"), space),
-        storage_url=storage.text("url"),
-        lease_s=storage.number("lease_s", above=0, default=60),
+        storage=read_storage(top.section("storage")),
+        checkpoint=_read_checkpoint(top.section("checkpoint")),
+        out_of_memory=_read_out_of_memory(top.section("out_of_memory"), values, problems),
         output_dir=_read_output_dir(top),
         template=template,
     )
@@ -193,6 +198,26 @@ def _read_budget(section: Section) -> Budget:
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
+def _read_checkpoint(section: Section) -> CheckpointSettings:
+    section.only(("every_s", "keep_best"))
+    return CheckpointSettings(
+        every_s=section.optional_number("every_s", above=0), keep_best=section.whole("keep_best", low=0)
+    )
+
+
+def _read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
+    section.only(("retry", "batch_size"))
+    retry = section.word("retry", ("none", "halve_batch"), default="none")
+    path = section.text("batch_size", default="datamodule.batch_size")
+    node: Any = values
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if retry == "halve_batch" and not isinstance(node, int):
+        remedy = "name the config key that holds the batch size"
+        problems.add(section.key("batch_size"), f"is {path}, where the config has no whole number", remedy)
+    return OutOfMemorySettings(retry, path)
+
+
 def _read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
     given = top.optional_whole("n_trials", low=1)
     if sampler.name != "grid":
@@ -254,9 +279,9 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
     if len(settings.enqueue) > settings.n_trials:
         remedy = "raise n_trials or remove points"
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)
-    if settings.storage_url in IN_MEMORY and settings.launcher.name != "serial":
+    if settings.storage.address in IN_MEMORY and settings.launcher.name != "serial":
         remedy = "set launcher=serial, or storage=sqlite"
-        complaint = f"is {settings.storage_url} but launcher is {settings.launcher.name}"
+        complaint = f"is {settings.storage.address} but launcher is {settings.launcher.name}"
         problems.add("storage.url", complaint, remedy)
     if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
         remedy = "set launcher=local, or workers=1"

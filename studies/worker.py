@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import StudyStopped
@@ -21,18 +22,27 @@ from studies.search.seeds import replicate_of, training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.claim import Claim, Claims, Turn, rules_of
+from studies.storage.claim import Claim, Claims, Turn, first_try, rules_of
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
-from studies.trial.objective import Outcome, run_trial
+from studies.trial.outcome import Outcome, RunTrial
 
 log = logging.getLogger(__name__)
 POLL_S = 0.5
 DEVICE_LOST = 3  # exit code
 
 
-def work(settings: StudySettings, storage: BaseStorage, *, shift: Shift, signals: StopSignals) -> None:
-    """Run trials until every slot is finished, the time is up, or a signal comes.
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A worker's post: where it is, in words that are kept with each trial; when it works; who may call it off."""
+
+    place: str
+    shift: Shift
+    signals: StopSignals
+
+
+def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial: RunTrial) -> None:
+    """Run trials by `run_trial` until every slot is finished, the time is up, `stop_at` is reached, or a signal comes.
 
     Raises `StudyStopped` after too many alike failures, `StorageUnusable` where the storage fails.
     """
@@ -42,25 +52,42 @@ def work(settings: StudySettings, storage: BaseStorage, *, shift: Shift, signals
         study = optuna.load_study(
             study_name=settings.study_name, storage=storage, sampler=sampler, pruner=make_pruner(settings)
         )
-        claims = Claims(study, rules=rules_of(settings), watch=Watch(storage, lease_s=settings.lease_s))
-        while signals.reason() is None and not shift.is_over:
-            stop_if_hopeless(study.get_trials(deepcopy=False), settings.max_failures, since=shift.begun)
+        claims = Claims(study, rules=rules_of(settings), watch=Watch(storage, lease_s=settings.storage.lease_s))
+        while post.signals.reason() is None and not post.shift.is_over:
+            trials = study.get_trials(deepcopy=False)
+            stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
+            if has_reached(trials, settings):
+                return
             turn = claims.next()
             if turn is Turn.LEAVE:
                 return
             if isinstance(turn, Claim):
-                _run(turn, study, settings, sampler, signals)
+                _run(turn, study, settings, sampler, post, run_trial)
             else:
-                signals.wait(POLL_S)
+                post.signals.wait(POLL_S)
     except StorageInternalError as error:
         raise unusable(error) from error
 
 
+def has_reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
+    """Whether one of `trials` is as good as `stop_at` asks for."""
+    if settings.stop_at is None:
+        return False
+    sign = 1 if settings.objective.direction == "maximize" else -1
+    values = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    return any(sign * value >= sign * settings.stop_at for value in values)
+
+
 def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since: datetime) -> None:
-    """Raise `StudyStopped` if the last `max_failures` trials that ended since then all failed in the same way."""
+    """Raise `StudyStopped` if the last `max_failures` trials that ended since then all failed in the same way.
+
+    A configuration that kills its worker counts once, however often it is tried: it is marked, and not the study.
+    """
     ended = [t for t in trials if t.datetime_complete is not None and t.datetime_complete >= since]
     ended = [t for t in ended if schema.VOID not in t.user_attrs and not was_interrupted(t)]
-    last = sorted(ended, key=lambda trial: trial.datetime_complete or since)[-max_failures:]
+    by_end = sorted(ended, key=lambda trial: trial.datetime_complete or since)
+    once = {first_try(trials, t).number if failure_of(t) is Failure.KILLED else t.number: t for t in by_end}
+    last = sorted(once.values(), key=lambda trial: trial.datetime_complete or since)[-max_failures:]
     kinds = {_kind(trial) for trial in last}
     if len(last) == max_failures and len(kinds) == 1 and None not in kinds:
         message = last[-1].user_attrs.get(schema.FAILURE_MESSAGE, "no message")
@@ -81,23 +108,29 @@ def _kind(trial: FrozenTrial) -> str | None:
 
 
 def _run(
-    claim: Claim, study: optuna.Study, settings: StudySettings, sampler: StudySampler, signals: StopSignals
+    claim: Claim,
+    study: optuna.Study,
+    settings: StudySettings,
+    sampler: StudySampler,
+    post: Post,
+    run_trial: RunTrial,
 ) -> None:
     trial, replicate = claim.trial, replicate_of(settings, claim.slot)
     seed = training_seed(settings.seed, replicate)
     attributes = {
         schema.WORKER: worker_id(),
+        schema.PLACE: post.place,
         schema.SLOT: claim.slot,
         schema.REPLICATE: replicate,
         schema.SEED: seed,
-        schema.SOURCE: _source(claim, study, sampler),
+        schema.SOURCE: _source(claim, sampler),
     }
     try:
         for key, value in attributes.items():
             trial.set_user_attr(key, value)
         log.info("trial %d begins (slot %d, attempt %d)", trial.number, claim.slot, claim.attempt)
-        with Lease(trial, lease_s=settings.lease_s):
-            outcome = run_trial(trial, settings, seed=seed, interrupted=signals.reason)
+        with Lease(trial, lease_s=settings.storage.lease_s):
+            outcome = run_trial(trial, settings, seed=seed, interrupted=post.signals.reason, repeated=claim.repeated)
         _tell(study, trial, outcome)
         if outcome.device_is_lost:
             sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
@@ -105,15 +138,12 @@ def _run(
         log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
 
 
-def _source(claim: Claim, study: optuna.Study, sampler: StudySampler) -> str:
+def _source(claim: Claim, sampler: StudySampler) -> str:
     """Who proposed the point; of one that is repeated, whoever did at first, whatever the settings say now."""
-    attributes = claim.trial.user_attrs
-    redrawn = schema.REDRAWN in attributes
-    if schema.RETRY_OF in attributes and not redrawn:
-        repeated = study.get_trials(deepcopy=False)[attributes[schema.RETRY_OF]]
-        if repeated.params and schema.SOURCE in repeated.user_attrs:
-            return str(repeated.user_attrs[schema.SOURCE])
-    return sampler.source(claim.slot, redrawn=redrawn)
+    repeated = claim.repeated
+    if repeated is not None and repeated.params and schema.SOURCE in repeated.user_attrs:
+        return str(repeated.user_attrs[schema.SOURCE])
+    return sampler.source(claim.slot, redrawn=schema.REDRAWN in claim.trial.user_attrs)
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:

@@ -23,7 +23,10 @@ class Launcher(Protocol):
         """Where the workers run, in words."""
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run workers until they leave or a signal comes. Raises `StudyError` where a worker ends in one."""
+        """Run workers until they leave or a signal comes. Raises `StudyError` where a worker ends in one.
+
+        `on_tick` is called now and then; it returns how many trials have been begun.
+        """
 
 
 def make_launcher(settings: StudySettings, storage: BaseStorage, *, signals: StopSignals) -> Launcher:

@@ -1,7 +1,7 @@
 """Workers as processes of this machine: long-lived, forked from a server that has torch and Lightning loaded.
 
 A worker that dies alone is replaced at once, and what it ran is tried again by whoever is free. Workers that die
-again and again without finishing anything stop the study.
+again and again without beginning a trial stop the study.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LocalLauncher:
         self._gpus: list[str] = []
         self._error: StudyError | None = None
         self._deaths = 0
-        self._finished_at_last_death = -1
+        self._begun_at_last_death = -1
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
@@ -69,7 +69,7 @@ class LocalLauncher:
         return places(self._settings, n_cores=available_cores(), gpus=self._gpus)
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run workers until they leave. `on_tick` is called about twice a second; it returns the finished trials.
+        """Run workers until they leave. `on_tick`, called twice a second, returns how many trials have been begun.
 
         Raises the first `StudyError` of a worker, after the others have ended.
         """
@@ -78,10 +78,8 @@ class LocalLauncher:
             workers += [self._begin(place, shift) for place in self.places()]
             while workers and self._signals.reason() is None and self._error is None:
                 multiprocessing.connection.wait([worker.process.sentinel for worker in workers], timeout=TICK_S)
-                finished = on_tick()
-                workers = [
-                    kept for worker in workers if (kept := self._look_after(worker, shift, finished)) is not None
-                ]
+                begun = on_tick()
+                workers = [kept for worker in workers if (kept := self._look_after(worker, shift, begun)) is not None]
         finally:
             self._end(workers)
         on_tick()
@@ -96,20 +94,20 @@ class LocalLauncher:
         theirs.close()
         return _Worker(place, process, ours)
 
-    def _look_after(self, worker: _Worker, shift: Shift, finished: int) -> _Worker | None:
+    def _look_after(self, worker: _Worker, shift: Shift, begun: int) -> _Worker | None:
         """The worker itself while it lives, a new one in place of one that died, None for one that left."""
         if worker.process.is_alive():
             return worker
         self._error = self._error or _sent(worker.errors)
         if worker.process.exitcode == 0 or self._error is not None:
             return None
-        self._deaths = self._deaths + 1 if finished == self._finished_at_last_death else 1
-        self._finished_at_last_death = finished
+        self._deaths = self._deaths + 1 if begun == self._begun_at_last_death else 1
+        self._begun_at_last_death = begun
         if self._deaths > self._settings.max_failures:
             path = log_path(self._settings, worker.place)
             code = worker.process.exitcode
             self._error = StudyStopped(
-                f"workers died {self._deaths} times without finishing a trial (last exit code {code}); see {path}"
+                f"workers died {self._deaths} times without beginning a trial (last exit code {code}); see {path}"
             )
             return None
         return self._begin(worker.place, shift)

@@ -7,6 +7,7 @@ optimizer's step, which asks torch for its accelerator.
 
 import torch
 
+import studies.trial.objective
 import studies.worker
 
 torch.set_num_threads(1)

@@ -26,14 +26,17 @@ def log_path(settings: StudySettings, place: Place) -> Path:
 
 def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Connection) -> None:
     """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
-    from studies.worker import work
+    from studies.trial.objective import run_trial
+    from studies.worker import Post, work
 
     signals = StopSignals().install_in_worker()
     _write_to(log_path(settings, place))
     _take(place)
     logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
     try:
-        work(settings, open_storage(settings.storage_url), shift=shift, signals=signals)
+        work(
+            settings, open_storage(settings.storage.address), post=Post(str(place), shift, signals), run_trial=run_trial
+        )
     except StudyError as error:
         errors.send(error)
 

@@ -10,8 +10,9 @@ from studies.errors import Problem
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
-from studies.worker import work
+from studies.worker import Post, work
 
 
 class SerialLauncher:
@@ -32,5 +33,6 @@ class SerialLauncher:
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
         """Work until the study is finished. `on_tick` is called once, at the end."""
-        work(self._settings, self._storage, shift=shift, signals=self._signals)
+        (place,) = self.places()
+        work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
         on_tick()

@@ -24,7 +24,7 @@ def report(config: DictConfig) -> int:
     import optuna
     from rich.console import Console
 
-    from studies.admission import need_study
+    from studies.admission import need_study, storage_of
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
     from studies.storage.claim import rules_of
@@ -34,7 +34,7 @@ def report(config: DictConfig) -> int:
     console = Console(highlight=False, soft_wrap=True)
     need_study(config)
     asked = _asked(config)
-    storage = open_existing(str(config.storage.url))
+    storage = open_existing(storage_of(config).address)
     names = [study.study_name for study in storage.get_all_studies()]
     if config.study_name not in names:
         complaint = f"is {config.study_name}, which the storage does not hold"

@@ -38,11 +38,12 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial that is this worker's to run."""
+    """A trial that is this worker's to run. `repeated` is the one whose point it tries again, if it does."""
 
     trial: Trial
     slot: int
     attempt: int
+    repeated: FrozenTrial | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,13 @@ def slot_of(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
     return sum(1 for other in trials if schema.RETRY_OF not in other.user_attrs and other.number < trial.number)
 
 
+def first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> FrozenTrial:
+    """The first of the trials in a row, up to `trial`, that tried its point. `trials` are all of a study, by number."""
+    while schema.RETRY_OF in trial.user_attrs and schema.REDRAWN not in trial.user_attrs:
+        trial = trials[trial.user_attrs[schema.RETRY_OF]]
+    return trial
+
+
 class Claims:
     """One worker's view of the shared budget of `study`."""
 
@@ -129,41 +137,57 @@ class Claims:
     def next(self) -> Claim | Turn:
         """Claim a trial to run, or say whether to wait or to leave."""
         while True:
-            for slot in self._slots():
-                if slot.last.state == TrialState.FAIL and not self._rules.is_finished(slot):
-                    self._enqueue_successor(slot)
-            slots = self._slots()
-            waiting = any(trial.state == TrialState.WAITING for trial in self._trials())
-            if waiting or len(slots) < self._rules.n_trials:
+            trials = self._trials()
+            if self._watch.release_stale(self._study, trials) or self._enqueue_successors(trials):
+                trials = self._trials()
+            slots = read_slots(trials, self._rules.n_trials)
+            if any(trial.state == TrialState.WAITING for trial in trials) or len(slots) < self._rules.n_trials:
                 claim = self._ask()
                 if claim is not None:
                     return claim
             elif all(self._rules.is_finished(slot) for slot in slots):
                 return Turn.LEAVE
-            elif not self._watch.release_stale(self._study, self._trials()):
+            elif not any(self._is_to_be_repeated(slot) for slot in slots):
                 return Turn.WAIT
-
-    def _slots(self) -> list[Slot]:
-        return read_slots(self._trials(), self._rules.n_trials)
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+    def _is_to_be_repeated(self, slot: Slot) -> bool:
+        return slot.last.state == TrialState.FAIL and not self._rules.is_finished(slot)
+
+    def _enqueue_successors(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Queue what failed and is to be tried again; whether there was any. Two workers may do this at once: the rule
+        makes the later one surplus."""
+        repeated = [slot for slot in read_slots(trials, self._rules.n_trials) if self._is_to_be_repeated(slot)]
+        for slot in repeated:
+            self._enqueue_successor(slot)
+        return bool(repeated)
 
     def _enqueue_successor(self, slot: Slot) -> None:
         failed = slot.last
         same_point = self._rules.repeats_point(failed)
         attempt = attempt_of(failed) + (0 if was_interrupted(failed) else 1) if same_point else 0
         attributes = {schema.RETRY_OF: failed.number, schema.SLOT: slot.index, schema.ATTEMPT: attempt}
-        if self._rules.redraws and self._rules.has_failed(failed):
+        never_drawn = schema.REDRAWN in failed.user_attrs and not failed.params
+        if never_drawn or (self._rules.redraws and self._rules.has_failed(failed)):
             attributes[schema.REDRAWN] = True
         self._study.enqueue_trial(failed.params if same_point else {}, user_attrs=attributes)
 
     def _ask(self) -> Claim | None:
         """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
         trial = self._study.ask()
-        for slot in self._slots():
+        trials = self._trials()
+        for slot in read_slots(trials, self._rules.n_trials):
             if slot.last.number == trial.number:
-                return Claim(trial, slot.index, attempt_of(slot.last))
+                return Claim(trial, slot.index, attempt_of(slot.last), _repeated(slot))
         trial.set_user_attr(schema.VOID, True)
         self._study.tell(trial, state=TrialState.FAIL)
         return None
+
+
+def _repeated(slot: Slot) -> FrozenTrial | None:
+    """The trial whose point the last one of `slot` tries again."""
+    if len(slot.chain) == 1 or schema.REDRAWN in slot.last.user_attrs:
+        return None
+    return slot.chain[-2] if schema.VOID not in slot.chain[-2].user_attrs else None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
-from optuna.trial import BaseTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
 from studies.schema import Failure
@@ -19,31 +18,21 @@ from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
+from studies.trial.outcome import Outcome
 from studies.trial.training import Training, Watchers, build
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep.
-
-    After `device_is_lost` nothing more can run in this process.
-    """
-
-    state: TrialState
-    value: float | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
-    device_is_lost: bool = False
-
-
 def run_trial(
-    trial: BaseTrial, settings: StudySettings, *, seed: int, interrupted: Callable[[], str | None]
+    trial: BaseTrial,
+    settings: StudySettings,
+    *,
+    seed: int,
+    interrupted: Callable[[], str | None],
+    repeated: FrozenTrial | None = None,  # noqa: ARG001
 ) -> Outcome:
-    """Train the point of `trial` under `seed`.
-
-    Whatever the training raises becomes an outcome, except errors of the storage, which come through.
-    """
+    """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
     watchers = Watchers(report=lambda rung: _report(trial, rung, last=settings.budget.rungs), interrupted=interrupted)
     try:
         run = build(

@@ -19,6 +19,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 
 from studies.budget import Budget
 from studies.trial.callbacks import NEVER, Clock, Rung, Rungs, TimeLimit
@@ -131,6 +132,7 @@ def build(
         "logger": [_logger(node, folder) for node in (config.get("loggers") or {}).values() if node is not None],
         "default_root_dir": str(folder),
     }
+    arguments["plugins"] = [*_list(arguments.get("plugins")), LightningEnvironment()]  # the launcher knows, not SLURM
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     arguments |= trainer_arguments
@@ -139,8 +141,9 @@ def build(
 
 def quieten_lightning() -> None:
     """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
-    own use of torch."""
+    own use of torch and one about SLURM, whose tasks our launcher starts."""
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -155,6 +158,10 @@ def _length(budget: Budget, module: pl.LightningModule) -> dict[str, Any]:
     known = budget.unit == "steps" and module.automatic_optimization
     steps = int(budget.amount) if known else -1
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
+
+
+def _list(given: Any) -> list[Any]:
+    return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _logger(node: Mapping[str, Any], folder: Path) -> Any:

@@ -19,7 +19,7 @@ MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
     *("analysis_reading", "budget", "configs", "errors", "parameter", "reading", "schema"),
-    *("settings", "settings_reading", "shift", "signals", "space", "space_reading", "targets"),
+    *("settings", "settings_reading", "shift", "signals", "space", "space_reading", "storage_reading", "targets"),
 }
 FLOORS: list[set[str]] = [
     GROUND,

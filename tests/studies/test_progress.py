@@ -69,8 +69,8 @@ class Watched:
 def test_standing_counts_each_slot_once_by_how_it_ended() -> None:
     now = standing(trials(*EVERY_ENDING), RULES, maximize=True)
     assert now == Standing(
-        n_trials=8, finished=6, complete=3, pruned=1, failed={"diverged": 1, "error": 1}, running=1, retried=1,
-        best=now.best,
+        n_trials=8, finished=6, complete=3, pruned=1, failed={"diverged": 1, "error": 1}, running=1,
+        begun=len(EVERY_ENDING), retried=1, best=now.best,
     )  # fmt: skip
     assert now.best is not None
     assert now.best.number == 1

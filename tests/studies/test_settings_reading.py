@@ -291,7 +291,7 @@ def test_everything_is_read_as_it_is_written() -> None:
     assert settings.budget == Budget("steps", 100, 10)
     assert settings.enqueue == ({"lr": 0.01},)
     assert settings.space.names == ("lr", "batch_size")
-    assert settings.lease_s == 60
+    assert settings.storage.lease_s == 60
     assert not settings.is_designed
 
 

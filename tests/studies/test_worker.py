@@ -19,7 +19,8 @@ from studies.signals import StopSignals
 from studies.storage.claim import read_slots, rules_of
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
-from studies.worker import work
+from studies.trial.objective import run_trial
+from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -34,10 +35,10 @@ def run(
     settings: StudySettings, *, deadline: datetime | None = None, signals: StopSignals | None = None
 ) -> list[FrozenTrial]:
     """Work in this process until there is nothing left to do; the trials of the study."""
-    storage = open_storage(settings.storage_url)
+    storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     shift = Shift(datetime.now(), deadline)
-    work(settings, storage, shift=shift, signals=signals or StopSignals())
+    work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)
     return study.get_trials()
 
 
@@ -72,11 +73,11 @@ def sources(trials: list[FrozenTrial]) -> list[str]:
 def test_quasi_random_trials_are_marked_and_a_study_goes_on_with_another_share(plain: MakeSettings) -> None:
     assert sources(run(plain(*TPE, "n_trials=8"))) == ["tpe", "tpe", "tpe", "explore"] * 2
     more = plain(*TPE, "n_trials=12", "sampler.explore_fraction=0.5")
-    study, _ = find_study(more, open_storage(more.storage_url))
+    study, _ = find_study(more, open_storage(more.storage.address))
     assert study is not None
     assert sources(run(more))[8:] == ["tpe", "explore"] * 2
     without = plain(*TPE, "n_trials=16", "analysis=none")
-    find_study(without, open_storage(without.storage_url))
+    find_study(without, open_storage(without.storage.address))
     assert sources(run(without))[12:] == ["tpe"] * 4
 
 
@@ -92,7 +93,7 @@ def test_a_repeated_point_keeps_its_source_whatever_the_share_is_now(plain: Make
 
 def test_a_repeated_trial_that_never_had_a_point_has_the_source_of_the_new_one(plain: MakeSettings) -> None:
     settings = plain(*TPE, "n_trials=1")
-    study = open_study(settings, open_storage(settings.storage_url))
+    study = open_study(settings, open_storage(settings.storage.address))
     trial = study.ask()
     trial.set_user_attr(schema.SOURCE, "explore")
     study.tell(trial, state=TrialState.FAIL)
@@ -254,7 +255,7 @@ def test_hyperband_leaves_the_design_as_it_is(plain: MakeSettings) -> None:
 
 
 def test_a_trial_that_was_given_to_another_worker_is_dropped_and_repeated(plain: MakeSettings) -> None:
-    thief = f"{{_target_: user_callbacks.TakesTheFirstTrial, url: '{plain().storage_url}'}}"
+    thief = f"{{_target_: user_callbacks.TakesTheFirstTrial, url: '{plain().storage.address}'}}"
     trials = run(plain("n_trials=1", f"+callbacks.thief={thief}"))
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert trials[1].user_attrs[schema.RETRY_OF] == 0
@@ -267,7 +268,7 @@ def test_a_module_that_prunes_itself_is_pruned(plain: MakeSettings) -> None:
 
 def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(plain: MakeSettings) -> None:
     settings = plain("n_trials=300", "budget.amount=1")
-    storage = open_storage(settings.storage_url)
+    storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     assert isinstance(study, optuna.Study)
     import sqlalchemy
@@ -281,8 +282,8 @@ def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(pla
     storage.engine.dispose()
     sqlalchemy.event.listen(storage.engine, "connect", limit)
     with pytest.raises(StorageUnusable, match=r"database or disk is full.*intact.*free some space"):
-        work(settings, storage, shift=Shift(datetime.now()), signals=StopSignals())
-    fresh = open_storage(settings.storage_url)
+        work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
+    fresh = open_storage(settings.storage.address)
     with fresh.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
     trials = optuna.load_study(study_name="plain", storage=fresh).trials

@@ -1,0 +1,32 @@
+"""Reads where a study is kept out of the composed config."""
+
+from __future__ import annotations
+
+import os
+
+from studies.reading import Section
+from studies.settings import StorageSettings
+
+UNKNOWN = "unknown"  # stands for an address that is missing, which is told
+
+
+def read_storage(section: Section) -> StorageSettings:
+    """The storage that the config section `storage` names."""
+    section.only(("url", "url_env", "lease_s", "patience_s"))
+    url = section.text("url") if section.has("url") else None
+    variable = section.text("url_env") if section.has("url_env") else None
+    if url is None and variable is None:
+        section.problems.add(
+            section.key("url"), "is None", "give a non-empty text, such as sqlite:///outputs/studies.db"
+        )
+        url = UNKNOWN
+    if url is None and not os.environ.get(str(variable)):
+        remedy = f"export {variable}=…, or give storage.url"
+        section.problems.add(section.key("url_env"), f"is {variable}, an environment variable that is not set", remedy)
+        url = UNKNOWN
+    return StorageSettings(
+        url=url,
+        url_env=variable,
+        lease_s=section.number("lease_s", above=0, default=60),
+        patience_s=section.number("patience_s", low=0, default=600),
+    )

@@ -1,0 +1,42 @@
+"""How a trial ends, and what runs one: the words that a worker and its objective share. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
+
+from studies.settings import StudySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep.
+
+    After `device_is_lost` nothing more can run in this process.
+    """
+
+    state: TrialState
+    value: float | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    device_is_lost: bool = False
+
+
+class RunTrial(Protocol):
+    """Trains one trial. Errors of the storage come through, all others become its outcome."""
+
+    def __call__(
+        self,
+        trial: BaseTrial,
+        settings: StudySettings,
+        *,
+        seed: int,
+        interrupted: Callable[[], str | None],
+        repeated: FrozenTrial | None,
+    ) -> Outcome:
+        """Train the point of `trial` under `seed`; `interrupted` names the reason to stop, if there is one.
+
+        `repeated` is the trial whose point this one tries again, None for a first try.
+        """
