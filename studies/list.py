@@ -51,7 +51,7 @@ def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:
     """How many of the study's slots have been begun; unknown where another tool made the study."""
     from optuna.trial import TrialState
 
-    from studies.storage.claim import FINISHED, read_slots
+    from studies.storage.slots import FINISHED, read_slots
 
     if not isinstance(n_trials, int):
         return "–"

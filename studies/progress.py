@@ -17,7 +17,7 @@ from rich.table import Table
 from studies.analysis.choice import best_of
 from studies.schema import failure_of
 from studies.settings import StudySettings
-from studies.storage.claim import Rules, read_slots
+from studies.storage.slots import Rules, read_slots
 
 LINE_EVERY_S = 15.0
 

@@ -25,8 +25,8 @@ def run(config: DictConfig) -> int:
     from studies.admission import admit
     from studies.errors import StudyStopped
     from studies.report.report import write_report
-    from studies.storage.claim import rules_of
     from studies.storage.identity import find_study, open_study
+    from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -63,9 +63,9 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
     from studies.signals import StopSignals
-    from studies.storage.claim import rules_of
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
+    from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
     console.print(f"study {settings.study_name}: loading torch and trying one batch …")

@@ -22,9 +22,10 @@ from studies.search.seeds import replicate_of, training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.claim import Claim, Claims, Turn, first_try, rules_of
+from studies.storage.claim import Claim, Claims, Turn
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
+from studies.storage.slots import first_try, rules_of
 from studies.trial.outcome import Outcome, RunTrial
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
             stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
             if has_reached(trials, settings):
                 return
-            turn = claims.next()
+            turn = claims.next(trials)
             if turn is Turn.LEAVE:
                 return
             if isinstance(turn, Claim):
@@ -83,6 +84,8 @@ def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since:
 
     A configuration that kills its worker counts once, however often it is tried: it is marked, and not the study.
     """
+    if sum(trial.state == TrialState.FAIL for trial in trials) < max_failures:
+        return
     ended = [t for t in trials if t.datetime_complete is not None and t.datetime_complete >= since]
     ended = [t for t in ended if schema.VOID not in t.user_attrs and not was_interrupted(t)]
     by_end = sorted(ended, key=lambda trial: trial.datetime_complete or since)

@@ -27,8 +27,8 @@ def report(config: DictConfig) -> int:
     from studies.admission import need_study, storage_of
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
-    from studies.storage.claim import rules_of
     from studies.storage.opening import open_existing
+    from studies.storage.slots import rules_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ from studies.report.trials_csv import write_trials_csv
 from studies.report.wording import shown
 from studies.schema import failure_of
 from studies.settings import AnalysisSettings, StudySettings
-from studies.storage.claim import Rules, Slot, originals, read_slots
+from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.budget import Budget
 from studies.schema import attempt_of, failure_of
-from studies.storage.claim import originals
+from studies.storage.slots import originals
 
 COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)

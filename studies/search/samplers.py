@@ -34,7 +34,7 @@ from studies.search.exploration import (
 from studies.search.seeds import sampler_seed
 from studies.settings import StudySettings
 from studies.space import Point
-from studies.storage.claim import slot_of
+from studies.storage.ledger import Ranks
 
 MODELS: Mapping[str, type[BaseSampler]] = {
     "tpe": optuna.samplers.TPESampler,
@@ -96,6 +96,7 @@ class StudySampler(BaseSampler):
         make_design = DESIGNS.get(settings.sampler.name)
         self._design = make_design(settings) if make_design else None
         self._explore = explore_design(settings)
+        self._ranks = Ranks()
         self._model: BaseSampler | None = None
         self._fixed: Point = {}
 
@@ -107,7 +108,7 @@ class StudySampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Decide what `trial` is: a designed, enqueued or quasi-random point, or one for the model."""
-        slot = slot_of(study.get_trials(deepcopy=False), trial)
+        slot = self._slot_of(study, trial)
         design = self._design_of(slot)
         self._fixed = self._point(slot, trial, design)
         self._model = self._begin_model(trial.number) if design is None else None
@@ -134,7 +135,7 @@ class StudySampler(BaseSampler):
     ) -> Any:
         """A value of one parameter that no model covers."""
         if self._model is None:
-            return missing_value(self._settings, slot_of(study.get_trials(deepcopy=False), trial), param_name)
+            return missing_value(self._settings, self._slot_of(study, trial), param_name)
         value = self._model.sample_independent(study, trial, param_name, param_distribution)
         return self._settings.space[param_name].snap(value)
 
@@ -142,6 +143,10 @@ class StudySampler(BaseSampler):
         """Let the model keep what it keeps in the storage (CMA-ES does)."""
         if self._model is not None:
             self._model.after_trial(study, trial, state, values)
+
+    def _slot_of(self, study: Study, trial: FrozenTrial) -> int:
+        self._ranks.read(study.get_trials(deepcopy=False))
+        return self._ranks.slot_of(trial)
 
     def _design_of(self, slot: int) -> Design | None:
         """What gives the point of `slot`; None where a model is to be asked."""

@@ -1,16 +1,4 @@
-"""Whose turn it is: an exact budget shared by workers that know nothing of each other.
-
-The rule is read off the storage alone and is the same for every worker:
-
-- The first `n_trials` trials that repeat no other one, by number, are the study's *slots*; a later one is surplus, is
-  marked `void` and trains nothing.
-- A failed trial has one successor: the first trial, by number, whose `retry_of` names it. A later one is surplus too.
-- A slot is finished when the last trial of its chain is COMPLETE or PRUNED, or failed for good.
-- The study is finished when every slot is.
-
-Numbers are given out atomically, so whoever reads the storage after its own claim sees everything that could come
-before it. The cost is a surplus row now and then.
-"""
+"""Whose turn it is: an exact budget shared by workers that know nothing of each other (the rule: `storage.slots`)."""
 
 from __future__ import annotations
 
@@ -23,10 +11,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
 from studies.schema import attempt_of, was_interrupted
-from studies.settings import StudySettings
 from studies.storage.lease import Watch
-
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+from studies.storage.ledger import Ledger
+from studies.storage.slots import Rules, Slot
 
 
 class Turn(Enum):
@@ -46,86 +33,6 @@ class Claim:
     repeated: FrozenTrial | None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One place of the budget: the chain of trials that tried to fill it, in order."""
-
-    index: int
-    chain: tuple[FrozenTrial, ...]
-
-    @property
-    def last(self) -> FrozenTrial:
-        """The trial that decides the slot's fate."""
-        return self.chain[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The study's rules of repetition. `redraws`: after `max_retries` a new point takes the failed one's place."""
-
-    n_trials: int
-    max_retries: int
-    redraws: bool
-
-    def is_finished(self, slot: Slot) -> bool:
-        """Whether nothing more is to be tried in `slot`."""
-        return slot.last.state in FINISHED or (self.has_failed(slot.last) and not self.redraws)
-
-    def are_all_finished(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether the whole budget is spent."""
-        slots = read_slots(trials, self.n_trials)
-        return len(slots) == self.n_trials and all(self.is_finished(slot) for slot in slots)
-
-    def repeats_point(self, failed: FrozenTrial) -> bool:
-        """Whether the successor of `failed` takes the same point."""
-        return not self.has_failed(failed) and schema.VOID not in failed.user_attrs
-
-    def has_failed(self, trial: FrozenTrial) -> bool:
-        """Whether the point of `trial` was tried often enough."""
-        if trial.state != TrialState.FAIL or schema.VOID in trial.user_attrs or was_interrupted(trial):
-            return False
-        return attempt_of(trial) >= self.max_retries
-
-
-def rules_of(settings: StudySettings) -> Rules:
-    """The rules of repetition that `settings` ask for."""
-    return Rules(settings.n_trials, settings.max_retries, redraws=not settings.is_designed)
-
-
-def read_slots(trials: Sequence[FrozenTrial], n_trials: int) -> list[Slot]:
-    """The slots that have been begun, in order; at most `n_trials`."""
-    successors: dict[int, FrozenTrial] = {}
-    for trial in sorted(trials, key=lambda trial: trial.number):
-        if schema.RETRY_OF in trial.user_attrs:
-            successors.setdefault(trial.user_attrs[schema.RETRY_OF], trial)
-    slots = []
-    for index, first in enumerate(originals(trials)[:n_trials]):
-        chain = [first]
-        while chain[-1].number in successors:
-            chain.append(successors[chain[-1].number])
-        slots.append(Slot(index, tuple(chain)))
-    return slots
-
-
-def originals(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that repeat no other one, by number."""
-    return sorted((trial for trial in trials if schema.RETRY_OF not in trial.user_attrs), key=lambda t: t.number)
-
-
-def slot_of(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
-    """The slot that `trial` fills: its rank among the originals, or what its record says if it repeats another."""
-    if schema.RETRY_OF in trial.user_attrs:
-        return int(trial.user_attrs[schema.SLOT])
-    return sum(1 for other in trials if schema.RETRY_OF not in other.user_attrs and other.number < trial.number)
-
-
-def first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> FrozenTrial:
-    """The first of the trials in a row, up to `trial`, that tried its point. `trials` are all of a study, by number."""
-    while schema.RETRY_OF in trial.user_attrs and schema.REDRAWN not in trial.user_attrs:
-        trial = trials[trial.user_attrs[schema.RETRY_OF]]
-    return trial
-
-
 class Claims:
     """One worker's view of the shared budget of `study`."""
 
@@ -133,33 +40,35 @@ class Claims:
         self._study = study
         self._rules = rules
         self._watch = watch
+        self._ledger = Ledger(rules)
 
-    def next(self) -> Claim | Turn:
-        """Claim a trial to run, or say whether to wait or to leave."""
+    def next(self, trials: Sequence[FrozenTrial] | None = None) -> Claim | Turn:
+        """Claim a trial to run, or say whether to wait or to leave. `trials`: the study's, where just read."""
+        trials = self._read(trials)
         while True:
-            trials = self._trials()
-            if self._watch.release_stale(self._study, trials) or self._enqueue_successors(trials):
-                trials = self._trials()
-            slots = read_slots(trials, self._rules.n_trials)
-            if any(trial.state == TrialState.WAITING for trial in trials) or len(slots) < self._rules.n_trials:
+            if self._watch.release_stale(self._study, trials) or self._enqueue_successors():
+                trials = self._read()
+            begun, unfinished = self._ledger.n_begun, list(self._ledger.open_slots())
+            if any(trial.state == TrialState.WAITING for trial in trials) or begun < self._rules.n_trials:
                 claim = self._ask()
                 if claim is not None:
                     return claim
-            elif all(self._rules.is_finished(slot) for slot in slots):
+            elif not unfinished:
+                self._void_surplus(trials)
                 return Turn.LEAVE
-            elif not any(self._is_to_be_repeated(slot) for slot in slots):
+            elif not any(self._rules.is_to_be_repeated(slot) for slot in unfinished):
                 return Turn.WAIT
+            trials = self._read()
 
-    def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+    def _read(self, trials: Sequence[FrozenTrial] | None = None) -> Sequence[FrozenTrial]:
+        trials = self._study.get_trials(deepcopy=False) if trials is None else trials
+        self._ledger.read(trials)
+        return trials
 
-    def _is_to_be_repeated(self, slot: Slot) -> bool:
-        return slot.last.state == TrialState.FAIL and not self._rules.is_finished(slot)
-
-    def _enqueue_successors(self, trials: Sequence[FrozenTrial]) -> bool:
+    def _enqueue_successors(self) -> bool:
         """Queue what failed and is to be tried again; whether there was any. Two workers may do this at once: the rule
         makes the later one surplus."""
-        repeated = [slot for slot in read_slots(trials, self._rules.n_trials) if self._is_to_be_repeated(slot)]
+        repeated = [slot for slot in self._ledger.open_slots() if self._rules.is_to_be_repeated(slot)]
         for slot in repeated:
             self._enqueue_successor(slot)
         return bool(repeated)
@@ -177,13 +86,20 @@ class Claims:
     def _ask(self) -> Claim | None:
         """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
         trial = self._study.ask()
-        trials = self._trials()
-        for slot in read_slots(trials, self._rules.n_trials):
-            if slot.last.number == trial.number:
-                return Claim(trial, slot.index, attempt_of(slot.last), _repeated(slot))
-        trial.set_user_attr(schema.VOID, True)
-        self._study.tell(trial, state=TrialState.FAIL)
+        trials = self._read()
+        slot = self._ledger.slot_ending_in(trial.number)
+        if slot is not None:
+            return Claim(trial, slot.index, attempt_of(slot.last), _repeated(slot))
+        self._watch.void(self._study, trials[trial.number])
         return None
+
+    def _void_surplus(self, trials: Sequence[FrozenTrial]) -> None:
+        """Mark the surplus claims whose workers died before they could, unless the study has grown meanwhile."""
+        if self._study.user_attrs.get(schema.STUDY_N_TRIALS, 0) > self._rules.n_trials:
+            return
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and self._ledger.slot_ending_in(trial.number) is None:
+                self._watch.void(self._study, trial)
 
 
 def _repeated(slot: Slot) -> FrozenTrial | None:

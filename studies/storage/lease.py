@@ -13,9 +13,10 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from optuna import Study
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -122,13 +123,20 @@ class Watch:
             return False
         return self._clock() - since > self._lease_s
 
+    def void(self, study: Study, trial: FrozenTrial) -> None:
+        """Mark a surplus claim, whose worker may have died before it could."""
+        self._end(study, trial, {schema.VOID: True})
+
     def _release(self, study: Study, trial: FrozenTrial, message: str) -> None:
-        """Several watchers may do this at once: all write the same, and one of them wins the tell."""
+        self._end(study, trial, {schema.FAILURE: schema.Failure.KILLED, schema.FAILURE_MESSAGE: message})
+
+    def _end(self, study: Study, trial: FrozenTrial, attributes: Mapping[str, Any]) -> None:
+        """Tell FAIL. Several watchers may do this at once: all write the same, and one of them wins the tell."""
         study_id = self._storage.get_study_id_from_name(study.study_name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
         try:
-            self._storage.set_trial_user_attr(trial_id, schema.FAILURE, schema.Failure.KILLED)
-            self._storage.set_trial_user_attr(trial_id, schema.FAILURE_MESSAGE, message)
+            for key, value in attributes.items():
+                self._storage.set_trial_user_attr(trial_id, key, value)
             study.tell(trial.number, state=TrialState.FAIL)
         except (UpdateFinishedTrialError, ValueError):
             return  # another watcher was first, or the worker came back and finished it

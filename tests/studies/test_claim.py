@@ -1,23 +1,13 @@
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
-import time
-from collections import Counter
-from pathlib import Path
-
 import optuna
-import pytest
 from optuna.trial import TrialState
 
 from studies import schema
 from studies.schema import Failure, failure_of
-from studies.storage.claim import Claim, Claims, Rules, Turn, read_slots
+from studies.storage.claim import Claim, Claims, Turn
 from studies.storage.lease import Watch
-from studies.storage.opening import open_storage
-
-WORKER = Path(__file__).parent / "scripts" / "sleeping_worker.py"
+from studies.storage.slots import Rules, read_slots
 
 
 def a_study() -> optuna.Study:
@@ -154,45 +144,3 @@ def test_a_surplus_claim_becomes_a_slot_when_the_study_grows() -> None:
     claim = claimed(claims_of(study, 2))
     assert claim.slot == 1
     assert schema.REDRAWN not in claim.trial.user_attrs
-
-
-def run_workers(tmp_path: Path, *, n_workers: int, n_trials: int, seconds: float, n_kills: int, lease_s: float) -> None:
-    """Run sleeping workers until all have left, and kill -9 (and replace) some on the way."""
-    url = f"sqlite:///{tmp_path}/s.db"
-    storage = open_storage(url)
-    optuna.create_study(study_name="sleepers", storage=storage)
-    command = [sys.executable, str(WORKER), url, str(n_trials), str(seconds), str(lease_s), str(tmp_path / "notes")]
-    workers = [subprocess.Popen(command) for _ in range(n_workers)]
-    rng, deadline = random.Random(0), time.monotonic() + 200
-    while any(worker.poll() is None for worker in workers):
-        assert time.monotonic() < deadline, "the workers do not come to an end"
-        time.sleep(rng.uniform(0.2, 0.9))
-        if n_kills > 0:
-            n_kills -= 1
-            victim = rng.choice(workers)
-            victim.kill()
-            victim.wait()
-            workers[workers.index(victim)] = subprocess.Popen(command)
-    assert [worker.returncode for worker in workers] == [0] * n_workers
-    check_exact(optuna.load_study(study_name="sleepers", storage=storage), n_trials, tmp_path / "notes")
-
-
-def check_exact(study: optuna.Study, n_trials: int, notes: Path) -> None:
-    begun = Counter(line.split()[0] for line in notes.read_text().splitlines())
-    assert set(begun.values()) == {1}, "a trial was run by two workers"
-    slots = read_slots(study.trials, n_trials)
-    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * n_trials
-    assert sum(trial.state == TrialState.COMPLETE for trial in study.trials) == n_trials
-    assert {trial.state for trial in study.trials} <= {TrialState.COMPLETE, TrialState.FAIL}
-    run = [trial for trial in study.trials if schema.VOID not in trial.user_attrs]
-    retried = [trial.user_attrs[schema.RETRY_OF] for trial in run if schema.RETRY_OF in trial.user_attrs]
-    assert len(retried) == len(set(retried)), "a trial was retried twice"
-
-
-def test_four_processes_spend_the_budget_exactly_and_run_each_trial_once(tmp_path: Path) -> None:
-    run_workers(tmp_path, n_workers=4, n_trials=60, seconds=0.06, n_kills=0, lease_s=60)
-
-
-@pytest.mark.slow
-def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    run_workers(tmp_path, n_workers=4, n_trials=60, seconds=0.3, n_kills=15, lease_s=10)

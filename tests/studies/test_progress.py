@@ -15,7 +15,7 @@ from studies.errors import StudyStopped
 from studies.progress import LINE_EVERY_S, Progress, Standing, duration, standing
 from studies.settings import StudySettings
 from studies.settings_reading import read_settings
-from studies.storage.claim import Rules
+from studies.storage.slots import Rules
 
 N_TRIALS = 8
 RULES = Rules(N_TRIALS, max_retries=0, redraws=False)

@@ -25,7 +25,7 @@ from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_to_conve
 from studies.report.wording import shown
 from studies.retrain import KEYS as RETRAIN_KEYS
 from studies.settings import FIXED_KEYS, StudySettings
-from studies.storage.claim import Rules
+from studies.storage.slots import Rules
 from studies.trial.objective import resolve
 
 MakeSettings = Callable[..., StudySettings]

@@ -15,7 +15,7 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
-from studies.storage.claim import read_slots
+from studies.storage.slots import read_slots
 
 
 def test_four_workers_spend_the_budget_exactly_and_a_killed_one_is_replaced(shell: Shell) -> None:

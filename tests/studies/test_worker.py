@@ -16,9 +16,9 @@ from studies.search.seeds import training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.claim import read_slots, rules_of
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
+from studies.storage.slots import read_slots, rules_of
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 

@@ -12,9 +12,10 @@ import time
 import optuna
 
 from studies import schema
-from studies.storage.claim import Claims, Rules, Turn
+from studies.storage.claim import Claims, Turn
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import open_storage
+from studies.storage.slots import Rules
 
 
 def main(url: str, n_trials: int, seconds: float, lease_s: float, notes: str) -> None:

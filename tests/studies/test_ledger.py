@@ -1,0 +1,71 @@
+"""The ledger says what the rule says, whatever happens and however often it is read on the way."""
+
+from __future__ import annotations
+
+import random
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.storage.ledger import Ledger, Ranks
+from studies.storage.slots import Rules, read_slots
+
+N_TRIALS = 6
+
+
+def something_happens(study: optuna.Study, rng: random.Random) -> None:
+    """A trial begins, one ends in whatever way, or one is repeated, perhaps twice."""
+    trials = study.get_trials(deepcopy=False)
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    match rng.choice(["begin", "end", "end", "repeat"]):
+        case "end" if running:
+            trial, state = rng.choice(running), rng.choice([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+            study.tell(trial.number, 1.0 if state == TrialState.COMPLETE else None, state=state)
+        case "repeat" if failed:
+            repeated = rng.choice(failed)
+            attributes = {schema.RETRY_OF: repeated.number, schema.ATTEMPT: rng.choice([0, 1, 2])}
+            study.enqueue_trial({}, user_attrs=attributes)
+        case _:
+            study.ask()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_ledger_agrees_with_the_rule_at_every_moment(seed: int) -> None:
+    rng, study = random.Random(seed), optuna.create_study()
+    rules = Rules(N_TRIALS, max_retries=1, redraws=bool(seed % 2))
+    ledger = Ledger(rules)
+    for _ in range(80):
+        something_happens(study, rng)
+        if rng.random() < 0.5:
+            continue
+        trials = study.get_trials(deepcopy=False)
+        ledger.read(trials)
+        slots = read_slots(trials, N_TRIALS)
+        assert [numbers(slot.chain) for slot in ledger.open_slots()] == [
+            numbers(slot.chain) for slot in slots if not rules.is_finished(slot)
+        ]
+        assert ledger.n_begun == len(slots)
+        for trial in trials:
+            slot = ledger.slot_ending_in(trial.number)
+            assert (slot.index if slot else None) == next(
+                (slot.index for slot in slots if slot.last.number == trial.number), None
+            )
+
+
+def numbers(chain: tuple[FrozenTrial, ...]) -> list[int]:
+    return [trial.number for trial in chain]
+
+
+def test_a_trial_fills_the_slot_of_its_rank_or_the_one_that_its_record_names() -> None:
+    study, ranks = optuna.create_study(), Ranks()
+    study.ask()
+    ranks.read(study.trials)
+    study.tell(0, state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 0, schema.SLOT: 0})
+    study.ask()
+    study.ask()
+    ranks.read(study.trials)
+    assert [ranks.slot_of(trial) for trial in study.trials] == [0, 0, 1]
