@@ -72,7 +72,8 @@ class Sleeper:
 
     def _note(self, what: str, trial: BaseTrial) -> None:
         if self.notes is not None:
-            line = f"{what} {trial.number} {trial.user_attrs[schema.SLOT]} {os.getpid()} {time.time()}\n"
+            moment = f"{time.time()} {time.process_time()}"
+            line = f"{what} {trial.number} {trial.user_attrs[schema.SLOT]} {os.getpid()} {moment}\n"
             with self.notes.open("a") as file:  # one write of one line, which the system does not split
                 file.write(line)
 

@@ -116,3 +116,14 @@ def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> N
     assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
     assert "outputs/plain/report.md" in output
     assert "Traceback" not in output
+
+
+def test_a_configuration_that_kills_its_workers_is_marked_and_not_the_study(shell: Shell) -> None:
+    deadly = ("model.behaviour=kill", "model.above=0.02", "max_retries=2", "max_failures=3")
+    output = shell.run("run", *PLAIN, "n_trials=8", "workers=2", *deadly)
+    assert "8 of 8 trials finished" in output
+    trials = shell.trials("plain")
+    killed = [trial for trial in trials if failure_of(trial) == Failure.KILLED]
+    assert {trial.params["lr"] > 0.02 for trial in killed} == {True}
+    assert set(Counter(trial.params["lr"] for trial in killed).values()) == {3}
+    assert [slot.last.state for slot in read_slots(trials, 8)] == [TrialState.COMPLETE] * 8

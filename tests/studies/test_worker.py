@@ -288,3 +288,19 @@ def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(pla
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
     trials = optuna.load_study(study_name="plain", storage=fresh).trials
     assert any(trial.state == TrialState.COMPLETE for trial in trials)
+
+
+def test_no_trial_begins_once_one_is_as_good_as_asked_for(plain: MakeSettings) -> None:
+    whole = run(plain("n_trials=6", "study_name=whole"))
+    second = min(trial.value for trial in whole[:2] if trial.value is not None)
+    trials = run(plain("n_trials=6", f"stop_at={second}"))
+    assert [trial.value for trial in trials] == [trial.value for trial in whole[: len(trials)]]
+    assert len(trials) in (1, 2)
+    assert run(plain("n_trials=6", f"stop_at={second}")) == trials
+    assert len(run(plain("n_trials=6", "stop_at=0"))) == 6
+
+
+def test_a_pruned_trial_does_not_reach_what_is_asked_for(plain: MakeSettings) -> None:
+    trials = run(plain("n_trials=3", "pruner=threshold", "+pruner.upper=0", "stop_at=1000"))
+    assert {trial.state for trial in trials} == {TrialState.PRUNED}
+    assert len(trials) == 3
