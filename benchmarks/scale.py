@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
-from services.postgresql import PostgreSQL
-from sleepers import Sleeper, settings_of, sleep_and_work, start_sleeper
+from services.postgresql import PostgreSQL, postgresql
+from sleeping import Sleeper, settings_of, sleep_and_work, start_sleeper
 from waves import Waves, read_notes, waves
 
 from studies import schema
@@ -51,9 +51,10 @@ def run(folder: Path, url: str, n_workers: int, n_trials: int, sleeps: Sequence[
     return waves(read_notes(notes), sleeps)
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of processor time of a process and its children, those that ended included."""
-    total = 0.0
+def cpu_of(server: PostgreSQL) -> float:
+    """Seconds of processor time of the server and its children, those that ended included."""
+    assert server.process is not None
+    pid, total = server.process.pid, 0.0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
@@ -68,9 +69,9 @@ def many_workers(folder: Path, server: PostgreSQL) -> None:
     print("\nPostgreSQL, trials of 1 s with 5 reports")
     print("workers  trials/s  efficiency  storage ms/trial  CPU ms/trial  server ms")
     for n_workers, n_trials in ((1, 20), (8, 120), (32, 480), (64, 960)):
-        before = cpu_of(server.pid)
-        done = run(folder, server.url, n_workers, n_trials, [1.0])
-        at_server = 1e3 * (cpu_of(server.pid) - before) / n_trials
+        before = cpu_of(server)
+        done = run(folder, server.new_database(), n_workers, n_trials, [1.0])
+        at_server = 1e3 * (cpu_of(server) - before) / n_trials
         print(
             f"{n_workers:7d}  {done.rate:8.1f}  {done.efficiency:10.2f}  {done.storage_ms:16.0f}  {done.cpu_ms:12.0f}"
             f"  {at_server:9.0f}",
@@ -79,7 +80,11 @@ def many_workers(folder: Path, server: PostgreSQL) -> None:
 
 
 def storages(folder: Path, server: PostgreSQL) -> None:
-    urls = {"sqlite": f"sqlite:///{folder}/s.db", "journal": f"journal:{folder}/s.journal", "postgresql": server.url}
+    urls = {
+        "sqlite": f"sqlite:///{folder}/s.db",
+        "journal": f"journal:{folder}/s.journal",
+        "postgresql": server.new_database(),
+    }
     print("\ntrials of 1 s with 5 reports\nstorage     workers  trials/s  efficiency  storage ms/trial  CPU ms/trial")
     for name, url in urls.items():
         for n_workers in (4, 16):
@@ -92,14 +97,14 @@ def storages(folder: Path, server: PostgreSQL) -> None:
 
 
 def uneven(folder: Path, server: PostgreSQL) -> None:
-    done = run(folder, server.url, 8, 96, [1.0] * 7 + [10.0])
+    done = run(folder, server.new_database(), 8, 96, [1.0] * 7 + [10.0])
     print(f"\n8 workers, one trial in eight takes 10 s, the others 1 s: idle {1 - done.efficiency:.3f} of the time")
 
 
 def growth(folder: Path, server: PostgreSQL) -> None:
     print("\nms a trial that sleeps not at all, in a study of so many (median of further ones)")
     print("storage     sampler  " + "  ".join(f"{size:>7d}" for size in GROWTH))
-    for name, url in {"sqlite": f"sqlite:///{folder}/g.db", "postgresql": server.url}.items():
+    for name, url in {"sqlite": f"sqlite:///{folder}/g.db", "postgresql": server.new_database()}.items():
         for sampler in ("random", "tpe"):
             asked = overrides(folder, url, 1, f"sampler={sampler}")
             costs = list(_grow(asked, folder / f"notes-{name}-{sampler}"))
@@ -172,7 +177,7 @@ PARTS = {"workers": many_workers, "storages": storages, "growth": growth, "uneve
 
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, PostgreSQL(Path(folder) / "postgresql") as server:
+    with tempfile.TemporaryDirectory() as folder, postgresql() as server:
         for part in sys.argv[1:] or PARTS:
             PARTS[part](Path(folder), server)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,17 +17,18 @@ from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.settings_reading import read_settings
-from studies.storage.opening import open_storage
+from studies.storage.opening import open_existing, open_storage
+from studies.storage.patience import Patience, wait
 from studies.storage_reading import read_storage
 
 CHECKS = (check_sampler, check_pruner, check_launcher)
 
 
-def admit(config: DictConfig) -> tuple[StudySettings, BaseStorage]:
+def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple[StudySettings, BaseStorage]:
     """The settings of `config` and its storage, opened. Raises `BadInput` that lists every problem of both.
 
-    Where the settings are wrong, the targets of the config are looked at too before the message is made, so that one
-    message tells all.
+    `pause` waits for the storage while it is away later on, and says whether to give up. Where the settings are wrong,
+    the targets of the config are looked at too before the message is made, so that one message tells all.
     """
     need_study(config)
     problems: list[Problem] = []
@@ -38,7 +40,8 @@ def admit(config: DictConfig) -> tuple[StudySettings, BaseStorage]:
         problems += error.problems
     storage: BaseStorage | None = None
     try:
-        storage = open_storage(storage_of(config).address)
+        place = storage_of(config)
+        storage = open_storage(place.address, patience=Patience(place.patience_s, pause))
     except BadInput as error:
         problems += error.problems
     if settings is None or storage is None:
@@ -61,6 +64,12 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         complaint = f"is {folder}, which cannot be made ({error.strerror})"
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
+
+
+def existing_storage(config: DictConfig) -> BaseStorage:
+    """The storage of `config`, opened. Raises `BadInput` where there is none yet."""
+    place = storage_of(config)
+    return open_existing(place.address, patience=Patience(place.patience_s))
 
 
 def storage_of(config: DictConfig) -> StorageSettings:

@@ -14,10 +14,9 @@ def dashboard(config: DictConfig) -> int:
     """Serve until Ctrl-C. The next free port is taken where the wanted one is in use."""
     import optuna_dashboard
 
-    from studies.admission import storage_of
-    from studies.storage.opening import open_existing
+    from studies.admission import existing_storage
 
-    storage = open_existing(storage_of(config).address)
+    storage = existing_storage(config)
     host, port = str(config.dashboard.host), free_port(str(config.dashboard.host), int(config.dashboard.port))
     names = [study.study_name for study in storage.get_all_studies()]
     print(f"optuna-dashboard: http://{host}:{port}/  ({len(names)} studies; Ctrl-C ends it)", flush=True)

@@ -21,12 +21,11 @@ def list_studies(config: DictConfig) -> int:
     from rich.table import Table
 
     from studies import schema
-    from studies.admission import storage_of
+    from studies.admission import existing_storage
     from studies.analysis.choice import best_of
     from studies.schema import failure_of
-    from studies.storage.opening import open_existing
 
-    storage = open_existing(storage_of(config).address)
+    storage = existing_storage(config)
     table = Table(title=None)
     for column in ("study", "slots", "trials", "metric", "best trial"):
         table.add_column(column, overflow="fold")

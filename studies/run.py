@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from studies.settings import StudySettings
+    from studies.signals import StopSignals
 
 
 def run(config: DictConfig) -> int:
@@ -25,13 +26,15 @@ def run(config: DictConfig) -> int:
     from studies.admission import admit
     from studies.errors import StudyStopped
     from studies.report.report import write_report
+    from studies.signals import StopSignals
     from studies.storage.identity import find_study, open_study
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
-    settings, storage = admit(config)
+    signals = StopSignals()
+    settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
     if settings.study_name != asked_for:
@@ -45,7 +48,7 @@ def run(config: DictConfig) -> int:
         interrupted = False
     else:
         try:
-            study, interrupted = search(settings, storage, console)
+            study, interrupted = search(settings, storage, console, signals=signals)
         except StudyStopped:
             write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
             raise
@@ -53,7 +56,9 @@ def run(config: DictConfig) -> int:
     return INTERRUPTED_EXIT_CODE if interrupted else 0
 
 
-def search(settings: StudySettings, storage: BaseStorage, console: Console) -> tuple[Study, bool]:
+def search(
+    settings: StudySettings, storage: BaseStorage, console: Console, *, signals: StopSignals
+) -> tuple[Study, bool]:
     """Run workers until the study is finished, its time is up, or a signal comes; whether one came."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
@@ -62,14 +67,13 @@ def search(settings: StudySettings, storage: BaseStorage, console: Console) -> t
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
-    from studies.signals import StopSignals
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
     console.print(f"study {settings.study_name}: loading torch and trying one batch …")
-    signals = StopSignals().install()
+    signals.install()
     launcher = make_launcher(settings, storage, signals=signals)
     problems = launcher.preflight()
     if problems:

@@ -6,6 +6,8 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from services.mariadb import MariaDB, mariadb
+from services.postgresql import PostgreSQL, postgresql
 from shell import USERS, Shell
 
 from studies.admission import CHECKS
@@ -51,3 +53,27 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgreSQL) -> str:
+    """A fresh, empty database."""
+    return postgresql_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    with mariadb() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaDB) -> str:
+    """A fresh, empty database."""
+    return mariadb_server.new_database()

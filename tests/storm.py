@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import optuna
-import sleepers
+import sleeping
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
@@ -41,7 +41,7 @@ class Storm:
     @property
     def settings(self) -> StudySettings:
         """The study's settings."""
-        return sleepers.settings_of(self._overrides)
+        return sleeping.settings_of(self._overrides)
 
     @property
     def notes(self) -> Path:
@@ -67,7 +67,7 @@ class Storm:
 
     def start(self) -> ForkServerProcess:
         """One worker, a process of its own."""
-        return sleepers.start_sleeper(self._overrides, sleepers.Sleeper(self.seconds, self.notes))
+        return sleeping.start_sleeper(self._overrides, sleeping.Sleeper(self.seconds, self.notes))
 
     @property
     def _overrides(self) -> list[str]:

@@ -14,7 +14,8 @@ from studies.launch.devices import Place
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals, follow_parent
-from studies.storage.opening import open_storage
+from studies.storage.opening import open_patiently
+from studies.storage.patience import Patience
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -34,9 +35,9 @@ def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Conn
     _take(place)
     logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
     try:
-        work(
-            settings, open_storage(settings.storage.address), post=Post(str(place), shift, signals), run_trial=run_trial
-        )
+        patience = Patience(settings.storage.patience_s, signals.wait)
+        storage = open_patiently(settings.storage.address, patience=patience)
+        work(settings, storage, post=Post(str(place), shift, signals), run_trial=run_trial)
     except StudyError as error:
         errors.send(error)
 

@@ -24,17 +24,16 @@ def report(config: DictConfig) -> int:
     import optuna
     from rich.console import Console
 
-    from studies.admission import need_study, storage_of
+    from studies.admission import existing_storage, need_study
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
-    from studies.storage.opening import open_existing
     from studies.storage.slots import rules_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
     need_study(config)
     asked = _asked(config)
-    storage = open_existing(storage_of(config).address)
+    storage = existing_storage(config)
     names = [study.study_name for study in storage.get_all_studies()]
     if config.study_name not in names:
         complaint = f"is {config.study_name}, which the storage does not hold"

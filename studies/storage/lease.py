@@ -4,6 +4,9 @@ A worker moves a counter in its trial's attributes on, the first time after a th
 movement for a whole lease *on its own clock* tells the trial FAIL; clocks of different machines are never compared. A
 worker that died on the watcher's own machine is seen at once, by its process id.
 
+The time between two looks counts for a third of the lease at most: a watcher that was held up, by an outage of the
+storage or by its own machine, must see whether others that were held up with it move again before it judges them.
+
 Optuna's own heartbeat misses a trial that dies before its first beat, and works only inside `study.optimize`.
 """
 
@@ -97,10 +100,13 @@ class Watch:
         self._storage = storage
         self._lease_s = lease_s
         self._clock = clock
+        self._last_look: float | None = None
+        self._watched_s = 0.0
         self._seen: dict[int, tuple[object, float]] = {}
 
     def release_stale(self, study: Study, trials: Sequence[FrozenTrial]) -> bool:
-        """Tell FAIL (`killed`) for each stale one of `trials`; whether there was any."""
+        """Tell FAIL (`killed`) for each stale one of `trials`, which were read just now; whether there was any."""
+        self._look()
         stale = [trial for trial in trials if trial.state == TrialState.RUNNING and self._is_stale(trial)]
         for trial in stale:
             worker = trial.user_attrs.get(schema.WORKER, "unknown")
@@ -119,9 +125,15 @@ class Watch:
         sign = (trial.user_attrs.get(schema.LEASE), len(trial.intermediate_values), len(trial.user_attrs))
         last_sign, since = self._seen.get(trial.number, (None, 0.0))
         if sign != last_sign:
-            self._seen[trial.number] = (sign, self._clock())
+            self._seen[trial.number] = (sign, self._watched_s)
             return False
-        return self._clock() - since > self._lease_s
+        return self._watched_s - since > self._lease_s
+
+    def _look(self) -> None:
+        now = self._clock()
+        if self._last_look is not None:
+            self._watched_s += min(now - self._last_look, self._lease_s / 3)
+        self._last_look = now
 
     def void(self, study: Study, trial: FrozenTrial) -> None:
         """Mark a surplus claim, whose worker may have died before it could."""

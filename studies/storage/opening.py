@@ -1,128 +1,124 @@
 """Opens a storage and tells clearly when it cannot be used.
 
-SQLite is made safe for several processes: write-ahead log (readers such as the dashboard never block a writer), a busy
-timeout, and transactions that begin IMMEDIATE. Optuna reads a trial's state and then writes it; under SQLite's default
-of deferred transactions two workers can both claim one trial, under IMMEDIATE they cannot. The cost is that readers
-among the workers queue up behind writers for some milliseconds.
+`memory`, `journal:PATH`, `grpc://HOST:PORT` (Optuna's proxy), or an SQLAlchemy URL of a database. What lies behind a
+server is waited for when it is away; SQLite waits by itself while another process writes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+import warnings
+from collections.abc import Iterator
 
-import sqlalchemy
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from sqlalchemy.engine import make_url
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, GrpcStorageProxy, InMemoryStorage, get_storage
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from studies.errors import BadInput, Problem, StorageUnusable
+from studies.errors import BadInput, Problem
+from studies.storage.address import Address, NoAddress, read_address, without_password
+from studies.storage.database import holds_studies, open_database
+from studies.storage.journal import open_journal
+from studies.storage.outage import passes, reason, unusable
+from studies.storage.patience import USUAL, Outages, Patience, PatientStorage
 
-BUSY_TIMEOUT_S = 120
-MEMORY = "memory"
-OPTUNA_TABLE = "version_info"  # every Optuna database has it
+__all__ = ["open_existing", "open_patiently", "open_storage", "unusable", "without_password"]
+
+GRPC_READY_S = 10
+EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql", "cryptography": "mysql", "grpc": "grpc", "google": "grpc"}
+NO_EXISTING = "run a study first, or give the storage.url that it was run with"
 
 
-def open_storage(url: str) -> BaseStorage:
-    """The storage at `url`; a SQLite file and its folder are made where they are missing.
+def open_storage(url: str, *, patience: Patience = USUAL) -> BaseStorage:
+    """The storage at `url`; a file and its folder, or a database's tables, are made where they are missing.
 
-    Raises `BadInput` where the storage cannot be reached or is not an Optuna database.
+    Raises `BadInput` where the storage cannot be reached now or is not Optuna's. Once it is open, outages are waited
+    out with `patience`; it raises `StorageInternalError` where it fails.
     """
-    if url == MEMORY:
+    with _failures_told(url):
+        return _open(read_address(url), patience)
+
+
+def open_patiently(url: str, *, patience: Patience) -> BaseStorage:
+    """As `open_storage`, for a worker that may be started while the storage is away: waits for it.
+
+    Raises `StorageUnusable` where it does not come back in time.
+    """
+    with _failures_told(url):
+        address = read_address(url)
+        try:
+            return Outages(patience).outlast(lambda: _open(address, patience))
+        except Exception as error:
+            if passes(error):
+                raise unusable(error) from None
+            raise
+
+
+def open_existing(url: str, *, patience: Patience = USUAL) -> BaseStorage:
+    """The storage at `url`, which is not made where it is missing. Raises `BadInput` as `open_storage` does."""
+    with _failures_told(url):
+        address = read_address(url)
+        if address.file is not None and not address.file.exists():
+            raise BadInput([Problem("storage.url", f"is {address.shown}, a file that does not exist", NO_EXISTING)])
+        if address.kind in ("postgresql", "mysql", "other") and not holds_studies(address):
+            raise BadInput([Problem("storage.url", f"is {address.shown}, which holds no studies", NO_EXISTING)])
+        return _open(address, patience)
+
+
+def _open(address: Address, patience: Patience) -> BaseStorage:
+    if address.kind == "memory":
         return InMemoryStorage()
+    if address.kind == "journal" and address.file is not None:
+        return PatientStorage(open_journal(address.file), patience=patience)
+    if address.kind == "grpc":
+        return PatientStorage(_proxy(address), patience=patience)
+    database = open_database(address)
+    if address.kind == "sqlite":
+        return database  # it has no server that could be away
+    return PatientStorage(get_storage(database), patience=patience)  # with Optuna's cache of finished trials
+
+
+def _proxy(address: Address) -> GrpcStorageProxy:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        proxy = GrpcStorageProxy(host=address.host, port=address.port)
+    proxy.wait_server_ready(timeout=GRPC_READY_S)
+    return proxy
+
+
+@contextlib.contextmanager
+def _failures_told(url: str) -> Iterator[None]:
+    """Raise `BadInput` for whatever keeps the storage at `url` from being opened; no text of it holds a password."""
     shown = without_password(url)
     try:
-        sqlite_file = _sqlite_file(url)
-        if sqlite_file is None:
-            return RDBStorage(url)
-        sqlite_file.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign_tables(sqlite_file)
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
-        _share(storage.engine)
-        return storage
-    except (ArgumentError, ValueError):
-        remedy = "give an SQLAlchemy URL such as sqlite:///outputs/studies.db"
-        raise BadInput([Problem("storage.url", f"is {shown}, which is no URL", remedy)]) from None
+        yield
+    except NoAddress as error:
+        remedy = "give an SQLAlchemy URL such as sqlite:///outputs/studies.db, or journal:FILE, or grpc://HOST:PORT"
+        raise BadInput([Problem("storage.url", f"is {shown}, which {error}", remedy)]) from None
+    except ArgumentError:
+        remedy = "give a URL that begins with sqlite, postgresql or mysql"
+        raise BadInput([Problem("storage.url", f"is {shown}, a kind of database that is not known", remedy)]) from None
     except ImportError as error:
-        remedy = f"install the driver ({error.name})"
-        raise BadInput([Problem("storage.url", f"is {shown}, whose driver is missing", remedy)]) from None
-    except (SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError) as error:
-        complaint = f"is {shown}, which cannot be used ({_reason(error)})"
-        remedy = "name an Optuna database, or a new file in a folder you can write to"
-        raise BadInput([Problem("storage.url", complaint, remedy)]) from None
+        raise BadInput([Problem("storage.url", f"is {shown}, whose driver is missing", _install(error))]) from None
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError, ValueError) as error:
+        complaint = f"is {shown}, which cannot be used ({reason(error)})"
+        raise BadInput([Problem("storage.url", complaint, _remedy(shown, error))]) from None
 
 
-def open_existing(url: str) -> BaseStorage:
-    """The storage at `url`, which is not made where it is missing. Raises `BadInput` as `open_storage` does."""
-    try:
-        sqlite_file = _sqlite_file(url) if url != MEMORY else None
-    except (ArgumentError, ValueError):
-        sqlite_file = None
-    if sqlite_file is not None and not sqlite_file.exists():
-        remedy = "run a study first, or give the storage.url that it was run with"
-        raise BadInput([Problem("storage.url", f"is {url}, a file that does not exist", remedy)])
-    return open_storage(url)
-
-
-def without_password(url: str) -> str:
-    """`url` as it may be shown."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return repr(url) if "@" not in url else "(hidden)"
-
-
-def unusable(error: BaseException) -> StorageUnusable:
-    """What a failure of the storage in mid-study means, in words."""
-    reason = _reason(error)
-    full = "full" in reason
-    remedy = "free some space" if full else "see that the storage can be reached"
-    return StorageUnusable(
-        f"the storage failed: {reason}. What it holds is intact: {remedy} and run the same command again to go on."
-    )
-
-
-def _reason(error: BaseException) -> str:
+def _install(error: ImportError) -> str:
+    """How to get the module that is missing."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, sqlite3.Error):
-            return str(cause)
-        cause = getattr(cause, "orig", None) or cause.__cause__ or cause.__context__
-    return str(error).splitlines()[0]
+    while isinstance(cause, ImportError) and cause.name is None and cause.__cause__ is not None:
+        cause = cause.__cause__
+    name = (getattr(cause, "name", None) or "the driver").partition(".")[0]
+    extra = EXTRAS.get(name)
+    return f"pip install 'lightning-studies[{extra}]'" if extra is not None else f"install {name}"
 
 
-def _sqlite_file(url: str) -> Path | None:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return None
-    return Path(parsed.database)
-
-
-def _refuse_foreign_tables(path: Path) -> None:
-    """Raise OSError for a database that another program uses: Optuna would add its own tables to it."""
-    if not path.exists():
-        return
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and OPTUNA_TABLE not in tables:
-        raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
-
-
-def _share(engine: sqlalchemy.Engine) -> None:
-    """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite."""
-
-    def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver shall not begin transactions by itself
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    def begun(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()  # connections from before these listeners
-    sqlalchemy.event.listen(engine, "connect", connected)
-    sqlalchemy.event.listen(engine, "begin", begun)
+def _remedy(shown: str, error: Exception) -> str:
+    if re.match(r"sqlite|journal", shown):
+        return "name an Optuna database, or a new file in a folder you can write to"
+    if passes(error) or isinstance(error, ConnectionError):
+        return "start the server, or correct host and port"
+    return "correct user, password and database, and see that the user may make tables in it"

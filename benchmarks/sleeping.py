@@ -23,7 +23,8 @@ from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.opening import open_storage
+from studies.storage.opening import open_patiently
+from studies.storage.patience import Patience
 from studies.trial.outcome import Outcome
 from studies.worker import Post, work
 
@@ -86,7 +87,7 @@ def settings_of(overrides: Sequence[str]) -> StudySettings:
 def start_sleeper(overrides: Sequence[str], sleeper: Sleeper) -> ForkServerProcess:
     """A worker process of the study that `overrides` describe; the first one starts the fork server."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sleepers"])
+    context.set_forkserver_preload(["sleeping"])
     process = context.Process(target=sleep_and_work, args=(list(overrides), sleeper))
     process.start()
     return process
@@ -95,5 +96,7 @@ def start_sleeper(overrides: Sequence[str], sleeper: Sleeper) -> ForkServerProce
 def sleep_and_work(overrides: Sequence[str], sleeper: Sleeper) -> None:
     """Work until the study is finished."""
     settings = settings_of(overrides)
-    post = Post("sleeper", Shift(datetime.now()), StopSignals().install())
-    work(settings, open_storage(settings.storage.address), post=post, run_trial=sleeper)
+    signals = StopSignals().install()
+    patience = Patience(settings.storage.patience_s, signals.wait)
+    storage = open_patiently(settings.storage.address, patience=patience)
+    work(settings, storage, post=Post("sleeper", Shift(datetime.now()), signals), run_trial=sleeper)

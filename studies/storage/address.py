@@ -1,0 +1,108 @@
+"""A storage's address: what kind of storage it names, which driver serves it, and how it may be shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+Kind = Literal["memory", "journal", "grpc", "sqlite", "postgresql", "mysql", "other"]
+
+MEMORY = "memory"
+JOURNAL = "journal:"
+GRPC = "grpc://"
+GRPC_PORT = 13000  # Optuna's own default
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+HIDDEN = "***"
+SECRET_KEY = re.compile(r"passw|passfile|secret|token|^pwd$|ssl_?key", re.IGNORECASE)
+
+
+class NoAddress(Exception):
+    """What is given as an address is none; the text says why without showing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a storage is. `url` may hold a password, so it is not part of the text of this object.
+
+    `url` is what SQLAlchemy takes, with the driver in it; `shown` is what people may see; `file` is the file of a
+    storage that is one.
+    """
+
+    kind: Kind
+    shown: str
+    url: str = field(default="", repr=False)
+    file: Path | None = None
+    host: str = ""
+    port: int = 0
+
+
+def read_address(text: str) -> Address:
+    """The address that `text` writes. Raises `NoAddress`."""
+    if text == MEMORY:
+        return Address("memory", shown=text)
+    if text.startswith(JOURNAL):
+        return _journal(text)
+    if text.startswith(GRPC):
+        return _grpc(text)
+    url = _parsed(text)
+    if url.host is not None and "@" in url.host:
+        raise NoAddress("has a second @: write %40 for an @ in the password")
+    url = url.set(drivername=_with_driver(url.drivername))
+    kinds: dict[str, Kind] = {"sqlite": "sqlite", "postgresql": "postgresql", "mysql": "mysql"}
+    kind = kinds.get(url.drivername.partition("+")[0], "other")
+    file = Path(url.database) if kind == "sqlite" and url.database not in (None, "", ":memory:") else None
+    full = text if kind == "sqlite" else url.render_as_string(hide_password=False)
+    in_template = full.replace("{", "{{").replace("}", "}}")  # Optuna takes braces in a URL for its own template
+    return Address(kind, shown=_shown(_parsed(text)), url=in_template, file=file)
+
+
+def without_password(text: str) -> str:
+    """`text`, an address or something that was meant to be one, as it may be shown."""
+    try:
+        return read_address(text).shown
+    except NoAddress:
+        return repr(text) if "@" not in text and not SECRET_KEY.search(text) else "(hidden)"
+
+
+def _parsed(text: str) -> URL:
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        raise NoAddress("is no URL") from None
+
+
+def _shown(url: URL) -> str:
+    query = {key: HIDDEN if SECRET_KEY.search(key) else value for key, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)
+
+
+def _with_driver(name: str) -> str:
+    """MariaDB goes by MySQL's name: Optuna knows its statements for MySQL by that name only."""
+    if name.startswith("mariadb+"):
+        return name.replace("mariadb+", "mysql+", 1)
+    return DRIVERS.get(name, name)
+
+
+def _journal(text: str) -> Address:
+    path = text.removeprefix(JOURNAL)
+    if not path or path.startswith("//"):
+        raise NoAddress("names no file: write journal:outputs/studies.journal")
+    return Address("journal", shown=text, file=Path(path))
+
+
+def _grpc(text: str) -> Address:
+    found = re.fullmatch(r"(\[[^\]/@]+\]|[^:/@\[\]]+)(?::(\d{1,5}))?/?", text.removeprefix(GRPC))
+    if found is None:
+        raise NoAddress("names no server: write grpc://host:13000")
+    port = int(found[2] or GRPC_PORT)
+    return Address("grpc", shown=text, host=found[1], port=port)

@@ -1,0 +1,144 @@
+"""Optuna's storage in a database: SQLite, PostgreSQL, MySQL or MariaDB, made safe for many processes.
+
+SQLite: a write-ahead log (readers such as the dashboard never block a writer), a busy time-out, and transactions that
+begin IMMEDIATE. Optuna reads a trial's state and then writes it; under SQLite's default of deferred transactions two
+workers can both claim one trial, under IMMEDIATE they cannot. The cost is that readers among the workers queue up
+behind writers for some milliseconds.
+
+Servers: READ COMMITTED, whatever the server's default. Optuna claims a trial by SELECT … FOR UPDATE, which is atomic
+under it; MySQL's own default locks gaps between rows as well, so that workers end in deadlocks, and newer MariaDB then
+refuses rows that changed since they were read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import make_url
+
+from studies.storage.address import Address
+from studies.storage.outage import is_creation_race
+
+BUSY_TIMEOUT_S = 120
+OPTUNA_TABLE = "version_info"  # every Optuna database has it
+CREATION_TRIES = 20
+CONNECT_S = 10
+POOL = {
+    "pool_pre_ping": True,  # a connection may have been closed since it was last used
+    "pool_size": 2,  # a worker and its lease's thread
+    "max_overflow": 10,  # a dashboard or a proxy serves from many threads
+    "pool_recycle": 1800,  # MySQL closes what was idle for long
+    "isolation_level": "READ COMMITTED",
+}
+# A server that vanishes without a farewell is given up in about a minute.
+CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "postgresql+psycopg": {
+        "connect_timeout": CONNECT_S,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,  # ms
+        "application_name": "lightning-studies",
+    },
+    "mysql+pymysql": {"connect_timeout": CONNECT_S, "read_timeout": 60, "write_timeout": 60},
+}
+
+_engines: weakref.WeakSet[sqlalchemy.Engine] = weakref.WeakSet()
+_carried_over: list[object] = []
+
+
+def open_database(address: Address) -> RDBStorage:
+    """The storage in the database at `address`, whose tables are made where they are missing."""
+    if address.file is not None:
+        address.file.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign_tables(address.file)
+    storage = _make(address.url, _engine_arguments(address))
+    if address.kind == "sqlite":
+        _share(storage.engine)
+    _engines.add(storage.engine)
+    weakref.finalize(storage, storage.engine.dispose)  # a server shall not find its clients gone
+    return storage
+
+
+def holds_studies(address: Address) -> bool:
+    """Whether the database at `address` has Optuna's tables."""
+    engine = sqlalchemy.create_engine(_plain(address.url), **_engine_arguments(address))
+    try:
+        return sqlalchemy.inspect(engine).has_table(OPTUNA_TABLE)
+    finally:
+        engine.dispose()
+
+
+def _engine_arguments(address: Address) -> dict[str, Any]:
+    if address.kind == "sqlite":
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    if address.kind == "other":
+        return {"pool_pre_ping": True}
+    url = make_url(_plain(address.url))
+    arguments = CONNECT_ARGUMENTS.get(url.drivername, {})
+    return {**POOL, "connect_args": {key: value for key, value in arguments.items() if key not in url.query}}
+
+
+def _plain(template: str) -> str:
+    return template.replace("{{", "{").replace("}}", "}")
+
+
+def _make(url: str, engine_arguments: dict[str, Any]) -> RDBStorage:
+    """Optuna looks whether a table is there and then makes it: of several that do so at once, some fail. They find the
+    tables when they look again."""
+    for _ in range(CREATION_TRIES - 1):
+        try:
+            return RDBStorage(url, engine_kwargs=dict(engine_arguments))
+        except Exception as error:
+            if not is_creation_race(error):
+                raise
+        time.sleep(random.uniform(0.05, 0.5))
+    return RDBStorage(url, engine_kwargs=dict(engine_arguments))
+
+
+def _refuse_foreign_tables(path: Path) -> None:
+    """Raise OSError for a file that another program uses: Optuna would add its own tables to it. A server's database
+    is often shared by intention."""
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and OPTUNA_TABLE not in tables:
+        raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
+
+
+def _share(engine: sqlalchemy.Engine) -> None:
+    """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite."""
+
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver shall not begin transactions by itself
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    def begun(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections from before these listeners
+    sqlalchemy.event.listen(engine, "connect", connected)
+    sqlalchemy.event.listen(engine, "begin", begun)
+
+
+def _leave_connections_to_the_parent() -> None:
+    """A forked process (a DataLoader's worker) gets connections of its own. Those that it was born with are kept and
+    never touched: even closing them would speak to the server in the parent's name."""
+    for engine in list(_engines):
+        _carried_over.append(engine.pool)
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_leave_connections_to_the_parent)

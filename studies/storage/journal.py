@@ -1,0 +1,75 @@
+"""Optuna's storage in a journal: one file to whose end each change is written. For the processes of one machine.
+
+Optuna's own locks are files that a killed worker leaves behind: the others then wait for half a minute, and of two that
+clear such a lock away at once, one may clear the other's new one. The system's lock on a file ends with its process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+BLOCK = 1 << 16  # bytes
+
+
+def open_journal(path: Path) -> JournalStorage:
+    """The storage in the journal at `path`; the file and its folder are made where they are missing.
+
+    Raises OSError where `path` holds something else.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_other_files(path)
+    lock: Any = JournalLock(path)
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+class JournalLock:
+    """Held by the one process that writes to the journal at `path`. Not for several threads at once, which Optuna
+    keeps apart itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Wait until the lock is this process's own."""
+        self._descriptor = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        _cut_broken_line(self._path)
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _refuse_other_files(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        begin = file.read(1)
+    if begin not in (b"", b"{"):
+        raise OSError("it is no journal")
+
+
+def _cut_broken_line(path: Path) -> None:
+    """Remove what a writer that was killed, or whose disk was full, wrote of a line without coming to its end."""
+    with path.open("rb+") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            begin = max(0, end - BLOCK)
+            file.seek(begin)
+            line_end = file.read(end - begin).rfind(b"\n")
+            if line_end >= 0:
+                end = begin + line_end + 1
+                break
+            end = begin
+        if end < size:
+            file.truncate(end)

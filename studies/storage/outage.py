@@ -1,0 +1,136 @@
+"""Tells failures of a storage apart: those that pass by themselves, and those that somebody has to mend.
+
+Drivers are told by the codes that they carry and not by their classes, so that none has to be installed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+
+from studies.errors import StorageUnusable
+
+LONGEST_REASON = 300  # characters
+
+# SQLSTATEs of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOST_CLASS = "08"  # connection exceptions
+PASSING_STATES = {
+    *("57P01", "57P02", "57P03", "57P05"),  # shut down, crashed, starting up, closed as idle
+    *("53300", "25P03"),  # too many connections, closed as idle in a transaction
+    *("40001", "40P01", "55P03"),  # serialisation failure, deadlock, lock not available
+}
+CREATED_STATES = {
+    "42P07",
+    "42710",
+    "23505",
+    "40P01",
+    "40001",
+    "XX000",
+}  # exists, exists, not unique, …, updated at once
+# libpq gives no SQLSTATE for a connection that was refused.
+REFUSED = re.compile(r"authentication failed|pg_hba\.conf|role .* does not exist|database .* does not exist")
+
+# Error codes of MySQL and MariaDB: https://mariadb.com/kb/en/mariadb-error-code-reference/
+PASSING_CODES = {
+    *(2002, 2003, 2006, 2013, 2014, 2055, 4031, 1927),  # no connection, lost connection
+    *(1053, 1152, 1158, 1159, 1160, 1161, 1184),  # shutting down, aborted, network errors
+    *(1040, 1203),  # too many connections
+    *(1020, 1205, 1213),  # changed since it was read, lock wait time-out, deadlock
+    0,  # PyMySQL: a connection that was closed
+}
+CREATED_CODES = {1050, 1060, 1061, 1062, 1205, 1213, 1412, 1684}  # exists, …, not unique, …, changed meanwhile
+CREATED_IN_SQLITE = re.compile(r"already exists|UNIQUE constraint|is locked")
+
+
+def passes(error: BaseException) -> bool:
+    """Whether it helps to try again: the server is away or broke the connection, or it gave up this transaction among
+    several that stood in each other's way."""
+    return is_of_the_storage(error) and any(_passes(link) for link in _chain(error))
+
+
+def is_creation_race(error: BaseException) -> bool:
+    """Whether somebody else is making the same tables at this moment."""
+    return any(isinstance(link, DBAPIError) and _was_created(link) for link in _chain(error))
+
+
+def is_of_the_storage(error: BaseException) -> bool:
+    """Whether `error`, raised by a storage, tells of the place where it keeps things, and not of what was asked."""
+    broken = (StorageInternalError, SQLAlchemyError, OSError, json.JSONDecodeError, UnicodeDecodeError)
+    return isinstance(error, broken) or _grpc_code(error) is not None
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in the storage's own words, on one line."""
+    links = list(_chain(error))
+    of_driver = [link.orig for link in links if isinstance(link, DBAPIError) and link.orig is not None]
+    of_driver += [link for link in links if isinstance(link, sqlite3.Error)]
+    told = of_driver[0] if of_driver else links[-1]
+    details = getattr(told, "details", None)
+    text = str(details()) if callable(details) else str(told)
+    if len(told.args) == 2 and isinstance(told.args[0], int) and not isinstance(told, OSError):
+        text = str(told.args[1])
+    return " ".join(text.split())[:LONGEST_REASON] or type(told).__name__
+
+
+def unusable(error: BaseException) -> StorageUnusable:
+    """What a failure of the storage in mid-study means, in words."""
+    why = reason(error)
+    remedy = "free some space" if re.search("full|No space left", why) else "see that the storage can be reached"
+    return StorageUnusable(
+        f"the storage failed: {why}. What it holds is intact: {remedy} and run the same command again to go on."
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it came from. Contexts count: Optuna reads again after a broken read, and SQLAlchemy then tells
+    of the transaction that was not rolled back, which says nothing about the cause."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _passes(link: BaseException) -> bool:
+    if isinstance(link, DBAPIError):
+        return link.connection_invalidated or _passes_by_code(link)
+    return isinstance(link, NoConnectionFree | ConnectionError) or _grpc_code(link) == "UNAVAILABLE"
+
+
+def _passes_by_code(link: DBAPIError) -> bool:
+    code = _code(link)
+    if isinstance(code, str):
+        return code.startswith(LOST_CLASS) or code in PASSING_STATES
+    if isinstance(code, int):
+        return code in PASSING_CODES
+    if isinstance(link.orig, sqlite3.Error):
+        return False
+    return isinstance(link, OperationalError | InterfaceError) and not REFUSED.search(str(link.orig))
+
+
+def _was_created(link: DBAPIError) -> bool:
+    code = _code(link)
+    if isinstance(link.orig, sqlite3.Error):
+        return bool(CREATED_IN_SQLITE.search(str(link.orig)))
+    return code in CREATED_STATES if isinstance(code, str) else code in CREATED_CODES
+
+
+def _code(link: DBAPIError) -> str | int | None:
+    """The number that MySQL's drivers give first, which says more than their SQLSTATE, or the SQLSTATE of psycopg."""
+    first = link.orig.args[0] if link.orig is not None and link.orig.args else None
+    state = getattr(link.orig, "sqlstate", None)
+    return first if isinstance(first, int) else state if isinstance(state, str) else None
+
+
+def _grpc_code(error: BaseException) -> str | None:
+    """The status of a gRPC call that failed, by name."""
+    code = getattr(error, "code", None)
+    name = getattr(code(), "name", None) if callable(code) else None
+    return name if isinstance(name, str) else None
