@@ -35,7 +35,7 @@ CREATION_TRIES = 20
 CONNECT_S = 10
 POOL = {
     "pool_pre_ping": True,  # a connection may have been closed since it was last used
-    "pool_size": 2,  # a worker and its lease's thread
+    "pool_size": 1,  # a worker; servers allow some hundred connections, so the lease's thread opens one when it beats
     "max_overflow": 10,  # a dashboard or a proxy serves from many threads
     "pool_recycle": 1800,  # MySQL closes what was idle for long
     "isolation_level": "READ COMMITTED",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import optuna
 from optuna.trial import TrialState
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -25,3 +28,21 @@ class StopsInMidEpoch(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         if trainer.global_step == 15:
             trainer.should_stop = True
+
+
+class Notes(Callback):
+    """Appends each begin and end of a fit to the file `path`: what, trial number, process."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._note("begin", trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._note("end", trainer)
+
+    def _note(self, what: str, trainer: Trainer) -> None:
+        number = Path(trainer.default_root_dir).name.removeprefix("trial-")
+        with Path(self.path).open("a") as file:  # one write of one line, which the system does not split
+            file.write(f"{what} {number} {os.getpid()}\n")
