@@ -10,10 +10,12 @@ StudyError                 something stops the command; exit code 1
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_LISTED = 30  # valid names that a remedy lists
+PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^\s]*@|([?&](?:password|passwd|pwd)=)[^&\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.key} {self.complaint}: {self.remedy}"
+        return masked(f"{self.key} {self.complaint}: {self.remedy}")
 
 
 class StudyError(Exception):
@@ -80,6 +82,11 @@ class Problems:
         """Raise `BadInput` with everything found; do nothing when all is well."""
         if self.found:
             raise BadInput(self.found)
+
+
+def masked(text: str) -> str:
+    """`text` without the passwords of the URLs in it."""
+    return PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

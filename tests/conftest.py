@@ -9,6 +9,7 @@ import torch
 from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
 from shell import USERS, Shell
+from sleepers import Sleepers
 
 from studies.admission import CHECKS
 from studies.configs import compose
@@ -77,3 +78,17 @@ def mariadb_server() -> Iterator[MariaDB]:
 def mariadb_url(mariadb_server: MariaDB) -> str:
     """A fresh, empty database."""
     return mariadb_server.new_database()
+
+
+@pytest.fixture
+def sleepers(tmp_path: Path) -> Iterator[Callable[..., Sleepers]]:
+    """Makes groups of workers whose trials only sleep; what is left of them is killed in the end."""
+    made: list[Sleepers] = []
+
+    def make(url: str, **options: float) -> Sleepers:
+        made.append(Sleepers(url, tmp_path, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for group in made:
+        group.end()

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 
 from studies import schema
-from studies.errors import Problem, StudyChanged
+from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
 from studies.settings import FIXED_KEYS, StudySettings
 
@@ -98,9 +98,11 @@ def describe_space(settings: StudySettings) -> dict[str, dict[str, Any]]:
 
 
 def without_secrets(values: Any) -> Any:
-    """A copy of plain config values in which whatever is named like a secret is masked."""
+    """A copy of plain config values in which whatever is named like a secret is masked, and passwords in URLs."""
     if isinstance(values, Mapping):
         return {key: "***" if SECRET.search(str(key)) else without_secrets(value) for key, value in values.items()}
+    if isinstance(values, str):
+        return masked(values)
     return [without_secrets(value) for value in values] if isinstance(values, list) else values
 
 

@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from studies.errors import StorageUnusable
+from studies.errors import StorageUnusable, masked
 
 LONGEST_REASON = 300  # characters
 
@@ -75,7 +75,7 @@ def reason(error: BaseException) -> str:
     text = str(details()) if callable(details) else str(told)
     if len(told.args) == 2 and isinstance(told.args[0], int) and not isinstance(told, OSError):
         text = str(told.args[1])
-    return " ".join(text.split())[:LONGEST_REASON] or type(told).__name__
+    return masked(" ".join(text.split()))[:LONGEST_REASON] or type(told).__name__
 
 
 def unusable(error: BaseException) -> StorageUnusable:

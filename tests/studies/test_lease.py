@@ -37,8 +37,8 @@ def look(study: optuna.Study, watch: Watch) -> bool:
 def test_a_worker_of_another_machine_that_falls_silent_loses_its_trial_after_a_whole_lease() -> None:
     study, _, watch, clock = watched(ELSEWHERE)
     assert not look(study, watch)
-    clock.now = 60
-    assert not look(study, watch)
+    for clock.now in (20, 40, 60):
+        assert not look(study, watch)
     clock.now = 61
     assert look(study, watch)
     (trial,) = study.trials
@@ -50,13 +50,37 @@ def test_a_worker_of_another_machine_that_falls_silent_loses_its_trial_after_a_w
 def test_a_sign_of_life_begins_the_lease_anew() -> None:
     study, trial, watch, clock = watched(ELSEWHERE)
     for beat in range(5):
-        trial.set_user_attr(schema.LEASE, beat)
+        if beat < 4:
+            trial.set_user_attr(schema.LEASE, beat)
+        else:
+            trial.report(1.0, 1)
+        for _ in range(4):
+            assert not look(study, watch)
+            clock.now += 15
+
+
+def test_an_outage_or_a_stall_of_the_watcher_counts_for_a_third_of_a_lease_at_most() -> None:
+    study, _, watch, clock = watched(ELSEWHERE)
+    for clock.now in (0, 1000, 5000, 9000):
         assert not look(study, watch)
-        clock.now += 59
-    trial.report(1.0, 1)
+    clock.now += 1
+    assert look(study, watch)
+
+
+def test_a_worker_that_was_held_up_by_the_same_outage_keeps_its_trial() -> None:
+    study, trial, watch, clock = watched(ELSEWHERE)
     assert not look(study, watch)
-    clock.now += 59
+    clock.now = 19
     assert not look(study, watch)
+    clock.now = 700  # the storage is back: the watcher looks at once, the worker's beat comes within seconds
+    assert not look(study, watch)
+    clock.now = 705
+    assert not look(study, watch)
+    trial.set_user_attr(schema.LEASE, 1)
+    for clock.now in (706, 726, 746, 766):
+        assert not look(study, watch)
+    clock.now = 767
+    assert look(study, watch)
 
 
 def test_a_dead_process_of_this_machine_loses_its_trial_at_once() -> None:
@@ -86,7 +110,8 @@ def test_this_process_is_alive_and_others_cannot_be_judged_from_here() -> None:
 def test_of_two_watchers_one_sets_the_trial_free() -> None:
     study, _, first, clock = watched(ELSEWHERE)
     second = Watch(study._storage, lease_s=60, clock=clock)
-    look(study, first), look(study, second)
+    for clock.now in (0, 20, 40, 60):
+        look(study, first), look(study, second)
     clock.now = 61
     stale = study.get_trials()
     first.release_stale(study, stale)

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,19 +42,6 @@ def server(request: pytest.FixtureRequest) -> Server:
     found = request.getfixturevalue(f"{request.param}_server")
     assert isinstance(found, PostgreSQL | MariaDB)
     return found
-
-
-@pytest.fixture
-def sleepers(tmp_path: Path) -> Iterator[Callable[..., Sleepers]]:
-    made: list[Sleepers] = []
-
-    def make(url: str, **options: float) -> Sleepers:
-        made.append(Sleepers(url, tmp_path, **options))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for group in made:
-        group.end()
 
 
 @pytest.mark.parametrize("url", KINDS, indirect=True)
