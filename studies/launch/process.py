@@ -32,7 +32,7 @@ def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Conn
     signals = StopSignals().install_in_worker()
     _write_to(log_path(settings, place))
     try:
-        _take(place)
+        take(place)
         logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
         work(
             settings, open_storage(settings.storage.address), post=Post(str(place), shift, signals), run_trial=run_trial
@@ -69,8 +69,11 @@ def gpu_ids() -> list[str]:
     return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
 
 
-def _take(place: Place) -> None:
-    """See the place's devices only, and use its number of threads, in torch and in what else has a pool of them."""
+def take(place: Place) -> None:
+    """See the place's devices only, and use its number of threads, in torch and in what else has a pool of them.
+
+    Raises `StudyError` where CUDA has been initialised before, and so has chosen already.
+    """
     import torch
 
     if place.devices:

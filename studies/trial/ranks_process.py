@@ -20,7 +20,7 @@ from torch import distributed
 
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
-from studies.trial.failures import STOPS, classify
+from studies.trial.failures import MESSAGE_LENGTH, STOPS, classify
 from studies.trial.ranks_group import Group
 from studies.trial.ranks_link import Done, Failed, HowFailed, Link
 from studies.trial.training import Job, Training, Watchers
@@ -32,6 +32,8 @@ LOST_PEER_TEXTS = (
     "communicator was aborted",
     "remote process exited",
 )
+UNUSED_PARAMETERS = "Expected to have finished reduction in the prior iteration"
+REMEDY_FOR_UNUSED = "parameters without a gradient need trainer.strategy=ddp_find_unused_parameters_true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def _train(job: Job, group: Group, link: Link) -> Training:
 
 def _failed(error: BaseException) -> Failed:
     failure, message = classify(error)
+    if UNUSED_PARAMETERS in message:
+        message = f"{REMEDY_FOR_UNUSED} ({message})"[:MESSAGE_LENGTH]
     how: HowFailed = "failed"
     if isinstance(error, TrialPruned):
         how = "pruned"

@@ -102,11 +102,11 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"storage__url": "sqlite://"}, "storage.url", "sqlite:// but launcher is local", "set launcher=serial"),
     ({"trainer__devices": 2}, "trainer.devices", "2", "give 1"),
     ({"trainer__num_nodes": 2}, "trainer.num_nodes", "2", "give 1"),
-    ({"trainer__strategy": "ddp"}, "trainer.strategy", "'ddp' for trials on one device", "launcher.devices_per_trial=N"),
+    ({"trainer__strategy": "ddp"}, "trainer.strategy", "'ddp' for trials on one device", "launcher.devices_per_trial"),
     ({"trainer__devices": [1]}, "trainer.devices", "[1] but launcher is local", "CUDA_VISIBLE_DEVICES"),
     (
         {"launcher__devices_per_trial": 2, "trainer__strategy": "ddp_spawn"},
-        *("trainer.strategy", "'ddp_spawn'", "did you mean ddp?"),
+        *("trainer.strategy", "'ddp_spawn'", "use one of auto, ddp, "),
     ),
     ({"launcher__devices_per_trial": 0}, "launcher.devices_per_trial", "0", "a whole number of at least 1"),
     ({"launcher__slots_per_device": "two"}, "launcher.slots_per_device", "'two'", "a whole number of at least 1"),
