@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.exceptions import TrialPruned
+from optuna.trial import FrozenTrial, TrialState
 
+from studies import schema
 from studies.budget import Budget
 from studies.schema import Failure
+from studies.settings import StudySettings
+from studies.storage.identity import identity
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
+from studies.trial.objective import run_trial
+from studies.trial.outcome import Outcome
 from studies.trial.ranks_crew import train_in_ranks
 from studies.trial.training import Job, Training, Watchers
 
@@ -254,3 +262,44 @@ def test_no_server_and_no_folder_is_left(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "temporary").mkdir()
     train(a_job(tmp_path, Budget("epochs", 1, 1)))
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.fixture
+def plain(make_settings: Callable[..., StudySettings]) -> Callable[..., StudySettings]:
+    two = ("launcher=serial", "launcher.devices_per_trial=2")
+    return lambda *overrides: make_settings(*two, *overrides, study="plain")
+
+
+def outcome_of(settings: StudySettings) -> tuple[Outcome, FrozenTrial]:
+    study = optuna.create_study()
+    outcome = run_trial(study.ask(), settings, seed=3, interrupted=lambda: None)
+    return outcome, study.trials[0]
+
+
+def test_a_trial_of_a_study_on_two_devices_is_recorded_as_such(plain: Callable[..., StudySettings]) -> None:
+    outcome, trial = outcome_of(plain())
+    assert outcome.state == TrialState.COMPLETE
+    assert outcome.attributes[schema.DEVICE] == "2 × cpu"
+    assert outcome.attributes[schema.SAMPLES_SEEN] == [100, 200]
+    assert outcome.attributes[schema.STEPS] == 10
+    assert list(trial.intermediate_values) == [1, 2]
+
+
+def test_out_of_memory_on_two_devices_is_tried_at_half_the_batch(plain: Callable[..., StudySettings]) -> None:
+    hungry = ("model._target_=user_ranks.Hungry", "model.batch_size=20", "+model.fits=10")
+    outcome, _ = outcome_of(plain(*hungry))
+    assert outcome.state == TrialState.PRUNED
+    assert outcome.attributes[schema.FAILURE] is Failure.OUT_OF_MEMORY
+    halve = ("out_of_memory.retry=halve_batch", "out_of_memory.batch_size=model.batch_size")
+    outcome, trial = outcome_of(plain(*hungry, *halve))
+    assert outcome.state == TrialState.COMPLETE
+    assert trial.user_attrs[schema.BATCH_HALVED] == {"batch_size": 10, "accumulate_grad_batches": 2}
+    assert outcome.attributes[schema.STEPS] == 6  # 50 samples a rank and epoch: 5 batches, in pairs
+
+
+def test_several_devices_a_trial_make_another_study(plain: Callable[..., StudySettings]) -> None:
+    one = plain("launcher.devices_per_trial=1")
+    changed = {
+        key for key in {*identity(one), *identity(plain())} if identity(one).get(key) != identity(plain()).get(key)
+    }
+    assert changed == {"launcher.devices_per_trial"}
