@@ -8,8 +8,10 @@ server a worker, and some tenths of a second a trial (some seconds where CUDA ha
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
+import os
 import shutil
 import signal
 import tempfile
@@ -25,7 +27,7 @@ import torch
 from optuna.exceptions import TrialPruned
 
 from studies.schema import Failure
-from studies.signals import ctrl_c_blocked
+from studies.signals import SIGNALS, ctrl_c_blocked
 from studies.trial.callbacks import Interrupted
 from studies.trial.failures import TrainingFailed
 from studies.trial.ranks_link import Answer, Call, Done, Failed, Stop
@@ -35,6 +37,7 @@ from studies.trial.training import Job, Training, Watchers
 TICK_S = 0.2
 GRACE_S = 10.0  # for ranks that were asked to stop; a batch or a validation that takes longer is cut off
 SETTLE_S = 5.0  # between one rank's loss of another and the news of what became of that one
+UNKNOWN = 255  # the exit code of a process whose fork server is gone; it may live
 LEAVE_S = 30.0  # between the end of the first rank and that of the last
 
 
@@ -117,7 +120,7 @@ class Crew:
         threads = max(1, torch.get_num_threads() // self._n_ranks)
         seat = Seat(rank, self._n_ranks, threads, self._folder / "meeting-point")
         process = context.Process(target=run_rank, args=(self._job, seat, theirs), name=f"rank-{rank}")
-        with ctrl_c_blocked():
+        with ctrl_c_blocked(*SIGNALS):  # the fork server too: a signal to all processes is the worker's to pass on
             process.start()
         theirs.close()
         return _Member(rank, process, ours)
@@ -173,8 +176,10 @@ class Crew:
     def _end(self) -> None:
         """End every rank that still lives: none has anything to save that the worker has not got."""
         for member in self._members:
-            if member.process.is_alive():
-                member.process.kill()
+            if member.process.exitcode in (None, UNKNOWN):
+                with contextlib.suppress(ProcessLookupError):
+                    assert member.process.pid is not None
+                    os.kill(member.process.pid, signal.SIGKILL)
         for member in self._members:
             member.process.join()
             member.pipe.close()

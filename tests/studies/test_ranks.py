@@ -197,6 +197,17 @@ def test_what_happens_to_one_rank_ends_the_other_within_seconds(
     assert are_gone(notes)
 
 
+@pytest.mark.parametrize("on_rank", [0, 1])
+def test_what_a_callback_does_about_an_error_holds_nobody_up(tmp_path: Path, on_rank: int) -> None:
+    """Lightning's own one saves a checkpoint, for which it waits for all ranks."""
+    saves = {"_target_": "pytorch_lightning.callbacks.OnExceptionCheckpoint", "dirpath": str(tmp_path / "kept")}
+    job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="raise", at=7, on_rank=on_rank, callbacks={"saves": saves})
+    begun = time.monotonic()
+    with pytest.raises(TrainingFailed, match="ValueError: the module is broken"):
+        train(job)
+    assert time.monotonic() - begun < SOON_S
+
+
 def test_what_fails_before_the_ranks_have_met_is_told(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"unexpected keyword argument|lr_"):
         train(a_job(tmp_path, Budget("epochs", 1, 1), target="torch.nn.Linear", lr_=1))

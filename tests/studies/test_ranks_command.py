@@ -53,6 +53,7 @@ def wait_for_the_end_of(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothing_behind(shell: Shell) -> None:
     process = shell.start("run", *SLOW, "n_trials=4", f"+model.notes={shell.folder}")
     worker, ranks = wait_until_training(shell, n_begun=1)
@@ -82,11 +83,12 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
     assert "sync_dist=True" in log
 
 
-def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell) -> None:
+@pytest.mark.parametrize("to_all", [False, True], ids=["the command", "all processes"])
+def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell, to_all: bool) -> None:
     process = shell.start("run", *SLOW, "n_trials=4", "budget.amount=500")
     _, ranks = wait_until_training(shell, n_begun=1)
     begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM) if to_all else process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert time.monotonic() - begun < SOON_S
