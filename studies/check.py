@@ -25,14 +25,14 @@ def check(config: DictConfig) -> int:
 
     from studies.admission import admit
     from studies.launch.devices import available_cores, places
-    from studies.launch.process import gpu_ids
+    from studies.launch.process import find_problems, gpu_ids
     from studies.storage.identity import find_study
-    from studies.trial.preflight import look, preflight
+    from studies.trial.preflight import look
 
     console = Console(highlight=False, soft_wrap=True)
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
-    problems = preflight(settings)
+    problems = find_problems(settings)
     if problems:
         raise BadInput(problems)
     looks = look(settings, settings.space.corners(limit=MAX_CORNERS))

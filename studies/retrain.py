@@ -93,6 +93,10 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -
     earlier = len(list(folder.parent.glob("*/result.yaml")))
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
+    if (each := chosen.get("devices_per_trial", 1)) > 1:
+        console.print(
+            f"note: the study trained on {each} devices at once; here one does, {each} batches a step instead"
+        )
     signals = StopSignals().install()
     try:
         tested = train_and_test(chosen, budget=Budget(**chosen["budget"]), folder=folder, interrupted=signals.reason)

@@ -55,7 +55,8 @@ PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it
-PEAK_MEMORY_MB: Final = "peak_memory_mb"
+PEAK_MEMORY_MB: Final = "peak_memory_mb"  # of the rank that took most, where a trial has several
+BATCH_HALVED: Final = "batch_halved"  # after out-of-memory: {batch_size, accumulate_grad_batches} of the second go
 CHECKPOINT: Final = "checkpoint"
 LEASE: Final = "lease"  # a counter that the living worker moves on
 

@@ -137,3 +137,8 @@ class StudySettings:
     def is_designed(self) -> bool:
         """Whether the points are a fixed design (a grid) and not a search."""
         return self.sampler.name == "grid"
+
+    @property
+    def devices_per_trial(self) -> int:
+        """How many processes, each with a device of its own, train one trial together."""
+        return int(self.launcher.options.get("devices_per_trial", 1))

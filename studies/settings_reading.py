@@ -61,6 +61,7 @@ TRAINER_KEYS_OF_OURS = {
     "val_check_interval": "a trial is validated at each rung: use budget.rungs",
     "fast_dev_run": "use python -m studies.check",
 }
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 
 
 Check = Callable[[StudySettings, Problems], None]
@@ -75,7 +76,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     values = _plain(config, problems)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
-    _check_trainer(top.section("trainer"))
+    _check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
     fixed = OmegaConf.masked_copy(config, [key for key in FIXED_KEYS if key in config])
     _check_template(values, problems)
@@ -155,17 +156,28 @@ def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
                 problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
 
 
-def _check_trainer(trainer: Section) -> None:
+def _devices_per_trial(values: Mapping[str, Any]) -> int:
+    launcher = values.get("launcher")
+    given = launcher.get("devices_per_trial", 1) if isinstance(launcher, Mapping) else 1
+    return given if isinstance(given, int) else 1
+
+
+def _check_trainer(trainer: Section, devices_per_trial: int) -> None:
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
             trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
     devices = trainer.values.get("devices", 1)
     if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
-        remedy = "give 1: a trial trains on one device, and several workers use several"
+        remedy = "give 1: workers use one device each; launcher.devices_per_trial=N trains each trial on N of them"
         trainer.problems.add(trainer.key("devices"), f"is {devices!r}", remedy)
-    for key, single in (("num_nodes", 1), ("strategy", "auto")):
-        if trainer.has(key) and trainer.values[key] != single:
-            trainer.problems.add(trainer.key(key), f"is {trainer.values[key]!r}", f"give {single}, or remove it")
+    if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
+        trainer.problems.add(trainer.key("num_nodes"), f"is {trainer.values['num_nodes']!r}", "give 1, or remove it")
+    strategy = trainer.values.get("strategy") or "auto"
+    if devices_per_trial > 1 and strategy not in STRATEGIES:
+        trainer.problems.unknown(trainer.key("strategy"), f"is {strategy!r}", STRATEGIES)
+    if devices_per_trial <= 1 and strategy != "auto":
+        remedy = "give auto, or remove it; launcher.devices_per_trial=N trains each trial on N devices by DDP"
+        trainer.problems.add(trainer.key("strategy"), f"is {strategy!r} for trials on one device", remedy)
 
 
 def _read_named(section: Section, words: Any) -> Named:

@@ -72,10 +72,11 @@ def follow_parent(stop: Callable[[str], None], *, grace_s: float = 20.0) -> None
 
 
 @contextlib.contextmanager
-def ctrl_c_blocked() -> Iterator[None]:
-    """Processes that are started in here never see Ctrl-C; one that comes meanwhile is delivered afterwards."""
+def ctrl_c_blocked(*others: signal.Signals) -> Iterator[None]:
+    """Processes that are started in here never see Ctrl-C, nor the `others`; what comes meanwhile is delivered
+    afterwards."""
     resource_tracker.ensure_running()  # its own start would lift the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
     try:
         yield
     finally:

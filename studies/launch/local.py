@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from studies.errors import Problem, StudyError, StudyStopped
-from studies.launch.devices import Place, available_cores, places
+from studies.launch.devices import Place, available_cores, place_notes, places
 from studies.launch.process import log_path, run_preflight, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -64,9 +64,10 @@ class LocalLauncher:
         process.join()
         return list(problems)
 
-    def places(self) -> list[Place]:
-        """Where the workers run; after `preflight`, which counts the GPUs."""
-        return places(self._settings, n_cores=available_cores(), gpus=self._gpus)
+    def places(self) -> list[object]:
+        """Where the workers run, and what to know about it; after `preflight`, which counts the GPUs."""
+        notes = place_notes(self._settings, n_cores=available_cores(), gpus=self._gpus)
+        return [*self._places(), *notes]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave. `on_tick`, called twice a second, returns how many trials have been begun.
@@ -75,7 +76,7 @@ class LocalLauncher:
         """
         workers: list[_Worker] = []
         try:
-            workers += [self._begin(place, shift) for place in self.places()]
+            workers += [self._begin(place, shift) for place in self._places()]
             while workers and self._signals.reason() is None and self._error is None:
                 multiprocessing.connection.wait([worker.process.sentinel for worker in workers], timeout=TICK_S)
                 begun = on_tick()
@@ -85,6 +86,9 @@ class LocalLauncher:
         on_tick()
         if self._error is not None:
             raise self._error
+
+    def _places(self) -> list[Place]:
+        return places(self._settings, n_cores=available_cores(), gpus=self._gpus)
 
     def _begin(self, place: Place, shift: Shift) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=False)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from optuna.storages import BaseStorage
 
 from studies.errors import Problem
+from studies.launch.process import find_problems
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.trial.objective import run_trial
-from studies.trial.preflight import preflight
 from studies.worker import Post, work
 
 
@@ -25,11 +25,12 @@ class SerialLauncher:
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
-        return preflight(self._settings)
+        return find_problems(self._settings)
 
     def places(self) -> list[str]:
         """Where the worker runs."""
-        return ["worker 0: this process"]
+        each = self._settings.devices_per_trial
+        return [f"worker 0: this process{f', which starts {each} processes a trial (DDP)' if each > 1 else ''}"]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
         """Work until the study is finished. `on_tick` is called once, at the end."""

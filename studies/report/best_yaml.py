@@ -12,6 +12,7 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.identity import without_secrets
+from studies.trial.half_batch import HalfBatch, write_half
 
 
 def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
@@ -19,7 +20,10 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     comes from."""
     trial = choice.trial
     point = dict(trial.params)
-    config = OmegaConf.to_container(settings.space.apply(settings.template, point), resolve=True)
+    applied = settings.space.apply(settings.template, point)
+    if schema.BATCH_HALVED in trial.user_attrs:
+        write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+    config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
     return {
@@ -32,6 +36,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "objective": {"metric": objective.metric, "direction": objective.direction, "value": objective.value},
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         "threads": trial.user_attrs.get(schema.THREADS),
+        **({"devices_per_trial": settings.devices_per_trial} if settings.devices_per_trial > 1 else {}),
         **{str(key): value for key, value in config.items() if key in FIXED_KEYS},
     }
 

@@ -16,7 +16,15 @@ from studies.storage.slots import originals
 
 COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
-ORIGIN = (schema.SOURCE, schema.ATTEMPT, schema.RETRY_OF, schema.DEVICE, schema.WORKER, schema.PEAK_MEMORY_MB)
+ORIGIN = (
+    schema.SOURCE,
+    schema.ATTEMPT,
+    schema.RETRY_OF,
+    schema.DEVICE,
+    schema.WORKER,
+    schema.PEAK_MEMORY_MB,
+    schema.BATCH_HALVED,
+)
 
 
 def write_trials_csv(path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None) -> None:
@@ -65,4 +73,12 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
             for key in (schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.DEVICE, schema.WORKER)
         },
         schema.PEAK_MEMORY_MB: recorded.get(schema.PEAK_MEMORY_MB),
+        schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
     }
+
+
+def _half(recorded: Any) -> str | None:
+    """Batches a step × samples a batch, of a trial that ran out of memory at the full batch."""
+    if not isinstance(recorded, dict):
+        return None
+    return f"{recorded.get('accumulate_grad_batches')} × {recorded.get('batch_size')}"

@@ -77,6 +77,8 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         "budget.rungs": budget.rungs,
         "replicates": settings.replicates,
     }
+    if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
+        values["launcher.devices_per_trial"] = settings.devices_per_trial
     return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
 
 

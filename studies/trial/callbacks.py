@@ -6,6 +6,7 @@ callback that every trial has (`Rungs`), and the others are added only where a s
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from studies.trial.ranks import ALONE, Ranks
+
+log = logging.getLogger(__name__)
 NEVER = 2**62  # a batch number that no training reaches
 CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for the device
 
@@ -42,6 +46,9 @@ class Rungs(Callback):
     `report(rung) -> bool` is called once a rung and says whether to stop; `interrupted() -> str | None` is asked after
     each batch and names the reason to give up at once. Only a whole epoch with its validation is a rung: what another
     callback cuts short, or a skipped validation, is not reported.
+
+    Where several `ranks` train the trial together, `report` and `interrupted` have to come out alike on all of them;
+    `samples_seen` are the samples of all, as of the last rung.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Rungs(Callback):
         report: Callable[[Rung], bool],
         interrupted: Callable[[], str | None],
         at_epochs: bool,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.metric = metric
         self.rungs: list[Rung] = []
@@ -61,9 +69,16 @@ class Rungs(Callback):
         self._report = report
         self._interrupted = interrupted
         self._at_epochs = at_epochs
+        self._ranks = ranks
+        self._uncounted = 0  # this rank's samples that the others have not been told of
         self._loss_sum: torch.Tensor | float = 0.0
         self._epoch_began_at = 0
         self._validated = False
+        self._told_of_shares = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask for the first time, by which several ranks agree on the time too."""
+        self._give_up_if_interrupted()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the epoch begins."""
@@ -74,7 +89,9 @@ class Rungs(Callback):
     ) -> None:
         """Count, and keep the running sum of the loss: one non-finite loss makes the sum non-finite."""
         self.batches += 1
-        self.samples_seen += n_samples(batch)
+        self._uncounted += n_samples(batch)
+        if self._ranks.size == 1:
+            self.count()
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss_sum = loss.detach().sum(dtype=torch.float32) + self._loss_sum
@@ -83,8 +100,10 @@ class Rungs(Callback):
             trainer.should_stop = True
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """A long validation can be interrupted too."""
-        self._give_up_if_interrupted()
+        """A long validation can be interrupted too; but ranks may validate unequal numbers of batches, so several of
+        them ask again when it is over."""
+        if self._ranks.size == 1:
+            self._give_up_if_interrupted()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that the metric is fresh."""
@@ -98,10 +117,17 @@ class Rungs(Callback):
         if self._at_epochs and whole:
             self.reach(len(self.rungs) + 1, trainer)
 
+    def count(self) -> int:
+        """The samples that all ranks have seen so far; all of them have to call it at once."""
+        own, self._uncounted = self._uncounted, 0
+        self.samples_seen += sum(int(samples) for (samples,) in self._ranks.share("samples", own))
+        return self.samples_seen
+
     def reach(self, index: int, trainer: Trainer) -> None:
         """Report rung `index`, unless the training has diverged or was stopped, or there is nothing new to report."""
         fresh = self._validated or not trainer.enable_validation
         self._validated = False
+        self.count()
         if fresh and not self.stopped and not self._loss_is_broken():
             value = self._value(trainer)
             if math.isfinite(value):
@@ -114,16 +140,36 @@ class Rungs(Callback):
             trainer.should_stop = True
 
     def _value(self, trainer: Trainer) -> float:
-        if self.metric not in trainer.callback_metrics:
+        own = trainer.callback_metrics.get(self.metric)
+        shared = self._ranks.share("rung", *((0.0, False) if own is None else (float(own), True)))
+        values = [value for value, is_logged in shared if is_logged]
+        if not values:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise MetricMissing(
                 f"the module never logged {self.metric}; by the end of the rung it had logged: {logged} "
                 "(what a module logs in its own on_train_epoch_end comes too late)"
             )
-        return float(trainer.callback_metrics[self.metric])
+        return self._agreed(values)
+
+    def _agreed(self, values: list[float]) -> float:
+        """One value out of one a rank: a module that logs without `sync_dist` shows each rank its own share of the
+        data; the mean of the shares is what `sync_dist` gives."""
+        if len(set(values)) == 1:
+            return values[0]
+        mean = sum(values) / len(values)
+        if math.isfinite(mean) and not self._told_of_shares and self._ranks.rank == 0:
+            shown = ", ".join(f"{value:.6g}" for value in values)
+            log.warning(
+                "%s differs between ranks (%s): their mean counts; log it with sync_dist=True", self.metric, shown
+            )
+        self._told_of_shares = True
+        return mean
 
     def _loss_is_broken(self) -> bool:
-        if self.diverged is None and not math.isfinite(float(self._loss_sum)):
+        if self.diverged is not None:
+            return True
+        shared = self._ranks.share("loss", not math.isfinite(float(self._loss_sum)))
+        if any(is_broken for (is_broken,) in shared):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
 
@@ -137,11 +183,19 @@ class Clock(Callback):
     """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
 
     `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
-    way to the next rung skips that rung.
+    way to the next rung skips that rung. `now` is the clock, the same one on all ranks of a trial.
     """
 
-    def __init__(self, rungs: Rungs, *, n_rungs: int, progress: Callable[[Trainer, Rungs, float], float]) -> None:
+    def __init__(
+        self,
+        rungs: Rungs,
+        *,
+        n_rungs: int,
+        progress: Callable[[Trainer, Rungs, float], float],
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._rungs = rungs
+        self._now = now
         self._n_rungs = n_rungs
         self._progress = progress
         self._begun = 0.0
@@ -150,13 +204,13 @@ class Clock(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._begun = time.perf_counter()
+        self._begun = self._now()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
-        spent = self._progress(trainer, self._rungs, time.perf_counter() - self._begun)
+        spent = self._progress(trainer, self._rungs, self._now() - self._begun)
         self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
         due = self._reached > self._reported
         trainer.val_check_batch = 1 if due else NEVER
@@ -178,21 +232,22 @@ class Clock(Callback):
 class TimeLimit(Callback):
     """Ends a training that takes longer than `limit_s` seconds; what it has not reported by then is not reported."""
 
-    def __init__(self, rungs: Rungs, *, limit_s: float) -> None:
+    def __init__(self, rungs: Rungs, *, limit_s: float, now: Callable[[], float] = time.perf_counter) -> None:
         self.reached = False
+        self._now = now
         self._rungs = rungs
         self._limit_s = limit_s
         self._begun = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._begun = time.perf_counter()
+        self._begun = self._now()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop once the time is over."""
-        if time.perf_counter() - self._begun > self._limit_s:
+        if self._now() - self._begun > self._limit_s:
             self.reached = True
             self._rungs.stopped = True
             trainer.should_stop = True

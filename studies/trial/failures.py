@@ -12,8 +12,17 @@ from studies.schema import INTERRUPTED, Failure
 from studies.trial.callbacks import Interrupted
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
-STOPS = (Interrupted, SIGTERMException, KeyboardInterrupt)
+STOPS: tuple[type[BaseException], ...] = (Interrupted, SIGTERMException, KeyboardInterrupt)
 MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
+
+
+class TrainingFailed(Exception):
+    """One of the processes that train a trial together failed or died. Its text has that process's traceback."""
+
+    def __init__(self, failure: Failure, message: str, trace: str = "") -> None:
+        super().__init__(f"{message}\n{trace}".strip())
+        self.failure = failure
+        self.message = message
 
 
 def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, str]:
@@ -22,12 +31,16 @@ def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, 
     if isinstance(error, STOPS) or isinstance(_cause(error), STOPS):
         return Failure.KILLED, f"{INTERRUPTED} ({signal or _cause(error)})"[:MESSAGE_LENGTH]
     cause = _cause(error)
+    if isinstance(cause, TrainingFailed):
+        return cause.failure, cause.message[:MESSAGE_LENGTH]
     message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LENGTH]
     return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), message
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that the device or the machine has no memory left."""
+    if isinstance(error, TrainingFailed):
+        return error.failure is Failure.OUT_OF_MEMORY
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY_TEXTS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sized
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.budget import Budget
 from studies.trial.callbacks import Rungs
@@ -20,7 +21,7 @@ def progress_of(budget: Budget) -> Progress:
         case "seconds":
             return lambda _trainer, _rungs, seconds: seconds / budget.amount
         case "samples":
-            return lambda _trainer, rungs, _seconds: rungs.samples_seen / budget.amount
+            return lambda _trainer, rungs, _seconds: rungs.count() / budget.amount
         case _:
             return lambda trainer, rungs, _seconds: n_steps(trainer, rungs) / budget.amount
 
@@ -32,29 +33,37 @@ def n_steps(trainer: Trainer, rungs: Rungs) -> int:
 
 class ScheduleLength(Callback):
     """Tells the Trainer how many steps a budget in samples takes, where that can be known, so that schedules can be
-    laid out. The budget itself ends by the samples that were seen."""
+    laid out. The budget itself ends by the samples that were seen.
 
-    def __init__(self, n_samples: float) -> None:
-        self._n_samples = n_samples
+    The samples are those of all `n_ranks`; with `shares_samplers` Lightning shares a DataLoader's samples out to them.
+    """
+
+    def __init__(self, n_samples: float, *, n_ranks: int = 1, shares_samplers: bool = True) -> None:
+        self._n_samples = n_samples / n_ranks
+        self._n_shares = n_ranks if shares_samplers else 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Count on the training loader, which is made once more for that."""
         source: Any = getattr(trainer, "datamodule", None) or pl_module
-        steps = steps_for(self._n_samples, source.train_dataloader(), trainer)
+        steps = steps_for(self._n_samples, source.train_dataloader(), trainer, n_shares=self._n_shares)
         if steps is not None and pl_module.automatic_optimization:
             trainer.fit_loop.epoch_loop.max_steps = steps
 
 
-def steps_for(n_samples: float, loader: Any, trainer: Trainer) -> int | None:
+def steps_for(n_samples: float, loader: Any, trainer: Trainer, *, n_shares: int = 1) -> int | None:
     """Optimizer steps until a loader has given `n_samples`; None for a loader that does not tell its sizes.
 
-    Each epoch may end in a short batch, and in a step over fewer batches than are accumulated otherwise.
+    Each epoch may end in a short batch, and in a step over fewer batches than are accumulated otherwise. A DataLoader
+    over a whole data set is shared out in `n_shares`, padded to equal ones; this counts on one of them.
     """
     batch_size = getattr(loader, "batch_size", None)
     total = getattr(loader, "n_samples", None) or _length(getattr(loader, "dataset", None))
     n_batches, limit = _length(loader), trainer.limit_train_batches
     if not batch_size or not total or not n_batches:
         return None
+    if n_shares > 1 and isinstance(loader, DataLoader) and not isinstance(loader.sampler, DistributedSampler):
+        total = math.ceil(total / n_shares)
+        n_batches = total // batch_size if loader.drop_last else math.ceil(total / batch_size)
     n_batches = min(n_batches, limit) if isinstance(limit, int) else int(n_batches * (1.0 if limit is None else limit))
     epoch = min(total, n_batches * batch_size)
     whole, rest = divmod(n_samples, epoch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
+from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.outcome import Outcome
-from studies.trial.training import Training, Watchers, build
+from studies.trial.second_go import train_within_memory
+from studies.trial.training import Job, Training, Watchers
 
 log = logging.getLogger(__name__)
 
@@ -30,43 +33,77 @@ def run_trial(
     *,
     seed: int,
     interrupted: Callable[[], str | None],
-    repeated: FrozenTrial | None = None,  # noqa: ARG001
+    repeated: FrozenTrial | None = None,
 ) -> Outcome:
     """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
-    watchers = Watchers(report=lambda rung: _report(trial, rung, last=settings.budget.rungs), interrupted=interrupted)
+    watchers = Watchers(report=_Reports(trial, last=settings.budget.rungs), interrupted=interrupted)
     try:
-        run = build(
-            resolve(settings, settings.space.suggest(trial)),
-            metric=settings.objective.metric,
-            budget=settings.budget,
-            seed=seed,
-            folder=trial_folder(settings.output_dir, trial.number),
-            watchers=watchers,
-            max_trial_s=settings.max_trial_s,
-        )
-        training = run.fit()
+        point = settings.space.suggest(trial)
+
+        def job_of(half: HalfBatch | None) -> Job:
+            return Job(
+                resolve(settings, point, half=half),
+                metric=settings.objective.metric,
+                budget=settings.budget,
+                seed=seed,
+                folder=trial_folder(settings.output_dir, trial.number),
+                max_trial_s=settings.max_trial_s,
+            )
+
+        training = _train(trial, job_of, settings, watchers, repeated)
     except (StorageInternalError, UpdateFinishedTrialError):
         raise
     except TrialPruned:  # by the module itself
         return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
-        return _failed(trial, error, interrupted())
-    return judge(training, settings.objective)
+        outcome = _failed(trial, error, interrupted())
+    else:
+        return judge(training, settings.objective)
+    if outcome.attributes[schema.FAILURE] is Failure.OUT_OF_MEMORY:
+        free_memory()  # not before: an exception that is being handled holds the frames, and those the module
+    return outcome
+
+
+def _train(
+    trial: BaseTrial,
+    job_of: Callable[[HalfBatch | None], Job],
+    settings: StudySettings,
+    watchers: Watchers,
+    repeated: FrozenTrial | None,
+) -> Training:
+    """Train here, or in one process a device; at half the batch where memory is short and the settings allow it."""
+
+    def train(job: Job) -> Training:
+        if settings.devices_per_trial == 1:
+            return job.build(watchers).fit()
+        from studies.trial.ranks_crew import train_in_ranks
+
+        return train_in_ranks(job, n_ranks=settings.devices_per_trial, watchers=watchers)
+
+    def tell(half: HalfBatch, message: str) -> None:
+        trial.set_user_attr(schema.BATCH_HALVED, asdict(half))
+        log.warning("trial %d: %s; once more at half the batch: %s", trial.number, message, half)
+
+    known = repeated.user_attrs.get(schema.BATCH_HALVED) if repeated is not None else None
+    if known and settings.out_of_memory.retry == "halve_batch":
+        tell(half := HalfBatch(**known), "it repeats a trial that ran out of memory at the full batch")
+        return train(job_of(half))
+    return train_within_memory(job_of, train, settings=settings.out_of_memory, tell=tell)
 
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
     failure, message = classify(error, signal)
     log.warning("trial %d: %s\n%s", trial.number, message, traceback.format_exc())
-    if failure is Failure.OUT_OF_MEMORY:
-        free_memory()
     state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
     attributes = {schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
     return Outcome(state, attributes=attributes, device_is_lost=is_lost_device(error))
 
 
-def resolve(settings: StudySettings, point: Point) -> dict[str, Any]:
-    """The config of one point, as plain values."""
+def resolve(settings: StudySettings, point: Point, *, half: HalfBatch | None = None) -> dict[str, Any]:
+    """The config of one point, as plain values; with `half`, at half its batch."""
     config = settings.space.apply(settings.template, point)
+    if half is not None:
+        write_half(config, settings, half)
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
@@ -112,7 +149,21 @@ def trial_folder(output_dir: Path, number: int) -> Path:
     return output_dir / "trials" / f"trial-{number}"
 
 
-def _report(trial: BaseTrial, rung: Rung, *, last: int) -> bool:
-    """Whether to stop. After the last rung there is nothing left to save: the trial is complete."""
-    trial.report(rung.value, rung.index)
-    return rung.index < last and trial.should_prune()
+class _Reports:
+    """Reports a rung and says whether to stop. After the last one there is nothing left to save: the trial is complete.
+
+    Optuna keeps the first value of a rung, and a pruner looks at the furthest rung: a second go reports nothing, and
+    asks nothing, until it is further than the first one came.
+    """
+
+    def __init__(self, trial: BaseTrial, *, last: int) -> None:
+        self._trial = trial
+        self._last = last
+        self._furthest = 0
+
+    def __call__(self, rung: Rung) -> bool:
+        if rung.index <= self._furthest:
+            return False
+        self._furthest = rung.index
+        self._trial.report(rung.value, rung.index)
+        return rung.index < self._last and self._trial.should_prune()

@@ -12,16 +12,19 @@ from typing import Any
 
 from studies.budget import Budget
 from studies.errors import Problem, Problems
+from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
-from studies.trial.failures import classify
+from studies.trial.failures import classify, free_memory
+from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.instantiate import binding_problems
 from studies.trial.objective import resolve
-from studies.trial.training import Run, build
+from studies.trial.training import Job, Run, Watchers
 
 log = logging.getLogger(__name__)
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
+N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
 N_TIMED = 8  # batches that an estimate of a step's time rests on
 SHORTEST = {"epochs": 1, "steps": 1, "samples": 1, "seconds": 1e-9}
 
@@ -33,15 +36,20 @@ class Look:
     point: Point
     problem: Problem | None
     seconds: float | None = None
+    failure: Failure | None = None
 
 
 def preflight(settings: StudySettings) -> list[Problem]:
-    """Bind every branch of the space, then train and validate one batch in the middle of it."""
+    """Bind every branch of the space, then train and validate one batch in the middle of it; then once more in as many
+    processes as train a trial together."""
     problems = Problems()
     for point in settings.space.corners(limit=ALL_BRANCHES):
         binding_problems(resolve(settings, point), problems)
     if not problems.found:
-        problem = try_batch(settings, settings.space.from_unit([0.5] * len(settings.space))).problem
+        middle = settings.space.from_unit([0.5] * len(settings.space))
+        problem = try_batch(settings, middle).problem
+        if problem is None and settings.devices_per_trial > 1:
+            problem = try_ranks(settings, middle)
         if problem is not None:
             problems.found.append(problem)
     return problems.found
@@ -53,42 +61,97 @@ def look(settings: StudySettings, points: Sequence[Point]) -> list[Look]:
 
 
 def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> Look:
-    """The shortest training in the study's own unit, with a validation, at `point`; with `timed`, an estimate too."""
+    """The shortest training in the study's own unit, with a validation, at `point`; with `timed`, an estimate too.
+
+    Where a trial would be tried at half the batch after out-of-memory, so is the batch here.
+    """
+    look = _try_batch(settings, point, None, timed=timed)
+    if look.failure is not Failure.OUT_OF_MEMORY or settings.out_of_memory.retry == "none":
+        return look
+    free_memory()
+    half = half_of(resolve(settings, point), settings.out_of_memory.batch_size)
+    return look if half is None else _try_batch(settings, point, half, timed=timed)
+
+
+def try_ranks(settings: StudySettings, point: Point) -> Problem | None:
+    """Two batches at `point` in as many processes as train a trial together, with a validation."""
+    from studies.trial.ranks_crew import train_in_ranks
+
+    epoch = Budget("epochs", 1, 1)
+    try:
+        with TemporaryDirectory() as folder:
+            job = _short_job(settings, point, None, Path(folder), budget=epoch, n_batches=N_OF_RANKS, n_validated=1)
+            train_in_ranks(job, n_ranks=settings.devices_per_trial, watchers=Watchers())
+    except Exception as error:  # whatever a user's module raises is what this looks for
+        failure, message = classify(error)
+        if failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
+            return None
+        log.info("two batches in %d processes failed", settings.devices_per_trial, exc_info=True)
+        complaint = f"is {settings.devices_per_trial}, and so many processes fail in two batches ({message})"
+        remedy = "correct the module or trainer.strategy, or give 1"
+        return Problem("launcher.devices_per_trial", complaint, remedy)
+    return None
+
+
+def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *, timed: bool) -> Look:
     try:
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
             shortest = Budget(settings.budget.unit, SHORTEST[settings.budget.unit], 1)
-            _short_run(settings, point, Path(folder), budget=shortest, n_batches=1, n_validated=1).fit()
-            return Look(point, None, _estimate(settings, point, Path(folder)) if timed else None)
+            _short_run(settings, point, half, Path(folder), budget=shortest, n_batches=1, n_validated=1).fit()
+            return Look(point, None, _estimate(settings, point, half, Path(folder)) if timed else None)
     except MetricMissing as error:
         remedy = "log it in validation_step (or in training_step), or set objective.metric to one that is logged"
         complaint = f"is {settings.objective.metric}, but {error}"
         return Look(point, Problem("objective.metric", complaint, remedy))
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("one batch at %s failed", point, exc_info=True)
-        _, message = classify(error)
+        failure, message = classify(error)
         where = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
         complaint = f"fails in one batch at {where} ({message})"
-        return Look(point, Problem("model", complaint, "correct the module or the space"))
+        return Look(point, Problem("model", complaint, "correct the module or the space"), failure=failure)
 
 
 def _short_run(
-    settings: StudySettings, point: Point, folder: Path, *, budget: Budget, n_batches: int, n_validated: float
+    settings: StudySettings,
+    point: Point,
+    half: HalfBatch | None,
+    folder: Path,
+    *,
+    budget: Budget,
+    n_batches: int,
+    n_validated: float,
 ) -> Run:
-    config = resolve(settings, point)
+    job = _short_job(settings, point, half, folder, budget=budget, n_batches=n_batches, n_validated=n_validated)
+    return job.build()
+
+
+def _short_job(
+    settings: StudySettings,
+    point: Point,
+    half: HalfBatch | None,
+    folder: Path,
+    *,
+    budget: Budget,
+    n_batches: int,
+    n_validated: float,
+) -> Job:
+    config = resolve(settings, point, half=half)
     wanted = (config.get("trainer") or {}).get("limit_val_batches")
-    return build(
+    return Job(
         {**config, "loggers": {}},
         metric=settings.objective.metric,
         budget=budget,
         seed=settings.seed,
         folder=folder,
-        limit_train_batches=n_batches,
-        limit_val_batches=0 if wanted == 0 else n_validated,
+        trainer_arguments={
+            "limit_train_batches": n_batches,
+            "limit_val_batches": 0 if wanted == 0 else n_validated,
+        },
     )
 
 
-def _estimate(settings: StudySettings, point: Point, folder: Path) -> float | None:
+def _estimate(settings: StudySettings, point: Point, half: HalfBatch | None, folder: Path) -> float | None:
     """Seconds of a whole trial: its steps times a step's time, and its rungs times a validation's.
 
     None where the loader does not tell how long an epoch is.
@@ -96,19 +159,21 @@ def _estimate(settings: StudySettings, point: Point, folder: Path) -> float | No
     if settings.budget.unit == "seconds":
         return float(settings.budget.amount)
     epoch = Budget("epochs", 1, 1)
-    runs = [_short_run(settings, point, folder, budget=epoch, n_batches=n, n_validated=1.0) for n in (2, 2 + N_TIMED)]
+    runs = [
+        _short_run(settings, point, half, folder, budget=epoch, n_batches=n, n_validated=1.0) for n in (2, 2 + N_TIMED)
+    ]
     short_s, long_s = (run.fit().seconds for run in runs)
-    n_batches = _n_batches(settings.budget, runs[1])
+    n_batches = _n_batches(settings.budget, runs[1], n_devices=settings.devices_per_trial)
     n_extra = runs[1].rungs.batches - runs[0].rungs.batches
     step_s = max(0.0, long_s - short_s) / n_extra if n_extra else short_s
     return None if n_batches is None else n_batches * step_s + settings.budget.rungs * short_s
 
 
-def _n_batches(budget: Budget, run: Run) -> float | None:
-    """Batches of a whole trial."""
+def _n_batches(budget: Budget, run: Run, *, n_devices: int) -> float | None:
+    """Batches of a whole trial, on each of its devices."""
     if budget.unit == "steps":
         return float(budget.amount)
     if budget.unit == "samples":
-        return budget.amount * run.rungs.batches / run.rungs.samples_seen
+        return budget.amount * run.rungs.batches / run.rungs.samples_seen / n_devices
     loader: Any = run.trainer.train_dataloader
-    return float(budget.amount * len(loader)) if hasattr(loader, "__len__") else None
+    return float(budget.amount * len(loader) / n_devices) if hasattr(loader, "__len__") else None

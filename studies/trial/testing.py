@@ -60,6 +60,7 @@ def train_and_test(
     """
     if config.get("threads"):
         torch.set_num_threads(config["threads"])
+    config = on_one_device(config)
     metric, seed = config["objective"]["metric"], config["training_seed"]
     watchers = Watchers(interrupted=interrupted)
     run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers)
@@ -74,6 +75,16 @@ def train_and_test(
     value = training.rungs[-1].value
     (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **metrics, "n_test_samples": n}))
     return Tested(value, metrics, n, checkpoint)
+
+
+def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`config`, for this one process: where the trial trained on several devices at once, so many batches make a step
+    that it takes as many samples."""
+    n_devices, trainer = config.get("devices_per_trial", 1), config.get("trainer") or {}
+    if n_devices == 1:
+        return config
+    n_batches = n_devices * (trainer.get("accumulate_grad_batches") or 1)
+    return {**config, "trainer": {**trainer, "accumulate_grad_batches": n_batches, "strategy": "auto"}}
 
 
 def _test(run: Run, config: Mapping[str, Any]) -> tuple[dict[str, float], int]:

@@ -12,7 +12,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from studies.budget import Budget
 from studies.trial.callbacks import NEVER, Clock, Rung, Rungs, TimeLimit
 from studies.trial.instantiate import instantiate
 from studies.trial.length import ScheduleLength, progress_of
+from studies.trial.ranks import ALONE, Ranks
+from studies.trial.ranks_stop import StopTogether
 
 
 def report_nothing(_rung: Rung) -> bool:
@@ -72,6 +74,7 @@ class Run:
     trainer: pl.Trainer
     rungs: Rungs
     time_limit: TimeLimit | None = None
+    ranks: Ranks = ALONE
 
     def fit(self) -> Training:
         """Train to the end of the budget, or until something stops it. Exceptions of the module come through."""
@@ -80,17 +83,46 @@ class Run:
             torch.cuda.reset_peak_memory_stats(device)
         begun = time.perf_counter()
         self.trainer.fit(self.module, datamodule=self.datamodule)
+        seconds = time.perf_counter() - begun
+        peaks = [peak for (peak,) in self.ranks.share("end", _peak_memory_mb(device))]
         return Training(
             rungs=tuple(self.rungs.rungs),
             stopped=self.rungs.stopped,
             diverged=self.rungs.diverged,
             out_of_time=self.time_limit is not None and self.time_limit.reached,
             steps=self.trainer.global_step,
-            samples_seen=self.rungs.samples_seen,
-            seconds=time.perf_counter() - begun,
-            device=str(device),
+            samples_seen=self.rungs.count(),
+            seconds=seconds,
+            device=str(device) if self.ranks.size == 1 else f"{self.ranks.size} × {device.type}",
             threads=torch.get_num_threads(),
-            peak_memory_mb=_peak_memory_mb(device),
+            peak_memory_mb=max(peaks),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training to be done, as plain data that another process can be given. See `build`."""
+
+    config: Mapping[str, Any]
+    metric: str
+    budget: Budget
+    seed: int
+    folder: Path
+    max_trial_s: float | None = None
+    trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
+        """A run of this job, with those who follow it."""
+        return build(
+            self.config,
+            metric=self.metric,
+            budget=self.budget,
+            seed=self.seed,
+            folder=self.folder,
+            watchers=watchers,
+            max_trial_s=self.max_trial_s,
+            ranks=ranks,
+            **self.trainer_arguments,
         )
 
 
@@ -103,28 +135,38 @@ def build(
     folder: Path,
     watchers: Watchers | None = None,
     max_trial_s: float | None = None,
+    ranks: Ranks = ALONE,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
 
     Seeds every global random generator with `seed`. Loggers and checkpoints that the config asks for write below
-    `folder`. Raises whatever the constructors raise.
+    `folder`. With several `ranks` the run is one of theirs: all build it alike, and fit together. Raises whatever the
+    constructors raise.
     """
     quieten_lightning()
     watchers = watchers or Watchers()
     pl.seed_everything(seed, workers=True, verbose=False)
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
     module = instantiate(config["model"])
-    rungs = Rungs(metric, report=watchers.report, interrupted=watchers.interrupted, at_epochs=budget.unit == "epochs")
+    rungs = Rungs(
+        metric,
+        report=watchers.report,
+        interrupted=watchers.interrupted,
+        at_epochs=budget.unit == "epochs",
+        ranks=ranks,
+    )
     callbacks: list[pl.Callback] = [rungs]
-    time_limit = TimeLimit(rungs, limit_s=max_trial_s) if max_trial_s is not None else None
+    time_limit = TimeLimit(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
     if time_limit is not None:
         callbacks.append(time_limit)
     if budget.unit != "epochs":
-        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget)))
+        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
     if budget.unit == "samples":
-        callbacks.append(ScheduleLength(budget.amount))
-    callbacks += [instantiate(node) for node in (config.get("callbacks") or {}).values() if node is not None]
+        shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
+        callbacks.append(ScheduleLength(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
+    own = [instantiate(node) for node in (config.get("callbacks") or {}).values() if node is not None]
+    callbacks += [*own, StopTogether(ranks)] if own and ranks.size > 1 else own
     arguments = {
         **(config.get("trainer") or {}),
         **_length(budget, module),
@@ -133,10 +175,13 @@ def build(
         "default_root_dir": str(folder),
     }
     arguments["plugins"] = [*_list(arguments.get("plugins")), LightningEnvironment()]  # the launcher knows, not SLURM
+    if ranks.size > 1:
+        asked_for = arguments.get("strategy") or "auto"
+        arguments |= {"devices": ranks.size, "strategy": "ddp" if asked_for == "auto" else asked_for}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     arguments |= trainer_arguments
-    return Run(module, datamodule, pl.Trainer(**arguments), rungs, time_limit)
+    return Run(module, datamodule, pl.Trainer(**arguments), rungs, time_limit, ranks)
 
 
 def quieten_lightning() -> None:

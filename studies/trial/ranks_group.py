@@ -1,0 +1,96 @@
+"""The ranks of a trial as a group of processes of one machine that talk to each other.
+
+Context: what ranks agree upon besides gradients are a few numbers, now and then. Choice: they have a group of their own
+on the CPU (gloo), so that no agreement waits for a GPU, and one that nobody times out: the worker watches who dies.
+They meet in a file, not at a port that another process may take first. Cost: a tenth of a millisecond an agreement, so
+ranks look at the clock together about ten times a second and not after every batch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import distributed
+from torch.distributed import FileStore  # type: ignore[attr-defined]
+
+from studies.trial.ranks import Point, RanksParted
+
+POINTS: tuple[str, ...] = get_args(Point)
+WIDTH = 3  # numbers that are shared at once, at most
+CHECK_EVERY_S = 0.1  # between common looks at the clock and at who wants the trial to end
+MAX_BATCHES = 32  # between two looks, for the case that batches become slow
+FOR_EVER = timedelta(days=365)
+LOOPBACK = "lo"
+
+
+class Group:
+    """One rank's view of its group. `asked() -> str | None` is the worker's wish to end the trial, known to rank 0."""
+
+    def __init__(self, *, rank: int, size: int, meeting_point: Path, asked: Callable[[], str | None]) -> None:
+        self.rank = rank
+        self.size = size
+        self._meeting_point = meeting_point
+        self._asked = asked
+        self._control: distributed.ProcessGroup | None = None
+        self._now = self._checked_at = time.perf_counter()
+        self._between = self._left = 1
+
+    def join(self, device: torch.device) -> None:
+        """Meet the other ranks. Lightning finds the group and makes none of its own."""
+        if Path("/sys/class/net", LOOPBACK).exists():
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)  # whatever the host's name resolves to
+        on_gpu = device.type == "cuda"
+        if on_gpu:
+            torch.cuda.set_device(device)
+        distributed.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=FileStore(str(self._meeting_point), self.size),
+            rank=self.rank,
+            world_size=self.size,
+            device_id=device if on_gpu else None,
+        )
+        self._control = distributed.new_group(backend="gloo", timeout=FOR_EVER)
+
+    def leave(self) -> None:
+        """Part from the other ranks, after a training that all have ended."""
+        distributed.destroy_process_group()
+
+    def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
+        """The `numbers` (three at most) of every rank, by rank. Raises `RanksParted` where a rank is elsewhere."""
+        assert len(numbers) <= WIDTH
+        own = torch.tensor([POINTS.index(point), *numbers, *[0.0] * (WIDTH - len(numbers))], dtype=torch.float64)
+        rows = [torch.empty_like(own) for _ in range(self.size)]
+        distributed.all_gather(rows, own, group=self._control)
+        given = [row.tolist() for row in rows]
+        points = [POINTS[int(row[0])] for row in given]
+        if len(set(points)) > 1:
+            where = ", ".join(f"rank {rank} at {point}" for rank, point in enumerate(points))
+            raise RanksParted(
+                f"the ranks have parted ({where}): something stops the training, or ends an epoch, on some ranks only"
+            )
+        return [tuple(row[1 : 1 + len(numbers)]) for row in given]
+
+    def interrupted(self) -> str | None:
+        """Why to give up, agreed. All ranks call it after each batch; every few calls they really ask."""
+        self._left -= 1
+        if self._left > 0:
+            return None
+        now = time.perf_counter()
+        batch_s = (now - self._checked_at) / self._between
+        wanted = min(int(CHECK_EVERY_S / batch_s) if batch_s else MAX_BATCHES, 2 * self._between, MAX_BATCHES)
+        reason = self._asked()
+        rows = self.share("check-in", now, float(reason is not None), max(1, wanted))
+        self._now, stops, between = rows[0]
+        self._checked_at = now
+        self._between = self._left = int(between)
+        return (reason or "asked by rank 0") if stops else None
+
+    def now(self) -> float:
+        """Rank 0's clock, when the ranks last looked at it."""
+        return self._now

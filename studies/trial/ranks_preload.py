@@ -1,0 +1,13 @@
+"""What a worker's own fork server imports once, so that each rank of its trials starts with it.
+
+One thread until a rank takes its own number: a process forked after torch has run with several threads hangs. Nothing
+here may touch CUDA.
+"""
+
+import torch
+
+import studies.trial.ranks_process
+
+torch.set_num_threads(1)
+
+__all__ = ["studies"]

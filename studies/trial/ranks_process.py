@@ -1,0 +1,127 @@
+"""What one rank of a trial does from its first to its last line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from optuna.exceptions import TrialPruned
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
+from torch import distributed
+
+from studies.signals import SIGNALS, follow_parent
+from studies.trial.callbacks import Rung
+from studies.trial.failures import MESSAGE_LENGTH, STOPS, classify
+from studies.trial.ranks_group import Group
+from studies.trial.ranks_link import Done, Failed, HowFailed, Link
+from studies.trial.training import Job, Training, Watchers
+
+LOST_PEER_TEXTS = (
+    "closed by peer",
+    "reset by peer",
+    "broken pipe",
+    "communicator was aborted",
+    "remote process exited",
+)
+UNUSED_PARAMETERS = "Expected to have finished reduction in the prior iteration"
+REMEDY_FOR_UNUSED = "parameters without a gradient need trainer.strategy=ddp_find_unused_parameters_true"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A rank's place among the others: where they meet, and the threads that are its own."""
+
+    rank: int
+    size: int
+    threads: int
+    meeting_point: Path
+
+
+def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
+    """Train `job` as one of several, and tell the worker how it ended. Ends at once when the worker is gone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal to all processes is the worker's to pass on
+    follow_parent(lambda _reason: os._exit(1))
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
+    link = Link(connection)
+    group = Group(rank=seat.rank, size=seat.size, meeting_point=seat.meeting_point, asked=link.asked)
+    try:
+        _take(seat)
+        training = _train(job, group, link)
+    except BaseException as error:  # noqa: BLE001 - the worker judges what it means
+        link.end(_failed(error))
+        _leave_at_once()
+    link.end(Done(training))
+    group.leave()
+
+
+class Alarm(Callback):
+    """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
+    that never come."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Tell the worker, unless it was the worker that wanted it: all ranks leave together then."""
+        if not isinstance(exception, STOPS):
+            self._link.end(_failed(exception))
+
+
+def _take(seat: Seat) -> None:
+    """Be this rank, for Lightning and for torch."""
+    os.environ |= {
+        "LOCAL_RANK": str(seat.rank),
+        "NODE_RANK": "0",
+        "WORLD_SIZE": str(seat.size),
+        "OMP_NUM_THREADS": str(seat.threads),  # given, Lightning leaves the number of threads alone
+    }
+    rank_zero_only.rank = seat.rank  # type: ignore[attr-defined]
+    torch.set_num_threads(seat.threads)
+
+
+def _train(job: Job, group: Group, link: Link) -> Training:
+    def report(rung: Rung) -> bool:
+        stops = link.call("report", rung) if group.rank == 0 else False
+        return bool(group.share("verdict", stops)[0][0])
+
+    run = job.build(Watchers(report=report, interrupted=group.interrupted), ranks=group)
+    run.trainer.callbacks.insert(0, Alarm(link))  # type: ignore[attr-defined]
+    group.join(run.trainer.strategy.root_device)
+    return run.fit()
+
+
+def _failed(error: BaseException) -> Failed:
+    failure, message = classify(error)
+    if UNUSED_PARAMETERS in message:
+        message = f"{REMEDY_FOR_UNUSED} ({message})"[:MESSAGE_LENGTH]
+    how: HowFailed = "failed"
+    if isinstance(error, TrialPruned):
+        how = "pruned"
+    elif isinstance(error, STOPS):
+        how = "interrupted"
+    elif _is_lost_peer(error):
+        how = "lost_peer"
+    return Failed(how, failure, message, "".join(traceback.format_exception(error)))
+
+
+def _is_lost_peer(error: BaseException) -> bool:
+    """Whether `error` only says that another rank no longer answers."""
+    if isinstance(error, distributed.DistError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in LOST_PEER_TEXTS)
+
+
+def _leave_at_once() -> NoReturn:
+    """End without a farewell to the other ranks, which may never answer it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
