@@ -11,6 +11,8 @@ from optuna.storages import BaseStorage
 from studies.configs import group_options
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
+from studies.launch.ray_options import check_ray
+from studies.launch.slurm_options import check_slurm
 from studies.reading import Section
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
@@ -19,7 +21,7 @@ from studies.settings_reading import read_settings
 from studies.storage.opening import open_storage
 from studies.storage_reading import read_storage
 
-CHECKS = (check_sampler, check_pruner, check_launcher)
+CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray)
 
 
 def admit(config: DictConfig) -> tuple[StudySettings, BaseStorage]:

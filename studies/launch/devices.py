@@ -37,7 +37,9 @@ def available_cores() -> int:
 
 
 def check_launcher(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the launcher does not have."""
+    """Note options that the launcher does not have; `slurm` and `ray` look after their own."""
+    if settings.launcher.name in ("slurm", "ray"):
+        return
     known = ("threads_per_worker",) if settings.launcher.name == "local" else ()
     for option in settings.launcher.options:
         if option not in known:
