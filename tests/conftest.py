@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 import torch
+from services.ray_cluster import RayCluster
+from services.slurm import SlurmCluster
 from shell import USERS, Shell
 
 from studies.admission import CHECKS
@@ -51,3 +55,27 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[SlurmCluster]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o755)  # munged runs as another user
+    cluster = SlurmCluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """Two nodes of one CPU."""
+    cluster = RayCluster()
+    try:
+        cluster.start(cpus=(1, 1))
+        yield cluster
+    finally:
+        cluster.stop()

@@ -20,6 +20,7 @@ from studies.settings import StudySettings
 from studies.signals import SIGNALS, ctrl_c_blocked
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster of our own: nothing but settings passes through it
+LONGEST_REASON = 160
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do anyway, and tells at each start
@@ -118,9 +119,18 @@ class Cluster:
             num_gpus=self._options.gpus_per_worker,
             max_restarts=0,  # a new actor is one that the command knows of
             max_concurrency=3,
+            runtime_env=self._environment(),
         )
         handle: Any = actor.remote()
         return Actor(post.number, handle, handle.where.remote(), handle.run.remote(post), log)
+
+    def _environment(self) -> dict[str, Any] | None:
+        """Where modules are looked for: as here. A cluster of our own inherits it, nodes of another one do not."""
+        search_path = os.environ.get("PYTHONPATH")
+        if not search_path or self._options.address is None:
+            return None
+        entries = [str(Path(entry).resolve()) for entry in search_path.split(os.pathsep)]
+        return {"env_vars": {"PYTHONPATH": os.pathsep.join(entries)}}
 
 
 def wait_for(actors: Sequence[Actor], *, seconds: float, all_of_them: bool = False) -> None:
@@ -164,9 +174,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _in_words(error: Exception) -> str:
-    """What became of an actor, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = next(
-        (line for line in lines if "died because" in line or "exit" in line.lower()), lines[0] if lines else ""
-    )
-    return reason[:300] or type(error).__name__
+    """What became of an actor, in a few words: Ray appends pages on common causes."""
+    text = " ".join(str(error).split()).partition("Worker exit detail")[0]
+    text = text.partition("The actor")[1] + text.partition("The actor")[2] or text or type(error).__name__
+    return text.strip().rstrip(".")[:LONGEST_REASON]
