@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -113,6 +114,7 @@ def _is_to_come_back(task: Task) -> bool:
 
 def _requeue() -> None:
     log.info("the study is not finished: this task goes back into the queue")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to free
     if _ask_slurm("scontrol", "requeue", os.environ["SLURM_JOB_ID"]) is not None:
         time.sleep(UNTIL_REQUEUED_S)  # SLURM ends this process; its own end would end the job
         log.warning("SLURM has not ended this task after it was requeued")

@@ -17,6 +17,7 @@ from services.required import skip_or_fail
 DAEMONS = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", "srun": "slurm-wlm"}  # Debian's packages
 START_S = 30.0
 # The lines that make SLURM 22.05 run with both daemons on one host, more CPUs than it has, and without accounting.
+# A requeued job may start again once its old credential has expired: after 2 minutes, or cred_expire, at least 5 s.
 CONFIG = """
 ClusterName=studies
 SlurmctldHost={host}(127.0.0.1)
@@ -25,7 +26,7 @@ SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
