@@ -12,6 +12,8 @@ from optuna.storages import BaseStorage
 from studies.configs import group_options
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
+from studies.launch.ray_options import check_ray
+from studies.launch.slurm_options import check_slurm
 from studies.reading import Section
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
@@ -21,7 +23,7 @@ from studies.storage.opening import open_existing, open_storage
 from studies.storage.patience import Patience, wait
 from studies.storage_reading import read_storage
 
-CHECKS = (check_sampler, check_pruner, check_launcher)
+CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray)
 
 
 def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple[StudySettings, BaseStorage]:

@@ -24,7 +24,8 @@ def check(config: DictConfig) -> int:
     from rich.console import Console
 
     from studies.admission import admit
-    from studies.launch.devices import available_cores, places
+    from studies.launch.elsewhere import on_any_accelerator
+    from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.process import find_problems, gpu_ids
     from studies.storage.identity import find_study
     from studies.trial.preflight import look
@@ -32,10 +33,11 @@ def check(config: DictConfig) -> int:
     console = Console(highlight=False, soft_wrap=True)
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
-    problems = find_problems(settings)
+    tried = on_any_accelerator(settings)
+    problems = launcher_problems(settings) or find_problems(settings)
     if problems:
         raise BadInput(problems)
-    looks = look(settings, settings.space.corners(limit=MAX_CORNERS))
+    looks = look(tried, settings.space.corners(limit=MAX_CORNERS))
     failed = [look.problem for look in looks if look.problem is not None]
     if failed:
         more = f" (and {len(failed) - 1} more of {len(looks)} points)" if len(failed) > 1 else ""
@@ -43,7 +45,7 @@ def check(config: DictConfig) -> int:
     begun = len(study.get_trials(deepcopy=False)) if study is not None else 0
     console.print(f"study {settings.study_name} is sound: {len(looks)} points tried with real batches")
     console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")
-    n_workers = len(places(settings, n_cores=available_cores(), gpus=gpu_ids()))
+    n_workers = count_workers(settings, gpus=gpu_ids())
     console.print(f"  {_estimate(settings, looks, n_workers)}")
     return 0
 

@@ -74,7 +74,7 @@ def search(
 
     console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals.install()
-    launcher = make_launcher(settings, storage, signals=signals)
+    launcher = make_launcher(settings, storage, signals=signals, tell=lambda line: console.print(f"  {line}"))
     problems = launcher.preflight()
     if problems:
         raise BadInput(problems)
@@ -84,7 +84,7 @@ def search(
     if signals.reason() is None:
         console.print(
             f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
-            f"logs in {settings.output_dir / 'logs'}"
+            f"logs in {launcher.logs}"
         )
         for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 import torch
 from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
+from services.ray_cluster import RayCluster
+from services.slurm import SlurmCluster
 from shell import USERS, Shell
 from sleepers import Sleepers
 
@@ -92,3 +96,26 @@ def sleepers(tmp_path: Path) -> Iterator[Callable[..., Sleepers]]:
     yield make
     for group in made:
         group.end()
+
+
+def slurm() -> Iterator[SlurmCluster]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o755)  # munged runs as another user
+    cluster = SlurmCluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """Two nodes of one CPU."""
+    cluster = RayCluster()
+    try:
+        cluster.start(cpus=(1, 1))
+        yield cluster
+    finally:
+        cluster.stop()

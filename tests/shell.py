@@ -52,7 +52,7 @@ class Shell:
     def wait_for(self, study: str, condition: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
-            if (self.folder / "outputs" / study / "logs" / "worker-0.log").exists():  # the study is there by then
+            if any((self.folder / "outputs" / study / "logs").glob("*/worker-*.log")):  # the study is there by then
                 trials = self.trials(study)
                 if condition(trials):
                     return trials

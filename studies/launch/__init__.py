@@ -1,1 +1,1 @@
-"""Where workers run: in this process, or in processes of this machine."""
+"""Where workers run: in this process, in processes of this machine, under SLURM, on a Ray cluster."""

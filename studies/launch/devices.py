@@ -108,8 +108,13 @@ def available_cores() -> int:
 
 
 def check_launcher(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the launcher does not have, values that make no sense, and those that exclude each other."""
+    """Note options that the launcher does not have, values that make no sense, and those that exclude each other.
+
+    `slurm` and `ray` look after their own.
+    """
     launcher = settings.launcher
+    if launcher.name in ("slurm", "ray"):
+        return
     known = OPTIONS.get(launcher.name, ())
     for option in launcher.options:
         if option not in known:

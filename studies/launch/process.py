@@ -11,47 +11,61 @@ from pathlib import Path
 
 from studies.errors import Problem, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
+from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
+from studies.launch.logs import write_to
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals, follow_parent
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+STOPPED = 4  # exit code of a worker that a signal stopped; where it was not its command's, a new one takes its place
 
 
-def log_path(settings: StudySettings, place: Place) -> Path:
-    """The log of the worker at `place`."""
-    return settings.output_dir / "logs" / f"worker-{place.worker}.log"
-
-
-def run_worker(settings: StudySettings, place: Place, shift: Shift, errors: Connection) -> None:
+def run_worker(settings: StudySettings, place: Place, shift: Shift, log: Path, errors: Connection) -> None:
     """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
+    signals = StopSignals().install_in_worker()
+    write_to(log)
+    try:
+        take(place)
+    except StudyError as error:
+        errors.send(error)
+        return
+    failure = serve(settings, str(place), shift=shift, signals=signals)
+    if failure is not None:
+        errors.send(failure)
+    elif signals.reason() is not None:
+        sys.exit(STOPPED)
+
+
+def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSignals) -> StudyError | None:
+    """Work at `place`, in words, until there is nothing left to do or `signals` says why to stop.
+
+    The `StudyError` that ended it, or None; any other exception is a worker's death.
+    """
     from studies.trial.objective import run_trial
     from studies.worker import Post, work
 
-    signals = StopSignals().install_in_worker()
-    _write_to(log_path(settings, place))
+    logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
     try:
-        take(place)
-        logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
         patience = Patience(settings.storage.patience_s, signals.wait)
         storage = open_patiently(settings.storage.address, patience=patience)
-        work(settings, storage, post=Post(str(place), shift, signals), run_trial=run_trial)
+        work(settings, storage, post=Post(place, shift, signals), run_trial=run_trial)
     except StudyError as error:
-        errors.send(error)
+        logging.getLogger(__name__).error("%s", error)
+        return error
+    return None
 
 
-def run_preflight(settings: StudySettings, answers: Connection) -> None:
+def run_preflight(settings: StudySettings, log: Path, answers: Connection) -> None:
     """Send the GPUs' ids and the problems that only a first batch shows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to pass on, as SIGTERM, which ends this process at once
     follow_parent(lambda _reason: os._exit(1))
-    _write_to(settings.output_dir / "logs" / "preflight.log")
+    write_to(log)
     try:
         problems = find_problems(settings)
     except Exception as error:
         logging.getLogger(__name__).exception("preflight failed")
-        log = settings.output_dir / "logs" / "preflight.log"
         problems = [Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")]
     answers.send((gpu_ids(), problems))
 
@@ -60,7 +74,11 @@ def find_problems(settings: StudySettings) -> list[Problem]:
     """What only this machine's devices, or a first batch on them, show to be wrong."""
     from studies.trial.preflight import preflight
 
-    return place_problems(settings, gpus=gpu_ids()) or preflight(settings)
+    if not runs_elsewhere(settings):
+        problems = place_problems(settings, gpus=gpu_ids())
+        if problems:
+            return problems
+    return preflight(on_any_accelerator(settings))
 
 
 def gpu_ids() -> list[str]:
@@ -87,12 +105,3 @@ def take(place: Place) -> None:
         os.environ[name] = str(place.threads)  # for what the module starts or loads later
     threadpool_limits(limits=place.threads)  # for NumPy's, which is loaded
     torch.set_num_threads(place.threads)
-
-
-def _write_to(path: Path) -> None:
-    """Send everything that this process prints or logs to the end of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        os.dup2(file.fileno(), sys.stdout.fileno())
-        os.dup2(file.fileno(), sys.stderr.fileno())
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)

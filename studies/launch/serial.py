@@ -22,6 +22,7 @@ class SerialLauncher:
         self._settings = settings
         self._storage = storage
         self._signals = signals
+        self.logs = settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""

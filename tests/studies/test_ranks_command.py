@@ -13,7 +13,7 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
-from studies.storage.claim import read_slots
+from studies.storage.slots import read_slots
 
 TWO = ("launcher.devices_per_trial=2", "workers=1")
 SLOW = (*PLAIN, *TWO, "model._target_=user_ranks.OnOneRank", "model.sleep_s=0.05", "budget.amount=6")

@@ -1,0 +1,145 @@
+"""Keeps a study's workers going, wherever they run.
+
+A worker that dies is replaced at once, and what it ran is tried again by whoever is free. Workers that die again and
+again without beginning a trial stop the study, and so does the first error that a worker tells. Once a worker has left
+by itself there is nothing left to begin, so those that still wait for a place are called off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol, TypeVar
+
+from studies.errors import StudyError, StudyStopped
+from studies.shift import Shift
+from studies.signals import StopSignals
+
+TICK_S = 0.5
+GRACE_S = 20.0  # for a worker that was asked to stop; a batch that takes longer is cut off
+
+
+class How(Enum):
+    """How a worker ended."""
+
+    LEFT = auto()  # nothing was left to do, or it tells an error
+    DIED = auto()
+    WITHDRAWN = auto()  # somebody else called it off, and shall have their way
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended, the error that it tells, and in words what is known of it."""
+
+    how: How
+    error: StudyError | None = None
+    words: str = ""
+
+
+class Member(Protocol):
+    """A worker that was asked for."""
+
+    @property
+    def number(self) -> int:
+        """Its number, which the one that replaces it takes over."""
+
+    def ending(self) -> Ending | None:
+        """How it ended, or None while it lives or waits for a place."""
+
+    def is_queued(self) -> bool:
+        """Whether it still waits for a place."""
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Workplace(Protocol[M]):
+    """Where workers run."""
+
+    def begin(self, numbers: Sequence[int], *, shift: Shift) -> list[M]:
+        """Start a worker for each of `numbers`. Raises `StudyError` where that cannot be done."""
+
+    def wait(self, members: Sequence[M], *, seconds: float) -> None:
+        """Wait so long, or until one of `members` has ended."""
+
+    def end(self, members: Sequence[M], *, grace_s: float) -> None:
+        """Ask `members` to free their trials and leave, and end those that do not in time."""
+
+
+class Crew:
+    """The workers of one study at one workplace."""
+
+    def __init__(self, signals: StopSignals, *, max_failures: int, tell: Callable[[str], None]) -> None:
+        self._signals = signals
+        self._max_failures = max_failures
+        self._tell = tell
+        self._error: StudyError | None = None
+        self._deaths = 0
+        self._begun_at_last_death = -1
+        self._withdrawn = 0
+        self._anyone_left = False
+
+    def run(self, place: Workplace[M], numbers: Sequence[int], *, shift: Shift, on_tick: Callable[[], int]) -> None:
+        """Keep a worker for each of `numbers` going until they leave or a signal comes.
+
+        `on_tick`, called twice a second, returns how many trials have been begun. Raises the first `StudyError` of a
+        worker, after the others have ended.
+        """
+        members: list[M] = []
+        try:
+            members += place.begin(numbers, shift=shift)
+            while members and self._signals.reason() is None and self._error is None:
+                place.wait(members, seconds=TICK_S)
+                members = self._look_after(place, members, shift=shift, begun=on_tick())
+        finally:
+            place.end(members, grace_s=GRACE_S)
+        for member in members:
+            ending = member.ending()
+            self._error = self._error or (ending.error if ending is not None else None)
+        on_tick()
+        if self._error is None and self._withdrawn and not self._anyone_left and self._signals.reason() is None:
+            self._error = StudyStopped(
+                "every worker was called off before the study was finished: run the same command again to go on"
+            )
+        if self._error is not None:
+            raise self._error
+
+    def _look_after(self, place: Workplace[M], members: list[M], *, shift: Shift, begun: int) -> list[M]:
+        """Those of `members` that live, with new ones in place of those that died."""
+        living: list[M] = []
+        lost: list[int] = []
+        for member in members:
+            ending = member.ending()
+            if ending is None:
+                living.append(member)
+            elif self._is_to_be_replaced(member, ending, begun):
+                lost.append(member.number)
+        if self._error is not None:
+            return living
+        queued = [member for member in living if member.is_queued()] if self._anyone_left else []
+        if queued:
+            place.end(queued, grace_s=0)
+            living = [member for member in living if member not in queued]
+        return living + (place.begin(lost, shift=shift) if lost and not self._anyone_left else [])
+
+    def _is_to_be_replaced(self, member: Member, ending: Ending, begun: int) -> bool:
+        self._error = self._error or ending.error
+        if self._error is not None:
+            return False
+        if ending.how is How.LEFT:
+            self._anyone_left = True
+            return False
+        if ending.how is How.WITHDRAWN:
+            self._withdrawn += 1
+            self._tell(f"worker {member.number} was called off ({ending.words}); it is not replaced")
+            return False
+        self._deaths = self._deaths + 1 if begun == self._begun_at_last_death else 1
+        self._begun_at_last_death = begun
+        if self._deaths > self._max_failures:
+            self._error = StudyStopped(
+                f"workers died {self._deaths} times without beginning a trial (last {ending.words})"
+            )
+        elif not self._anyone_left:
+            self._tell(f"worker {member.number} died ({ending.words}); a new one takes its place")
+        return True

@@ -1,0 +1,30 @@
+"""Where the logs of one run of the command lie: a folder of its own, so that no two commands write the same file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+from pathlib import Path
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def logs_of_this_run(output_dir: Path) -> Path:
+    """The folder for the logs of the workers that this process starts; machines may share `output_dir`."""
+    return output_dir / "logs" / f"{platform.node()}-{os.getpid()}"
+
+
+def worker_log(folder: Path, worker: int) -> Path:
+    """The log of one worker."""
+    return folder / f"worker-{worker}.log"
+
+
+def write_to(path: Path) -> None:
+    """Send everything that this process prints or logs to the end of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        for number in (1, 2):  # what sys.stdout and sys.stderr are may have been changed
+            os.dup2(file.fileno(), number)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)

@@ -1,0 +1,44 @@
+"""The options of `launcher=ray`, read and checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from studies.errors import Problems
+from studies.reading import Section
+from studies.settings import StudySettings
+
+OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker")
+ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Which cluster, and what each worker takes of it. `address` None: a cluster of its own on this machine."""
+
+    address: str | None
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+
+def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
+    """The options of the launcher; what is wrong with them is noted."""
+    section = Section(dict(settings.launcher.options), prefix="launcher", problems=problems)
+    section.only(OPTIONS)
+    address = section.text("address") if section.has("address") else None
+    if address is not None and not ADDRESS.fullmatch(address):
+        remedy = "give null (a cluster of its own), auto, or HOST:PORT of the head node"
+        problems.add("launcher.address", f"is {address!r}", remedy)
+    cpus = section.number("cpus_per_worker", above=0, default=1)
+    gpus = section.number("gpus_per_worker", low=0, default=0)
+    for key, value in (("cpus_per_worker", cpus), ("gpus_per_worker", gpus)):
+        if value > 1 and not value.is_integer():
+            problems.add(f"launcher.{key}", f"is {value:g}", "give a whole number, or a fraction below 1")
+    return RayOptions(address, cpus, gpus)
+
+
+def check_ray(settings: StudySettings, problems: Problems) -> None:
+    """Note what is wrong with a study that is to run on Ray."""
+    if settings.launcher.name == "ray":
+        read_ray(settings, problems)

@@ -1,0 +1,90 @@
+"""The options of `launcher=slurm`, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from studies.errors import Problems
+from studies.launch.elsewhere import check_password_stays_out_of_files
+from studies.reading import Section
+from studies.settings import StudySettings
+
+OPTIONS = (
+    *("partition", "timeout_min", "grace_s", "cpus_per_task", "gpus_per_task", "mem_gb", "array_parallelism"),
+    *("setup", "additional_parameters"),
+)
+OURS = {  # parameters of sbatch that are set from other keys
+    "array": "use workers",
+    "time": "use launcher.timeout_min",
+    "signal": "use launcher.grace_s",
+    "partition": "use launcher.partition",
+    "cpus-per-task": "use launcher.cpus_per_task",
+    "gpus-per-task": "use launcher.gpus_per_task",
+    "mem": "use launcher.mem_gb",
+    "requeue": "a task always comes back while the study is unfinished",
+    **dict.fromkeys(("job-name", "output", "error", "open-mode", "ntasks", "nodes"), "it is the framework's to choose"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmOptions:
+    """What each task asks of SLURM; `None` leaves it to the cluster."""
+
+    partition: str | None
+    timeout_min: int
+    grace_s: int
+    cpus_per_task: int
+    gpus_per_task: int
+    mem_gb: float | None
+    array_parallelism: int | None
+    setup: tuple[str, ...]
+    additional_parameters: Mapping[str, Any]
+
+
+def read_slurm(settings: StudySettings, problems: Problems) -> SlurmOptions:
+    """The options of the launcher; what is wrong with them is noted."""
+    section = Section(dict(settings.launcher.options), prefix="launcher", problems=problems)
+    section.only(OPTIONS)
+    setup = section.values.get("setup") or []
+    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
+        problems.add("launcher.setup", f"is {setup!r}", "give a list of lines of shell")
+        setup = []
+    return SlurmOptions(
+        partition=section.text("partition") if section.has("partition") else None,
+        timeout_min=section.whole("timeout_min", low=1, default=60),
+        grace_s=section.whole("grace_s", low=1, default=90),
+        cpus_per_task=section.whole("cpus_per_task", low=1),
+        gpus_per_task=section.whole("gpus_per_task", low=0, default=0),
+        mem_gb=section.optional_number("mem_gb", above=0),
+        array_parallelism=section.optional_whole("array_parallelism", low=1),
+        setup=tuple(setup),
+        additional_parameters=_read_parameters(section),
+    )
+
+
+def check_slurm(settings: StudySettings, problems: Problems) -> None:
+    """Note what is wrong with a study that is to run under SLURM."""
+    if settings.launcher.name != "slurm":
+        return
+    options = read_slurm(settings, problems)
+    if settings.workers is None:
+        remedy = "give the number of tasks, workers=8: what a cluster has free cannot be known beforehand"
+        problems.add("workers", "is auto but launcher is slurm", remedy)
+    if options.grace_s >= 60 * options.timeout_min:
+        complaint = f"is {options.grace_s}, which leaves nothing of {options.timeout_min} minutes"
+        problems.add("launcher.grace_s", complaint, "give less, or raise launcher.timeout_min")
+    check_password_stays_out_of_files(settings, problems)
+
+
+def _read_parameters(section: Section) -> dict[str, Any]:
+    given = section.section("additional_parameters").values if section.has("additional_parameters") else {}
+    parameters = {str(key).replace("_", "-"): value for key, value in given.items()}
+    for key, value in parameters.items():
+        if key in OURS:
+            section.problems.add(f"launcher.additional_parameters.{key}", f"is {value!r}", OURS[key])
+        elif value is None or isinstance(value, list | dict):
+            remedy = "give a word or a number, or true for a flag without a value"
+            section.problems.add(f"launcher.additional_parameters.{key}", f"is {value!r}", remedy)
+    return parameters
