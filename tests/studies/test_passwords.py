@@ -14,6 +14,7 @@ from shell import PLAIN, Shell
 
 from studies.errors import masked
 from studies.storage.address import NoAddress, read_address, without_password
+from studies.storage.identity import without_secrets
 from studies.storage.opening import open_storage
 
 SECRETS = (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD))
@@ -108,3 +109,8 @@ def test_a_mistyped_override_does_not_show_the_password(shell: Shell, mistake: s
     output = shell.run("list", mistake.format(url="postgresql://me:secret@host/db"), code=2)
     assert "secret" not in output
     assert "problem" in output
+
+
+def test_a_password_in_a_url_of_the_config_is_masked_whatever_its_key_is() -> None:
+    config = {"loggers": [{"uri": "http://me:secret@host/x", "name": "a:b@c"}]}
+    assert without_secrets(config) == {"loggers": [{"uri": "http://me:***@host/x", "name": "a:b@c"}]}

@@ -21,6 +21,9 @@ from services.server import Server
 from sleepers import Sleepers
 
 from studies import schema
+from studies.errors import BadInput
+from studies.storage.address import read_address
+from studies.storage.database import open_database
 from studies.storage.lease import Lease, Watch
 from studies.storage.opening import open_existing, open_storage
 
@@ -149,3 +152,44 @@ def test_a_server_that_is_started_anew_between_two_calls_is_not_noticed(
     study.tell(trial, 1.0)
     assert study.trials[0].value == 1.0
     assert not [record for record in caplog.records if record.name.startswith("studies")]
+
+
+@pytest.mark.parametrize("url", SERVERS, indirect=True)
+def test_transactions_are_read_committed_whatever_the_servers_default_is(url: str) -> None:
+    storage = open_database(read_address(url))
+    with storage.engine.connect() as connection:
+        query = "SHOW transaction_isolation" if "postgresql" in url else "SELECT @@tx_isolation"
+        found = connection.exec_driver_sql(query).scalar_one()
+    assert found.lower().replace("-", " ") == "read committed"
+
+
+@pytest.mark.parametrize("url", SERVERS, indirect=True)
+def test_finished_trials_are_read_from_a_server_once(url: str) -> None:
+    study = optuna.create_study(study_name="s", storage=open_storage(url))
+    study.tell(study.ask(), 1.0)
+    (first,), (second,) = study.get_trials(deepcopy=False), study.get_trials(deepcopy=False)
+    assert first is second
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_what_a_server_refuses_is_one_clear_problem(kind: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue(f"{kind}_server")
+    server.new_database()
+    for url in (server.url("test_1", password="wr0ng"), server.url("absent")):
+        with pytest.raises(BadInput, match=r"which cannot be used .*: correct user, password and database") as caught:
+            open_storage(url)
+        assert "wr0ng" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, url, extra in (
+        ("psycopg", "postgresql://h/db", "postgresql"),
+        ("psycopg", "postgres://h/db", "postgresql"),
+        ("pymysql", "mysql://h/db", "mysql"),
+        ("pymysql", "mariadb://h/db", "mysql"),
+        ("grpc", "grpc://h", "grpc"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            with pytest.raises(BadInput, match=rf"driver is missing: pip install 'lightning-studies\[{extra}\]'"):
+                open_storage(url)
