@@ -89,8 +89,8 @@ def sleepers(tmp_path: Path) -> Iterator[Callable[..., Sleepers]]:
     """Makes groups of workers whose trials only sleep; what is left of them is killed in the end."""
     made: list[Sleepers] = []
 
-    def make(url: str, **options: float) -> Sleepers:
-        made.append(Sleepers(url, tmp_path, **options))  # type: ignore[arg-type]
+    def make(url: str, *asked: str, **options: float) -> Sleepers:
+        made.append(Sleepers(url, tmp_path, *asked, **options))
         return made[-1]
 
     yield make

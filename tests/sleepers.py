@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from sleeping import Sleeper, settings_of, start_sleeper
 
 from studies import schema
+from studies.settings import StudySettings
+from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots
 
-WORKER = Path(__file__).parent / "studies" / "scripts" / "sleeping_worker.py"
+GRID = (  # 5 × 3 × 4 cells, 3 reports
+    *("sampler=grid", "n_trials=null", "search_space.lr.levels=5", "+search_space.width.levels=all"),
+    *("~search_space.batch_size", "~search_space.dropout", "budget.amount=3"),
+)
 
 
 class Sleepers:
-    """Processes whose trials only sleep, at one storage."""
+    """Processes whose trials sleep for `seconds` (of a slot, in turn), at the storage `url`; `asked` overrides the
+    config."""
 
-    def __init__(self, url: str, folder: Path, *, n_trials: int, seconds: float, lease_s: float = 60) -> None:
+    def __init__(
+        self, url: str, folder: Path, *asked: str, seconds: float | Sequence[float] = 0.3, lease_s: float = 60
+    ) -> None:
         self.storage = open_storage(url)
-        optuna.create_study(study_name="sleepers", storage=self.storage)
-        self.n_trials = n_trials
+        self.workers: list[ForkServerProcess] = []
         self.notes = folder / "notes"
-        self.log = folder / "log"
-        self.command = [sys.executable, str(WORKER), url, str(n_trials), str(seconds), str(lease_s), str(self.notes)]
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self._sleeper = Sleeper([seconds] if isinstance(seconds, int | float) else seconds, self.notes)
+        places = (f"storage.url='{url}'", f"output_dir={folder}/out", f"storage.lease_s={lease_s}")
+        self._asked = ("study_name=sleepers", *places, "max_retries=20", "workers=1", *asked)
+        self.settings = settings_of(self._asked)
+        open_study(self.settings, self.storage)
 
     def start(self, n_workers: int) -> None:
-        for _ in range(n_workers):
-            with self.log.open("ab") as log:
-                self.workers.append(subprocess.Popen(self.command, stdout=log, stderr=log))
+        self.workers += [start_sleeper(self._asked, self._sleeper) for _ in range(n_workers)]
 
     def kill_one(self, rng: random.Random) -> None:
+        """Kill any of them, and start another in its place."""
         victim = rng.choice(self.workers)
         victim.kill()
-        victim.wait()
+        victim.join()
         self.workers.remove(victim)
         self.start(1)
 
@@ -53,28 +61,48 @@ class Sleepers:
     def wait_for(self, condition: Callable[[], bool], *, seconds: float = 100) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, self.log.read_text()
+            assert time.monotonic() < deadline, "what was waited for did not happen"
             time.sleep(0.05)
 
     def leave(self) -> None:
-        self.wait_for(lambda: all(worker.poll() is not None for worker in self.workers))
-        assert [worker.returncode for worker in self.workers] == [0] * len(self.workers), self.log.read_text()
+        self.wait_for(lambda: not any(worker.is_alive() for worker in self.workers))
+        assert [worker.exitcode for worker in self.workers] == [0] * len(self.workers)
 
     def check_exact(self) -> None:
-        """The budget is spent exactly, each trial was begun by one worker only, and nothing is left open."""
-        trials = self.study().trials
-        begun = Counter(line.split()[0] for line in self.notes.read_text().splitlines())
-        assert set(begun.values()) == {1}, "a trial was run by two workers"
-        slots = read_slots(trials, self.n_trials)
-        assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * self.n_trials
-        assert sum(trial.state == TrialState.COMPLETE for trial in trials) == self.n_trials
-        assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
-        run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
-        retried = [trial.user_attrs[schema.RETRY_OF] for trial in run if schema.RETRY_OF in trial.user_attrs]
-        assert len(retried) == len(set(retried)), "a trial was retried twice"
+        check_exact(self.study(), self.settings, self.notes)
 
     def end(self) -> None:
         """Kill what is left of the workers."""
         for worker in self.workers:
             worker.kill()
-            worker.wait()
+            worker.join()
+
+
+def check_exact(study: optuna.Study, settings: StudySettings, notes: Path) -> None:
+    """The whole budget, each trial run by one worker and ended once, nothing left over, no cell twice or missing.
+
+    `notes` has a line for each begin and end of a trial: which, its number, and more.
+    """
+    trials = study.get_trials(deepcopy=False)
+    slots = read_slots(trials, settings.n_trials)
+    assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * settings.n_trials
+    assert Counter(trial.state for trial in trials)[TrialState.COMPLETE] == settings.n_trials
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
+    retries = [trial for trial in run if schema.RETRY_OF in trial.user_attrs]
+    assert max(Counter(trial.user_attrs[schema.RETRY_OF] for trial in retries).values(), default=1) == 1
+    for trial in retries:
+        assert trial.params.items() >= trials[trial.user_attrs[schema.RETRY_OF]].params.items()
+    if settings.is_designed:
+        cells = Counter(frozenset(slot.last.params.items()) for slot in slots)
+        assert cells == {frozenset(cell.items()): settings.replicates for cell in settings.space.grid()}
+    check_notes(notes, trials)
+
+
+def check_notes(notes: Path, trials: Sequence[FrozenTrial]) -> None:
+    """Each trial was begun by one worker only, and each complete one was run to its end."""
+    lines = [line.split() for line in notes.read_text().splitlines()]
+    begun = Counter(int(number) for what, number, *_ in lines if what == "begin")
+    ended = Counter(int(number) for what, number, *_ in lines if what == "end")
+    assert set(begun.values()) == {1}, "a trial was run by two workers"
+    assert {trial.number for trial in trials if trial.state == TrialState.COMPLETE} <= ended.keys()

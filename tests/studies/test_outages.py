@@ -42,7 +42,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def test_an_outage_of_seconds_costs_sleeping_workers_no_trial(
     server: Server, sleepers: Callable[..., Sleepers]
 ) -> None:
-    group = sleepers(server.new_database(), n_trials=24, seconds=0.3, lease_s=6)
+    group = sleepers(server.new_database(), "n_trials=24", seconds=0.3, lease_s=6)
     group.start(3)
     group.wait_for(lambda: group.n_complete() >= 4)
     server.stop()
@@ -57,7 +57,7 @@ def test_an_outage_of_seconds_costs_sleeping_workers_no_trial(
 def test_a_crash_of_the_server_and_an_outage_longer_than_the_lease_cost_no_trial(
     server: Server, sleepers: Callable[..., Sleepers]
 ) -> None:
-    group = sleepers(server.new_database(), n_trials=30, seconds=0.6, lease_s=9)
+    group = sleepers(server.new_database(), "n_trials=30", seconds=0.6, lease_s=9)
     group.start(4)
     group.wait_for(lambda: group.n_complete() >= 4)
     server.kill()

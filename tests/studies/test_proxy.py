@@ -25,7 +25,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
 def test_four_processes_spend_the_budget_exactly_though_the_proxy_is_started_anew(
     proxy: Proxy, sleepers: Callable[..., Sleepers]
 ) -> None:
-    group = sleepers(proxy.url, n_trials=24, seconds=0.3)
+    group = sleepers(proxy.url, "n_trials=24", seconds=0.3)
     group.start(4)
     group.wait_for(lambda: group.n_complete() >= 4)
     proxy.stop()

@@ -7,18 +7,20 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
 from shell import Shell, running, worker_of
-from storm import Storm, check_exact
+from sleepers import GRID, Sleepers, check_exact
 
 from studies import schema
 from studies.configs import compose
 from studies.settings_reading import read_settings
 from studies.storage.opening import open_storage
 
+N_KILLS = 15
 TRAINING = (
     "+study=digits_grid",
     *("search_space.lr.levels=5", "search_space.batch_size.levels=[16,32,64,256]"),  # 60 cells with three replicates
@@ -26,27 +28,40 @@ TRAINING = (
 )
 
 
-def sqlite(folder: Path) -> str:
-    return f"sqlite:///{folder}/studies.db"
-
-
-def test_four_processes_spend_the_budget_exactly_and_run_each_trial_once(tmp_path: Path) -> None:
-    storm = Storm(tmp_path, sqlite(tmp_path), n_kills=0, seconds=[0.06], lease_s=60)
-    check_exact(storm.run(), storm.settings, storm.notes)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20))
-def test_kills_lose_and_double_nothing_on_sqlite(tmp_path: Path, seed: int) -> None:
-    storm = Storm(tmp_path, sqlite(tmp_path), seed=seed)
-    check_exact(storm.run(), storm.settings, storm.notes)
+def storm(group: Sleepers, seed: int) -> None:
+    """Four workers and 15 kills; each one that is killed is replaced."""
+    rng = random.Random(seed)
+    group.start(4)
+    group.wait_for(group.notes.exists)
+    for _ in range(N_KILLS):
+        time.sleep(rng.uniform(0.2, 0.9))
+        group.kill_one(rng)
+    group.leave()
+    group.check_exact()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
-def test_kills_lose_and_double_nothing_on_postgresql(tmp_path: Path, postgresql_url: str, seed: int) -> None:
-    storm = Storm(tmp_path, postgresql_url, seed=seed)
-    check_exact(storm.run(), storm.settings, storm.notes)
+def test_kills_lose_and_double_nothing_on_sqlite(sleepers: Callable[..., Sleepers], tmp_path: Path, seed: int) -> None:
+    storm(sleepers(f"sqlite:///{tmp_path}/s.db", *GRID, lease_s=10), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_kills_lose_and_double_nothing_on_postgresql(
+    sleepers: Callable[..., Sleepers], postgresql_url: str, seed: int
+) -> None:
+    storm(sleepers(postgresql_url, *GRID, lease_s=10), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", ["mariadb", "journal"])
+def test_kills_lose_and_double_nothing_elsewhere(
+    sleepers: Callable[..., Sleepers], request: pytest.FixtureRequest, tmp_path: Path, kind: str, seed: int
+) -> None:
+    url = request.getfixturevalue("mariadb_url") if kind == "mariadb" else f"journal:{tmp_path}/s.journal"
+    storm(sleepers(url, *GRID, lease_s=10), seed)
 
 
 @pytest.mark.slow
@@ -56,7 +71,7 @@ def test_kills_lose_and_double_nothing_in_real_training(shell: Shell, tmp_path: 
     process = shell.start("run", *TRAINING, notes, f"seed={seed}")
     shell.wait_for("digits_grid", lambda trials: len(running(trials)) >= 2)
     rng, kills = random.Random(seed), 0
-    while process.poll() is None and kills < 15:
+    while process.poll() is None and kills < N_KILLS:
         victims = running(shell.trials("digits_grid"))
         if victims:
             with contextlib.suppress(ProcessLookupError):
@@ -65,7 +80,9 @@ def test_kills_lose_and_double_nothing_in_real_training(shell: Shell, tmp_path: 
         time.sleep(rng.uniform(0.3, 1.5))
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
-    assert kills == 15
-    study = optuna.load_study(study_name="digits_grid", storage=open_storage(sqlite(tmp_path / "outputs")))
+    assert kills == N_KILLS
+    study = optuna.load_study(
+        study_name="digits_grid", storage=open_storage(f"sqlite:///{tmp_path}/outputs/studies.db")
+    )
     check_exact(study, read_settings(compose(TRAINING)), tmp_path / "notes")
     assert any(schema.RESUMED_FROM in trial.user_attrs for trial in study.trials)
