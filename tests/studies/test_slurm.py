@@ -49,10 +49,16 @@ def problems_of(make_settings: MakeSettings, *overrides: str) -> str:
     ("overrides", "problem"),
     [
         ((), "workers is auto but launcher is slurm: give the number of tasks"),
-        (("workers=2", "+launcher.gpu_per_task=1"), "launcher.gpu_per_task is not a known key: did you mean gpus_per_task?"),
+        (
+            ("workers=2", "+launcher.gpu_per_task=1"),
+            "launcher.gpu_per_task is not a known key: did you mean gpus_per_task?",
+        ),
         (("workers=2", "launcher.cpus_per_task=0"), "launcher.cpus_per_task is 0: give a whole number of at least 1"),
         (("workers=2", "launcher.timeout_min=1"), "launcher.grace_s is 90, which leaves nothing of 1 minutes"),
-        (("workers=2", "launcher.setup=module load cuda"), "launcher.setup is 'module load cuda': give a list of lines"),
+        (
+            ("workers=2", "launcher.setup=module load cuda"),
+            "launcher.setup is 'module load cuda': give a list of lines",
+        ),
         (
             ("workers=2", "+launcher.additional_parameters.cpus_per_task=3"),
             "launcher.additional_parameters.cpus-per-task is 3: use launcher.cpus_per_task",
@@ -89,7 +95,7 @@ def test_a_task_carries_the_name_of_the_variable_and_not_the_address(
     assert b"STUDIES_STORAGE_URL" in written
     assert b"hunter2" not in written
     monkeypatch.delenv("STUDIES_STORAGE_URL")
-    with pytest.raises(StudyError, match="storage.url_env is STUDIES_STORAGE_URL, which is not set on"):
+    with pytest.raises(StudyError, match=r"storage\.url_env is STUDIES_STORAGE_URL, which is not set on"):
         refuse_missing_address(settings)
 
 
