@@ -228,14 +228,14 @@ def test_a_task_that_began_no_trial_does_not_come_back_by_itself(submitting: She
     submitting.run("run", *PLAIN, "n_trials=1", "launcher=serial")
     storage = f"sqlite:///{submitting.folder}/outputs/studies.db"
     study = optuna.load_study(study_name="plain", storage=storage)
-    foreign = study.ask({"lr": FloatDistribution(1e-4, 1e-1, log=True)})
+    foreign = study.ask({"lr": FloatDistribution(1e-3, 1e-1, log=True)})
     foreign.set_user_attr(schema.WORKER, "another:0:1")
     process = submitting.start("run", *TASKS, "n_trials=2", "workers=1")
     log = submitting.wait_for_log("plain", "slurm-*/worker-0.log", "process")
     (task,) = slurm.jobs()
     slurm.run("scancel", "--signal=USR2", task.split()[0])
     submitting.wait_for_log("plain", "slurm-*/worker-0.log", "this task does not come back by itself")
-    study.tell(foreign, 0.5)
+    study.tell(foreign, 1e6)
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, output
     assert re.search(r"worker 0 died \(SLURM job \d+: failed; see .*worker-0.log\); a new one takes its place", output)
