@@ -59,6 +59,16 @@ class Shell:
             time.sleep(0.1)
         raise AssertionError("what was waited for did not happen")
 
+    def wait_for_log(self, study: str, pattern: str, text: str) -> Path:
+        """The first log of the study, by its path below the folder of logs, that holds `text`."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            for log in sorted((self.folder / "outputs" / study / "logs").glob(pattern)):
+                if text in log.read_text():
+                    return log
+            time.sleep(0.1)
+        raise AssertionError(f"no log {pattern} told: {text}")
+
 
 def worker_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs[schema.WORKER].rpartition(":")[2])

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from studies.settings import StudySettings
 from studies.signals import SIGNALS, ctrl_c_blocked
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster of our own: nothing but settings passes through it
+CONNECT_S = 10.0
 LONGEST_REASON = 160
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -73,6 +75,7 @@ class Cluster:
         logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong comes as an exception
         with ctrl_c_blocked(), _signals_kept():
             try:
+                _knock(self._options.address)
                 ray.init(
                     address=self._options.address or "local",
                     include_dashboard=False if own else None,
@@ -81,7 +84,7 @@ class Cluster:
                     configure_logging=False,
                     object_store_memory=OBJECT_STORE_BYTES if own else None,
                 )
-            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 complaint = f"is {self._options.address}, where no cluster can be joined ({reason})"
                 remedy = "start one with ray start --head, run the command on one of its nodes, or give null"
@@ -100,9 +103,10 @@ class Cluster:
 
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         resources = [node["Resources"] for node in nodes if node["Alive"]]
-        return sum(self._room_of(has.get("CPU", 0), has.get("GPU", 0)) for has in resources)
+        return sum(self.room_of(has.get("CPU", 0), has.get("GPU", 0)) for has in resources)
 
-    def _room_of(self, cpus: float, gpus: float) -> int:
+    def room_of(self, cpus: float, gpus: float) -> int:
+        """How many workers a node with so many CPUs and GPUs has room for; none is spread over several."""
         room = int(cpus / self._options.cpus_per_worker + 1e-9)
         return room if not self._options.gpus_per_worker else min(room, self._gpu_room(gpus))
 
@@ -160,6 +164,13 @@ def n_actors(settings: StudySettings) -> int:
         return max(1, min(cluster.room(), settings.n_trials))
     finally:
         cluster.leave()
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError where nobody listens: Ray itself tries for minutes."""
+    if address is not None and address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
 
 
 @contextlib.contextmanager

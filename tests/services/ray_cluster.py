@@ -63,7 +63,8 @@ class RayCluster:
         self._nodes.append(node)
         deadline = time.monotonic() + START_S
         while "Ray runtime started." not in log.read_text():
-            assert node.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert node.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         return number
 

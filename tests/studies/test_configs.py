@@ -26,6 +26,7 @@ COMPANIONS = {  # what an option needs beside it
     "sampler=grid": ["search_space=lr_batch_size", "n_trials=null"],
     "pruner=threshold": ["pruner.lower=0.1"],
     "storage=memory": ["launcher=serial"],
+    "launcher=slurm": ["workers=2"],
     "datamodule=none": ["model.network.input_shape=[1,8,8]", "model.network.n_classes=10", "~search_space.batch_size"],
 }
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from services.slurm import SlurmCluster
 from shell import PLAIN, TIMEOUT_S, Shell, running
@@ -95,7 +97,7 @@ def test_a_task_carries_the_name_of_the_variable_and_not_the_address(
     assert b"STUDIES_STORAGE_URL" in written
     assert b"hunter2" not in written
     monkeypatch.delenv("STUDIES_STORAGE_URL")
-    with pytest.raises(StudyError, match="storage.url_env is STUDIES_STORAGE_URL, which is not set on"):
+    with pytest.raises(StudyError, match=r"storage\.url_env is STUDIES_STORAGE_URL, which is not set on"):
         refuse_missing_address(settings)
 
 
@@ -218,3 +220,23 @@ def test_sigterm_of_the_command_cancels_the_job(submitting: Shell, slurm: SlurmC
     assert process.returncode == 130, output
     assert slurm.jobs() == []
     assert not list((submitting.folder / "outputs/plain/slurm").rglob("*.pkl"))
+
+
+@pytest.mark.slow
+def test_a_task_that_began_no_trial_does_not_come_back_by_itself(submitting: Shell, slurm: SlurmCluster) -> None:
+    """It waits for the trial of a worker elsewhere, and is replaced by the command, which counts such tasks."""
+    submitting.run("run", *PLAIN, "n_trials=1", "launcher=serial")
+    storage = f"sqlite:///{submitting.folder}/outputs/studies.db"
+    study = optuna.load_study(study_name="plain", storage=storage)
+    foreign = study.ask({"lr": FloatDistribution(1e-3, 1e-1, log=True)})
+    foreign.set_user_attr(schema.WORKER, "another:0:1")
+    process = submitting.start("run", *TASKS, "n_trials=2", "workers=1")
+    log = submitting.wait_for_log("plain", "slurm-*/worker-0.log", "process")
+    (task,) = slurm.jobs()
+    slurm.run("scancel", "--signal=USR2", task.split()[0])
+    submitting.wait_for_log("plain", "slurm-*/worker-0.log", "this task does not come back by itself")
+    study.tell(foreign, 1e6)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
+    assert re.search(r"worker 0 died \(SLURM job \d+: failed; see .*worker-0.log\); a new one takes its place", output)
+    assert "goes back into the queue" not in log.read_text()
