@@ -150,8 +150,9 @@ def test_the_time_limit_ends_both_ranks(tmp_path: Path, notes: Path) -> None:
 
 
 def test_divergence_of_one_rank_is_that_of_the_trial(tmp_path: Path) -> None:
+    """At the last batch of an epoch, after which the other rank has not seen anything of it yet."""
     for on_rank in (0, 1):
-        job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="not_a_number", at=7, on_rank=on_rank)
+        job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="not_a_number", at=9, on_rank=on_rank)
         training = train(job)
         assert training.diverged is not None
         assert [rung.index for rung in training.rungs] == [1]
@@ -162,6 +163,11 @@ def test_a_callback_that_stops_one_rank_stops_both(tmp_path: Path, notes: Path) 
     training = train(a_job(tmp_path, Budget("epochs", 9, 9), callbacks={"stops": stops}, notes=str(notes)))
     assert [rank["steps"] for rank in both(notes)] == [7, 7]
     assert [rung.index for rung in training.rungs] == [1]
+
+
+def test_ranks_may_validate_unequal_numbers_of_batches(tmp_path: Path) -> None:
+    training = train(a_job(tmp_path, Budget("epochs", 4, 4), target="user_ranks.ValidatesUnequally"))
+    assert [rung.index for rung in training.rungs] == [1, 2, 3, 4]
 
 
 def test_early_stopping_stops_both(tmp_path: Path, notes: Path) -> None:
