@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,8 +153,9 @@ def test_the_time_limit_ends_both_ranks(tmp_path: Path, notes: Path) -> None:
 
 
 def test_divergence_of_one_rank_is_that_of_the_trial(tmp_path: Path) -> None:
+    """At the last batch of an epoch, after which the other rank has not seen anything of it yet."""
     for on_rank in (0, 1):
-        job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="not_a_number", at=7, on_rank=on_rank)
+        job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="not_a_number", at=9, on_rank=on_rank)
         training = train(job)
         assert training.diverged is not None
         assert [rung.index for rung in training.rungs] == [1]
@@ -162,6 +166,11 @@ def test_a_callback_that_stops_one_rank_stops_both(tmp_path: Path, notes: Path) 
     training = train(a_job(tmp_path, Budget("epochs", 9, 9), callbacks={"stops": stops}, notes=str(notes)))
     assert [rank["steps"] for rank in both(notes)] == [7, 7]
     assert [rung.index for rung in training.rungs] == [1]
+
+
+def test_ranks_may_validate_unequal_numbers_of_batches(tmp_path: Path) -> None:
+    training = train(a_job(tmp_path, Budget("epochs", 4, 4), target="user_ranks.ValidatesUnequally"))
+    assert [rung.index for rung in training.rungs] == [1, 2, 3, 4]
 
 
 def test_early_stopping_stops_both(tmp_path: Path, notes: Path) -> None:
@@ -248,6 +257,36 @@ def test_ranks_that_do_not_listen_are_cut_off(
         train(a_job(tmp_path, Budget("epochs", 9, 9), notes=str(notes), **module), Watchers(interrupted=reason))
     assert 1 < time.monotonic() - begun < SOON_S
     assert are_gone(notes)
+
+
+WORKER = """
+import pickle, sys
+from studies.trial.ranks_crew import train_in_ranks
+from studies.trial.training import Watchers
+
+sys.path.insert(0, sys.argv[1])
+train_in_ranks(pickle.loads(sys.stdin.buffer.read()), n_ranks=2, watchers=Watchers())
+"""
+
+
+def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(tmp_path: Path, notes: Path) -> None:
+    job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="hang", at=7, notes=str(notes))
+    users = str(Path(__file__).parent / "users")
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, users], stdin=subprocess.PIPE)
+    assert worker.stdin is not None
+    worker.stdin.write(pickle.dumps(job))
+    worker.stdin.close()
+    deadline = time.monotonic() + 120
+    while not (notes / "hangs").exists():
+        assert worker.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker.kill()
+    worker.wait()
+    deadline = time.monotonic() + SOON_S
+    while not are_gone(notes):
+        assert time.monotonic() < deadline, "a rank outlives its worker"
+        time.sleep(0.05)
 
 
 def test_what_a_watcher_raises_comes_through_and_ends_the_ranks(tmp_path: Path, notes: Path) -> None:

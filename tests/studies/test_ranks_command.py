@@ -85,7 +85,8 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["the command", "all processes"])
 def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell, to_all: bool) -> None:
-    process = shell.start("run", *SLOW, "n_trials=4", "budget.amount=500")
+    notes = f"+callbacks.end={{_target_: user_ranks.NotesItsEnd, notes: {shell.folder}}}"
+    process = shell.start("run", *SLOW, "n_trials=4", "budget.amount=500", notes)
     _, ranks = wait_until_training(shell, n_begun=1)
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM) if to_all else process.send_signal(signal.SIGTERM)
@@ -95,6 +96,9 @@ def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell,
     wait_for_the_end_of(ranks)
     (trial,) = shell.trials("plain")
     assert trial.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGTERM)"
+    ends = [(shell.folder / f"rank-{rank}.end").read_text() for rank in (0, 1)]
+    assert ends[0].startswith("Interrupted ")
+    assert ends[0] == ends[1], "at the same step, so that they can save together"
 
 
 def test_ranks_that_cannot_train_together_are_found_before_the_study_begins(shell: Shell) -> None:

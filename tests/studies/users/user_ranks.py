@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from user_modules import Plain
 
+from lightning_modules.loader import TensorLoader
+
 
 def own_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
@@ -125,3 +127,22 @@ class NotesItsDevice(Plain):
     def __init__(self, *, notes: str, **arguments: Any) -> None:
         super().__init__(**arguments)
         Path(notes).write_text(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {torch.cuda.is_initialized()}")
+
+
+class NotesItsEnd(Callback):
+    """Notes the exception that ends the training on each rank; what would save a checkpoint is called there too."""
+
+    def __init__(self, notes: str) -> None:
+        self.notes = notes
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        name = Path(self.notes) / f"rank-{trainer.global_rank}.end"
+        name.write_text(f"{type(exception).__name__} {trainer.global_step}")
+
+
+class ValidatesUnequally(OnOneRank):
+    """Has more validation batches on rank 0 than on rank 1."""
+
+    def val_dataloader(self) -> Any:
+        x = torch.linspace(-1, 1, 12 if own_rank() else 28).unsqueeze(1)
+        return TensorLoader(x, 2 * x + 1, batch_size=4, shuffle=False)
