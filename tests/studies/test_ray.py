@@ -18,7 +18,7 @@ from studies.errors import BadInput, Problems
 from studies.launch.ray_cluster import Cluster
 from studies.launch.ray_options import RayOptions, read_ray
 from studies.settings import StudySettings
-from studies.storage.claim import read_slots
+from studies.storage.slots import read_slots
 
 MakeSettings = Callable[..., StudySettings]
 
