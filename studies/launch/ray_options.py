@@ -9,7 +9,7 @@ from studies.errors import Problems
 from studies.reading import Section
 from studies.settings import StudySettings
 
-OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker")
+OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker", "devices_per_trial")
 ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d+")
 
 
@@ -20,6 +20,7 @@ class RayOptions:
     address: str | None
     cpus_per_worker: float
     gpus_per_worker: float
+    devices_per_trial: int = 1
 
 
 def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
@@ -35,7 +36,11 @@ def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
     for key, value in (("cpus_per_worker", cpus), ("gpus_per_worker", gpus)):
         if value > 1 and not value.is_integer():
             problems.add(f"launcher.{key}", f"is {value:g}", "give a whole number, or a fraction below 1")
-    return RayOptions(address, cpus, gpus)
+    devices = section.whole("devices_per_trial", low=1)
+    if gpus and max(gpus, 1) != devices:
+        remedy = "give the same number to both: a worker trains one trial at a time"
+        problems.add("launcher.gpus_per_worker", f"is {gpus:g} but devices_per_trial is {devices}", remedy)
+    return RayOptions(address, cpus, gpus, devices)
 
 
 def check_ray(settings: StudySettings, problems: Problems) -> None:

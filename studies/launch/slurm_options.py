@@ -12,8 +12,8 @@ from studies.reading import Section
 from studies.settings import StudySettings
 
 OPTIONS = (
-    *("partition", "timeout_min", "grace_s", "cpus_per_task", "gpus_per_task", "mem_gb", "array_parallelism"),
-    *("setup", "additional_parameters"),
+    *("partition", "timeout_min", "grace_s", "cpus_per_task", "gpus_per_task", "mem_gb"),
+    *("devices_per_trial", "array_parallelism", "setup", "additional_parameters"),
 )
 OURS = {  # parameters of sbatch that are set from other keys
     "array": "use workers",
@@ -37,6 +37,7 @@ class SlurmOptions:
     grace_s: int
     cpus_per_task: int
     gpus_per_task: int
+    devices_per_trial: int
     mem_gb: float | None
     array_parallelism: int | None
     setup: tuple[str, ...]
@@ -57,6 +58,7 @@ def read_slurm(settings: StudySettings, problems: Problems) -> SlurmOptions:
         grace_s=section.whole("grace_s", low=1, default=90),
         cpus_per_task=section.whole("cpus_per_task", low=1),
         gpus_per_task=section.whole("gpus_per_task", low=0, default=0),
+        devices_per_trial=section.whole("devices_per_trial", low=1),
         mem_gb=section.optional_number("mem_gb", above=0),
         array_parallelism=section.optional_whole("array_parallelism", low=1),
         setup=tuple(setup),
@@ -75,6 +77,10 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
     if options.grace_s >= 60 * options.timeout_min:
         complaint = f"is {options.grace_s}, which leaves nothing of {options.timeout_min} minutes"
         problems.add("launcher.grace_s", complaint, "give less, or raise launcher.timeout_min")
+    if options.gpus_per_task not in (0, options.devices_per_trial):
+        complaint = f"is {options.gpus_per_task} but devices_per_trial is {options.devices_per_trial}"
+        remedy = f"give the same, launcher.devices_per_trial={options.gpus_per_task}: a task trains one trial at a time"
+        problems.add("launcher.gpus_per_task", complaint, remedy)
     check_password_stays_out_of_files(settings, problems)
 
 

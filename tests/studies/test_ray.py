@@ -36,6 +36,8 @@ def joining(shell: Shell, ray_cluster: RayCluster) -> Shell:
         (("+launcher.gpus=1",), "launcher.gpus is not a known key"),
         (("launcher.cpus_per_worker=0",), "launcher.cpus_per_worker is 0: give a number greater than 0"),
         (("launcher.gpus_per_worker=1.5",), "launcher.gpus_per_worker is 1.5: give a whole number, or a fraction"),
+        (("launcher.gpus_per_worker=2",), "launcher.gpus_per_worker is 2 but devices_per_trial is 1"),
+        (("launcher.gpus_per_worker=1", "launcher.devices_per_trial=2"), "is 1 but devices_per_trial is 2"),
         (("launcher.address=somewhere",), "launcher.address is 'somewhere': give null"),
         (("launcher.address='ray://head:10001'",), "launcher.address is 'ray://head:10001': give null"),
         (("storage.url=memory",), "storage.url is memory but launcher is ray"),

@@ -69,6 +69,7 @@ def problems_of(make_settings: MakeSettings, *overrides: str) -> str:
             ("workers=2", "storage.url=postgresql://me:hunter2@db/studies"),
             "storage.url holds a password, which would be written into the jobs' files: export the URL in an environ",
         ),
+        (("workers=2", "launcher.gpus_per_task=2"), "launcher.gpus_per_task is 2 but devices_per_trial is 1"),
         (("workers=2", "storage.url=memory"), "storage.url is memory but launcher is slurm"),
     ],
 )
@@ -81,7 +82,12 @@ def test_what_is_wrong_with_the_options_is_told(
 
 
 def test_sbatch_gets_the_options_and_further_parameters(make_settings: MakeSettings) -> None:
-    more = ("launcher.partition=gpu", "launcher.gpus_per_task=2", "+launcher.additional_parameters.account=lab")
+    more = (
+        "launcher.partition=gpu",
+        "launcher.gpus_per_task=2",
+        "launcher.devices_per_trial=2",
+        "+launcher.additional_parameters.account=lab",
+    )
     options = read_slurm(make_settings("launcher=slurm", "workers=2", *more, study="plain"), Problems())
     assert (options.partition, options.gpus_per_task, options.timeout_min) == ("gpu", 2, 60)
     assert options.additional_parameters == {"account": "lab"}
