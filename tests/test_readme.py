@@ -63,7 +63,8 @@ def test_each_command_composes(project: Path, command: str) -> None:
 @pytest.mark.parametrize(
     "command", [c for c in COMMANDS if "spiral" not in c and "config=" not in c and "storage.url=" not in c]
 )
-def test_each_command_is_admitted(command: str) -> None:
+def test_each_command_is_admitted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:password@host/studies")
     words = shlex.split(command)
     settings = read_settings(
         compose([w for w in words if "=" in w and not w.startswith("--")] or ["+study=mnist"]), checks=CHECKS
