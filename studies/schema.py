@@ -56,7 +56,11 @@ DEVICE: Final = "device"
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it
 PEAK_MEMORY_MB: Final = "peak_memory_mb"
-CHECKPOINT: Final = "checkpoint"
+CHECKPOINT: Final = "checkpoint"  # the newest file to go on from: {path, sha256, rung, steps, exact, host}
+RESUMED_FROM: Final = (
+    "resumed_from"  # {trial, rung, steps, exact}: where this trial went on; exact: as if never stopped
+)
+RESTARTED: Final = "restarted"  # why this trial began anew although the one it repeats had a checkpoint, in words
 LEASE: Final = "lease"  # a counter that the living worker moves on
 
 INTERRUPTED: Final = "interrupted"  # how `failure_message` begins when a person or a signal stopped the trial

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and the loss of the parent process, as a flag that long work asks about."""
+"""Ctrl-C, SIGTERM, pre-emption and the loss of the parent process, as a flag that long work asks about.
+
+SIGUSR1 and SIGUSR2 are what batch systems send some time before they end a job (SLURM's `--signal`; submitit).
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,21 @@ from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the end follows later
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
 class StopSignals:
-    """Remembers the first signal that asks this process to stop; a second one ends it at once."""
+    """Remembers the first signal that asks this process to stop.
+
+    A second one ends it at once; but not after a mere warning, which the end customarily follows, and not a worker,
+    which a signal to a whole group of processes reaches twice: directly, and passed on by its parent.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._reason: str | None = None
+        self._is_worker = False
 
     def install(self) -> StopSignals:
         """Take the signals over. Only in the main thread."""
@@ -30,9 +39,12 @@ class StopSignals:
 
     def install_in_worker(self) -> StopSignals:
         """As `install`, for a process that another one looks after: Ctrl-C in a terminal reaches both, and is the
-        parent's to pass on (as SIGTERM); and the worker leaves when its parent is gone."""
+        parent's to pass on (as SIGTERM); and the worker leaves when its parent is gone.
+
+        The parent ends a worker that takes too long."""
+        self._is_worker = True
+        self.install()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._handle)
         follow_parent(self.stop)
         return self
 
@@ -50,7 +62,8 @@ class StopSignals:
         self._event.set()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._reason is not None:
+        warned = self._reason in [warning.name for warning in WARNINGS]
+        if self._reason is not None and not (self._is_worker or warned or number in WARNINGS):
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.stop(signal.Signals(number).name)

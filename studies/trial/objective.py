@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -16,10 +16,12 @@ from studies import schema
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
+from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
+from studies.trial.files import trial_folder
 from studies.trial.outcome import Outcome
-from studies.trial.training import Training, Watchers, build
+from studies.trial.training import Run, Training, Watchers, build, tell_nobody
 
 log = logging.getLogger(__name__)
 
@@ -30,28 +32,67 @@ def run_trial(
     *,
     seed: int,
     interrupted: Callable[[], str | None],
-    repeated: FrozenTrial | None = None,  # noqa: ARG001
+    repeated: FrozenTrial | None = None,
 ) -> Outcome:
     """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
-    watchers = Watchers(report=lambda rung: _report(trial, rung, last=settings.budget.rungs), interrupted=interrupted)
+    attempt = Attempt(trial, settings, repeated)
     try:
-        run = build(
-            resolve(settings, settings.space.suggest(trial)),
+        config = resolve(settings, settings.space.suggest(trial))
+        run, training = _train(trial, settings, config, attempt, seed=seed, interrupted=interrupted)
+        outcome = judge(training, settings.objective)
+        if outcome.value is not None and attempt.is_among_the_best(outcome.value):
+            run.save_result()
+    except (StorageInternalError, UpdateFinishedTrialError):
+        raise
+    except TrialPruned:  # by the module itself
+        outcome = Outcome(TrialState.PRUNED)
+    except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
+        outcome = _failed(trial, error, interrupted())
+    return replace(outcome, has_checkpoint=attempt.has_checkpoint)
+
+
+def _train(
+    trial: BaseTrial,
+    settings: StudySettings,
+    config: Mapping[str, Any],
+    attempt: Attempt,
+    *,
+    seed: int,
+    interrupted: Callable[[], str | None],
+) -> tuple[Run, Training]:
+    """Train from the checkpoint that there is, else from the beginning; also where the checkpoint does not fit."""
+
+    def built(resumed: Callable[[tuple[Rung, ...]], None]) -> Run:
+        return build(
+            config,
             metric=settings.objective.metric,
             budget=settings.budget,
             seed=seed,
             folder=trial_folder(settings.output_dir, trial.number),
-            watchers=watchers,
+            watchers=Watchers(
+                report=lambda rung: _report(trial, rung, last=settings.budget.rungs),
+                interrupted=interrupted,
+                saved=attempt.saved,
+                resumed=resumed,
+            ),
+            keeping=attempt.keeping,
             max_trial_s=settings.max_trial_s,
         )
-        training = run.fit()
-    except (StorageInternalError, UpdateFinishedTrialError):
-        raise
-    except TrialPruned:  # by the module itself
-        return Outcome(TrialState.PRUNED)
-    except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
-        return _failed(trial, error, interrupted())
-    return judge(training, settings.objective)
+
+    start = attempt.start()
+    if start is not None:
+        run = built(lambda rungs: attempt.resumed(start, rungs))
+        try:
+            return run, run.fit(start.saved.path)
+        except Exception as error:
+            if run.rungs.has_trained or isinstance(error, StorageInternalError | UpdateFinishedTrialError):
+                raise
+            log.warning("trial %d: the checkpoint cannot be used\n%s", trial.number, traceback.format_exc())
+            attempt.restart(f"does not fit ({classify(error)[1]})")
+        del run
+        free_memory()
+    run = built(tell_nobody)
+    return run, run.fit()
 
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
@@ -105,11 +146,6 @@ def convergence(rungs: tuple[Rung, ...], *, tolerance: float) -> int:
     final = rungs[-1].value
     away = [rung.index for rung in rungs if abs(rung.value - final) > tolerance]
     return next(rung.index for rung in rungs if not away or rung.index > away[-1])
-
-
-def trial_folder(output_dir: Path, number: int) -> Path:
-    """Where a trial's own files lie, if it writes any."""
-    return output_dir / "trials" / f"trial-{number}"
 
 
 def _report(trial: BaseTrial, rung: Rung, *, last: int) -> bool:
