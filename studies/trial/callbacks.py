@@ -61,6 +61,7 @@ class Rungs(Callback):
         self.has_trained = False
         self.before_validation: dict[str, Any] | None = None
         self.rungs: list[Rung] = []
+        self.n_restored = 0
         self.samples_seen = 0
         self.batches = 0
         self.diverged: str | None = None
@@ -102,6 +103,7 @@ class Rungs(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from there."""
         self.rungs = [Rung(*members) for members in state_dict["rungs"]]
+        self.n_restored = len(self.rungs)
         self.samples_seen = state_dict["samples_seen"]
         self.batches = state_dict["batches"]
         self._loss_sum = state_dict["loss_sum"]
@@ -119,6 +121,11 @@ class Rungs(Callback):
             go_on(self._restored, trainer, pl_module)
             self._resumed(tuple(self.rungs))
         self.has_trained = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell what was reached before, where nothing was left to train."""
+        if self._restored is not None and not self.has_trained:
+            self._resumed(tuple(self.rungs))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the epoch begins."""

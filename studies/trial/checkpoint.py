@@ -45,7 +45,7 @@ def write(state: Mapping[str, Any], path: Path) -> str:
     try:
         with aside.open("wb") as file:
             hashing = _Hashing(file)
-            torch.save(kept, hashing)  # type: ignore[arg-type]  # write and flush are all it asks for
+            _save(kept, hashing)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(aside, path)
@@ -54,6 +54,14 @@ def write(state: Mapping[str, Any], path: Path) -> str:
             aside.unlink(missing_ok=True)
         raise
     return hashing.digest
+
+
+def _save(state: Mapping[str, Any], hashing: _Hashing) -> None:
+    """Have torch write; where it cannot, it says something about positions, and the file says why."""
+    try:
+        torch.save(state, hashing)  # type: ignore[arg-type]  # write and flush are all it asks for
+    except RuntimeError as error:
+        raise hashing.error or error from None
 
 
 def plain(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,13 +116,18 @@ class _Hashing:
     """A file that digests what is written to it: torch writes from the beginning to the end."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self.error: OSError | None = None
         self._file = file
         self._hash = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         """Write and digest."""
         self._hash.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
     def flush(self) -> None:
         """Hand everything to the system."""

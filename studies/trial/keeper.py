@@ -86,7 +86,7 @@ class Keeper:
                 return False
             self.save(trainer)
             return True
-        if len(self._rungs.rungs) != self._n_rungs and not trainer.validating:
+        if len(self._rungs.rungs) > max(self._n_rungs, self._rungs.n_restored) and not trainer.validating:
             self._n_rungs = len(self._rungs.rungs)
             if self._is_time_to_save(trainer):
                 self.save(trainer)

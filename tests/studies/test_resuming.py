@@ -78,6 +78,7 @@ class Bench:
     max_trial_s: float | None = None
     saved: list[Saved] = field(default_factory=list)
     resumed: list[Rung] = field(default_factory=list)
+    logged: dict[str, float] = field(default_factory=dict)
 
     def run(
         self,
@@ -104,7 +105,9 @@ class Bench:
             keeping=keeping,
             max_trial_s=self.max_trial_s,
         )
-        return run.fit(checkpoint)
+        training = run.fit(checkpoint)
+        self.logged = {name: float(value) for name, value in run.trainer.callback_metrics.items()}
+        return training
 
     def stopped_after(self, n_questions: int, checkpoint: Path | None = None) -> Saved:
         """Stop at the n-th question: after each batch, after each epoch, and after each batch of a validation."""
@@ -135,6 +138,14 @@ def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
     assert 0 < saved.steps < whole.steps
     assert numbers(bench.run(saved.path)) == numbers(whole)
     assert bench.resumed == list(whole.rungs[: saved.rung])
+
+
+def test_the_training_loss_of_an_epoch_that_was_gone_on_with_is_over_the_whole_epoch(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Budget("epochs", 1, 1))
+    bench.run()
+    whole = bench.logged["train/loss"]
+    bench.run(bench.stopped_after(6).path)
+    assert bench.logged["train/loss"] == whole
 
 
 @pytest.mark.parametrize("budget", [EPOCHS, Budget("steps", 30, 5)], ids=lambda budget: budget.unit)

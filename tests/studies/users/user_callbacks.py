@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 from optuna.trial import TrialState
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -25,3 +27,22 @@ class StopsInMidEpoch(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         if trainer.global_step == 15:
             trainer.should_stop = True
+
+
+class RaisesOnce(Callback):
+    """Fails in the first batch that it sees, unless `marker` says that it has done so before."""
+
+    def __init__(self, marker: str) -> None:
+        self.marker = Path(marker)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if not self.marker.exists():
+            self.marker.touch()
+            raise ValueError("once")
+
+
+class KeepsAnObject(Callback):
+    """Has a state that cannot be read back without unpickling."""
+
+    def state_dict(self) -> dict[str, object]:
+        return {"path": self}

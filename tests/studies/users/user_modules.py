@@ -38,6 +38,7 @@ class Plain(LightningModule):
         times: int = 10**9,
         sleep_s: float = 0.0,
         dropout: float = 0.0,
+        n_weights: int = 0,
         **swallowed: Any,
     ) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class Plain(LightningModule):
         self.behaviour = behaviour if lr > above and _tries(marker) < times else "good"
         self.line = nn.Linear(1, 1)
         self.dropout = nn.Dropout(dropout)
+        self.unused = nn.Buffer(torch.zeros(n_weights))
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         x, y = batch
