@@ -58,6 +58,8 @@ class LocalLauncher:
             self._gpus, problems = ours.recv()
         except EOFError:
             process.join()
+            if self._signals.reason() is not None:  # a signal to the whole group
+                return []
             log = self._settings.output_dir / "logs" / "preflight.log"
             complaint = f"ended the process of its first batch (exit code {process.exitcode})"
             return [Problem("model", complaint, f"see {log}")]
