@@ -73,6 +73,14 @@ def checkpoint_of(trial: FrozenTrial) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
+def last_state_of(trial: FrozenTrial) -> Path | None:
+    """The file with the state at the end of a complete `trial`, where it was kept and is there."""
+    path = checkpoint_of(trial)
+    if path is None or trial.user_attrs[schema.CHECKPOINT].get("steps") != trial.user_attrs.get(schema.STEPS):
+        return None
+    return path if trial.state == TrialState.COMPLETE and path.is_file() else None
+
+
 def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:
     """The newest checkpoint of the point that is being tried or will be tried again."""
     for trial in reversed(slot.chain):
