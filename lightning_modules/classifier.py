@@ -84,17 +84,20 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the sums of the epoch so far."""
-        checkpoint["training_sums"] = self._training_tally.sums().cpu()
+        """Add the sums of the epoch so far, over all devices."""
+        sums = self._training_tally.sums()
+        checkpoint["training_sums"] = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the sums of the epoch that is gone on with."""
         self._resumed_sums = checkpoint.get("training_sums")
 
     def on_train_start(self) -> None:
-        """Go on with the sums of an epoch that was begun; one that begins starts its own."""
+        """Go on with the sums of an epoch that was begun, the first device with those of all; one that begins starts its
+        own."""
         if self._resumed_sums is not None:
-            self._training_tally.go_on(self._resumed_sums, self.device)
+            sums = self._resumed_sums if self.trainer.is_global_zero else torch.zeros_like(self._resumed_sums)
+            self._training_tally.go_on(sums, self.device)
             self._resumed_sums = None
 
     def on_train_epoch_start(self) -> None:
