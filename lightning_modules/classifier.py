@@ -56,6 +56,7 @@ class Classifier(LightningModule):
         self._schedule = schedule
         self._training_tally = Tally()
         self._evaluation_tally = Tally()
+        self._resumed_sums: Tensor | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the running hook's name here two dozen times a step. A string is neither parameter, buffer nor
@@ -81,6 +82,23 @@ class Classifier(LightningModule):
         steps_per_epoch = n_batches if n_batches == float("inf") else ceil(n_batches / n_accumulated)
         scheduler = self._schedule(optimizer, n_steps=n_steps, steps_per_epoch=steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the sums of the epoch so far, over all devices."""
+        sums = self._training_tally.sums()
+        checkpoint["training_sums"] = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the sums of the epoch that is gone on with."""
+        self._resumed_sums = checkpoint.get("training_sums")
+
+    def on_train_start(self) -> None:
+        """Go on with the sums of an epoch that was begun, the first device with those of all; one that begins starts its
+        own."""
+        if self._resumed_sums is not None:
+            sums = self._resumed_sums if self.trainer.is_global_zero else torch.zeros_like(self._resumed_sums)
+            self._training_tally.go_on(sums, self.device)
+            self._resumed_sums = None
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""

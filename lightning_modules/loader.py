@@ -6,6 +6,7 @@ reads ahead.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ class TensorLoader:
 
     inputs and targets have the samples along their first dimension, on any one device, where the batches stay. Shuffled
     epochs draw their order from torch's global CPU generator, so that the trial's seed decides it; unshuffled batches
-    are views. Raises ValueError if batch_size is below 1, if the lengths differ, or if there are no samples.
+    are views. What `state_dict` gives in the middle of an epoch lets another loader of the same data give the rest of
+    it. Raises ValueError if batch_size is below 1, if the lengths differ, or if there are no samples.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, shuffle: bool) -> None:
@@ -32,6 +34,9 @@ class TensorLoader:
         self.shuffle = shuffle
         self._inputs = inputs
         self._targets = targets
+        self._generator_state: Tensor | None = None  # before it drew the order of the current epoch
+        self._n_taken = 0
+        self._resumed_from: dict[str, Any] | None = None
 
     @property
     def n_samples(self) -> int:
@@ -41,12 +46,33 @@ class TensorLoader:
     def __len__(self) -> int:
         return -(-self.n_samples // self.batch_size)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the current epoch is: how many batches were taken, and what its order was drawn from."""
+        return {"generator_state": self._generator_state, "n_taken": self._n_taken}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next pass give the rest of the epoch of that state; where nothing is left, a new epoch."""
+        self._resumed_from = state_dict if 0 < state_dict["n_taken"] < len(self) else None
+
     def __iter__(self) -> Iterator[Batch]:
-        if not self.shuffle:
-            yield from zip(
-                torch.split(self._inputs, self.batch_size), torch.split(self._targets, self.batch_size), strict=True
-            )
-            return
-        order = torch.randperm(self.n_samples).to(self._inputs.device)
-        for chosen in torch.split(order, self.batch_size):
+        resumed, self._resumed_from = self._resumed_from, None
+        self._n_taken = 0 if resumed is None else resumed["n_taken"]
+        return self._shuffled(resumed) if self.shuffle else self._in_order()
+
+    def _in_order(self) -> Iterator[Batch]:
+        start = self._n_taken * self.batch_size
+        inputs, targets = self._inputs[start:], self._targets[start:]
+        for batch in zip(torch.split(inputs, self.batch_size), torch.split(targets, self.batch_size), strict=True):
+            self._n_taken += 1
+            yield batch
+
+    def _shuffled(self, resumed: dict[str, Any] | None) -> Iterator[Batch]:
+        """The order is drawn with the first batch; of an epoch that was begun, it is drawn anew from the same state."""
+        generator = torch.default_generator if resumed is None else torch.Generator()
+        if resumed is not None:
+            generator.set_state(resumed["generator_state"])
+        self._generator_state = generator.get_state()
+        order = torch.randperm(self.n_samples, generator=generator).to(self._inputs.device)
+        for chosen in torch.split(order, self.batch_size)[self._n_taken :]:
+            self._n_taken += 1
             yield self._inputs.index_select(0, chosen), self._targets.index_select(0, chosen)

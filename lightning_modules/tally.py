@@ -19,9 +19,12 @@ class Tally:
 
     def reset(self, device: torch.device) -> None:
         """Start again from zero, with the sums on this device."""
-        self._loss = torch.zeros((), device=device)
-        self._correct = torch.zeros((), device=device)
-        self._n_samples = 0
+        self.go_on(torch.zeros(3), device)
+
+    def go_on(self, sums: Tensor, device: torch.device) -> None:
+        """Start again from what `sums` gave, on this device."""
+        self._loss, self._correct = (sums[i].to(device, copy=True) for i in (0, 1))
+        self._n_samples = int(sums[2])
 
     def add_loss(self, mean_loss: Tensor, *, n_samples: int) -> None:
         """Add a batch's mean loss (a scalar on the tally's device), weighted by its number of samples."""

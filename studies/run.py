@@ -27,6 +27,7 @@ def run(config: DictConfig) -> int:
     from studies.errors import StudyStopped
     from studies.report.report import write_report
     from studies.signals import StopSignals
+    from studies.storage.checkpoints import sweep
     from studies.storage.identity import find_study, open_study
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -50,6 +51,7 @@ def run(config: DictConfig) -> int:
         try:
             study, interrupted = search(settings, storage, console, signals=signals)
         except StudyStopped:
+            sweep(open_study(settings, storage).get_trials(deepcopy=False), settings)
             write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
             raise
     write_report(study, settings, rules_of(settings), console=console)
@@ -67,6 +69,7 @@ def search(
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
+    from studies.storage.checkpoints import sweep
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
@@ -99,6 +102,7 @@ def search(
         # A worker that had to be killed could not free its trial itself.
         watch = Watch(storage, lease_s=settings.storage.lease_s)
         watch.release_dead(study, study.get_trials(deepcopy=False), message=f"{INTERRUPTED} ({signals.reason()})")
+    sweep(study.get_trials(deepcopy=False), settings)
     return study, signals.reason() is not None
 
 

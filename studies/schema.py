@@ -57,7 +57,11 @@ THREADS: Final = "threads"  # of torch on the CPU; another number may change a v
 WORKER: Final = "worker"  # host, process namespace and process that ran it
 PEAK_MEMORY_MB: Final = "peak_memory_mb"  # of the rank that took most, where a trial has several
 BATCH_HALVED: Final = "batch_halved"  # after out-of-memory: {batch_size, accumulate_grad_batches} of the second go
-CHECKPOINT: Final = "checkpoint"
+CHECKPOINT: Final = "checkpoint"  # the newest file to go on from: {path, sha256, rung, steps, exact, host}
+RESUMED_FROM: Final = (
+    "resumed_from"  # {trial, rung, steps, exact}: where this trial went on; exact: as if never stopped
+)
+RESTARTED: Final = "restarted"  # why this trial began anew although the one it repeats had a checkpoint, in words
 LEASE: Final = "lease"  # a counter that the living worker moves on
 
 INTERRUPTED: Final = "interrupted"  # how `failure_message` begins when a person or a signal stopped the trial

@@ -22,6 +22,7 @@ from studies.search.seeds import replicate_of, training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.storage.checkpoints import discard_useless
 from studies.storage.claim import Claim, Claims, Turn
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
@@ -135,6 +136,8 @@ def _run(
         with Lease(trial, lease_s=settings.storage.lease_s):
             outcome = run_trial(trial, settings, seed=seed, interrupted=post.signals.reason, repeated=claim.repeated)
         _tell(study, trial, outcome)
+        if outcome.has_checkpoint:
+            discard_useless(study.get_trials(deepcopy=False), settings)
         if outcome.device_is_lost:
             sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
     except UpdateFinishedTrialError:

@@ -65,6 +65,8 @@ def try_first_batch(
         gpus, problems = ours.recv()
     except EOFError:
         process.join()
+        if signals.reason() is not None:  # a signal to the whole group
+            return [], []
         complaint = f"ended the process of its first batch (exit code {process.exitcode})"
         return [], [Problem("model", complaint, f"see {log}")]
     process.join()

@@ -11,13 +11,14 @@ from omegaconf import OmegaConf
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.settings import FIXED_KEYS, StudySettings
+from studies.storage.checkpoints import last_state_of
 from studies.storage.identity import without_secrets
 from studies.trial.half_batch import HalfBatch, write_half
 
 
 def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
-    """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers and where it
-    comes from."""
+    """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers, where it comes
+    from, and the checkpoint of its trial's last state where that was kept."""
     trial = choice.trial
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
@@ -26,6 +27,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
+    checkpoint = last_state_of(trial)
     return {
         "study": settings.study_name,
         "trial": trial.number,
@@ -37,6 +39,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         "threads": trial.user_attrs.get(schema.THREADS),
         **({"devices_per_trial": settings.devices_per_trial} if settings.devices_per_trial > 1 else {}),
+        **({"checkpoint": str(checkpoint)} if checkpoint is not None else {}),
         **{str(key): value for key, value in config.items() if key in FIXED_KEYS},
     }
 

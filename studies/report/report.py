@@ -25,6 +25,7 @@ from studies.report.trials_csv import write_trials_csv
 from studies.report.wording import shown
 from studies.schema import failure_of
 from studies.settings import AnalysisSettings, StudySettings
+from studies.storage.checkpoints import last_state_of
 from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
 ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
-SHOWN = ("best configuration", "all trials", "effects", "figures", "report")  # the files that are printed
+SHOWN = ("best configuration", "best model", "all trials", "effects", "figures", "report")  # the files that are printed
 
 
 def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
@@ -97,6 +98,8 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     choices = choices_of(ended, settings)
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
+        checkpoint = last_state_of(choices[0].trial)
+        files |= {"best model": str(checkpoint)} if checkpoint is not None else {}
     return Results(
         choices=choices,
         finished=len(ended),

@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from studies.trial import generators
 from studies.trial.ranks import ALONE, Ranks
+from studies.trial.resuming import KEY, go_on, settle
 
 log = logging.getLogger(__name__)
 NEVER = 2**62  # a batch number that no training reaches
@@ -43,12 +45,12 @@ class Interrupted(BaseException):
 class Rungs(Callback):
     """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
 
-    `report(rung) -> bool` is called once a rung and says whether to stop; `interrupted() -> str | None` is asked after
-    each batch and names the reason to give up at once. Only a whole epoch with its validation is a rung: what another
-    callback cuts short, or a skipped validation, is not reported.
+    `report(rung) -> bool` is called once a rung and says whether to stop; `resumed(rungs)` is called once, where the
+    training goes on from a checkpoint, with the rungs that it had reached. Only a whole epoch with its validation is a
+    rung: what another callback cuts short, or a skipped validation, is not reported.
 
-    Where several `ranks` train the trial together, `report` and `interrupted` have to come out alike on all of them;
-    `samples_seen` are the samples of all, as of the last rung.
+    Where several `ranks` train the trial together, `report` has to come out alike on all of them; `samples_seen` are
+    the samples of all, as of the last rung.
     """
 
     def __init__(
@@ -56,29 +58,85 @@ class Rungs(Callback):
         metric: str,
         *,
         report: Callable[[Rung], bool],
-        interrupted: Callable[[], str | None],
+        resumed: Callable[[tuple[Rung, ...]], None],
         at_epochs: bool,
         ranks: Ranks = ALONE,
     ) -> None:
         self.metric = metric
+        self.at_epochs = at_epochs
+        self.begun = 0.0
+        self.has_trained = False
+        self.before_validation: dict[str, Any] | None = None
         self.rungs: list[Rung] = []
+        self.n_restored = 0
         self.samples_seen = 0
         self.batches = 0
         self.diverged: str | None = None
         self.stopped = False
         self._report = report
-        self._interrupted = interrupted
-        self._at_epochs = at_epochs
+        self._resumed = resumed
         self._ranks = ranks
+        self._restored: dict[str, Any] | None = None
+        self._seconds_before = 0.0
         self._uncounted = 0  # this rank's samples that the others have not been told of
         self._loss_sum: torch.Tensor | float = 0.0
         self._epoch_began_at = 0
         self._validated = False
         self._told_of_shares = False
 
+    @property
+    def state_key(self) -> str:
+        """A name that no callback of a user has."""
+        return state_key_of(self)
+
+    @property
+    def last_index(self) -> int:
+        """The last rung that was reached, 0 before the first."""
+        return self.rungs[-1].index if self.rungs else 0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, that of earlier attempts up to the checkpoint included."""
+        return self._seconds_before + time.perf_counter() - self.begun
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that was counted, as plain values."""
+        return {
+            "rungs": [[rung.index, rung.value, rung.samples_seen] for rung in self.rungs],
+            "samples_seen": self.samples_seen,
+            "batches": self.batches,
+            "loss_sum": float(self._loss_sum),
+            "epoch_began_at": self._epoch_began_at,
+            "validated": self._validated,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self.rungs = [Rung(*members) for members in state_dict["rungs"]]
+        self.n_restored = len(self.rungs)
+        self.samples_seen = state_dict["samples_seen"]
+        self.batches = state_dict["batches"]
+        self._loss_sum = state_dict["loss_sum"]
+        self._epoch_began_at = state_dict["epoch_began_at"]
+        self._validated = state_dict["validated"]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep what is to be set before the first batch."""
+        self._restored = checkpoint[KEY]
+        self._seconds_before = checkpoint[KEY]["seconds"]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ask for the first time, by which several ranks agree on the time too."""
-        self._give_up_if_interrupted()
+        """Go on exactly from the checkpoint, if there is one; agree on the time, if there are several ranks."""
+        self._ranks.read_clock()
+        if self._restored is not None:
+            go_on(self._restored, trainer, pl_module, ranks=self._ranks)
+            self._resumed(tuple(self.rungs))
+        self.has_trained = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell what was reached before, where nothing was left to train."""
+        if self._restored is not None and not self.has_trained:
+            self._resumed(tuple(self.rungs))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the epoch begins."""
@@ -95,15 +153,14 @@ class Rungs(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss_sum = loss.detach().sum(dtype=torch.float32) + self._loss_sum
-        self._give_up_if_interrupted()
         if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
             trainer.should_stop = True
+        if self.at_epochs and batch_idx + 1 == trainer.num_training_batches:
+            self.note_random_states()
 
-    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """A long validation can be interrupted too; but ranks may validate unequal numbers of batches, so several of
-        them ask again when it is over."""
-        if self._ranks.size == 1:
-            self._give_up_if_interrupted()
+    def note_random_states(self) -> None:
+        """Keep the generators' states as they are before a validation, so that it could be begun anew."""
+        self.before_validation = generators.capture()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that the metric is fresh."""
@@ -111,10 +168,13 @@ class Rungs(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A rung, where rungs are epochs."""
+        if self._restored is not None:
+            settle(trainer)
+            self._restored = None
         whole = math.isinf(trainer.num_training_batches) or (
             self.batches - self._epoch_began_at >= trainer.num_training_batches
         )
-        if self._at_epochs and whole:
+        if self.at_epochs and whole:
             self.reach(len(self.rungs) + 1, trainer)
 
     def count(self) -> int:
@@ -173,11 +233,6 @@ class Rungs(Callback):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
 
-    def _give_up_if_interrupted(self) -> None:
-        reason = self._interrupted()
-        if reason is not None:
-            raise Interrupted(reason)
-
 
 class Clock(Callback):
     """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
@@ -198,29 +253,52 @@ class Clock(Callback):
         self._now = now
         self._n_rungs = n_rungs
         self._progress = progress
-        self._begun = 0.0
+        self._begun = self._now()
+        self._seconds_before = 0.0
         self._reached = 0
         self._reported = 0
 
+    @property
+    def state_key(self) -> str:
+        """A name that no callback of a user has."""
+        return state_key_of(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the training is."""
+        return {"seconds": self._seconds(), "reached": self._reached, "reported": self._reported}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._seconds_before = state_dict["seconds"]
+        self._reached = state_dict["reached"]
+        self._reported = state_dict["reported"]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock; begin with the validation that was interrupted, if one was."""
         self._begun = self._now()
+        if self._reached > self._reported:
+            trainer.val_check_batch = 1
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
-        spent = self._progress(trainer, self._rungs, self._now() - self._begun)
+        spent = self._progress(trainer, self._rungs, self._seconds())
         self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
         due = self._reached > self._reported
         trainer.val_check_batch = 1 if due else NEVER
-        if due and not trainer.enable_validation:
+        if due and trainer.enable_validation:
+            self._rungs.note_random_states()
+        elif due:
             self._reach(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The validation of a rung has ended."""
         if not trainer.sanity_checking and self._reached > self._reported:
             self._reach(trainer)
+
+    def _seconds(self) -> float:
+        return self._seconds_before + self._now() - self._begun
 
     def _reach(self, trainer: Trainer) -> None:
         self._reported = self._reached
@@ -237,7 +315,21 @@ class TimeLimit(Callback):
         self._now = now
         self._rungs = rungs
         self._limit_s = limit_s
-        self._begun = 0.0
+        self._begun = self._now()
+        self._seconds_before = 0.0
+
+    @property
+    def state_key(self) -> str:
+        """A name that no callback of a user has."""
+        return state_key_of(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time that was taken."""
+        return {"seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._seconds_before = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -247,10 +339,18 @@ class TimeLimit(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop once the time is over."""
-        if self._now() - self._begun > self._limit_s:
+        if self._seconds() > self._limit_s:
             self.reached = True
             self._rungs.stopped = True
             trainer.should_stop = True
+
+    def _seconds(self) -> float:
+        return self._seconds_before + self._now() - self._begun
+
+
+def state_key_of(callback: Callback) -> str:
+    """Under which name the state of one of the callbacks above is kept."""
+    return f"studies.{type(callback).__name__}"
 
 
 def n_samples(batch: Any) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -17,8 +16,10 @@ from studies import schema
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
+from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
+from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.outcome import Outcome
 from studies.trial.second_go import train_within_memory
@@ -36,7 +37,33 @@ def run_trial(
     repeated: FrozenTrial | None = None,
 ) -> Outcome:
     """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
-    watchers = Watchers(report=_Reports(trial, last=settings.budget.rungs), interrupted=interrupted)
+    attempt = Attempt(trial, settings, repeated)
+    outcome = _run(trial, settings, attempt, seed=seed, interrupted=interrupted, repeated=repeated)
+    if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
+        free_memory()  # not before: an exception that is being handled holds the frames, and those the module
+    return replace(outcome, has_checkpoint=attempt.has_checkpoint)
+
+
+def _run(
+    trial: BaseTrial,
+    settings: StudySettings,
+    attempt: Attempt,
+    *,
+    seed: int,
+    interrupted: Callable[[], str | None],
+    repeated: FrozenTrial | None,
+) -> Outcome:
+    reports = _Reports(trial, last=settings.budget.rungs)
+
+    def resumed(rungs: tuple[Rung, ...]) -> None:
+        attempt.resumed()
+        reports.repeat(rungs)
+
+    def keeps(training: Training) -> bool:
+        value = judge(training, settings.objective).value
+        return value is not None and attempt.is_among_the_best(value)
+
+    watchers = Watchers(report=reports, interrupted=interrupted, saved=attempt.saved, resumed=resumed, keeps=keeps)
     try:
         point = settings.space.suggest(trial)
 
@@ -48,20 +75,17 @@ def run_trial(
                 seed=seed,
                 folder=trial_folder(settings.output_dir, trial.number),
                 max_trial_s=settings.max_trial_s,
+                keeping=attempt.keeping,
+                checkpoint=attempt.start(half),
             )
 
-        training = _train(trial, job_of, settings, watchers, repeated)
+        return judge(_train(trial, job_of, settings, watchers, attempt, repeated), settings.objective)
     except (StorageInternalError, UpdateFinishedTrialError):
         raise
     except TrialPruned:  # by the module itself
         return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
-        outcome = _failed(trial, error, interrupted())
-    else:
-        return judge(training, settings.objective)
-    if outcome.attributes[schema.FAILURE] is Failure.OUT_OF_MEMORY:
-        free_memory()  # not before: an exception that is being handled holds the frames, and those the module
-    return outcome
+        return _failed(trial, error, interrupted())
 
 
 def _train(
@@ -69,26 +93,47 @@ def _train(
     job_of: Callable[[HalfBatch | None], Job],
     settings: StudySettings,
     watchers: Watchers,
+    attempt: Attempt,
     repeated: FrozenTrial | None,
 ) -> Training:
-    """Train here, or in one process a device; at half the batch where memory is short and the settings allow it."""
+    """Train on from the checkpoint that there is, else from the beginning; at half the batch where memory is short and
+    the settings allow it."""
 
     def train(job: Job) -> Training:
-        if settings.devices_per_trial == 1:
-            return job.build(watchers).fit()
-        from studies.trial.ranks_crew import train_in_ranks
-
-        return train_in_ranks(job, n_ranks=settings.devices_per_trial, watchers=watchers)
+        try:
+            return _fit(job, settings, watchers)
+        except Exception as error:
+            failure, reason = classify(error)
+            fits = job.checkpoint is None or attempt.has_resumed or failure is not Failure.ERROR
+            if fits or isinstance(error, StorageInternalError | UpdateFinishedTrialError | TrialPruned):
+                raise
+            log.warning("trial %d: the checkpoint cannot be used\n%s", trial.number, traceback.format_exc())
+        free_memory()
+        attempt.restart(f"does not fit ({reason})")
+        return _fit(replace(job, checkpoint=None), settings, watchers)
 
     def tell(half: HalfBatch, message: str) -> None:
         trial.set_user_attr(schema.BATCH_HALVED, asdict(half))
         log.warning("trial %d: %s; once more at half the batch: %s", trial.number, message, half)
 
+    def tell_again(half: HalfBatch, message: str) -> None:
+        attempt.drop()  # before the halved batch is on record: who repeats this trial takes its checkpoint for that
+        tell(half, message)
+
     known = repeated.user_attrs.get(schema.BATCH_HALVED) if repeated is not None else None
     if known and settings.out_of_memory.retry == "halve_batch":
         tell(half := HalfBatch(**known), "it repeats a trial that ran out of memory at the full batch")
         return train(job_of(half))
-    return train_within_memory(job_of, train, settings=settings.out_of_memory, tell=tell)
+    return train_within_memory(job_of, train, settings=settings.out_of_memory, tell=tell_again)
+
+
+def _fit(job: Job, settings: StudySettings, watchers: Watchers) -> Training:
+    """Train here, or in one process a device."""
+    if settings.devices_per_trial == 1:
+        return job.build(watchers).fit(job.checkpoint)
+    from studies.trial.ranks_crew import train_in_ranks
+
+    return train_in_ranks(job, n_ranks=settings.devices_per_trial, watchers=watchers)
 
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
@@ -144,11 +189,6 @@ def convergence(rungs: tuple[Rung, ...], *, tolerance: float) -> int:
     return next(rung.index for rung in rungs if not away or rung.index > away[-1])
 
 
-def trial_folder(output_dir: Path, number: int) -> Path:
-    """Where a trial's own files lie, if it writes any."""
-    return output_dir / "trials" / f"trial-{number}"
-
-
 class _Reports:
     """Reports a rung and says whether to stop. After the last one there is nothing left to save: the trial is complete.
 
@@ -167,3 +207,9 @@ class _Reports:
         self._furthest = rung.index
         self._trial.report(rung.value, rung.index)
         return rung.index < self._last and self._trial.should_prune()
+
+    def repeat(self, rungs: tuple[Rung, ...]) -> None:
+        """Report what an earlier attempt had reached, so that pruners and tables see the trial whole."""
+        for rung in rungs:
+            self._furthest = rung.index
+            self._trial.report(rung.value, rung.index)

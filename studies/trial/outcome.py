@@ -15,13 +15,15 @@ from studies.settings import StudySettings
 class Outcome:
     """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep.
 
-    After `device_is_lost` nothing more can run in this process.
+    After `device_is_lost` nothing more can run in this process. `has_checkpoint`: it, or the trial that it repeats,
+    has saved its state; some of these files may be of no more use.
     """
 
     state: TrialState
     value: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     device_is_lost: bool = False
+    has_checkpoint: bool = False
 
 
 class RunTrial(Protocol):

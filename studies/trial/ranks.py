@@ -7,9 +7,11 @@ ever: so callbacks decide on what all ranks have shared, never on a number of th
 from __future__ import annotations
 
 import time
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-Point = Literal["check-in", "loss", "samples", "rung", "verdict", "stop", "end"]
+from torch import Tensor
+
+Point = Literal["check-in", "clock", "loss", "samples", "rung", "verdict", "stop", "save", "resumed", "end"]
 
 
 class Ranks(Protocol):
@@ -29,6 +31,15 @@ class Ranks(Protocol):
         Raises `RanksParted` where they do not.
         """
 
+    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+        """The `value` of every rank, by rank: something that can be pickled. All ranks have to call it at once."""
+
+    def average(self, tensor: Tensor) -> Tensor:
+        """The mean over all ranks, on the CPU where there are several. All ranks have to call it at once."""
+
+    def read_clock(self) -> None:
+        """Have all ranks look at the clock. All of them have to call it at once."""
+
     def now(self) -> float:
         """Seconds on a clock that reads the same on all ranks between two of their common looks at it."""
 
@@ -46,6 +57,17 @@ class Alone:
     def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
         """Its own numbers."""
         return [numbers]
+
+    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+        """Its own value."""
+        return [value]
+
+    def average(self, tensor: Tensor) -> Tensor:
+        """Its own tensor."""
+        return tensor
+
+    def read_clock(self) -> None:
+        """Its clock runs by itself."""
 
     def now(self) -> float:
         """Its own clock."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import distributed
@@ -75,6 +75,23 @@ class Group:
                 f"the ranks have parted ({where}): something stops the training, or ends an epoch, on some ranks only"
             )
         return [tuple(row[1 : 1 + len(numbers)]) for row in given]
+
+    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+        """The `value` of every rank, by rank."""
+        values: list[dict[str, Any]] = [{} for _ in range(self.size)]
+        distributed.all_gather_object(values, value, group=self._control)
+        return values
+
+    def average(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The mean over all ranks, on the CPU."""
+        mean = tensor.detach().to("cpu", copy=True)
+        distributed.all_reduce(mean, group=self._control)
+        return mean / self.size
+
+    def read_clock(self) -> None:
+        """Take rank 0's time for that of all."""
+        self._checked_at = time.perf_counter()
+        ((self._now,), *_) = self.share("clock", self._checked_at)
 
     def interrupted(self) -> str | None:
         """Why to give up, agreed. All ranks call it after each batch; every few calls they really ask."""

@@ -8,9 +8,10 @@ import signal
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from optuna.exceptions import TrialPruned
@@ -89,14 +90,27 @@ def _take(seat: Seat) -> None:
 
 
 def _train(job: Job, group: Group, link: Link) -> Training:
-    def report(rung: Rung) -> bool:
-        stops = link.call("report", rung) if group.rank == 0 else False
-        return bool(group.share("verdict", stops)[0][0])
+    def agreed(watcher: str, argument: Any) -> bool:
+        """What the worker's `watcher` says to rank 0, on all ranks."""
+        says = link.call(watcher, argument) if group.rank == 0 else False
+        return bool(group.share("verdict", says)[0][0])
 
-    run = job.build(Watchers(report=report, interrupted=group.interrupted), ranks=group)
+    def resumed(rungs: tuple[Rung, ...]) -> None:
+        group.share("resumed")  # all of them can go on
+        if group.rank == 0:
+            link.call("resumed", rungs)
+
+    watchers = Watchers(
+        report=partial(agreed, "report"),
+        interrupted=group.interrupted,
+        saved=partial(link.call, "saved"),  # rank 0's alone
+        resumed=resumed,
+        keeps=partial(agreed, "keeps"),
+    )
+    run = job.build(watchers, ranks=group)
     run.trainer.callbacks.insert(0, Alarm(link))  # type: ignore[attr-defined]
     group.join(run.trainer.strategy.root_device)
-    return run.fit()
+    return run.fit(job.checkpoint)
 
 
 def _failed(error: BaseException) -> Failed:

@@ -20,18 +20,25 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from studies.budget import Budget
-from studies.trial.callbacks import NEVER, Clock, Rung, Rungs, TimeLimit
+from studies.trial.callbacks import NEVER, Clock, Interrupted, Rung, Rungs, TimeLimit
 from studies.trial.instantiate import instantiate
+from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.ranks import ALONE, Ranks
 from studies.trial.ranks_stop import StopTogether
+from studies.trial.trainer import Trainer
 
 
 def report_nothing(_rung: Rung) -> bool:
     """Go on, whatever the rung shows."""
     return False
+
+
+def tell_nobody(_news: object) -> None:
+    """Nobody wants to know."""
 
 
 def never() -> str | None:
@@ -40,18 +47,9 @@ def never() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Watchers:
-    """Who follows a training: is told each rung and says whether to stop; is asked after each batch for a reason to
-    give up at once."""
-
-    report: Callable[[Rung], bool] = report_nothing
-    interrupted: Callable[[], str | None] = never
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
-    """What a training gave. `seconds` are those of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or
-    the process's peak so far on a CPU)."""
+    """What a training gave, all that went into its checkpoint included where it went on from one. `seconds` are those
+    of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or the process's peak so far on a CPU)."""
 
     rungs: tuple[Rung, ...]
     stopped: bool
@@ -65,43 +63,74 @@ class Training:
     peak_memory_mb: float
 
 
+def keep_nothing(_training: Training) -> bool:
+    """The state at the end is of no more use."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who follows a training: is told each rung and says whether to stop; is asked after each batch for a reason to
+    give up at once; is told of each checkpoint, and of the rungs reached before where the training goes on from one;
+    says of what it gave whether the state at its end is to be kept."""
+
+    report: Callable[[Rung], bool] = report_nothing
+    interrupted: Callable[[], str | None] = never
+    saved: Callable[[Saved], None] = tell_nobody
+    resumed: Callable[[tuple[Rung, ...]], None] = tell_nobody
+    keeps: Callable[[Training], bool] = keep_nothing
+
+
 @dataclass(slots=True)
 class Run:
     """A module with its data and Trainer, ready to fit."""
 
     module: pl.LightningModule
     datamodule: pl.LightningDataModule | None
-    trainer: pl.Trainer
+    trainer: Trainer
     rungs: Rungs
+    keeper: Keeper
+    watchers: Watchers
     time_limit: TimeLimit | None = None
     ranks: Ranks = ALONE
 
-    def fit(self) -> Training:
-        """Train to the end of the budget, or until something stops it. Exceptions of the module come through."""
+    def fit(self, checkpoint: Path | None = None) -> Training:
+        """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
+        at the end where the watchers keep it.
+
+        Raises `Interrupted` where it was asked to stop. Exceptions of the module come through, and those of a
+        checkpoint that does not fit.
+        """
         device = self.trainer.strategy.root_device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        begun = time.perf_counter()
-        self.trainer.fit(self.module, datamodule=self.datamodule)
-        seconds = time.perf_counter() - begun
+        self.rungs.begun = time.perf_counter()
+        try:
+            self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        except SIGTERMException:
+            raise Interrupted(self.keeper.reason or "SIGTERM") from None
         peaks = [peak for (peak,) in self.ranks.share("end", _peak_memory_mb(device))]
-        return Training(
+        training = Training(
             rungs=tuple(self.rungs.rungs),
             stopped=self.rungs.stopped,
             diverged=self.rungs.diverged,
             out_of_time=self.time_limit is not None and self.time_limit.reached,
             steps=self.trainer.global_step,
             samples_seen=self.rungs.count(),
-            seconds=seconds,
+            seconds=self.rungs.seconds,
             device=str(device) if self.ranks.size == 1 else f"{self.ranks.size} × {device.type}",
             threads=torch.get_num_threads(),
             peak_memory_mb=max(peaks),
         )
+        if self.watchers.keeps(training):
+            self.keeper.save(self.trainer, ended=True)
+        return training
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training to be done, as plain data that another process can be given. See `build`."""
+    """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
+    goes on, None: from the beginning."""
 
     config: Mapping[str, Any]
     metric: str
@@ -109,6 +138,8 @@ class Job:
     seed: int
     folder: Path
     max_trial_s: float | None = None
+    keeping: Keeping | None = None
+    checkpoint: Path | None = None
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
@@ -120,6 +151,7 @@ class Job:
             seed=self.seed,
             folder=self.folder,
             watchers=watchers,
+            keeping=self.keeping,
             max_trial_s=self.max_trial_s,
             ranks=ranks,
             **self.trainer_arguments,
@@ -134,6 +166,7 @@ def build(
     seed: int,
     folder: Path,
     watchers: Watchers | None = None,
+    keeping: Keeping | None = None,
     max_trial_s: float | None = None,
     ranks: Ranks = ALONE,
     **trainer_arguments: Any,
@@ -141,8 +174,8 @@ def build(
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
 
     Seeds every global random generator with `seed`. Loggers and checkpoints that the config asks for write below
-    `folder`. With several `ranks` the run is one of theirs: all build it alike, and fit together. Raises whatever the
-    constructors raise.
+    `folder`; `keeping` says where and when the training saves its own state, None: never. With several `ranks` the run
+    is one of theirs: all build it alike, and fit together. Raises whatever the constructors raise.
     """
     quieten_lightning()
     watchers = watchers or Watchers()
@@ -150,11 +183,7 @@ def build(
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
     module = instantiate(config["model"])
     rungs = Rungs(
-        metric,
-        report=watchers.report,
-        interrupted=watchers.interrupted,
-        at_epochs=budget.unit == "epochs",
-        ranks=ranks,
+        metric, report=watchers.report, resumed=watchers.resumed, at_epochs=budget.unit == "epochs", ranks=ranks
     )
     callbacks: list[pl.Callback] = [rungs]
     time_limit = TimeLimit(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
@@ -181,14 +210,26 @@ def build(
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     arguments |= trainer_arguments
-    return Run(module, datamodule, pl.Trainer(**arguments), rungs, time_limit, ranks)
+    keeper = Keeper(
+        rungs,
+        last_rung=budget.rungs,
+        interrupted=watchers.interrupted,
+        keeping=keeping,
+        saved=watchers.saved,
+        ranks=ranks,
+    )
+    trainer = Trainer(**arguments)
+    trainer.between_batches = keeper.between_batches
+    return Run(module, datamodule, trainer, rungs, keeper, watchers, time_limit, ranks)
 
 
 def quieten_lightning() -> None:
     """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
-    own use of torch and one about SLURM, whose tasks our launcher starts."""
+    own use of torch, one about SLURM, whose tasks our launcher starts, and those about checkpoints, which we tell."""
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended.*")
+    warnings.filterwarnings("ignore", message=r"The dirpath has changed from.*")
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

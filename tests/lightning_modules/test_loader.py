@@ -44,6 +44,31 @@ def test_an_unshuffled_epoch_is_in_order_costs_no_copy_and_draws_nothing() -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("n_taken", [1, 2, 3])
+def test_the_rest_of_an_epoch_has_each_remaining_sample_once_and_draws_nothing(shuffle: bool, n_taken: int) -> None:
+    loader = TensorLoader(INPUTS, TARGETS, batch_size=3, shuffle=shuffle)
+    torch.manual_seed(1)
+    epoch = iter(loader)
+    first = [next(epoch)[1] for _ in range(n_taken)]
+    state = loader.state_dict()
+    other = TensorLoader(INPUTS, TARGETS, batch_size=3, shuffle=shuffle)
+    other.load_state_dict(state)
+    generator = torch.get_rng_state()
+    rest = [targets for _, targets in other]
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert [targets.tolist() for targets in rest] == [targets.tolist() for _, targets in epoch]
+    assert sorted(torch.cat([*first, *rest]).tolist()) == list(range(10))
+    assert len(list(other)) == len(other) == 4
+
+
+def test_an_epoch_that_was_over_or_not_begun_is_followed_by_a_whole_one() -> None:
+    loader = TensorLoader(INPUTS, TARGETS, batch_size=3, shuffle=True)
+    for _ in (0, 1):
+        loader.load_state_dict(loader.state_dict())
+        assert len(list(loader)) == 4
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="batch_size is 0: give 1 sample or more"):
         TensorLoader(INPUTS, TARGETS, batch_size=0, shuffle=False)

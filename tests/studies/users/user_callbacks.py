@@ -46,3 +46,22 @@ class Notes(Callback):
         number = Path(trainer.default_root_dir).name.removeprefix("trial-")
         with Path(self.path).open("a") as file:  # one write of one line, which the system does not split
             file.write(f"{what} {number} {os.getpid()}\n")
+
+
+class RaisesOnce(Callback):
+    """Fails in the first batch that it sees, unless `marker` says that it has done so before."""
+
+    def __init__(self, marker: str) -> None:
+        self.marker = Path(marker)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if not self.marker.exists():
+            self.marker.touch()
+            raise ValueError("once")
+
+
+class KeepsAnObject(Callback):
+    """Has a state that cannot be read back without unpickling."""
+
+    def state_dict(self) -> dict[str, object]:
+        return {"path": self}

@@ -13,7 +13,9 @@ import optuna
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, random_split
+
+from lightning_modules import Classifier
 
 
 class Plain(LightningModule):
@@ -35,6 +37,8 @@ class Plain(LightningModule):
         marker: str | None = None,
         times: int = 10**9,
         sleep_s: float = 0.0,
+        dropout: float = 0.0,
+        n_weights: int = 0,
         **swallowed: Any,
     ) -> None:
         super().__init__()
@@ -43,10 +47,12 @@ class Plain(LightningModule):
         self.swallowed = swallowed
         self.behaviour = behaviour if lr > above and _tries(marker) < times else "good"
         self.line = nn.Linear(1, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.unused = nn.Buffer(torch.zeros(n_weights))
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         x, y = batch
-        loss = nn.functional.mse_loss(self.line(x), y)
+        loss = nn.functional.mse_loss(self.line(self.dropout(x)), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         if self.sleep_s:
             time.sleep(self.sleep_s)
@@ -186,3 +192,74 @@ class SlowToSetUp(Plain):
 
     def setup(self, stage: str) -> None:
         time.sleep(30)
+
+
+class Streamed(Plain):
+    """Trains on a stream whose length nobody knows."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(Stream(self.n_samples), batch_size=self.batch_size)
+
+
+class SplitsInItsLoader(Plain):
+    """Draws its training samples where it makes their loader, one order for all epochs."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        x = torch.linspace(-1, 1, 20).unsqueeze(1)
+        part, _ = random_split(TensorDataset(x, 2 * x + 1), [10, 10])
+        return Ordered(part, batch_size=2)
+
+
+class Ordered(DataLoader[Any]):
+    """A loader that can tell where it is; it starts at the place that it is told."""
+
+    taken = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"taken": self.taken}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.taken = state_dict["taken"]
+
+    def __iter__(self) -> Any:
+        batches = list(super().__iter__())
+        first = self.taken % len(batches)
+        return self._rest(batches, first)
+
+    def _rest(self, batches: list[Any], first: int) -> Iterator[Any]:
+        for self.taken in range(first + 1, len(batches) + 1):
+            yield batches[self.taken - 1]
+
+
+class RandomInValidation(Classifier):
+    """A classifier that logs a random number in validation, whose DataLoader draws a seed at each pass."""
+
+    def validation_step(self, batch: Any) -> None:
+        super().validation_step(batch)
+        self.log("val/random", torch.rand(()))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        loader = self.trainer.datamodule.val_dataloader()
+        images, labels = (torch.cat(parts) for parts in zip(*loader, strict=True))
+        return DataLoader(TensorDataset(images, labels), batch_size=loader.batch_size)
+
+
+class StepsItself(Classifier):
+    """A classifier with two optimizers that it steps in each second batch only."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss = nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+        self.manual_backward(loss)
+        if batch_idx % 2:
+            for optimizer in self.optimizers():
+                optimizer.step()
+                optimizer.zero_grad()
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        parameters = list(self.parameters())
+        return [torch.optim.Adam(part, lr=0.01) for part in (parameters[:2], parameters[2:])]

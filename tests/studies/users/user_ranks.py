@@ -93,6 +93,19 @@ class StopsOneRank(Callback):
             trainer.should_stop = True
 
 
+class MarksABatch(Callback):
+    """Makes the file `path` in batch `at`, and gives the worker the time to see it."""
+
+    def __init__(self, path: str, at: int) -> None:
+        self.path, self.left = Path(path), at
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.path.touch()
+            time.sleep(1.0)
+
+
 ALIVE: weakref.WeakSet[LightningModule] = weakref.WeakSet()
 ALIVE_BEFORE: list[int] = []  # how many modules were there when each one was made
 

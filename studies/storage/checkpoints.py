@@ -1,0 +1,108 @@
+"""Which checkpoints a study still needs, and the deletion of all others.
+
+Needed is the newest checkpoint of each point that is not finished, for its retry; and the last state of the best
+`keep_best` complete trials. A trial only ever falls in the ranking, and what is finished begins no more; so whoever
+deletes by an old view of the study deletes too little, never too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.settings import StudySettings
+from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
+from studies.trial.files import discard, is_checkpoint_of, trials_folder
+
+RUNS = (TrialState.RUNNING, TrialState.WAITING)
+
+
+def discard_useless(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
+    """Delete the checkpoints that `trials` record and the study no longer needs."""
+    needed = needed_paths(trials, settings)
+    for trial in trials:
+        path = checkpoint_of(trial)
+        if path is not None and path not in needed and trial.state not in RUNS:
+            discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
+
+
+def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
+    """Delete what lies below the output folder and no trial needs: also what dead workers left unrecorded.
+
+    Left alone is what the study did not write: other names, files from before its first trial, the folders of trials
+    that run or that `trials` does not have.
+    """
+    needed = needed_paths(trials, settings)
+    begun = min((t.datetime_start for t in trials if t.datetime_start is not None), default=None)
+    if begun is None:
+        return
+    for trial in trials:
+        if trial.state not in RUNS:
+            folder = trials_folder(settings.output_dir) / f"trial-{trial.number}"
+            for path in _written_since(begun, folder, settings):
+                if path not in needed:
+                    discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
+
+
+def needed_paths(trials: Sequence[FrozenTrial], settings: StudySettings) -> set[Path]:
+    """The files that must stay."""
+    rules = rules_of(settings)
+    paths = {checkpoint_of(trial) for trial in best_trials(trials, settings)}
+    for slot in read_slots(trials, max(settings.n_trials, len(originals(trials)))):
+        if not rules.is_finished(slot):
+            paths |= _needed_in(slot, rules)
+    return {path for path in paths if path is not None}
+
+
+def best_trials(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
+    """The complete trials whose last state is kept, best first; of equals the earlier one."""
+    sign = 1 if settings.objective.direction == "maximize" else -1
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    complete.sort(key=lambda trial: (-sign * (trial.value or 0.0), trial.number))
+    return complete[: settings.checkpoint.keep_best]
+
+
+def checkpoint_of(trial: FrozenTrial) -> Path | None:
+    """The file that `trial` records."""
+    record = trial.user_attrs.get(schema.CHECKPOINT)
+    path = record.get("path") if isinstance(record, dict) else None
+    return Path(path) if isinstance(path, str) else None
+
+
+def last_state_of(trial: FrozenTrial) -> Path | None:
+    """The file with the state at the end of a complete `trial`, where it was kept and is there."""
+    path = checkpoint_of(trial)
+    if path is None or trial.user_attrs[schema.CHECKPOINT].get("steps") != trial.user_attrs.get(schema.STEPS):
+        return None
+    return path if trial.state == TrialState.COMPLETE and path.is_file() else None
+
+
+def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:
+    """The newest checkpoint of the point that is being tried or will be tried again."""
+    for trial in reversed(slot.chain):
+        if not rules.repeats_point(trial) and trial.state == TrialState.FAIL and schema.VOID not in trial.user_attrs:
+            break  # its point was tried often enough; another one takes its place
+        path = checkpoint_of(trial)
+        if path is not None:
+            return {path}
+        if schema.REDRAWN in trial.user_attrs:
+            break
+    return set()
+
+
+def _written_since(begun: datetime, folder: Path, settings: StudySettings) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        absolute = path.absolute()
+        if is_checkpoint_of(settings.study_name, absolute, output_dir=settings.output_dir):
+            try:
+                written = datetime.fromtimestamp(path.stat().st_mtime)
+            except FileNotFoundError:
+                continue
+            if written >= begun.replace(microsecond=0):
+                yield absolute

@@ -1,0 +1,139 @@
+"""Writes a training's state into one file that can be read back without unpickling anything but plain values.
+
+Context: a checkpoint may lie in a folder that others can write, and torch's default format runs code when it is read.
+Choice: everything is read with torch's `weights_only=True`, and what could not be read that way is found when it is
+written. Cost: a module that keeps other objects in its checkpoints is not saved, which is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule
+
+from studies.trial.files import ASIDE, put_in_place
+
+OPTIONAL = {  # the config builds the module and its data, so what they were built with need not be kept
+    key
+    for kind in (LightningModule, LightningDataModule)
+    for key in (kind.CHECKPOINT_HYPER_PARAMS_KEY, kind.CHECKPOINT_HYPER_PARAMS_NAME, kind.CHECKPOINT_HYPER_PARAMS_TYPE)
+}
+
+
+class NotPlain(Exception):
+    """The state holds something that cannot be read back without unpickling objects."""
+
+
+def write(state: Mapping[str, Any], path: Path) -> str:
+    """Write `state` aside, then rename it to `path`; the sha256 of the file. The folder is made where it is missing.
+
+    Optional parts that are not plain are left out. Raises `NotPlain` for any other, OSError where it cannot be written.
+    """
+    kept = plain(state)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ASIDE)
+    try:
+        with aside.open("wb") as file:
+            hashing = _Hashing(file)
+            _save(kept, hashing)
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    return hashing.digest
+
+
+def _save(state: Mapping[str, Any], hashing: _Hashing) -> None:
+    """Have torch write; where it cannot, it says something about positions, and the file says why."""
+    try:
+        torch.save(state, hashing)  # type: ignore[arg-type]  # write and flush are all it asks for
+    except RuntimeError as error:
+        raise hashing.error or error from None
+
+
+def plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """`state` without its optional parts that cannot be read back. Raises `NotPlain` that names any other such part."""
+    kept: dict[str, Any] = {}
+    for key, value in state.items():
+        converted = _plain(value)
+        refusal = _refusal(converted)
+        if refusal is None:
+            kept[key] = converted
+        elif key not in OPTIONAL:
+            raise NotPlain(f"its part {key!r} holds more than tensors and plain values ({refusal})")
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """`value` with numpy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {key: _plain(member) for key, member in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_plain(member) for member in value)
+    return value
+
+
+def _refusal(value: Any) -> str | None:
+    """Why `value` could not be read back, if so: found on a copy without the tensors, which are always fine."""
+    buffer = io.BytesIO()
+    try:
+        torch.save(_without_tensors(value), buffer)
+        torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
+    except pickle.UnpicklingError as error:
+        told = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
+        return told.strip()
+    except Exception as error:  # noqa: BLE001 - objects of users fail to pickle in their own ways
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _without_tensors(value: Any) -> Any:
+    if type(value) in (torch.Tensor, torch.nn.Parameter):
+        return None
+    if type(value) in (dict, OrderedDict):
+        return {key: _without_tensors(member) for key, member in value.items()}
+    if type(value) in (list, tuple):
+        return [_without_tensors(member) for member in value]
+    return value
+
+
+class _Hashing:
+    """A file that digests what is written to it: torch writes from the beginning to the end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.error: OSError | None = None
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write and digest."""
+        self._hash.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._file.flush()
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all that was written."""
+        return self._hash.hexdigest()
