@@ -69,6 +69,7 @@ def settings() -> StudySettings:
         "pruner=none",
         "storage=memory",
         "launcher=serial",
+        "checkpoint.keep_best=0",
     ]
     return read_settings(compose(overrides))
 

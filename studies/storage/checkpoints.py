@@ -3,11 +3,13 @@
 Needed is the newest checkpoint of each point that is not finished, for its retry; and the last state of the best
 `keep_best` complete trials. A trial only ever falls in the ranking, and what is finished begins no more; so whoever
 deletes by an old view of the study deletes too little, never too much.
+
+Files are told apart by the names of their folder and their own: another machine may see them at another path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -23,10 +25,10 @@ RUNS = (TrialState.RUNNING, TrialState.WAITING)
 
 def discard_useless(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
     """Delete the checkpoints that `trials` record and the study no longer needs."""
-    needed = needed_paths(trials, settings)
+    needed = _names(needed_paths(trials, settings))
     for trial in trials:
         path = checkpoint_of(trial)
-        if path is not None and path not in needed and trial.state not in RUNS:
+        if path is not None and _name(path) not in needed and trial.state not in RUNS:
             discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
 
 
@@ -36,7 +38,7 @@ def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
     Left alone is what the study did not write: other names, files from before its first trial, the folders of trials
     that run or that `trials` does not have.
     """
-    needed = needed_paths(trials, settings)
+    needed = _names(needed_paths(trials, settings))
     begun = min((t.datetime_start for t in trials if t.datetime_start is not None), default=None)
     if begun is None:
         return
@@ -44,7 +46,7 @@ def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
         if trial.state not in RUNS:
             folder = trials_folder(settings.output_dir) / f"trial-{trial.number}"
             for path in _written_since(begun, folder, settings):
-                if path not in needed:
+                if _name(path) not in needed:
                     discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
 
 
@@ -92,6 +94,14 @@ def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:
         if schema.REDRAWN in trial.user_attrs:
             break
     return set()
+
+
+def _names(paths: Iterable[Path]) -> set[tuple[str, str]]:
+    return {_name(path) for path in paths}
+
+
+def _name(path: Path) -> tuple[str, str]:
+    return path.parent.name, path.name
 
 
 def _written_since(begun: datetime, folder: Path, settings: StudySettings) -> Iterator[Path]:

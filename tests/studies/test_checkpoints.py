@@ -275,6 +275,15 @@ def test_the_sweep_deletes_orphans_and_nothing_that_is_needed_or_not_ours(digits
     assert all(path.exists() for path in (best, *foreign, *unknown, old))
 
 
+def test_the_sweep_knows_a_needed_file_under_another_path_too(digits: MakeSettings, tmp_path: Path) -> None:
+    """Two machines may see one shared folder in two places."""
+    settings = digits("budget.amount=2")
+    (best,) = run(settings)
+    (tmp_path / "elsewhere").symlink_to(settings.output_dir)
+    sweep([best], replace(settings, output_dir=tmp_path / "elsewhere"))
+    assert len(kept([best])) == 1
+
+
 def test_the_sweep_leaves_running_trials_alone(digits: MakeSettings) -> None:
     settings = digits("budget.amount=2")
     (best,) = run(settings)
