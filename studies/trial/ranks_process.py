@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -50,7 +51,7 @@ class Seat:
 def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
     """Train `job` as one of several, and tell the worker how it ended. Ends at once when the worker is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal to all processes is the worker's to pass on
-    follow_parent(lambda _reason: os._exit(1))
+    follow_parent(lambda _reason: _end_without_worker(seat))
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
     link = Link(connection)
     group = Group(rank=seat.rank, size=seat.size, meeting_point=seat.meeting_point, asked=link.asked)
@@ -132,6 +133,11 @@ def _is_lost_peer(error: BaseException) -> bool:
     if isinstance(error, distributed.DistError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in LOST_PEER_TEXTS)
+
+
+def _end_without_worker(seat: Seat) -> NoReturn:
+    shutil.rmtree(seat.meeting_point.parent, ignore_errors=True)  # which the worker would have done
+    os._exit(1)
 
 
 def _leave_at_once() -> NoReturn:
