@@ -93,8 +93,7 @@ class Classifier(LightningModule):
         self._resumed_sums = checkpoint.get("training_sums")
 
     def on_train_start(self) -> None:
-        """Go on with the sums of an epoch that was begun, the first device with those of all; one that begins starts its
-        own."""
+        """Go on with the sums of an epoch that was begun, the first device with those of all."""
         if self._resumed_sums is not None:
             sums = self._resumed_sums if self.trainer.is_global_zero else torch.zeros_like(self._resumed_sums)
             self._training_tally.go_on(sums, self.device)
