@@ -26,7 +26,7 @@ from studies.storage.checkpoints import best_trials, checkpoint_of, sweep
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import NotPlain, plain, write
-from studies.trial.files import sha256_of
+from studies.trial.files import new_checkpoint, sha256_of
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 
@@ -161,7 +161,7 @@ def test_a_checkpoint_that_does_not_fit_the_module_any_more_means_from_zero_and_
 def test_a_file_that_runs_code_when_unpickled_is_never_unpickled(digits: MakeSettings, tmp_path: Path) -> None:
     settings = digits()
     (released,) = run(settings, signals=StopsAfter(27))
-    evil = tmp_path / "trial-0" / Path(released.user_attrs[schema.CHECKPOINT]["path"]).name
+    evil = new_checkpoint(tmp_path / "trial-0", study_name="forged", rung=1, batches=10)
     evil.parent.mkdir()
     torch.save(Evil(str(tmp_path / "ran")), evil)
     forged = {"path": str(evil), "sha256": sha256_of(evil)}
