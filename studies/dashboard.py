@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 from omegaconf import DictConfig
 
@@ -11,17 +12,25 @@ from studies.errors import BadInput, Problem
 
 
 def dashboard(config: DictConfig) -> int:
-    """Serve until Ctrl-C. The next free port is taken where the wanted one is in use."""
+    """Serve until Ctrl-C. The next free port is taken where the wanted one is in use.
+
+    In a thread of its own: a Ctrl-C that comes while the server answers would be taken for that answer's failure.
+    """
     import optuna_dashboard
 
     from studies.admission import existing_storage
+    from studies.signals import StopSignals
 
     storage = existing_storage(config)
+    signals = StopSignals().install()
     host, port = str(config.dashboard.host), free_port(str(config.dashboard.host), int(config.dashboard.port))
     names = [study.study_name for study in storage.get_all_studies()]
     print(f"optuna-dashboard: http://{host}:{port}/  ({len(names)} studies; Ctrl-C ends it)", flush=True)
-    optuna_dashboard.run_server(storage, host=host, port=port)
-    return 0
+    serve = threading.Thread(target=lambda: optuna_dashboard.run_server(storage, host=host, port=port), daemon=True)
+    serve.start()
+    while serve.is_alive() and not signals.wait(0.5):
+        pass
+    return 0 if signals.reason() is not None else 1
 
 
 def free_port(host: str, wanted: int, *, tries: int = 50) -> int:

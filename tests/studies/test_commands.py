@@ -157,7 +157,8 @@ def test_the_dashboard_serves_the_studies_on_a_free_port(shell: Shell) -> None:
             time.sleep(0.2)
     assert '"digits"' in page
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
 
 
 def test_commands_on_a_storage_that_does_not_exist_say_so(shell: Shell) -> None:

@@ -49,7 +49,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.mark.parametrize("url", KINDS, indirect=True)
 def test_four_processes_spend_the_budget_exactly(url: str, sleepers: Callable[..., Sleepers]) -> None:
-    group = sleepers(url, "n_trials=40", seconds=0.06)
+    group = sleepers(url, "n_trials=30", seconds=0.06)
     group.start(4)
     group.leave()
     group.check_exact()
