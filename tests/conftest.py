@@ -98,6 +98,7 @@ def sleepers(tmp_path: Path) -> Iterator[Callable[..., Sleepers]]:
         group.end()
 
 
+@pytest.fixture(scope="session")
 def slurm() -> Iterator[SlurmCluster]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)  # munged runs as another user

@@ -26,7 +26,7 @@ from studies.storage.checkpoints import best_trials, checkpoint_of, sweep
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import NotPlain, plain, write
-from studies.trial.files import sha256_of
+from studies.trial.files import new_checkpoint, sha256_of
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 
@@ -36,9 +36,9 @@ MakeSettings = Callable[..., StudySettings]
 
 @pytest.fixture
 def digits(make_settings: MakeSettings) -> MakeSettings:
-    """One trial of six epochs of ten batches, of which `StopsAfter(27)` leaves two and a half."""
+    """One trial of four epochs of ten batches, of which `StopsAfter(27)` leaves the last one and three batches."""
     fixed = ("launcher=serial", "trainer.accelerator=cpu", "search_space=lr_batch_size", "~search_space.batch_size")
-    training = ("n_trials=1", "budget.amount=6", "model.network.dropout=0.2")
+    training = ("n_trials=1", "budget.amount=4", "model.network.dropout=0.2")
     return lambda *overrides: make_settings(*fixed, *training, *overrides)
 
 
@@ -161,7 +161,8 @@ def test_a_checkpoint_that_does_not_fit_the_module_any_more_means_from_zero_and_
 def test_a_file_that_runs_code_when_unpickled_is_never_unpickled(digits: MakeSettings, tmp_path: Path) -> None:
     settings = digits()
     (released,) = run(settings, signals=StopsAfter(27))
-    evil = tmp_path / "evil.ckpt"
+    evil = new_checkpoint(tmp_path / "trial-0", study_name="forged", rung=1, batches=10)
+    evil.parent.mkdir()
     torch.save(Evil(str(tmp_path / "ran")), evil)
     forged = {"path": str(evil), "sha256": sha256_of(evil)}
     released.user_attrs[schema.CHECKPOINT] |= forged
@@ -170,7 +171,7 @@ def test_a_file_that_runs_code_when_unpickled_is_never_unpickled(digits: MakeSet
     assert "does not fit (UnpicklingError" in retry.user_attrs[schema.RESTARTED]
     assert retry.state == TrialState.COMPLETE
     assert not (tmp_path / "ran").exists()
-    assert evil.exists(), "what the framework did not write is never deleted"
+    assert evil.exists(), "what lies elsewhere is not the framework's to delete"
 
 
 class Evil:

@@ -63,6 +63,11 @@ def test_every_group_has_options() -> None:
     assert {"+callbacks=early_stopping", "+loggers=csv", "sampler=tpe", "pruner=none"} <= {*OPTIONS}
 
 
+@pytest.fixture(autouse=True)
+def _address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://host/studies")  # the options that name a server ask for it
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_is_admitted_with_its_space(study: str) -> None:
     settings = admitted(f"+study={study}")

@@ -68,3 +68,9 @@ def test_passwords_are_never_shown() -> None:
     with pytest.raises(BadInput) as caught:
         open_storage("nodb://me:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+def test_braces_in_a_path_are_part_of_it(tmp_path: Path) -> None:
+    """Optuna would take them for places to fill in."""
+    optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/a{{b}}.db"))
+    assert (tmp_path / "a{b}.db").exists()
