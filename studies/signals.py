@@ -45,6 +45,7 @@ class StopSignals:
         self._is_worker = True
         self.install()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # whoever started it may have blocked them
         follow_parent(self.stop)
         return self
 

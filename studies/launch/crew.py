@@ -91,7 +91,9 @@ class Crew:
             members += place.begin(numbers, shift=shift)
             while members and self._signals.reason() is None and self._error is None:
                 place.wait(members, seconds=TICK_S)
-                members = self._look_after(place, members, shift=shift, begun=on_tick())
+                begun = on_tick()
+                if self._signals.reason() is None:  # else what has ended was asked to, by a signal to all processes
+                    members = self._look_after(place, members, shift=shift, begun=begun)
         finally:
             place.end(members, grace_s=GRACE_S)
         for member in members:

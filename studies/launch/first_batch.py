@@ -12,7 +12,7 @@ from typing import Any
 from studies.errors import Problem, StudyError
 from studies.launch.process import run_preflight
 from studies.settings import StudySettings
-from studies.signals import StopSignals, ctrl_c_blocked
+from studies.signals import SIGNALS, StopSignals, ctrl_c_blocked
 
 POLL_S = 0.5
 
@@ -32,7 +32,7 @@ class ForkServer:
         """A process that runs `target`; the fork server is started before the first one. Raises `StudyError`."""
         process = self._context.Process(target=target, args=tuple(arguments), name=name)
         try:
-            with ctrl_c_blocked():
+            with ctrl_c_blocked(*SIGNALS):  # the server too: its death would look like that of all workers
                 process.start()
         except (EOFError, OSError) as error:
             raise StudyError(f"no worker process could be started ({error or type(error).__name__})") from error

@@ -15,7 +15,7 @@ from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
 from studies.settings import StudySettings
 from studies.shift import Shift
-from studies.signals import StopSignals, follow_parent
+from studies.signals import SIGNALS, StopSignals, follow_parent
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 
@@ -60,6 +60,7 @@ def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSig
 def run_preflight(settings: StudySettings, log: Path, answers: Connection) -> None:
     """Send the GPUs' ids and the problems that only a first batch shows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to pass on, as SIGTERM, which ends this process at once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     follow_parent(lambda _reason: os._exit(1))
     write_to(log)
     try:

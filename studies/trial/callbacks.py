@@ -21,7 +21,6 @@ from studies.trial.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
 
 log = logging.getLogger(__name__)
-NEVER = 2**62  # a batch number that no training reaches
 CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for the device
 
 
@@ -232,120 +231,6 @@ class Rungs(Callback):
         if any(is_broken for (is_broken,) in shared):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
-
-
-class Clock(Callback):
-    """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
-
-    `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
-    way to the next rung skips that rung. `now` is the clock, the same one on all ranks of a trial.
-    """
-
-    def __init__(
-        self,
-        rungs: Rungs,
-        *,
-        n_rungs: int,
-        progress: Callable[[Trainer, Rungs, float], float],
-        now: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._rungs = rungs
-        self._now = now
-        self._n_rungs = n_rungs
-        self._progress = progress
-        self._begun = self._now()
-        self._seconds_before = 0.0
-        self._reached = 0
-        self._reported = 0
-
-    @property
-    def state_key(self) -> str:
-        """A name that no callback of a user has."""
-        return state_key_of(self)
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far the training is."""
-        return {"seconds": self._seconds(), "reached": self._reached, "reported": self._reported}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self._seconds_before = state_dict["seconds"]
-        self._reached = state_dict["reached"]
-        self._reported = state_dict["reported"]
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; begin with the validation that was interrupted, if one was."""
-        self._begun = self._now()
-        if self._reached > self._reported:
-            trainer.val_check_batch = 1
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
-        spent = self._progress(trainer, self._rungs, self._seconds())
-        self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
-        due = self._reached > self._reported
-        trainer.val_check_batch = 1 if due else NEVER
-        if due and trainer.enable_validation:
-            self._rungs.note_random_states()
-        elif due:
-            self._reach(trainer)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The validation of a rung has ended."""
-        if not trainer.sanity_checking and self._reached > self._reported:
-            self._reach(trainer)
-
-    def _seconds(self) -> float:
-        return self._seconds_before + self._now() - self._begun
-
-    def _reach(self, trainer: Trainer) -> None:
-        self._reported = self._reached
-        self._rungs.reach(self._reached, trainer)
-        if self._reached >= self._n_rungs:
-            trainer.should_stop = True
-
-
-class TimeLimit(Callback):
-    """Ends a training that takes longer than `limit_s` seconds; what it has not reported by then is not reported."""
-
-    def __init__(self, rungs: Rungs, *, limit_s: float, now: Callable[[], float] = time.perf_counter) -> None:
-        self.reached = False
-        self._now = now
-        self._rungs = rungs
-        self._limit_s = limit_s
-        self._begun = self._now()
-        self._seconds_before = 0.0
-
-    @property
-    def state_key(self) -> str:
-        """A name that no callback of a user has."""
-        return state_key_of(self)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The time that was taken."""
-        return {"seconds": self._seconds()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self._seconds_before = state_dict["seconds"]
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._begun = self._now()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop once the time is over."""
-        if self._seconds() > self._limit_s:
-            self.reached = True
-            self._rungs.stopped = True
-            trainer.should_stop = True
-
-    def _seconds(self) -> float:
-        return self._seconds_before + self._now() - self._begun
 
 
 def state_key_of(callback: Callback) -> str:

@@ -23,7 +23,8 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from studies.budget import Budget
-from studies.trial.callbacks import NEVER, Clock, Interrupted, Rung, Rungs, TimeLimit
+from studies.trial.callbacks import Interrupted, Rung, Rungs
+from studies.trial.clocks import NEVER, Clock, TimeLimit
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of

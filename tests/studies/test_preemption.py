@@ -83,6 +83,7 @@ def test_a_command_that_is_told_to_stop_saves_leaves_and_goes_on_when_started_ag
     assert time.monotonic() - begun < 15
     assert process.returncode == 130, output
     assert f"interrupted ({number.name})" in output
+    assert "died" not in output
     released = shell.trials("digits")
     assert {trial.state for trial in released} <= {TrialState.FAIL, TrialState.COMPLETE}
     failed = [trial for trial in released if trial.state == TrialState.FAIL]
