@@ -30,7 +30,8 @@ class Saved:
     """A file that holds a training's state after `steps` optimizer steps, `rung` being the last rung it had reached.
 
     `exact`: from here the training goes on as if it had never stopped. False in the middle of an epoch whose loader
-    cannot tell where it is (samples may be seen twice), or whose metric is logged in training.
+    cannot tell where it is (samples may be seen twice), or whose metric is logged in training; and between two batches
+    of one step where there are several ranks, whose gradients are averaged one batch earlier: equal up to rounding.
     """
 
     path: Path
@@ -126,7 +127,9 @@ class Keeper:
         if writer.error is not None:
             log.warning("no checkpoint was saved: %s", writer.error)
         elif writer.sha256 is not None:  # else another rank writes
-            exact = ended or not is_in_mid_epoch(trainer) or (has_exact_loaders(trainer) and trainer.enable_validation)
+            rounded = self._ranks.size > 1 and bool(shared.gradients)
+            in_mid_epoch = has_exact_loaders(trainer) and trainer.enable_validation and not rounded
+            exact = ended or not is_in_mid_epoch(trainer) or in_mid_epoch
             self._saved(Saved(path.absolute(), writer.sha256, rungs.last_index, trainer.global_step, exact))
 
     def _is_time_to_save(self, trainer: pl.Trainer) -> bool:

@@ -36,7 +36,7 @@ LOADERS = "combined_loader"
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all ranks have to bring together before one of them can write: what each of them has of its own, by rank,
-    and the gradients that the next step will build upon, averaged, which comes to the same step."""
+    and the gradients that the next step will build upon, averaged, which comes to the same step but for rounding."""
 
     own: list[dict[str, Any]]
     gradients: dict[str, torch.Tensor]

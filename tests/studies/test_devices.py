@@ -172,7 +172,8 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     context.set_forkserver_preload(["studies.launch.preload"])
     _, theirs = context.Pipe(duplex=False)
     place = Place(0, ("GPU-7",), 1)
-    process = context.Process(target=run_worker, args=(settings, place, Shift(datetime.now(), None), theirs))
+    arguments = (settings, place, Shift(datetime.now(), None), tmp_path / "worker.log", theirs)
+    process = context.Process(target=run_worker, args=arguments)
     process.start()
     process.join(120)
     assert process.exitcode == 0
