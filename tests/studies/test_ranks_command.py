@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
 
 from studies import schema
@@ -78,7 +78,8 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
     assert trials[-1].user_attrs[schema.PLACE].endswith("2 processes a trial")
     assert trials[-1].user_attrs[schema.DEVICE] == "2 × cpu"
     assert "a step takes 2 × its batch size" in output
-    log = (shell.folder / "outputs" / "plain" / "logs" / "worker-0.log").read_text()
+    (path,) = (shell.folder / "outputs" / "plain" / "logs").glob("*/worker-0.log")
+    log = path.read_text()
     assert "val_loss differs between ranks" in log
     assert "sync_dist=True" in log
 
@@ -97,8 +98,50 @@ def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell,
     (trial,) = shell.trials("plain")
     assert trial.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGTERM)"
     ends = [(shell.folder / f"rank-{rank}.end").read_text() for rank in (0, 1)]
-    assert ends[0].startswith("Interrupted ")
+    assert ends[0].startswith("SIGTERMException ")
     assert ends[0] == ends[1], "at the same step, so that they can save together"
+
+
+@pytest.mark.slow
+def test_a_trial_whose_rank_is_killed_is_gone_on_with_from_its_last_rung(shell: Shell) -> None:
+    sync = ("+model.sync=true", "n_trials=1")
+    shell.run("run", *SLOW, *sync, "study_name=undisturbed", "model.sleep_s=0")
+    process = shell.start("run", *SLOW, *sync, "checkpoint.every_s=1e-9")
+
+    def has_saved_rungs(trials: list[FrozenTrial]) -> bool:
+        return any(len(t.intermediate_values) >= 2 and schema.CHECKPOINT in t.user_attrs for t in running(trials))
+
+    trials = shell.wait_for("plain", has_saved_rungs)
+    os.kill(ranks_of(worker_of(running(trials)[0]))[1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
+    killed, retry = shell.trials("plain")
+    assert killed.user_attrs[schema.FAILURE_MESSAGE] == "rank 1 of 2 died (SIGKILL)"
+    told = retry.user_attrs[schema.RESUMED_FROM]
+    assert told["trial"] == killed.number
+    assert told["rung"] >= 1
+    assert told["exact"]
+    (whole,) = shell.trials("undisturbed")
+    assert retry.state == TrialState.COMPLETE
+    assert retry.user_attrs[schema.STEPS] == whole.user_attrs[schema.STEPS]
+    assert retry.user_attrs[schema.SAMPLES_SEEN] == whole.user_attrs[schema.SAMPLES_SEEN]
+    assert (retry.params, retry.intermediate_values) == (whole.params, whole.intermediate_values)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_told_to_stop_has_its_ranks_save_first(shell: Shell) -> None:
+    process = shell.start("run", *SLOW, "n_trials=1", "budget.amount=30")
+    worker, ranks = wait_until_training(shell, n_begun=1)
+    os.kill(worker, signal.SIGTERM)
+    wait_for_the_end_of([worker, *ranks])
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
+    released, retry = shell.trials("plain")
+    assert released.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGTERM)"
+    assert retry.user_attrs[schema.RESUMED_FROM]["trial"] == released.number
+    assert retry.state == TrialState.COMPLETE
+    assert list(retry.intermediate_values) == list(range(1, 31))
+    assert len(list((shell.folder / "outputs" / "plain" / "trials").rglob("*.ckpt"))) == 1
 
 
 def test_ranks_that_cannot_train_together_are_found_before_the_study_begins(shell: Shell) -> None:

@@ -84,6 +84,12 @@ def numbers(training: Training) -> tuple[Any, ...]:
     return training.rungs, training.steps, training.samples_seen
 
 
+def losses(tmp_path: Path) -> dict[int, float]:
+    """The training loss at the beginning of each epoch but the first, as last noted."""
+    lines = [line.split() for line in (tmp_path / "losses").read_text().splitlines()]
+    return {int(epoch): float(loss) for epoch, loss in lines}
+
+
 @pytest.mark.parametrize(
     ("budget", "n_accumulated"),
     [(Budget("epochs", 4, 4), 1), (Budget("epochs", 4, 4), 3), (Budget("samples", 5000, 5), 1)],
@@ -93,12 +99,14 @@ def test_a_trial_that_was_interrupted_goes_on_exactly(tmp_path: Path, budget: Bu
     """In mid-epoch: what the ranks had drawn, seen and not yet exchanged is all there again."""
     model = FOLLOWS_TRAINING if budget.unit == "epochs" else CLASSIFIER
     trainer = {**TRAINER, "accumulate_grad_batches": n_accumulated}
-    config = {"model": model, "datamodule": DIGITS, "trainer": trainer}
+    notes = {"_target_": "user_ranks.NotesTrainingLoss", "path": str(tmp_path / "losses")}
+    config = {"model": model, "datamodule": DIGITS, "trainer": trainer, "callbacks": {"notes": notes}}
     job = a_job(tmp_path, budget, config, metric="val/loss")
     whole = train(job)
+    losses_of_whole = losses(tmp_path)
     mark = tmp_path / "mark"
     marks = {"_target_": "user_ranks.MarksABatch", "path": str(mark), "at": N_BATCHES + 3}
-    slowed = replace(job, config={**config, "callbacks": {"marks": marks}})
+    slowed = replace(job, config={**config, "callbacks": {"notes": notes, "marks": marks}})
     news = News()
     with pytest.raises(Interrupted, match="SIGUSR1"):
         train(slowed, news.watchers(lambda: "SIGUSR1" if mark.exists() else None))
@@ -108,6 +116,7 @@ def test_a_trial_that_was_interrupted_goes_on_exactly(tmp_path: Path, budget: Bu
     assert saved.steps < whole.steps
     assert numbers(train(replace(job, checkpoint=saved.path), news.watchers())) == numbers(whole)
     assert tuple(news.resumed) == whole.rungs[: saved.rung]
+    assert losses(tmp_path) == pytest.approx(losses_of_whole, rel=1e-5)
 
 
 def test_a_trial_whose_rank_dies_goes_on_from_the_last_rung(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ class MarksABatch(Callback):
             time.sleep(1.0)
 
 
+class NotesTrainingLoss(Callback):
+    """Appends to the file `path` which epoch ended with which `train/loss`, as rank 0 shows it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_rank == 0 and "train/loss" in trainer.callback_metrics:
+            with self.path.open("a") as file:
+                file.write(f"{trainer.current_epoch} {float(trainer.callback_metrics['train/loss'])}\n")
+
+
 ALIVE: weakref.WeakSet[LightningModule] = weakref.WeakSet()
 ALIVE_BEFORE: list[int] = []  # how many modules were there when each one was made
 
