@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ STOPPED = 4  # exit code of a worker that a signal stopped; where it was not its
 def run_worker(settings: StudySettings, place: Place, shift: Shift, log: Path, errors: Connection) -> None:
     """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
     signals = StopSignals().install_in_worker()
+    multiprocessing.set_start_method(None, force=True)  # the system's own: a DataLoader's workers start as in a script
     write_to(log)
     try:
         take(place)

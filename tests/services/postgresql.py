@@ -36,7 +36,7 @@ class PostgreSQL(Server):
 
     def command(self) -> list[str]:
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder}
-        options |= {"fsync": "off", "max_connections": 100, "shared_buffers": "32MB", "timezone": "UTC"}
+        options |= {"fsync": "off", "max_connections": 300, "shared_buffers": "32MB", "timezone": "UTC"}
         flags = [flag for name, value in options.items() for flag in ("-c", f"{name}={value}")]
         return [str(self._binaries / "postgres"), "-D", "data", *flags]
 

@@ -46,8 +46,8 @@ def test_a_study_writes_no_password_anywhere(shell: Shell, postgresql_server: Po
     url = postgresql_server.new_database()
     shell.environment["STUDIES_STORAGE_URL"] = url
     place = ["storage=postgresql", *([f"storage.url='{url}'"] if by == "url" else [])]
-    arguments = [*PLAIN, *place, "n_trials=3", "workers=1", "model.behaviour=raise"]
-    arguments += ["model.at=15", "model.above=0.03", "max_retries=0", f"+model.tracking_uri='{URL}'"]
+    arguments = [*PLAIN, *place, "n_trials=6", "workers=1", "model.behaviour=raise"]
+    arguments += ["model.at=15", "model.above=0.01", "max_retries=0", f"+model.tracking_uri='{URL}'"]
     outputs = [shell.run("run", *arguments), shell.run("report", *arguments), shell.run("list", *place)]
     outputs.append(shell.run("run", *arguments, "model.n_samples=50", code=2))
     outputs.append(shell.run("check", *arguments, "storage.url=postgresql://u:pa55:w@127.0.0.1:1/x", code=2))
