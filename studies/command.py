@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -19,6 +20,7 @@ from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyEr
 Task = Callable[[DictConfig], int]
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
+SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
 
 
@@ -118,6 +120,8 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     from studies.settings_reading import TRAINER_KEYS_OF_OURS
 
     key, _, value = override.lstrip("+~").partition("=")
+    if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
+        return key, "is (hidden), which does not work", "correct or quote the value"
     if key == "study" and not override.startswith("+"):
         return key, "is added and not overridden", f"write +study={value}"
     options = group_options(key, config_dirs=folders)

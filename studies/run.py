@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -27,7 +27,6 @@ def run(config: DictConfig) -> int:
     from studies.errors import StudyStopped
     from studies.report.report import write_report
     from studies.signals import StopSignals
-    from studies.storage.checkpoints import sweep
     from studies.storage.identity import find_study, open_study
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -51,11 +50,27 @@ def run(config: DictConfig) -> int:
         try:
             study, interrupted = search(settings, storage, console, signals=signals)
         except StudyStopped:
-            sweep(open_study(settings, storage).get_trials(deepcopy=False), settings)
+            leave_tidy(open_study(settings, storage), settings, storage, reason=None)
             write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
             raise
+    leave_tidy(study, settings, storage, reason=signals.reason())
     write_report(study, settings, rules_of(settings), console=console)
     return INTERRUPTED_EXIT_CODE if interrupted else 0
+
+
+def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, reason: str | None) -> None:
+    """Free the trials of this machine's dead workers, which nobody may look at again, and delete useless files.
+
+    `reason`: the signal that ended the command; a worker that had to be killed could not free its trial itself.
+    """
+    from studies.schema import INTERRUPTED
+    from studies.storage.checkpoints import sweep
+    from studies.storage.lease import Watch
+
+    message = f"{INTERRUPTED} ({reason})" if reason is not None else "its worker died"
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    watch.release_dead(study, study.get_trials(deepcopy=False), message=message)
+    sweep(study.get_trials(deepcopy=False), settings)
 
 
 def search(
@@ -65,13 +80,10 @@ def search(
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
-    from studies.schema import INTERRUPTED
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
-    from studies.storage.checkpoints import sweep
     from studies.storage.identity import open_study
-    from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
@@ -82,7 +94,7 @@ def search(
     if problems:
         raise BadInput(problems)
     study = open_study(settings, storage)
-    begun = datetime.now()
+    begun = datetime.now(UTC)
     shift = Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
     if signals.reason() is None:
         console.print(
@@ -99,10 +111,6 @@ def search(
         console.print(f"a trial has reached stop_at={settings.stop_at:g}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()})")
-        # A worker that had to be killed could not free its trial itself.
-        watch = Watch(storage, lease_s=settings.storage.lease_s)
-        watch.release_dead(study, study.get_trials(deepcopy=False), message=f"{INTERRUPTED} ({signals.reason()})")
-    sweep(study.get_trials(deepcopy=False), settings)
     return study, signals.reason() is not None
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """When a run of the command began and when it may begin no more trials (local time)."""
+    """When a run of the command began and when it may begin no more trials: with their time zone, since workers may
+    run on machines that have another one."""
 
     begun: datetime
     deadline: datetime | None = None
@@ -16,4 +17,4 @@ class Shift:
     @property
     def is_over(self) -> bool:
         """Whether the time is up."""
-        return self.deadline is not None and datetime.now() >= self.deadline
+        return self.deadline is not None and datetime.now(self.deadline.tzinfo) >= self.deadline

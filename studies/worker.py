@@ -87,6 +87,7 @@ def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since:
     """
     if sum(trial.state == TrialState.FAIL for trial in trials) < max_failures:
         return
+    since = since.astimezone().replace(tzinfo=None)  # as Optuna keeps times
     ended = [t for t in trials if t.datetime_complete is not None and t.datetime_complete >= since]
     ended = [t for t in ended if schema.VOID not in t.user_attrs and not was_interrupted(t)]
     by_end = sorted(ended, key=lambda trial: trial.datetime_complete or since)

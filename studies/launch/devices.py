@@ -84,6 +84,10 @@ def place_problems(settings: StudySettings, *, gpus: Sequence[str]) -> list[Prob
         seen = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
         remedy = f"give {len(gpus)} or less, or trainer.accelerator=cpu"
         return [Problem(key, f"is {each} but this machine shows {seen} ({', '.join(gpus)})", remedy)]
+    room = len(gpus) // each
+    if settings.workers is not None and settings.workers > room:
+        complaint = f"is {settings.workers} but {len(gpus)} GPUs have room for {room} trials on {each} each"
+        return [Problem("workers", complaint, f"give auto or {room}: groups that share GPUs may wait for each other")]
     return []
 
 

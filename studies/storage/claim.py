@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from optuna import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -49,7 +50,7 @@ class Claims:
             if self._watch.release_stale(self._study, trials) or self._enqueue_successors():
                 trials = self._read()
             begun, unfinished = self._ledger.n_begun, list(self._ledger.open_slots())
-            if any(trial.state == TrialState.WAITING for trial in trials) or begun < self._rules.n_trials:
+            if self._is_any_waiting(trials) or begun < self._rules.n_trials:
                 claim = self._ask()
                 if claim is not None:
                     return claim
@@ -59,6 +60,14 @@ class Claims:
             elif not any(self._rules.is_to_be_repeated(slot) for slot in unfinished):
                 return Turn.WAIT
             trials = self._read()
+
+    def _is_any_waiting(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a trial waits that repeats one of ours, or that somebody has queued by hand."""
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+        return any(
+            schema.RETRY_OF not in trial.user_attrs or self._ledger.has(trial.user_attrs[schema.RETRY_OF])
+            for trial in waiting
+        )
 
     def _read(self, trials: Sequence[FrozenTrial] | None = None) -> Sequence[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False) if trials is None else trials
@@ -74,6 +83,9 @@ class Claims:
         return bool(repeated)
 
     def _enqueue_successor(self, slot: Slot) -> None:
+        if schema.VOID in slot.last.user_attrs and len(slot.chain) > 1:
+            self._enqueue_again(slot)
+            return
         failed = slot.last
         same_point = self._rules.repeats_point(failed)
         attempt = attempt_of(failed) + (0 if was_interrupted(failed) else 1) if same_point else 0
@@ -82,6 +94,15 @@ class Claims:
         if never_drawn or (self._rules.redraws and self._rules.has_failed(failed)):
             attributes[schema.REDRAWN] = True
         self._study.enqueue_trial(failed.params if same_point else {}, user_attrs=attributes)
+
+    def _enqueue_again(self, slot: Slot) -> None:
+        """Queue anew what a command with fewer slots took for surplus, and so marked before it had begun."""
+        void, repeated = slot.last, _repeated(slot)
+        kept: dict[str, Any] = {
+            key: void.user_attrs[key] for key in (schema.ATTEMPT, schema.REDRAWN) if key in void.user_attrs
+        }
+        attributes = {schema.RETRY_OF: void.number, schema.SLOT: slot.index, **kept}
+        self._study.enqueue_trial(repeated.params if repeated is not None else {}, user_attrs=attributes)
 
     def _ask(self) -> Claim | None:
         """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
@@ -98,12 +119,18 @@ class Claims:
         if self._study.user_attrs.get(schema.STUDY_N_TRIALS, 0) > self._rules.n_trials:
             return
         for trial in trials:
-            if trial.state == TrialState.RUNNING and self._ledger.slot_ending_in(trial.number) is None:
+            claimed = schema.WORKER in trial.user_attrs  # by a command that knows of more slots
+            if trial.state == TrialState.RUNNING and not claimed and self._ledger.slot_ending_in(trial.number) is None:
                 self._watch.void(self._study, trial)
 
 
 def _repeated(slot: Slot) -> FrozenTrial | None:
-    """The trial whose point the last one of `slot` tries again."""
-    if len(slot.chain) == 1 or schema.REDRAWN in slot.last.user_attrs:
-        return None
-    return slot.chain[-2] if schema.VOID not in slot.chain[-2].user_attrs else None
+    """The trial whose point the last one of `slot` tries again; void ones, which had no point, are passed over."""
+    later = slot.last
+    for earlier in reversed(slot.chain[:-1]):
+        if schema.REDRAWN in later.user_attrs:
+            return None
+        if schema.VOID not in earlier.user_attrs:
+            return earlier
+        later = earlier
+    return None

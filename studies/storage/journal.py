@@ -46,6 +46,7 @@ class JournalLock:
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing would not do it where a process was forked meanwhile
             os.close(self._descriptor)
             self._descriptor = None
 

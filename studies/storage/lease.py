@@ -12,6 +12,7 @@ Optuna's own heartbeat misses a trial that dies before its first beat, and works
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import threading
@@ -30,13 +31,16 @@ from studies import schema
 
 
 def worker_id() -> str:
-    """This process: host, process-id namespace (two containers may share a host name) and process id."""
+    """This process: host, boot, process-id namespace (two containers may share a host name) and process id."""
     return f"{_place()}:{os.getpid()}"
 
 
+@functools.cache
 def _place() -> str:
-    namespace = Path("/proc/self/ns/pid")
-    return f"{platform.node()}:{namespace.stat().st_ino if namespace.exists() else 0}"
+    """The machine: its name, which two may share, with what this boot of it is called; and the namespace."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    booted = boot.read_text().strip()[:8] if boot.exists() else "0"
+    return f"{platform.node()}:{booted}:{namespace.stat().st_ino if namespace.exists() else 0}"
 
 
 def is_dead(worker: str) -> bool:

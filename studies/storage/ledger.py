@@ -47,6 +47,7 @@ class Ledger:
         self._successors: dict[int, int] = {}
         self._chains: list[list[int]] = []
         self._slot_of_last: dict[int, int] = {}
+        self._members: set[int] = set()
         self._open: set[int] = set()
 
     def read(self, trials: Sequence[FrozenTrial]) -> None:
@@ -59,6 +60,7 @@ class Ledger:
             self._slot_of_last[number] = len(self._chains)
             self._open.add(len(self._chains))
             self._chains.append([number])
+            self._members.add(number)
         for failed in [number for number in self._successors if number in self._slot_of_last]:
             self._lengthen(self._slot_of_last[failed])
         self._open -= {slot.index for slot in self.open_slots() if self._rules.is_finished(slot)}
@@ -77,12 +79,17 @@ class Ledger:
         index = self._slot_of_last.get(number)
         return None if index is None else self._slot(index)
 
+    def has(self, number: int) -> bool:
+        """Whether the trial of this number is one of a slot's chain."""
+        return number in self._members
+
     def _lengthen(self, index: int) -> None:
         chain = self._chains[index]
         while chain[-1] in self._successors:
             del self._slot_of_last[chain[-1]]
             chain.append(self._successors.pop(chain[-1]))
             self._slot_of_last[chain[-1]] = index
+            self._members.add(chain[-1])
         self._open.add(index)
 
     def _slot(self, index: int) -> Slot:

@@ -147,7 +147,10 @@ class Keeper:
         not begin again, counts as the end too."""
         if trainer.validating:
             return 0 <= trainer.max_steps <= trainer.global_step
-        return trainer.should_stop or self._rungs.last_index >= self._last_rung
+        may_stop = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (
+            trainer.min_steps or 0
+        )
+        return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._last_rung
 
     def _can_go_on_from_here(self, trainer: pl.Trainer) -> bool:
         """An epoch without a known length would become longer by what is seen twice."""

@@ -213,3 +213,4 @@ class _Reports:
         for rung in rungs:
             self._furthest = rung.index
             self._trial.report(rung.value, rung.index)
+            self._trial.should_prune()  # what it answers was decided then; halving pruners note each rung when asked

@@ -144,3 +144,55 @@ def test_a_surplus_claim_becomes_a_slot_when_the_study_grows() -> None:
     claim = claimed(claims_of(study, 2))
     assert claim.slot == 1
     assert schema.REDRAWN not in claim.trial.user_attrs
+
+
+def queue_of_a_larger_study(study: optuna.Study) -> tuple[Claims, Claims, Claim]:
+    """Claims on two slots and on three of one study; the third slot failed once and is queued again."""
+    few, more = claims_of(study, 2, max_retries=2), claims_of(study, 3, max_retries=2)
+    running = [claimed(more) for _ in range(3)]
+    study.tell(running[0].trial, 1.0)
+    fail(study, running[2])
+    study.set_user_attr(schema.STUDY_N_TRIALS, 3)
+    attributes = {schema.RETRY_OF: 2, schema.SLOT: 2, schema.ATTEMPT: 1}
+    study.enqueue_trial(study.trials[2].params, user_attrs=attributes)
+    return few, more, running[1]
+
+
+def test_what_waits_for_a_slot_that_another_command_has_is_left_to_that() -> None:
+    study = a_study()
+    few, more, running = queue_of_a_larger_study(study)
+    assert few.next() is Turn.WAIT
+    again = claimed(more)
+    assert (again.slot, again.attempt) == (2, 1)
+    assert again.trial.params == study.trials[2].params
+    study.tell(running.trial, 1.0)
+    assert few.next() is Turn.LEAVE
+    assert study.trials[again.trial.number].state == TrialState.RUNNING
+
+
+def test_a_queued_trial_that_was_taken_for_surplus_is_queued_again_with_its_point_and_attempt() -> None:
+    study = a_study()
+    _, more, _ = queue_of_a_larger_study(study)
+    taken = study.ask()
+    taken.set_user_attr(schema.VOID, True)
+    study.tell(taken, state=TrialState.FAIL)
+    again = claimed(more)
+    assert (again.slot, again.attempt) == (2, 1)
+    assert again.trial.params == study.trials[2].params
+    assert again.repeated is not None
+    assert again.repeated.number == 2
+
+
+def test_surplus_claims_of_dead_workers_are_marked_and_those_that_run_or_may_have_a_slot_are_not() -> None:
+    study = a_study()
+    claims = claims_of(study, 1)
+    study.tell(claimed(claims).trial, 1.0)
+    of_a_larger_study, dead = study.ask(), study.ask()
+    of_a_larger_study.set_user_attr(schema.WORKER, "elsewhere:1:1")
+    assert claims.next() is Turn.LEAVE
+    assert [trial.state for trial in study.trials[1:]] == [TrialState.RUNNING, TrialState.FAIL]
+    assert study.trials[dead.number].user_attrs == {schema.VOID: True}
+    unknown = study.ask()
+    study.set_user_attr(schema.STUDY_N_TRIALS, 9)
+    assert claims.next() is Turn.LEAVE
+    assert study.trials[unknown.number].state == TrialState.RUNNING

@@ -145,3 +145,9 @@ def test_short_trials_do_not_beat_at_all(tmp_path: Path) -> None:
     with Lease(trial, lease_s=60):
         pass
     assert schema.LEASE not in study.trials[0].user_attrs
+
+
+def test_a_process_of_another_boot_cannot_be_judged_though_host_and_namespace_are_called_alike() -> None:
+    host, boot, namespace, _ = worker_id().split(":")
+    assert not is_dead(f"{host}:{'0' * len(boot)}:{namespace}:999999")
+    assert is_dead(f"{host}:{boot}:{namespace}:999999")

@@ -127,3 +127,17 @@ def test_a_configuration_that_kills_its_workers_is_marked_and_not_the_study(shel
     assert {trial.params["lr"] > 0.02 for trial in killed} == {True}
     assert set(Counter(trial.params["lr"] for trial in killed).values()) == {3}
     assert [slot.last.state for slot in read_slots(trials, 8)] == [TrialState.COMPLETE] * 8
+
+
+def test_a_command_that_has_nothing_more_to_do_frees_what_a_dead_worker_left(shell: Shell) -> None:
+    arguments = (*PLAIN, "n_trials=6", "workers=2", "model.sleep_s=0.05", "budget.amount=20")
+    process = shell.start("run", *arguments)
+    (*_, worker) = {worker_of(trial) for trial in running(shell.wait_for("plain", lambda t: len(running(t)) == 2))}
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 60
+    while is_alive(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    shell.run("run", *arguments, "timeout_s=0.001")
+    assert not running(shell.trials("plain"))

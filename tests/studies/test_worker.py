@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import optuna
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.errors import StorageUnusable, StudyStopped
 from studies.schema import Failure, failure_of
+from studies.search.pruners import make_pruner
 from studies.search.seeds import training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -19,7 +20,8 @@ from studies.signals import StopSignals
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots, rules_of
-from studies.trial.objective import run_trial
+from studies.trial.callbacks import Rung
+from studies.trial.objective import _Reports, run_trial
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -304,3 +306,34 @@ def test_a_pruned_trial_does_not_reach_what_is_asked_for(plain: MakeSettings) ->
     trials = run(plain("n_trials=3", "pruner=threshold", "+pruner.upper=0", "stop_at=1000"))
     assert {trial.state for trial in trials} == {TrialState.PRUNED}
     assert len(trials) == 3
+
+
+def test_a_shift_ends_at_the_same_moment_in_every_time_zone() -> None:
+    begun = datetime.now(timezone(timedelta(hours=9)))
+    assert not Shift(begun, begun + timedelta(hours=1)).is_over
+    assert Shift(begun, begun - timedelta(seconds=1)).is_over
+
+
+def test_failures_of_this_run_count_whatever_the_time_zone(plain: MakeSettings) -> None:
+    settings = plain("n_trials=9", "model.behaviour=raise", "max_failures=3")
+    storage = open_storage(settings.storage.address)
+    study = open_study(settings, storage)
+    begun = datetime.now(timezone(timedelta(hours=-9)))
+    with pytest.raises(StudyStopped):
+        work(settings, storage, post=Post("here", Shift(begun), StopSignals()), run_trial=run_trial)
+    assert len(study.trials) == 3
+
+
+def test_a_trial_that_goes_on_notes_the_rungs_of_halving_as_one_that_never_stopped(plain: MakeSettings) -> None:
+    settings = plain("pruner=asha", "n_trials=1", "budget.amount=8")
+    whole, reports = optuna.create_study(pruner=make_pruner(settings)).ask(), [0.5, 0.6, 0.7, 0.8]
+    for rung, value in enumerate(reports, start=1):
+        whole.report(value, rung)
+        whole.should_prune()
+    resumed = optuna.create_study(pruner=make_pruner(settings)).ask()
+    _Reports(resumed, last=8).repeat(tuple(Rung(i, value, i) for i, value in enumerate(reports[:3], start=1)))
+    resumed.report(reports[3], 4)
+    resumed.should_prune()
+    (a,), (b,) = resumed.study.get_trials(), whole.study.get_trials()
+    assert a.system_attrs == b.system_attrs
+    assert len([key for key in a.system_attrs if key.startswith("completed_rung")]) > 1
