@@ -47,6 +47,7 @@ def begun_in_logs(shell: Shell) -> Counter[int]:
     return Counter(int(n) for log in logs for n in re.findall(r"trial (\d+) begins", log.read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["local", "slurm", "ray"], indirect=True)
 def test_a_killed_worker_is_replaced_the_budget_is_exact_and_each_trial_is_in_a_log_once(
     launcher: tuple[str, ...], shell: Shell
@@ -73,6 +74,7 @@ def test_a_killed_worker_is_replaced_the_budget_is_exact_and_each_trial_is_in_a_
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["local", "slurm", "ray"], indirect=True)
 def test_ctrl_c_frees_all_trials_within_seconds_and_the_same_command_goes_on(
     launcher: tuple[str, ...], shell: Shell

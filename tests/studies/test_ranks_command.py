@@ -84,6 +84,7 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
     assert "sync_dist=True" in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["the command", "all processes"])
 def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell, to_all: bool) -> None:
     notes = f"+callbacks.end={{_target_: user_ranks.NotesItsEnd, notes: {shell.folder}}}"

@@ -129,6 +129,7 @@ def test_without_slurm_the_command_says_so(shell: Shell) -> None:
     assert "launcher.name is slurm, and this machine has no sbatch, srun, squeue, scancel" in output
 
 
+@pytest.mark.slow
 def test_a_task_that_is_asked_to_end_frees_its_trial_and_comes_back_without_the_command(
     submitting: Shell, slurm: SlurmCluster
 ) -> None:
