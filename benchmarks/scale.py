@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
+from services.mariadb import mariadb
 from services.postgresql import PostgreSQL, postgresql
+from services.proxy import Proxy
 from sleeping import Sleeper, settings_of, sleep_and_work, start_sleeper
 from waves import Waves, read_notes, waves
 
@@ -80,25 +82,31 @@ def many_workers(folder: Path, server: PostgreSQL) -> None:
 
 
 def storages(folder: Path, server: PostgreSQL) -> None:
-    urls = {
-        "sqlite": f"sqlite:///{folder}/s.db",
-        "journal": f"journal:{folder}/s.journal",
-        "postgresql": server.new_database(),
-    }
     print("\ntrials of 1 s with 5 reports\nstorage     workers  trials/s  efficiency  storage ms/trial  CPU ms/trial")
-    for name, url in urls.items():
-        for n_workers in (4, 16):
-            done = run(folder, url, n_workers, 12 * n_workers, [1.0])
-            print(
-                f"{name:10s}  {n_workers:7d}  {done.rate:8.1f}  {done.efficiency:10.2f}  {done.storage_ms:16.0f}"
-                f"  {done.cpu_ms:12.0f}",
-                flush=True,
-            )
+    with mariadb() as other, Proxy(server.new_database()) as proxy:
+        urls = {
+            "sqlite": f"sqlite:///{folder}/s.db",
+            "journal": f"journal:{folder}/s.journal",
+            "postgresql": server.new_database(),
+            "mariadb": other.new_database(),
+            "grpc": proxy.url,
+        }
+        for name, url in urls.items():
+            for n_workers in (1, 4, 8, 16):
+                done = run(folder, url, n_workers, 12 * n_workers, [1.0])
+                print(
+                    f"{name:10s}  {n_workers:7d}  {done.rate:8.1f}  {done.efficiency:10.2f}  {done.storage_ms:16.0f}"
+                    f"  {done.cpu_ms:12.0f}",
+                    flush=True,
+                )
 
 
 def uneven(folder: Path, server: PostgreSQL) -> None:
     done = run(folder, server.new_database(), 8, 96, [1.0] * 7 + [10.0])
-    print(f"\n8 workers, one trial in eight takes 10 s, the others 1 s: idle {1 - done.efficiency:.3f} of the time")
+    print(
+        f"\n8 workers on PostgreSQL, one trial in eight takes 10 s, the others 1 s: {done.idle:.3f} of the time between"
+        f" trials, {1 - done.efficiency:.3f} of it not asleep in one"
+    )
 
 
 def growth(folder: Path, server: PostgreSQL) -> None:

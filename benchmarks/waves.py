@@ -24,13 +24,15 @@ class Note:
 class Waves:
     """How workers did between the moment when all were at work and the one when the last slot was begun.
 
-    `efficiency` is the share of the workers' time that was spent inside trials; `storage_ms` and `cpu_ms` are medians
-    over trials of what a trial took beside its sleep, and of processor time in its worker.
+    `efficiency` is the share of the workers' time that was spent asleep inside trials; `idle` the share between the end
+    of one trial and the beginning of the next, in which a worker records, claims or waits. `storage_ms` and `cpu_ms`
+    are medians over trials of what a trial took beside its sleep, and of processor time in its worker.
     """
 
     n_trials: int
     seconds: float
     efficiency: float
+    idle: float
     storage_ms: float
     cpu_ms: float
 
@@ -52,13 +54,14 @@ def waves(notes: Sequence[Note], sleeps: Sequence[float]) -> Waves:
     by_worker = {worker: [note for note in notes if note.worker == worker] for worker in workers}
     begun = max(own[0].moment for own in by_worker.values())
     ended = max(note.moment for note in notes if note.what == "begin")
-    asleep, storage, cpu = 0.0, [], []
+    asleep, idle, storage, cpu = 0.0, 0.0, [], []
     for own in by_worker.values():
         for first, last in pairwise(own):
+            inside = max(0.0, min(last.moment, ended) - max(first.moment, begun))
             if first.what == "begin":
-                sleep = sleeps[first.slot % len(sleeps)]
-                inside = min(last.moment, ended) - max(first.moment, begun)
-                asleep += max(0.0, min(inside, sleep))
+                asleep += min(inside, sleeps[first.slot % len(sleeps)])
+            else:
+                idle += inside
         beginnings = [note for note in own if note.what == "begin"]
         for this, following in pairwise(beginnings):
             if this.moment >= begun:
@@ -66,4 +69,4 @@ def waves(notes: Sequence[Note], sleeps: Sequence[float]) -> Waves:
                 cpu.append(following.cpu - this.cpu)
     n_ended = sum(1 for note in notes if note.what == "end" and begun <= note.moment <= ended)
     whole = (ended - begun) * len(workers)
-    return Waves(n_ended, ended - begun, asleep / whole, 1e3 * median(storage), 1e3 * median(cpu))
+    return Waves(n_ended, ended - begun, asleep / whole, idle / whole, 1e3 * median(storage), 1e3 * median(cpu))
