@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,10 @@ from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.checkpoints import discard_useless
-from studies.storage.claim import Claim, Claims, Turn
+from studies.storage.claim import Ask, Claim, Claims, Turn
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
+from studies.storage.patience import PatientStorage
 from studies.storage.slots import first_try, rules_of
 from studies.trial.outcome import Outcome, RunTrial
 
@@ -54,7 +56,8 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
         study = optuna.load_study(
             study_name=settings.study_name, storage=storage, sampler=sampler, pruner=make_pruner(settings)
         )
-        claims = Claims(study, rules=rules_of(settings), watch=Watch(storage, lease_s=settings.storage.lease_s))
+        watch = Watch(storage, lease_s=settings.storage.lease_s)
+        claims = Claims(study, rules=rules_of(settings), watch=watch, ask=_frugal(study, storage, sampler))
         while post.signals.reason() is None and not post.shift.is_over:
             trials = study.get_trials(deepcopy=False)
             stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
@@ -69,6 +72,17 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
                 post.signals.wait(POLL_S)
     except StorageInternalError as error:
         raise unusable(error) from error
+
+
+def _frugal(study: optuna.Study, storage: BaseStorage, sampler: StudySampler) -> Ask:
+    """Asks without reading what has been read: a read of all trials costs the more, the more workers run."""
+
+    def ask(trials: Sequence[FrozenTrial]) -> tuple[optuna.Trial, Sequence[FrozenTrial]]:
+        known = storage.having_read(trials) if isinstance(storage, PatientStorage) else contextlib.nullcontext()
+        with known:
+            return study.ask(), sampler.trials
+
+    return ask
 
 
 def has_reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:

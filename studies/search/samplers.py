@@ -97,6 +97,7 @@ class StudySampler(BaseSampler):
         self._design = make_design(settings) if make_design else None
         self._explore = explore_design(settings)
         self._ranks = Ranks()
+        self._trials: Sequence[FrozenTrial] = ()
         self._model: BaseSampler | None = None
         self._fixed: Point = {}
 
@@ -106,9 +107,16 @@ class StudySampler(BaseSampler):
             return "enqueued"
         return EXPLORE if is_exploring(self._settings, slot) else self._settings.sampler.name
 
+    @property
+    def trials(self) -> Sequence[FrozenTrial]:
+        """The study's trials by number, as they were when one was last asked for, that one included."""
+        return self._trials
+
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Decide what `trial` is: a designed, enqueued or quasi-random point, or one for the model."""
-        slot = self._slot_of(study, trial)
+        self._trials = study.get_trials(deepcopy=False)
+        self._ranks.read(self._trials)
+        slot = self._ranks.slot_of(trial)
         design = self._design_of(slot)
         self._fixed = self._point(slot, trial, design)
         self._model = self._begin_model(trial.number) if design is None else None
@@ -135,7 +143,7 @@ class StudySampler(BaseSampler):
     ) -> Any:
         """A value of one parameter that no model covers."""
         if self._model is None:
-            return missing_value(self._settings, self._slot_of(study, trial), param_name)
+            return missing_value(self._settings, self._ranks.slot_of(trial), param_name)
         value = self._model.sample_independent(study, trial, param_name, param_distribution)
         return self._settings.space[param_name].snap(value)
 
@@ -143,10 +151,6 @@ class StudySampler(BaseSampler):
         """Let the model keep what it keeps in the storage (CMA-ES does)."""
         if self._model is not None:
             self._model.after_trial(study, trial, state, values)
-
-    def _slot_of(self, study: Study, trial: FrozenTrial) -> int:
-        self._ranks.read(study.get_trials(deepcopy=False))
-        return self._ranks.slot_of(trial)
 
     def _design_of(self, slot: int) -> Design | None:
         """What gives the point of `slot`; None where a model is to be asked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -34,11 +34,19 @@ class Claim:
     repeated: FrozenTrial | None
 
 
-class Claims:
-    """One worker's view of the shared budget of `study`."""
+# Takes or makes a trial, given the study's trials as read just now; gives it, and the trials that it is among.
+Ask = Callable[[Sequence[FrozenTrial]], tuple[Trial, Sequence[FrozenTrial]]]
 
-    def __init__(self, study: Study, *, rules: Rules, watch: Watch) -> None:
+
+class Claims:
+    """One worker's view of the shared budget of `study`.
+
+    `ask`: as the study's own, where that can be had with fewer reads.
+    """
+
+    def __init__(self, study: Study, *, rules: Rules, watch: Watch, ask: Ask | None = None) -> None:
         self._study = study
+        self._ask_for = ask or (lambda _: (study.ask(), study.get_trials(deepcopy=False)))
         self._rules = rules
         self._watch = watch
         self._ledger = Ledger(rules)
@@ -51,7 +59,7 @@ class Claims:
                 trials = self._read()
             begun, unfinished = self._ledger.n_begun, list(self._ledger.open_slots())
             if self._is_any_waiting(trials) or begun < self._rules.n_trials:
-                claim = self._ask()
+                claim = self._ask(trials)
                 if claim is not None:
                     return claim
             elif not unfinished:
@@ -104,10 +112,10 @@ class Claims:
         attributes = {schema.RETRY_OF: void.number, schema.SLOT: slot.index, **kept}
         self._study.enqueue_trial(repeated.params if repeated is not None else {}, user_attrs=attributes)
 
-    def _ask(self) -> Claim | None:
+    def _ask(self, trials: Sequence[FrozenTrial]) -> Claim | None:
         """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
-        trial = self._study.ask()
-        trials = self._read()
+        trial, trials = self._ask_for(trials)
+        self._ledger.read(trials)
         slot = self._ledger.slot_ending_in(trial.number)
         if slot is not None:
             return Claim(trial, slot.index, attempt_of(slot.last), _repeated(slot))

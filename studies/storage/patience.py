@@ -11,12 +11,13 @@ lost; the second try must then be harmless:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
 import threading
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -121,6 +122,17 @@ class PatientStorage(BaseStorage):
     def __init__(self, storage: BaseStorage, *, patience: Patience) -> None:
         self._storage = storage
         self._outages = Outages(patience)
+        self._just_read: Sequence[FrozenTrial] | None = None
+
+    @contextlib.contextmanager
+    def having_read(self, trials: Sequence[FrozenTrial]) -> Iterator[None]:
+        """Within it, a question for the waiting trials, as `Study.ask` puts it, is answered from `trials`, all of the
+        study's as read just now. One that was taken since then is refused when it is claimed."""
+        self._just_read = trials
+        try:
+            yield
+        finally:
+            self._just_read = None
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """As Optuna's; a study that was made by a try whose answer was lost is a duplicate, which callers expect."""
@@ -221,6 +233,8 @@ class PatientStorage(BaseStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """As Optuna's."""
+        if self._just_read is not None and states == (TrialState.WAITING,) and not deepcopy:
+            return [trial for trial in self._just_read if trial.state == TrialState.WAITING]
         return self._try(lambda: self._storage.get_all_trials(study_id, deepcopy, states))
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:

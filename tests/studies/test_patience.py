@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -334,3 +335,30 @@ def test_a_call_that_fails_for_another_reason_is_logged_nowhere(caplog: pytest.L
     with pytest.raises(KeyError):
         patient(InMemoryStorage()).get_study_id_from_name("none")
     assert [record for record in caplog.records if record.name.startswith("studies")] == []
+
+
+class Counting(InMemoryStorage):
+    """Counts how often all trials are read."""
+
+    n_reads = 0
+
+    def get_all_trials(self, *args: Any, **options: Any) -> list[optuna.trial.FrozenTrial]:
+        self.n_reads += 1
+        return super().get_all_trials(*args, **options)
+
+
+def test_what_was_just_read_is_not_read_again_to_find_waiting_trials() -> None:
+    backend = Counting()
+    storage = patient(backend)
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial({"x": 0.5})
+    study.enqueue_trial({"x": 0.7})
+    trials = study.get_trials(deepcopy=False)
+    assert study.ask().number == 0  # as another worker may have done since the read
+    before = backend.n_reads
+    with storage.having_read(trials):
+        trial = study.ask()
+    assert backend.n_reads == before
+    assert (trial.number, trial.suggest_float("x", 0, 1)) == (1, 0.7)
+    assert study.ask().number == 2
+    assert backend.n_reads == before + 1

@@ -19,6 +19,7 @@ from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
+from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.callbacks import Rung
 from studies.trial.objective import _Reports, run_trial
@@ -337,3 +338,20 @@ def test_a_trial_that_goes_on_notes_the_rungs_of_halving_as_one_that_never_stopp
     (a,), (b,) = resumed.study.get_trials(), whole.study.get_trials()
     assert a.system_attrs == b.system_attrs
     assert len([key for key in a.system_attrs if key.startswith("completed_rung")]) > 1
+
+
+def test_a_trial_costs_few_reads_of_all_trials(plain: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read fetches the running trials of all workers: one decides, one is the claim, one is the sampler's."""
+    settings = plain("n_trials=4")
+    storage = PatientStorage(open_storage(settings.storage.address), patience=Patience())
+    open_study(settings, storage)
+    asked: list[object] = []
+    read = storage._storage.get_all_trials
+
+    def counted(study_id: int, deepcopy: bool = True, states: object = None) -> list[FrozenTrial]:
+        asked.append(states)
+        return read(study_id, deepcopy, states)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage._storage, "get_all_trials", counted)
+    work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
+    assert asked.count(None) == 2 * 4 + 1  # the pruner asks for completed ones
