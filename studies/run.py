@@ -21,19 +21,35 @@ if TYPE_CHECKING:
 def run(config: DictConfig) -> int:
     """Run the study that `config` describes to its end; 0 when it is finished, 130 when a signal ended it."""
     import optuna
+    from optuna.exceptions import StorageInternalError
     from rich.console import Console
 
-    from studies.admission import admit
-    from studies.errors import StudyStopped
-    from studies.report.report import write_report
+    from studies.errors import StorageUnusable
     from studies.signals import StopSignals
-    from studies.storage.identity import find_study, open_study
-    from studies.storage.slots import rules_of
-    from studies.worker import has_reached
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
     signals = StopSignals()
+    try:
+        return _run(config, console, signals)
+    except (StorageInternalError, StorageUnusable):
+        if signals.reason() is None:
+            raise
+        console.print(
+            f"interrupted ({signals.reason()}) while the storage was away: its leases will free the running trials; "
+            "the same command goes on"
+        )
+        return INTERRUPTED_EXIT_CODE
+
+
+def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
+    from studies.admission import admit
+    from studies.errors import StudyStopped
+    from studies.report.report import write_report
+    from studies.storage.identity import find_study, open_study
+    from studies.storage.slots import rules_of
+    from studies.worker import has_reached
+
     settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import optuna
 import pytest
@@ -128,13 +128,6 @@ def test_a_stop_signal_ends_a_call_that_waits(server: Server) -> None:
     assert time.monotonic() - begun < 5
 
 
-def wait_for(process_log: Path, text: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not (process_log.exists() and text in process_log.read_text()):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS, indirect=True)
 def test_a_server_that_is_away_for_20_s_in_mid_study_costs_a_study_nothing(shell: Shell, server: Server) -> None:
@@ -143,8 +136,7 @@ def test_a_server_that_is_away_for_20_s_in_mid_study_costs_a_study_nothing(shell
     storage = "postgresql" if isinstance(server, PostgreSQL) else "mysql"
     arguments = (*PLAIN, "n_trials=30", "workers=2", "model.sleep_s=0.03", f"storage={storage}", "storage.lease_s=12")
     process = shell.start("run", *arguments)
-    log = shell.folder / "outputs" / "plain" / "logs" / "worker-0.log"
-    wait_for(log, "COMPLETE")
+    log = shell.wait_for_log("plain", "*/worker-0.log", "COMPLETE")
     server.stop()
     time.sleep(20)
     server.start()
@@ -161,12 +153,28 @@ def test_a_server_that_is_away_for_20_s_in_mid_study_costs_a_study_nothing(shell
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_the_server_is_away_ends_a_command_as_ctrl_c_does(shell: Shell, server: Server) -> None:
+    shell.environment["STUDIES_STORAGE_URL"] = server.new_database()
+    process = shell.start("run", *PLAIN, "n_trials=100", "workers=2", "model.sleep_s=0.05", "storage=postgresql")
+    shell.wait_for_log("plain", "*/worker-0.log", "begins")
+    server.stop()
+    shell.wait_for_log("plain", "*/worker-0.log", "the storage does not answer")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, output
+    assert time.monotonic() - begun < 20
+    assert "interrupted (SIGINT)" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
 def test_a_study_gives_up_when_the_patience_is_over_with_one_message(shell: Shell, server: Server) -> None:
     url = server.new_database()
     shell.environment["STUDIES_STORAGE_URL"] = url
     arguments = (*PLAIN, "n_trials=100", "workers=2", "model.sleep_s=0.05")
     process = shell.start("run", *arguments, "storage=postgresql", "storage.patience_s=1")
-    wait_for(shell.folder / "outputs" / "plain" / "logs" / "worker-0.log", "begins")
+    shell.wait_for_log("plain", "*/worker-0.log", "begins")
     server.stop()
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1, output

@@ -60,7 +60,7 @@ def test_a_study_writes_no_password_anywhere(shell: Shell, postgresql_server: Po
     assert "pa55" not in "".join(outputs)
     refuse_in_files(shell.folder / "outputs")
     refuse_in_storage(url)
-    assert "Traceback" in (shell.folder / "outputs" / "plain" / "logs" / "worker-0.log").read_text()
+    shell.wait_for_log("plain", "*/worker-0.log", "Traceback")
     assert "tracking_uri: postgresql://studies:***@" in (shell.folder / "outputs" / "plain" / "best.yaml").read_text()
 
 
