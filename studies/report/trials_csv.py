@@ -20,10 +20,17 @@ ORIGIN = (
     schema.SOURCE,
     schema.ATTEMPT,
     schema.RETRY_OF,
+    schema.RESUMED_FROM,
+    schema.RESTARTED,
     schema.DEVICE,
+    schema.PLACE,
     schema.WORKER,
     schema.PEAK_MEMORY_MB,
     schema.BATCH_HALVED,
+)
+AS_RECORDED = (
+    *(schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.RESTARTED),
+    *(schema.DEVICE, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
 )
 
 
@@ -68,13 +75,15 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
         schema.CONVERGENCE: recorded.get(schema.CONVERGENCE),
         "epochs_to_convergence": epochs_to_convergence(trial, budget),
         schema.ATTEMPT: attempt_of(trial),
-        **{
-            key: recorded.get(key)
-            for key in (schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.DEVICE, schema.WORKER)
-        },
-        schema.PEAK_MEMORY_MB: recorded.get(schema.PEAK_MEMORY_MB),
+        **{key: recorded.get(key) for key in AS_RECORDED},
+        schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
     }
+
+
+def _resumed(recorded: Any) -> str | None:
+    """Where a trial that repeats another went on."""
+    return f"trial {recorded.get('trial')}, rung {recorded.get('rung')}" if isinstance(recorded, dict) else None
 
 
 def _half(recorded: Any) -> str | None:

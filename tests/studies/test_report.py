@@ -285,6 +285,19 @@ def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSe
     assert (first["params_momentum"], second["params_momentum"]) == ("0.5245", "")
 
 
+def test_trials_csv_tells_where_a_retry_went_on_and_why_it_did_not(tmp_path: Path) -> None:
+    resumed = {schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True}, schema.PLACE: "worker 1: CPU"}
+    trials = [
+        create_trial(value=1.0, user_attrs=resumed),
+        create_trial(value=1.0, user_attrs={schema.RESTARTED: "the file is damaged"}),
+    ]
+    write_trials_csv(tmp_path / "t.csv", trials)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["resumed_from"], first["restarted"], first["place"]) == ("trial 3, rung 2", "", "worker 1: CPU")
+    assert (second["resumed_from"], second["restarted"]) == ("", "the file is damaged")
+
+
 @pytest.mark.parametrize(
     ("budget", "epochs"),
     [(Budget("epochs", 8, 8), 2.0), (Budget("steps", 100, 10), None), (Budget("seconds", 4.0, 2), None)],
