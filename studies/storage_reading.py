@@ -27,6 +27,6 @@ def read_storage(section: Section) -> StorageSettings:
     return StorageSettings(
         url=url,
         url_env=variable,
-        lease_s=section.number("lease_s", above=0, default=60),
+        lease_s=section.number("lease_s", low=1, default=60),
         patience_s=section.number("patience_s", low=0, default=600),
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from omegaconf import ListConfig
 
 from studies.errors import Problem, Problems
+from studies.launch.elsewhere import ELSEWHERE
 from studies.settings import StudySettings
 
 OPTIONS = {
@@ -114,10 +115,15 @@ def available_cores() -> int:
 def check_launcher(settings: StudySettings, problems: Problems) -> None:
     """Note options that the launcher does not have, values that make no sense, and those that exclude each other.
 
-    `slurm` and `ray` look after their own.
+    `slurm` and `ray` look after their own options.
     """
     launcher = settings.launcher
-    if launcher.name in ("slurm", "ray"):
+    devices = (settings.template.get("trainer") or {}).get("devices", 1)
+    if launcher.name != "serial" and isinstance(devices, ListConfig) and len(devices) == 1 and devices[0] != 0:
+        remedy = "give 1: each worker sees its own devices only"
+        remedy += "; export CUDA_VISIBLE_DEVICES to choose among them" if launcher.name == "local" else ""
+        problems.add("trainer.devices", f"is {devices!r} but launcher is {launcher.name}", remedy)
+    if launcher.name in ELSEWHERE:
         return
     known = OPTIONS.get(launcher.name, ())
     for option in launcher.options:
@@ -134,10 +140,6 @@ def check_launcher(settings: StudySettings, problems: Problems) -> None:
         complaint = f"is {counts['slots_per_device']} but devices_per_trial is {counts['devices_per_trial']}"
         remedy = "give 1 for one of them: trials that are spread over several devices do not share them"
         problems.add("launcher.slots_per_device", complaint, remedy)
-    devices = (settings.template.get("trainer") or {}).get("devices", 1)
-    if launcher.name == "local" and isinstance(devices, ListConfig) and len(devices) == 1 and devices[0] != 0:
-        remedy = "give 1: each worker sees its own device only; export CUDA_VISIBLE_DEVICES to choose among them"
-        problems.add("trainer.devices", f"is {devices!r} but launcher is local", remedy)
 
 
 def _groups(settings: StudySettings, gpus: Sequence[str]) -> list[tuple[str, ...]]:

@@ -8,17 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from studies.errors import Problems, StudyError
 from studies.settings import StudySettings
+from studies.storage.address import NoAddress, holds_secret, read_address
 
 ELSEWHERE = ("slurm", "ray")
-OF_ONE_MACHINE = (
-    "sqlite",
-    "journal",
-)  # SQLite's write-ahead log is shared memory; a file's locks rarely cross a network
+OF_ONE_MACHINE = ("sqlite", "journal")  # shared memory beside the file; locks that rarely cross a network
+GPU = ("gpu", "cuda")  # names of Lightning's accelerator
 
 
 def runs_elsewhere(settings: StudySettings) -> bool:
@@ -37,7 +34,10 @@ def on_any_accelerator(settings: StudySettings) -> StudySettings:
 
 def lies_in_a_file(address: str) -> bool:
     """Whether the storage at `address` is a file, which the processes of one machine alone can share."""
-    return address.partition(":")[0].partition("+")[0] in OF_ONE_MACHINE
+    try:
+        return read_address(address).kind in OF_ONE_MACHINE
+    except NoAddress:
+        return False  # told by whoever opens it
 
 
 def storage_notes(settings: StudySettings) -> list[str]:
@@ -71,16 +71,18 @@ def refuse_missing_address(settings: StudySettings) -> None:
 
 def check_password_stays_out_of_files(settings: StudySettings, problems: Problems) -> None:
     """Note a URL with a password that would be written into a job's file."""
-    if settings.storage.url is None:
-        return
-    try:
-        url = make_url(settings.storage.url)
-    except (ArgumentError, ValueError):
-        return  # told by whoever opens it
-    if url.password is not None or any("passw" in key.lower() for key in url.query):
+    if settings.storage.url is not None and holds_secret(settings.storage.url):
         complaint = "holds a password, which would be written into the jobs' files"
         remedy = "export the URL in an environment variable and name that: storage.url=null storage.url_env=NAME"
         problems.add("storage.url", complaint, remedy)
+
+
+def check_gpus_are_asked_for(settings: StudySettings, problems: Problems, *, option: str, gpus: float) -> None:
+    """Note a trainer that wants a GPU in a worker whose `option` asks the cluster for none."""
+    accelerator = (settings.template.get("trainer") or {}).get("accelerator")
+    if accelerator in GPU and not gpus:
+        remedy = f"give {settings.launcher.options.get('devices_per_trial', 1)}: a worker sees what it asked for only"
+        problems.add(f"launcher.{option}", f"is 0 but trainer.accelerator is {accelerator}", remedy)
 
 
 def enter(folder: Path) -> None:

@@ -102,9 +102,15 @@ def take(place: Place) -> None:
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             raise StudyError("CUDA was initialised before the worker had taken its place; see what preload.py imports")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(place.devices)
+    limit_threads(place.threads)
+
+
+def limit_threads(n: int) -> None:
+    """Use so many threads at most, in torch and in what else has a pool of them."""
+    import torch
     from threadpoolctl import threadpool_limits
 
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(place.threads)  # for what the module starts or loads later
-    threadpool_limits(limits=place.threads)  # for NumPy's, which is loaded
-    torch.set_num_threads(place.threads)
+        os.environ[name] = str(n)  # for what the module starts or loads later
+    threadpool_limits(limits=n)  # for NumPy's, which is loaded
+    torch.set_num_threads(n)

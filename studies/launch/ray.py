@@ -91,6 +91,7 @@ class RayLauncher:
             shift=shift,
             number=number,
             threads=max(1, int(self._options.cpus_per_worker)),
+            gpus=self._options.gpus_per_worker,
             home=platform.node(),
             folder=Path.cwd(),
             logs=self.logs,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from studies.errors import Problems
+from studies.launch.elsewhere import check_gpus_are_asked_for
 from studies.reading import Section
 from studies.settings import StudySettings
 
@@ -46,4 +47,5 @@ def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
 def check_ray(settings: StudySettings, problems: Problems) -> None:
     """Note what is wrong with a study that is to run on Ray."""
     if settings.launcher.name == "ray":
-        read_ray(settings, problems)
+        gpus = read_ray(settings, problems).gpus_per_worker
+        check_gpus_are_asked_for(settings, problems, option="gpus_per_worker", gpus=gpus)

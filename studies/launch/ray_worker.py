@@ -11,7 +11,7 @@ from pathlib import Path
 from studies.errors import StudyError
 from studies.launch.elsewhere import enter, refuse_file_of_another_machine
 from studies.launch.logs import worker_log, write_to
-from studies.launch.process import STOPPED, serve
+from studies.launch.process import STOPPED, limit_threads, serve
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -25,6 +25,7 @@ class Post:
     shift: Shift
     number: int
     threads: int
+    gpus: float
     home: str
     folder: Path
     logs: Path
@@ -65,9 +66,9 @@ class RayWorker:
             refuse_file_of_another_machine(post.settings, home=post.home)
         except StudyError as refusal:
             return refusal
-        import torch
-
-        torch.set_num_threads(post.threads)
+        if not post.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves a node's GPUs visible to actors that asked for none
+        limit_threads(post.threads)
         error = serve(post.settings, place_in_words(post), shift=post.shift, signals=self._signals)
         if error is None and self._signals.reason() is not None and not self._called_off:
             raise SystemExit(STOPPED)

@@ -79,6 +79,7 @@ class SlurmLauncher:
             settings=self._settings,
             shift=shift,
             number=number,
+            gpus=self._options.gpus_per_task,
             threads=self._options.cpus_per_task,
             home=platform.node(),
             called_off=self._called_off,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studies.errors import Problems
-from studies.launch.elsewhere import check_password_stays_out_of_files
+from studies.launch.elsewhere import check_gpus_are_asked_for, check_password_stays_out_of_files
 from studies.reading import Section
 from studies.settings import StudySettings
 
@@ -26,6 +26,7 @@ OURS = {  # parameters of sbatch that are set from other keys
     "requeue": "a task always comes back while the study is unfinished",
     **dict.fromkeys(("job-name", "output", "error", "open-mode", "ntasks", "nodes"), "it is the framework's to choose"),
 }
+GPUS_OTHERWISE = {"gres", "gpus", "gpus-per-node"}  # parameters of sbatch that bring GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
         complaint = f"is {options.gpus_per_task} but devices_per_trial is {options.devices_per_trial}"
         remedy = f"give the same, launcher.devices_per_trial={options.gpus_per_task}: a task trains one trial at a time"
         problems.add("launcher.gpus_per_task", complaint, remedy)
+    if not GPUS_OTHERWISE & options.additional_parameters.keys():
+        check_gpus_are_asked_for(settings, problems, option="gpus_per_task", gpus=options.gpus_per_task)
     check_password_stays_out_of_files(settings, problems)
 
 

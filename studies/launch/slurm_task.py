@@ -23,7 +23,7 @@ from studies import schema
 from studies.errors import StudyError
 from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address
 from studies.launch.logs import worker_log, write_to
-from studies.launch.process import STOPPED, serve
+from studies.launch.process import STOPPED, limit_threads, serve
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -44,6 +44,7 @@ class Task:
     shift: Shift
     number: int
     threads: int
+    gpus: int
     home: str
     called_off: Path
 
@@ -61,9 +62,8 @@ def run_task(task: Task) -> StudyError | None:
     signals = StopSignals().install_in_worker()
     job = os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ["SLURM_JOB_ID"]
     write_to(worker_log(logs_of_job(task.settings.output_dir, job), task.number))
-    import torch
-
-    torch.set_num_threads(task.threads)
+    hide_gpus_of_others(task.gpus)
+    limit_threads(task.threads)
     try:
         refuse_missing_address(task.settings)
         refuse_file_of_another_machine(task.settings, home=task.home)
@@ -79,6 +79,12 @@ def run_task(task: Task) -> StudyError | None:
         _requeue()
     sys.stdout.flush()
     os._exit(STOPPED)  # without a result, by which the command would take it for one that left by itself
+
+
+def hide_gpus_of_others(asked: int) -> None:
+    """See no GPU where none was `asked` for and SLURM has named none: a node may show its GPUs to every task."""
+    if not asked:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 def place_in_words(task: Task) -> str:

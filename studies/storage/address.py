@@ -74,6 +74,15 @@ def without_password(text: str) -> str:
         return repr(text) if "@" not in text and not SECRET_KEY.search(text) else "(hidden)"
 
 
+def holds_secret(text: str) -> bool:
+    """Whether the address `text` has a password or the like in it; False where it is none."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return False
+    return url.password is not None or any(SECRET_KEY.search(key) for key in url.query)
+
+
 def _parsed(text: str) -> URL:
     try:
         return make_url(text)

@@ -98,7 +98,8 @@ def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *,
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
             shortest = Budget(settings.budget.unit, SHORTEST[settings.budget.unit], 1)
-            _short_run(settings, point, half, Path(folder), budget=shortest, n_batches=1, n_validated=1).fit()
+            job = _short_job(settings, point, half, Path(folder), budget=shortest, n_batches=1, n_validated=1)
+            job.build().fit()
             return Look(point, None, _estimate(settings, point, half, Path(folder)) if timed else None)
     except MetricMissing as error:
         remedy = "log it in validation_step (or in training_step), or set objective.metric to one that is logged"
@@ -110,20 +111,6 @@ def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *,
         where = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
         complaint = f"fails in one batch at {where} ({message})"
         return Look(point, Problem("model", complaint, "correct the module or the space"), failure=failure)
-
-
-def _short_run(
-    settings: StudySettings,
-    point: Point,
-    half: HalfBatch | None,
-    folder: Path,
-    *,
-    budget: Budget,
-    n_batches: int,
-    n_validated: float,
-) -> Run:
-    job = _short_job(settings, point, half, folder, budget=budget, n_batches=n_batches, n_validated=n_validated)
-    return job.build()
 
 
 def _short_job(
@@ -160,7 +147,8 @@ def _estimate(settings: StudySettings, point: Point, half: HalfBatch | None, fol
         return float(settings.budget.amount)
     epoch = Budget("epochs", 1, 1)
     runs = [
-        _short_run(settings, point, half, folder, budget=epoch, n_batches=n, n_validated=1.0) for n in (2, 2 + N_TIMED)
+        _short_job(settings, point, half, folder, budget=epoch, n_batches=n, n_validated=1.0).build()
+        for n in (2, 2 + N_TIMED)
     ]
     short_s, long_s = (run.fit().seconds for run in runs)
     n_batches = _n_batches(settings.budget, runs[1], n_devices=settings.devices_per_trial)

@@ -99,6 +99,17 @@ def test_a_released_trial_is_gone_on_with_and_its_record_tells_so(digits: MakeSe
         assert retry.user_attrs[key] == whole.user_attrs[key]
 
 
+def test_a_training_that_may_not_stop_yet_is_not_taken_for_one_at_its_end(digits: MakeSettings) -> None:
+    """Early stopping has asked for the end after the first of at least four epochs; the signal comes in the third."""
+    stop = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/accuracy, stopping_threshold: 0.0}"
+    patient = ("+trainer.min_epochs=4", f"+callbacks.stop={stop}", "+callbacks.stop.mode=max")
+    (released,) = run(digits(*patient), signals=StopsAfter(27))
+    assert released.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGUSR1)"
+    assert released.user_attrs[schema.CHECKPOINT]["steps"] == 27
+    _, retry = run(digits(*patient))
+    assert (retry.state, retry.user_attrs[schema.STEPS]) == (TrialState.COMPLETE, 40)
+
+
 def test_a_trial_that_dies_before_it_has_saved_anything_leaves_the_checkpoint_that_it_went_on_from(
     digits: MakeSettings, tmp_path: Path
 ) -> None:

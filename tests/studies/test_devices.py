@@ -103,6 +103,14 @@ def test_more_devices_a_trial_than_there_are_is_one_clear_problem(
     assert place_problems(digits(f"launcher.devices_per_trial={n}"), gpus=[]) == []
 
 
+@pytest.mark.parametrize(("n_workers", "is_refused"), [("auto", False), (2, False), (3, True)])
+def test_groups_of_gpus_are_not_shared(digits: MakeSettings, n_workers: int | str, is_refused: bool) -> None:
+    settings = digits("launcher.devices_per_trial=2", f"workers={n_workers}")
+    told = [str(problem) for problem in place_problems(settings, gpus=FOUR)]
+    expected = "workers is 3 but 4 GPUs have room for 2 trials on 2 each: give auto or 2"
+    assert [line.partition(": groups")[0] for line in told] == ([expected] if is_refused else [])
+
+
 @pytest.mark.parametrize(
     ("listed", "n_found", "names"),
     [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -43,6 +46,24 @@ def test_a_killed_process_does_not_leave_the_journal_locked(tmp_path: Path) -> N
     holder.communicate()
     study.tell(study.ask(), 1.0)
     assert study.trials[0].value == 1.0
+
+
+@pytest.mark.timeout(20)
+def test_a_process_that_is_forked_under_the_lock_does_not_keep_it(tmp_path: Path) -> None:
+    """A DataLoader's workers are forked while the lease's thread may write."""
+    path = tmp_path / "s.journal"
+    path.touch()
+    lock = JournalLock(path)
+    lock.acquire()
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    try:
+        lock.release()
+        with Path(f"{path}.lock").open() as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        child.kill()
+        child.join()
 
 
 @pytest.mark.timeout(20)

@@ -41,6 +41,7 @@ def joining(shell: Shell, ray_cluster: RayCluster) -> Shell:
         (("launcher.address=somewhere",), "launcher.address is 'somewhere': give null"),
         (("launcher.address='ray://head:10001'",), "launcher.address is 'ray://head:10001': give null"),
         (("storage.url=memory",), "storage.url is memory but launcher is ray"),
+        (("trainer.accelerator=cuda",), "launcher.gpus_per_worker is 0 but trainer.accelerator is cuda: give 1"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_told(

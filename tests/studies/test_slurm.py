@@ -25,7 +25,7 @@ from studies.errors import BadInput, Problems, StudyError
 from studies.launch import elsewhere
 from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address, storage_notes
 from studies.launch.slurm_options import read_slurm
-from studies.launch.slurm_task import Task
+from studies.launch.slurm_task import Task, hide_gpus_of_others
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.storage.slots import read_slots
@@ -71,6 +71,11 @@ def problems_of(make_settings: MakeSettings, *overrides: str) -> str:
         ),
         (("workers=2", "launcher.gpus_per_task=2"), "launcher.gpus_per_task is 2 but devices_per_trial is 1"),
         (("workers=2", "storage.url=memory"), "storage.url is memory but launcher is slurm"),
+        (
+            ("workers=2", "trainer.accelerator=gpu"),
+            "launcher.gpus_per_task is 0 but trainer.accelerator is gpu: give 1",
+        ),
+        (("workers=2", "trainer.devices=[1]"), "trainer.devices is [1] but launcher is slurm: give 1"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_told(
@@ -93,13 +98,29 @@ def test_sbatch_gets_the_options_and_further_parameters(make_settings: MakeSetti
     assert options.additional_parameters == {"account": "lab"}
 
 
+def test_gpus_may_be_asked_for_by_a_parameter_of_sbatch(make_settings: MakeSettings) -> None:
+    by_gres = ("trainer.accelerator=gpu", "+launcher.additional_parameters.gres='gpu:a100:1'")
+    assert make_settings("launcher=slurm", "workers=2", *by_gres, study="plain").launcher.options["gpus_per_task"] == 0
+
+
+@pytest.mark.parametrize(("asked", "named", "seen"), [(0, None, ""), (0, "1", "1"), (1, "2,3", "2,3"), (1, None, None)])
+def test_a_task_sees_no_gpu_that_it_did_not_ask_for(
+    monkeypatch: pytest.MonkeyPatch, asked: int, named: str | None, seen: str | None
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named or "")
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    hide_gpus_of_others(asked)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == seen
+
+
 def test_a_task_carries_the_name_of_the_variable_and_not_the_address(
     make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:hunter2@db/studies")
     by_name = ("storage.url=null", "storage.url_env=STUDIES_STORAGE_URL")
     settings = make_settings("launcher=slurm", "workers=2", *by_name, study="plain")
-    written = pickle.dumps(Task(settings, Shift(datetime.now()), 0, 1, "here", tmp_path / "called-off"))
+    written = pickle.dumps(Task(settings, Shift(datetime.now()), 0, 1, 0, "here", tmp_path / "called-off"))
     assert b"STUDIES_STORAGE_URL" in written
     assert b"hunter2" not in written
     monkeypatch.delenv("STUDIES_STORAGE_URL")

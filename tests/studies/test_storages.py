@@ -47,6 +47,16 @@ def server(request: pytest.FixtureRequest) -> Server:
     return found
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_commands_that_differ_in_n_trials_share_a_study_exactly(url: str, sleepers: Callable[..., Sleepers]) -> None:
+    small, large = (sleepers(url, f"n_trials={n}", seconds=0.1) for n in (12, 24))
+    for group in (small, large):
+        group.start(2)
+    small.leave()
+    large.leave()
+    large.check_exact()
+
+
 @pytest.mark.parametrize("url", KINDS, indirect=True)
 def test_four_processes_spend_the_budget_exactly(url: str, sleepers: Callable[..., Sleepers]) -> None:
     group = sleepers(url, "n_trials=30", seconds=0.06)
