@@ -101,16 +101,16 @@ class Claims:
         never_drawn = schema.REDRAWN in failed.user_attrs and not failed.params
         if never_drawn or (self._rules.redraws and self._rules.has_failed(failed)):
             attributes[schema.REDRAWN] = True
-        self._study.enqueue_trial(failed.params if same_point else {}, user_attrs=attributes)
+        self._study.enqueue_trial(slot.point if same_point else {}, user_attrs=attributes)
 
     def _enqueue_again(self, slot: Slot) -> None:
         """Queue anew what a command with fewer slots took for surplus, and so marked before it had begun."""
-        void, repeated = slot.last, _repeated(slot)
+        void = slot.last
         kept: dict[str, Any] = {
             key: void.user_attrs[key] for key in (schema.ATTEMPT, schema.REDRAWN) if key in void.user_attrs
         }
         attributes = {schema.RETRY_OF: void.number, schema.SLOT: slot.index, **kept}
-        self._study.enqueue_trial(repeated.params if repeated is not None else {}, user_attrs=attributes)
+        self._study.enqueue_trial(slot.point, user_attrs=attributes)
 
     def _ask(self, trials: Sequence[FrozenTrial]) -> Claim | None:
         """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
@@ -118,7 +118,7 @@ class Claims:
         self._ledger.read(trials)
         slot = self._ledger.slot_ending_in(trial.number)
         if slot is not None:
-            return Claim(trial, slot.index, attempt_of(slot.last), _repeated(slot))
+            return Claim(trial, slot.index, attempt_of(slot.last), slot.repeated)
         self._watch.void(self._study, trials[trial.number])
         return None
 
@@ -130,15 +130,3 @@ class Claims:
             claimed = schema.WORKER in trial.user_attrs  # by a command that knows of more slots
             if trial.state == TrialState.RUNNING and not claimed and self._ledger.slot_ending_in(trial.number) is None:
                 self._watch.void(self._study, trial)
-
-
-def _repeated(slot: Slot) -> FrozenTrial | None:
-    """The trial whose point the last one of `slot` tries again; void ones, which had no point, are passed over."""
-    later = slot.last
-    for earlier in reversed(slot.chain[:-1]):
-        if schema.REDRAWN in later.user_attrs:
-            return None
-        if schema.VOID not in earlier.user_attrs:
-            return earlier
-        later = earlier
-    return None

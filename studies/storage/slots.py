@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,6 +24,7 @@ from studies import schema
 from studies.schema import attempt_of, was_interrupted
 from studies.settings import StudySettings
 
+LEFT_FOR_A_RETRY = frozenset({schema.CHECKPOINT, schema.RESTARTED, schema.BATCH_HALVED})
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -37,6 +39,32 @@ class Slot:
     def last(self) -> FrozenTrial:
         """The trial that decides the slot's fate."""
         return self.chain[-1]
+
+    @property
+    def of_one_point(self) -> tuple[FrozenTrial, ...]:
+        """The trials that tried, or are to try, the newest point, in order; without void ones, which had none."""
+        found: list[FrozenTrial] = []
+        for trial in reversed(self.chain):
+            if schema.VOID not in trial.user_attrs:
+                found.append(trial)
+            if schema.REDRAWN in trial.user_attrs:
+                break
+        return tuple(reversed(found))
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """What is known of the newest point: one that died early may have drawn a part of it, or nothing."""
+        return {name: value for trial in self.of_one_point for name, value in trial.params.items()}
+
+    @property
+    def repeated(self) -> FrozenTrial | None:
+        """The trial whose work the last one, which is about to run, takes up: the newest that left any for a retry.
+
+        Where none did, the first one at its point; None where that is new.
+        """
+        earlier = [trial for trial in self.of_one_point if trial is not self.last]
+        left = [trial for trial in earlier if not LEFT_FOR_A_RETRY.isdisjoint(trial.user_attrs)]
+        return left[-1] if left else earlier[0] if earlier else None
 
 
 @dataclass(frozen=True, slots=True)

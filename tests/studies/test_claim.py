@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
 from studies import schema
@@ -64,6 +65,49 @@ def test_a_failed_trial_is_tried_again_at_the_same_point_in_the_same_slot() -> N
     assert second.trial.user_attrs[schema.RETRY_OF] == first.trial.number
     study.tell(second.trial, 1.0)
     assert claims.next() is Turn.LEAVE
+
+
+def test_a_point_and_its_checkpoint_outlive_retries_that_die_before_they_begin() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler())
+    claims = claims_of(study, 1, max_retries=5)
+    first = claimed(claims)
+    first.trial.set_user_attr(schema.CHECKPOINT, {"path": "there"})
+    fail(study, first, Failure.KILLED)
+    for attempt in (1, 2):  # killed between their claim and their first parameter
+        turn = claims.next()
+        assert isinstance(turn, Claim)
+        assert (turn.attempt, turn.repeated and turn.repeated.number) == (attempt, first.trial.number)
+        fail(study, turn, Failure.KILLED)
+    last = claimed(claims)
+    assert last.trial.params == first.trial.params
+    assert (last.attempt, last.repeated and last.repeated.number) == (3, first.trial.number)
+
+
+@pytest.mark.parametrize("left", [schema.CHECKPOINT, schema.RESTARTED, schema.BATCH_HALVED])
+def test_a_retry_takes_up_the_newest_work_that_was_left(left: str) -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=5)
+    first = claimed(claims)
+    first.trial.set_user_attr(schema.CHECKPOINT, {"path": "there"})
+    fail(study, first)
+    second = claimed(claims)
+    second.trial.set_user_attr(left, None)
+    fail(study, second)
+    third = claimed(claims)
+    assert third.repeated is not None
+    assert third.repeated.number == second.trial.number
+
+
+def test_a_new_point_takes_up_nothing() -> None:
+    study = a_study()
+    claims = claims_of(study, 1, max_retries=0, redraws=True)
+    fail(study, claimed(claims))
+    redrawn = claims.next()
+    assert isinstance(redrawn, Claim)
+    assert redrawn.repeated is None
+    fail(study, redrawn)  # before it has drawn anything: its successor is a new point too
+    again = claimed(claims)
+    assert again.repeated is None
 
 
 def test_in_a_grid_a_point_that_fails_for_good_is_its_slots_result() -> None:
