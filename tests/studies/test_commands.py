@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 
+import pytest
 import yaml
 from optuna.trial import TrialState
 from shell import PLAIN, USERS, Shell
@@ -65,6 +66,7 @@ def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: S
     assert len(shell.trials("digits")) == len(shell.trials("digits-2")) == 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_tested_is_trained_and_kept_all_the_same(shell: Shell) -> None:
     shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")
     output = shell.run("retrain", *PLAIN, "n_trials=1", "launcher=serial")

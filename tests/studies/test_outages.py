@@ -38,7 +38,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         found.start()
 
 
-@pytest.mark.parametrize("server", SERVERS, indirect=True)
+@pytest.mark.parametrize("server", ["postgresql", pytest.param("mariadb", marks=pytest.mark.slow)], indirect=True)
 def test_an_outage_of_seconds_costs_sleeping_workers_no_trial(
     server: Server, sleepers: Callable[..., Sleepers]
 ) -> None:

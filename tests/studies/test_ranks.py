@@ -270,6 +270,7 @@ train_in_ranks(pickle.loads(sys.stdin.buffer.read()), n_ranks=2, watchers=Watche
 """
 
 
+@pytest.mark.slow
 def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(tmp_path: Path, notes: Path) -> None:
     job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="hang", at=7, notes=str(notes))
     users = str(Path(__file__).parent / "users")

@@ -59,6 +59,7 @@ def test_a_study_of_plain_optuna_is_analysed_without_any_config(plain_study: She
     assert not (folder / "best.yaml").exists()
 
 
+@pytest.mark.slow
 def test_our_own_study_is_reported_again_as_it_was_run(shell: Shell) -> None:
     small = ("+study=digits_grid", "budget.amount=1", "replicates=2", "workers=2")
     shell.run("run", *small)

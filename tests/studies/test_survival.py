@@ -75,6 +75,7 @@ def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, numbe
     assert re.search(r"interrupted \(SIG(INT|TERM)\)", output)
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell: Shell) -> None:
     process = shell.start("run", *PLAIN, "workers=2", "model.sleep_s=3")
     shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
@@ -85,7 +86,7 @@ def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell:
     assert messages == {"interrupted (SIGTERM)"}
 
 
-@pytest.mark.parametrize("after_s", [0.0, 1.5, 4.0])
+@pytest.mark.parametrize("after_s", [0.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.5, 4.0))])
 def test_ctrl_c_before_anything_trains_leaves_without_a_traceback(shell: Shell, after_s: float) -> None:
     """While the fork server loads torch, and while the first batch is tried."""
     process = shell.start("run", *PLAIN, "model._target_=user_modules.SlowToSetUp")
@@ -111,6 +112,7 @@ def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "workers=1", "model.behaviour=kill", "model.at=3", "max_failures=2", code=1)
     assert re.search(r"the last 2 trials .* all ended in killed|workers died", output)
@@ -129,6 +131,7 @@ def test_a_configuration_that_kills_its_workers_is_marked_and_not_the_study(shel
     assert [slot.last.state for slot in read_slots(trials, 8)] == [TrialState.COMPLETE] * 8
 
 
+@pytest.mark.slow
 def test_a_command_that_has_nothing_more_to_do_frees_what_a_dead_worker_left(shell: Shell) -> None:
     arguments = (*PLAIN, "n_trials=6", "workers=2", "model.sleep_s=0.05", "budget.amount=20")
     process = shell.start("run", *arguments)
