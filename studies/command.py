@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyEr
 Task = Callable[[DictConfig], int]
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
 
@@ -31,6 +33,8 @@ def command(task: Task) -> Callable[[], None]:
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
         codes: list[int | None] = []
+        for number in STOPPING:  # a process that is the first of its container would ignore them
+            signal.signal(number, _interrupt)
 
         def job(config: DictConfig) -> None:
             codes.append(None)  # composed
@@ -49,6 +53,11 @@ def command(task: Task) -> Callable[[], None]:
         sys.exit(codes[-1] if codes else 0)
 
     return main
+
+
+def _interrupt(*_: object) -> None:
+    """As Ctrl-C, until a command that has something to free takes the signals over."""
+    raise KeyboardInterrupt
 
 
 def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +63,7 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
             trials = study.get_trials(deepcopy=False)
             stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
             if has_reached(trials, settings):
-                return
+                break
             turn = claims.next(trials)
             if turn is Turn.LEAVE:
                 return
@@ -70,8 +71,23 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
                 _run(turn, study, settings, sampler, post, run_trial)
             else:
                 post.signals.wait(POLL_S)
+        _see_off(study, watch, post, lease_s=settings.storage.lease_s)
     except StorageInternalError as error:
         raise unusable(error) from error
+
+
+def _see_off(study: optuna.Study, watch: Watch, post: Post, *, lease_s: float) -> None:
+    """Before leaving an unfinished study: set free what dead workers left running, which nobody may look at again.
+
+    For as long as that may take to show; what then still runs has a worker that lives, perhaps another command's.
+    """
+    deadline = time.monotonic() + lease_s + 4 * POLL_S
+    while post.signals.reason() is None and time.monotonic() < deadline:
+        trials = study.get_trials(deepcopy=False)
+        if not any(trial.state == TrialState.RUNNING for trial in trials):
+            return
+        watch.release_stale(study, trials)
+        post.signals.wait(POLL_S)
 
 
 def _frugal(study: optuna.Study, storage: BaseStorage, sampler: StudySampler) -> Ask:

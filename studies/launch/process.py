@@ -10,7 +10,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from studies.errors import Problem, StudyError
+from studies.errors import Problem, StorageUnusable, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
 from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
@@ -20,6 +20,7 @@ from studies.signals import SIGNALS, StopSignals, follow_parent
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 
+log = logging.getLogger(__name__)
 STOPPED = 4  # exit code of a worker that a signal stopped; where it was not its command's, a new one takes its place
 
 
@@ -48,13 +49,16 @@ def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSig
     from studies.trial.objective import run_trial
     from studies.worker import Post, work
 
-    logging.getLogger(__name__).info("%s, process %d", place, os.getpid())
+    log.info("%s, process %d", place, os.getpid())
     try:
         patience = Patience(settings.storage.patience_s, signals.wait)
         storage = open_patiently(settings.storage.address, patience=patience)
         work(settings, storage, post=Post(place, shift, signals), run_trial=run_trial)
     except StudyError as error:
-        logging.getLogger(__name__).error("%s", error)
+        if isinstance(error, StorageUnusable) and signals.reason() is not None:  # nobody waits for it any longer
+            log.warning("asked to stop (%s) while the storage was away: the lease frees the trial", signals.reason())
+            return None
+        log.error("%s", error)
         return error
     return None
 

@@ -88,6 +88,9 @@ class Cluster:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 complaint = f"is {self._options.address}, where no cluster can be joined ({reason})"
                 remedy = "start one with ray start --head, run the command on one of its nodes, or give null"
+                if own:
+                    complaint = f"is null, and no cluster of its own can be started ({reason})"
+                    remedy = "free what Ray needs, or take launcher=local"
                 raise BadInput([Problem("launcher.address", complaint, remedy)]) from None
 
     def leave(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,6 @@ OURS = {  # parameters of sbatch that are set from other keys
     "requeue": "a task always comes back while the study is unfinished",
     **dict.fromkeys(("job-name", "output", "error", "open-mode", "ntasks", "nodes"), "it is the framework's to choose"),
 }
-GPUS_OTHERWISE = {"gres", "gpus", "gpus-per-node"}  # parameters of sbatch that bring GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,16 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
         complaint = f"is {options.gpus_per_task} but devices_per_trial is {options.devices_per_trial}"
         remedy = f"give the same, launcher.devices_per_trial={options.gpus_per_task}: a task trains one trial at a time"
         problems.add("launcher.gpus_per_task", complaint, remedy)
-    if not GPUS_OTHERWISE & options.additional_parameters.keys():
+    if not _brings_gpus(options):
         check_gpus_are_asked_for(settings, problems, option="gpus_per_task", gpus=options.gpus_per_task)
     check_password_stays_out_of_files(settings, problems)
+
+
+def _brings_gpus(options: SlurmOptions) -> bool:
+    """Whether a task gets GPUs in another way than by gpus_per_task."""
+    asked = [f"{key}={value}" for key, value in options.additional_parameters.items()]
+    by_sbatch = any(re.match(r"gpus|(gres|tres).*gpu", text) for text in asked)
+    return by_sbatch or any("CUDA_VISIBLE_DEVICES" in line for line in options.setup)
 
 
 def _read_parameters(section: Section) -> dict[str, Any]:

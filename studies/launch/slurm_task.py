@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.errors import StudyError
@@ -29,11 +31,13 @@ from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
+from studies.storage.patience import Patience
 from studies.storage.slots import rules_of
 
 log = logging.getLogger(__name__)
 UNTIL_REQUEUED_S = 60.0
 SLURM_ANSWERS_S = 60.0
+STORAGE_ANSWERS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +107,12 @@ def _is_to_come_back(task: Task) -> bool:
     A task that has not begun any trial does not come back by itself: its time limit may be too short for that, and it
     would come back for ever.
     """
-    settings = task.settings
-    study = optuna.load_study(study_name=settings.study_name, storage=open_storage(settings.storage.address))
-    trials = study.get_trials(deepcopy=False)
-    if rules_of(settings).are_all_finished(trials) or task.shift.is_over:
+    if task.shift.is_over:
         return False
-    if not any(trial.user_attrs.get(schema.WORKER) == worker_id() for trial in trials):
+    trials = _trials_of(task.settings)
+    if trials is not None and rules_of(task.settings).are_all_finished(trials):
+        return False
+    if trials is not None and not any(trial.user_attrs.get(schema.WORKER) == worker_id() for trial in trials):
         log.warning("no trial was begun in the time that there was; this task does not come back by itself")
         return False
     state = _ask_slurm("squeue", "--noheader", "--format=%T", f"--jobs={os.environ['SLURM_JOB_ID']}")
@@ -116,6 +120,15 @@ def _is_to_come_back(task: Task) -> bool:
         log.info("SLURM has this task as %s; it does not come back by itself", state or "ended")
         return False
     return True
+
+
+def _trials_of(settings: StudySettings) -> list[FrozenTrial] | None:
+    """The study's trials, or None while the storage is away; the task has not the time to wait for it."""
+    try:
+        storage = open_storage(settings.storage.address, patience=Patience(STORAGE_ANSWERS_S))
+        return optuna.load_study(study_name=settings.study_name, storage=storage).get_trials(deepcopy=False)
+    except (StudyError, StorageInternalError):
+        return None
 
 
 def _requeue() -> None:

@@ -24,6 +24,7 @@ from studies import schema
 from studies.schema import attempt_of, was_interrupted
 from studies.settings import StudySettings
 
+QUEUED = "fixed_params"  # where Study.enqueue_trial keeps the point that a waiting trial is to take
 LEFT_FOR_A_RETRY = frozenset({schema.CHECKPOINT, schema.RESTARTED, schema.BATCH_HALVED})
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -53,8 +54,12 @@ class Slot:
 
     @property
     def point(self) -> dict[str, Any]:
-        """What is known of the newest point: one that died early may have drawn a part of it, or nothing."""
-        return {name: value for trial in self.of_one_point for name, value in trial.params.items()}
+        """What is known of the newest point: what was queued of it, and what was drawn by trials that may have died
+        early."""
+        known: dict[str, Any] = {}
+        for trial in self.of_one_point:
+            known |= {**trial.system_attrs.get(QUEUED, {}), **trial.params}
+        return known
 
     @property
     def repeated(self) -> FrozenTrial | None:

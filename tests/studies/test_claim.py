@@ -83,6 +83,16 @@ def test_a_point_and_its_checkpoint_outlive_retries_that_die_before_they_begin()
     assert (last.attempt, last.repeated and last.repeated.number) == (3, first.trial.number)
 
 
+def test_a_point_queued_by_hand_outlives_a_claim_that_dies_before_it_has_drawn() -> None:
+    study = a_study()
+    study.enqueue_trial({"x": 0.25})
+    claims = claims_of(study, 1)
+    turn = claims.next()
+    assert isinstance(turn, Claim)
+    fail(study, turn, Failure.KILLED)
+    assert claimed(claims).trial.params == {"x": 0.25}
+
+
 @pytest.mark.parametrize("left", [schema.CHECKPOINT, schema.RESTARTED, schema.BATCH_HALVED])
 def test_a_retry_takes_up_the_newest_work_that_was_left(left: str) -> None:
     study = a_study()

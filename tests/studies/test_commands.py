@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
@@ -141,6 +142,20 @@ def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
         "sys.exit(bool({'torch', 'pytorch_lightning'} & {*sys.modules}))"
     )
     subprocess.run([sys.executable, "-c", script], cwd=shell.folder, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_that_comes_at_the_very_start_ends_a_command_as_ctrl_c_does(
+    shell: Shell, number: signal.Signals
+) -> None:
+    """The system ignores it in the first process of a container, where nothing handles it."""
+    process = shell.start("run", *PLAIN)
+    status = Path(f"/proc/{process.pid}/status")
+    while not int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) >> (number - 1) & 1:
+        assert process.poll() is None
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "")
 
 
 def test_the_dashboard_serves_the_studies_on_a_free_port(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -15,7 +16,7 @@ from optuna.trial import TrialState
 from services.mariadb import MariaDB
 from services.postgresql import PostgreSQL
 from services.server import Server
-from shell import PLAIN, TIMEOUT_S, Shell
+from shell import PLAIN, TIMEOUT_S, Shell, worker_of
 from sleepers import Sleepers
 
 from studies import schema
@@ -150,6 +151,26 @@ def test_a_server_that_is_away_for_20_s_in_mid_study_costs_a_study_nothing(shell
         assert len(re.findall(r"the storage does not answer \(.*\); waiting up to 600 s", text)) == 1
         assert len(re.findall(r"the storage is back after \d+ s", text)) == 1
         assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_called_off_during_an_outage_does_not_end_the_study(shell: Shell, server: Server) -> None:
+    shell.environment["STUDIES_STORAGE_URL"] = url = server.new_database()
+    arguments = ("n_trials=20", "workers=2", "model.sleep_s=0.05", "storage=postgresql", "storage.lease_s=6")
+    process = shell.start("run", *PLAIN, *arguments)
+    shell.wait_for_log("plain", "*/worker-0.log", "COMPLETE")
+    running = optuna.load_study(study_name="plain", storage=open_storage(url)).get_trials(states=[TrialState.RUNNING])
+    server.stop()
+    shell.wait_for_log("plain", "*/worker-*.log", "the storage does not answer")
+    os.kill(worker_of(running[0]), signal.SIGTERM)
+    time.sleep(3)
+    server.start()
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
+    assert "a new one takes its place" in output
+    trials = optuna.load_study(study_name="plain", storage=open_storage(url)).trials
+    assert sum(trial.state == TrialState.COMPLETE for trial in trials) == 20
+    assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
 
 
 @pytest.mark.slow

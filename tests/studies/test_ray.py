@@ -97,7 +97,10 @@ def test_a_node_that_is_lost_in_mid_study_loses_nothing(joining: Shell, ray_clus
 @pytest.mark.slow
 def test_a_cluster_of_its_own_takes_a_worker_a_core_and_leaves_nothing_behind(shell: Shell) -> None:
     assert re.search(r"8 trials on \d+ workers", shell.run("check", *PLAIN, "launcher=ray", "n_trials=8"))
-    output = shell.run("run", *PLAIN, "launcher=ray", "n_trials=8", "workers=40")
+    shell.environment["CUDA_VISIBLE_DEVICES"] = "0"
+    noting = ("model._target_=user_ranks.NotesItsDevice", f"+model.notes={shell.folder}/seen")
+    output = shell.run("run", *PLAIN, "launcher=ray", "n_trials=8", "workers=40", *noting)
+    assert (shell.folder / "seen").read_text() == " False"  # they asked for no GPU
     assert re.search(r"note: the cluster has room for \d+ of 8 workers; the others wait for theirs", output)
     assert "8 of 8 trials finished" in output
     assert "(raylet)" not in output

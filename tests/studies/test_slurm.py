@@ -24,10 +24,12 @@ from studies import schema
 from studies.errors import BadInput, Problems, StudyError
 from studies.launch import elsewhere
 from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address, storage_notes
+from studies.launch.slurm import SlurmLauncher
 from studies.launch.slurm_options import read_slurm
-from studies.launch.slurm_task import Task, hide_gpus_of_others
+from studies.launch.slurm_task import Task, _trials_of, hide_gpus_of_others
 from studies.settings import StudySettings
 from studies.shift import Shift
+from studies.signals import StopSignals
 from studies.storage.slots import read_slots
 
 MakeSettings = Callable[..., StudySettings]
@@ -98,9 +100,47 @@ def test_sbatch_gets_the_options_and_further_parameters(make_settings: MakeSetti
     assert options.additional_parameters == {"account": "lab"}
 
 
-def test_gpus_may_be_asked_for_by_a_parameter_of_sbatch(make_settings: MakeSettings) -> None:
-    by_gres = ("trainer.accelerator=gpu", "+launcher.additional_parameters.gres='gpu:a100:1'")
-    assert make_settings("launcher=slurm", "workers=2", *by_gres, study="plain").launcher.options["gpus_per_task"] == 0
+@pytest.mark.parametrize(
+    ("override", "brings_gpus"),
+    [
+        ("+launcher.additional_parameters.gres='gpu:a100:1'", True),
+        ("+launcher.additional_parameters.tres_per_task='gres/gpu:1'", True),
+        ("+launcher.additional_parameters.gpus_per_socket=1", True),
+        ("launcher.setup=['export CUDA_VISIBLE_DEVICES=0']", True),
+        ("+launcher.additional_parameters.gres='scratch:10'", False),
+        ("+launcher.additional_parameters.qos=gpu", False),
+    ],
+)
+def test_gpus_may_be_asked_for_in_other_ways(make_settings: MakeSettings, override: str, brings_gpus: bool) -> None:
+    asked = ("workers=2", "trainer.accelerator=gpu", override)
+    if brings_gpus:
+        make_settings("launcher=slurm", *asked, study="plain")
+    else:
+        assert "launcher.gpus_per_task is 0 but trainer.accelerator is gpu" in problems_of(make_settings, *asked)
+
+
+def test_a_task_is_told_of_the_gpus_it_asked_for(make_settings: MakeSettings, tmp_path: Path) -> None:
+    for asked in (0, 1):
+        gpus = f"launcher.gpus_per_task={asked}"
+        settings = make_settings("launcher=slurm", "workers=2", gpus, study="plain")
+        launcher = SlurmLauncher(settings, signals=StopSignals(), tell=print)
+        assert launcher._task(0, Shift(datetime.now())).gpus == asked
+
+
+@pytest.mark.slow
+def test_the_module_of_a_task_that_asked_for_no_gpu_sees_none(submitting: Shell) -> None:
+    noting = ("model._target_=user_ranks.NotesItsDevice", f"+model.notes={submitting.folder}/seen", "n_trials=1")
+    submitting.run("run", *TASKS, "workers=1", *noting)
+    assert (submitting.folder / "seen").read_text() == " False"
+
+
+def test_a_task_has_no_time_to_wait_for_the_storage(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is called off during an outage comes back."""
+    monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://127.0.0.1:9/studies")
+    by_name = ("storage.url=null", "storage.url_env=STUDIES_STORAGE_URL")
+    assert _trials_of(make_settings("launcher=slurm", "workers=2", *by_name, study="plain")) is None
 
 
 @pytest.mark.parametrize(("asked", "named", "seen"), [(0, None, ""), (0, "1", "1"), (1, "2,3", "2,3"), (1, None, None)])

@@ -24,7 +24,7 @@ N_KILLS = 15
 TRAINING = (
     "+study=digits_grid",
     *("search_space.lr.levels=5", "search_space.batch_size.levels=[16,32,64,256]"),  # 60 cells with three replicates
-    *("workers=4", "max_retries=20", "budget.amount=6", "checkpoint.every_s=0.1"),
+    *("workers=4", "max_retries=20", "budget.amount=10", "checkpoint.every_s=0.1"),
 )
 
 
@@ -77,7 +77,7 @@ def test_kills_lose_and_double_nothing_in_real_training(shell: Shell, tmp_path: 
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker_of(rng.choice(victims)), signal.SIGKILL)
                 kills += 1
-        time.sleep(rng.uniform(0.3, 1.5))
+        time.sleep(rng.uniform(0.2, 0.8))
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     assert kills == N_KILLS

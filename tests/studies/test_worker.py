@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.errors import StorageUnusable, StudyStopped
@@ -301,6 +301,19 @@ def test_no_trial_begins_once_one_is_as_good_as_asked_for(plain: MakeSettings) -
     assert len(trials) in (1, 2)
     assert run(plain("n_trials=6", f"stop_at={second}")) == trials
     assert len(run(plain("n_trials=6", "stop_at=0"))) == 6
+
+
+@pytest.mark.parametrize("end", ["stop_at", "timeout_s"])
+def test_whoever_leaves_an_unfinished_study_frees_what_a_lost_machine_left_running(
+    plain: MakeSettings, end: str
+) -> None:
+    settings = plain("n_trials=6", "storage.lease_s=1", *(["stop_at=1000"] if end == "stop_at" else []))
+    study = open_study(settings, open_storage(settings.storage.address))
+    study.add_trial(create_trial(state=TrialState.COMPLETE, value=1.0))
+    study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={schema.WORKER: "lost:0:0:1"}))
+    trials = run(settings, deadline=datetime.now() if end == "timeout_s" else None)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.FAIL]
+    assert failure_of(trials[1]) is Failure.KILLED
 
 
 def test_a_pruned_trial_does_not_reach_what_is_asked_for(plain: MakeSettings) -> None:
