@@ -24,7 +24,7 @@ N_KILLS = 15
 TRAINING = (
     "+study=digits_grid",
     *("search_space.lr.levels=5", "search_space.batch_size.levels=[16,32,64,256]"),  # 60 cells with three replicates
-    *("workers=4", "max_retries=20", "budget.amount=10", "checkpoint.every_s=0.1"),
+    *("workers=4", "max_retries=20", "max_failures=20", "budget.amount=10", "checkpoint.every_s=0.1"),
 )
 
 
