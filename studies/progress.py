@@ -73,6 +73,7 @@ class Progress:
         self._rules = rules
         self._console = console
         self._clock = clock
+        self.trials: Sequence[FrozenTrial] = ()  # as they were last read
         self._begun = clock()
         self._begun_with = self.standing().finished
         self._last_line = -LINE_EVERY_S
@@ -95,8 +96,8 @@ class Progress:
 
     def standing(self) -> Standing:
         """Where the study stands now."""
-        trials = self._study.get_trials(deepcopy=False)
-        return standing(trials, self._rules, maximize=self._settings.objective.direction == "maximize")
+        self.trials = self._study.get_trials(deepcopy=False)
+        return standing(self.trials, self._rules, maximize=self._settings.objective.direction == "maximize")
 
     def tick(self, *, final: bool = False) -> int:
         """Show the standing, and return how many trials have been begun, in whichever run."""

@@ -100,6 +100,7 @@ def search(
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
     from studies.storage.identity import open_study
+    from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
@@ -119,8 +120,16 @@ def search(
         )
         for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
+        watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
         with Progress(study, settings, rules_of(settings), console=console) as progress:
-            launcher.run(shift, on_tick=progress.tick)
+
+            def tick() -> int:
+                begun = progress.tick()
+                if signals.reason() is None:
+                    watch.release_stale(study, progress.trials)
+                return begun
+
+            launcher.run(shift, on_tick=tick)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
     if has_reached(study.get_trials(deepcopy=False), settings):

@@ -7,6 +7,8 @@ import os
 from studies.reading import Section
 from studies.settings import StorageSettings
 
+USUAL = "STUDIES_STORAGE_URL"  # what the configs of the servers name; a URL may be given instead
+SERVERS = ("postgres", "mysql", "mariadb")
 UNKNOWN = "unknown"  # stands for an address that is missing, which is told
 
 
@@ -15,6 +17,9 @@ def read_storage(section: Section) -> StorageSettings:
     section.only(("url", "url_env", "lease_s", "patience_s"))
     url = section.text("url") if section.has("url") else None
     variable = section.text("url_env") if section.has("url_env") else None
+    if url is not None and variable is not None and not (variable == USUAL and url.startswith(SERVERS)):
+        remedy = "give storage.url=null to follow the variable, or storage.url_env=null to follow the URL"
+        section.problems.add(section.key("url_env"), f"is {variable} but storage.url is given too", remedy)
     if url is None and variable is None:
         section.problems.add(
             section.key("url"), "is None", "give a non-empty text, such as sqlite:///outputs/studies.db"

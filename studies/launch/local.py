@@ -14,7 +14,7 @@ from studies.launch.crew import Crew, Ending, How
 from studies.launch.devices import Place, available_cores, place_notes, places
 from studies.launch.first_batch import ForkServer, stop, try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
-from studies.launch.process import run_worker
+from studies.launch.process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -39,7 +39,8 @@ class _Worker:
         if self._ending is None and not self.process.is_alive():
             error, code = _sent(self.errors), self.process.exitcode
             how = How.LEFT if code == 0 or error is not None else How.DIED
-            self._ending = Ending(how, error, f"exit code {code}; see {self.log}")
+            words = "asked to stop by a signal" if code == STOPPED else f"exit code {code}"
+            self._ending = Ending(how, error, f"{words}; see {self.log}")
         return self._ending
 
 

@@ -13,6 +13,7 @@ refuses rows that changed since they were read.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import sqlite3
@@ -33,6 +34,7 @@ BUSY_TIMEOUT_S = 120
 OPTUNA_TABLE = "version_info"  # every Optuna database has it
 CREATION_TRIES = 20
 CONNECT_S = 10
+LOGGER = "optuna.storages._rdb.storage"
 POOL = {
     "pool_pre_ping": True,  # a connection may have been closed since it was last used
     "pool_size": 1,  # a worker; servers allow some hundred connections, so the lease's thread opens one when it beats
@@ -62,6 +64,7 @@ def open_database(address: Address) -> RDBStorage:
     if address.file is not None:
         address.file.parent.mkdir(parents=True, exist_ok=True)
         _refuse_foreign_tables(address.file)
+    logging.getLogger(LOGGER).addFilter(_is_news)
     storage = _make(address.url, _engine_arguments(address))
     if address.kind == "sqlite":
         _share(storage.engine)
@@ -87,6 +90,11 @@ def _engine_arguments(address: Address) -> dict[str, Any]:
     url = make_url(_plain(address.url))
     arguments = CONNECT_ARGUMENTS.get(url.drivername, {})
     return {**POOL, "connect_args": {key: value for key, value in arguments.items() if key not in url.query}}
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Optuna tells of a read that failed, with its SQL, and reads again; what comes of that is told anyway."""
+    return "Falling back to a slower alternative" not in record.getMessage()
 
 
 def _plain(template: str) -> str:

@@ -83,7 +83,12 @@ def _proxy(address: Address) -> GrpcStorageProxy:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         proxy = GrpcStorageProxy(host=address.host, port=address.port)
-    proxy.wait_server_ready(timeout=GRPC_READY_S)
+    try:
+        proxy.wait_server_ready(timeout=GRPC_READY_S)
+    except Exception as error:
+        if type(error).__name__ != "FutureTimeoutError":  # of grpc, which may not be installed
+            raise
+        raise ConnectionError(f"nothing answers there within {GRPC_READY_S} s") from None
     return proxy
 
 
@@ -95,6 +100,7 @@ def _failures_told(url: str) -> Iterator[None]:
         yield
     except NoAddress as error:
         remedy = "give an SQLAlchemy URL such as sqlite:///outputs/studies.db, or journal:FILE, or grpc://HOST:PORT"
+        remedy += "; in a password write %40 for @, %2F for /, %3A for :" if shown == "(hidden)" else ""
         raise BadInput([Problem("storage.url", f"is {shown}, which {error}", remedy)]) from None
     except ArgumentError:
         remedy = "give a URL that begins with sqlite, postgresql or mysql"

@@ -81,6 +81,8 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"max_retries": -1}, "max_retries", "-1", "at least 0"),
     ({"max_failures": 0}, "max_failures", "0", "at least 1"),
     ({"storage__url": None}, "storage.url", "None", "non-empty text"),
+    ({"storage__url_env": "MYDB"}, "storage.url_env", "MYDB but storage.url is given too", "storage.url=null"),
+    ({"storage__url_env": "STUDIES_STORAGE_URL"}, "storage.url_env", "storage.url is given too", "storage.url=null"),
     ({"storage__lease_s": 0.5}, "storage.lease_s", "0.5", "at least 1"),
     ({"replicates": 2}, "replicates", "is 2 but sampler is tpe", "set sampler=grid, or replicates=1"),
     ({**GRID, "n_trials": 8}, "n_trials", "is 8 but the grid has 9 cells", "n_trials=null (or give 9)"),

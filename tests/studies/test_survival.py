@@ -9,12 +9,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
+from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots
 
 
@@ -110,6 +112,20 @@ def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -
     assert process.returncode == 1, output
     assert "error: the storage failed: " in output
     assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_what_a_lost_machine_left_is_freed_while_all_workers_are_busy(shell: Shell) -> None:
+    process = shell.start("run", *PLAIN, "n_trials=4", "workers=1", "model.sleep_s=1", "storage.lease_s=2")
+    shell.wait_for("plain", lambda trials: len(running(trials)) == 1)
+    url = f"sqlite:///{shell.folder}/outputs/studies.db"
+    study = optuna.load_study(study_name="plain", storage=open_storage(url))
+    study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={schema.WORKER: "lost:0:0:1"}))
+    trials = shell.wait_for("plain", lambda trials: any(failure_of(t) is Failure.KILLED for t in trials))
+    assert [trial.number for trial in running(trials)] == [0]
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
 
 
 @pytest.mark.slow
