@@ -34,7 +34,6 @@ BUSY_TIMEOUT_S = 120
 OPTUNA_TABLE = "version_info"  # every Optuna database has it
 CREATION_TRIES = 20
 CONNECT_S = 10
-LOGGER = "optuna.storages._rdb.storage"
 POOL = {
     "pool_pre_ping": True,  # a connection may have been closed since it was last used
     "pool_size": 1,  # a worker; servers allow some hundred connections, so the lease's thread opens one when it beats
@@ -64,7 +63,8 @@ def open_database(address: Address) -> RDBStorage:
     if address.file is not None:
         address.file.parent.mkdir(parents=True, exist_ok=True)
         _refuse_foreign_tables(address.file)
-    logging.getLogger(LOGGER).addFilter(_is_news)
+    for handler in logging.getLogger("optuna").handlers:
+        handler.addFilter(_is_news)
     storage = _make(address.url, _engine_arguments(address))
     if address.kind == "sqlite":
         _share(storage.engine)

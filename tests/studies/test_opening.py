@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def test_braces_in_a_path_are_part_of_it(tmp_path: Path) -> None:
     """Optuna would take them for places to fill in."""
     optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/a{{b}}.db"))
     assert (tmp_path / "a{b}.db").exists()
+
+
+def test_optuna_does_not_tell_the_sql_of_a_read_that_failed(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/s.db")
+    handlers = logging.getLogger("optuna").handlers
+    texts = ("Caught an error: SELECT 1. Falling back to a slower alternative.", "something else")
+    told = [logging.makeLogRecord({"msg": text}) for text in texts]
+    assert [[bool(handler.filter(record)) for record in told] for handler in handlers] == [[False, True]] * len(
+        handlers
+    )
+    assert handlers
