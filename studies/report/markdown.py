@@ -13,11 +13,13 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
+from studies.report.value_section import value_section
 from studies.report.wording import counted, shown, table
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.value_table import ValueTables
 
 MAX_CELLS = 12  # cells of a designed experiment that the report lists
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
@@ -28,8 +30,8 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths from the
-    report on."""
+    `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
+    `unanalysed` then says why; `pictures` maps captions to paths from the report on."""
 
     choices: Sequence[Choice]
     finished: int
@@ -38,6 +40,7 @@ class Results:
     failed_for_good: Sequence[FrozenTrial]
     redraws: bool
     files: Mapping[str, str]
+    values: ValueTables | None = None
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
@@ -80,6 +83,8 @@ def render(results: Results, settings: StudySettings) -> str:
     parts = [f"# Study {settings.study_name}", headline(results, settings)]
     if results.best is not None:
         parts += [best_section(results.best.trial.params), _rests_on(results.best, settings)]
+    if results.values is not None:
+        parts.append(value_section(results.values))
     if settings.is_designed and results.choices:
         parts.append(_cells(results.choices, settings))
     parts.append(_endings(results))

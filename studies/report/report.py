@@ -17,11 +17,14 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.value_table import value_tables
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.trials_csv import write_trials_csv
+from studies.report.value_files import disagreements_of, remove_value_files, write_value_files
+from studies.report.value_section import sentence
 from studies.report.wording import shown
 from studies.schema import failure_of
 from studies.settings import AnalysisSettings, StudySettings
@@ -34,7 +37,15 @@ if TYPE_CHECKING:
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
 ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
-SHOWN = ("best configuration", "best model", "all trials", "effects", "figures", "report")  # the files that are printed
+SHOWN = (
+    "best configuration",
+    "best model",
+    "all trials",
+    "table (html)",
+    "effects",
+    "figures",
+    "report",
+)  # the files that are printed
 
 
 def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
@@ -49,6 +60,10 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best)
+    remove_value_files(folder)
+    if results.values is not None:
+        written = write_value_files(folder, results.values, title=f"Study {settings.study_name}")
+        results = replace(results, files={**results.files, **written})
     report = folder / ALWAYS["report"]
     report.write_text(render(results, settings), encoding="utf-8")
     try:
@@ -59,7 +74,9 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
             results = analysed(results, analysis, settings)
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
-        _print_summary(headline(results, settings), results.best, results.files, console=console)
+        told = [headline(results, settings)]
+        told += [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
+        _print_summary("\n".join(told), results.best, results.files, console=console)
 
 
 def write_study_report(
@@ -108,6 +125,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
         redraws=rules.redraws,
         files=files,
+        values=value_tables(ended, settings),
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
 
