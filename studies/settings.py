@@ -22,6 +22,7 @@ SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
+BeliefRule = Literal["none", "contrast", "independence", "one_fits_all"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
@@ -69,6 +70,23 @@ class AnalysisSettings:
     value_policy: ValuePolicy
     law: tuple[tuple[str, str], ...] | None
     source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeliefSettings:
+    """What is believed, and the rule that decides it, in the metric's unit (a share of variance for `independence`).
+
+    `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
+    explains `boundary` of the variance. `one_fits_all`: no value of `of` loses `boundary` with another one's best
+    setting. `none`: this part only prepares another.
+    """
+
+    claim: str
+    rule: BeliefRule
+    of: str | None
+    before: str | None
+    after: str | None
+    boundary: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,7 @@ class StudySettings:
     out_of_memory: OutOfMemorySettings
     output_dir: Path
     template: DictConfig
+    belief: BeliefSettings | None = None
 
     @property
     def is_designed(self) -> bool:
