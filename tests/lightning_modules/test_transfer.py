@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from lightning_modules import CNN, MLP, Classifier, TensorLoader
 
-
 TrainerFactory = Callable[..., Trainer]
 MakeNetwork = Callable[..., nn.Module]
 SHAPE = (1, 8, 8)
@@ -28,7 +27,7 @@ class Normed(nn.Module):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        self.output_layer = nn.Linear(16, n_classes)
+        self.output_layer: nn.Module = nn.Linear(16, n_classes)
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -160,6 +159,16 @@ def test_frozen_statistics_are_held_and_dropout_still_acts() -> None:
     assert not any(module.training for module in model.modules())
     trained = classifier(Normed(10), init_from="anywhere.ckpt").eval().train()
     assert all(module.training for module in trained.modules())
+
+
+def test_the_statistics_of_the_output_layer_are_its_own_to_learn() -> None:
+    network = Normed(10)
+    network.output_layer = nn.Sequential(nn.BatchNorm1d(16), nn.Linear(16, 10))
+    model = classifier(network, init_from="anywhere.ckpt", freeze=True).train()
+    assert all(module.training for module in network.output_layer.modules())
+    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == {
+        f"network.output_layer.{name}" for name in ("0.weight", "0.bias", "1.weight", "1.bias")
+    }
 
 
 def test_a_model_that_is_fitted_again_goes_on_from_where_it_is(trainer: TrainerFactory, trained: Any) -> None:
