@@ -133,10 +133,7 @@ class Parameter:
         """
         match self.type:
             case "categorical":
-                same = [
-                    value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
-                ]
-                return _nth(same.index(True), len(same))
+                return _nth(tuple(self.choices).index(value), len(self.choices))
             case "power_of_two":
                 return _nth(self._powers().index(value), len(self._powers()))
             case "int" if self.log:

@@ -408,6 +408,29 @@ def test_a_model_learns_from_the_exploring_trials() -> None:
     assert run(other, of, 1) != run(study, of, 1)
 
 
+@pytest.mark.parametrize("tells", [True, False])
+def test_reinforce_knows_which_points_its_policy_drew(tells: bool) -> None:
+    """By the slot, too, where a trial does not tell its source: what a model makes of the trials is the same."""
+    of = settings("reinforce", space=CONTINUOUS, enqueue=[{"lr": 0.5}])
+    study = open_study(of)
+    run(study, of, N)
+    again = open_study(of)
+    for trial, source in zip(study.trials, sources(of, N), strict=True):
+        trial.user_attrs = {schema.SOURCE: source} if tells else {}
+        again.add_trial(trial)
+    own = ReinforceSampler(of.space, is_own=lambda trial: trial.number > 0 and trial.number % 4 != 0)
+    told, all_own = ReinforceSampler(of.space), ReinforceSampler(of.space, is_own=lambda trial: True)
+    assert sources(of, 9) == ["enqueued", *["reinforce"] * 3, "explore", *["reinforce"] * 3, "explore"]
+    expected = own.learnt(study).policies
+    assert all_own.learnt(study).policies != expected
+    assert (told.learnt(again).policies == expected) is tells
+    sampler = ReinforceSampler(of.space, seed=sampler_seed(of.seed, N + 1), is_own=lambda trial: trial.number % 4 != 0)
+    again.sampler = make_sampler(of)
+    (drawn,) = run(again, of, 1)[-1:]
+    assert set(drawn) == set(of.space.names)
+    del sampler
+
+
 def test_a_retry_of_an_exploring_trial_that_died_before_it_had_a_point_has_its_slots_point() -> None:
     of = settings("tpe")
     study = open_study(of)
