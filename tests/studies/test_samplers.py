@@ -19,6 +19,7 @@ from studies.configs import compose
 from studies.parameter import Parameter
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
 from studies.search.exploration import explore_design, explore_fraction
+from studies.search.reinforce import ReinforceSampler
 from studies.search.samplers import make_sampler, sampler_notes
 from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
@@ -408,27 +409,26 @@ def test_a_model_learns_from_the_exploring_trials() -> None:
     assert run(other, of, 1) != run(study, of, 1)
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_reinforce_knows_which_points_its_policy_drew(tells: bool) -> None:
-    """By the slot, too, where a trial does not tell its source: what a model makes of the trials is the same."""
+def test_reinforce_knows_which_points_its_policy_drew() -> None:
+    """By what a trial says of its source, else by its slot."""
     of = settings("reinforce", space=CONTINUOUS, enqueue=[{"lr": 0.5}])
     study = open_study(of)
-    run(study, of, N)
-    again = open_study(of)
-    for trial, source in zip(study.trials, sources(of, N), strict=True):
-        trial.user_attrs = {schema.SOURCE: source} if tells else {}
-        again.add_trial(trial)
-    own = ReinforceSampler(of.space, is_own=lambda trial: trial.number > 0 and trial.number % 4 != 0)
-    told, all_own = ReinforceSampler(of.space), ReinforceSampler(of.space, is_own=lambda trial: True)
-    assert sources(of, 9) == ["enqueued", *["reinforce"] * 3, "explore", *["reinforce"] * 3, "explore"]
-    expected = own.learnt(study).policies
-    assert all_own.learnt(study).policies != expected
-    assert (told.learnt(again).policies == expected) is tells
-    sampler = ReinforceSampler(of.space, seed=sampler_seed(of.seed, N + 1), is_own=lambda trial: trial.number % 4 != 0)
-    again.sampler = make_sampler(of)
-    (drawn,) = run(again, of, 1)[-1:]
-    assert set(drawn) == set(of.space.names)
-    del sampler
+    points = run(study, of, N)
+
+    def drawn(trials: Sequence[optuna.trial.FrozenTrial], others: set[int]) -> Point:
+        seed = sampler_seed(of.seed, len(trials))
+        sampler = ReinforceSampler(of.space, seed=seed, is_own=lambda trial: trial.number not in others)
+        again = optuna.create_study(direction="maximize", sampler=sampler)
+        again.add_trials(trials)
+        return run(again, of, 1)[0]
+
+    assert sources(of, 19)[::2] == ["enqueued", "reinforce", *["explore", "reinforce"] * 4]
+    assert drawn(study.trials[:18], {0, 4, 8, 12, 16}) == points[18] != drawn(study.trials[:18], set())
+    imported = study.trials[:18]
+    imported[3].user_attrs = {schema.SOURCE: "tpe"}
+    resumed = open_study(of)
+    resumed.add_trials(imported)
+    assert run(resumed, of, 1) == [drawn(imported, {0, 3, 4, 8, 12, 16})] != [points[18]]
 
 
 def test_a_retry_of_an_exploring_trial_that_died_before_it_had_a_point_has_its_slots_point() -> None:
