@@ -328,6 +328,30 @@ def test_points_of_others_teach_at_first_and_do_no_harm_later() -> None:
         assert numbers(after, name).spread < 1.5 * numbers(before, name).spread
 
 
+def test_anothers_point_where_the_policy_is_likeliest_counts_like_an_own_one_and_no_more() -> None:
+    study = open_study(ReinforceSampler(PLANE, seed=0))
+    run(study, PLANE, bowl, 150)
+    settled = ReinforceSampler(PLANE).learnt(study)
+    centre = {name: PLANE[name].from_unit(statistics.NormalDist().cdf(numbers(settled, name).mean)) for name in "xy"}
+    assert all(settled.policies[name].log_ratio(value) > 1 for name, value in centre.items())
+    trial = optuna.create_trial(params=centre, distributions=study.trials[0].distributions, value=-1.0)
+    learnt = [settled.copy(), settled.copy()]
+    for lessons, is_own in zip(learnt, (True, False), strict=True):
+        lessons.read([trial], is_own=lambda trial, own=is_own: own)
+    assert learnt[0].policies == learnt[1].policies != settled.policies
+
+
+def test_what_is_expected_of_the_policies_follows_from_their_own_points() -> None:
+    study = open_study(ReinforceSampler(PLANE))
+    study.add_trials([ended(0.7, TrialState.COMPLETE, value=value) for value in (4.0, 3.0, 2.0, 1.0)])
+    study.add_trial(ended(0.2, TrialState.COMPLETE, value=2.5))  # their median: it earns 0, of which 0 was expected
+    sampler = ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: trial.number == 4)
+    after = sampler.learnt(study).policies
+    before = open_study(ReinforceSampler(PLANE))
+    before.add_trials(study.trials[:4])
+    assert after == ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: False).learnt(before).policies
+
+
 def test_a_value_that_the_space_has_no_more_teaches_its_parameter_nothing() -> None:
     study = open_study(ReinforceSampler(PLANE))
     wide = {"x": optuna.distributions.FloatDistribution(0, 5), "y": Y.distribution()}
