@@ -22,7 +22,12 @@ SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
+SelectName = Literal["none", "race"]
+SelectRule = Literal["best", "one_standard_error"]
+SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
+
+POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
 CONTEXT_KEYS = ("study_name", "output_dir", "objective", "budget")  # what the fixed config may refer to (${output_dir})
@@ -46,6 +51,24 @@ class Named:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What becomes of the best after the search.
+
+    `race`: the best `k` train on up to `seeds` common fresh seeds each, then the winner by `rule` on `estimate_seeds`
+    others. `cost`: the attribute of a trial that the cheapest has least of. `per_value`: a race for each combination
+    of the scientific parameters' values.
+    """
+
+    name: SelectName = "none"
+    k: int = 8
+    seeds: int = 8
+    estimate_seeds: int = 8
+    rule: SelectRule = "best"
+    cost: SelectCost = "seconds"
+    per_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +156,12 @@ class StudySettings:
     out_of_memory: OutOfMemorySettings
     output_dir: Path
     template: DictConfig
+    select: SelectSettings = field(default_factory=SelectSettings)
 
     @property
     def is_designed(self) -> bool:
-        """Whether the points are a fixed design (a grid) and not a search."""
-        return self.sampler.name == "grid"
+        """Whether the points are a fixed design (a grid, or those of a selection) and not a search."""
+        return self.sampler.name in ("grid", POINTS)
 
     @property
     def devices_per_trial(self) -> int:

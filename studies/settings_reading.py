@@ -15,6 +15,7 @@ from studies.analysis_reading import read_analysis
 from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading import Section
+from studies.select_reading import check_select, read_select
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
@@ -48,7 +49,7 @@ KEYS = (
         "resume",
         "enqueue",
     ),
-    *("search_space", "sampler", "pruner", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
+    *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -108,8 +109,9 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         out_of_memory=_read_out_of_memory(top.section("out_of_memory"), values, problems),
         output_dir=_read_output_dir(top),
         template=template,
+        select=read_select(top.section("select")),
     )
-    for check in (_check_together, *checks):
+    for check in (_check_together, check_select, *checks):
         check(settings, problems)
     problems.raise_if_any()
     return settings
