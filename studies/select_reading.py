@@ -24,7 +24,7 @@ def read_select(section: Section) -> SelectSettings:
     return SelectSettings(
         name=name,
         k=_whole(section, "k", low=1, default=8),
-        seeds=_whole(section, "seeds", low=2, default=8),
+        seeds=_whole(section, "seeds", low=3, default=8),
         estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
         rule=section.word("rule", get_args(SelectRule), default="best"),
         cost=section.word("cost", get_args(SelectCost), default="seconds"),

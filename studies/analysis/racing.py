@@ -1,4 +1,4 @@
-"""A race: candidates on common fresh seeds, from which each leaves once it is surely worse; and what its winner is worth.
+"""A race: candidates on common fresh seeds, which leave once they are surely worse; and what the winner is worth.
 
 The best single value of a search is the luckiest of good ones: with 60 candidates whose true spread equals the noise of
 the seeds it is 1.6 standard deviations too good. So the best few are trained again on seeds that no search saw, the
@@ -7,8 +7,11 @@ same for all, and compared in pairs over these seeds.
 The rule: after each look at n seeds, a candidate leaves where a one-sided paired t test says that the leader is better
 at p · (k − 1) · looks ≤ risk. The truly best candidate can be lost only to one of k − 1 others at one of the looks, so
 by Bonferroni's inequality it is lost with a chance of `risk` at most, whoever leads; and what has not left at the end
-is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965). The cost
-of a test for each pair, instead of a common variance: at a first look at few seeds only the hopeless leave.
+is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965).
+
+Accuracies on few samples are coarse: the differences of a pair over three seeds can be alike by chance, and its own t
+endless. So the typical spread of all pairs has to say the same: p is the larger of the two, which only ever keeps a
+candidate longer. The cost of all that caution: at a first look at few seeds only the hopeless leave.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from studies.analysis.axis import Array
 Left = Literal["worse", "failed"]
 RISK = 0.05  # of losing the best
 LEVEL = 0.95
+LEAST = 3  # seeds before anyone leaves
 SAME = 1e-12  # a relative spread below it is rounding
 
 
@@ -70,8 +74,9 @@ class Estimate:
 
 
 def looks_of(seeds: int) -> tuple[int, ...]:
-    """After how many of `seeds` (2 or more) the candidates are compared: half, three quarters, all of them."""
-    return tuple(sorted({max(2, math.ceil(seeds * share)) for share in (0.5, 0.75, 1.0)}))
+    """After how many of `seeds` (3 or more) the candidates are compared: half, three quarters, all of them; 3 at least,
+    since two differences say next to nothing of their spread."""
+    return tuple(sorted({max(LEAST, math.ceil(seeds * share)) for share in (0.5, 0.75, 1.0)}))
 
 
 def run_race(values: Array, *, looks: Sequence[int], n_looks: int, maximize: bool, risk: float = RISK) -> Race:
@@ -91,25 +96,30 @@ def run_race(values: Array, *, looks: Sequence[int], n_looks: int, maximize: boo
         if not staying:
             return Race(tuple(standings), None, risk)
         leader = max(staying, key=lambda i: (scores[i, :n].mean(), -i))
-        for i in staying:
-            gaps = scores[leader, :n] - scores[i, :n]
-            p_value = 1.0 if i == leader else min(1.0, n_tests * surely_positive(gaps))
+        differences = {i: scores[leader, :n] - scores[i, :n] for i in staying}
+        spreads = [_sd(differences[i]) for i in staying if i != leader]
+        for i, gaps in differences.items():
+            p_value = 1.0 if i == leader else min(1.0, n_tests * surely_positive(gaps, spreads))
             left: Left | None = "worse" if p_value <= risk and i != leader else None
             own = values[i, :n]
             standings[i] = Standing(n, float(own.mean()), _sd(own), float(gaps.mean()), p_value, left)
     return Race(tuple(standings), leader, risk)
 
 
-def surely_positive(differences: Array) -> float:
-    """The one-sided p-value of a mean above 0: Student's t over the pairs.
+def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
+    """The one-sided p-value of a mean of paired `differences` (n,) above 0, which the pair's own spread and the median
+    of all pairs' `spreads` both support.
 
-    Differences that are all the same (accuracies on few samples can be) have no spread to judge by: the sign test's.
+    Differences that are all the same have no spread of their own to judge by: the sign test's.
     """
     n, mean = len(differences), float(differences.mean())
     if n < 2 or mean <= 0:
         return 1.0
-    sd = _sd(differences)
-    return 0.5**n if sd <= SAME * abs(mean) else float(t.sf(mean / (sd / math.sqrt(n)), n - 1))
+    own, common = _sd(differences), float(np.median(spreads))
+    by_own = 0.5**n if own <= SAME * abs(mean) else float(t.sf(mean / (own / math.sqrt(n)), n - 1))
+    if common <= SAME * abs(mean):
+        return by_own
+    return max(by_own, float(t.sf(mean / (common / math.sqrt(n)), (n - 1) * len(spreads))))
 
 
 def cheapest_of_the_best(race: Race, costs: Sequence[float], *, maximize: bool) -> int | None:

@@ -7,7 +7,7 @@ two workers and no resumed study draw the same numbers twice, and the same study
 quasi-random trials among a sampler's have a stream for each way of counting them off, so that a study continued with
 another share of them begins a fresh sequence.
 
-A selection trains on seeds that no search saw, and its estimate on seeds that no race saw: each has a stream of its own.
+A selection races on seeds that no search saw, and estimates on seeds that no race saw: each has a stream of its own.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A selection that has come to its end. `best` is the contest whose winner is the best, None where all failed;
+    """A selection that has come to its end. `best` is the contest whose winner is the best and has an estimate, None
+    where there is none;
     `searched` is the best of the search; `n_trainings` counts those of all rounds."""
 
     asked: SelectSettings
@@ -106,6 +107,6 @@ def _concluded(settings: StudySettings, contests: Sequence[Contest], n_trainings
     def loss(contest: Contest) -> float:
         return math.inf if contest.race is None else -sign * contest.race.standings[contest.winner or 0].mean
 
-    best = min((contest for contest in contests if contest.winner is not None), key=loss, default=None)
+    best = min((contest for contest in contests if contest.estimate is not None), key=loss, default=None)
     searched = min((contest.candidates[0] for contest in contests), key=lambda c: -sign * c.value)
     return Selection(settings.select, tuple(contests), best, searched, n_trainings)

@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"worker"},
     {"launch"},
     {"progress"},
-    {"admission", "command", "run", "check", "retrain", "dashboard", "list"},
+    {"admission", "command", "run", "check", "retrain", "dashboard", "list", "selection"},
 ]
 
 
