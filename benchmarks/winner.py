@@ -1,4 +1,4 @@
-"""Whether the reported winner is luck: simulated searches, whose true values are known, through the race's own functions.
+"""Whether the reported winner is luck: simulated searches of known true values, through the race's own functions.
 
 60 candidates whose true values spread as widely as the seeds' noise (standard deviation 1 each); the best 8 single
 values race on up to 8 common fresh seeds, and the winner's value is estimated on 8 others, as a study does it. Optimism
@@ -105,9 +105,8 @@ def main(n: int) -> None:
         _ok(coverage >= TARGET_COVERAGE),
     )
     print(f"  the winner is better than the search's best by {np.mean([o.gain for o in outcomes]):.2f} sd in the mean")
-    print(
-        f"  trainings of a selection, mean        {np.mean([o.n_trainings for o in outcomes]):.1f} of {K * SEEDS + ESTIMATE_SEEDS}"
-    )
+    spent = float(np.mean([outcome.n_trainings for outcome in outcomes]))
+    print(f"  trainings of a selection, mean        {spent:.1f} of {K * SEEDS + ESTIMATE_SEEDS}")
     for coarse in (False, True):
         lost = float(np.mean([lost_under_ties(seed, coarse=coarse) for seed in range(5 * n)]))
         kind = "accuracies on 750 samples" if coarse else "normal values"

@@ -18,7 +18,7 @@ COVERS = (
     "Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
 )
 HOW = (
-    "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and by that of all pairs, "
+    "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
     "times the number of tests in the race (Bonferroni)."
 )
 LEAST = "the cheapest ({cost}) within one standard error of the leader's mean"
