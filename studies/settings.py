@@ -30,7 +30,13 @@ ValuePolicy = Literal["auto", "final", "common_rung"]
 POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
-CONTEXT_KEYS = ("study_name", "output_dir", "objective", "budget")  # what the fixed config may refer to (${output_dir})
+CONTEXT_KEYS = (
+    "study_name",
+    "output_dir",
+    "mode",
+    "objective",
+    "budget",
+)  # what the fixed config may refer to (${output_dir})
 TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 
 

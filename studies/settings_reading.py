@@ -82,6 +82,11 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     fixed = OmegaConf.masked_copy(config, [key for key in FIXED_KEYS if key in config])
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)
+    space = (
+        _without_nuisance(space, problems)
+        if top.word("mode", ("tuned", "fixed"), default="tuned") == "fixed"
+        else space
+    )
     sampler = _read_named(top.section("sampler"), SamplerName)
     replicates = top.whole("replicates", low=1)
     settings = StudySettings(
@@ -156,6 +161,23 @@ def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
         for name, member in members.values.items():
             if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
                 problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
+
+
+def _without_nuisance(space: SearchSpace, problems: Problems) -> SearchSpace:
+    """The scientific parameters alone: all others keep their values in the config."""
+    kept = tuple(parameter for parameter in space if parameter.role == "scientific")
+    if not kept:
+        remedy = "give the parameter in question role: scientific, or set mode=tuned"
+        problems.add("mode", "is fixed, and no parameter is scientific", remedy)
+        return space
+    for parameter in kept:
+        for parent in parameter.when:
+            if space[parent].role == "nuisance":
+                remedy = f"give {parent} role: scientific too, or set mode=tuned"
+                problems.add(
+                    "mode", f"is fixed, and {parameter.name} depends on the nuisance parameter {parent}", remedy
+                )
+    return SearchSpace(kept)
 
 
 def _devices_per_trial(values: Mapping[str, Any]) -> int:

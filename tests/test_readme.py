@@ -91,9 +91,12 @@ def test_every_option_of_every_group_is_named() -> None:
         "storage",
         "analysis",
         "launcher",
+        "size",
     ):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"`{path.stem}`" in README, f"{group}={path.stem}"
+    for path in (ROOT / "conf" / "study").glob("*/*.yaml"):
+        assert f"`{path.stem}`" in README, f"study={path.parent.stem}/{path.stem}"
 
 
 def test_make_targets_exist() -> None:

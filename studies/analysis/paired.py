@@ -46,26 +46,30 @@ class Paired:
     p: float
 
 
-def mean(values: Sequence[float] | npt.NDArray[np.float64]) -> Mean:
-    """The mean of finite `values` (n,), n at least 1, with its interval."""
+def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0) -> Mean:
+    """The mean of finite `values` (n,), n at least 1, with its interval, so many times as wide as independent values
+    would have it."""
     array = np.asarray(values, dtype=float)
     n, middle = len(array), float(array.mean())
     if n < 2:
         return Mean(middle, None, None, n)
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    half = widened * float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
     return Mean(middle, middle - half, middle + half, n)
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
-    """Compare `a` with `b` (n,), entry by entry of one seed. A difference that is the same for each seed has p 0, one
-    that is 0 for each has p 1; a single pair tells nothing: p is 1. Raises ValueError where the lengths differ."""
+def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> Paired:
+    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` as in `mean`. A difference that is the same for
+    each seed has p 0, one that is 0 for each has p 1; a single pair tells nothing: p is 1.
+
+    Raises ValueError where the lengths differ.
+    """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
     differences = np.subtract(a, b, dtype=float)
-    found = mean(differences)
+    found = mean(differences, widened=widened)
     if found.n < 2:
         return Paired(found, 1.0)
-    error = float(differences.std(ddof=1)) / math.sqrt(found.n)
+    error = widened * float(differences.std(ddof=1)) / math.sqrt(found.n)
     if error <= 1e-12 * max(1.0, abs(found.value)):
         return Paired(found, 0.0 if abs(found.value) > 1e-12 else 1.0)
     return Paired(found, float(2 * t.sf(abs(found.value) / error, found.n - 1)))

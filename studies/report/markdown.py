@@ -14,12 +14,14 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
 from studies.report.selection import champion_of, claim, selection_section
+from studies.report.value_section import value_section
 from studies.report.wording import counted, shown, table
 from studies.search.select import Selection
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.value_table import ValueTables
 
 MAX_CELLS = 12  # cells of a designed experiment that the report lists
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
@@ -30,8 +32,9 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths from the
-    report on; `selection` is None where none was asked for, or it has not come to its end."""
+    `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
+    `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None where none
+    was asked for, or it has not come to its end."""
 
     choices: Sequence[Choice]
     finished: int
@@ -40,6 +43,7 @@ class Results:
     failed_for_good: Sequence[FrozenTrial]
     redraws: bool
     files: Mapping[str, str]
+    values: ValueTables | None = None
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
@@ -106,6 +110,8 @@ def render(results: Results, settings: StudySettings) -> str:
         parts += [best_section(results.best.trial.params), _rests_on(results.best, settings)]
     if selection is not None:
         parts.append(selection_section(selection, settings))
+    if results.values is not None:
+        parts.append(value_section(results.values))
     if settings.is_designed and results.choices:
         parts.append(_cells(results.choices, settings))
     parts.append(_endings(results))

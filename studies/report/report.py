@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.value_table import value_tables
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
@@ -24,6 +25,8 @@ from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline,
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
+from studies.report.value_files import disagreements_of, remove_value_files, write_value_files
+from studies.report.value_section import sentence
 from studies.report.wording import shown
 from studies.schema import failure_of
 from studies.search.select import Selection
@@ -42,6 +45,7 @@ SHOWN = (
     "best model",
     "all trials",
     "selection",
+    "table (html)",
     "effects",
     "figures",
     "report",
@@ -64,6 +68,10 @@ def write_report(
     results = with_selection(results, selection, settings)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
+    remove_value_files(folder)
+    if results.values is not None:
+        written = write_value_files(folder, results.values, title=f"Study {settings.study_name}")
+        results = replace(results, files={**results.files, **written})
     report = folder / ALWAYS["report"]
     report.write_text(render(results, settings), encoding="utf-8")
     try:
@@ -76,7 +84,9 @@ def write_report(
     finally:
         champion = champion_of(selection) if selection is not None else None
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
-        _print_summary(headline(results, settings), best, results.files, console=console)
+        told = [headline(results, settings)]
+        told += [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
+        _print_summary("\n".join(told), best, results.files, console=console)
 
 
 def write_study_report(
@@ -125,6 +135,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
         redraws=rules.redraws,
         files=files,
+        values=value_tables(ended, settings),
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
 

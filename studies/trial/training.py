@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import resource
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from studies.trial.clocks import NEVER, Clock, TimeLimit
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
+from studies.trial.memory import peak_mb, reset_peak
 from studies.trial.ranks import ALONE, Ranks
 from studies.trial.ranks_stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
@@ -52,7 +52,7 @@ def never() -> str | None:
 @dataclass(frozen=True, slots=True)
 class Training:
     """What a training gave, all that went into its checkpoint included where it went on from one. `seconds` are those
-    of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or the process's peak so far on a CPU). `test`
+    of `fit`; `steps` are optimizer steps; memory is the peak in MB (of the GPU, or of the process). `test`
     is empty unless the job asks for it and the training came to its end."""
 
     rungs: tuple[Rung, ...]
@@ -109,14 +109,13 @@ class Run:
         checkpoint that does not fit.
         """
         device = self.trainer.strategy.root_device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        reset_peak(device)
         self.rungs.begun = time.perf_counter()
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except SIGTERMException:
             raise Interrupted(self.keeper.reason or "SIGTERM") from None
-        peaks = [peak for (peak,) in self.ranks.share("end", _peak_memory_mb(device))]
+        peaks = [peak for (peak,) in self.ranks.share("end", peak_mb(device))]
         training = Training(
             rungs=tuple(self.rungs.rungs),
             stopped=self.rungs.stopped,
@@ -270,9 +269,3 @@ def _logger(node: Mapping[str, Any], folder: Path) -> Any:
     accepts = inspect.signature(get_class(node["_target_"])).parameters
     named = {"version": folder.name} if "version" in accepts and node.get("version") is None else {}
     return instantiate(node, **named)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

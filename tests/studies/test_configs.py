@@ -71,7 +71,8 @@ def _address(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_is_admitted_with_its_space(study: str) -> None:
     settings = admitted(f"+study={study}")
-    assert settings.study_name == study
+    group, _, name = study.rpartition("/")
+    assert settings.study_name == (f"{name}_tuned" if group == "tables" else study)
     assert settings.n_trials >= 1
     assert settings.output_dir == Path("outputs", study)
 

@@ -1,0 +1,157 @@
+"""Isolation: what one value of a scientific parameter can give, at its best over the nuisance parameters.
+
+Adam against SGD at one learning rate says nothing; each has to be judged at its own best (Godbole et al. 2023, "Deep
+Learning Tuning Playbook"). But the best of several cells, judged by the values that chose it, is optimistic. So the
+training seeds are dealt into two halves, and each half is judged in the cell that the *other* one chooses: no value has
+a part in choosing what it counts for. The cost: a cell is chosen with half of the seeds.
+
+Where the halves choose different cells the values are not independent: each has had a part in the others' choices.
+Intervals and tests then take a variance of s²·(1/n + 1/(n-1)) for the mean instead of s²/n (after Nadeau and Bengio
+2003). Simulated with 2 to 10 cells, 4 to 12 seeds and equal or unequal cells, coverage of 95 % intervals is .935 to
+.965. Leaving one seed out at a time instead, with the same correction, falls to .81 where ten cells are equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from studies.analysis.paired import Mean, Paired, holm, mean, paired
+
+Cell = Hashable  # one combination of the nuisance parameters
+LEVEL = 0.05  # of all comparisons of a table together
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """One scientific value at its best. `cell` is the best by all seeds; `judged` maps each seed to the cell that the
+    other half chooses, and `values` to what it gave there. `is_honest`: no value had a part in its own choice."""
+
+    cell: Cell
+    values: Mapping[int, float]
+    judged: Mapping[int, Cell]
+    is_honest: bool
+
+    @property
+    def mean(self) -> Mean:
+        """The mean over seeds, with its interval."""
+        return mean(list(self.values.values()), widened=self.widened)
+
+    @property
+    def widened(self) -> float:
+        """How many times wider an interval is than that of independent values."""
+        n, agree = len(self.values), len(set(self.judged.values())) == 1
+        return 1.0 if agree or n < 2 else math.sqrt(1 + n / (n - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`first` against `second`, seed by seed; `p_holm` is Holm's over all pairs that are compared."""
+
+    first: int
+    second: int
+    paired: Paired
+    p_holm: float
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the two differ beyond what the seeds explain."""
+        return self.p_holm <= LEVEL
+
+
+def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:
+    """The best of `cells`, which map seeds to values. A cell without a value for each of `seeds` (a training that
+    diverged, say) is never chosen; None where that is true of all."""
+    whole = {cell: values for cell, values in cells.items() if all(seed in values for seed in seeds)}
+    if not whole or not seeds:
+        return None
+    chosen_by_others = [_best(whole, others, maximize=maximize) for others in (seeds[1::2], seeds[::2])]
+    judged = {seed: chosen_by_others[i % 2] for i, seed in enumerate(seeds)}
+    return Isolated(
+        cell=_best(whole, seeds, maximize=maximize),
+        values={seed: whole[cell][seed] for seed, cell in judged.items()},
+        judged=judged,
+        is_honest=len(seeds) > 1 or len(whole) == 1,
+    )
+
+
+def _best(cells: Mapping[Cell, Mapping[int, float]], seeds: Sequence[int], *, maximize: bool) -> Cell:
+    """The best cell by `seeds`; a single seed, which has no others, chooses for itself."""
+    sign = 1.0 if maximize else -1.0
+    used = seeds or list(next(iter(cells.values())))
+    return max(cells, key=lambda cell: sign * math.fsum(cells[cell][seed] for seed in used))
+
+
+def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
+    """All pairs of `rows` over the seeds that both have, those without a value left out, with Holm's correction."""
+    pairs = []
+    for i, a in enumerate(rows):
+        for j, b in enumerate(rows[i + 1 :], start=i + 1):
+            if a is not None and b is not None:
+                seeds = [seed for seed in a.values if seed in b.values]
+                widened = max(a.widened, b.widened)
+                found = paired([a.values[s] for s in seeds], [b.values[s] for s in seeds], widened=widened)
+                pairs.append((i, j, found))
+    adjusted = holm([found.p for _, _, found in pairs])
+    return [Comparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a row stands to the best one: `best`, `tie`, `worse`, or `none` for a row without a value. `comparison` is
+    that with the best, seen from this row; None for the best itself."""
+
+    word: str
+    difference: Mean | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All rows compared with all, and each with the best."""
+
+    best: int | None
+    standings: tuple[Standing, ...] = ()
+    comparisons: tuple[Comparison, ...] = field(default=())
+
+    def verdict(self, i: int, j: int) -> int:
+        """1 where row i is shown to have the greater value than row j, -1 the smaller, 0 where they tie."""
+        for c in self.comparisons:
+            if {c.first, c.second} == {i, j} and c.is_shown:
+                sign = 1 if c.paired.difference.value > 0 else -1
+                return sign if c.first == i else -sign
+        return 0
+
+
+def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
+    """The best row by its mean, and whether each other one ties with it (paired, Holm over all pairs: the best is not
+    known beforehand, so comparisons with it alone would be too many false ones)."""
+    sign = 1.0 if maximize else -1.0
+    known = [i for i, row in enumerate(rows) if row is not None]
+    if not known:
+        return Ranking(None, tuple(Standing("none") for _ in rows))
+    best = max(known, key=lambda i: sign * _mean(rows[i]))
+    comparisons = compare(rows)
+    return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
+
+
+def _mean(row: Isolated | None) -> float:
+    assert row is not None
+    return row.mean.value
+
+
+def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> Standing:
+    if row is None:
+        return Standing("none")
+    if i == best:
+        return Standing("best")
+    found = next(c for c in comparisons if {c.first, c.second} == {i, best})
+    difference = found.paired.difference if found.first == i else _turned(found.paired.difference)
+    return Standing("worse" if found.is_shown else "tie", difference, found.p_holm)
+
+
+def _turned(difference: Mean) -> Mean:
+    lo = None if difference.hi is None else -difference.hi
+    hi = None if difference.lo is None else -difference.lo
+    return Mean(-difference.value, lo, hi, difference.n)

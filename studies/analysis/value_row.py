@@ -1,0 +1,118 @@
+"""One row of the table of a scientific parameter: what its trials show of time, convergence, accuracy and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.analysis.isolation import Cell, Isolated, Standing
+from studies.analysis.paired import Mean, mean
+from studies.parameter import Parameter, Value
+from studies.settings import StudySettings
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in the best
+    cell `nuisance`; `metric` and `test` are means over seeds that had no part in choosing it. None where there is no
+    number. `at_limit` names nuisance parameters whose best level is the first or last that was tried."""
+
+    label: str
+    nuisance: Mapping[str, Value]
+    n: int
+    n_lost: int
+    standing: Standing
+    metric: Mean | None = None
+    test: Mean | None = None
+    seconds: float | None = None
+    convergence_seconds: float | None = None
+    convergence_epochs: float | None = None
+    convergence_samples: float | None = None
+    peak_memory_mb: float | None = None
+    at_limit: tuple[str, ...] = ()
+
+
+def label_of(key: tuple[Value, ...]) -> str:
+    """A value in words; an inactive parameter is a dash."""
+    return ", ".join(
+        "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in key
+    )
+
+
+def row_of(
+    label: str,
+    cells: Mapping[Cell, Mapping[int, FrozenTrial]],
+    found: Isolated | None,
+    standing: Standing,
+    trials: Sequence[FrozenTrial],
+    settings: StudySettings,
+) -> ValueRow:
+    """The row of one value: `cells` are its complete trials by seed, `found` which of them count, `trials` all."""
+    n_lost = sum(trial.state != TrialState.COMPLETE for trial in trials)
+    if found is None:
+        return ValueRow(label, {}, 0, n_lost, standing)
+    chosen = list(cells[found.cell].values())
+    nuisance: dict[str, Value] = dict(found.cell)  # type: ignore[call-overload]
+    return ValueRow(
+        label=label,
+        nuisance=nuisance,
+        n=len(found.values),
+        n_lost=n_lost,
+        standing=standing,
+        metric=found.mean,
+        test=_test([cells[cell][seed] for seed, cell in found.judged.items()], settings),
+        seconds=_median(chosen, lambda trial: trial.user_attrs.get(schema.SECONDS)),
+        convergence_seconds=_median(chosen, _convergence_seconds),
+        convergence_epochs=_median(chosen, lambda trial: _convergence_epochs(trial, settings)),
+        convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN)),
+        peak_memory_mb=_median(chosen, lambda trial: trial.user_attrs.get(schema.PEAK_MEMORY_MB)),
+        at_limit=tuple(name for name, value in nuisance.items() if _is_at_limit(settings.space[name], value)),
+    )
+
+
+def test_metric(settings: StudySettings) -> str:
+    """The name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
+    metric = settings.objective.metric
+    return metric.replace("validation", "test").replace("valid", "test").replace("val", "test", 1)
+
+
+def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None:
+    name = test_metric(settings)
+    found = [trial.user_attrs.get(schema.TEST, {}).get(name) for trial in trials]
+    return mean(found) if found and all(value is not None for value in found) else None
+
+
+def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:
+    found = [value for value in map(number, trials) if value is not None]
+    return float(median(found)) if found else None
+
+
+def _at_convergence(trial: FrozenTrial, key: str) -> float | None:
+    """What a list with one number a rung holds where the metric came near its final value to stay."""
+    rung, numbers, rungs = (
+        trial.user_attrs.get(schema.CONVERGENCE),
+        trial.user_attrs.get(key),
+        sorted(trial.intermediate_values),
+    )
+    if rung not in rungs or not isinstance(numbers, list) or len(numbers) != len(rungs):
+        return None
+    return float(numbers[rungs.index(rung)])
+
+
+def _convergence_seconds(trial: FrozenTrial) -> float | None:
+    return _at_convergence(trial, schema.RUNG_SECONDS)
+
+
+def _convergence_epochs(trial: FrozenTrial, settings: StudySettings) -> float | None:
+    rung, budget = trial.user_attrs.get(schema.CONVERGENCE), settings.budget
+    return float(rung * budget.amount / budget.rungs) if rung is not None and budget.unit == "epochs" else None
+
+
+def _is_at_limit(parameter: Parameter, value: Value) -> bool:
+    levels = parameter.levels or ()
+    return parameter.type != "categorical" and len(levels) > 2 and value in (levels[0], levels[-1])

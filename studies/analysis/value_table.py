@@ -1,0 +1,222 @@
+"""The table of a scientific parameter: for each of its values time, convergence, accuracy and memory at its best over
+the nuisance parameters, and which values tie.
+
+Two views of the same trials: *tuned*, each value in its own best cell, and *fixed*, all nuisance parameters at what the
+config has for them, as textbooks do it. Where the two disagree, the table says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import schema
+from studies.analysis.isolation import Cell, Ranking, isolate, rank
+from studies.analysis.value_row import ValueRow, label_of, row_of
+from studies.parameter import Parameter, Value
+from studies.reading import is_number
+from studies.settings import StudySettings
+from studies.space import select
+
+View = Literal["tuned", "fixed"]
+ENOUGH_RUNGS = 10  # validations a run, below which a time of convergence is coarse
+NEAR = 1e-6  # relative: a level that is the config's own value up to rounding
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTable:
+    """The rows of one `view`, in the order of the parameter's values; `name` is the parameter, or several crossed."""
+
+    name: str
+    metric: str
+    view: View
+    rows: tuple[ValueRow, ...]
+    ranking: Ranking
+    is_honest: bool
+
+    @property
+    def best(self) -> ValueRow | None:
+        """The row with the best mean."""
+        return None if self.ranking.best is None else self.rows[self.ranking.best]
+
+    @property
+    def ties(self) -> tuple[ValueRow, ...]:
+        """The rows that are not shown to be worse than the best, without it."""
+        return tuple(row for row in self.rows if row.standing.word == "tie")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two values whose comparison comes out differently in the two views: what is shown of `first` against `second` at
+    the defaults and tuned, each 1 (greater), 0 (tie) or -1."""
+
+    first: str
+    second: str
+    fixed: int
+    tuned: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTables:
+    """What a designed study says of its scientific parameter. `tuned` is None where no nuisance parameter was varied,
+    `fixed` where no cell has all of them at the config's own values."""
+
+    tuned: ValueTable | None
+    fixed: ValueTable | None
+    disagreements: tuple[Disagreement, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def main(self) -> ValueTable:
+        """The table that a reader is shown first."""
+        table = self.tuned or self.fixed
+        assert table is not None
+        return table
+
+
+def scientific(settings: StudySettings) -> tuple[Parameter, ...]:
+    """The parameters whose values are the question."""
+    return tuple(parameter for parameter in settings.space if parameter.role == "scientific")
+
+
+def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
+    """The tables of a designed study with a scientific parameter, from its finished `trials`; None for other studies,
+    and where no trial has a value."""
+    names = [parameter.name for parameter in scientific(settings)]
+    if not settings.is_designed or not names or not any(trial.value is not None for trial in trials):
+        return None
+    groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
+    for trial in trials:
+        groups[tuple(trial.params.get(name) for name in names)].append(trial)
+    order = sorted(groups, key=lambda key: [_place(settings, *pair) for pair in zip(names, key, strict=True)])
+    others = [parameter for parameter in settings.space if parameter.name not in names]
+    fixed_groups = {
+        key: _at_defaults(groups[key], others, settings, dict(zip(names, key, strict=True))) for key in order
+    }
+    fixed = _table("fixed", names, order, fixed_groups, settings) if any(fixed_groups.values()) else None
+    tuned = _table("tuned", names, order, groups, settings) if others else None
+    if tuned is None and fixed is None:
+        return None
+    disagreements = tuple(_disagreements(fixed, tuned)) if fixed is not None and tuned is not None else ()
+    return ValueTables(tuned, fixed, disagreements, tuple(_notes(trials, settings, tuned, fixed)))
+
+
+def _place(settings: StudySettings, name: str, value: Value) -> float:
+    """Where a value stands among its parameter's levels; an inactive one first."""
+    levels = list(settings.space[name].levels or ())
+    return levels.index(value) if value in levels else -1
+
+
+def _at_defaults(
+    trials: Sequence[FrozenTrial], others: Sequence[Parameter], settings: StudySettings, point: Mapping[str, Value]
+) -> list[FrozenTrial]:
+    """The trials whose nuisance parameters are what the config has for them once the value is set."""
+    config = settings.space.apply(
+        settings.template, {name: value for name, value in point.items() if value is not None}
+    )
+    found = []
+    for trial in trials:
+        active = [parameter for parameter in others if parameter.name in trial.params]
+        if all(_is_default(parameter, trial.params[parameter.name], config) for parameter in active):
+            found.append(trial)
+    return found
+
+
+def _is_default(parameter: Parameter, value: Value, config: Any) -> bool:
+    written = parameter.choices[value] if parameter.type == "categorical" else value
+    return all(_is_same(select(config, path), written) for path in parameter.paths)
+
+
+def _is_same(own: Any, written: Any) -> bool:
+    own = OmegaConf.to_container(own, resolve=True) if OmegaConf.is_config(own) else own
+    if is_number(own) and is_number(written):
+        return math.isclose(own, written, rel_tol=NEAR)
+    return bool(own == written)
+
+
+def _table(
+    view: View,
+    names: Sequence[str],
+    order: Sequence[tuple[Value, ...]],
+    groups: Mapping[tuple[Value, ...], Sequence[FrozenTrial]],
+    settings: StudySettings,
+) -> ValueTable:
+    maximize = settings.objective.direction == "maximize"
+    seeds = list(range(settings.replicates))
+    cells = {key: _cells(groups[key], names) for key in order}
+    values = {
+        key: {
+            cell: {seed: t.value for seed, t in by_seed.items() if t.value is not None}
+            for cell, by_seed in found.items()
+        }
+        for key, found in cells.items()
+    }
+    isolated = [isolate(values[key], seeds=seeds, maximize=maximize) for key in order]
+    ranking = rank(isolated, maximize=maximize)
+    rows = tuple(
+        row_of(label_of(key), cells[key], found, standing, groups[key], settings)
+        for key, found, standing in zip(order, isolated, ranking.standings, strict=True)
+    )
+    honest = all(found.is_honest for found in isolated if found is not None)
+    return ValueTable(" × ".join(names), settings.objective.metric, view, rows, ranking, honest)
+
+
+def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:
+    """Cell → seed → its complete trial; a cell is the nuisance parameters' values."""
+    cells: dict[Cell, dict[int, FrozenTrial]] = defaultdict(dict)
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        cell = tuple((name, value) for name, value in sorted(trial.params.items()) if name not in names)
+        if trial.state == TrialState.COMPLETE:
+            cells[cell][int(trial.user_attrs.get(schema.REPLICATE, 0))] = trial
+    return cells
+
+
+def _disagreements(fixed: ValueTable, tuned: ValueTable) -> Iterator[Disagreement]:
+    n = len(tuned.rows)
+    for i in range(n):
+        for j in range(i + 1, n):
+            before, after = fixed.ranking.verdict(i, j), tuned.ranking.verdict(i, j)
+            if before != after and fixed.rows[i].metric is not None and fixed.rows[j].metric is not None:
+                yield Disagreement(tuned.rows[i].label, tuned.rows[j].label, before, after)
+
+
+def _notes(
+    trials: Sequence[FrozenTrial], settings: StudySettings, tuned: ValueTable | None, fixed: ValueTable | None
+) -> Iterator[str]:
+    yield from _on_times(trials)
+    if settings.budget.rungs < ENOUGH_RUNGS:
+        yield (
+            f"{settings.budget.rungs} validations a run make the time of convergence coarse: "
+            f"{ENOUGH_RUNGS} or more are better"
+        )
+    shown = tuned or fixed
+    assert shown is not None
+    limits = sorted({name for row in shown.rows for name in row.at_limit})
+    if limits:
+        rows = ", ".join(row.label for row in shown.rows if row.at_limit)
+        yield f"for {rows} the best {' and '.join(limits)} is at the end of what was tried: it may be better beyond"
+    if not shown.is_honest:
+        yield "one seed a cell: the best is judged by the value that chose it, so it is optimistic (replicates=5)"
+    lost = [f"{row.label} ({row.n_lost})" for row in shown.rows if row.n_lost]
+    if lost:
+        yield f"trainings that diverged, failed or were pruned: {', '.join(lost)}; their cells are never chosen"
+    if tuned is not None and fixed is None:
+        yield "no cell has all nuisance parameters at the config's values, so nothing is said of mode=fixed"
+
+
+def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Whether the times of `trials` may be compared."""
+    devices = sorted({str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs})
+    workers = {str(trial.user_attrs[schema.WORKER]) for trial in trials if schema.WORKER in trial.user_attrs}
+    hosts = {worker.partition(":")[0] for worker in workers}
+    if len(devices) > 1 or len(hosts) > 1:
+        yield f"times come from {max(len(devices), len(hosts))} devices or machines: do not compare them"
+    elif devices:
+        beside = f", {len(workers)} workers beside each other" if len(workers) > 1 else ""
+        yield f"times are wall clock on {devices[0]}, all values interleaved in one run{beside}; validations included"
