@@ -19,8 +19,9 @@ Trial user attributes: see the constants below. How a trial ended:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -81,6 +82,12 @@ class Failure(StrEnum):
 
 
 OF_THE_POINT: Final = frozenset({Failure.DIVERGED, Failure.OUT_OF_MEMORY})  # a result of the configuration, not retried
+
+
+def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
+    """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
+    told = user_attrs.get(STUDY_SELECT)
+    return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
 
 
 def attempt_of(trial: FrozenTrial) -> int:

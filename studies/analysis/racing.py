@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import stdtr
 from scipy.stats import t
 
 from studies.analysis.axis import Array
@@ -116,10 +117,10 @@ def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
     if n < 2 or mean <= 0:
         return 1.0
     own, common = _sd(differences), float(np.median(spreads))
-    by_own = 0.5**n if own <= SAME * abs(mean) else float(t.sf(mean / (own / math.sqrt(n)), n - 1))
+    by_own = 0.5**n if own <= SAME * abs(mean) else _chance(mean, own, n, n - 1)
     if common <= SAME * abs(mean):
         return by_own
-    return max(by_own, float(t.sf(mean / (common / math.sqrt(n)), (n - 1) * len(spreads))))
+    return max(by_own, _chance(mean, common, n, (n - 1) * len(spreads)))
 
 
 def cheapest_of_the_best(race: Race, costs: Sequence[float], *, maximize: bool) -> int | None:
@@ -156,6 +157,11 @@ def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
     if n_samples is not None:
         low, high = max(0.0, low), min(1.0, high)
     return Estimate(mean, low, high, m, n_samples)
+
+
+def _chance(mean: float, sd: float, n: int, freedom: int) -> float:
+    """Of a mean over `n` this far above 0 or further, by Student's t."""
+    return float(stdtr(freedom, -mean * math.sqrt(n) / sd))
 
 
 def _without_test(scores: Array, values: Array) -> Standing:
