@@ -147,11 +147,5 @@ def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Com
     if i == best:
         return Standing("best")
     found = next(c for c in comparisons if {c.first, c.second} == {i, best})
-    difference = found.paired.difference if found.first == i else _turned(found.paired.difference)
+    difference = found.paired.difference if found.first == i else found.paired.difference.turned
     return Standing("worse" if found.is_shown else "tie", difference, found.p_holm)
-
-
-def _turned(difference: Mean) -> Mean:
-    lo = None if difference.hi is None else -difference.hi
-    hi = None if difference.lo is None else -difference.lo
-    return Mean(-difference.value, lo, hi, difference.n)

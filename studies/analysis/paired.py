@@ -32,10 +32,9 @@ class Mean:
         return None if self.lo is None else self.value - self.lo
 
     @property
-    def standard_error(self) -> float | None:
-        """Of the mean."""
-        half = self.half_width
-        return None if half is None else half / float(t.ppf((1 + LEVEL) / 2, self.n - 1))
+    def turned(self) -> Mean:
+        """The mean of the values with the other sign."""
+        return Mean(-self.value, None if self.hi is None else -self.hi, None if self.lo is None else -self.lo, self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,14 @@ class Paired:
     p: float
 
 
-def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0) -> Mean:
-    """The mean of finite `values` (n,), n at least 1, with its interval, so many times as wide as independent values
-    would have it."""
+def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0, level: float = LEVEL) -> Mean:
+    """The mean of finite `values` (n,), n at least 1, with its interval at `level`, so many times as wide as that of
+    independent values."""
     array = np.asarray(values, dtype=float)
     n, middle = len(array), float(array.mean())
     if n < 2:
         return Mean(middle, None, None, n)
-    half = widened * float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    half = widened * float(t.ppf((1 + level) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
     return Mean(middle, middle - half, middle + half, n)
 
 
@@ -86,11 +85,10 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(difference: float, error: float, *, n: int, power: float = 0.8) -> int | None:
-    """How many seeds in all would show `difference` with the given power, where `n` left a standard error of `error`;
-    None where there is no difference to show. By the normal approximation of the paired t test."""
-    if not abs(difference) > 0:
+def needed(found: Mean, *, boundary: float) -> int | None:
+    """How many seeds in all would part the mean from `boundary` if it stays where it is: the interval shrinks with the
+    root of their number. None where the mean lies on the boundary, or its interval is not known."""
+    distance = abs(found.value - boundary)
+    if found.half_width is None or not distance > 0:
         return None
-    sd = error * math.sqrt(n)
-    z = float(t.ppf((1 + LEVEL) / 2, max(n - 1, 1))) + float(t.ppf(power, 10_000))
-    return max(n + 1, math.ceil((z * sd / abs(difference)) ** 2))
+    return max(found.n + 1, math.ceil(found.n * (found.half_width / distance) ** 2))

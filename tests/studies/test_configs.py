@@ -18,11 +18,14 @@ from studies.trial.objective import resolve
 
 STUDIES = group_options("study")
 GROUPS = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir() and folder.name != "study")
-ADDED = ("callbacks", "loggers")  # groups that config.yaml does not name: +callbacks=early_stopping
+ADDED = ("callbacks", "loggers", "size")  # groups that config.yaml does not name: +callbacks=early_stopping
 COMPANIONS = {  # what an option needs beside it
     "model=cnn": ["search_space=cnn"],
     "search_space=cnn": ["model=cnn"],
     "search_space=everything": ["+callbacks=early_stopping"],
+    "search_space=empty": ["+search_space.dropout={path: model.network.dropout, type: float, low: 0, high: 0.5}"],
+    "+size=quick": ["sampler=grid", "search_space=lr_batch_size", "n_trials=null"],
+    "+size=full": ["sampler=grid", "search_space=lr_batch_size", "n_trials=null"],
     "sampler=grid": ["search_space=lr_batch_size", "n_trials=null"],
     "pruner=threshold": ["pruner.lower=0.1"],
     "storage=memory": ["launcher=serial"],
@@ -72,9 +75,10 @@ def _address(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_study_is_admitted_with_its_space(study: str) -> None:
     settings = admitted(f"+study={study}")
     group, _, name = study.rpartition("/")
-    assert settings.study_name == (f"{name}_tuned" if group == "tables" else study)
+    name = f"{name}_tuned" if group == "tables" else name
+    assert settings.study_name == name
     assert settings.n_trials >= 1
-    assert settings.output_dir == Path("outputs", study)
+    assert settings.output_dir == Path("outputs", group, name)
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from studies.analysis.paired import holm, mean, needed, paired
+from studies.analysis.paired import Mean, holm, mean, needed, paired
 
 
 def test_a_paired_comparison_is_the_paired_t_test() -> None:
@@ -42,14 +42,13 @@ def test_holm_by_hand() -> None:
 
 def test_a_mean_of_one_value_has_no_interval() -> None:
     found = mean([0.5])
-    assert (found.value, found.lo, found.half_width, found.standard_error) == (0.5, None, None, None)
-    assert mean([1.0, 3.0]).standard_error == pytest.approx(1.0)
+    assert (found.value, found.lo, found.half_width) == (0.5, None, None)
+    assert mean([1.0, 3.0]).half_width == pytest.approx(12.706, abs=1e-3)
+    assert mean([1.0, 3.0], level=0.5).half_width == pytest.approx(1.0)
 
 
-def test_so_many_seeds_as_needed_do_show_the_difference() -> None:
-    n = needed(0.5, 1 / np.sqrt(10), n=10)
-    assert n is not None
-    rng = np.random.default_rng(3)
-    shown = [paired(list(row + 0.5), [0.0] * n).p < 0.05 for row in rng.normal(size=(500, n))]
-    assert 0.75 < np.mean(shown) < 0.95
-    assert needed(0.0, 1.0, n=10) is None
+def test_four_times_the_seeds_halve_the_interval() -> None:
+    assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.0) == 40
+    assert needed(Mean(0.5, 0.4, 0.6, 10), boundary=0.0) == 11
+    assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.5) is None
+    assert needed(Mean(0.5, None, None, 1), boundary=0.0) is None

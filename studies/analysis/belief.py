@@ -1,0 +1,143 @@
+"""A belief put to the test: a quantity with its interval, against a boundary that was written down beforehand.
+
+One rule for all: the claim is *supported* where the whole 95 % interval of the gain lies at or above the boundary,
+*contradicted* where it lies below, and *undecided* where it holds the boundary. A gain is counted so that more of it
+speaks for the claim. The two verdicts are an interval apart, so other seeds turn one into the other only where an
+interval errs twice. Undecided says how many seeds would part the gain from the boundary if it stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from studies.analysis.factorial import Anova
+from studies.analysis.isolation import Cell, isolate
+from studies.analysis.paired import LEVEL, Mean, mean, needed
+from studies.analysis.value_table import ValueTable
+
+Word = Literal["supported", "contradicted", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one part of a belief shows. `gain` speaks for the claim where it is at or above `boundary`; `what` says in
+    words what it is, `seeds_needed` how many seeds in all would decide it, None where it is decided or cannot be told.
+    """
+
+    what: str
+    gain: Mean
+    boundary: float
+    unit: str
+    seeds_needed: int | None = None
+
+    @property
+    def word(self) -> Word:
+        """The verdict."""
+        if self.gain.lo is None or self.gain.hi is None:
+            return "undecided"
+        if self.gain.lo >= self.boundary:
+            return "supported"
+        return "contradicted" if self.gain.hi < self.boundary else "undecided"
+
+
+def together(findings: Sequence[Finding]) -> Word:
+    """The verdict on a claim that has to hold in every part."""
+    words = [finding.word for finding in findings]
+    if "contradicted" in words:
+        return "contradicted"
+    return "supported" if words and all(word == "supported" for word in words) else "undecided"
+
+
+def contrast(table: ValueTable, *, before: str, after: str, boundary: float, maximize: bool) -> Finding | str:
+    """The gain of going from value `before` to value `after`, seed by seed; in words why there is none."""
+    labels = [row.label for row in table.rows]
+    missing = [label for label in (before, after) if label not in labels or table.rows[labels.index(label)].n == 0]
+    if missing:
+        return f"{table.name} = {' and '.join(missing)} has no value"
+    i, j = labels.index(after), labels.index(before)
+    found = next(c for c in table.ranking.comparisons if {c.first, c.second} == {i, j})
+    difference = found.paired.difference if found.first == i else found.paired.difference.turned
+    gain = difference if maximize else difference.turned
+    what = f"gain in {table.metric} from {table.name} = {before} to {after}, {_how(table)}"
+    return _finding(what, gain, boundary, table.metric)
+
+
+def _how(table: ValueTable) -> str:
+    return "each at its best over the nuisance parameters" if table.view == "tuned" else "all else at its default"
+
+
+def independence(anova: Anova, *, boundary: float) -> Finding | str:
+    """How far the largest pair stays below `boundary`, a share of the noise-free variance: the gain is the boundary
+    minus that share. The interval is of one pair; the largest of several is a little pessimistic for the claim."""
+    pairs = [row for row in anova.rows if len(row.term) == 2 and row.share is not None]
+    if anova.problem or not pairs:
+        return anova.problem or "no pair of parameters was tested"
+    top = max(pairs, key=lambda row: row.share or 0.0)
+    assert top.share is not None
+    assert top.share_lo is not None
+    assert top.share_hi is not None
+    gain = Mean(-top.share, -top.share_hi, -top.share_lo, anova.n)
+    what = f"minus the share of the variance that {' × '.join(top.term)} explain together beyond their sum"
+    return _finding(what, gain, -boundary, "share of variance")
+
+
+@dataclass(frozen=True, slots=True)
+class RegretMatrix:
+    """What is lost on one task by taking another's best setting. `settings` are the tasks' own best cells by all
+    seeds; `regret` maps (tuned on, used on) to the loss, at the level that holds for all entries together."""
+
+    tasks: tuple[str, ...]
+    settings: Mapping[str, Cell]
+    regret: Mapping[tuple[str, str], Mean]
+
+
+def regret_matrix(
+    values: Mapping[str, Mapping[Cell, Mapping[int, float]]], *, seeds: Sequence[int], maximize: bool
+) -> RegretMatrix:
+    """From task → cell → seed → value. Both the task's own setting and the borrowed one are chosen by the half of the
+    seeds that does not judge them (see `studies.analysis.isolation`); only cells that every task has whole are used."""
+    shared = [
+        cell
+        for cell in next(iter(values.values()), {})
+        if all(all(seed in cells.get(cell, {}) for seed in seeds) for cells in values.values())
+    ]
+    whole = {task: {cell: cells[cell] for cell in shared} for task, cells in values.items()}
+    best = {task: isolate(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
+    tasks = tuple(task for task, found in best.items() if found is not None)
+    sign = 1.0 if maximize else -1.0
+    n_entries = max(1, len(tasks) * (len(tasks) - 1))
+    regret = {}
+    for source in tasks:
+        for target in tasks:
+            theirs, own = best[source], best[target]
+            if source == target or theirs is None or own is None:
+                continue
+            lost = [sign * (own.values[s] - whole[target][theirs.judged[s]][s]) for s in seeds]
+            widened = max(own.widened, theirs.widened)
+            regret[source, target] = mean(lost, widened=widened, level=1 - (1 - LEVEL) / n_entries)
+    return RegretMatrix(tasks, {task: found.cell for task, found in best.items() if found is not None}, regret)
+
+
+def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Finding | str:
+    """How far the largest regret stays below `boundary`: the gain is minus that regret, with the interval of the entry
+    that decides: the one with the highest lower end where that is above the boundary, else that with the highest
+    upper end."""
+    entries = [(pair, found) for pair, found in matrix.regret.items() if found.lo is not None and found.hi is not None]
+    if not entries:
+        return "no setting was tried with all seeds on every task"
+    pair, worst = max(entries, key=lambda entry: entry[1].lo or 0.0)
+    if (worst.lo or 0.0) <= boundary:
+        pair, worst = max(entries, key=lambda entry: entry[1].hi or 0.0)
+    what = (
+        f"minus the {metric} lost on {pair[1]} with the setting tuned on {pair[0]}, the worst of {len(entries)} pairs"
+    )
+    return _finding(what, worst.turned, -boundary, metric)
+
+
+def _finding(what: str, gain: Mean, boundary: float, unit: str) -> Finding:
+    found = Finding(what, gain, boundary, unit)
+    if found.word != "undecided":
+        return found
+    return Finding(what, gain, boundary, unit, needed(gain, boundary=boundary))
