@@ -31,6 +31,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/analysis.py
+	$(BIN)/python benchmarks/winner.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py
 
 clean:

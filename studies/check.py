@@ -27,6 +27,7 @@ def check(config: DictConfig) -> int:
     from studies.launch.elsewhere import on_any_accelerator
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.process import find_problems, gpu_ids
+    from studies.search.rounds import announcement
     from studies.storage.identity import find_study
     from studies.trial.preflight import look
 
@@ -45,6 +46,8 @@ def check(config: DictConfig) -> int:
     begun = len(study.get_trials(deepcopy=False)) if study is not None else 0
     console.print(f"study {settings.study_name} is sound: {len(looks)} points tried with real batches")
     console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")
+    if settings.select.name != "none":
+        console.print(f"  {announcement(settings)}")
     n_workers = count_workers(settings, gpus=gpu_ids())
     console.print(f"  {_estimate(settings, looks, n_workers)}")
     return 0

@@ -19,13 +19,17 @@ def dashboard(config: DictConfig) -> int:
     import optuna_dashboard
 
     from studies.admission import existing_storage
+    from studies.schema import searched_study
     from studies.signals import StopSignals
 
     storage = existing_storage(config)
     signals = StopSignals().install()
     host, port = str(config.dashboard.host), free_port(str(config.dashboard.host), int(config.dashboard.port))
-    names = [study.study_name for study in storage.get_all_studies()]
-    print(f"optuna-dashboard: http://{host}:{port}/  ({len(names)} studies; Ctrl-C ends it)", flush=True)
+    studies = storage.get_all_studies()
+    n_rounds = sum(searched_study(study.user_attrs) is not None for study in studies)
+    rounds = f" and {n_rounds} rounds of selections" if n_rounds else ""
+    n_studies = len(studies) - n_rounds
+    print(f"optuna-dashboard: http://{host}:{port}/  ({n_studies} studies{rounds}; Ctrl-C ends it)", flush=True)
     serve = threading.Thread(target=lambda: optuna_dashboard.run_server(storage, host=host, port=port), daemon=True)
     serve.start()
     while serve.is_alive() and not signals.wait(0.5):

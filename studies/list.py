@@ -1,4 +1,7 @@
-"""`python -m studies.list [storage.url=…]`: the studies of a storage, how far they are, and their best values."""
+"""`python -m studies.list [storage.url=…]`: the studies of a storage, how far they are, and their best values.
+
+The rounds of a selection stand below the study whose best they compare; no single value of theirs is a best one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from omegaconf import DictConfig
 from studies.command import command
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 
@@ -29,21 +33,38 @@ def list_studies(config: DictConfig) -> int:
     table = Table(title=None)
     for column in ("study", "slots", "trials", "metric", "best trial"):
         table.add_column(column, overflow="fold")
-    for frozen in storage.get_all_studies():
-        study = load_study(study_name=frozen.study_name, storage=storage)
+    for study in _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()]):
+        round_of = study.user_attrs.get(schema.STUDY_SELECT)
         trials = study.get_trials(deepcopy=False)
         metric = study.user_attrs.get(schema.STUDY_METRIC, {}).get("name", "–")
         single = len(study.directions) == 1
         best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if single else None
-        shown = f"{best.value:.4g} (trial {best.number})" if best is not None else "–"
+        shown = f"{best.value:.4g} (trial {best.number})" if best is not None and round_of is None else "–"
         run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
         counts = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)
         states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
         table.add_row(
-            study.study_name, _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials), states, metric, shown
+            f"  {study.study_name}" if round_of is not None else study.study_name,
+            _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials),
+            states,
+            metric,
+            shown,
         )
     Console().print(table if table.row_count else "no studies in this storage")
     return 0
+
+
+def _in_order(studies: Sequence[Study]) -> list[Study]:
+    """The studies in the order in which they were made, each followed by the rounds of its selections."""
+    from studies.schema import searched_study
+
+    names = {study.study_name for study in studies}
+    rounds = [study for study in studies if searched_study(study.user_attrs) in names]
+    ordered = []
+    for study in studies:
+        if study not in rounds:
+            ordered += [study, *(r for r in rounds if searched_study(r.user_attrs) == study.study_name)]
+    return ordered
 
 
 def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:

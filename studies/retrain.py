@@ -27,7 +27,7 @@ def retrain(config: DictConfig) -> int:
         _refuse_other_overrides()
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
     else:
-        chosen, folder = _from_study(config)
+        chosen, folder = _from_study(config, console)
     name = f"trial-{chosen['trial']}" if "trial" in chosen else "configuration"
     return _train_and_test(chosen, folder / "retrain" / name, console)
 
@@ -58,11 +58,12 @@ def _from_file(path: Path) -> Mapping[str, Any]:
     return dict(chosen)
 
 
-def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
+def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path]:
     from studies.admission import admit
     from studies.analysis.choice import Choice
-    from studies.report.best_yaml import chosen
+    from studies.report.best_yaml import chosen, selected
     from studies.report.report import choices_of
+    from studies.selection import selection_of
     from studies.storage.identity import find_study
 
     settings, storage = admit(config)
@@ -72,6 +73,12 @@ def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
         remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
     trials = study.get_trials(deepcopy=False) if study is not None else []
+    selection = selection_of(settings, trials, storage) if config.trial == "best" else None
+    winner = selected(settings, selection) if selection is not None else None
+    if winner is not None:
+        return winner, settings.output_dir
+    if config.trial == "best" and settings.select.name != "none":
+        console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
     choices = choices_of(trials, settings)
     if config.trial != "best":
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
@@ -126,6 +133,8 @@ def _origin(chosen: Mapping[str, Any]) -> str:
 def _in_search(chosen: Mapping[str, Any]) -> str:
     value, n_seeds = chosen.get("value"), chosen.get("n_seeds", 1)
     over = f", mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    if "selection" in chosen and isinstance(value, float):
+        return f" ({value:.4f} expected, mean of {n_seeds} fresh seeds)"
     return f" ({value:.4f} in the search{over})" if isinstance(value, float) else ""
 
 

@@ -1,4 +1,4 @@
-"""`python -m studies.run +study=NAME`: search, then report. The same command again continues an unfinished study."""
+"""`python -m studies.run +study=NAME`: search, select, report. The same command again continues an unfinished study."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from studies.settings import StudySettings
+    from studies.shift import Shift
     from studies.signals import StopSignals
 
 
@@ -45,7 +46,8 @@ def run(config: DictConfig) -> int:
 def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     from studies.admission import admit
     from studies.errors import StudyStopped
-    from studies.report.report import write_report
+    from studies.search.rounds import announcement
+    from studies.selection import selection_of
     from studies.storage.identity import find_study, open_study
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -56,22 +58,66 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     if settings.study_name != asked_for:
         console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
     trials = study.get_trials(deepcopy=False) if study is not None else []
-    if study is not None and has_reached(trials, settings):
-        console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
-        interrupted = False
-    elif study is not None and rules_of(settings).are_all_finished(trials):
-        console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
-        interrupted = False
-    else:
+    if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
+        console.print(announcement(settings))
+    shift, interrupted = None, False
+    try:
+        if study is not None and has_reached(trials, settings):
+            console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
+        elif study is not None and rules_of(settings).are_all_finished(trials):
+            console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
+        else:
+            study, shift, interrupted = search(settings, storage, console, signals=signals)
+        leave_tidy(study, settings, storage, reason=signals.reason())
+        if settings.select.name != "none" and not interrupted:
+            interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
+    except StudyStopped:
+        study = open_study(settings, storage) if study is None else study
+        leave_tidy(study, settings, storage, reason=None)
+        _report(study, settings, storage, console)
+        raise
+    _report(study, settings, storage, console)
+    return INTERRUPTED_EXIT_CODE if interrupted else 0
+
+
+def _select(
+    study: Study,
+    settings: StudySettings,
+    storage: BaseStorage,
+    console: Console,
+    *,
+    signals: StopSignals,
+    shift: Shift | None,
+) -> bool:
+    """Run the rounds of the selection in what is left of the `shift`; whether a signal came."""
+    from studies.errors import StudyStopped
+    from studies.selection import select
+    from studies.storage.identity import open_study
+
+    def run(settings: StudySettings) -> bool:
+        nonlocal shift
+        if shift is not None and shift.is_over:
+            console.print("the time is up: the same command goes on with the selection")
+            return False
         try:
-            study, interrupted = search(settings, storage, console, signals=signals)
+            found, shift, interrupted = search(settings, storage, console, signals=signals, shift=shift)
         except StudyStopped:
             leave_tidy(open_study(settings, storage), settings, storage, reason=None)
-            write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
             raise
-    leave_tidy(study, settings, storage, reason=signals.reason())
-    write_report(study, settings, rules_of(settings), console=console)
-    return INTERRUPTED_EXIT_CODE if interrupted else 0
+        leave_tidy(found, settings, storage, reason=signals.reason())
+        return not interrupted
+
+    select(study, settings, storage, run=run, signals=signals, console=console)
+    return signals.reason() is not None
+
+
+def _report(study: Study, settings: StudySettings, storage: BaseStorage, console: Console) -> None:
+    from studies.report.report import write_report
+    from studies.selection import selection_of
+    from studies.storage.slots import rules_of
+
+    selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
+    write_report(study, settings, rules_of(settings), console=console, selection=selection)
 
 
 def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, reason: str | None) -> None:
@@ -90,36 +136,50 @@ def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, r
 
 
 def search(
-    settings: StudySettings, storage: BaseStorage, console: Console, *, signals: StopSignals
-) -> tuple[Study, bool]:
-    """Run workers until the study is finished, its time is up, or a signal comes; whether one came."""
+    settings: StudySettings,
+    storage: BaseStorage,
+    console: Console,
+    *,
+    signals: StopSignals,
+    shift: Shift | None = None,
+) -> tuple[Study, Shift, bool]:
+    """Run workers until the study is finished, its time is up, or a signal comes: the study, this command's shift
+    (`shift` where it has begun already), and whether a signal came. The rounds of a selection run in the same way."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
+    from studies.settings import POINTS
     from studies.shift import Shift
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
-    console.print(f"study {settings.study_name}: loading torch and trying one batch …")
+    is_round = settings.sampler.name == POINTS
+    if not is_round:
+        console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals.install()
     launcher = make_launcher(settings, storage, signals=signals, tell=lambda line: console.print(f"  {line}"))
     problems = launcher.preflight()
+    if is_round:  # it tests what it can; a module without a test part is no mistake here
+        problems = [problem for problem in problems if problem.key != "objective.test"]
     if problems:
         raise BadInput(problems)
     study = open_study(settings, storage)
     begun = datetime.now(UTC)
-    shift = Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
-    if signals.reason() is None:
+    shift = shift or Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
+    if signals.reason() is None and is_round:
+        console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
+    elif signals.reason() is None:
         console.print(
             f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
             f"logs in {launcher.logs}"
         )
         for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
+    if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
         with Progress(study, settings, rules_of(settings), console=console) as progress:
 
@@ -136,7 +196,7 @@ def search(
         console.print(f"a trial has reached stop_at={settings.stop_at:g}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()})")
-    return study, signals.reason() is not None
+    return study, shift, signals.reason() is not None
 
 
 main = command(run)

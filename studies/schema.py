@@ -3,7 +3,7 @@
 A public contract: optuna-dashboard, the report and foreign tools read it. Version 1.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
-`n_trials`, `versions`, `git`, `identity`.
+`n_trials`, `versions`, `git`, `identity`, and `select` where the study is a round of another one's selection.
 
 Trial user attributes: see the constants below. How a trial ended:
 
@@ -19,8 +19,9 @@ Trial user attributes: see the constants below. How a trial ended:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -35,6 +36,7 @@ STUDY_BUDGET: Final = "budget"
 STUDY_N_TRIALS: Final = "n_trials"
 STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
+STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 
 SLOT: Final = "slot"  # which of the study's n_trials this trial fills, from 0
@@ -57,6 +59,7 @@ PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it
+N_PARAMETERS: Final = "n_parameters"  # numbers in the module's parameters, trainable or not
 PEAK_MEMORY_MB: Final = "peak_memory_mb"  # of the rank that took most, where a trial has several
 BATCH_HALVED: Final = "batch_halved"  # after out-of-memory: {batch_size, accumulate_grad_batches} of the second go
 CHECKPOINT: Final = "checkpoint"  # the newest file to go on from: {path, sha256, rung, steps, exact, host}
@@ -81,6 +84,12 @@ class Failure(StrEnum):
 OF_THE_POINT: Final = frozenset({Failure.DIVERGED, Failure.OUT_OF_MEMORY})  # a result of the configuration, not retried
 
 
+def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
+    """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
+    told = user_attrs.get(STUDY_SELECT)
+    return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
+
+
 def attempt_of(trial: FrozenTrial) -> int:
     """How often the point of `trial` had been tried before it."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
@@ -99,3 +108,8 @@ def failure_of(trial: FrozenTrial) -> Failure | None:
 def was_interrupted(trial: FrozenTrial) -> bool:
     """Whether a person or a signal ended `trial`, which says nothing about its point."""
     return str(trial.user_attrs.get(FAILURE_MESSAGE, "")).startswith(INTERRUPTED)
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric's name says that it is the share of samples answered rightly."""
+    return name.rpartition("/")[2].rpartition("_")[2].lower() in ("accuracy", "acc")

@@ -23,7 +23,12 @@ PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patie
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
 BeliefRule = Literal["none", "contrast", "independence", "one_fits_all"]
+SelectName = Literal["none", "race"]
+SelectRule = Literal["best", "one_standard_error"]
+SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
+
+POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
 CONTEXT_KEYS = (
@@ -53,6 +58,24 @@ class Named:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What becomes of the best after the search.
+
+    `race`: the best `k` train on up to `seeds` common fresh seeds each, then the winner by `rule` on `estimate_seeds`
+    others. `cost`: the attribute of a trial that the cheapest has least of. `per_value`: a race for each combination
+    of the scientific parameters' values.
+    """
+
+    name: SelectName = "none"
+    k: int = 8
+    seeds: int = 8
+    estimate_seeds: int = 8
+    rule: SelectRule = "best"
+    cost: SelectCost = "seconds"
+    per_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +181,12 @@ class StudySettings:
     output_dir: Path
     template: DictConfig
     belief: BeliefSettings | None = None
+    select: SelectSettings = field(default_factory=SelectSettings)
 
     @property
     def is_designed(self) -> bool:
-        """Whether the points are a fixed design (a grid) and not a search."""
-        return self.sampler.name == "grid"
+        """Whether the points are a fixed design (a grid, or those of a selection) and not a search."""
+        return self.sampler.name in ("grid", POINTS)
 
     @property
     def devices_per_trial(self) -> int:

@@ -16,6 +16,7 @@ from studies.belief_reading import read_belief
 from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading import Section
+from studies.select_reading import check_select, read_select
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
@@ -49,7 +50,8 @@ KEYS = (
         "resume",
         "enqueue",
     ),
-    *("search_space", "sampler", "pruner", "storage", "launcher", "analysis", "checkpoint", "out_of_memory", "belief"),
+    *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
+    "belief",
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -115,8 +117,9 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         output_dir=_read_output_dir(top),
         template=template,
         belief=read_belief(top.section("belief"), space),
+        select=read_select(top.section("select")),
     )
-    for check in (_check_together, *checks):
+    for check in (_check_together, check_select, *checks):
         check(settings, problems)
     problems.raise_if_any()
     return settings

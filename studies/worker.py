@@ -20,7 +20,7 @@ from studies.errors import StudyStopped
 from studies.schema import Failure, failure_of, was_interrupted
 from studies.search.pruners import make_pruner
 from studies.search.samplers import StudySampler, make_sampler
-from studies.search.seeds import replicate_of, training_seed
+from studies.search.seeds import replicate_of, seed_of
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -151,7 +151,7 @@ def _run(
     run_trial: RunTrial,
 ) -> None:
     trial, replicate = claim.trial, replicate_of(settings, claim.slot)
-    seed = training_seed(settings.seed, replicate)
+    seed = seed_of(settings, claim.slot)
     attributes = {
         schema.WORKER: worker_id(),
         schema.PLACE: post.place,

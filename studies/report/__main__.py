@@ -27,6 +27,7 @@ def report(config: DictConfig) -> int:
     from studies.admission import existing_storage, need_study
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
+    from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -41,7 +42,8 @@ def report(config: DictConfig) -> int:
     study = optuna.load_study(study_name=str(config.study_name), storage=storage)
     settings = _own_settings(config, storage)
     if settings is not None:
-        write_report(study, settings, rules_of(settings), console=console)
+        selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
+        write_report(study, settings, rules_of(settings), console=console, selection=selection)
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         write_study_report(study, Path(str(config.output_dir)), asked, seed=int(config.seed), console=console)

@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.search.select import Selection
 from studies.settings import FIXED_KEYS, StudySettings
-from studies.storage.checkpoints import last_state_of
+from studies.storage.checkpoints import best_trials, last_state_of
 from studies.storage.identity import without_secrets
 from studies.trial.half_batch import HalfBatch, write_half
 
@@ -44,8 +46,45 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     }
 
 
-def write_best_yaml(path: Path, settings: StudySettings, best: Choice) -> None:
-    """Write the configuration of the best choice, with its value; what is named like a secret is masked."""
+def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | None:
+    """The configuration that was selected, as `chosen`: its value is what it is worth on seeds that decided nothing;
+    `trial` is the one of the search that found it. None where nothing could be selected."""
+    contest, trained = selection.best, representative(selection, settings)
+    if contest is None or contest.estimate is None or contest.champion is None or trained is None:
+        return None
+    found = contest.estimate
+    told = {
+        "ci_lo": found.ci_lo,
+        "ci_hi": found.ci_hi,
+        "searched": selection.searched.value,
+        "ties": [contest.candidates[i].trial.number for i in contest.staying],
+        "n_raced": len(contest.candidates),
+        "test": {
+            name: {"value": e.estimate, "ci_lo": e.ci_lo, "ci_hi": e.ci_hi, "n_seeds": e.n, "n_samples": e.n_samples}
+            for name, e in contest.tests.items()
+        },
+    }
+    config = chosen(settings, Choice(trained, found.estimate, found.n))
+    origin = {"study": settings.study_name, "trial": contest.champion.trial.number}
+    known = {key: config[key] for key in ("value", "n_seeds")}
+    return {**origin, **known, "selection": told, **{k: v for k, v in config.items() if k not in {*origin, *known}}}
+
+
+def representative(selection: Selection, settings: StudySettings) -> FrozenTrial | None:
+    """Of the winner's fresh trainings the one whose seed and last state are handed on: the best where states are kept,
+    else that of the first seed. Its own value says nothing of what the configuration is worth."""
+    fresh = selection.best.fresh if selection.best is not None else ()
+    complete = [trial for trial in fresh if trial.state == TrialState.COMPLETE and schema.SEED in trial.user_attrs]
+    if not complete:
+        return None
+    first = min(complete, key=lambda trial: (trial.user_attrs[schema.REPLICATE], trial.number))
+    return next(iter(best_trials(complete, settings)), first)
+
+
+def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> None:
+    """Write the configuration of the best choice, or the one that was selected, with its value; what is named like a
+    secret is masked."""
+    winner = selected(settings, selection) if selection is not None else None
     header = f"# The best configuration of study {settings.study_name}: run it with\n"
     header += f"#   python -m studies.retrain config={path}\n"
-    path.write_text(header + yaml.safe_dump(without_secrets(chosen(settings, best)), sort_keys=False))
+    path.write_text(header + yaml.safe_dump(without_secrets(winner or chosen(settings, best)), sort_keys=False))

@@ -13,8 +13,10 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
+from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
 from studies.report.wording import counted, shown, table
+from studies.search.select import Selection
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
     `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
-    `unanalysed` then says why; `pictures` maps captions to paths from the report on."""
+    `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None where none
+    was asked for, or it has not come to its end."""
 
     choices: Sequence[Choice]
     finished: int
@@ -44,6 +47,7 @@ class Results:
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    selection: Selection | None = None
 
     @property
     def best(self) -> Choice | None:
@@ -57,14 +61,32 @@ def headline(results: Results, settings: StudySettings) -> str:
     lost = counted(len(results.failed_for_good), "point", "points")
     fate = "replaced by others" if results.redraws else "with no result"
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
-    more = "; the same command goes on" if results.finished < settings.n_trials else ""
-    return told(results.best, settings.objective.metric, done=done, more=f"{failures}{more}", analysis=results.analysis)
+    goes_on = results.finished < settings.n_trials
+    more = "; the same command goes on" if goes_on else ""
+    if settings.select.name != "none" and results.selection is None and results.best is not None:
+        more = f"; nothing is selected yet{more or '; the same command goes on'}"
+    claimed = claim(results.selection, settings.objective.metric) if results.selection is not None else None
+    more = f"{failures}{more}"
+    return told(
+        results.best, settings.objective.metric, done=done, more=more, analysis=results.analysis, claimed=claimed
+    )
 
 
-def told(best: Choice | None, metric: str, *, done: str, more: str = "", analysis: Analysis | None = None) -> str:
-    """A headline: the best value, what is `done`, what is `more` to say, and what an analysis may say in a clause."""
+def told(
+    best: Choice | None,
+    metric: str,
+    *,
+    done: str,
+    more: str = "",
+    analysis: Analysis | None = None,
+    claimed: str | None = None,
+) -> str:
+    """A headline: the best value (or what is `claimed` of the one that was selected), what is `done`, what is `more` to
+    say, and what an analysis may say in a clause."""
     effect = clause(analysis) if analysis is not None else None
     effects = f"; {effect}" if effect else ""
+    if claimed is not None:
+        return f"{claimed}; {done}{more}{effects}."
     if best is None:
         return f"{done}, none of them with a value{more}{effects}."
     return f"Best {metric} {valued(best)}; {done}{more}{effects}."
@@ -81,8 +103,13 @@ def render(results: Results, settings: StudySettings) -> str:
     """The whole report."""
     metric = settings.objective.metric
     parts = [f"# Study {settings.study_name}", headline(results, settings)]
-    if results.best is not None:
+    selection = results.selection
+    if selection is not None and (champion := champion_of(selection)) is not None:
+        parts.append(best_section(champion.trial.params))
+    elif results.best is not None:
         parts += [best_section(results.best.trial.params), _rests_on(results.best, settings)]
+    if selection is not None:
+        parts.append(selection_section(selection, settings))
     if results.values is not None:
         parts.append(value_section(results.values))
     if settings.is_designed and results.choices:

@@ -20,13 +20,16 @@ from studies.analysis.choice import Choice, ranked
 from studies.analysis.value_table import value_tables
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
-from studies.report.best_yaml import write_best_yaml
+from studies.report.best_yaml import representative, write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.select_csv import write_select_csv
+from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
 from studies.report.value_files import disagreements_of, remove_value_files, write_value_files
 from studies.report.value_section import sentence
 from studies.report.wording import shown
 from studies.schema import failure_of
+from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
 from studies.storage.slots import Rules, Slot, originals, read_slots
@@ -41,6 +44,7 @@ SHOWN = (
     "best configuration",
     "best model",
     "all trials",
+    "selection",
     "table (html)",
     "effects",
     "figures",
@@ -48,9 +52,12 @@ SHOWN = (
 )  # the files that are printed
 
 
-def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
+def write_report(
+    study: Study, settings: StudySettings, rules: Rules, *, console: Console, selection: Selection | None = None
+) -> None:
     """Write trials.csv, best.yaml, the analysis and report.md into the output folder; print the headline and paths.
 
+    After a `selection` the best is what was selected, and select.csv tells of all that raced.
     Raises `BadInput` where the analysis is asked for what the trials cannot give; all but it is written even then.
     """
     trials = study.get_trials(deepcopy=False)
@@ -58,8 +65,9 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
     folder.mkdir(parents=True, exist_ok=True)
     results = summarise(trials, settings, rules, _always(folder))
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
+    results = with_selection(results, selection, settings)
     if results.best is not None:
-        write_best_yaml(folder / "best.yaml", settings, results.best)
+        write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
     remove_value_files(folder)
     if results.values is not None:
         written = write_value_files(folder, results.values, title=f"Study {settings.study_name}")
@@ -74,9 +82,11 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
             results = analysed(results, analysis, settings)
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
+        champion = champion_of(selection) if selection is not None else None
+        best = Choice(champion.trial, champion.value) if champion is not None else results.best
         told = [headline(results, settings)]
         told += [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
-        _print_summary("\n".join(told), results.best, results.files, console=console)
+        _print_summary("\n".join(told), best, results.files, console=console)
 
 
 def write_study_report(
@@ -128,6 +138,19 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         values=value_tables(ended, settings),
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
+
+
+def with_selection(results: Results, selection: Selection | None, settings: StudySettings) -> Results:
+    """The results with what the selection came to, whose table is written; that of an earlier one is removed."""
+    path = settings.output_dir / "select.csv"
+    if selection is None:
+        path.unlink(missing_ok=True)
+        return results
+    files = {**results.files, "selection": str(write_select_csv(path, selection, settings))}
+    model = last_state_of(trained) if (trained := representative(selection, settings)) is not None else None
+    files.pop("best model", None) if trained is not None else None
+    files |= {"best model": str(model)} if model is not None else {}
+    return replace(results, selection=selection, files=files)
 
 
 def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:

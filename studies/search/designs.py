@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import qmc
 
 from studies.parameter import Value
-from studies.search.seeds import design_seed, redraw_seed
-from studies.settings import StudySettings
+from studies.search.seeds import design_seed, listed, redraw_seed
+from studies.settings import POINTS, StudySettings
 from studies.space import Point, SearchSpace
 
 Design = Callable[[int], Point]
@@ -52,10 +52,21 @@ def qmc_design(settings: StudySettings) -> Design:
     return point
 
 
+def points_design(settings: StudySettings) -> Design:
+    """Slot → the point that the settings list for it: a round of a selection."""
+    points = settings.sampler.options["points"]
+
+    def point(slot: int) -> Point:
+        return dict(listed(points, slot))
+
+    return point
+
+
 DESIGNS: Mapping[str, Callable[[StudySettings], Design]] = {
     "grid": grid_design,
     "random": random_design,
     "qmc": qmc_design,
+    POINTS: points_design,
 }
 
 

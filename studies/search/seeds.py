@@ -6,24 +6,36 @@ design crosses all its replicates with all its points. A sampler's stream comes 
 two workers and no resumed study draw the same numbers twice, and the same study draws the same points again. The
 quasi-random trials among a sampler's have a stream for each way of counting them off, so that a study continued with
 another share of them begins a fresh sequence.
+
+A selection races on seeds that no search saw, and estimates on seeds that no race saw: each has a stream of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from studies.settings import StudySettings
+from studies.settings import POINTS, StudySettings
 
 SEARCH_REPLICATES = 8
 
-_TRAINING, _SAMPLER, _DESIGN, _REDRAW, _EXPLORE = range(5)
+# A new stream is added at the end: a number that has been given out keeps its meaning.
+_TRAINING, _SAMPLER, _DESIGN, _REDRAW, _EXPLORE, _RACE, _ESTIMATE = range(7)
+STREAMS: Mapping[str, int] = {"search": _TRAINING, "race": _RACE, "estimate": _ESTIMATE}
 
 
-def training_seed(study_seed: int, replicate: int) -> int:
-    """The seed under which every trial of `replicate` trains."""
-    return _derive(study_seed, _TRAINING, replicate)
+def training_seed(study_seed: int, replicate: int, *, stream: str = "search") -> int:
+    """The seed under which every trial of `replicate` trains; `stream`: for what."""
+    return _derive(study_seed, STREAMS[stream], replicate)
+
+
+def seed_of(settings: StudySettings, slot: int) -> int:
+    """The seed under which `slot` trains."""
+    stream = settings.sampler.options["stage"] if settings.sampler.name == POINTS else "search"
+    return training_seed(settings.seed, replicate_of(settings, slot), stream=stream)
 
 
 def sampler_seed(study_seed: int, trial_number: int) -> int:
@@ -48,9 +60,16 @@ def explore_seed(study_seed: int, *, n_enqueued: int, fraction: Fraction) -> int
 
 def replicate_of(settings: StudySettings, slot: int) -> int:
     """The replicate that `slot` trains with."""
+    if settings.sampler.name == POINTS:
+        return int(listed(settings.sampler.options["replicates"], slot))
     if settings.is_designed:
         return slot // (settings.n_trials // settings.replicates)
     return slot % SEARCH_REPLICATES
+
+
+def listed(entries: Sequence[Any], slot: int) -> Any:
+    """What a list has for `slot`; a surplus slot, which trains nothing, has the last entry."""
+    return entries[min(slot, len(entries) - 1)]
 
 
 def _derive(*parts: int) -> int:

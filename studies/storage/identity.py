@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
-from studies.settings import FIXED_KEYS, StudySettings
+from studies.settings import FIXED_KEYS, POINTS, StudySettings
 
 NOT_IDENTITY = re.compile(
     r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
@@ -135,6 +135,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_N_TRIALS: settings.n_trials,
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
+        **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),
     }

@@ -165,6 +165,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.DEVICE: training.device,
         schema.THREADS: training.threads,
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
+        schema.N_PARAMETERS: training.n_parameters,
     }
     if training.diverged:
         attributes |= {schema.FAILURE: Failure.DIVERGED, schema.FAILURE_MESSAGE: training.diverged}

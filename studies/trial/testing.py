@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from studies.budget import Budget
 from studies.errors import StudyError
+from studies.schema import is_share
 from studies.trial.test_part import look_at_test_part
 from studies.trial.training import Watchers, build, never
 
@@ -74,8 +75,3 @@ def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
         return config
     n_batches = n_devices * (trainer.get("accumulate_grad_batches") or 1)
     return {**config, "trainer": {**trainer, "accumulate_grad_batches": n_batches, "strategy": "auto"}}
-
-
-def is_share(name: str) -> bool:
-    """Whether a metric's name says that it is the share of samples answered rightly."""
-    return name.rpartition("/")[2].rpartition("_")[2].lower() in ("accuracy", "acc")

@@ -20,6 +20,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch.nn.parameter import is_lazy
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung, Rungs
@@ -64,6 +65,7 @@ class Training:
     device: str
     threads: int
     peak_memory_mb: float
+    n_parameters: int = 0
     test: Scores = field(default_factory=Scores)
 
 
@@ -125,6 +127,7 @@ class Run:
             device=str(device) if self.ranks.size == 1 else f"{self.ranks.size} × {device.type}",
             threads=torch.get_num_threads(),
             peak_memory_mb=max(peaks),
+            n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
         )
         if self.watchers.keeps(training):
             self.keeper.save(self.trainer, ended=True)

@@ -1,0 +1,175 @@
+"""A race: candidates on common fresh seeds, which leave once they are surely worse; and what the winner is worth.
+
+The best single value of a search is the luckiest of good ones: with 60 candidates whose true spread equals the noise of
+the seeds it is 1.6 standard deviations too good. So the best few are trained again on seeds that no search saw, the
+same for all, and compared in pairs over these seeds.
+
+The rule: after each look at n seeds, a candidate leaves where a one-sided paired t test says that the leader is better
+at p · (k − 1) · looks ≤ risk. The truly best candidate can be lost only to one of k − 1 others at one of the looks, so
+by Bonferroni's inequality it is lost with a chance of `risk` at most, whoever leads; and what has not left at the end
+is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965).
+
+Accuracies on few samples are coarse: the differences of a pair over three seeds can be alike by chance, and its own t
+endless. So the typical spread of all pairs has to say the same: p is the larger of the two, which only ever keeps a
+candidate longer. The cost of all that caution: at a first look at few seeds only the hopeless leave.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import stdtr
+from scipy.stats import t
+
+from studies.analysis.axis import Array
+
+Left = Literal["worse", "failed"]
+RISK = 0.05  # of losing the best
+LEVEL = 0.95
+LEAST = 3  # seeds before anyone leaves
+SAME = 1e-12  # a relative spread below it is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate at the last look that it took part in: its mean and standard deviation over `n` seeds; `gap`, by how
+    much the leader was better in the mean, and the adjusted `p_value` of that; why it `left`, None where it did not."""
+
+    n: int
+    mean: float
+    sd: float
+    gap: float
+    p_value: float
+    left: Left | None
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """How a race stands. `leader` has the best mean of those that stay, None where all have failed."""
+
+    standings: tuple[Standing, ...]
+    leader: int | None
+    risk: float
+
+    @property
+    def ties(self) -> tuple[int, ...]:
+        """The candidates that stay, the leader among them, best first: no test tells them apart."""
+        staying = [i for i, standing in enumerate(self.standings) if standing.left is None]
+        return tuple(sorted(staying, key=lambda i: self.standings[i].gap))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over `n` seeds with its 95 % interval, infinite for a single seed. `n_samples`: the interval also covers
+    that the data it was measured on are so many; None: they are taken as they are."""
+
+    estimate: float
+    ci_lo: float
+    ci_hi: float
+    n: int
+    n_samples: int | None = None
+
+
+def looks_of(seeds: int) -> tuple[int, ...]:
+    """After how many of `seeds` (3 or more) the candidates are compared: half, three quarters, all of them; 3 at least,
+    since two differences say next to nothing of their spread."""
+    return tuple(sorted({max(LEAST, math.ceil(seeds * share)) for share in (0.5, 0.75, 1.0)}))
+
+
+def run_race(values: Array, *, looks: Sequence[int], n_looks: int, maximize: bool, risk: float = RISK) -> Race:
+    """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all.
+
+    NaN where a candidate was not trained, or failed: it leaves at the first look at a seed without a value.
+    """
+    n_tests = max(1, (len(values) - 1) * n_looks)
+    scores = values if maximize else -values
+    standings = [_without_test(scores[i, : looks[0]], values[i, : looks[0]]) for i in range(len(values))]
+    leader: int | None = None
+    for n in looks:
+        for i, standing in enumerate(standings):
+            if standing.left is None and np.isnan(scores[i, :n]).any():
+                standings[i] = _without_test(scores[i, :n], values[i, :n])
+        staying = [i for i, standing in enumerate(standings) if standing.left is None]
+        if not staying:
+            return Race(tuple(standings), None, risk)
+        leader = max(staying, key=lambda i: (scores[i, :n].mean(), -i))
+        differences = {i: scores[leader, :n] - scores[i, :n] for i in staying}
+        spreads = [_sd(differences[i]) for i in staying if i != leader]
+        for i, gaps in differences.items():
+            p_value = 1.0 if i == leader else min(1.0, n_tests * surely_positive(gaps, spreads))
+            left: Left | None = "worse" if p_value <= risk and i != leader else None
+            own = values[i, :n]
+            standings[i] = Standing(n, float(own.mean()), _sd(own), float(gaps.mean()), p_value, left)
+    return Race(tuple(standings), leader, risk)
+
+
+def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
+    """The one-sided p-value of a mean of paired `differences` (n,) above 0, which the pair's own spread and the median
+    of all pairs' `spreads` both support.
+
+    Differences that are all the same have no spread of their own to judge by: the sign test's.
+    """
+    n, mean = len(differences), float(differences.mean())
+    if n < 2 or mean <= 0:
+        return 1.0
+    own, common = _sd(differences), float(np.median(spreads))
+    by_own = 0.5**n if own <= SAME * abs(mean) else _chance(mean, own, n, n - 1)
+    if common <= SAME * abs(mean):
+        return by_own
+    return max(by_own, _chance(mean, common, n, (n - 1) * len(spreads)))
+
+
+def cheapest_of_the_best(race: Race, costs: Sequence[float], *, maximize: bool) -> int | None:
+    """The one-standard-error rule: of the ties within one standard error of the leader's mean, the cheapest; of equally
+    cheap ones the better. Costs are positive, NaN where unknown (Breiman, Friedman, Olshen & Stone 1984)."""
+    if race.leader is None:
+        return None
+    best = race.standings[race.leader]
+    error, sign = best.sd / math.sqrt(best.n), 1.0 if maximize else -1.0
+    near = [i for i in race.ties if sign * (best.mean - race.standings[i].mean) <= error]
+    return min(near, key=lambda i: (math.inf if math.isnan(costs[i]) else costs[i], race.standings[i].gap))
+
+
+def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
+    """The mean of `values`, one a seed (m,), with its 95 % interval.
+
+    Without `n_samples` Student's t over the seeds. With it, `values` are shares of the same n samples, and the interval
+    covers new samples too: by the law of total variance that of the mean is s²/m, the seeds' on these samples, plus
+    that of the samples' chances of being answered rightly, /n, which is at most p(1 − p)/n. The t quantile has Welch
+    and Satterthwaite's degrees of freedom; p has two successes and two failures added (Agresti & Coull 1998), so that
+    a perfect score has an interval too. That both sources count: Dietterich 1998, Bouthillier et al. 2021.
+    """
+    m, mean = len(values), float(values.mean())
+    if m < 2:
+        return Estimate(mean, -math.inf, math.inf, m, n_samples)
+    of_seeds, of_samples = _sd(values) ** 2 / m, 0.0
+    if n_samples is not None:
+        share = (mean * n_samples + 2) / (n_samples + 4)
+        of_samples = share * (1 - share) / n_samples
+    variance = of_seeds + of_samples
+    freedom = (m - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else math.inf
+    half_width = float(t.ppf((1 + LEVEL) / 2, min(freedom, 1e9))) * math.sqrt(variance)
+    low, high = mean - half_width, mean + half_width
+    if n_samples is not None:
+        low, high = max(0.0, low), min(1.0, high)
+    return Estimate(mean, low, high, m, n_samples)
+
+
+def _chance(mean: float, sd: float, n: int, freedom: int) -> float:
+    """Of a mean over `n` this far above 0 or further, by Student's t."""
+    return float(stdtr(freedom, -mean * math.sqrt(n) / sd))
+
+
+def _without_test(scores: Array, values: Array) -> Standing:
+    """The standing of a candidate before it is compared; it has left where a value is missing."""
+    own = values[~np.isnan(values)]
+    left: Left | None = "failed" if np.isnan(scores).any() else None
+    return Standing(len(own), float(own.mean()) if len(own) else math.nan, _sd(own), math.nan, math.nan, left)
+
+
+def _sd(values: Array) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan

@@ -1,0 +1,218 @@
+"""What a selection came to, in words: the headline's claim, and the section of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from studies.analysis.racing import Estimate
+from studies.report.wording import NONE, counted, fixed, interval, listed, p_value, shown, table
+from studies.search.contest import Candidate, Contest, failure_in_words
+from studies.search.select import Selection
+from studies.settings import StudySettings
+
+DIGITS = 4
+TITLE = "## Selection"
+COVERS = (
+    "The interval of a share of right answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's t with "
+    "Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+)
+HOW = (
+    "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
+    "times the number of tests in the race (Bonferroni)."
+)
+LEAST = "the cheapest ({cost}) within one standard error of the leader's mean"
+
+
+def champion_of(selection: Selection) -> Candidate | None:
+    """The configuration that was selected; None where nothing could be."""
+    return selection.best.champion if selection.best is not None else None
+
+
+def claim(selection: Selection, metric: str) -> str | None:
+    """The headline's claim: the selected configuration, what it is worth, and with what it ties."""
+    contest, champion = selection.best, champion_of(selection)
+    if contest is None or champion is None or contest.estimate is None:
+        return None
+    found = contest.estimate
+    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_seeds(found.n)})"
+    tests = "".join(f", {name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest))
+    promised = f"the search's best single value was {selection.searched.value:.{DIGITS}f}"
+    n_ties = len(contest.staying) - 1
+    tied = f"; tied with {n_ties} of {len(contest.candidates) - 1} others" if n_ties else ""
+    return f"Selected {metric} {worth}{tests}; {promised}{tied}"
+
+
+def selection_section(selection: Selection, settings: StudySettings) -> str:
+    """The whole section: what ran, the winner, what it is worth, how much was luck, and how the race went."""
+    metric = settings.objective.metric
+    parts = [TITLE, _what_ran(selection)]
+    champion, contest = champion_of(selection), selection.best
+    if contest is None or champion is None or contest.estimate is None:
+        parts.append(
+            "Nothing could be selected: no candidate gave a value on fresh seeds. What is told as the best is "
+            "the search's best single value, which is optimistic."
+        )
+    else:
+        parts.append("\n".join(f"- {line}" for line in _findings(selection, contest, champion, settings)))
+    if len(selection.contests) > 1:
+        parts.append(_by_value(selection.contests, metric))
+    parts += [_race(c, metric=metric, named=len(selection.contests) > 1) for c in selection.contests]
+    return "\n\n".join(parts)
+
+
+def _what_ran(selection: Selection) -> str:
+    asked = selection.asked
+    n = sum(len(contest.candidates) for contest in selection.contests)
+    each = " of each value" if len(selection.contests) > 1 else ""
+    fewer = [contest for contest in selection.contests if len(contest.candidates) < asked.k]
+    told = f"The best {asked.k}{each} of the search" if not fewer else f"All {n} completed points"
+    why = f" (fewer than the {asked.k}{each} that were asked for)" if fewer else ""
+    winner = "each winner" if each else "the winner"
+    return (
+        f"{told}{why} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
+        f"{asked.estimate_seeds} further ones: {counted(selection.n_trainings, 'training', 'trainings')}."
+    )
+
+
+def _findings(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> list[str]:
+    tests = [_tested(name, test) for name, test in contest.tests.items()]
+    why = ", or trains on several devices" if settings.devices_per_trial > 1 else ""
+    return [
+        f"**The winner is trial {champion.trial.number}**, {_rule(contest, selection)}.",
+        _worth(contest, metric=settings.objective.metric),
+        *(tests or [f"It was not tested: the module has no test part{why}."]),
+        _luck(selection, contest, champion, settings),
+        *_ties(contest),
+        *([COVERS] if any(test.n_samples for test in contest.tests.values()) else []),
+    ]
+
+
+def _worth(contest: Contest, *, metric: str) -> str:
+    found = contest.estimate
+    assert found is not None
+    ends = interval(found.ci_lo, found.ci_hi, DIGITS)
+    return (
+        f"**It is worth {metric} {found.estimate:.{DIGITS}f}**, 95 % interval {ends} over {_seeds(found.n)} that "
+        f"decided nothing{_lost(contest)}; on the validation part that the search used."
+    )
+
+
+def _tested(name: str, test: Estimate) -> str:
+    over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
+    ends = interval(test.ci_lo, test.ci_hi, DIGITS)
+    return f"**{name} {test.estimate:.{DIGITS}f}**, 95 % interval {ends} {over}: on data that no choice has seen."
+
+
+def _luck(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> str:
+    """How much of the search's best value was luck. It is another configuration's where that did not win."""
+    assert contest.estimate is not None
+    searched = selection.searched
+    luck = searched.value - contest.estimate.estimate
+    luck = luck if settings.objective.direction == "maximize" else -luck
+    told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
+    if searched.trial.number != champion.trial.number:
+        return f"{told}, {abs(luck):.{DIGITS}f} {'better' if luck >= 0 else 'worse'} than what the winner is worth."
+    return f"{told}: {abs(luck):.{DIGITS}f} of that was luck." if luck >= 0 else f"{told}, which was bad luck."
+
+
+def _ties(contest: Contest) -> list[str]:
+    if contest.race is None:
+        return []
+    ties = [str(contest.candidates[i].trial.number) for i in contest.staying]
+    if len(ties) > 1:
+        sure = f"with {100 * (1 - contest.race.risk):.0f} % confidence the best of the {len(contest.candidates)}"
+        return [f"Trials {listed(ties)} cannot be told apart: {sure} is among them."]
+    return [f"All others left. The chance that the best was lost is {100 * contest.race.risk:.0f} % at most."]
+
+
+def _rule(contest: Contest, selection: Selection) -> str:
+    if contest.race is None or contest.race.leader is None:
+        return "the only candidate"
+    if selection.asked.rule == "best":
+        return "with the best mean of the race"
+    leader = contest.candidates[contest.race.leader].trial.number
+    cost = (
+        ""
+        if contest.winner is None or math.isnan(contest.cost(contest.winner))
+        else (f" {shown(contest.cost(contest.winner))}")
+    )
+    who = "which leads itself" if contest.winner == contest.race.leader else f"trial {leader}"
+    return f"{LEAST.format(cost=selection.asked.cost + cost)}, {who}"
+
+
+def _by_value(contests: Sequence[Contest], metric: str) -> str:
+    rows = []
+    for contest in contests:
+        found, champion = contest.estimate, contest.champion
+        ends = interval(found.ci_lo, found.ci_hi, DIGITS) if found is not None else NONE
+        worth = fixed(found.estimate, DIGITS) if found is not None else NONE
+        n = str(found.n) if found is not None else "0"
+        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest)) or NONE
+        rows.append((_name(contest), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
+    header = ("value", "its winner: trial", metric, "95 % interval", "fresh seeds", "test")
+    return f"### By value\n\n{table(header, rows)}"
+
+
+def _race(contest: Contest, *, metric: str, named: bool) -> str:
+    if contest.race is None:
+        return f"### {_name(contest)}\n\nOne candidate, no race." if named else "There was one candidate, and no race."
+    rows = []
+    order = sorted(range(len(contest.candidates)), key=lambda i: _place(contest, i))
+    for i in order:
+        candidate, standing = contest.candidates[i], contest.race.standings[i]
+        values = (standing.mean, standing.sd, standing.gap)
+        numbers = [fixed(value, DIGITS) for value in values]
+        row = (str(candidate.trial.number), f"{candidate.value:.{DIGITS}f}", str(standing.n), *numbers)
+        rows.append((*row, p_value(standing.p_value), status(contest, i)))
+    header = ("trial", "in the search", "seeds", f"mean {metric}", "sd", "behind the leader", "p", "how it ended")
+    title = f"### The race{f': {_name(contest)}' if named else ''}"
+    return f"{title}\n\n{table(header, rows)}\n\n{HOW}"
+
+
+def status(contest: Contest, i: int) -> str:
+    """How a candidate's race ended, in words."""
+    assert contest.race is not None
+    standing = contest.race.standings[i]
+    if standing.left == "failed":
+        return f"left: {contest.failures.get(i, 'gave no value')}"
+    if standing.left == "worse":
+        return f"left after {standing.n} seeds: surely worse"
+    return "winner" if i == contest.winner else "tied"
+
+
+def _place(contest: Contest, i: int) -> tuple[bool, bool, int, float]:
+    assert contest.race is not None
+    standing = contest.race.standings[i]
+    gap = math.inf if math.isnan(standing.gap) else standing.gap
+    return i != contest.winner, standing.left is not None, -standing.n, gap
+
+
+def _name(contest: Contest) -> str:
+    return ", ".join(f"{name} = {shown(value)}" for name, value in contest.scientific.items()) or "(not active)"
+
+
+def _accuracies(contest: Contest) -> list[tuple[str, Estimate]]:
+    """The tests whose interval covers the samples too: shares of right answers."""
+    return [(name, test) for name, test in contest.tests.items() if test.n_samples]
+
+
+def _lost(contest: Contest) -> str:
+    """What the fresh trainings without a value were, if there are any."""
+    lost = [trial for trial in contest.fresh if trial.value is None]
+    if not lost:
+        return ""
+    return f" ({len(lost)} of {len(contest.fresh)} gave no value and are left out: {failure_in_words(lost[0])})"
+
+
+def _seeds(n: int) -> str:
+    return counted(n, "fresh seed", "fresh seeds")
+
+
+def _half_width(found: Estimate) -> str:
+    half = (found.ci_hi - found.ci_lo) / 2
+    return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
+
+
+def _ends(found: Estimate) -> str:
+    return f"[{found.ci_lo:.{DIGITS}f}, {found.ci_hi:.{DIGITS}f}]"

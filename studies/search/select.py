@@ -1,0 +1,112 @@
+"""The selection after a search: the best few race on common fresh seeds, and the winner is trained on others.
+
+What comes next follows from what the storage holds alone, so that any number of commands do the same rounds, and an
+interrupted one goes on. The statistics are those of `studies.analysis.racing`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+from studies.analysis.racing import looks_of
+from studies.search.contest import Candidate, Contest, after_round, contests_of, decided, estimated
+from studies.search.rounds import Lane, interleaved, round_of
+from studies.settings import SelectSettings, StudySettings
+from studies.storage.slots import read_slots, rules_of
+
+Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that name; none where there is no such study
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A selection that has come to its end. `best` is the contest whose winner is the best and has an estimate, None
+    where there is none;
+    `searched` is the best of the search; `n_trainings` counts those of all rounds."""
+
+    asked: SelectSettings
+    contests: tuple[Contest, ...]
+    best: Contest | None
+    searched: Candidate
+    n_trainings: int
+
+
+def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read) -> StudySettings | Selection | None:
+    """The round that has to be run next, or what the selection came to; None where the search has no candidate.
+
+    `trials` are those of the search, which has come to its end.
+    """
+    contests = contests_of(settings, trials)
+    if not contests:
+        return None
+    n_trainings, before = 0, 0
+    for number, look in enumerate(looks_of(settings.select.seeds), 1):
+        racing = [c for c, contest in enumerate(contests) if _races_on(contest, number, n_contests=len(contests))]
+        lanes = [_lane(contests, c, i) for c in racing for i in contests[c].staying]
+        entries = interleaved(lanes, range(before, look))
+        if not entries:
+            break
+        trainings = _trainings(round_of(settings, "race", entries, number=number), read)
+        if trainings is None:
+            return round_of(settings, "race", entries, number=number)
+        for c in racing:
+            results = [(e.candidate, r, t) for (e, r), t in zip(entries, trainings, strict=True) if e.contest == c]
+            contests[c] = after_round(contests[c], results, settings, n_looks=number)
+        n_trainings, before = n_trainings + len(entries), look
+    contests = [decided(contest, settings) for contest in contests]
+    lanes = [_lane(contests, c, i.winner) for c, i in enumerate(contests) if i.winner is not None]
+    entries = interleaved(lanes, range(settings.select.estimate_seeds))
+    if entries:
+        trainings = _trainings(round_of(settings, "estimate", entries), read)
+        if trainings is None:
+            return round_of(settings, "estimate", entries)
+        for lane in lanes:
+            fresh = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
+            contests[lane.contest] = estimated(contests[lane.contest], fresh)
+    return _concluded(settings, contests, n_trainings + len(entries))
+
+
+def reader(storage: BaseStorage) -> Read:
+    """Reads the trials of the studies in `storage`."""
+
+    def read(name: str) -> Sequence[FrozenTrial]:
+        try:
+            return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+        except KeyError:
+            return ()
+
+    return read
+
+
+def _races_on(contest: Contest, number: int, *, n_contests: int) -> bool:
+    """Whether a contest takes part in a round. The first is run by all where several are to be compared."""
+    return len(contest.staying) > 1 or (number == 1 and n_contests > 1)
+
+
+def _lane(contests: Sequence[Contest], c: int, i: int) -> Lane:
+    return Lane(c, i, contests[c].candidates[i].trial)
+
+
+def _trainings(settings: StudySettings, read: Read) -> list[FrozenTrial] | None:
+    """The trials that decided the slots of a round; None where it has not come to its end."""
+    trials = read(settings.study_name)
+    if not rules_of(settings).are_all_finished(trials):
+        return None
+    return [slot.last for slot in read_slots(trials, settings.n_trials)]
+
+
+def _concluded(settings: StudySettings, contests: Sequence[Contest], n_trainings: int) -> Selection:
+    """The best contest is the one whose winner did best in its race: the estimates are to decide nothing."""
+    sign = 1.0 if settings.objective.direction == "maximize" else -1.0
+
+    def loss(contest: Contest) -> float:
+        return math.inf if contest.race is None else -sign * contest.race.standings[contest.winner or 0].mean
+
+    best = min((contest for contest in contests if contest.estimate is not None), key=loss, default=None)
+    searched = min((contest.candidates[0] for contest in contests), key=lambda c: -sign * c.value)
+    return Selection(settings.select, tuple(contests), best, searched, n_trainings)

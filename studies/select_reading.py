@@ -1,0 +1,52 @@
+"""Reads what becomes of the best after the search, and notes everything that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from studies.errors import Problems
+from studies.reading import Section
+from studies.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
+
+OPTIONS = ("k", "seeds", "estimate_seeds", "rule", "cost", "per_value")
+MAX_VALUES = 64  # of the scientific parameters together: more races than these are a mistake
+
+
+def read_select(section: Section) -> SelectSettings:
+    """The settings of the selection; a config without them has none."""
+    section.only(("name", *OPTIONS))
+    name = section.word("name", get_args(SelectName), default="none")
+    if name == "none":
+        for option in section.values:
+            if option in OPTIONS:
+                section.problems.add(section.key(option), "is set but nothing is selected", "add select=race")
+        return SelectSettings()
+    return SelectSettings(
+        name=name,
+        k=_whole(section, "k", low=1, default=8),
+        seeds=_whole(section, "seeds", low=3, default=8),
+        estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
+        rule=section.word("rule", get_args(SelectRule), default="best"),
+        cost=section.word("cost", get_args(SelectCost), default="seconds"),
+        per_value=section.flag("per_value"),
+    )
+
+
+def check_select(settings: StudySettings, problems: Problems) -> None:
+    """Note a race for each scientific value where there are none, or no end of them."""
+    if not settings.select.per_value:
+        return
+    key = "select.per_value"
+    scientific = [parameter for parameter in settings.space if parameter.role == "scientific"]
+    if not scientific:
+        remedy = "give one role: scientific, or set per_value to false"
+        problems.add(key, "is true but no parameter of the search space is scientific", remedy)
+    for parameter in scientific:
+        n_values = len(parameter.levels or ()) if settings.is_designed else len(parameter.spread(MAX_VALUES + 1))
+        if n_values > MAX_VALUES:
+            remedy = "give it a step, make it a power_of_two or a categorical, or search a grid"
+            problems.add(key, f"is true, and {parameter.name} has a continuum of values", remedy)
+
+
+def _whole(section: Section, name: str, *, low: int, default: int) -> int:
+    return section.whole(name, low=low) if section.has(name) else default

@@ -1,0 +1,89 @@
+"""Runs a selection: round after round, until the storage holds its conclusion or something ends the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+    from rich.console import Console
+
+    from studies.search.select import Selection
+    from studies.settings import StudySettings
+    from studies.signals import StopSignals
+
+POLL_S = 0.5
+RunRound = Callable[["StudySettings"], bool]  # runs a study as far as it gets; whether it may go on afterwards
+
+
+def select(
+    study: Study,
+    settings: StudySettings,
+    storage: BaseStorage,
+    *,
+    run: RunRound,
+    signals: StopSignals,
+    console: Console,
+) -> None:
+    """Run what the selection lacks, if the search has come to its end."""
+    from studies.search.rounds import describe_round
+    from studies.search.select import Selection, next_step, reader
+
+    trials = _settled(study, settings, storage, signals)
+    if trials is None:
+        return
+    step = next_step(settings, trials, reader(storage))
+    if step is None:
+        console.print("select: no trial of the search was completed, so there is nothing to select from")
+    while step is not None and not isinstance(step, Selection):
+        console.print(f"{describe_round(step)} ({step.n_trials} trainings)")
+        if not run(step):
+            return
+        step = next_step(settings, trials, reader(storage))
+
+
+def selection_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Selection | None:
+    """What the selection after a search with these `trials` came to; None where it has not come to its end."""
+    from studies.search.select import Selection, next_step, reader
+
+    if settings.select.name == "none" or not _is_over(trials, settings):
+        return None
+    step = next_step(settings, trials, reader(storage))
+    return step if isinstance(step, Selection) else None
+
+
+def _is_over(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
+    """Whether the search has come to its end: by its budget, or at `stop_at` with nothing running any more."""
+    from optuna.trial import TrialState
+
+    from studies.storage.slots import rules_of
+    from studies.worker import has_reached
+
+    if rules_of(settings).are_all_finished(trials):
+        return True
+    return has_reached(trials, settings) and not any(trial.state == TrialState.RUNNING for trial in trials)
+
+
+def _settled(
+    study: Study, settings: StudySettings, storage: BaseStorage, signals: StopSignals
+) -> Sequence[FrozenTrial] | None:
+    """The trials of a search that has come to its end, and None where it has not.
+
+    After `stop_at`, trials that still run elsewhere are waited for: the candidates must be the same for all commands.
+    """
+    from studies.storage.lease import Watch
+    from studies.worker import has_reached
+
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    while signals.reason() is None:
+        trials = study.get_trials(deepcopy=False)
+        if _is_over(trials, settings):
+            return trials
+        if not has_reached(trials, settings):
+            return None
+        watch.release_stale(study, trials)
+        signals.wait(POLL_S)
+    return None

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from winner import (
+    SEEDS,
+    TARGET_COVERAGE,
+    TARGET_LOST,
+    TARGET_OPTIMISM,
+    K,
+    kept_though_worse,
+    lost_under_ties,
+    raced,
+    simulate,
+)
+
+from studies.analysis.axis import Array
+from studies.analysis.racing import (
+    Race,
+    cheapest_of_the_best,
+    estimate_of,
+    looks_of,
+    run_race,
+    surely_positive,
+)
+
+N_SIMULATIONS = 200
+
+
+def race_of(*rows: list[float], looks: tuple[int, ...] = (4,), n_looks: int = 1, maximize: bool = True) -> Race:
+    return run_race(np.array(rows), looks=looks, n_looks=n_looks, maximize=maximize)
+
+
+LEADER = [0.95, 0.96, 0.94, 0.95]
+NEAR = [0.95, 0.95, 0.95, 0.94]
+FAR = [0.80, 0.82, 0.78, 0.81]
+
+
+def test_the_reported_value_is_not_optimistic_and_its_interval_covers_the_truth() -> None:
+    outcomes = [simulate(seed) for seed in range(N_SIMULATIONS)]
+    assert 1.4 < np.mean([outcome.argmax for outcome in outcomes]) < 1.9
+    assert abs(np.mean([outcome.reported for outcome in outcomes])) <= TARGET_OPTIMISM
+    assert np.mean([outcome.covered for outcome in outcomes]) >= TARGET_COVERAGE
+    assert np.mean([outcome.gain for outcome in outcomes]) > 0.3
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_best_of_ties_is_lost_in_at_most_one_race_of_twenty(coarse: bool) -> None:
+    assert np.mean([lost_under_ties(seed, coarse=coarse) for seed in range(200)]) <= TARGET_LOST
+
+
+def test_what_is_much_worse_leaves() -> None:
+    assert np.mean([kept_though_worse(seed, gap=4.0) for seed in range(100)]) <= 0.05
+
+
+def test_the_best_of_few_seeds_that_are_alike_by_chance_is_not_lost_to_a_coarse_scale() -> None:
+    """Three accuracies on 30 samples: a pair's differences are often all the same, or nearly so."""
+
+    def lost(seed: int) -> bool:
+        values = np.random.default_rng(seed).binomial(30, 0.9, size=(K, 3)) / 30
+        return 0 not in raced(values)[0].ties
+
+    assert np.mean([lost(seed) for seed in range(200)]) <= TARGET_LOST
+
+
+def test_the_surely_worse_leave_and_the_others_tie_with_the_leader() -> None:
+    race = race_of(NEAR, LEADER, FAR)
+    assert race.leader == 1
+    assert race.ties == (1, 0)
+    assert [standing.left for standing in race.standings] == [None, None, "worse"]
+    assert race.standings[2].gap == pytest.approx(0.1475)
+    assert race.standings[2].mean == pytest.approx(0.8025)
+
+
+def test_of_a_loss_the_smallest_leads() -> None:
+    race = race_of([-x for x in NEAR], [-x for x in LEADER], [-x for x in FAR], maximize=False)
+    assert (race.leader, race.ties) == (1, (1, 0))
+    assert race.standings[2].mean == pytest.approx(-0.8025)
+
+
+def test_a_p_value_is_that_of_the_paired_t_test_times_the_tests_of_the_race() -> None:
+    """Differences .1, .2, .15, .15: mean .15, sd .0408, t = 7.348 at 3 degrees of freedom, one-sided p = .00261."""
+    a, b = np.array([0.9, 0.9, 0.9, 0.9]), np.array([0.8, 0.7, 0.75, 0.75])
+    assert surely_positive(a - b, [float((a - b).std(ddof=1))]) == pytest.approx(0.00261, abs=1e-5)
+    race = run_race(np.stack([a, b]), looks=(4,), n_looks=3, maximize=True)
+    assert race.standings[1].p_value == pytest.approx(3 * 0.00261, abs=3e-5)
+
+
+def test_the_spread_of_all_pairs_has_to_say_the_same() -> None:
+    """A pair with a spread of .0001 by chance, where the typical one is .02."""
+    alike = np.array([0.0100, 0.0101, 0.0100, 0.0101])
+    assert surely_positive(alike, [0.0001]) < 1e-5
+    assert surely_positive(alike, [0.02, 0.02, 0.0001]) > 0.1
+
+
+def test_differences_that_are_all_the_same_are_judged_by_their_number() -> None:
+    assert surely_positive(np.full(4, 0.01), [0.0]) == 0.5**4
+    assert surely_positive(np.full(4, -0.01), [0.0]) == 1.0
+    assert surely_positive(np.zeros(4), [0.0]) == 1.0
+
+
+def test_a_candidate_that_failed_leaves_and_is_never_the_leader() -> None:
+    race = race_of([0.99, math.nan, 0.99, 0.99], LEADER, NEAR)
+    assert (race.leader, race.ties) == (1, (1, 2))
+    assert (race.standings[0].left, race.standings[0].n) == ("failed", 3)
+
+
+def test_where_all_have_failed_there_is_no_leader() -> None:
+    race = race_of([math.nan] * 4, [0.9, math.nan, 0.9, 0.9])
+    assert (race.leader, race.ties) == (None, ())
+
+
+def test_who_has_left_is_not_trained_on_and_keeps_its_standing() -> None:
+    later: Array = np.array([[*LEADER, 0.95, 0.96], [*NEAR, 0.94, 0.95], [*FAR, math.nan, math.nan]])
+    first = run_race(later, looks=(4,), n_looks=2, maximize=True)
+    then = run_race(later, looks=(4, 6), n_looks=2, maximize=True)
+    assert first.standings[2] == then.standings[2]
+    assert then.standings[2].left == "worse"
+    assert [standing.n for standing in then.standings] == [6, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "looks"), [(3, (3,)), (4, (3, 4)), (6, (3, 5, 6)), (8, (4, 6, 8)), (20, (10, 15, 20))]
+)
+def test_the_candidates_are_compared_at_half_three_quarters_and_all_of_the_seeds(
+    seeds: int, looks: tuple[int, ...]
+) -> None:
+    assert looks_of(seeds) == looks
+
+
+def test_a_race_saves_the_trainings_of_those_that_left() -> None:
+    values = np.random.default_rng(1).standard_normal((K, SEEDS))
+    values[0] += 20
+    assert raced(values)[1] < K * SEEDS
+
+
+def test_the_one_standard_error_rule_takes_the_cheapest_of_those_near_the_leader() -> None:
+    """The leader's mean is .95, its standard error .00408: .9475 is within, .9425 is a tie but not within."""
+    race = race_of(LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])
+    assert race.ties == (0, 1, 2)
+    assert cheapest_of_the_best(race, [9.0, 5.0, 1.0], maximize=True) == 1
+    assert cheapest_of_the_best(race, [9.0, math.nan, 1.0], maximize=True) == 0
+    assert cheapest_of_the_best(race, [5.0, 5.0, 1.0], maximize=True) == 0, "of equally cheap ones the better"
+    assert cheapest_of_the_best(race_of([math.nan] * 4, [math.nan] * 4), [1.0, 1.0], maximize=True) is None
+
+
+def test_an_estimate_over_seeds_has_students_interval() -> None:
+    """.90, .91, .92: t(.975; 2) = 4.3027, so ± 4.3027 · .01 / √3."""
+    found = estimate_of(np.array([0.90, 0.91, 0.92]))
+    assert (found.estimate, found.n) == (pytest.approx(0.91), 3)
+    assert found.ci_hi - found.estimate == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    assert math.isinf(estimate_of(np.array([0.9])).ci_hi)
+
+
+def test_the_interval_of_an_accuracy_covers_seeds_and_samples() -> None:
+    """True chances of each sample, seeds with an effect of their own; a test set of 750, eight seeds."""
+    rng = np.random.default_rng(5)
+
+    def covered() -> bool:
+        chances = rng.beta(8, 0.5, size=750)
+        effects = rng.normal(0, 0.005, size=8)
+        right = rng.random((8, 750)) < np.clip(chances + effects[:, None], 0, 1)
+        found = estimate_of(right.mean(axis=1), n_samples=750)
+        return bool(found.ci_lo <= 8 / 8.5 <= found.ci_hi)
+
+    assert np.mean([covered() for _ in range(300)]) >= 0.92
+
+
+def test_a_perfect_score_has_an_interval_too() -> None:
+    found = estimate_of(np.ones(8), n_samples=100)
+    assert found.ci_hi == 1.0
+    assert 0.9 < found.ci_lo < 0.99
