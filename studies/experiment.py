@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from optuna.storages import BaseStorage
 
 from studies.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from rich.console import Console
+
+    from studies.settings import StudySettings
 
 OPEN = ("search_space", "belief")  # where a part may add keys
 
@@ -27,32 +33,66 @@ class Part:
     config: DictConfig
 
 
-def parts_of(config: DictConfig, *, checkpoints: Mapping[str, str] | None = None) -> list[Part]:
-    """The studies that `config` describes, in order. `checkpoints` are the models that earlier parts have trained.
+def each_part(config: DictConfig) -> Iterator[Part]:
+    """The studies that `config` describes, in order; a later one knows the models that earlier ones have trained by
+    the time it is asked for.
 
     Raises `BadInput` where a part changes a key that there is not, or that the command line has set.
     """
     parts = _parts(config)
-    if not parts:
-        return [Part("", config)]
     problems = [problem for name, changes in parts.items() for problem in _overridden(name, changes)]
     if problems:
         raise BadInput(problems)
-    return [Part(name, _changed(config, name, changes, checkpoints or {})) for name, changes in parts.items()]
+    if not parts:
+        yield Part("", config)
+    checkpoints: dict[str, str | None] = {}
+    for name, changes in parts.items():
+        part = Part(name, _changed(config, name, changes, checkpoints))
+        yield part
+        if any(f"belief.checkpoints.{name}" in str(other) for other in parts.values()):
+            checkpoints[name] = _checkpoint_of(part.config)
 
 
-def checkpoint_of(config: DictConfig, storage: BaseStorage) -> str | None:
-    """The file with the last state of a finished part's best trial, where it was kept."""
+def conclude_experiment(config: DictConfig, console: Console) -> None:
+    """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
+    if not config.get("belief"):
+        return
+    from studies.report.belief import Evidence, conclude, write_belief
+    from studies.report.report import ended_trials
+
+    parts = []
+    for part in each_part(config):
+        settings, study = _stored(part.config)
+        parts.append(Evidence(part.name, settings, ended_trials(study, settings)))
+    found = conclude(parts, console=console)
+    write_belief(Path(str(config.output_dir)), found, parts, console=console)
+
+
+def _checkpoint_of(config: DictConfig) -> str | None:
+    """The file with the last state of a finished part's best trial. Raises `BadInput` where none was kept."""
     from studies.report.report import choices_of
-    from studies.settings_reading import read_settings
     from studies.storage.checkpoints import last_state_of
+
+    settings, study = _stored(config)
+    kept = [last_state_of(choice.trial) for choice in choices_of(study.get_trials(deepcopy=False), settings)]
+    found = next((path for path in kept if path is not None), None)
+    if found is None:
+        complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"
+        raise BadInput([Problem("checkpoint.keep_best", complaint, "give 1 or more, and another study_name")])
+    return str(found)
+
+
+def _stored(config: DictConfig) -> tuple[StudySettings, Study]:
+    """The settings of a part and its study. Raises `BadInput` where the storage does not hold it."""
+    from studies.admission import admit
     from studies.storage.identity import find_study
 
-    settings = read_settings(config)
+    settings, storage = admit(config)
     study, settings = find_study(settings, storage)
-    choices = choices_of(study.get_trials(deepcopy=False), settings) if study is not None else []
-    kept = [last_state_of(choice.trial) for choice in choices]
-    return next((str(path) for path in kept if path is not None), None)
+    if study is None:
+        complaint = f"is {settings.study_name}, which the storage does not hold"
+        raise BadInput([Problem("study_name", complaint, "run it first: python -m studies.run")])
+    return settings, study
 
 
 def _parts(config: DictConfig) -> dict[str, Any]:
@@ -65,7 +105,7 @@ def _parts(config: DictConfig) -> dict[str, Any]:
     return {str(name): changes for name, changes in parts.items()}
 
 
-def _changed(config: DictConfig, name: str, changes: Any, checkpoints: Mapping[str, str]) -> DictConfig:
+def _changed(config: DictConfig, name: str, changes: Any, checkpoints: Mapping[str, str | None]) -> DictConfig:
     base = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
     assert isinstance(base, DictConfig)
     OmegaConf.set_struct(base, True)
