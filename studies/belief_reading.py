@@ -8,7 +8,7 @@ from studies.reading import Section, is_number
 from studies.settings import BeliefRule, BeliefSettings
 from studies.space import SearchSpace
 
-KEYS = ("claim", "rule", "of", "from", "to", "boundary", "parts", "checkpoints")
+KEYS = ("claim", "rule", "of", "from", "to", "boundary", "decides", "parts", "checkpoints")
 
 
 def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
@@ -31,6 +31,7 @@ def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
         before=_label(section, "from") if rule == "contrast" else None,
         after=_label(section, "to") if rule == "contrast" else None,
         boundary=section.number("boundary") if rule != "none" else 0.0,
+        decides=section.flag("decides", default=True),
     )
 
 

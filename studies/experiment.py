@@ -33,9 +33,9 @@ class Part:
     config: DictConfig
 
 
-def each_part(config: DictConfig) -> Iterator[Part]:
+def each_part(config: DictConfig, *, are_trained: bool = True) -> Iterator[Part]:
     """The studies that `config` describes, in order; a later one knows the models that earlier ones have trained by
-    the time it is asked for.
+    the time it is asked for; unless they `are_trained`, it starts from nothing.
 
     Raises `BadInput` where a part changes a key that there is not, or that the command line has set.
     """
@@ -49,7 +49,7 @@ def each_part(config: DictConfig) -> Iterator[Part]:
     for name, changes in parts.items():
         part = Part(name, _changed(config, name, changes, checkpoints))
         yield part
-        if any(f"belief.checkpoints.{name}" in str(other) for other in parts.values()):
+        if are_trained and any(f"belief.checkpoints.{name}" in str(other) for other in parts.values()):
             checkpoints[name] = _checkpoint_of(part.config)
 
 

@@ -101,7 +101,8 @@ class BeliefSettings:
 
     `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
     explains `boundary` of the variance. `one_fits_all`: no value of `of` loses `boundary` with another one's best
-    setting. `none`: this part only prepares another.
+    setting. `none`: this part only prepares another. What a part finds that does not `decide` is told
+    beside the verdict.
     """
 
     claim: str
@@ -110,6 +111,7 @@ class BeliefSettings:
     before: str | None
     after: str | None
     boundary: float
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)

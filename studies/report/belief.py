@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,13 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
 from studies.report.wording import counted, table
+from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import StudySettings
 from studies.storage.identity import fixed_config
 
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
+
+NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,9 @@ def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
         if belief is None or belief.rule == "none":
             continue
         finding = _finding(part, found, console)
+        if not belief.decides:
+            found.beside.append(f"Beside it, {part.name}: {finding if isinstance(finding, str) else _told(finding)}")
+            continue
         if isinstance(finding, str):
             found.missing[part.name] = finding
             continue
@@ -91,6 +97,7 @@ def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | s
         values = cells_by_value(part.trials, settings)
         matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
         found.matrices[part.name] = matrix
+        found.beside += _warm_starts(values, settings, near=belief.boundary)
         return one_fits_all(matrix, boundary=belief.boundary, metric=settings.objective.metric)
     tables = value_tables(part.trials, settings)
     if tables is None:
@@ -98,6 +105,29 @@ def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | s
     assert belief.before is not None
     assert belief.after is not None
     return contrast(tables.main, before=belief.before, after=belief.after, boundary=belief.boundary, maximize=maximize)
+
+
+def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
+    """What a search on each task saves by each other's best settings."""
+    maximize = settings.objective.direction == "maximize"
+    for source in values:
+        for target in values:
+            if source != target:
+                found = warm_start(
+                    values,
+                    settings.space,
+                    source=source,
+                    target=target,
+                    near=near,
+                    maximize=maximize,
+                    seed=settings.seed,
+                )
+                saved = found.saved
+                yield (
+                    f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
+                    f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
+                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved ({saved.n} replays on the cells)."
+                )
 
 
 def _independence(part: Evidence, found: Conclusion, boundary: float, console: Console) -> Finding | str:
@@ -148,17 +178,20 @@ def _rows(found: Conclusion) -> Iterator[Row]:
 
 def _sentences(found: Conclusion) -> Iterator[str]:
     for name, finding in found.findings.items():
-        gain, part = finding.gain, f"{name}: " if name else ""
-        ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
         more = found.more_trials.get(name)
-        needs = f"; about {counted(more, 'more trial', 'more trials')} would decide it" if more else ""
-        yield (
-            f"{part}{finding.word}: the {finding.what} is {gain.value:.4f}{ends} (n = {gain.n}); "
-            f"the claim needs at least {finding.boundary:g}{needs}."
-        )
+        needs = f" About {counted(more, 'more trial', 'more trials')} would decide it." if more else ""
+        yield f"{name + ': ' if name else ''}{finding.word}: {_told(finding)}{needs}"
     for name, why in found.missing.items():
         yield f"{name or 'undecided'}: {why}."
     yield from found.beside
+
+
+def _told(finding: Finding) -> str:
+    gain = finding.gain
+    ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
+    return (
+        f"the {finding.what} is {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
+    )
 
 
 def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]) -> str:
@@ -182,9 +215,9 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
     if rows:
         blocks.append(table(("part", "verdict", "gain", "95 % interval", "boundary", "n"), rows))
     blocks += [f"![{picture.stem}]({picture.as_posix()})" for picture in pictures]
-    for part in parts:
-        title = part.name or part.settings.study_name
-        blocks.append(f"## Held fixed in {title}\n\n{_held_fixed(part.settings)}")
+    held = {part.name: _held_fixed(part.settings) for part in parts}
+    blocks.append("## Held fixed")
+    blocks += [f"{name + ': ' if name else ''}{sentence}" for name, sentence in held.items()]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -201,7 +234,7 @@ def _held_fixed(settings: StudySettings) -> str:
 def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(node, dict):
         for key, value in node.items():
-            if key not in ("_convert_", "_partial_", "data_dir"):
+            if key not in NOT_TOLD:
                 yield from _flat(value, f"{path}.{key}")
     else:
         yield path, node
