@@ -61,6 +61,7 @@ def _from_file(path: Path) -> Mapping[str, Any]:
 def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
     from studies.admission import admit
     from studies.analysis.choice import Choice
+    from studies.objectives import by_first
     from studies.report.best_yaml import chosen
     from studies.report.report import choices_of
     from studies.storage.identity import find_study
@@ -71,7 +72,7 @@ def _from_study(config: DictConfig) -> tuple[Mapping[str, Any], Path]:
     except StudyChanged as error:
         remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
-    trials = study.get_trials(deepcopy=False) if study is not None else []
+    trials = by_first(study.get_trials(deepcopy=False)) if study is not None else []
     choices = choices_of(trials, settings)
     if config.trial != "best":
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]

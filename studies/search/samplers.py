@@ -41,6 +41,7 @@ MODELS: Mapping[str, type[BaseSampler]] = {
     "gp": optuna.samplers.GPSampler,
     "cmaes": optuna.samplers.CmaEsSampler,
 }
+FOR_TWO_OBJECTIVES = ("tpe", "gp", *DESIGNS)
 OURS = ("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling")
 
 
@@ -64,6 +65,9 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             )
         elif _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
             problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
+    if settings.objective.second is not None and name not in FOR_TWO_OBJECTIVES:
+        remedy = f"use one of {', '.join(FOR_TWO_OBJECTIVES)}, or give objective.second=null"
+        problems.add("sampler", f"is {name}, which knows one objective only, and there are two", remedy)
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
 

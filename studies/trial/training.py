@@ -6,6 +6,7 @@ config asks for one.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import resource
@@ -50,7 +51,8 @@ def never() -> str | None:
 @dataclass(frozen=True, slots=True)
 class Training:
     """What a training gave, all that went into its checkpoint included where it went on from one. `seconds` are those
-    of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or the process's peak so far on a CPU)."""
+    of `fit`; `steps` are optimizer steps; memory is in MB: of the GPU, or of the whole process on a CPU (its peak so
+    far, where the system cannot forget those of earlier trainings)."""
 
     rungs: tuple[Rung, ...]
     stopped: bool
@@ -103,8 +105,7 @@ class Run:
         checkpoint that does not fit.
         """
         device = self.trainer.strategy.root_device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        _begin_peak_memory(device)
         self.rungs.begun = time.perf_counter()
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
@@ -131,7 +132,7 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
-    goes on, None: from the beginning."""
+    goes on, None: from the beginning; `second` is a further metric that the module logs."""
 
     config: Mapping[str, Any]
     metric: str
@@ -142,6 +143,7 @@ class Job:
     keeping: Keeping | None = None
     checkpoint: Path | None = None
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    second: str | None = None
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
@@ -155,6 +157,7 @@ class Job:
             keeping=self.keeping,
             max_trial_s=self.max_trial_s,
             ranks=ranks,
+            second=self.second,
             **self.trainer_arguments,
         )
 
@@ -170,6 +173,7 @@ def build(
     keeping: Keeping | None = None,
     max_trial_s: float | None = None,
     ranks: Ranks = ALONE,
+    second: str | None = None,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
@@ -184,7 +188,12 @@ def build(
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
     module = instantiate(config["model"])
     rungs = Rungs(
-        metric, report=watchers.report, resumed=watchers.resumed, at_epochs=budget.unit == "epochs", ranks=ranks
+        metric,
+        report=watchers.report,
+        resumed=watchers.resumed,
+        at_epochs=budget.unit == "epochs",
+        ranks=ranks,
+        second=second,
     )
     callbacks: list[pl.Callback] = [rungs]
     time_limit = TimeLimit(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
@@ -258,6 +267,15 @@ def _logger(node: Mapping[str, Any], folder: Path) -> Any:
     accepts = inspect.signature(get_class(node["_target_"])).parameters
     named = {"version": folder.name} if "version" in accepts and node.get("version") is None else {}
     return instantiate(node, **named)
+
+
+def _begin_peak_memory(device: torch.device) -> None:
+    """Forget the peak of what this process did before, where it can be forgotten: Linux does so on this word."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory_mb(device: torch.device) -> float:
