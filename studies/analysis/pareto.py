@@ -164,10 +164,13 @@ def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator
     means = np.nansum(values, axis=1) / n[:, None]
     deviations = np.where(present[:, :, None], values - means[:, None], 0.0)
     widened = deviations * np.sqrt(n / np.maximum(n - 1, 1))[:, None, None]
+    pooled = np.sqrt((deviations**2).sum(axis=(0, 1)) / max(1, int((n - 1).sum())))
+    alone = (n == 1)[:, None]  # a point that lost its other seeds has the spread of the others
     for _ in range(N_DRAWS):
         counts = np.bincount(rng.integers(len(seeds), size=len(seeds)), minlength=len(seeds))
         drawn = np.maximum(present @ counts, 1)
-        yield means + np.einsum("psg,s->pg", widened, counts) / drawn[:, None]
+        moved = np.einsum("psg,s->pg", widened, counts) / drawn[:, None]
+        yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
 
 
 def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Candidate:

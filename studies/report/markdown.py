@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
+from studies.report.front import FrontFound, front_section
 from studies.report.wording import counted, shown, table
 from studies.settings import StudySettings
 
@@ -29,7 +30,7 @@ class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
     `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths from the
-    report on."""
+    report on; `front` is that of two objectives, drawn at `front_picture`."""
 
     choices: Sequence[Choice]
     finished: int
@@ -41,6 +42,8 @@ class Results:
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    front: FrontFound | None = None
+    front_picture: Path | None = None
 
     @property
     def best(self) -> Choice | None:
@@ -55,7 +58,9 @@ def headline(results: Results, settings: StudySettings) -> str:
     fate = "replaced by others" if results.redraws else "with no result"
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
     more = "; the same command goes on" if results.finished < settings.n_trials else ""
-    return told(results.best, settings.objective.metric, done=done, more=f"{failures}{more}", analysis=results.analysis)
+    front = f"{results.front.clause}; " if results.front is not None else ""
+    metric = settings.objective.metric
+    return told(results.best, metric, done=f"{front}{done}", more=f"{failures}{more}", analysis=results.analysis)
 
 
 def told(best: Choice | None, metric: str, *, done: str, more: str = "", analysis: Analysis | None = None) -> str:
@@ -80,6 +85,8 @@ def render(results: Results, settings: StudySettings) -> str:
     parts = [f"# Study {settings.study_name}", headline(results, settings)]
     if results.best is not None:
         parts += [best_section(results.best.trial.params), _rests_on(results.best, settings)]
+    if results.front is not None:
+        parts.append(front_section(results.front, picture=results.front_picture))
     if settings.is_designed and results.choices:
         parts.append(_cells(results.choices, settings))
     parts.append(_endings(results))

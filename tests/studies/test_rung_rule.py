@@ -96,8 +96,8 @@ def test_the_rule_gives_the_answers_of_optunas_pruner(name: str, options: dict[s
     one = settings(name, f"objective.direction={direction}", **options)
     two = settings(name, f"objective.direction={direction}", SECOND, **options)
     n_stopped = 0
-    for seed in range(4):
-        paths = list(curves(seed, n=40))
+    for seed in range(3):
+        paths = list(curves(seed, n=24))
         expected = run_together(one, study_of(one, make_pruner(one)), paths)
         assert run_together(two, study_of(two, make_pruner(two)), paths) == expected
         n_stopped += sum(stop is not None for stop in expected)

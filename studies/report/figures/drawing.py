@@ -57,6 +57,12 @@ def write_drawings(folder: Path, drawings: Iterable[Drawing]) -> dict[str, Path]
     return written
 
 
+def write_drawing(folder: Path, drawing: Drawing) -> Path:
+    """Write one drawing under its own name into `folder`, which is there; the picture's path."""
+    write_csv(folder / f"{drawing.name}.csv", drawing.columns, drawing.rows)
+    return _write_picture(folder / f"{drawing.name}.png", drawing)
+
+
 def numbers(rows: Rows, column: str) -> Array:
     """A column as numbers; NaN where a cell is empty."""
     return np.array([np.nan if (cell := row.get(column)) is None else cell for row in rows], dtype=float)
