@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
+import resource
+import time
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime
 
-import optuna
+import numpy as np
 import pytest
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
+from shell import Shell
 
 from studies import schema
 from studies.analysis.table import trials_table
@@ -227,14 +233,40 @@ def test_ranks_train_a_trial_of_two_objectives_together(plain: MakeSettings, mon
     assert all(len(trial.values or ()) == 2 for trial in trials if trial.state == TrialState.COMPLETE)
 
 
-@pytest.mark.slow
-def test_the_dashboard_reads_a_study_of_two_objectives(plain: MakeSettings) -> None:
-    import optuna_dashboard  # noqa: F401 - only that it is there
+def test_the_peak_of_memory_is_the_trials_own(plain: MakeSettings) -> None:
+    """On a CPU it is the process's, which has trained other trials before."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system does not let a process forget its peak")
+    assert np.ones(50_000_000).sum() > 0  # 400 MB, freed at once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    (trial,) = run(plain("objective.second=peak_memory_mb", "n_trials=1"))
+    assert trial.values is not None
+    assert trial.values[1] == trial.user_attrs[schema.PEAK_MEMORY_MB] < before - 300
 
-    settings = plain(STEPS, "n_trials=3")
-    run(settings)
-    study = optuna.load_study(study_name="plain", storage=settings.storage.address)
-    assert len(study.best_trials) >= 1
+
+@pytest.mark.slow
+def test_commands_show_a_study_of_two_objectives(shell: Shell) -> None:
+    output = shell.run("run", "+study=digits", STEPS, "n_trials=4", "budget.amount=2", "analysis=none", "workers=2")
+    assert "on the front, " in output
+    assert "4 of 4" in shell.run("list")
+    assert "there is no single best one" in shell.run("report", "study_name=digits", "analysis=none")
+    retrained = shell.run("retrain", "+study=digits", STEPS, "n_trials=4", "budget.amount=2", "trial=1")
+    assert "training trial 1 of study digits" in retrained
+    process = shell.start("dashboard", "+study=digits", "dashboard.port=18380")
+    assert process.stdout is not None
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+    assert address
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            page = urllib.request.urlopen(f"{address[0]}api/studies/1", timeout=5).read().decode()
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert '"objective_names": ["val/accuracy", "steps"]' in page
+    process.terminate()
+    process.communicate(timeout=30)
 
 
 @pytest.mark.slow

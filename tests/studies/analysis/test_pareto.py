@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import norm
 
 from studies import schema
+from studies.analysis import pareto
 from studies.analysis.conditions import conditions_of
 from studies.analysis.pareto import Front, Goal, front_of, hypervolume, nondominated
 
@@ -135,6 +136,40 @@ def test_a_point_that_lost_its_other_seeds_is_not_taken_for_exact() -> None:
     alone = next(c for c in found.candidates if c.n == 1)
     assert 0.2 < alone.probability < 0.8
     assert alone.half_widths is None
+
+
+@pytest.mark.slow
+def test_probability_and_interval_hold_in_simulated_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25 configurations whose true values are known, seen once with noise or under four seeds."""
+    monkeypatch.setattr(pareto, "N_DRAWS", 300)
+    rng, n, n_studies = np.random.default_rng(0), 25, 40
+    goals = (Goal("accuracy", True, 0.01), Goal("seconds", False, 0.1, is_relative=True))
+    for n_seeds in (1, 4):
+        claimed, true, covered = [], [], 0
+        for seed in range(n_studies):
+            seconds = np.exp(rng.normal(1, 0.6, n))
+            accuracy = 0.9 + 0.03 * np.log(seconds) + rng.normal(0, 0.02, n)
+            losses = np.column_stack([-accuracy, seconds])
+            seen = [
+                (accuracy + rng.normal(0, 0.01, n), seconds * np.exp(rng.normal(0, 0.1, n))) for _ in range(n_seeds)
+            ]
+            trials = [
+                trial(a[i], s[i], number=n * k + i, x=float(i), **{schema.REPLICATE: k})
+                for k, (a, s) in enumerate(seen)
+                for i in range(n)
+            ]
+            found = front_of(trials, goals, by_point=True, seed=seed)
+            assert found is not None
+            area = hypervolume(losses, np.array([-found.reference[0], found.reference[1]]))
+            covered += found.interval[0] <= area <= found.interval[1]
+            on_front = nondominated(losses)
+            claimed += [c.probability for c in found.candidates]
+            true += [bool(on_front[int(c.trial.params["x"])]) for c in found.candidates]
+        assert covered >= 0.8 * n_studies
+        bins = np.clip((np.array(claimed) * 4).astype(int), 0, 3)
+        for k in range(4):
+            inside = bins == k
+            assert np.array(true)[inside].mean() == pytest.approx(np.array(claimed)[inside].mean(), abs=0.08)
 
 
 def measured(number: int, device: str, *, begin: float, end: float, machine: str = "a:b:c") -> FrozenTrial:
