@@ -51,7 +51,7 @@ def curves(seed: int, *, n: int) -> Iterator[list[tuple[int, float]]]:
     """Noisy curves with ties, some of which skip rungs, but no two that follow each other."""
     rng = np.random.default_rng(seed)
     for _ in range(n):
-        top, skipped = rng.uniform(0.2, 1.0), set(rng.integers(1, RUNGS // 2, 2) * 2)
+        top, skipped = rng.uniform(0.2, 1.0), set(rng.integers(1, RUNGS // 2 + 1, 2) * 2)
         values = np.round(top * np.arange(1, RUNGS + 1) / RUNGS + rng.normal(0, 0.1, RUNGS), 2)
         indices = [i for i in range(1, RUNGS + 1) if i not in skipped]
         yield [(i, float(values[i - 1])) for i in indices]
