@@ -114,9 +114,9 @@ def _told(found: FrontFound) -> Iterator[str]:
     if likely:
         yield f"{likely} more that are off the front by their values have a P of at least {LIKELY:g} (pareto.csv)."
     yield (
-        f"The front dominates an area of {shown(front.hypervolume)} (95 % interval {interval(*front.interval)}) up to the "
-        f"worst values ({shown(front.reference[0])}, {shown(front.reference[1])}), a share of {front.share:.2f} of the box; "
-        "compare areas only up to the same reference."
+        f"The front dominates an area of {shown(front.hypervolume)} (95 % interval {interval(*front.interval)}) up to "
+        f"the worst values ({shown(front.reference[0])}, {shown(front.reference[1])}), a share of {front.share:.2f} of "
+        "the box; compare areas only up to the same reference."
     )
     if second.name in OF_THE_DEVICE:
         yield from _conditions(found.conditions)
