@@ -37,6 +37,7 @@ class ObjectiveSettings:
     direction: Direction
     value: Literal["last", "best"]
     tolerance: float  # in the metric's unit: a trial has converged once it stays this near to its final value
+    test: bool = False  # each trial that came to its end is tested too; nothing is chosen by that
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,12 +186,13 @@ def _read_named(section: Section, words: Any) -> Named:
 
 
 def _read_objective(section: Section) -> ObjectiveSettings:
-    section.only(("metric", "direction", "value", "tolerance"))
+    section.only(("metric", "direction", "value", "tolerance", "test"))
     return ObjectiveSettings(
         metric=section.text("metric"),
         direction=section.word("direction", get_args(Direction)),
         value=section.word("value", ("last", "best"), default="last"),
         tolerance=section.number("tolerance", above=0, default=0.01),
+        test=section.flag("test"),
     )
 
 
@@ -295,6 +296,9 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         remedy = "set launcher=serial, or storage=sqlite"
         complaint = f"is {settings.storage.address} but launcher is {settings.launcher.name}"
         problems.add("storage.url", complaint, remedy)
+    if settings.objective.test and settings.devices_per_trial > 1:
+        complaint = f"is true, and launcher.devices_per_trial is {settings.devices_per_trial}"
+        problems.add("objective.test", complaint, "test the chosen configuration by studies.retrain, or train on one")
     if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
         remedy = "set launcher=local, or workers=1"
         problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)

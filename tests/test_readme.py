@@ -72,6 +72,7 @@ def test_each_command_is_admitted(command: str, monkeypatch: pytest.MonkeyPatch)
     assert settings.n_trials > 0
 
 
+@pytest.mark.slow
 def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:
     check, retrain, search = (c for c in COMMANDS if "spiral" in c)
     assert "study spiral is sound" in run(project, check)

@@ -31,6 +31,7 @@ def test_nothing_but_the_two_packages_reaches_site_packages(wheel: Path) -> None
     assert "lightning_modules/data/mnist.py" in names
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path, data_dir: Path) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:

@@ -34,6 +34,7 @@ from studies.analysis.decomposition import (
     level_codes,
 )
 from studies.analysis.effect_size import ENDS, variance_draws
+from studies.analysis.paired import holm
 
 FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that with many
 
@@ -191,12 +192,10 @@ def _f_test(part: Part, error: Part) -> tuple[float, float]:
 
 def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
     """Holm's step-down p values (Holm 1979) over the pairs that are tested."""
-    tested = sorted((row.p, i) for i, row in enumerate(rows) if len(row.term) == 2 and row.p is not None)
+    pairs = [(i, row.p) for i, row in enumerate(rows) if len(row.term) == 2 and row.p is not None]
     adjusted = list(rows)
-    highest = 0.0
-    for rank, (p, i) in enumerate(tested):
-        highest = max(highest, min(1.0, p * (len(tested) - rank)))
-        adjusted[i] = replace(rows[i], p_holm=highest)
+    for (i, _), p in zip(pairs, holm([p for _, p in pairs]), strict=True):
+        adjusted[i] = replace(rows[i], p_holm=p)
     return adjusted
 
 

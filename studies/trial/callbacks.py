@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,11 +26,13 @@ CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What a trial shows at an equal fraction of its budget. `index` counts from 1."""
+    """What a trial shows at an equal fraction of its budget. `index` counts from 1; `seconds` are those of training up
+    to there, validation included."""
 
     index: int
     value: float
     samples_seen: int
+    seconds: float = field(compare=False)  # the same rung reached again is the same
 
 
 class MetricMissing(Exception):
@@ -101,7 +103,7 @@ class Rungs(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Everything that was counted, as plain values."""
         return {
-            "rungs": [[rung.index, rung.value, rung.samples_seen] for rung in self.rungs],
+            "rungs": [[rung.index, rung.value, rung.samples_seen, rung.seconds] for rung in self.rungs],
             "samples_seen": self.samples_seen,
             "batches": self.batches,
             "loss_sum": float(self._loss_sum),
@@ -190,7 +192,7 @@ class Rungs(Callback):
         if fresh and not self.stopped and not self._loss_is_broken():
             value = self._value(trainer)
             if math.isfinite(value):
-                rung = Rung(index, value, self.samples_seen)
+                rung = Rung(index, value, self.samples_seen, self.seconds)
                 self.rungs.append(rung)
                 self.stopped = self._report(rung)
             else:

@@ -77,6 +77,7 @@ def _run(
                 max_trial_s=settings.max_trial_s,
                 keeping=attempt.keeping,
                 checkpoint=attempt.start(half),
+                test=settings.objective.test,
             )
 
         return judge(_train(trial, job_of, settings, watchers, attempt, repeated), settings.objective)
@@ -160,6 +161,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.STEPS: training.steps,
         schema.SECONDS: round(training.seconds, 4),
         schema.SAMPLES_SEEN: [rung.samples_seen for rung in training.rungs],
+        schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in training.rungs],
         schema.DEVICE: training.device,
         schema.THREADS: training.threads,
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
@@ -177,6 +179,8 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         message = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
         attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: message}
         return Outcome(TrialState.FAIL, attributes=attributes)
+    if training.test.metrics:
+        attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
     values = [rung.value for rung in training.rungs]
     best = max(values) if objective.direction == "maximize" else min(values)
     return Outcome(TrialState.COMPLETE, best if objective.value == "best" else values[-1], attributes)

@@ -20,6 +20,7 @@ from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.instantiate import binding_problems
 from studies.trial.objective import resolve
+from studies.trial.test_part import has_test_part
 from studies.trial.training import Job, Run, Watchers
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,11 @@ def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *,
             warnings.simplefilter("ignore")  # Lightning warns of short runs
             shortest = Budget(settings.budget.unit, SHORTEST[settings.budget.unit], 1)
             job = _short_job(settings, point, half, Path(folder), budget=shortest, n_batches=1, n_validated=1)
-            job.build().fit()
+            run = job.build()
+            if settings.objective.test and not has_test_part(run.module, run.datamodule):
+                remedy = "give the module a test_step and a test_dataloader beside it, or set it to false"
+                return Look(point, Problem("objective.test", "is true, but the module has no test part", remedy))
+            run.fit()
             return Look(point, None, _estimate(settings, point, half, Path(folder)) if timed else None)
     except MetricMissing as error:
         remedy = "log it in validation_step (or in training_step), or set objective.metric to one that is logged"

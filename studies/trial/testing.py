@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.utilities.model_helpers import is_overridden
 from scipy.stats import binomtest
 
 from studies.budget import Budget
 from studies.errors import StudyError
-from studies.trial.callbacks import n_samples
-from studies.trial.training import Run, Watchers, build, never
+from studies.trial.test_part import look_at_test_part
+from studies.trial.training import Watchers, build, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +33,6 @@ class Tested:
             return ""
         found = binomtest(round(value * self.n), self.n).proportion_ci(0.95, method="wilson")
         return f" (95 % interval {found.low:.4f}–{found.high:.4f}, n = {self.n} test samples)"
-
-
-class _Count(pl.Callback):
-    """Counts the samples of a test."""
-
-    n = 0
-
-    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
-        self.n += n_samples(batch)
 
 
 def train_and_test(
@@ -71,10 +60,10 @@ def train_and_test(
     aside = checkpoint.with_suffix(".part")
     run.trainer.save_checkpoint(aside, weights_only=True)
     aside.replace(checkpoint)
-    metrics, n = _test(run, config)
+    found = look_at_test_part(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value
-    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **metrics, "n_test_samples": n}))
-    return Tested(value, metrics, n, checkpoint)
+    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **found.metrics, "n_test_samples": found.n}))
+    return Tested(value, found.metrics, found.n, checkpoint)
 
 
 def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,28 +76,6 @@ def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**config, "trainer": {**trainer, "accumulate_grad_batches": n_batches, "strategy": "auto"}}
 
 
-def _test(run: Run, config: Mapping[str, Any]) -> tuple[dict[str, float], int]:
-    """What the module logs of the test part, and how many samples that has; nothing for one that cannot be tested."""
-    source: Any = run.datamodule or run.module
-    if not is_overridden("test_step", run.module) or not is_overridden("test_dataloader", source):
-        return {}, 0
-    count = _Count()
-    tester = pl.Trainer(**_quiet(config), callbacks=[count])
-    results = tester.test(run.module, datamodule=run.datamodule, verbose=False)
-    return {name: float(value) for result in results for name, value in result.items()}, count.n
-
-
 def is_share(name: str) -> bool:
     """Whether a metric's name says that it is the share of samples answered rightly."""
     return name.rpartition("/")[2].rpartition("_")[2].lower() in ("accuracy", "acc")
-
-
-def _quiet(config: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {k: v for k, v in (config.get("trainer") or {}).items() if k in ("accelerator", "devices", "precision")}
-    quiet = {
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-    }
-    return {**kept, **quiet}

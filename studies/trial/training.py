@@ -12,7 +12,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.ranks import ALONE, Ranks
 from studies.trial.ranks_stop import StopTogether
+from studies.trial.test_part import Scores, look_at_test_part
 from studies.trial.trainer import Trainer
 
 
@@ -50,7 +51,8 @@ def never() -> str | None:
 @dataclass(frozen=True, slots=True)
 class Training:
     """What a training gave, all that went into its checkpoint included where it went on from one. `seconds` are those
-    of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or the process's peak so far on a CPU)."""
+    of `fit`; `steps` are optimizer steps; memory is in MB (of the GPU, or the process's peak so far on a CPU). `test`
+    is empty unless the job asks for it and the training came to its end."""
 
     rungs: tuple[Rung, ...]
     stopped: bool
@@ -62,6 +64,7 @@ class Training:
     device: str
     threads: int
     peak_memory_mb: float
+    test: Scores = field(default_factory=Scores)
 
 
 def keep_nothing(_training: Training) -> bool:
@@ -94,6 +97,7 @@ class Run:
     watchers: Watchers
     time_limit: TimeLimit | None = None
     ranks: Ranks = ALONE
+    tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
 
     def fit(self, checkpoint: Path | None = None) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
@@ -125,13 +129,15 @@ class Run:
         )
         if self.watchers.keeps(training):
             self.keeper.save(self.trainer, ended=True)
-        return training
+        if self.tested_with is None or training.stopped or training.diverged or not training.rungs:
+            return training
+        return replace(training, test=look_at_test_part(self.module, self.datamodule, config=self.tested_with))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
-    goes on, None: from the beginning."""
+    goes on, None: from the beginning; `test`: the test part is looked at once, at the end."""
 
     config: Mapping[str, Any]
     metric: str
@@ -142,10 +148,11 @@ class Job:
     keeping: Keeping | None = None
     checkpoint: Path | None = None
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    test: bool = False
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
-        return build(
+        run = build(
             self.config,
             metric=self.metric,
             budget=self.budget,
@@ -157,6 +164,8 @@ class Job:
             ranks=ranks,
             **self.trainer_arguments,
         )
+        run.tested_with = self.config if self.test else None
+        return run
 
 
 def build(

@@ -83,6 +83,7 @@ def test_a_module_that_fails_at_its_import_is_one_problem(shell: Shell) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_check_finds_what_fails_in_a_corner_and_estimates_the_time(shell: Shell) -> None:
     output = shell.run("check", *PLAIN)
     assert "study plain is sound" in output
@@ -188,6 +189,7 @@ def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell)
     assert "cannot be read" in shell.run("retrain", "config=nothing.yaml", code=2)
 
 
+@pytest.mark.slow
 def test_a_module_from_lightnings_demos_runs_unchanged(shell: Shell) -> None:
     """Lightning's LSTM brings its own dataloader, which reads ./data/wikitext-2.txt where that is there."""
     text = shell.folder / "text"

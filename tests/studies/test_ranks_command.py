@@ -145,6 +145,7 @@ def test_a_worker_that_is_told_to_stop_has_its_ranks_save_first(shell: Shell) ->
     assert len(list((shell.folder / "outputs" / "plain" / "trials").rglob("*.ckpt"))) == 1
 
 
+@pytest.mark.slow
 def test_ranks_that_cannot_train_together_are_found_before_the_study_begins(shell: Shell) -> None:
     output = shell.run("check", *PLAIN, *TWO, "model._target_=user_ranks.SpareParameter", code=2)
     assert "launcher.devices_per_trial is 2, and so many processes fail in two batches" in output

@@ -38,6 +38,7 @@ def plain_study(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.slow
 def test_a_study_of_plain_optuna_is_analysed_without_any_config(plain_study: Shell) -> None:
     where = ("study_name=mine", "storage.url=sqlite:///mine.db", "output_dir=out")
     output = plain_study.run("report", *where)

@@ -38,6 +38,7 @@ def test_four_workers_spend_the_budget_exactly_and_a_killed_one_is_replaced(shel
     assert "24 of 24 trials finished" in output
 
 
+@pytest.mark.slow
 def test_when_everything_is_killed_the_same_command_goes_on(shell: Shell) -> None:
     arguments = (*PLAIN, "n_trials=8", "workers=2", "model.sleep_s=0.05")
     process = shell.start("run", *arguments)
@@ -137,6 +138,7 @@ def test_crashing_workers_stop_the_study_with_a_clear_message(shell: Shell) -> N
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_a_configuration_that_kills_its_workers_is_marked_and_not_the_study(shell: Shell) -> None:
     deadly = ("model.behaviour=kill", "model.above=0.02", "max_retries=2", "max_failures=3")
     output = shell.run("run", *PLAIN, "n_trials=8", "workers=2", *deadly)

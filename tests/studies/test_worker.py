@@ -345,7 +345,7 @@ def test_a_trial_that_goes_on_notes_the_rungs_of_halving_as_one_that_never_stopp
         whole.report(value, rung)
         whole.should_prune()
     resumed = optuna.create_study(pruner=make_pruner(settings)).ask()
-    _Reports(resumed, last=8).repeat(tuple(Rung(i, value, i) for i, value in enumerate(reports[:3], start=1)))
+    _Reports(resumed, last=8).repeat(tuple(Rung(i, value, i, i / 10) for i, value in enumerate(reports[:3], start=1)))
     resumed.report(reports[3], 4)
     resumed.should_prune()
     (a,), (b,) = resumed.study.get_trials(), whole.study.get_trials()

@@ -113,6 +113,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_other_intervals() -> N
     assert first.mains[0].lo != other.mains[0].lo
 
 
+@pytest.mark.slow
 def test_the_surface_is_the_function() -> None:
     function = friedman()
     found = indices(function.table(200, noise=0.1, seed=0))

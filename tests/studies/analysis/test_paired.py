@@ -1,0 +1,55 @@
+"""Paired comparisons against scipy's tests and numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from studies.analysis.paired import holm, mean, needed, paired
+
+
+def test_a_paired_comparison_is_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=9), rng.normal(0.3, size=9)
+    found, truth = paired(list(a), list(b)), ttest_rel(a, b)
+    interval = truth.confidence_interval(0.95)
+    assert found.p == pytest.approx(truth.pvalue)
+    assert (found.difference.lo, found.difference.hi) == pytest.approx((interval.low, interval.high))
+
+
+def test_what_all_seeds_share_does_not_blur_a_comparison() -> None:
+    seeds = np.random.default_rng(1).normal(0, 10, size=6)
+    noise = np.random.default_rng(2).normal(0, 0.1, size=6)
+    assert paired(list(seeds + 1 + noise), list(seeds)).p < 1e-4
+
+
+def test_one_pair_tells_nothing_and_equal_values_are_equal() -> None:
+    assert paired([1.0], [0.0]).p == 1.0
+    assert paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
+    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.0
+
+
+def test_unequal_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="one of each for every seed"):
+        paired([1.0, 2.0], [1.0])
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+def test_a_mean_of_one_value_has_no_interval() -> None:
+    found = mean([0.5])
+    assert (found.value, found.lo, found.half_width, found.standard_error) == (0.5, None, None, None)
+    assert mean([1.0, 3.0]).standard_error == pytest.approx(1.0)
+
+
+def test_so_many_seeds_as_needed_do_show_the_difference() -> None:
+    n = needed(0.5, 1 / np.sqrt(10), n=10)
+    assert n is not None
+    rng = np.random.default_rng(3)
+    shown = [paired(list(row + 0.5), [0.0] * n).p < 0.05 for row in rng.normal(size=(500, n))]
+    assert 0.75 < np.mean(shown) < 0.95
+    assert needed(0.0, 1.0, n=10) is None
