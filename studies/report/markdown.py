@@ -28,8 +28,8 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths from the
-    report on."""
+    `conclusion` takes the best value's place in the headline; `analysis` is None where there is none, and `unanalysed`
+    then says why; `pictures` maps captions to paths from the report on."""
 
     choices: Sequence[Choice]
     finished: int
@@ -39,6 +39,7 @@ class Results:
     redraws: bool
     files: Mapping[str, str]
     analysis: Analysis | None = None
+    conclusion: str | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
 
@@ -55,6 +56,8 @@ def headline(results: Results, settings: StudySettings) -> str:
     fate = "replaced by others" if results.redraws else "with no result"
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
     more = "; the same command goes on" if results.finished < settings.n_trials else ""
+    if results.conclusion is not None:
+        return f"{done}{failures}{more}: {results.conclusion}"
     return told(results.best, settings.objective.metric, done=done, more=f"{failures}{more}", analysis=results.analysis)
 
 

@@ -21,6 +21,8 @@ from studies.report.analysis_files import files_of, pictures_of, remove_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.race_files import write_race
+from studies.report.race_searches import is_race
 from studies.report.trials_csv import write_trials_csv
 from studies.report.wording import shown
 from studies.schema import failure_of
@@ -34,7 +36,15 @@ if TYPE_CHECKING:
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
 ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
-SHOWN = ("best configuration", "best model", "all trials", "effects", "figures", "report")  # the files that are printed
+SHOWN = (
+    "best configuration",
+    "best model",
+    "all trials",
+    "effects",
+    "figures",
+    "race",
+    "report",
+)  # the files that are printed
 
 
 def write_report(study: Study, settings: StudySettings, rules: Rules, *, console: Console) -> None:
@@ -47,6 +57,9 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
     folder.mkdir(parents=True, exist_ok=True)
     results = summarise(trials, settings, rules, _always(folder))
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
+    race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
+    if race is not None:  # no search is the best one of several problems
+        results = replace(results, choices=(), files={**_always(folder), **race.files}, conclusion=race.conclusion)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best)
     report = folder / ALWAYS["report"]
@@ -60,6 +73,8 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
         _print_summary(headline(results, settings), results.best, results.files, console=console)
+        if race is not None:
+            console.print("\n".join(race.sentences), markup=False)
 
 
 def write_study_report(

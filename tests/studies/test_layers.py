@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"trial"},
     {"storage"},
     {"search"},
+    {"race"},
     {"report"},
     {"worker"},
     {"launch"},
