@@ -18,7 +18,7 @@ from studies.budget import Budget
 from studies.space import Point, SearchSpace
 
 Direction = Literal["maximize", "minimize"]
-SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
+SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]

@@ -42,8 +42,8 @@ MIXED = SearchSpace((LR, WIDTH, DEPTH, ACTIVATION))
 CONTINUOUS = SearchSpace((LR, DROPOUT))
 CONDITIONAL = SearchSpace((ACTIVATION, LR, replace(WIDTH, when={"activation": ("tanh",)})))
 
-EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes"])
-ADAPTIVE = pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"])
+ADAPTIVE = pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "reinforce"])
 DESIGNED = pytest.mark.parametrize("name", ["random", "qmc", "grid"])
 N = 20
 
@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_points_and_another_seed_others(name: str) 
     assert run(open_study(other), other, length(name)) != points
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "grid", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "grid", "tpe", "reinforce"])
 def test_a_resumed_study_goes_on_as_if_it_had_never_stopped(name: str) -> None:
     of = settings(name)
     storage = InMemoryStorage()
@@ -154,7 +154,7 @@ def test_a_resumed_study_goes_on_as_if_it_had_never_stopped(name: str) -> None:
     assert resumed == run(open_study(of), of, N)
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe", "reinforce"])
 def test_neither_a_resumed_nor_a_shared_study_tries_a_point_twice(name: str) -> None:
     of = settings(name, space=CONTINUOUS)
     storage = InMemoryStorage()
@@ -218,7 +218,7 @@ ENQUEUED: tuple[Point, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", "cmaes"])
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", "cmaes", "reinforce"])
 def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(name: str) -> None:
     of = settings(name, enqueue=ENQUEUED)
     storage = InMemoryStorage()
@@ -230,7 +230,7 @@ def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(n
     assert [make_sampler(of).source(slot) for slot in range(4)] == ["enqueued"] * 3 + [name]
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe", "reinforce"])
 def test_an_enqueued_choice_brings_the_parameters_that_it_makes_active(name: str) -> None:
     for seed in range(4):  # whichever choice the sampler would have made
         of = settings(name, space=CONDITIONAL, seed=seed, enqueue=[{"activation": "tanh"}, {"activation": "relu"}])
@@ -269,7 +269,7 @@ def test_a_retry_of_a_trial_that_died_before_it_had_a_point_has_its_slots_point(
     assert run(study, of, 1) == run(open_study(of), of, 1)
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "reinforce"])
 def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) -> None:
     of = settings(name, enqueue=ENQUEUED[:1])
     storage = InMemoryStorage()
