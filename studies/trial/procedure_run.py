@@ -79,9 +79,9 @@ class _Follower:
         self._begun = time.perf_counter()
 
     def __call__(self, rung: int, value: float) -> bool:
-        if self.has_ended:
+        if self.stopped or self.diverged is not None:
             return True
-        if rung != len(self.rungs) + 1:
+        if rung != len(self.rungs) + 1 or rung > self._n_rungs:
             raise ValueError(f"rung {rung} is reported after rung {len(self.rungs)}: report 1, 2, … {self._n_rungs}")
         if not math.isfinite(value):
             self.diverged = f"the value at rung {rung} is {value}"
@@ -93,7 +93,7 @@ class _Follower:
             raise Interrupted(reason)
         self.out_of_time = self._max_s is not None and self.seconds >= self._max_s and not self.has_ended
         self.stopped = self.stopped or self.out_of_time
-        return self.has_ended
+        return self.stopped
 
     @property
     def seconds(self) -> float:

@@ -23,6 +23,8 @@ COMPANIONS = {  # what an option needs beside it
     "model=cnn": ["search_space=cnn"],
     "search_space=cnn": ["model=cnn"],
     "search_space=everything": ["+callbacks=early_stopping"],
+    "model=search": ["search_space=search_race", "datamodule=none"],
+    "search_space=search_race": ["model=search", "datamodule=none"],
     "sampler=grid": ["search_space=lr_batch_size", "n_trials=null"],
     "pruner=threshold": ["pruner.lower=0.1"],
     "storage=memory": ["launcher=serial"],
