@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float64]
 Measure = Literal["trials", "epochs", "seconds"]
 
 MEASURES: tuple[Measure, ...] = ("trials", "epochs", "seconds")
+JOINED = " + "  # between a sampler and its pruner, in an entrant's name
 N_RESAMPLES = 1000
 N_PLACES = 60  # at most, of a curve
 ENDS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))  # percentiles
@@ -122,15 +123,15 @@ def curves(searches: Sequence[Played], measure: Measure = "trials", *, seed: int
 
 
 def duels(searches: Sequence[Played], *, seed: int) -> list[Duel]:
-    """Each pair of entrants, on each problem and, where there are several, on all together.
-
-    Where one had fewer trials, both are compared after so many.
+    """Each pair of entrants, on each problem and, where there are several, on all together; there only those that met
+    all problems. Where one had fewer trials, both are compared after so many.
     """
     names = problems_of(searches)
     found: list[Duel] = []
     for problem in [*names, *([None] if len(names) > 1 else [])]:
         here = list(searches) if problem is None else _of(searches, problem)
-        pairs = [_duel(problem, a, b, here, seed=seed) for a, b in combinations(entrants_of(here), 2)]
+        met_all = [e for e in entrants_of(here) if {s.problem for s in here if s.entrant == e} == {*problems_of(here)}]
+        pairs = [_duel(problem, a, b, here, seed=seed) for a, b in combinations(met_all, 2)]
         met = [duel for duel in pairs if duel is not None]
         adjusted = holm([duel.p for duel in met])
         found += [replace(duel, p=p) for duel, p in zip(met, adjusted, strict=True)]
@@ -155,6 +156,11 @@ def problems_of(searches: Sequence[Played]) -> list[str]:
 def entrants_of(searches: Sequence[Played]) -> list[str]:
     """The entrants, in order of appearance."""
     return list(dict.fromkeys(search.entrant for search in searches))
+
+
+def base(entrant: str) -> str:
+    """The entrant without what it was joined with: `tpe` of `tpe + median`."""
+    return entrant.partition(JOINED)[0]
 
 
 def _of(searches: Sequence[Played], problem: str, entrant: str | None = None) -> list[Played]:

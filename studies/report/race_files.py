@@ -11,11 +11,11 @@ from optuna.trial import FrozenTrial
 
 from studies.analysis.best_so_far import (
     MEASURES,
-    Curve,
     Duel,
     Measure,
     Played,
     Reach,
+    base,
     curves,
     duels,
     entrants_of,
@@ -23,7 +23,7 @@ from studies.analysis.best_so_far import (
     reaches,
 )
 from studies.report.csv_table import Row, write_csv
-from studies.report.figures.best_so_far import best_so_far
+from studies.report.figures.best_so_far import COLUMNS, best_so_far, curve_rows
 from studies.report.figures.drawing import Drawing, write_drawings
 from studies.report.race_searches import searches_of
 from studies.report.race_words import amount, chance, regret, sentences
@@ -67,6 +67,7 @@ def write_race(trials: Sequence[FrozenTrial], settings: StudySettings) -> Race:
     inner.mkdir(parents=True, exist_ok=True)
     write_csv(inner / "duels.csv", DUELS, [_row(duel, DUELS) for duel in met])
     write_csv(inner / "reach.csv", REACHES, [_row(reach, REACHES) for reach in came])
+    write_csv(inner / "curves.csv", ("problem", "measure", *COLUMNS), _curves(searches, seed=settings.seed))
     pictures = write_drawings(inner, _drawings(searches, seed=settings.seed))
     found = sentences(searches, met, came)
     document = folder / "race.md"
@@ -80,13 +81,24 @@ def _row(found: Duel | Reach, columns: Sequence[str]) -> Row:
     return {column: None if isinstance(cell, float) and np.isinf(cell) else cell for column, cell in cells.items()}
 
 
-def _drawings(searches: Sequence[Played], *, seed: int) -> Iterator[Drawing]:
-    """One figure a problem and measure."""
+def _curves(searches: Sequence[Played], *, seed: int) -> Iterator[Row]:
     for problem in problems_of(searches):
         own = [search for search in searches if search.problem == problem]
         for measure in _measures(own):
-            found: list[Curve] = curves(own, measure, seed=seed)
-            yield best_so_far(found, near=own[0].near)
+            for row in curve_rows(curves(own, measure, seed=seed)):
+                yield {"problem": problem, "measure": measure, **row}
+
+
+def _drawings(searches: Sequence[Played], *, seed: int) -> Iterator[Drawing]:
+    """One figure a problem and measure; by epochs of those that were pruned and what they are compared with, else of
+    all that were not pruned."""
+    for problem in problems_of(searches):
+        own = [search for search in searches if search.problem == problem]
+        pruned = {base(search.entrant) for search in own if search.entrant != base(search.entrant)}
+        for measure in _measures(own):
+            by_epochs = measure == "epochs" and pruned
+            shown = [s for s in own if (base(s.entrant) in pruned if by_epochs else s.entrant == base(s.entrant))]
+            yield best_so_far(curves(shown or own, measure, seed=seed), near=own[0].near)
 
 
 def _measures(own: Sequence[Played]) -> tuple[Measure, ...]:
@@ -145,5 +157,5 @@ def _duels(met: Sequence[Duel]) -> str:
         for duel in every
     ]
     header = ("a", "b", "after trials", "a has the smaller regret", "by (median)", "p (Holm)", "n")
-    over = "All problems together; each problem by itself is in `race/duels.csv`."
+    over = "All problems together, for those who met them all; each problem by itself is in `race/duels.csv`."
     return f"{over}\n\n{table(header, rows)}"

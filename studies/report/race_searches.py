@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.best_so_far import Played
+from studies.analysis.best_so_far import JOINED, Played
 from studies.race import Search
 from studies.settings import StudySettings
 from studies.targets import find_target
@@ -54,7 +54,7 @@ def _label(trial: FrozenTrial, settings: StudySettings, *, of_problem: bool) -> 
         if p.name in trial.params and p.paths[0].startswith(PROBLEM) == of_problem
     ]
     words = [word for word in words if of_problem or word != NO_PRUNER]
-    return " + ".join(words) or _fixed(settings, of_problem=of_problem)
+    return JOINED.join(words) or _fixed(settings, of_problem=of_problem)
 
 
 def _fixed(settings: StudySettings, *, of_problem: bool) -> str:
@@ -69,4 +69,4 @@ def _labels(settings: StudySettings) -> list[str]:
 
 
 def _place(label: str, order: dict[str, int]) -> tuple[int, ...]:
-    return tuple(order.get(word, len(order)) for word in label.split(" + "))
+    return tuple(order.get(word, len(order)) for word in label.split(JOINED))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from studies.analysis.best_so_far import Duel, Played, Reach, entrants_of, problems_of
+from studies.analysis.best_so_far import Duel, Played, Reach, base, entrants_of, problems_of
 from studies.report.wording import counted, listed, p_value
 
 SURE = 0.05  # after Holm's correction
@@ -19,7 +19,7 @@ MODELS = ("tpe", "gp")
 def sentences(searches: Sequence[Played], duels: Sequence[Duel], reaches: Sequence[Reach]) -> list[str]:
     """The findings: who beats random, what the models gain over reinforce, where reinforce loses, who gets near."""
     found = [*_against_random(duels), *_over_reinforce(searches, duels), *_where_reinforce_loses(duels)]
-    return [*found, *_who_gets_near(reaches), *_unequal(searches)]
+    return [*found, *_who_gets_near(reaches), *_pruned(searches, duels, reaches), *_unequal(searches)]
 
 
 def regret(value: float) -> str:
@@ -78,15 +78,9 @@ def _against_random(duels: Sequence[Duel]) -> Iterator[str]:
     names = list(dict.fromkeys(name for duel in every for name in (duel.a, duel.b)))
     for name in names:
         duel = _between(every, name, BASE)
-        if duel is None or name == BASE:
+        if duel is None or name == BASE or name != base(name):
             continue
-        verb = "beats" if duel.chance >= 0.5 else "loses to"
-        sure = "" if duel.p < SURE else ": undecided"
-        share = duel if duel.chance >= 0.5 else turned(duel)
-        yield (
-            f"{name} {verb} random in {chance(share)} of {counted(duel.n, 'search', 'searches')} "
-            f"after {duel.at} trials (p {p_value(duel.p)}{sure})."
-        )
+        yield f"{_verdict(duel)} (p {p_value(duel.p)})."
 
 
 def _over_reinforce(searches: Sequence[Played], duels: Sequence[Duel]) -> Iterator[str]:
@@ -95,8 +89,6 @@ def _over_reinforce(searches: Sequence[Played], duels: Sequence[Duel]) -> Iterat
         duel = _between(every, model, LEARNER)
         if duel is None:
             continue
-        verb = "beats" if duel.chance > 0.5 else "does not beat"
-        sure = "" if duel.p < SURE else ": undecided"
         medians = "; ".join(
             f"{problem} {regret(_median(searches, problem, model, duel.at))} against "
             f"{regret(_median(searches, problem, LEARNER, duel.at))}"
@@ -104,11 +96,19 @@ def _over_reinforce(searches: Sequence[Played], duels: Sequence[Duel]) -> Iterat
             if {model, LEARNER} <= set(entrants_of([s for s in searches if s.problem == problem]))
         )
         yield (
-            f"{model} {verb} {LEARNER}: its regret is the smaller one in {chance(duel)} of "
-            f"{counted(duel.n, 'search', 'searches')} after {duel.at} trials (p {p_value(duel.p)}{sure}), by "
-            f"{regret(duel.gain)} [{regret(duel.gain_lo)}, {regret(duel.gain_hi)}] in the median; median regrets: "
-            f"{medians}."
+            f"{_verdict(duel)}, by {regret(duel.gain)} [{regret(duel.gain_lo)}, {regret(duel.gain_hi)}] in the median "
+            f"(p {p_value(duel.p)}); median regrets: {medians}."
         )
+
+
+def _verdict(duel: Duel) -> str:
+    """Who beats whom, or that it is undecided; and how often."""
+    if duel.p >= SURE:
+        told = f"{duel.a} against {duel.b} is undecided"
+    else:
+        told = f"{duel.a} {'beats' if duel.chance > 0.5 else 'loses to'} {duel.b}"
+    many = counted(duel.n, "search", "searches")
+    return f"{told}: it has the smaller regret in {chance(duel)} of {many} after {duel.at} trials"
 
 
 def _where_reinforce_loses(duels: Sequence[Duel]) -> Iterator[str]:
@@ -131,12 +131,33 @@ def _who_gets_near(reaches: Sequence[Reach]) -> Iterator[str]:
     """One sentence a problem: who came within 1 % of the best, after how many trials."""
     for problem in dict.fromkeys(reach.problem for reach in reaches):
         own = [r for r in reaches if r.problem == problem and r.measure == "trials" and r.reached]
+        own = [r for r in own if r.entrant == base(r.entrant)]
         ranked = sorted(own, key=lambda r: (r.median, -r.reached / r.n))
         if not ranked:
             yield f"{problem}: no search came within 1 % of the best."
             continue
         words = [f"{r.entrant} {amount(r.median, budget=r.budget)} ({r.reached} of {r.n})" for r in ranked]
         yield f"{problem}: median trials to within 1 % of the best (and how many came there): {', '.join(words)}."
+
+
+def _pruned(searches: Sequence[Played], duels: Sequence[Duel], reaches: Sequence[Reach]) -> Iterator[str]:
+    """What each pruner saves, and what it costs."""
+    for problem, entrant in dict.fromkeys((s.problem, s.entrant) for s in searches):
+        duel = _between(_on(duels, problem), entrant, base(entrant))
+        if duel is None:
+            continue
+        share = _epochs(searches, problem, entrant) / _epochs(searches, problem, base(entrant))
+        near = {r.entrant: r for r in reaches if r.problem == problem and r.measure == "epochs"}
+        mine, other = (amount(near[name].median, budget=near[name].budget) for name in (entrant, base(entrant)))
+        yield (
+            f"{problem}: {entrant} spends {100 * share:.0f} % of the epochs of {base(entrant)} in as many trials; its "
+            f"regret is the smaller one in {chance(duel)} of {counted(duel.n, 'search', 'searches')}; epochs to within "
+            f"1 % of the best: {mine} against {other}."
+        )
+
+
+def _epochs(searches: Sequence[Played], problem: str, entrant: str) -> float:
+    return float(np.median([s.epochs[-1] for s in searches if (s.problem, s.entrant) == (problem, entrant)]))
 
 
 def _unequal(searches: Sequence[Played]) -> Iterator[str]:

@@ -97,6 +97,7 @@ def test_a_value_that_is_not_finite_has_diverged(bowl: MakeSettings) -> None:
         ("skip", "ValueError: rung 3 is reported after rung 1: report 1, 2, … 3"),
         ("object", "ValueError: run returned what JSON cannot hold"),
         ("not_a_number", "ValueError: run returned what JSON cannot hold"),
+        ("long", "ValueError: run returned 70,012 characters of JSON, above 60,000: write them to a file"),
         ("text", "ValueError: run returned a str: return a mapping"),
         ("silent", "the procedure returned before it reported a rung"),
     ],

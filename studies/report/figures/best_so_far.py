@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.analysis.best_so_far import Curve
+from studies.analysis.best_so_far import Curve, base
 from studies.report.figures.drawing import Drawing, Rows, numbers, series
-from studies.report.figures.paint import GREY, entrant_colours
+from studies.report.figures.paint import APART, GREY, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,12 +36,13 @@ def best_so_far(curves: Sequence[Curve], *, near: float) -> Drawing:
         width=WIDTH,
         height=HEIGHT,
         columns=COLUMNS,
-        rows=list(_rows(curves)),
+        rows=list(curve_rows(curves)),
         draw=lambda figure, rows: _draw(figure, rows, heading=heading, label=AXIS[measure], near=near),
     )
 
 
-def _rows(curves: Sequence[Curve]) -> Iterator[Row]:
+def curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
+    """The rows of the CSV, one a place of a curve."""
     for curve in curves:
         columns = (curve.spent, curve.median, curve.median_lo, curve.median_hi, curve.mean, curve.mean_lo)
         for spent, median, median_lo, median_hi, mean, mean_lo, mean_hi in zip(*columns, curve.mean_hi, strict=True):
@@ -61,7 +62,7 @@ def _rows(curves: Sequence[Curve]) -> Iterator[Row]:
 def _draw(figure: Figure, rows: Rows, *, heading: str, label: str, near: float) -> None:
     axes = figure.add_subplot()
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
-    for name, (colour, style) in zip(names, entrant_colours(len(names)), strict=True):
+    for name, (colour, style) in zip(names, looks(names), strict=True):
         own = series(rows, name)
         spent = numbers(own, "spent")
         median, lo, hi = (np.maximum(numbers(own, column), FLOOR) for column in ("median", "median_lo", "median_hi"))
@@ -72,3 +73,13 @@ def _draw(figure: Figure, rows: Rows, *, heading: str, label: str, near: float) 
     axes.set_title(heading, fontsize=10, loc="left")
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.grid(color=GREY, alpha=0.15)
+
+
+def looks(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and line style of each entrant: a sampler has a colour, what it is joined with a style."""
+    bases = list(dict.fromkeys(base(name) for name in names))
+    joined = list(dict.fromkeys(name[len(base(name)) :] for name in sorted(names, key=len)))
+    return [
+        (APART[bases.index(base(name)) % len(APART)], STYLES[joined.index(name[len(base(name)) :]) % len(STYLES)])
+        for name in names
+    ]

@@ -56,8 +56,3 @@ def scatter(
             marks = axes.scatter(x[beyond], np.full(int(beyond.sum()), place), s=26, marker=mark, zorder=3)
             marks.set(facecolor="none", edgecolor=colour)
     axes.set_ylim(lo, hi)
-
-
-def entrant_colours(n: int) -> list[tuple[str, str]]:
-    """`n` pairs of a colour and a line style; after the colours are used up they come again in another style."""
-    return [(APART[i % len(APART)], STYLES[i // len(APART) % len(STYLES)]) for i in range(n)]

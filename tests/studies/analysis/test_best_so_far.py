@@ -97,6 +97,13 @@ def test_all_problems_together_are_paired_by_problem_and_seed() -> None:
     assert pooled.chance == 0.5
 
 
+def test_who_missed_a_problem_is_compared_only_where_it_was() -> None:
+    searches = [search(name, 0, [0.1], problem=p) for p in "pq" for name in "ab"] + [search("c", 0, [0.3], problem="p")]
+    found = duels(searches, seed=0)
+    assert {(d.a, d.b) for d in found if d.problem is None} == {("a", "b")}
+    assert {(d.a, d.b) for d in found if d.problem == "p"} == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
 def test_who_never_met_is_not_compared() -> None:
     assert duels([search("a", 0, [0.1]), search("b", 1, [0.2])], seed=0) == []
 

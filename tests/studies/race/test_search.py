@@ -127,3 +127,32 @@ def test_a_grid_that_is_tried_out_keeps_its_regret() -> None:
     result = play(Branin(), "grid", n_trials=14)  # 4 × 3 cells
     assert result["epochs"] == [*range(1, 13), 12, 12]
     assert len(set(result["regret"][11:])) == 1
+
+
+def test_it_returns_once_it_is_interrupted() -> None:
+    search = Search(problem=Branin(), sampler={"name": "random"}, pruner={"name": "none"}, n_trials=20)
+    told: list[int] = []
+
+    def report(rung: int, value: float) -> bool:
+        told.append(rung)
+        return False
+
+    assert search.run(seed=0, n_rungs=4, report=report, interrupted=lambda: "test" if told else None) == {}
+    assert told == [1]
+
+
+class Rounded(Branin):
+    """Its best value is a rounding error too high."""
+
+    best = Branin.best + 1e-3
+
+    @property
+    def search_space(self) -> Mapping[str, Mapping[str, Any]]:
+        return {
+            "x1": {"type": "float", "low": 3.141, "high": 3.142},
+            "x2": {"type": "float", "low": 2.274, "high": 2.276},
+        }
+
+
+def test_a_point_beyond_the_known_best_has_no_negative_regret() -> None:
+    assert play(Rounded(), "random", n_trials=5)["regret"] == [0.0] * 5

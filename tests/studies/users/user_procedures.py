@@ -55,6 +55,7 @@ class Bowl:
         returned: dict[str, Mapping[str, Any] | Any] = {
             "object": {"x": self},
             "text": "bottom",
+            "long": {"text": "x" * 70_000},
             "not_a_number": {"x": np.nan},
         }
         return returned.get(self.behaviour, {"seed": seed, "x": self.x, "draws": draws})
