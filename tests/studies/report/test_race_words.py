@@ -37,8 +37,8 @@ def test_who_beats_random_and_by_how_much_the_models_beat_reinforce() -> None:
         in found
     )
     (tpe,) = (s for s in found if s.startswith("tpe beats reinforce"))
-    assert "by 0.199 [0.19" in tpe
-    assert "median regrets: hill 0.0144 against 0.2" in tpe
+    assert "by 0.201 [0.198, 0.205] in the median" in tpe
+    assert "median regrets: hill 0.0145 against 0.216" in tpe
     assert any(s.startswith("gp loses to reinforce: it has the smaller regret in 0 %") for s in found)
     assert "reinforce loses to random more often than not on none of 1 problem." in found
 
