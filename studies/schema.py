@@ -57,6 +57,7 @@ STEPS: Final = "steps"  # optimizer steps
 SECONDS: Final = "seconds"  # wall clock of the training, validation included
 RUNG_SECONDS: Final = "rung_seconds"  # list, one number a rung: seconds of training up to there, validation included
 TEST: Final = "test"  # where objective.test asked for it: {metric: value, …, n: test samples}; nothing is chosen by it
+RESULT: Final = "result"  # of a procedure, which is no training: what its run returned, plain values
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
 PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"

@@ -33,9 +33,10 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
-    `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None where none
-    was asked for, or it has not come to its end; `front` is that of two objectives, drawn at `front_picture`."""
+    `values` is what a designed study says of its scientific parameter; `conclusion` takes the best value's place in the
+    headline; `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths
+    from the report on; `selection` is None where none was asked for, or it has not come to its end; `front` is that of
+    two objectives, drawn at `front_picture`."""
 
     choices: Sequence[Choice]
     finished: int
@@ -46,6 +47,7 @@ class Results:
     files: Mapping[str, str]
     values: ValueTables | None = None
     analysis: Analysis | None = None
+    conclusion: str | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
     selection: Selection | None = None
@@ -66,6 +68,8 @@ def headline(results: Results, settings: StudySettings) -> str:
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
     goes_on = results.finished < settings.n_trials
     more = "; the same command goes on" if goes_on else ""
+    if results.conclusion is not None:
+        return f"{done}{failures}{more}: {results.conclusion}"
     if settings.select.name != "none" and results.selection is None and results.best is not None:
         more = f"; nothing is selected yet{more or '; the same command goes on'}"
     metric = settings.objective.metric

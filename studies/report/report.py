@@ -25,6 +25,8 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
 from studies.report.front import front_in
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.race_files import write_race
+from studies.report.race_searches import is_race
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
@@ -51,6 +53,7 @@ SHOWN = (
     "table (html)",
     "effects",
     "figures",
+    "race",
     "report",
 )  # the files that are printed
 
@@ -68,6 +71,10 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     results = _with_front(summarise(trials, settings, rules, _always(folder)), trials, settings, rules)
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget, second=settings.objective.second)
+    race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
+    if race is not None:  # no search is the best one of several problems
+        files = {**_always(folder), **race.files}
+        results = replace(results, choices=(), values=None, files=files, conclusion=race.conclusion)
     results = with_selection(results, selection, settings)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
@@ -90,6 +97,8 @@ def write_report(
         told = [headline(results, settings)]
         told += [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
         _print_summary("\n".join(told), best, results.files, console=console)
+        if race is not None:
+            console.print("\n".join(race.sentences), markup=False)
 
 
 def write_study_report(
