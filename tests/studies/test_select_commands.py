@@ -74,7 +74,8 @@ def test_two_commands_at_once_do_the_same_rounds(shell: Shell) -> None:
     assert [process.returncode for process in both] == [0, 0], outputs
     check_rounds(shell)
     claims = [re.search(r"Selected val_loss .*", output) for output in outputs]
-    assert claims[0] and claims[1]
+    assert claims[0]
+    assert claims[1]
     assert claims[0][0] == claims[1][0]
 
 
@@ -90,7 +91,7 @@ def test_an_interrupted_selection_goes_on_with_the_same_command(shell: Shell) ->
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "nothing is selected yet" in output
-    assert "Selected val_loss" in shell.run("run", *PLAIN, *RACE, "workers=2")
+    assert "Selected val_loss" in shell.run("run", *PLAIN, *RACE, "workers=2", "model.sleep_s=0.05")
     check_rounds(shell)
 
 
