@@ -315,6 +315,24 @@ def test_the_test_part_is_looked_at_in_the_estimate_alone(digits: MakeSettings, 
     assert test.ci_hi - test.ci_lo > selection.best.estimate.ci_hi - selection.best.estimate.ci_lo
 
 
+def test_without_a_test_part_the_metric_on_fresh_seeds_is_all_that_is_known(
+    digits: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = digits("n_trials=10")
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout, has_test_part=False))
+    assert selection.best is not None
+    assert selection.best.tests == {}
+    assert "It was not tested: the module has no test part." in report_of(settings, storage, selection)[1]
+
+
+def test_no_training_of_a_round_is_pruned_and_none_is_the_last(digits: MakeSettings, storage: BaseStorage) -> None:
+    """What ends a search early would make the race one of survivors."""
+    settings = digits("n_trials=6", "pruner=median", "stop_at=0.99", "enqueue=[{lr: 1e-3}]", "checkpoint.keep_best=2")
+    step = next_step(settings, run_study(settings, storage, Landscape(by_dropout)), reader(storage))
+    assert isinstance(step, StudySettings)
+    assert (step.pruner.name, step.stop_at, step.enqueue, step.checkpoint.keep_best) == ("none", None, (), 0)
+
+
 def test_a_loss_is_selected_by_its_smallest(make_settings: MakeSettings, storage: BaseStorage) -> None:
     settings = make_settings(*RACE, "n_trials=8", study="plain")
     selection, _ = selection_of(settings, storage, Landscape(lambda point: float(point["lr"]), noise=1e-6))
