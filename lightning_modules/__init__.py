@@ -3,7 +3,7 @@
 from lightning_modules.augmentation import Augmentation
 from lightning_modules.classifier import Classifier
 from lightning_modules.cnn import CNN
-from lightning_modules.data import MNIST, Digits, FashionMNIST, ImageDataModule
+from lightning_modules.data import MNIST, Digits, FashionMNIST, Gratings, ImageDataModule
 from lightning_modules.loader import TensorLoader
 from lightning_modules.mlp import MLP
 from lightning_modules.schedule import (
@@ -26,6 +26,7 @@ __all__ = [
     "Digits",
     "ExponentialDecay",
     "FashionMNIST",
+    "Gratings",
     "ImageDataModule",
     "OneCycle",
     "ReduceOnPlateau",

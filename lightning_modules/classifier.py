@@ -7,7 +7,8 @@ Choice: nothing is logged in a step; sums stay on the device and are read once a
 import inspect
 from collections.abc import Callable, Iterable
 from math import ceil
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from pytorch_lightning import LightningModule
@@ -20,6 +21,12 @@ from lightning_modules.checks import require
 from lightning_modules.loader import Batch
 from lightning_modules.schedule import Schedule
 from lightning_modules.tally import Tally
+from lightning_modules.transfer import (
+    freeze_hidden_layers,
+    hold_statistics,
+    require_hidden_layers,
+    take_over_hidden_layers,
+)
 
 
 class Classifier(LightningModule):
@@ -30,7 +37,13 @@ class Classifier(LightningModule):
     dimensions, so no biases): for plain SGD l2 is what weight_decay is, on weights alone. `train/loss` is without these
     penalties; the losses of validation and test are without smoothing too, so that configurations compare.
     Losses are in nats a sample and accuracies are fractions, both means over samples and over all devices.
-    Raises ValueError for a label_smoothing outside [0, 1) or a negative penalty.
+
+    init_from is the path of a checkpoint that another Classifier's training wrote: its hidden layers replace those that
+    were drawn, whatever its classes; the output layer (the network's `output_layer`) stays the one that the seed draws.
+    It is read when a trainer first trains or evaluates, never where a state is restored. With freeze, what was taken
+    over stays as it is: not trained, not penalised, its running statistics held; its dropout still acts.
+    Raises ValueError for a label_smoothing outside [0, 1), a negative penalty, a freeze without init_from, a network
+    without hidden layers to take over, and, once it is read, a checkpoint that does not fit.
     """
 
     def __init__(
@@ -42,18 +55,28 @@ class Classifier(LightningModule):
         label_smoothing: float = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
+        init_from: str | Path | None = None,
+        freeze: bool = False,
     ) -> None:
         super().__init__()
         smoothable = 0 <= label_smoothing < 1
         require(smoothable, key="label_smoothing", value=label_smoothing, remedy="give a fraction in [0, 1)")
         require(0 <= l1 < float("inf"), key="l1", value=l1, remedy="give a finite penalty of 0 or more")
         require(0 <= l2 < float("inf"), key="l2", value=l2, remedy="give a finite penalty of 0 or more")
+        remedy = "give init_from, the checkpoint whose layers are to be kept, or freeze: false"
+        require(init_from is not None or not freeze, key="freeze", value=freeze, remedy=remedy)
+        if init_from is not None:
+            require_hidden_layers(network)
+        if freeze:
+            freeze_hidden_layers(network)
         self.network = network
         self.label_smoothing = label_smoothing
         self.l1 = l1
         self.l2 = l2
         self._build_optimizer = optimizer
         self._schedule = schedule
+        self._take_over_from = None if init_from is None else Path(init_from).absolute()
+        self._is_frozen = freeze
         self._training_tally = Tally()
         self._evaluation_tally = Tally()
         self._resumed_sums: Tensor | None = None
@@ -73,7 +96,7 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the network's parameters and, for a schedule, its learning-rate scheduler."""
-        optimizer = self._build_optimizer(self.network.parameters())
+        optimizer = self._build_optimizer(self._trained_parameters())
         if self._schedule is None:
             return optimizer
         n_steps = self.trainer.estimated_stepping_batches  # first: it loads the data that the next line counts
@@ -82,6 +105,19 @@ class Classifier(LightningModule):
         steps_per_epoch = n_batches if n_batches == float("inf") else ceil(n_batches / n_accumulated)
         scheduler = self._schedule(optimizer, n_steps=n_steps, steps_per_epoch=steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def train(self, mode: bool = True) -> Self:
+        """Enter or leave training mode; frozen layers go on with the statistics that they came with."""
+        super().train(mode)
+        if self._is_frozen:
+            hold_statistics(self.network)
+        return self
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Restore a state, which holds what was taken over before it was saved: init_from is not read any more."""
+        restored = super().load_state_dict(*arguments, **options)
+        self._take_over_from = None
+        return restored
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the sums of the epoch so far, over all devices."""
@@ -94,6 +130,9 @@ class Classifier(LightningModule):
 
     def on_train_start(self) -> None:
         """Go on with the sums of an epoch that was begun, the first device with those of all."""
+        self._take_over()
+        if self._is_frozen:
+            hold_statistics(self.network)
         if self._resumed_sums is not None:
             sums = self._resumed_sums if self.trainer.is_global_zero else torch.zeros_like(self._resumed_sums)
             self._training_tally.go_on(sums, self.device)
@@ -119,6 +158,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of this validation, which may fall within a training epoch."""
+        self._take_over()
         self._evaluation_tally.reset(self.device)
 
     def validation_step(self, batch: Batch) -> None:
@@ -131,6 +171,7 @@ class Classifier(LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Start the sums of the test."""
+        self._take_over()
         self._evaluation_tally.reset(self.device)
 
     def test_step(self, batch: Batch) -> None:
@@ -141,8 +182,21 @@ class Classifier(LightningModule):
         """Log `test/loss` and `test/accuracy`."""
         self._log_means(self._evaluation_tally, loss="test/loss", accuracy="test/accuracy")
 
+    def on_predict_start(self) -> None:
+        """Take over what is not taken over yet."""
+        self._take_over()
+
+    def _take_over(self) -> None:
+        # Not earlier: whether a state is restored, with the file perhaps long gone, is known only by now.
+        if self._take_over_from is not None:
+            take_over_hidden_layers(self.network, path=self._take_over_from)
+            self._take_over_from = None
+
+    def _trained_parameters(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
     def _penalty(self) -> Tensor:
-        weights = [parameter for parameter in self.network.parameters() if parameter.dim() > 1]
+        weights = [parameter for parameter in self._trained_parameters() if parameter.dim() > 1]
         penalty = torch.zeros((), device=self.device)
         if self.l1:
             penalty = penalty + self.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()

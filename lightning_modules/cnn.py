@@ -53,6 +53,11 @@ class CNN(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(n_channels * height * width_px, n_classes))
         initialize(self, initialization=initialization, activation=activation)
 
+    @property
+    def output_layer(self) -> nn.Module:
+        """The linear layer to the classes."""
+        return self.layers[-1]
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (batch, channels, height, width) to logits (batch, n_classes)."""
         logits: Tensor = self.layers(images)

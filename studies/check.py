@@ -13,6 +13,8 @@ from studies.command import command
 from studies.errors import BadInput
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from studies.settings import StudySettings
     from studies.trial.preflight import Look
 
@@ -23,6 +25,15 @@ def check(config: DictConfig) -> int:
     """Check everything, train and validate a few batches at the corners and at each branch, and tell the time."""
     from rich.console import Console
 
+    from studies.experiment import each_part
+
+    console = Console(highlight=False, soft_wrap=True)
+    for part in each_part(config, are_trained=False):
+        _check_study(part.config, console)
+    return 0
+
+
+def _check_study(config: DictConfig, console: Console) -> None:
     from studies.admission import admit
     from studies.launch.elsewhere import on_any_accelerator
     from studies.launch.launcher import count_workers, launcher_problems
@@ -31,7 +42,6 @@ def check(config: DictConfig) -> int:
     from studies.storage.identity import find_study
     from studies.trial.preflight import look
 
-    console = Console(highlight=False, soft_wrap=True)
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
     tried = on_any_accelerator(settings)
@@ -50,7 +60,6 @@ def check(config: DictConfig) -> int:
         console.print(f"  {announcement(settings)}")
     n_workers = count_workers(settings, gpus=gpu_ids())
     console.print(f"  {_estimate(settings, looks, n_workers)}")
-    return 0
 
 
 def _estimate(settings: StudySettings, looks: Sequence[Look], n_workers: int) -> str:

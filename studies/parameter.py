@@ -126,6 +126,30 @@ class Parameter:
             case "float":
                 return self.low + u * (self.high - self.low)
 
+    def cell(self, value: Any) -> tuple[float, float]:
+        """The quantiles between which `from_unit` gives `value`, one that this parameter contains; equal for a float.
+
+        The whole of [0, 1] where the parameter has no other value.
+        """
+        match self.type:
+            case "categorical":
+                return _nth(tuple(self.choices).index(value), len(self.choices))
+            case "power_of_two":
+                return _nth(self._powers().index(value), len(self._powers()))
+            case "int" if self.log:
+                low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+                return (math.log(value - 0.5) - low) / (high - low), (math.log(value + 0.5) - low) / (high - low)
+            case "int" | "float" if self.step or self.type == "int":
+                step = self.step or 1.0
+                return _nth(round((value - self.low) / step), math.floor((self.high - self.low) / step + 1e-8) + 1)
+            case "float" if self.low == self.high:
+                return 0.0, 1.0
+            case "float" if self.log:
+                u = math.log(value / self.low) / math.log(self.high / self.low)
+                return u, u
+        u = (value - self.low) / (self.high - self.low)
+        return u, u
+
     def spread(self, n: int) -> tuple[Value, ...]:
         """`n` values from end to end, evenly spaced on the search scale; fewer where the parameter has fewer."""
         if self.type == "categorical":
@@ -157,6 +181,10 @@ class Parameter:
 
 def _cell(u: float, n: int) -> int:
     return min(int(u * n), n - 1)
+
+
+def _nth(index: int, n: int) -> tuple[float, float]:
+    return index / n, (index + 1) / n
 
 
 def _evenly(count: int, n: int) -> list[int]:

@@ -32,7 +32,7 @@ def run(config: DictConfig) -> int:
     console = Console(highlight=False, soft_wrap=True)
     signals = StopSignals()
     try:
-        return _run(config, console, signals)
+        return _run_parts(config, console, signals)
     except (StorageInternalError, StorageUnusable):
         if signals.reason() is None:
             raise
@@ -41,6 +41,20 @@ def run(config: DictConfig) -> int:
             "the same command goes on"
         )
         return INTERRUPTED_EXIT_CODE
+
+
+def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
+    """Run the one study of `config`, or those that a belief is made of, and say what these conclude."""
+    from studies.experiment import conclude_experiment, each_part
+
+    for part in each_part(config):
+        if part.name:
+            console.print(f"part {part.name}:")
+        code = _run(part.config, console, signals)
+        if code:
+            return code
+    conclude_experiment(config, console)
+    return 0
 
 
 def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:

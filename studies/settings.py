@@ -18,10 +18,11 @@ from studies.budget import Budget
 from studies.space import Point, SearchSpace
 
 Direction = Literal["maximize", "minimize"]
-SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
+SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"]
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
+BeliefRule = Literal["none", "contrast", "independence", "one_fits_all"]
 SelectName = Literal["none", "race"]
 SelectRule = Literal["best", "one_standard_error"]
 SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
@@ -95,6 +96,25 @@ class AnalysisSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BeliefSettings:
+    """What is believed, and the rule that decides it, in the metric's unit (a share of variance for `independence`).
+
+    `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
+    explains `boundary` of the variance. `one_fits_all`: no value of `of` loses `boundary` with another one's best
+    setting. `none`: this part only prepares another. What a part finds that does not `decide` is told
+    beside the verdict.
+    """
+
+    claim: str
+    rule: BeliefRule
+    of: str | None
+    before: str | None
+    after: str | None
+    boundary: float
+    decides: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class StorageSettings:
     """Where the study is kept. `url` may hold a password, so it is not part of the text of this object.
 
@@ -162,6 +182,7 @@ class StudySettings:
     out_of_memory: OutOfMemorySettings
     output_dir: Path
     template: DictConfig
+    belief: BeliefSettings | None = None
     select: SelectSettings = field(default_factory=SelectSettings)
 
     @property

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.analysis_reading import read_analysis
+from studies.belief_reading import read_belief
 from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading import Section
@@ -50,6 +51,7 @@ KEYS = (
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
+    "belief",
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -114,6 +116,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         out_of_memory=_read_out_of_memory(top.section("out_of_memory"), values, problems),
         output_dir=_read_output_dir(top),
         template=template,
+        belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
     )
     for check in (_check_together, check_select, *checks):

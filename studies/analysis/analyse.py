@@ -67,7 +67,7 @@ def analyse(
         table=table,
         fits=tuple(fits),
         effects=tuple(effects_of(fits, seed=seed)),
-        anova=_anova(whole.whole) if table.is_grid else None,
+        anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
         tuning=tuning,
         screen=tuple(_screen(whole.table, seed)),
@@ -135,7 +135,8 @@ def _columns(table: TrialsTable, name: str) -> Array:
     return np.asarray(table.x[:, i, None] == np.arange(1, len(axis.values))[None, :], dtype=float)
 
 
-def _anova(table: TrialsTable) -> Anova:
+def anova_of(table: TrialsTable) -> Anova:
+    """The analysis of variance of a grid's trials, training seeds as blocks where all are known."""
     levels = {axis.name: [axis.decode(x) for x in table.x[:, i]] for i, axis in enumerate(table.axes)}
     declared = all(replicate is not None for replicate in table.replicates)
     return anova(levels, table.y, block=list(table.replicates) if declared and len(set(table.replicates)) > 1 else None)

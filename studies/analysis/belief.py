@@ -17,6 +17,7 @@ from studies.analysis.isolation import Cell, isolate
 from studies.analysis.paired import LEVEL, Mean, mean, needed
 from studies.analysis.value_table import ValueTable
 
+FEWEST = 4  # seeds that a verdict rests on
 Word = Literal["supported", "contradicted", "undecided"]
 
 
@@ -34,8 +35,8 @@ class Finding:
 
     @property
     def word(self) -> Word:
-        """The verdict."""
-        if self.gain.lo is None or self.gain.hi is None:
+        """The verdict; undecided by fewer than `FEWEST`, whose differences may agree by chance."""
+        if self.gain.lo is None or self.gain.hi is None or self.gain.n < FEWEST:
             return "undecided"
         if self.gain.lo >= self.boundary:
             return "supported"
@@ -140,4 +141,5 @@ def _finding(what: str, gain: Mean, boundary: float, unit: str) -> Finding:
     found = Finding(what, gain, boundary, unit)
     if found.word != "undecided":
         return found
-    return Finding(what, gain, boundary, unit, needed(gain, boundary=boundary))
+    wanted = needed(gain, boundary=boundary)
+    return Finding(what, gain, boundary, unit, wanted if wanted is None else max(wanted, FEWEST))

@@ -107,6 +107,21 @@ def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> Valu
     return ValueTables(tuned, fixed, disagreements, tuple(_notes(trials, settings, tuned, fixed)))
 
 
+def cells_by_value(trials: Sequence[FrozenTrial], settings: StudySettings) -> dict[str, dict[Cell, dict[int, float]]]:
+    """Scientific value → cell of the nuisance parameters → training seed → value, of the complete `trials`."""
+    names = [parameter.name for parameter in scientific(settings)]
+    groups: dict[str, list[FrozenTrial]] = defaultdict(list)
+    for trial in trials:
+        groups[label_of(tuple(trial.params.get(name) for name in names))].append(trial)
+    return {
+        label: {
+            cell: {seed: t.value for seed, t in by_seed.items() if t.value is not None}
+            for cell, by_seed in _cells(group, names).items()
+        }
+        for label, group in groups.items()
+    }
+
+
 def _place(settings: StudySettings, name: str, value: Value) -> float:
     """Where a value stands among its parameter's levels; an inactive one first."""
     levels = list(settings.space[name].levels or ())

@@ -15,6 +15,7 @@ from studies.command import command
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from rich.console import Console
 
     from studies.settings import AnalysisSettings, StudySettings
 
@@ -24,15 +25,27 @@ def report(config: DictConfig) -> int:
     import optuna
     from rich.console import Console
 
-    from studies.admission import existing_storage, need_study
+    from studies.admission import need_study
+    from studies.experiment import conclude_experiment, each_part
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    console = Console(highlight=False, soft_wrap=True)
+    need_study(config)
+    for part in each_part(config):
+        _report_study(part.config, console)
+    conclude_experiment(config, console)
+    return 0
+
+
+def _report_study(config: DictConfig, console: Console) -> None:
+    import optuna
+
+    from studies.admission import existing_storage
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console = Console(highlight=False, soft_wrap=True)
-    need_study(config)
     asked = _asked(config)
     storage = existing_storage(config)
     names = [study.study_name for study in storage.get_all_studies()]
@@ -47,7 +60,6 @@ def report(config: DictConfig) -> int:
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         write_study_report(study, Path(str(config.output_dir)), asked, seed=int(config.seed), console=console)
-    return 0
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:

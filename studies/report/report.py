@@ -32,7 +32,7 @@ from studies.schema import failure_of
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
-from studies.storage.slots import Rules, Slot, originals, read_slots
+from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -214,6 +214,11 @@ def _print_summary(sentence: str, best: Choice | None, files: Mapping[str, str],
         lines.append("  " + ", ".join(f"{name}={shown(value)}" for name, value in best.trial.params.items()))
     lines += [f"  {name}: {files[name]}" for name in SHOWN if name in files]
     console.print("\n".join(lines), markup=False)
+
+
+def ended_trials(study: Study, settings: StudySettings) -> list[FrozenTrial]:
+    """The trials that decided the slots of a stored study."""
+    return _ended(_slots(study.get_trials(deepcopy=False), settings), rules_of(settings))
 
 
 def _ended(slots: Sequence[Slot], rules: Rules) -> list[FrozenTrial]:

@@ -1,16 +1,16 @@
 """Samplers: one Optuna sampler for a study, whatever word names it.
 
-Designs (grid, random, qmc) and enqueued points follow from the trial's slot; the model-based ones (TPE, GP, CMA-ES)
-are Optuna's, begun anew for each trial with a seed of its own, so that they need no memory but the storage. Beginning
-anew costs the GP its warm start, some milliseconds a trial. Among their trials are quasi-random ones, which follow from
-the slot too (`studies.search.exploration`); no model is asked there.
+Designs (grid, random, qmc) and enqueued points follow from the trial's slot; the model-based ones (Optuna's TPE, GP and
+CMA-ES, our reinforce) are begun anew for each trial with a seed of its own, so that they need no memory but the
+storage. Beginning anew costs the GP its warm start, some milliseconds a trial. Among their trials are quasi-random
+ones, which follow from the slot too (`studies.search.exploration`); no model is asked there.
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -31,17 +31,23 @@ from studies.search.exploration import (
     explore_design,
     is_exploring,
 )
+from studies.search.reinforce import NAME as REINFORCE
+from studies.search.reinforce import Memory, ReinforceSampler, check_options
 from studies.search.seeds import sampler_seed
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.storage.ledger import Ranks
 
-MODELS: Mapping[str, type[BaseSampler]] = {
+MODELS: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": optuna.samplers.TPESampler,
     "gp": optuna.samplers.GPSampler,
     "cmaes": optuna.samplers.CmaEsSampler,
+    REINFORCE: ReinforceSampler,
 }
-OURS = ("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling")
+OURS = (
+    *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
+    *("space", "memory", "is_own"),
+)
 
 
 def make_sampler(settings: StudySettings) -> StudySampler:
@@ -62,8 +68,10 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(
                 f"sampler.{option}", f"is not an option of {name}", nearest(option, [*known, OPTION] if known else [])
             )
-        elif _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
+        elif name != REINFORCE and _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
             problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
+    if name == REINFORCE:
+        check_options({option: value for option, value in options.items() if option in known}, problems)
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
 
@@ -99,6 +107,7 @@ class StudySampler(BaseSampler):
         self._ranks = Ranks()
         self._trials: Sequence[FrozenTrial] = ()
         self._model: BaseSampler | None = None
+        self._memory = Memory()
         self._fixed: Point = {}
 
     def source(self, slot: int, *, redrawn: bool = False) -> str:
@@ -164,12 +173,20 @@ class StudySampler(BaseSampler):
             return dict(enqueued)
         return {**(redraw(self._settings, trial.number) if redrawn else design(slot)), **enqueued}
 
+    def _is_models(self, trial: FrozenTrial) -> bool:
+        """Whether the model proposed the point of a stored trial; of one that does not tell, its slot does."""
+        redrawn = schema.REDRAWN in trial.user_attrs
+        source = trial.user_attrs.get(schema.SOURCE) or self.source(self._ranks.slot_of(trial), redrawn=redrawn)
+        return bool(source == self._settings.sampler.name)
+
     def _begin_model(self, trial_number: int) -> BaseSampler:
         name, options = self._settings.sampler.name, dict(self._settings.sampler.options)
         options.pop(OPTION, None)
         options["seed"] = sampler_seed(self._settings.seed, trial_number)
         if name == "tpe":
             options |= {"multivariate": True, "group": self._settings.space.is_conditional}
+        if name == REINFORCE:
+            options |= {"space": self._settings.space, "memory": self._memory, "is_own": self._is_models}
         if name in ("gp", "cmaes"):
             options["warn_independent_sampling"] = False  # Optuna would tell it again in each trial
         with warnings.catch_warnings():

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from lightning_modules import MLP, MNIST, Augmentation, Classifier, Digits, FashionMNIST, ImageDataModule
+from lightning_modules import MLP, MNIST, Augmentation, Classifier, Digits, FashionMNIST, Gratings, ImageDataModule
 from lightning_modules.data.data_set import LabelledImages, PixelScale
 from lightning_modules.data.prepared import load_prepared, standardise
 
@@ -122,7 +122,7 @@ def test_trials_of_a_process_share_one_copy_which_is_a_map_of_a_file(data_dir: s
     assert torch.equal(third.train[0], torch.from_numpy(np.load(path)))
 
 
-@pytest.mark.parametrize("build", [MNIST, partial(MNIST, source="full"), FashionMNIST, Digits])
+@pytest.mark.parametrize("build", [MNIST, partial(MNIST, source="full"), FashionMNIST, Digits, Gratings])
 def test_data_modules_travel_to_other_processes(build: Any, tmp_path: Path) -> None:
     module = build(data_dir=str(tmp_path), augmentation=Augmentation(noise=0.1))
     copy = pickle.loads(pickle.dumps(module))

@@ -15,7 +15,7 @@ from lightning_modules import MLP, Classifier, CosineDecay
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = ["mlp", "cnn"]
-DATA = ["mnist", "fashion_mnist", "digits"]
+DATA = ["mnist", "fashion_mnist", "digits", "gratings"]
 
 
 def composed(model: str, datamodule: str) -> DictConfig:

@@ -18,7 +18,17 @@ STUDIES = Path(studies.__file__).parent
 MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
-    *("analysis_reading", "budget", "configs", "errors", "parameter", "reading", "schema", "select_reading"),
+    *(
+        "analysis_reading",
+        "belief_reading",
+        "budget",
+        "configs",
+        "errors",
+        "parameter",
+        "reading",
+        "schema",
+        "select_reading",
+    ),
     *("settings", "settings_reading", "shift", "signals", "space", "space_reading", "storage_reading", "targets"),
 }
 FLOORS: list[set[str]] = [
@@ -31,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"worker"},
     {"launch"},
     {"progress"},
-    {"admission", "command", "run", "check", "retrain", "dashboard", "list", "selection"},
+    {"admission", "command", "experiment", "run", "check", "retrain", "dashboard", "list", "selection"},
 ]
 
 

@@ -208,3 +208,30 @@ def test_only_a_choice_that_writes_a_mapping_replaces_a_sub_config() -> None:
     assert CHOICE.replaces_subconfig
     assert not parameter("categorical", choices={"a": "a", "b": [1, 2]}).replaces_subconfig
     assert not LOG_FLOAT.replaces_subconfig
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        Parameter("x", (), "float", low=-1.0, high=3.0),
+        Parameter("x", (), "float", low=1e-5, high=1.0, log=True),
+        Parameter("x", (), "float", low=0.1, high=0.75, step=0.2),
+        Parameter("x", (), "float", low=2.0, high=2.0),
+        Parameter("x", (), "float", low=2.0, high=2.0, log=True),
+        Parameter("x", (), "int", low=1, high=4),
+        Parameter("x", (), "int", low=3, high=17, step=4),
+        Parameter("x", (), "int", low=1, high=12, log=True),
+        Parameter("x", (), "int", low=7, high=7),
+        Parameter("x", (), "power_of_two", low=16, high=512, log=True),
+        Parameter("x", (), "categorical", choices={None: 0, True: 1, "1": 2, 0.5: 3}),
+    ],
+    ids=str,
+)
+def test_a_values_cell_holds_the_quantiles_that_give_it(parameter: Parameter) -> None:
+    cells = set()
+    for u in (np.arange(1000) + 0.5) / 1000:
+        low, high = parameter.cell(parameter.from_unit(u))
+        assert low - 1e-9 <= u <= high + 1e-9
+        cells.add((low, high))
+    if all(high > low for low, high in cells):
+        assert sum(high - low for low, high in cells) == pytest.approx(1)

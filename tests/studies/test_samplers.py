@@ -19,6 +19,7 @@ from studies.configs import compose
 from studies.parameter import Parameter
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
 from studies.search.exploration import explore_design, explore_fraction
+from studies.search.reinforce import ReinforceSampler
 from studies.search.samplers import make_sampler, sampler_notes
 from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
@@ -42,8 +43,8 @@ MIXED = SearchSpace((LR, WIDTH, DEPTH, ACTIVATION))
 CONTINUOUS = SearchSpace((LR, DROPOUT))
 CONDITIONAL = SearchSpace((ACTIVATION, LR, replace(WIDTH, when={"activation": ("tanh",)})))
 
-EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes"])
-ADAPTIVE = pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+EVERY = pytest.mark.parametrize("name", ["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"])
+ADAPTIVE = pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "reinforce"])
 DESIGNED = pytest.mark.parametrize("name", ["random", "qmc", "grid"])
 N = 20
 
@@ -145,7 +146,7 @@ def test_the_same_seed_gives_the_same_points_and_another_seed_others(name: str) 
     assert run(open_study(other), other, length(name)) != points
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "grid", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "grid", "tpe", "reinforce"])
 def test_a_resumed_study_goes_on_as_if_it_had_never_stopped(name: str) -> None:
     of = settings(name)
     storage = InMemoryStorage()
@@ -154,7 +155,7 @@ def test_a_resumed_study_goes_on_as_if_it_had_never_stopped(name: str) -> None:
     assert resumed == run(open_study(of), of, N)
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe", "reinforce"])
 def test_neither_a_resumed_nor_a_shared_study_tries_a_point_twice(name: str) -> None:
     of = settings(name, space=CONTINUOUS)
     storage = InMemoryStorage()
@@ -218,7 +219,7 @@ ENQUEUED: tuple[Point, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", "cmaes"])
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp", "cmaes", "reinforce"])
 def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(name: str) -> None:
     of = settings(name, enqueue=ENQUEUED)
     storage = InMemoryStorage()
@@ -230,7 +231,7 @@ def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(n
     assert [make_sampler(of).source(slot) for slot in range(4)] == ["enqueued"] * 3 + [name]
 
 
-@pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("name", ["random", "qmc", "tpe", "reinforce"])
 def test_an_enqueued_choice_brings_the_parameters_that_it_makes_active(name: str) -> None:
     for seed in range(4):  # whichever choice the sampler would have made
         of = settings(name, space=CONDITIONAL, seed=seed, enqueue=[{"activation": "tanh"}, {"activation": "relu"}])
@@ -269,7 +270,7 @@ def test_a_retry_of_a_trial_that_died_before_it_had_a_point_has_its_slots_point(
     assert run(study, of, 1) == run(open_study(of), of, 1)
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "reinforce"])
 def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) -> None:
     of = settings(name, enqueue=ENQUEUED[:1])
     storage = InMemoryStorage()
@@ -406,6 +407,28 @@ def test_a_model_learns_from_the_exploring_trials() -> None:
         value = trial.value + 9 * (trial.number % 4 == 3)
         other.add_trial(optuna.create_trial(params=trial.params, distributions=trial.distributions, value=value))
     assert run(other, of, 1) != run(study, of, 1)
+
+
+def test_reinforce_knows_which_points_its_policy_drew() -> None:
+    """By what a trial says of its source, else by its slot."""
+    of = settings("reinforce", space=CONTINUOUS, enqueue=[{"lr": 0.5}])
+    study = open_study(of)
+    points = run(study, of, N)
+
+    def drawn(trials: Sequence[optuna.trial.FrozenTrial], others: set[int]) -> Point:
+        seed = sampler_seed(of.seed, len(trials))
+        sampler = ReinforceSampler(of.space, seed=seed, is_own=lambda trial: trial.number not in others)
+        again = optuna.create_study(direction="maximize", sampler=sampler)
+        again.add_trials(trials)
+        return run(again, of, 1)[0]
+
+    assert sources(of, 19)[::2] == ["enqueued", "reinforce", *["explore", "reinforce"] * 4]
+    assert drawn(study.trials[:18], {0, 4, 8, 12, 16}) == points[18] != drawn(study.trials[:18], set())
+    imported = study.trials[:18]
+    imported[3].user_attrs = {schema.SOURCE: "tpe"}
+    resumed = open_study(of)
+    resumed.add_trials(imported)
+    assert run(resumed, of, 1) == [drawn(imported, {0, 3, 4, 8, 12, 16})] != [points[18]]
 
 
 def test_a_retry_of_an_exploring_trial_that_died_before_it_had_a_point_has_its_slots_point() -> None:

@@ -74,8 +74,8 @@ def test_two_commands_at_once_do_the_same_rounds(shell: Shell) -> None:
     assert [process.returncode for process in both] == [0, 0], outputs
     check_rounds(shell)
     claims = [re.search(r"Selected val_loss .*", output) for output in outputs]
-    assert claims[0]
-    assert claims[1]
+    assert claims[0] is not None
+    assert claims[1] is not None
     assert claims[0][0] == claims[1][0]
 
 

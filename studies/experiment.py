@@ -1,0 +1,138 @@
+"""A reference experiment as the studies that it is made of: one, or the parts of a belief, one after the other.
+
+A part is the whole config with some keys changed (`belief.parts`), a study of its own name and folder. A later part may
+start from a model that an earlier one has trained: `${belief.checkpoints.NAME}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from rich.console import Console
+
+    from studies.settings import StudySettings
+
+OPEN = ("search_space", "belief")  # where a part may add keys
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One study of an experiment; `name` is empty where it is the only one."""
+
+    name: str
+    config: DictConfig
+
+
+def each_part(config: DictConfig, *, are_trained: bool = True) -> Iterator[Part]:
+    """The studies that `config` describes, in order; a later one knows the models that earlier ones have trained by
+    the time it is asked for; unless they `are_trained`, it starts from nothing.
+
+    Raises `BadInput` where a part changes a key that there is not, or that the command line has set.
+    """
+    parts = _parts(config)
+    problems = [problem for name, changes in parts.items() for problem in _overridden(name, changes)]
+    if problems:
+        raise BadInput(problems)
+    if not parts:
+        yield Part("", config)
+    checkpoints: dict[str, str | None] = {}
+    for name, changes in parts.items():
+        part = Part(name, _changed(config, name, changes, checkpoints))
+        yield part
+        if are_trained and any(f"belief.checkpoints.{name}" in str(other) for other in parts.values()):
+            checkpoints[name] = _checkpoint_of(part.config)
+
+
+def conclude_experiment(config: DictConfig, console: Console) -> None:
+    """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
+    if not config.get("belief"):
+        return
+    from studies.report.belief import Evidence, conclude, write_belief
+    from studies.report.report import ended_trials
+
+    parts = []
+    for part in each_part(config):
+        settings, study = _stored(part.config)
+        parts.append(Evidence(part.name, settings, ended_trials(study, settings)))
+    found = conclude(parts, console=console)
+    write_belief(Path(str(config.output_dir)), found, parts, console=console)
+
+
+def _checkpoint_of(config: DictConfig) -> str | None:
+    """The file with the last state of a finished part's best trial. Raises `BadInput` where none was kept."""
+    from studies.report.report import choices_of
+    from studies.storage.checkpoints import last_state_of
+
+    settings, study = _stored(config)
+    kept = [last_state_of(choice.trial) for choice in choices_of(study.get_trials(deepcopy=False), settings)]
+    found = next((path for path in kept if path is not None), None)
+    if found is None:
+        complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"
+        raise BadInput([Problem("checkpoint.keep_best", complaint, "give 1 or more, and another study_name")])
+    return str(found)
+
+
+def _stored(config: DictConfig) -> tuple[StudySettings, Study]:
+    """The settings of a part and its study. Raises `BadInput` where the storage does not hold it."""
+    from studies.admission import admit
+    from studies.storage.identity import find_study
+
+    settings, storage = admit(config)
+    study, settings = find_study(settings, storage)
+    if study is None:
+        complaint = f"is {settings.study_name}, which the storage does not hold"
+        raise BadInput([Problem("study_name", complaint, "run it first: python -m studies.run")])
+    return settings, study
+
+
+def _parts(config: DictConfig) -> dict[str, Any]:
+    if OmegaConf.is_missing(config, "belief") or not config.get("belief"):
+        return {}
+    parts = config.belief.get("parts") or {}
+    if not isinstance(parts, DictConfig) or not all(isinstance(changes, DictConfig) for changes in parts.values()):
+        remedy = "give a mapping of names to the keys that each part changes, or {}"
+        raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])
+    return {str(name): changes for name, changes in parts.items()}
+
+
+def _changed(config: DictConfig, name: str, changes: Any, checkpoints: Mapping[str, str | None]) -> DictConfig:
+    base = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    assert isinstance(base, DictConfig)
+    OmegaConf.set_struct(base, True)
+    for key in OPEN:
+        if isinstance(base.get(key), DictConfig):
+            OmegaConf.set_struct(base[key], False)
+    own = {
+        "study_name": f"{config.study_name}_{name}",
+        "output_dir": f"{config.output_dir}/{name}",
+        "belief": {"parts": None, "checkpoints": dict(checkpoints)},
+    }
+    try:
+        merged = OmegaConf.merge(base, changes, own)
+    except OmegaConfBaseException as error:
+        complaint = f"cannot be applied ({str(error).splitlines()[0]})"
+        raise BadInput([Problem(f"belief.parts.{name}", complaint, "change only keys that the config has")]) from None
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _overridden(name: str, changes: Any) -> Iterator[Problem]:
+    """Keys that the command line sets and this part sets otherwise."""
+    from hydra.core.hydra_config import HydraConfig
+
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    keys = [str(override).lstrip("+~").partition("=")[0] for override in given]
+    for key in keys:
+        if OmegaConf.select(changes, key) is not None and not key.startswith("belief"):
+            own = f"belief.parts.{name}.{key}"
+            yield Problem(key, f"is set by the belief's part {name} as well", f"give {own} instead")

@@ -1,0 +1,240 @@
+"""What the studies of a belief say together: the verdict by the rule of the config, as a page, a CSV and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+from rich.console import Console
+
+from studies.analysis.belief import (
+    Finding,
+    RegretMatrix,
+    Word,
+    contrast,
+    independence,
+    one_fits_all,
+    regret_matrix,
+    together,
+)
+from studies.analysis.value_table import cells_by_value, value_tables
+from studies.report.csv_table import Row, write_csv
+from studies.report.figures.drawing import write_drawing
+from studies.report.figures.verdict import regret_drawing, verdict_drawing
+from studies.report.report import analysis_of
+from studies.report.wording import counted, table
+from studies.search.warm_start import N_BEST, Values, warm_start
+from studies.settings import StudySettings
+from studies.storage.identity import fixed_config
+
+COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
+
+NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finished part: its settings and the trials that ended its slots."""
+
+    name: str
+    settings: StudySettings
+    trials: Sequence[FrozenTrial]
+
+
+@dataclass(slots=True)
+class Conclusion:
+    """What all parts say. `missing` tells why a part says nothing; `beside` are sentences that decide nothing."""
+
+    claim: str
+    findings: dict[str, Finding] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    more_trials: dict[str, int] = field(default_factory=dict)
+    matrices: dict[str, RegretMatrix] = field(default_factory=dict)
+    beside: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> Word:
+        """The verdict; undecided while a part says nothing."""
+        return "undecided" if self.missing else together(list(self.findings.values()))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        return f"{self.claim}: {self.word} on this task."
+
+
+def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
+    """Apply each part's rule to its trials."""
+    beliefs = [part.settings.belief for part in parts]
+    found = Conclusion(next(belief.claim for belief in beliefs if belief is not None))
+    for part in parts:
+        belief = part.settings.belief
+        if belief is None or belief.rule == "none":
+            continue
+        finding = _finding(part, found, console)
+        if not belief.decides:
+            found.beside.append(f"Beside it, {part.name}: {finding if isinstance(finding, str) else _told(finding)}")
+            continue
+        if isinstance(finding, str):
+            found.missing[part.name] = finding
+            continue
+        found.findings[part.name] = finding
+        if finding.seeds_needed is not None:
+            cells = 1 if belief.rule == "independence" else part.settings.n_trials // part.settings.replicates
+            found.more_trials[part.name] = (finding.seeds_needed - finding.gain.n) * cells
+    return found
+
+
+def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | str:
+    settings, belief = part.settings, part.settings.belief
+    assert belief is not None
+    maximize = settings.objective.direction == "maximize"
+    if belief.rule == "independence":
+        return _independence(part, found, belief.boundary, console)
+    if belief.rule == "one_fits_all":
+        values = cells_by_value(part.trials, settings)
+        matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
+        found.matrices[part.name] = matrix
+        found.beside += _warm_starts(values, settings, near=belief.boundary)
+        return one_fits_all(matrix, boundary=belief.boundary, metric=settings.objective.metric)
+    tables = value_tables(part.trials, settings)
+    if tables is None:
+        return "no trial of a designed study has a value"
+    assert belief.before is not None
+    assert belief.after is not None
+    return contrast(tables.main, before=belief.before, after=belief.after, boundary=belief.boundary, maximize=maximize)
+
+
+def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
+    """What a search on each task saves by each other's best settings."""
+    maximize = settings.objective.direction == "maximize"
+    for source in values:
+        for target in values:
+            if source != target:
+                found = warm_start(
+                    values,
+                    settings.space,
+                    source=source,
+                    target=target,
+                    near=near,
+                    maximize=maximize,
+                    seed=settings.seed,
+                )
+                saved = found.saved
+                yield (
+                    f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
+                    f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
+                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved ({saved.n} replays on the cells)."
+                )
+
+
+def _independence(part: Evidence, found: Conclusion, boundary: float, console: Console) -> Finding | str:
+    analysis = analysis_of(part.trials, part.settings, console=console)
+    if analysis.tuning is not None:
+        cost = analysis.tuning.cost
+        found.beside.append(
+            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end {cost.estimate:.4f} "
+            f"[{cost.lo:.4f}, {cost.hi:.4f}] further from the best {part.settings.objective.metric} than tuning all "
+            "together (both played on the fitted function)."
+        )
+    if analysis.anova is None:
+        return "the trials form no grid"
+    return independence(analysis.anova, boundary=boundary)
+
+
+def write_belief(folder: Path, found: Conclusion, parts: Sequence[Evidence], *, console: Console) -> None:
+    """Write belief.md, belief.csv and the figures into `folder`; print the verdict."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "belief.csv", COLUMNS, list(_rows(found)))
+    pictures = []
+    if found.findings:
+        pictures.append(write_drawing(folder / "figures", verdict_drawing(found.findings, claim=found.claim)))
+    for name, matrix in found.matrices.items():
+        metric = next(part.settings.objective.metric for part in parts if part.name == name)
+        pictures.append(write_drawing(folder / "figures", regret_drawing(matrix, metric=metric)))
+    page = folder / "belief.md"
+    page.write_text(_page(found, parts, [picture.relative_to(folder) for picture in pictures]), encoding="utf-8")
+    console.print("\n".join([found.sentence, *_sentences(found), f"  belief: {page}"]), markup=False)
+
+
+def _rows(found: Conclusion) -> Iterator[Row]:
+    for name, finding in found.findings.items():
+        gain = finding.gain
+        yield {
+            "part": name,
+            "verdict": finding.word,
+            "gain": gain.value,
+            "ci_lo": gain.lo,
+            "ci_hi": gain.hi,
+            "boundary": finding.boundary,
+            "unit": finding.unit,
+            "n": gain.n,
+            "more_trials": found.more_trials.get(name),
+            "what": finding.what,
+        }
+
+
+def _sentences(found: Conclusion) -> Iterator[str]:
+    for name, finding in found.findings.items():
+        more = found.more_trials.get(name)
+        needs = f" About {counted(more, 'more trial', 'more trials')} would decide it." if more else ""
+        yield f"{name + ': ' if name else ''}{finding.word}: {_told(finding)}{needs}"
+    for name, why in found.missing.items():
+        yield f"{name or 'undecided'}: {why}."
+    yield from found.beside
+
+
+def _told(finding: Finding) -> str:
+    gain = finding.gain
+    ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
+    return (
+        f"the {finding.what} is {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
+    )
+
+
+def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]) -> str:
+    rule = (
+        "Supported: the whole 95 % interval lies at or above the boundary; contradicted: all of it lies below; "
+        "undecided: it holds the boundary. The boundary stood in the config before the first trial."
+    )
+    blocks = [f"# {found.claim}", f"**{found.word.capitalize()}** on this task.", rule]
+    blocks.append("\n".join(f"- {sentence}" for sentence in _sentences(found)))
+    rows = [
+        (
+            name or "–",
+            finding.word,
+            f"{finding.gain.value:.4f}",
+            "–" if finding.gain.lo is None else f"{finding.gain.lo:.4f} to {finding.gain.hi:.4f}",
+            f"{finding.boundary:g}",
+            str(finding.gain.n),
+        )
+        for name, finding in found.findings.items()
+    ]
+    if rows:
+        blocks.append(table(("part", "verdict", "gain", "95 % interval", "boundary", "n"), rows))
+    blocks += [f"![{picture.stem}]({picture.as_posix()})" for picture in pictures]
+    held = {part.name: _held_fixed(part.settings) for part in parts}
+    blocks.append("## Held fixed")
+    blocks += [f"{name + ': ' if name else ''}{sentence}" for name, sentence in held.items()]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _held_fixed(settings: StudySettings) -> str:
+    """Every setting of model, data and budget that no parameter varied."""
+    varied = [path for parameter in settings.space for path in parameter.paths]
+    config = fixed_config(settings)
+    flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
+    kept = [f"{key}={value}" for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)]
+    budget = settings.budget
+    return ", ".join([f"budget={budget.amount:g} {budget.unit}", *kept]) + "."
+
+
+def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in NOT_TOLD:
+                yield from _flat(value, f"{path}.{key}")
+    else:
+        yield path, node

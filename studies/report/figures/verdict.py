@@ -1,0 +1,96 @@
+"""What a belief claims against what was measured: each part's gain with its interval, and the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from studies.analysis.belief import Finding, RegretMatrix
+from studies.report.csv_table import Row
+from studies.report.figures.drawing import Drawing, Rows, numbers
+from studies.report.figures.paint import BLUE, GREY, ORANGE, RED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {"supported": BLUE, "contradicted": RED, "undecided": ORANGE}
+WIDTH, PART = 7.4, 0.7  # inches
+
+
+def verdict_drawing(findings: Mapping[str, Finding], *, claim: str) -> Drawing:
+    """One line a part: right of its boundary speaks for the claim."""
+    rows: list[Row] = [
+        {
+            "part": name,
+            "gain": finding.gain.value,
+            "ci_lo": finding.gain.lo,
+            "ci_hi": finding.gain.hi,
+            "boundary": finding.boundary,
+            "verdict": finding.word,
+        }
+        for name, finding in findings.items()
+    ]
+    return Drawing(
+        name="verdict",
+        caption=f"{claim}: gain with 95 % interval; the claim needs it right of the dashed boundary",
+        width=WIDTH,
+        height=1.6 + PART * len(rows),
+        columns=("part", "gain", "ci_lo", "ci_hi", "boundary", "verdict"),
+        rows=rows,
+        draw=lambda figure, drawn: _draw_verdict(figure, drawn, claim=claim),
+    )
+
+
+def _draw_verdict(figure: Figure, rows: Rows, *, claim: str) -> None:
+    axes = figure.add_subplot()
+    gain, lo, hi, boundary = (numbers(rows, column) for column in ("gain", "ci_lo", "ci_hi", "boundary"))
+    for k, row in enumerate(rows):
+        colour = COLOURS[str(row["verdict"])]
+        axes.errorbar(gain[k], k, xerr=[[gain[k] - lo[k]], [hi[k] - gain[k]]], fmt="o", color=colour, capsize=4)
+        axes.plot([boundary[k]] * 2, [k - 0.35, k + 0.35], color=GREY, linestyle="--")
+    axes.set_yticks(range(len(rows)), [f"{row['part'] or 'measured'}\n{row['verdict']}" for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel("contradicts  ←  gain  →  supports")
+    axes.set_title(claim, fontsize=10, loc="left")
+    axes.grid(color=GREY, alpha=0.15, axis="x")
+
+
+def regret_drawing(matrix: RegretMatrix, *, metric: str) -> Drawing:
+    """What is lost on one task with the setting of another; 0 on the diagonal."""
+    rows: list[Row] = []
+    for source in matrix.tasks:
+        for target in matrix.tasks:
+            found = matrix.regret.get((source, target))
+            rows.append(
+                {
+                    "tuned_on": source,
+                    "used_on": target,
+                    "regret": 0.0 if found is None else found.value,
+                    "ci_lo": None if found is None else found.lo,
+                    "ci_hi": None if found is None else found.hi,
+                }
+            )
+    return Drawing(
+        name="regret",
+        caption=f"{metric} lost on a task (column) with the setting tuned on another (row)",
+        width=1.5 + 1.3 * len(matrix.tasks),
+        height=1.2 + 0.9 * len(matrix.tasks),
+        columns=("tuned_on", "used_on", "regret", "ci_lo", "ci_hi"),
+        rows=rows,
+        draw=_draw_regret,
+    )
+
+
+def _draw_regret(figure: Figure, rows: Rows) -> None:
+    axes = figure.add_subplot()
+    tasks = list(dict.fromkeys(str(row["tuned_on"]) for row in rows))
+    n = len(tasks)
+    values = numbers(rows, "regret").reshape(n, n)
+    axes.imshow(values, cmap="Oranges", vmin=0.0, vmax=max(0.01, float(values.max()) * 1.4))
+    for k, row in enumerate(rows):
+        ends = "" if row["ci_lo"] is None else f"\n[{row['ci_lo']:.3f}, {row['ci_hi']:.3f}]"
+        axes.text(k % n, k // n, f"{values[k // n, k % n]:.3f}{ends}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(n), tasks)
+    axes.set_yticks(range(n), tasks)
+    axes.set_xlabel("used on")
+    axes.set_ylabel("tuned on")

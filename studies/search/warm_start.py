@@ -1,0 +1,98 @@
+"""What a search saves by what another task taught: replays of TPE on the cells that two tasks were measured in.
+
+From scratch, TPE begins with random cells; warm, it first tries the other task's best settings (as `enqueue` does). A
+replay draws one of a cell's training seeds, as a real trial would, and ends when it has tried a cell whose mean is
+within `near` of the best mean. How many trials that takes, over many replays, is what is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import TPESampler
+
+from studies.analysis.isolation import Cell
+from studies.analysis.paired import Mean, paired
+from studies.parameter import Value
+from studies.search.seeds import sampler_seed
+from studies.space import SearchSpace
+
+N_BEST = 5  # settings of the other task that are tried first
+N_REPLAYS = 40
+Values = Mapping[Cell, Mapping[int, float]]  # cell → training seed → value
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """Mean numbers of trials until a cell is near the best, and what is saved (paired over replays)."""
+
+    source: str
+    target: str
+    scratch: float
+    warm: float
+    saved: Mean
+
+
+def warm_start(
+    values: Mapping[str, Values],
+    space: SearchSpace,
+    *,
+    source: str,
+    target: str,
+    near: float,
+    maximize: bool,
+    seed: int,
+) -> WarmStart:
+    """Compare `N_REPLAYS` searches on `target` with and without what `source` taught."""
+    sign = 1.0 if maximize else -1.0
+    means = {
+        task: {cell: sign * float(np.mean(list(by_seed.values()))) for cell, by_seed in values[task].items()}
+        for task in (source, target)
+    }
+    best = sorted(means[source], key=lambda cell: -means[source][cell])[:N_BEST]
+    goal = {cell for cell, mean in means[target].items() if mean >= max(means[target].values()) - near}
+    replays = [
+        [
+            _replay(values[target], space, first=first, goal=goal, maximize=maximize, seed=sampler_seed(seed, k))
+            for k in range(N_REPLAYS)
+        ]
+        for first in ((), best)
+    ]
+    scratch, warm = replays
+    return WarmStart(source, target, float(np.mean(scratch)), float(np.mean(warm)), paired(scratch, warm).difference)
+
+
+def _replay(
+    values: Values, space: SearchSpace, *, first: Sequence[Cell], goal: set[Cell], maximize: bool, seed: int
+) -> int:
+    """The number of trials until one lies in `goal`; at most twice as many as there are cells."""
+    levels = {name: _levels(values, name, space) for name, _ in next(iter(values))}  # type: ignore[attr-defined]
+    sampler = TPESampler(multivariate=True, seed=seed)
+    study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
+    rng = np.random.default_rng(seed)
+    for cell in first:
+        study.enqueue_trial({name: levels[name].index(value) for name, value in cell})  # type: ignore[attr-defined]
+    distributions = {name: _distribution(name, own, space) for name, own in levels.items()}
+    for n in range(1, 2 * len(values) + 1):
+        trial = study.ask(distributions)
+        cell = tuple((name, levels[name][trial.params[name]]) for name in levels)
+        if cell in goal:
+            return n
+        study.tell(trial, float(rng.choice(list(values[cell].values()))))
+    return 2 * len(values)
+
+
+def _levels(values: Values, name: str, space: SearchSpace) -> list[Value]:
+    tried = {dict(cell)[name] for cell in values}  # type: ignore[call-overload]
+    return [level for level in space[name].levels or () if level in tried]
+
+
+def _distribution(name: str, levels: Sequence[Value], space: SearchSpace) -> BaseDistribution:
+    """Levels by their place: in order for numbers, without one for choices."""
+    if space[name].type == "categorical":
+        return CategoricalDistribution(tuple(range(len(levels))))
+    return IntDistribution(0, len(levels) - 1)
