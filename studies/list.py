@@ -37,8 +37,8 @@ def list_studies(config: DictConfig) -> int:
         round_of = study.user_attrs.get(schema.STUDY_SELECT)
         trials = study.get_trials(deepcopy=False)
         metric = study.user_attrs.get(schema.STUDY_METRIC, {}).get("name", "–")
-        single = len(study.directions) == 1
-        best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if single else None
+        is_own = len(study.directions) == 1 or schema.STUDY_FINGERPRINT in study.user_attrs
+        best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if is_own else None
         shown = f"{best.value:.4g} (trial {best.number})" if best is not None and round_of is None else "–"
         run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
         counts = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)

@@ -17,6 +17,7 @@ from rich.table import Table
 from studies.analysis.choice import best_of
 from studies.schema import failure_of
 from studies.settings import StudySettings
+from studies.storage.device_time import device_seconds
 from studies.storage.slots import Rules, read_slots
 
 LINE_EVERY_S = 15.0
@@ -76,6 +77,7 @@ class Progress:
         self.trials: Sequence[FrozenTrial] = ()  # as they were last read
         self._begun = clock()
         self._begun_with = self.standing().finished
+        self._used_before = device_seconds(self.trials, settings)
         self._last_line = -LINE_EVERY_S
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -119,6 +121,7 @@ class Progress:
             "retried": str(now.retried),
             "running": str(now.running),
             "best": self._best(now),
+            **({"device time": self._device_time()} if self._settings.device_seconds is not None else {}),
             "rate": f"{rate} trials/min",
             "time left": left,
         }
@@ -131,13 +134,18 @@ class Progress:
         failed = "".join(f", {count} {name}" for name, count in now.failed.items())
         retried = f", {now.retried} retried" if now.retried else ""
         rate, left = self._pace(now)
+        spent = f"; device time {self._device_time()}" if self._settings.device_seconds is not None else ""
         return (
             f"{now.finished}/{now.n_trials} finished: {now.complete} complete, {now.pruned} pruned{failed}{retried}, "
-            f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left"
+            f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left{spent}"
         )
 
     def _best(self, now: Standing) -> str:
         return f"{now.best.value:.4g} (trial {now.best.number})" if now.best is not None else "–"
+
+    def _device_time(self) -> str:
+        used, at_most = device_seconds(self.trials, self._settings), self._settings.device_seconds or 0.0
+        return f"{duration(used)} of {duration(at_most)}"
 
     def _pace(self, now: Standing) -> tuple[str, str]:
         done = now.finished - self._begun_with
@@ -145,7 +153,12 @@ class Progress:
         if done <= 0 or elapsed <= 0:
             return "–", "–"
         rate = done / elapsed
-        return f"{60 * rate:.1f}", duration((now.n_trials - now.finished) / rate)
+        left = (now.n_trials - now.finished) / rate
+        if self._settings.device_seconds is not None:
+            used = device_seconds(self.trials, self._settings)
+            pace = (used - self._used_before) / elapsed  # devices at work
+            left = min(left, max(0.0, self._settings.device_seconds - used) / pace) if pace > 0 else left
+        return f"{60 * rate:.1f}", duration(left)
 
 
 def duration(seconds: float) -> str:

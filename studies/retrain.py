@@ -61,6 +61,7 @@ def _from_file(path: Path) -> Mapping[str, Any]:
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path]:
     from studies.admission import admit
     from studies.analysis.choice import Choice
+    from studies.objectives import by_first
     from studies.report.best_yaml import chosen, selected
     from studies.report.report import choices_of
     from studies.selection import selection_of
@@ -72,7 +73,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     except StudyChanged as error:
         remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
-    trials = study.get_trials(deepcopy=False) if study is not None else []
+    trials = by_first(study.get_trials(deepcopy=False)) if study is not None else []
     selection = selection_of(settings, trials, storage) if config.trial == "best" else None
     winner = selected(settings, selection) if selection is not None else None
     if winner is not None:

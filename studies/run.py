@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from studies.command import INTERRUPTED_EXIT_CODE, command
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
     from rich.console import Console
 
     from studies.settings import StudySettings
@@ -62,6 +64,7 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     from studies.errors import StudyStopped
     from studies.search.rounds import announcement
     from studies.selection import selection_of
+    from studies.storage.device_time import are_devices_spent
     from studies.storage.identity import find_study, open_study
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -74,11 +77,13 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
-    shift, interrupted = None, False
+    shift, interrupted, rules = None, False, rules_of(settings)
     try:
         if study is not None and has_reached(trials, settings):
             console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
-        elif study is not None and rules_of(settings).are_all_finished(trials):
+        elif study is not None and are_devices_spent(trials, settings) and not rules.are_all_finished(trials):
+            console.print(f"study {settings.study_name}: {_device_time(trials, settings)}")
+        elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         else:
             study, shift, interrupted = search(settings, storage, console, signals=signals)
@@ -166,6 +171,7 @@ def search(
     from studies.search.samplers import sampler_notes
     from studies.settings import POINTS
     from studies.shift import Shift
+    from studies.storage.device_time import are_devices_spent
     from studies.storage.identity import open_study
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
@@ -206,11 +212,23 @@ def search(
             launcher.run(shift, on_tick=tick)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
-    if has_reached(study.get_trials(deepcopy=False), settings):
+    trials = study.get_trials(deepcopy=False)
+    if are_devices_spent(trials, settings):
+        console.print(_device_time(trials, settings))
+    if has_reached(trials, settings):
         console.print(f"a trial has reached stop_at={settings.stop_at:g}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()})")
     return study, shift, signals.reason() is not None
+
+
+def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+    """What has been used of the device time; what ran when it was spent came to its end."""
+    from studies.progress import duration
+    from studies.storage.device_time import device_seconds
+
+    used = duration(device_seconds(trials, settings))
+    return f"{used} of device time are used (device_seconds={settings.device_seconds:g}); a higher value goes on"
 
 
 main = command(run)

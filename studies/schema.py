@@ -3,7 +3,9 @@
 A public contract: optuna-dashboard, the report and foreign tools read it. Version 1.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
-`n_trials`, `versions`, `git`, `identity`, and `select` where the study is a round of another one's selection.
+`n_trials`, `versions`, `git`, `identity`, and `select` where the study is a round of another one's selection. `metric`
+has `name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
+then has two Optuna values.
 
 Trial user attributes: see the constants below. How a trial ended:
 
@@ -50,6 +52,7 @@ ATTEMPT: Final = "attempt"  # how often this point was tried before, 0 for the f
 REDRAWN: Final = "redrawn"  # repeats the slot, not the point, of `retry_of`: that point failed too often
 VOID: Final = "void"  # a surplus claim that trained nothing
 SAMPLES_SEEN: Final = "samples_seen"  # list, one number a rung
+RUNGS: Final = "rungs"  # of two objectives: [[index, value of the first], …] as they come; else intermediate values
 STEPS: Final = "steps"  # optimizer steps
 SECONDS: Final = "seconds"  # wall clock of the training, validation included
 RUNG_SECONDS: Final = "rung_seconds"  # list, one number a rung: seconds of training up to there, validation included

@@ -29,6 +29,7 @@ SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
 
 POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
+TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training gives besides what its module logs
 
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
 CONTEXT_KEYS = (
@@ -42,14 +43,50 @@ TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
+class SecondObjective:
+    """What is weighed against the first metric: a figure of the training itself, or a metric that the module logs.
+
+    `noise`: the standard deviation that a repetition is taken to have where single runs are all there is; relative
+    where the metric is `seconds` or `peak_memory_mb`, in the metric's own unit else.
+    """
+
+    metric: str
+    direction: Direction
+    noise: float
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the module logs it."""
+        return self.metric not in TRAINING_METRICS
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its noise is a share of its value."""
+        return self.metric in ("seconds", "peak_memory_mb")
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectiveSettings:
-    """What is optimised: a metric that the module logs, and which of its rung values counts."""
+    """What is optimised: a metric that the module logs, and which of its rung values counts; and what it is weighed
+    against, if anything is."""
 
     metric: str
     direction: Direction
     value: Literal["last", "best"]
     tolerance: float  # in the metric's unit: a trial has converged once it stays this near to its final value
     test: bool = False  # each trial that came to its end is tested too; nothing is chosen by that
+    second: SecondObjective | None = None
+    noise: float | None = None  # standard deviation between training seeds, in the metric's unit; None: tolerance
+
+    @property
+    def logged_second(self) -> str | None:
+        """The second metric, where the module has to log it."""
+        return self.second.metric if self.second is not None and self.second.is_logged else None
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The direction of each objective."""
+        return (self.direction,) if self.second is None else (self.direction, self.second.direction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +201,7 @@ class StudySettings:
     seed: int
     timeout_s: float | None
     stop_at: float | None
+    device_seconds: float | None
     max_trial_s: float | None
     max_retries: int
     max_failures: int

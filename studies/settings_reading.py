@@ -15,16 +15,15 @@ from studies.analysis_reading import read_analysis
 from studies.belief_reading import read_belief
 from studies.budget import Budget, Unit
 from studies.errors import Problems
+from studies.objective_reading import check_objective, read_objective
 from studies.reading import Section
 from studies.select_reading import check_select, read_select
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
     CheckpointSettings,
-    Direction,
     LauncherName,
     Named,
-    ObjectiveSettings,
     OutOfMemorySettings,
     PrunerName,
     SamplerName,
@@ -43,6 +42,7 @@ KEYS = (
         "replicates",
         "timeout_s",
         "stop_at",
+        "device_seconds",
         "workers",
         "max_trial_s",
         "max_retries",
@@ -98,12 +98,13 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         seed=top.whole("seed", low=0, default=0),
         timeout_s=top.optional_number("timeout_s", above=0),
         stop_at=top.optional_number("stop_at", above=-math.inf),
+        device_seconds=top.optional_number("device_seconds", above=0),
         max_trial_s=top.optional_number("max_trial_s", above=0),
         max_retries=top.whole("max_retries", low=0),
         max_failures=top.whole("max_failures", low=1),
         workers=None if values.get("workers") == "auto" else top.whole("workers", low=1),
         resume=top.word("resume", ("continue", "fork"), default="continue"),
-        objective=_read_objective(top.section("objective")),
+        objective=read_objective(top.section("objective")),
         budget=_read_budget(top.section("budget")),
         space=space,
         enqueue=_read_enqueue(values.get("enqueue"), space, problems),
@@ -119,7 +120,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
     )
-    for check in (_check_together, check_select, *checks):
+    for check in (_check_together, check_objective, check_select, *checks):
         check(settings, problems)
     problems.raise_if_any()
     return settings
@@ -210,17 +211,6 @@ def _check_trainer(trainer: Section, devices_per_trial: int) -> None:
 def _read_named(section: Section, words: Any) -> Named:
     name = section.word("name", get_args(words))
     return Named(name, {str(key): value for key, value in section.values.items() if key != "name"})
-
-
-def _read_objective(section: Section) -> ObjectiveSettings:
-    section.only(("metric", "direction", "value", "tolerance", "test"))
-    return ObjectiveSettings(
-        metric=section.text("metric"),
-        direction=section.word("direction", get_args(Direction)),
-        value=section.word("value", ("last", "best"), default="last"),
-        tolerance=section.number("tolerance", above=0, default=0.01),
-        test=section.flag("test"),
-    )
 
 
 def _read_budget(section: Section) -> Budget:

@@ -26,6 +26,7 @@ from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.checkpoints import discard_useless
 from studies.storage.claim import Ask, Claim, Claims, Turn
+from studies.storage.device_time import are_devices_spent
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
 from studies.storage.patience import PatientStorage
@@ -47,7 +48,8 @@ class Post:
 
 
 def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial: RunTrial) -> None:
-    """Run trials by `run_trial` until every slot is finished, the time is up, `stop_at` is reached, or a signal comes.
+    """Run trials by `run_trial` until every slot is finished, the time or the device time is up, `stop_at` is
+    reached, or a signal comes.
 
     Raises `StudyStopped` after too many alike failures, `StorageUnusable` where the storage fails.
     """
@@ -62,7 +64,7 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
         while post.signals.reason() is None and not post.shift.is_over:
             trials = study.get_trials(deepcopy=False)
             stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
-            if has_reached(trials, settings):
+            if has_reached(trials, settings) or are_devices_spent(trials, settings):
                 break
             turn = claims.next(trials)
             if turn is Turn.LEAVE:
@@ -102,11 +104,11 @@ def _frugal(study: optuna.Study, storage: BaseStorage, sampler: StudySampler) ->
 
 
 def has_reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
-    """Whether one of `trials` is as good as `stop_at` asks for."""
+    """Whether one of `trials` is as good in the first objective as `stop_at` asks for."""
     if settings.stop_at is None:
         return False
     sign = 1 if settings.objective.direction == "maximize" else -1
-    values = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
     return any(sign * value >= sign * settings.stop_at for value in values)
 
 
@@ -187,7 +189,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
     for key, value in outcome.attributes.items():
         trial.set_user_attr(key, value)
     try:
-        study.tell(trial, outcome.value, state=outcome.state)
+        study.tell(trial, outcome.values, state=outcome.state)
     except ValueError as error:  # Optuna's word for a trial that is finished already
         raise UpdateFinishedTrialError(str(error)) from error
-    log.info("trial %d %s %s %s", trial.number, outcome.state.name, outcome.value, outcome.attributes)
+    log.info("trial %d %s %s %s", trial.number, outcome.state.name, outcome.values, outcome.attributes)

@@ -1,7 +1,7 @@
 """Which configuration is best: a single trial of a search, or a whole cell of a designed experiment.
 
 Where a point was trained with several seeds, its mean over them is compared, never its luckiest seed; a point that
-lacks some of its seeds (a diverged one, say) comes after all that have them.
+lacks some of its seeds (a diverged one, say) comes after all that have them. Of two objectives the first decides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t
+
+from studies.objectives import by_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +53,4 @@ def _choice(group: Sequence[FrozenTrial]) -> Choice:
 
 
 def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    return by_first([trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values])

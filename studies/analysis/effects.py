@@ -78,8 +78,8 @@ def get_param_interactions(
     of its value; `value_policy` is `final`, `common_rung`, or `auto`: final values, or those at a common rung where
     more than 10 % of the trials were pruned; `source` says who proposed the trials of which the storage does not
     (`random`, `qmc`, `grid`, `tpe`, …), for unknown origin calls for caution. A study that cannot be analysed gives
-    effects without numbers, whose verdict says why. Raises `BadInput` for unknown parameters, several objectives
-    without a target, and final values of a much pruned study.
+    effects without numbers, whose verdict says why. Of several objectives, the effects are those on the first. Raises
+    `BadInput` for unknown parameters, and final values of a much pruned study.
     """
     table = trials_table(study, params=params, target=target, value_policy=value_policy, source=source)
     return effects_of(fits_of(table, seed=seed), seed=seed)

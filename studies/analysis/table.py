@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array, Axis, axis_of, levelled
 from studies.errors import BadInput, Problem, nearest
+from studies.objectives import by_first
 from studies.schema import OF_THE_POINT, failure_of
 
 ValuePolicy = Literal["auto", "final", "common_rung"]
@@ -40,7 +41,8 @@ class TrialsTable:
     `policy` says which value a trial counts with: `final`, or `rung k`. Of `n_finished` trials, `n_pruned` were pruned
     (with a value or not), `n_failed` gave no value for other reasons, `n_diverged` of them by diverging or running out
     of memory. `n_rungs` is the last step that any trial reported. `survivors_only`: more than a tenth lack
-    the value in question. `has_target`: `y` is no objective, so which end is the worst is not known. `assumed_source`
+    the value in question. `has_target`: `y` is no objective, so which end is the worst is not known. `n_objectives`:
+    how many the study has, of which `y` is the first. `assumed_source`
     stands for sources that the storage did not record. `is_grid`: the trials fill a grid, or were
     proposed as one. `dropped` names parameters left out, and why.
     """
@@ -61,6 +63,7 @@ class TrialsTable:
     n_rungs: int = 0
     survivors_only: bool = False
     has_target: bool = False
+    n_objectives: int = 1
     assumed_source: str | None = None
     is_grid: bool = False
     dropped: Mapping[str, str] = field(default_factory=dict)
@@ -121,14 +124,13 @@ def trials_table(
 
     `source` says who proposed the trials of which the storage does not: `random`, `qmc`, `grid`, or another sampler.
 
-    Raises `BadInput` for parameters that no trial has, for several objectives without a `target`, and for final
-    values where more than a tenth of the trials were pruned.
+    Of several objectives the first counts, and `n_objectives` says so, unless there is a `target`.
+
+    Raises `BadInput` for parameters that no trial has, and for final values where more than a tenth of the trials were
+    pruned.
     """
-    if target is None and len(study.directions) > 1:
-        remedy = "give target=, a function from a trial to a number"
-        raise BadInput([Problem("study", f"has {len(study.directions)} objectives", remedy)])
     trials = study.get_trials(deepcopy=False)
-    maximize = target is None and study.direction == StudyDirection.MAXIMIZE
+    maximize = target is None and study.directions[0] == StudyDirection.MAXIMIZE
     return table_of(
         trials,
         maximize=maximize,
@@ -137,6 +139,7 @@ def trials_table(
         value_policy=value_policy,
         source=source,
         powers_of_two=powers_of_two(study),
+        n_objectives=len(study.directions),
     )
 
 
@@ -149,8 +152,10 @@ def table_of(
     value_policy: ValuePolicy = "auto",
     source: str | None = None,
     powers_of_two: frozenset[str] = frozenset(),
+    n_objectives: int = 1,
 ) -> TrialsTable:
     """The table of `trials`; see `trials_table`."""
+    trials = by_first(trials) if target is None else trials
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
     finished = [t for t in finished if t.number not in replaced or t.state != TrialState.FAIL]
@@ -183,6 +188,7 @@ def table_of(
         n_rungs=max((max(t.intermediate_values, default=0) for t in valued), default=0),
         survivors_only=many and len(valued) - len(values) > PRUNED_SHARE * len(valued),
         has_target=target is not None,
+        n_objectives=n_objectives,
         assumed_source=source if any(_source(t) is None for t, _ in used) else None,
         dropped=dropped,
     )

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.isolation import Cell, Ranking, isolate, rank
 from studies.analysis.value_row import ValueRow, label_of, row_of
+from studies.objectives import by_first
 from studies.parameter import Parameter, Value
 from studies.reading import is_number
 from studies.settings import StudySettings
@@ -88,6 +89,7 @@ def scientific(settings: StudySettings) -> tuple[Parameter, ...]:
 def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
     """The tables of a designed study with a scientific parameter, from its finished `trials`; None for other studies,
     and where no trial has a value."""
+    trials = by_first(trials)
     names = [parameter.name for parameter in scientific(settings)]
     if not settings.is_designed or not names or not any(trial.value is not None for trial in trials):
         return None
@@ -111,7 +113,7 @@ def cells_by_value(trials: Sequence[FrozenTrial], settings: StudySettings) -> di
     """Scientific value → cell of the nuisance parameters → training seed → value, of the complete `trials`."""
     names = [parameter.name for parameter in scientific(settings)]
     groups: dict[str, list[FrozenTrial]] = defaultdict(list)
-    for trial in trials:
+    for trial in by_first(trials):
         groups[label_of(tuple(trial.params.get(name) for name in names))].append(trial)
     return {
         label: {

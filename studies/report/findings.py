@@ -32,7 +32,13 @@ MEANING = {
 
 def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | None = None) -> str:
     """The section: verdict, sentences or advice, tables; then `pictures`, captions with paths from the report on."""
-    parts = [TITLE, _verdict(analysis.whole), _values(analysis.table, analysis.whole), _told(analysis, metric)]
+    parts = [
+        TITLE,
+        _objective(analysis.table, metric),
+        _verdict(analysis.whole),
+        _values(analysis.table, analysis.whole),
+        _told(analysis, metric),
+    ]
     if any(not math.isnan(effect.estimate) for effect in analysis.effects):
         parts.append(effects_table(analysis))
     if analysis.ridges:
@@ -55,6 +61,15 @@ def clause(analysis: Analysis) -> str | None:
         verb = "interact" if effect.order == 2 else "matters most"
         return f"{crossed(effect.params)} {verb} ({share_of_variance(effect)})"
     return None
+
+
+def _objective(trials: TrialsTable, metric: str) -> str:
+    """Which of several objectives this is about."""
+    return (
+        f"The study has {trials.n_objectives} objectives; what follows is about the first alone, {metric}."
+        if trials.n_objectives > 1
+        else ""
+    )
 
 
 def _verdict(fit: Fit) -> str:

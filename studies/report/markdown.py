@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
+from studies.report.front import FrontFound, front_section
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
 from studies.report.wording import counted, shown, table
@@ -34,7 +35,7 @@ class Results:
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
     `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
     `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None where none
-    was asked for, or it has not come to its end."""
+    was asked for, or it has not come to its end; `front` is that of two objectives, drawn at `front_picture`."""
 
     choices: Sequence[Choice]
     finished: int
@@ -48,6 +49,8 @@ class Results:
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
     selection: Selection | None = None
+    front: FrontFound | None = None
+    front_picture: Path | None = None
 
     @property
     def best(self) -> Choice | None:
@@ -65,11 +68,11 @@ def headline(results: Results, settings: StudySettings) -> str:
     more = "; the same command goes on" if goes_on else ""
     if settings.select.name != "none" and results.selection is None and results.best is not None:
         more = f"; nothing is selected yet{more or '; the same command goes on'}"
-    claimed = claim(results.selection, settings.objective.metric) if results.selection is not None else None
+    metric = settings.objective.metric
+    claimed = claim(results.selection, metric) if results.selection is not None else None
     more = f"{failures}{more}"
-    return told(
-        results.best, settings.objective.metric, done=done, more=more, analysis=results.analysis, claimed=claimed
-    )
+    front = f"{results.front.clause}; " if results.front is not None else ""
+    return told(results.best, metric, done=f"{front}{done}", more=more, analysis=results.analysis, claimed=claimed)
 
 
 def told(
@@ -112,6 +115,8 @@ def render(results: Results, settings: StudySettings) -> str:
         parts.append(selection_section(selection, settings))
     if results.values is not None:
         parts.append(value_section(results.values))
+    if results.front is not None:
+        parts.append(front_section(results.front, picture=results.front_picture))
     if settings.is_designed and results.choices:
         parts.append(_cells(results.choices, settings))
     parts.append(_endings(results))

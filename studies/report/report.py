@@ -21,6 +21,9 @@ from studies.analysis.value_table import value_tables
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
+from studies.report.figures.drawing import write_drawing
+from studies.report.figures.front import front_drawing
+from studies.report.front import front_in
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
@@ -43,6 +46,7 @@ ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
 SHOWN = (
     "best configuration",
     "best model",
+    "front",
     "all trials",
     "selection",
     "table (html)",
@@ -63,8 +67,8 @@ def write_report(
     trials = study.get_trials(deepcopy=False)
     folder = settings.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    results = summarise(trials, settings, rules, _always(folder))
-    write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
+    results = _with_front(summarise(trials, settings, rules, _always(folder)), trials, settings, rules)
+    write_trials_csv(folder / "trials.csv", trials, budget=settings.budget, second=settings.objective.second)
     results = with_selection(results, selection, settings)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
@@ -94,8 +98,9 @@ def write_study_report(
 ) -> None:
     """The same of any Optuna study, without its config: all but best.yaml, into `folder`.
 
-    `metric` is the value's name, by default what the study calls it. Raises `BadInput` for unknown parameters, several
-    objectives, and final values of a much pruned study; all but the analysis is written even then.
+    `metric` is the value's name, by default what the study calls it; of several objectives the first is analysed.
+    Raises `BadInput` for unknown parameters, and final values of a much pruned study; all but the analysis is written
+    even then.
     """
     trials = study.get_trials(deepcopy=False)
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,10 +175,22 @@ def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, conso
         value_policy=wanted.value_policy,
         source=wanted.source,
         powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
+        n_objectives=len(settings.objective.directions),
     )
     _announce(table, console)
     law = None if wanted.law is None else [pair for pair in wanted.law if tried.issuperset(pair)]
     return analyse(table, seed=settings.seed, law=law, budget_unit=settings.budget.unit)
+
+
+def _with_front(results: Results, trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> Results:
+    """The results with the front of two objectives, if there are two; writes its table and its figure."""
+    found = front_in(trials, _ended(_slots(trials, settings), rules), settings)
+    if found is None:
+        return results
+    folder = settings.output_dir
+    picture = write_drawing(folder, front_drawing(found.front)).relative_to(folder)
+    files = {**results.files, "front": str(folder / "pareto.csv")}
+    return replace(results, front=found, front_picture=picture, files=files)
 
 
 def analysed(results: Results, analysis: Analysis, settings: StudySettings) -> Results:

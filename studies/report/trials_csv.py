@@ -11,7 +11,9 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.budget import Budget
+from studies.objectives import rungs_of, second_of
 from studies.schema import attempt_of, failure_of
+from studies.settings import SecondObjective
 from studies.storage.slots import originals
 
 COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
@@ -34,17 +36,21 @@ AS_RECORDED = (
 )
 
 
-def write_trials_csv(path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None) -> None:
+def write_trials_csv(
+    path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None, second: SecondObjective | None = None
+) -> None:
     """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active. Without a
-    `budget` nothing is told of epochs."""
+    `budget` nothing is told of epochs. The value of a `second` objective has a column of its own, `second_METRIC`."""
+    extra = [f"second_{second.metric}"] if second is not None else []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *RECORDED, *ORIGIN, *(f"params_{name}" for name in names)])
+        writer = csv.DictWriter(file, [*COLUMNS, *extra, *RECORDED, *ORIGIN, *(f"params_{name}" for name in names)])
         writer.writeheader()
         for trial in trials:
             params = {f"params_{name}": trial.params.get(name) for name in names}
-            writer.writerow({**_row(trial, slots, budget), **params})
+            values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
+            writer.writerow({**_row(trial, slots, budget), **values, **params})
 
 
 def epochs_to_convergence(trial: FrozenTrial, budget: Budget | None) -> float | None:
@@ -70,7 +76,7 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
         "value": ";".join(map(repr, trial.values or [])),
         "seconds": recorded.get(schema.SECONDS),
         "steps": recorded.get(schema.STEPS),
-        "rungs": len(trial.intermediate_values),
+        "rungs": len(rungs_of(trial)),
         schema.SAMPLES_SEEN: seen[-1] if isinstance(seen, list) and seen else None,
         schema.CONVERGENCE: recorded.get(schema.CONVERGENCE),
         "epochs_to_convergence": epochs_to_convergence(trial, budget),

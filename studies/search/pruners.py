@@ -1,4 +1,7 @@
-"""Pruners: when a trial is stopped early. All of them compare trials at the same rung, counted from 1."""
+"""Pruners: when a trial is stopped early. All of them compare trials at the same rung, counted from 1.
+
+Of two objectives the first decides, by our own rule (`studies.search.rung_rule`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from studies.errors import Problems, nearest
+from studies.search.rung_rule import RULES, make_rule
 from studies.settings import StudySettings
 
 PRUNERS: Mapping[str, type[BasePruner]] = {
@@ -37,6 +41,8 @@ def make_pruner(settings: StudySettings) -> BasePruner:
         options["wrapped_pruner"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        if settings.objective.second is not None and name in RULES:
+            return make_rule(name, options, last=settings.budget.rungs)
         pruner = PRUNERS[name](**options)
     return WholeStudy(pruner) if name == "hyperband" else pruner
 
@@ -63,7 +69,12 @@ def check_pruner(settings: StudySettings, problems: Problems) -> None:
     unknown = [option for option in options if option not in known]
     for option in unknown:
         problems.add(f"pruner.{option}", f"is not an option of {name}", nearest(option, known))
+    if settings.objective.second is not None and name not in (*RULES, "none"):
+        problems.add("pruner", f"is {name} but there are two objectives", f"use one of {', '.join(RULES)}, or none")
+        return
     rungs, first = settings.budget.rungs, options.get("min_resource")
+    if settings.objective.second is not None and name == "asha" and not isinstance(first, int):
+        problems.add("pruner.min_resource", f"is {first!r} but there are two objectives", "give a number of rungs")
     if isinstance(first, int) and first > rungs:
         problems.add("pruner.min_resource", f"is {first} for {rungs} rungs", "give no more than the trial has rungs")
     if not unknown:
@@ -79,6 +90,11 @@ def pruner_notes(settings: StudySettings) -> list[str]:
     warm_up = _options(settings).get("n_warmup_steps", 0)
     if name != "none" and (rungs == 1 or warm_up >= rungs):
         return [f"{name} never stops a trial: it has {rungs} rungs, and the first {max(warm_up, 1)} are not judged"]
+    if name != "none" and settings.objective.second is not None:
+        return [
+            f"{name} compares trials by {settings.objective.metric} alone: the front may lack configurations that are "
+            f"worse in it and better in {settings.objective.second.metric}; pruner=none keeps them"
+        ]
     return []
 
 

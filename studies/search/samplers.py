@@ -44,6 +44,7 @@ MODELS: Mapping[str, Callable[..., BaseSampler]] = {
     "cmaes": optuna.samplers.CmaEsSampler,
     REINFORCE: ReinforceSampler,
 }
+FOR_TWO_OBJECTIVES = ("tpe", "gp", *DESIGNS)
 OURS = (
     *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
     *("space", "memory", "is_own"),
@@ -72,6 +73,9 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
     if name == REINFORCE:
         check_options({option: value for option, value in options.items() if option in known}, problems)
+    if settings.objective.second is not None and name not in FOR_TWO_OBJECTIVES:
+        remedy = f"use one of {', '.join(FOR_TWO_OBJECTIVES)}, or give objective.second=null"
+        problems.add("sampler", f"is {name}, which knows one objective only, and there are two", remedy)
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
 

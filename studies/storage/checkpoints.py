@@ -16,6 +16,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.objectives import by_first
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
 from studies.trial.files import discard, is_checkpoint_of, trials_folder
@@ -61,9 +62,9 @@ def needed_paths(trials: Sequence[FrozenTrial], settings: StudySettings) -> set[
 
 
 def best_trials(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
-    """The complete trials whose last state is kept, best first; of equals the earlier one."""
+    """The complete trials whose last state is kept, best first by the first objective; of equals the earlier one."""
     sign = 1 if settings.objective.direction == "maximize" else -1
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    complete = by_first([trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values])
     complete.sort(key=lambda trial: (-sign * (trial.value or 0.0), trial.number))
     return complete[: settings.checkpoint.keep_best]
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -18,12 +19,13 @@ from typing import Any
 import optuna
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from studies import schema
 from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
-from studies.settings import FIXED_KEYS, POINTS, StudySettings
+from studies.settings import FIXED_KEYS, POINTS, ObjectiveSettings, StudySettings
 
 NOT_IDENTITY = re.compile(
     r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
@@ -53,7 +55,7 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
 def open_study(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
     """The study of `settings`, begun where `find_study` found none, with its attributes up to date."""
     study = optuna.create_study(
-        study_name=settings.study_name, storage=storage, direction=settings.objective.direction, load_if_exists=True
+        study_name=settings.study_name, storage=storage, directions=settings.objective.directions, load_if_exists=True
     )
     if not study.get_trials(deepcopy=False):
         _describe_study(settings, study)
@@ -77,6 +79,9 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         "budget.rungs": budget.rungs,
         "replicates": settings.replicates,
     }
+    if objective.second is not None:
+        values["objective.second.metric"] = objective.second.metric
+        values["objective.second.direction"] = objective.second.direction
     if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
         values["launcher.devices_per_trial"] = settings.devices_per_trial
     return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
@@ -130,7 +135,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_SCHEMA: schema.VERSION,
         schema.STUDY_CONFIG: yaml.safe_dump(config, sort_keys=False),
         schema.STUDY_SPACE: yaml.safe_dump(without_secrets(describe_space(settings)), sort_keys=False),
-        schema.STUDY_METRIC: {"name": objective.metric, "direction": objective.direction, "value": objective.value},
+        schema.STUDY_METRIC: _describe_objective(objective),
         schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         schema.STUDY_N_TRIALS: settings.n_trials,
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
@@ -141,6 +146,16 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
     }
     for key, value in attributes.items():
         study.set_user_attr(key, value)
+    if objective.second is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
+
+
+def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:
+    first = {"name": objective.metric, "direction": objective.direction, "value": objective.value}
+    second = objective.second
+    return first if second is None else {**first, "second": {"name": second.metric, "direction": second.direction}}
 
 
 def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
@@ -160,11 +175,12 @@ def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
 
 
 def _refuse_another_direction(settings: StudySettings, study: optuna.Study) -> None:
-    """Optuna fixes a study's direction when it is made: even an empty one cannot be turned round."""
+    """Optuna fixes a study's directions when it is made: even an empty one cannot be turned round."""
+    wanted = ", ".join(settings.objective.directions)
     stored = ", ".join(direction.name.lower() for direction in study.directions)
-    if stored != settings.objective.direction:
-        complaint = f"is {settings.objective.direction} but {stored} in the stored study"
-        raise StudyChanged([Problem("objective.direction", complaint, REMEDY)])
+    if stored != wanted:
+        key = "objective.direction" if len(settings.objective.directions) == len(study.directions) == 1 else "objective"
+        raise StudyChanged([Problem(key, f"is {wanted} but {stored} in the stored study", REMEDY)])
 
 
 _ABSENT = object()

@@ -28,6 +28,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
+from studies.objectives import rungs_of
 
 
 def worker_id() -> str:
@@ -126,7 +127,7 @@ class Watch:
     def _is_stale(self, trial: FrozenTrial) -> bool:
         if is_dead(str(trial.user_attrs.get(schema.WORKER, ""))):
             return True
-        sign = (trial.user_attrs.get(schema.LEASE), len(trial.intermediate_values), len(trial.user_attrs))
+        sign = (trial.user_attrs.get(schema.LEASE), len(rungs_of(trial)), len(trial.user_attrs))
         last_sign, since = self._seen.get(trial.number, (None, 0.0))
         if sign != last_sign:
             self._seen[trial.number] = (sign, self._watched_s)

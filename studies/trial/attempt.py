@@ -17,6 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
+from studies.objectives import by_first
 from studies.settings import StudySettings
 from studies.trial.files import discard, sha256_of, trial_folder
 from studies.trial.half_batch import HalfBatch
@@ -128,7 +129,7 @@ class Attempt:
         if k == 0 or not isinstance(self._trial, Trial):
             return False
         sign = 1 if self._settings.objective.direction == "maximize" else -1
-        others = self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        others = by_first(self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         own = (sign * value, -self._trial.number)
         return sum(1 for other in others if (sign * (other.value or 0.0), -other.number) > own) < k
 

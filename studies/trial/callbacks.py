@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,16 +27,29 @@ CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for
 @dataclass(frozen=True, slots=True)
 class Rung:
     """What a trial shows at an equal fraction of its budget. `index` counts from 1; `seconds` are those of training up
-    to there, validation included."""
+    to there, validation included; `second` is the value of the second metric, where there is one that the module logs.
+    """
 
     index: int
     value: float
     samples_seen: int
     seconds: float = field(compare=False)  # the same rung reached again is the same
+    second: float | None = None
 
 
 class MetricMissing(Exception):
-    """The module never logged the metric that the study optimises."""
+    """The module never logged the metric `missing` that the study optimises; `logged` are those that it did."""
+
+    def __init__(self, missing: str, logged: Sequence[str]) -> None:
+        super().__init__(
+            f"the module never logged {missing}; by the end of the rung it had logged: "
+            f"{', '.join(logged) or 'nothing'} (what a module logs in its own on_train_epoch_end comes too late)"
+        )
+        self.missing = missing
+        self.logged = tuple(logged)
+
+    def __reduce__(self) -> tuple[type[MetricMissing], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.missing, self.logged)
 
 
 class Interrupted(BaseException):
@@ -62,8 +75,10 @@ class Rungs(Callback):
         resumed: Callable[[tuple[Rung, ...]], None],
         at_epochs: bool,
         ranks: Ranks = ALONE,
+        second: str | None = None,
     ) -> None:
         self.metric = metric
+        self.second = second
         self.at_epochs = at_epochs
         self.begun = 0.0
         self.has_trained = False
@@ -103,7 +118,7 @@ class Rungs(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Everything that was counted, as plain values."""
         return {
-            "rungs": [[rung.index, rung.value, rung.samples_seen, rung.seconds] for rung in self.rungs],
+            "rungs": [[rung.index, rung.value, rung.samples_seen, rung.seconds, rung.second] for rung in self.rungs],
             "samples_seen": self.samples_seen,
             "batches": self.batches,
             "loss_sum": float(self._loss_sum),
@@ -190,29 +205,28 @@ class Rungs(Callback):
         self._validated = False
         self.count()
         if fresh and not self.stopped and not self._loss_is_broken():
-            value = self._value(trainer)
-            if math.isfinite(value):
-                rung = Rung(index, value, self.samples_seen, self.seconds)
+            names = [self.metric] if self.second is None else [self.metric, self.second]
+            values = {name: self._value(trainer, name) for name in names}
+            broken = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+            if not broken:
+                second = values.get(self.second or "")
+                rung = Rung(index, values[self.metric], self.samples_seen, self.seconds, second)
                 self.rungs.append(rung)
                 self.stopped = self._report(rung)
             else:
-                self.diverged = f"{self.metric} is {value}"
+                self.diverged = broken[0]
         if self.stopped or self.diverged:
             trainer.should_stop = True
 
-    def _value(self, trainer: Trainer) -> float:
-        own = trainer.callback_metrics.get(self.metric)
+    def _value(self, trainer: Trainer, metric: str) -> float:
+        own = trainer.callback_metrics.get(metric)
         shared = self._ranks.share("rung", *((0.0, False) if own is None else (float(own), True)))
         values = [value for value, is_logged in shared if is_logged]
         if not values:
-            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
-            raise MetricMissing(
-                f"the module never logged {self.metric}; by the end of the rung it had logged: {logged} "
-                "(what a module logs in its own on_train_epoch_end comes too late)"
-            )
-        return self._agreed(values)
+            raise MetricMissing(metric, sorted(trainer.callback_metrics))
+        return self._agreed(metric, values)
 
-    def _agreed(self, values: list[float]) -> float:
+    def _agreed(self, metric: str, values: list[float]) -> float:
         """One value out of one a rank: a module that logs without `sync_dist` shows each rank its own share of the
         data; the mean of the shares is what `sync_dist` gives."""
         if len(set(values)) == 1:
@@ -220,9 +234,7 @@ class Rungs(Callback):
         mean = sum(values) / len(values)
         if math.isfinite(mean) and not self._told_of_shares and self._ranks.rank == 0:
             shown = ", ".join(f"{value:.6g}" for value in values)
-            log.warning(
-                "%s differs between ranks (%s): their mean counts; log it with sync_dist=True", self.metric, shown
-            )
+            log.warning("%s differs between ranks (%s): their mean counts; log it with sync_dist=True", metric, shown)
         self._told_of_shares = True
         return mean
 

@@ -22,6 +22,7 @@ from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.outcome import Outcome
+from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
 from studies.trial.training import Job, Training, Watchers
 
@@ -53,7 +54,7 @@ def _run(
     interrupted: Callable[[], str | None],
     repeated: FrozenTrial | None,
 ) -> Outcome:
-    reports = _Reports(trial, last=settings.budget.rungs)
+    reports = reports_of(trial, settings)
 
     def resumed(rungs: tuple[Rung, ...]) -> None:
         attempt.resumed()
@@ -71,6 +72,7 @@ def _run(
             return Job(
                 resolve(settings, point, half=half),
                 metric=settings.objective.metric,
+                second=settings.objective.logged_second,
                 budget=settings.budget,
                 seed=seed,
                 folder=trial_folder(settings.output_dir, trial.number),
@@ -182,9 +184,13 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         return Outcome(TrialState.FAIL, attributes=attributes)
     if training.test.metrics:
         attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
-    values = [rung.value for rung in training.rungs]
-    best = max(values) if objective.direction == "maximize" else min(values)
-    return Outcome(TrialState.COMPLETE, best if objective.value == "best" else values[-1], attributes)
+    sign = 1 if objective.direction == "maximize" else -1
+    best = max(training.rungs, key=lambda rung: sign * rung.value)
+    rung = best if objective.value == "best" else training.rungs[-1]
+    second = None
+    if objective.second is not None:
+        second = rung.second if objective.second.is_logged else float(attributes[objective.second.metric])
+    return Outcome(TrialState.COMPLETE, rung.value, attributes, second=second)
 
 
 def convergence(rungs: tuple[Rung, ...], *, tolerance: float) -> int:
@@ -192,30 +198,3 @@ def convergence(rungs: tuple[Rung, ...], *, tolerance: float) -> int:
     final = rungs[-1].value
     away = [rung.index for rung in rungs if abs(rung.value - final) > tolerance]
     return next(rung.index for rung in rungs if not away or rung.index > away[-1])
-
-
-class _Reports:
-    """Reports a rung and says whether to stop. After the last one there is nothing left to save: the trial is complete.
-
-    Optuna keeps the first value of a rung, and a pruner looks at the furthest rung: a second go reports nothing, and
-    asks nothing, until it is further than the first one came.
-    """
-
-    def __init__(self, trial: BaseTrial, *, last: int) -> None:
-        self._trial = trial
-        self._last = last
-        self._furthest = 0
-
-    def __call__(self, rung: Rung) -> bool:
-        if rung.index <= self._furthest:
-            return False
-        self._furthest = rung.index
-        self._trial.report(rung.value, rung.index)
-        return rung.index < self._last and self._trial.should_prune()
-
-    def repeat(self, rungs: tuple[Rung, ...]) -> None:
-        """Report what an earlier attempt had reached, so that pruners and tables see the trial whole."""
-        for rung in rungs:
-            self._furthest = rung.index
-            self._trial.report(rung.value, rung.index)
-            self._trial.should_prune()  # what it answers was decided then; halving pruners note each rung when asked

@@ -13,7 +13,8 @@ from studies.settings import StudySettings
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended: its Optuna state, its value where it is COMPLETE, and the attributes to keep.
+    """How a trial ended: its Optuna state, its value where it is COMPLETE (and `second`, that of a second objective),
+    and the attributes to keep.
 
     After `device_is_lost` nothing more can run in this process. `has_checkpoint`: it, or the trial that it repeats,
     has saved its state; some of these files may be of no more use.
@@ -24,6 +25,14 @@ class Outcome:
     attributes: dict[str, Any] = field(default_factory=dict)
     device_is_lost: bool = False
     has_checkpoint: bool = False
+    second: float | None = None
+
+    @property
+    def values(self) -> list[float] | None:
+        """What the study is told: the value of each objective; None where there is none."""
+        if self.value is None:
+            return None
+        return [self.value] if self.second is None else [self.value, self.second]
 
 
 class RunTrial(Protocol):

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from studies.budget import Budget
-from studies.errors import Problem, Problems
+from studies.errors import Problem, Problems, nearest
 from studies.schema import Failure
-from studies.settings import StudySettings
+from studies.settings import TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.failures import classify, free_memory
@@ -107,15 +107,24 @@ def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *,
             run.fit()
             return Look(point, None, _estimate(settings, point, half, Path(folder)) if timed else None)
     except MetricMissing as error:
-        remedy = "log it in validation_step (or in training_step), or set objective.metric to one that is logged"
-        complaint = f"is {settings.objective.metric}, but {error}"
-        return Look(point, Problem("objective.metric", complaint, remedy))
+        return Look(point, _missing(error, settings))
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("one batch at %s failed", point, exc_info=True)
         failure, message = classify(error)
         where = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
         complaint = f"fails in one batch at {where} ({message})"
         return Look(point, Problem("model", complaint, "correct the module or the space"), failure=failure)
+
+
+def _missing(error: MetricMissing, settings: StudySettings) -> Problem:
+    """Which of the objectives the module does not log, and what it could be."""
+    remedy = "log it in validation_step (or in training_step), or"
+    if error.missing == settings.objective.metric:
+        complaint = f"is {error.missing}, but {error}"
+        return Problem("objective.metric", complaint, f"{remedy} set objective.metric to one that is logged")
+    known = [name for name in (*TRAINING_METRICS, *error.logged) if name != settings.objective.metric]
+    complaint = f"is {error.missing}, but {error}"
+    return Problem("objective.second.metric", complaint, f"{nearest(error.missing, known)}; {remedy} name one of these")
 
 
 def _short_job(
@@ -133,6 +142,7 @@ def _short_job(
     return Job(
         {**config, "loggers": {}},
         metric=settings.objective.metric,
+        second=settings.objective.logged_second,
         budget=budget,
         seed=settings.seed,
         folder=folder,

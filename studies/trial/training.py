@@ -139,7 +139,8 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
-    goes on, None: from the beginning; `test`: the test part is looked at once, at the end."""
+    goes on, None: from the beginning; `second` is a further metric that the module logs; `test`: the test part is
+    looked at once, at the end."""
 
     config: Mapping[str, Any]
     metric: str
@@ -151,6 +152,7 @@ class Job:
     checkpoint: Path | None = None
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
     test: bool = False
+    second: str | None = None
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
@@ -164,6 +166,7 @@ class Job:
             keeping=self.keeping,
             max_trial_s=self.max_trial_s,
             ranks=ranks,
+            second=self.second,
             **self.trainer_arguments,
         )
         run.tested_with = self.config if self.test else None
@@ -181,6 +184,7 @@ def build(
     keeping: Keeping | None = None,
     max_trial_s: float | None = None,
     ranks: Ranks = ALONE,
+    second: str | None = None,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
@@ -195,7 +199,12 @@ def build(
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
     module = instantiate(config["model"])
     rungs = Rungs(
-        metric, report=watchers.report, resumed=watchers.resumed, at_epochs=budget.unit == "epochs", ranks=ranks
+        metric,
+        report=watchers.report,
+        resumed=watchers.resumed,
+        at_epochs=budget.unit == "epochs",
+        ranks=ranks,
+        second=second,
     )
     callbacks: list[pl.Callback] = [rungs]
     time_limit = TimeLimit(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None

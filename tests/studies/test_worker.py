@@ -22,7 +22,8 @@ from studies.storage.opening import open_storage
 from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.callbacks import Rung
-from studies.trial.objective import _Reports, run_trial
+from studies.trial.objective import run_trial
+from studies.trial.reports import IntermediateValues
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -345,7 +346,8 @@ def test_a_trial_that_goes_on_notes_the_rungs_of_halving_as_one_that_never_stopp
         whole.report(value, rung)
         whole.should_prune()
     resumed = optuna.create_study(pruner=make_pruner(settings)).ask()
-    _Reports(resumed, last=8).repeat(tuple(Rung(i, value, i, i / 10) for i, value in enumerate(reports[:3], start=1)))
+    rungs = tuple(Rung(i, value, i, i / 10) for i, value in enumerate(reports[:3], start=1))
+    IntermediateValues(resumed, last=8).repeat(rungs)
     resumed.report(reports[3], 4)
     resumed.should_prune()
     (a,), (b,) = resumed.study.get_trials(), whole.study.get_trials()

@@ -182,13 +182,13 @@ def test_parameters_can_be_chosen_and_ordered() -> None:
     assert table([trial(0.1, i=0), trial(0.2, i=1)], params=["dropout", "lr"]).names == ("dropout", "lr")
 
 
-def test_several_objectives_need_a_target() -> None:
+def test_of_several_objectives_the_first_counts_unless_there_is_a_target() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"])
     study.add_trials(
         [create_trial(values=[1.0, 2.0 + i], params=POINTS[i], distributions=SPACE) for i in range(4)],
     )
-    with pytest.raises(BadInput, match="study has 2 objectives: give target="):
-        trials_table(study)
+    found = trials_table(study)
+    assert (list(found.y), found.maximize, found.n_objectives) == ([1.0] * 4, False, 2)
     assert list(trials_table(study, target=lambda trial: trial.values[1]).y) == [2.0, 3.0, 4.0, 5.0]
 
 

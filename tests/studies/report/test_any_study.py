@@ -121,10 +121,11 @@ def test_an_unknown_parameter_is_told_and_the_rest_is_written(tmp_path: Path) ->
     assert (tmp_path / "trials.csv").is_file()
 
 
-def test_several_objectives_are_refused_by_the_analysis_alone(tmp_path: Path) -> None:
+def test_of_several_objectives_the_first_is_analysed_which_is_told(tmp_path: Path) -> None:
     study = small_study(directions=["minimize", "maximize"])
-    with pytest.raises(BadInput, match="2 objectives"):
-        written(study, tmp_path)
+    assert "4 trials finished, with 2 objectives: there is no single best one." in written(study, tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "The study has 2 objectives; what follows is about the first alone, value." in text
     with (tmp_path / "trials.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["value"] == "0.0;1.0"
     assert written(study, tmp_path, AnalysisSettings("none", None, "auto", None)).startswith("4 trials finished, ")

@@ -1,0 +1,71 @@
+"""Under which conditions trials were measured: on which devices, and how many at a time on one machine.
+
+Seconds are wall clock: those of different devices or numbers of threads are not compared, and those of a machine that
+several trials share are longer than alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from studies import schema
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """`comparable` are the trials on the device that most of them had, which is `device`, in words; `others` counts the
+    rest by device. `n_machines` are those of the comparable ones, on each of which up to `n_at_once` trials ran at the
+    same time."""
+
+    comparable: Sequence[FrozenTrial]
+    device: str
+    others: dict[str, int]
+    n_machines: int
+    n_at_once: int
+
+
+def conditions_of(trials: Sequence[FrozenTrial], everything: Sequence[FrozenTrial]) -> Conditions:
+    """The conditions of `trials`, which shared their machines with some of `everything` in the study."""
+    counts = Counter(device_of(trial) for trial in trials)
+    device = counts.most_common(1)[0][0] if counts else "unknown device"
+    comparable = [trial for trial in trials if device_of(trial) == device]
+    machines = {machine_of(trial) for trial in comparable}
+    on_machine: dict[str, list[FrozenTrial]] = defaultdict(list)
+    for trial in everything:
+        on_machine[machine_of(trial)].append(trial)
+    return Conditions(
+        comparable,
+        device,
+        {name: n for name, n in counts.items() if name != device},
+        len(machines),
+        max((_at_once(on_machine[machine]) for machine in machines), default=0),
+    )
+
+
+def device_of(trial: FrozenTrial) -> str:
+    """The kind of device that `trial` was measured on, and its threads on a CPU, in words."""
+    kind = re.sub(r":\d+$", "", str(trial.user_attrs.get(schema.DEVICE, "unknown device")))
+    threads = trial.user_attrs.get(schema.THREADS)
+    return f"{kind}, {threads} thread{'s' if threads != 1 else ''}" if threads and kind.endswith("cpu") else kind
+
+
+def machine_of(trial: FrozenTrial) -> str:
+    """The machine that `trial` ran on."""
+    return str(trial.user_attrs.get(schema.WORKER, "")).rpartition(":")[0]
+
+
+def _at_once(trials: Sequence[FrozenTrial]) -> int:
+    """The most trials that ran at the same time."""
+    spans = [(t.datetime_start, t.datetime_complete) for t in trials]
+    events = [(end, -1) for begin, end in spans if begin is not None and end is not None]
+    events += [(begin, 1) for begin, end in spans if begin is not None and end is not None]
+    running = most = 0
+    for _, change in sorted(events):  # of equal times the end comes first
+        running += change
+        most = max(most, running)
+    return most

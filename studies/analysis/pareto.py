@@ -1,0 +1,195 @@
+"""The Pareto front of two objectives, and how surely each configuration is on it.
+
+A configuration is on the front where none is at least as good in both objectives and better in one. Single runs are
+noisy and times too, so what looks nondominated may be luck: the values are drawn again, `N_DRAWS` times, and the share
+of draws in which a configuration is on the front is its probability of being there. Where points have replicates,
+they are drawn by bootstrap: training seeds with replacement, the same for all points (seeds are common to them), the
+deviations from the mean widened by √(n/(n-1)) for the few that there are. Else each value gets the stated noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import norm, t
+
+from studies import schema
+from studies.analysis.axis import Array
+
+N_DRAWS = 2000
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One objective. `noise`: standard deviation of a repetition, a share of the value where `is_relative`."""
+
+    name: str
+    maximize: bool
+    noise: float
+    is_relative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A configuration with its two `values`, means over `n` trainings, of which `trial` is the first.
+
+    `half_widths` are those of the means' 95 % intervals (Student's t), None for single trainings; `probability` is that
+    of being on the front, which the configuration is by its values where `on_front`.
+    """
+
+    trial: FrozenTrial
+    values: tuple[float, float]
+    n: int
+    half_widths: tuple[float, float] | None
+    on_front: bool
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What two objectives give. `candidates` are all configurations, those good in the second objective first.
+
+    `hypervolume` is the area that the front dominates up to `reference` (the worst value of each objective), with its
+    95 % interval, which held in 96 % of simulated studies with replicates and in 90 % without; `share` is that area as
+    a part of the box between the best and the worst values. `n_seeds` are the fewest and the most trainings of a
+    configuration.
+    """
+
+    goals: tuple[Goal, Goal]
+    candidates: tuple[Candidate, ...]
+    hypervolume: float
+    interval: tuple[float, float]
+    share: float
+    reference: tuple[float, float]
+    n_seeds: tuple[int, int]
+
+    @property
+    def members(self) -> tuple[Candidate, ...]:
+        """The configurations on the front, from the best in the second objective to the best in the first."""
+        return tuple(candidate for candidate in self.candidates if candidate.on_front)
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether the uncertainty comes from replicates, and not from the stated noise."""
+        return self.n_seeds[1] > 1
+
+
+def front_of(
+    trials: Sequence[FrozenTrial], goals: tuple[Goal, Goal], *, by_point: bool = False, seed: int = 0
+) -> Front | None:
+    """The front of those `trials` that are complete with two values; trials at one point are one configuration where
+    `by_point`. None where there is none."""
+    groups: dict[object, list[FrozenTrial]] = defaultdict(list)
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        if trial.state == TrialState.COMPLETE and trial.values is not None and len(trial.values) == 2:
+            groups[tuple(sorted(trial.params.items())) if by_point else trial.number].append(trial)
+    points = list(groups.values())
+    if not points:
+        return None
+    sign = np.array([-1.0 if goal.maximize else 1.0 for goal in goals])
+    means = np.array([_values(group).mean(axis=0) for group in points])
+    on_front, reference = nondominated(means * sign), (means * sign).max(axis=0)
+    draws = list(_draws(points, goals, np.random.default_rng(seed)))
+    probabilities = np.mean([nondominated(drawn * sign) for drawn in draws], axis=0)
+    area = hypervolume(means * sign, reference)
+    areas = [hypervolume(drawn * sign, reference) for drawn in draws]
+    n_seeds = (min(map(len, points)), max(map(len, points)))
+    half_width = float(np.std(areas)) * float(t.ppf(0.975, n_seeds[1] - 1) if n_seeds[1] > 1 else norm.ppf(0.975))
+    middle = 2 * area - float(np.mean(areas))  # noise makes a front too good, and the draws tell by how much
+    box = float(np.prod(reference - (means * sign).min(axis=0)))
+    order = sorted(range(len(points)), key=lambda i: ((means[i] * sign)[::-1].tolist(), points[i][0].number))
+    return Front(
+        goals=goals,
+        candidates=tuple(
+            _candidate(points[i], on_front=bool(on_front[i]), probability=float(probabilities[i])) for i in order
+        ),
+        hypervolume=area,
+        interval=(max(0.0, middle - half_width), middle + half_width),
+        share=area / box if box > 0 else math.nan,
+        reference=(float(reference[0] * sign[0]), float(reference[1] * sign[1])),
+        n_seeds=n_seeds,
+    )
+
+
+def nondominated(losses: Array) -> Mask:
+    """Which of the points (n, 2), lower is better, no other one dominates; equal points do not dominate each other."""
+    order = np.lexsort((losses[:, 1], losses[:, 0]))
+    x, y = losses[order].T
+    first = np.searchsorted(x, x, side="left")  # of those with the same x, whose least y it has
+    before = np.concatenate([[math.inf], np.minimum.accumulate(y)])[first]  # the least y at a smaller x
+    found = np.zeros(len(losses), dtype=bool)
+    found[order] = (y == y[first]) & (y < before)
+    return found
+
+
+def hypervolume(losses: Array, reference: Array) -> float:
+    """The area that the points (n, 2), lower is better, dominate up to `reference` (2,)."""
+    inside = losses[(losses < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    front = np.unique(inside[nondominated(inside)], axis=0)
+    widths = np.diff([*front[:, 0], reference[0]])
+    return float(widths @ (reference[1] - front[:, 1]))
+
+
+def _draws(
+    points: Sequence[Sequence[FrozenTrial]], goals: tuple[Goal, Goal], rng: np.random.Generator
+) -> Iterator[Array]:
+    """Values (n, 2) of all points, as another time might have given them."""
+    if max(map(len, points)) > 1:
+        yield from _resampled(points, rng)
+        return
+    values = np.array([_values(group)[0] for group in points])
+    for _ in range(N_DRAWS):
+        drawn = values.copy()
+        for i, goal in enumerate(goals):
+            z = goal.noise * rng.standard_normal(len(points))
+            drawn[:, i] = drawn[:, i] * np.exp(z) if goal.is_relative else drawn[:, i] + z
+        yield drawn
+
+
+def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator) -> Iterator[Array]:
+    """Means over training seeds drawn with replacement; of a point that has none of those drawn, its own mean."""
+    seeds = {replicate: i for i, replicate in enumerate(sorted({_replicate(t) for group in points for t in group}))}
+    values = np.full((len(points), len(seeds), 2), np.nan)
+    for row, group in zip(values, points, strict=True):
+        for trial, pair in zip(group, _values(group), strict=True):
+            row[seeds[_replicate(trial)]] = pair
+    present = ~np.isnan(values[:, :, 0])
+    n = present.sum(axis=1)
+    means = np.nansum(values, axis=1) / n[:, None]
+    deviations = np.where(present[:, :, None], values - means[:, None], 0.0)
+    widened = deviations * np.sqrt(n / np.maximum(n - 1, 1))[:, None, None]
+    pooled = np.sqrt((deviations**2).sum(axis=(0, 1)) / max(1, int((n - 1).sum())))
+    alone = (n == 1)[:, None]  # a point that lost its other seeds has the spread of the others
+    for _ in range(N_DRAWS):
+        counts = np.bincount(rng.integers(len(seeds), size=len(seeds)), minlength=len(seeds))
+        drawn = np.maximum(present @ counts, 1)
+        moved = np.einsum("psg,s->pg", widened, counts) / drawn[:, None]
+        yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
+
+
+def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Candidate:
+    values, n = _values(group), len(group)
+    first, second = values.mean(axis=0).tolist()
+    widths = None
+    if n > 1:
+        a, b = (t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)).tolist()
+        widths = (a, b)
+    return Candidate(group[0], (first, second), n, widths, on_front, probability)
+
+
+def _values(group: Sequence[FrozenTrial]) -> Array:
+    return np.array([trial.values for trial in group], dtype=float)
+
+
+def _replicate(trial: FrozenTrial) -> int:
+    """The training seed's number; of a trial that another tool made, its own."""
+    return int(trial.user_attrs.get(schema.REPLICATE, trial.number))

@@ -1,0 +1,57 @@
+"""Reads what is optimised, and what it is weighed against."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from studies.errors import Problems
+from studies.reading import Section
+from studies.settings import (
+    TRAINING_METRICS,
+    Direction,
+    ObjectiveSettings,
+    SecondObjective,
+    StudySettings,
+)
+
+USUAL_NOISE = {"seconds": 0.1, "peak_memory_mb": 0.05}  # relative: of a shared machine's clock and memory
+SPENT_ALIKE = {"seconds": "seconds", "steps": "steps"}  # a second metric that each trial's budget fixes
+
+
+def read_objective(section: Section) -> ObjectiveSettings:
+    """The objective that the config section `objective` describes."""
+    section.only(("metric", "direction", "value", "tolerance", "test", "noise", "second"))
+    return ObjectiveSettings(
+        metric=section.text("metric"),
+        direction=section.word("direction", get_args(Direction)),
+        value=section.word("value", ("last", "best"), default="last"),
+        tolerance=section.number("tolerance", above=0, default=0.01),
+        test=section.flag("test"),
+        noise=section.number("noise", low=0) if section.has("noise") else None,
+        second=_read_second(section) if section.has("second") else None,
+    )
+
+
+def check_objective(settings: StudySettings, problems: Problems) -> None:
+    """Note a second objective that says nothing beside the first one or the budget."""
+    second = settings.objective.second
+    if second is None:
+        return
+    key = "objective.second.metric"
+    if second.metric == settings.objective.metric:
+        problems.add(key, f"is {second.metric}, the first metric too", "name another, or give objective.second=null")
+    if SPENT_ALIKE.get(second.metric) == settings.budget.unit:
+        complaint = f"is {second.metric}, of which budget.unit={settings.budget.unit} gives each trial as many"
+        problems.add(key, complaint, "set budget.unit=epochs, or name another metric")
+
+
+def _read_second(objective: Section) -> SecondObjective:
+    """A figure of the training is better when it is less, and may be given by its name alone; which way a logged metric
+    is better has to be said."""
+    given, key = objective.values["second"], objective.key("second")
+    section = Section({"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems)
+    section.only(("metric", "direction", "noise"))
+    metric = section.text("metric")
+    usual = "minimize" if metric in TRAINING_METRICS else None
+    noise = section.number("noise", low=0) if section.has("noise") else USUAL_NOISE.get(metric, 0.0)
+    return SecondObjective(metric, section.word("direction", get_args(Direction), default=usual), noise)

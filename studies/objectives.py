@@ -1,0 +1,44 @@
+"""A study of two objectives as its first one alone would have it.
+
+Context: Optuna gives trials of several objectives no single value, and refuses them intermediate ones. Choice: their
+rungs, which are of the first objective, are kept in the attribute `rungs`; whoever compares trials by one number looks
+at them through `by_first`. Cost: a shallow copy of each trial, where there are two objectives.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+from optuna.trial import FrozenTrial
+
+from studies import schema
+
+
+def by_first(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """`trials` with the first objective as their only value, and its rungs as their intermediate values; those of a
+    study of one objective as they are."""
+    return [_by_first(trial) for trial in trials]
+
+
+def rungs_of(trial: FrozenTrial) -> Mapping[int, float]:
+    """What `trial` has reported: rung → value of the first objective."""
+    kept = trial.user_attrs.get(schema.RUNGS)
+    return trial.intermediate_values if kept is None else {int(index): float(value) for index, value in kept}
+
+
+def second_of(trial: FrozenTrial) -> float | None:
+    """The value of the second objective, where `trial` has one."""
+    values = trial.values
+    return values[1] if values is not None and len(values) > 1 else None
+
+
+def _by_first(trial: FrozenTrial) -> FrozenTrial:
+    values = trial.values
+    has_several = values is not None and len(values) > 1
+    if not has_several and schema.RUNGS not in trial.user_attrs:
+        return trial
+    seen = copy.copy(trial)
+    seen.values = values[:1] if values is not None else None
+    seen.intermediate_values = dict(rungs_of(trial))
+    return seen
