@@ -327,9 +327,17 @@ def test_without_a_test_part_the_metric_on_fresh_seeds_is_all_that_is_known(
 
 def test_no_training_of_a_round_is_pruned_and_none_is_the_last(digits: MakeSettings, storage: BaseStorage) -> None:
     """What ends a search early would make the race one of survivors."""
-    settings = digits("n_trials=6", "pruner=median", "stop_at=0.99", "enqueue=[{lr: 1e-3}]", "checkpoint.keep_best=2")
+    settings = digits(
+        "n_trials=6",
+        "pruner=median",
+        "stop_at=0.99",
+        "device_seconds=1e6",
+        "enqueue=[{lr: 1e-3}]",
+        "checkpoint.keep_best=2",
+    )
     step = next_step(settings, run_study(settings, storage, Landscape(by_dropout)), reader(storage))
     assert isinstance(step, StudySettings)
+    assert step.device_seconds is None, "it bounds the search"
     assert (step.pruner.name, step.stop_at, step.enqueue, step.checkpoint.keep_best) == ("none", None, (), 0)
 
 
@@ -412,6 +420,7 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
             ("select.per_value=true", "+search_space.lr.role=scientific"),
             "select.per_value is true, and lr has a continuum of values: give it a step",
         ),
+        (("objective.second={metric: seconds}",), "select is race, and seconds is a second objective: set select=none"),
         (("sampler.name=points",), "sampler.name is 'points'"),
     ],
 )
