@@ -1,10 +1,10 @@
-# make study | test | test-slow | check | bench: each installs what it needs into .venv first.
+# make study | test | test-slow | tables | check | bench: each installs what it needs into .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: study test test-slow check bench clean
+.PHONY: study test test-slow tables check bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+tables: $(INSTALLED)
+	$(BIN)/python -m studies.reference
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

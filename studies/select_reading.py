@@ -33,10 +33,10 @@ def read_select(section: Section) -> SelectSettings:
 
 
 def check_select(settings: StudySettings, problems: Problems) -> None:
-    """Note a race over two objectives, and one for each scientific value where there are none, or no end of them."""
+    """Note a race where two objectives have no winner, or where scientific values are none, or no end of them."""
     if settings.select.name != "none" and settings.objective.second is not None:
-        complaint = f"is {settings.select.name}, and {settings.objective.second.metric} is a second objective"
-        problems.add("select", complaint, "set select=none: of a front there is no single winner; or remove the second")
+        complaint = f"is {settings.select.name}, which looks for one winner, and there are two objectives"
+        problems.add("select", complaint, "read the front and set select=none, or give objective.second=null")
     if not settings.select.per_value:
         return
     key = "select.per_value"

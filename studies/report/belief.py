@@ -186,6 +186,16 @@ def _sentences(found: Conclusion) -> Iterator[str]:
     yield from found.beside
 
 
+def _shortly(found: Conclusion) -> str:
+    """The gains that decide, in numbers alone."""
+    told = []
+    for name, finding in found.findings.items():
+        gain, part = finding.gain, f"{name.replace('_', ' ')}: " if name and len(found.findings) > 1 else ""
+        ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
+        told.append(f"{part}{gain.value:+.4f}{ends}, needs {finding.boundary:+g} ({finding.unit}, n = {gain.n})")
+    return "; ".join(told) + "." if told else ""
+
+
 def _told(finding: Finding) -> str:
     gain = finding.gain
     ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
@@ -199,7 +209,7 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
         "Supported: the whole 95 % interval lies at or above the boundary; contradicted: all of it lies below; "
         "undecided: it holds the boundary. The boundary stood in the config before the first trial."
     )
-    blocks = [f"# {found.claim}", f"**{found.word.capitalize()}** on this task.", rule]
+    blocks = [f"# {found.claim}", f"**{found.word.capitalize()}** on this task. {_shortly(found)}", rule]
     blocks.append("\n".join(f"- {sentence}" for sentence in _sentences(found)))
     rows = [
         (

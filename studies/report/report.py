@@ -28,8 +28,7 @@ from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline,
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
-from studies.report.value_files import disagreements_of, remove_value_files, write_value_files
-from studies.report.value_section import sentence
+from studies.report.value_files import disagreements_of, remove_value_files, sentence, write_value_files
 from studies.report.wording import shown
 from studies.schema import failure_of
 from studies.search.select import Selection

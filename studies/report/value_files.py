@@ -12,7 +12,7 @@ from studies.analysis.value_table import ValueTable, ValueTables
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.values import NAME, values_drawing
-from studies.report.wording import NONE, fixed, p_value, shown, table
+from studies.report.wording import NONE, fixed, listed, p_value, shown, table
 
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
 REST = ("test ± 95 %", "peak MB", "n", "against the best")
@@ -38,7 +38,9 @@ def write_value_files(folder: Path, tables: ValueTables, *, title: str) -> dict[
     views = views_of(tables)
     write_csv(paths["csv"], COLUMNS, [_csv_row(view, row) for view in views for row in view.rows])
     paths["md"].write_text(
-        f"# {title}\n\n" + "\n\n".join([*(markdown_of(view) for view in views), *notes_of(tables)]) + "\n",
+        f"# {title}\n\n{sentence(tables.main)}\n\n"
+        + "\n\n".join([*(markdown_of(view) for view in views), *notes_of(tables)])
+        + "\n",
         encoding="utf-8",
     )
     paths["html"].write_text(_html(tables, title), encoding="utf-8")
@@ -86,6 +88,18 @@ def disagreements_of(tables: ValueTables) -> list[str]:
         f"{d.first} {words[d.fixed]} {d.second} at the defaults, and {words[d.tuned]} it when each is tuned"
         for d in tables.disagreements
     ]
+
+
+def sentence(table: ValueTable) -> str:
+    """Which value is best, with what it ties, and how sure that is."""
+    best, ties = table.best, table.ties
+    if best is None or best.metric is None:
+        return f"No value of {table.name} has a result."
+    how = "each at its best over the nuisance parameters" if table.view == "tuned" else "all else at its default"
+    with_ties = f"; it ties with {listed([row.label for row in ties])}" if ties else ", and is shown to be the best"
+    if len(table.rows) == 1:
+        with_ties = ""
+    return f"{table.name} = {best.label} gives {with_width(best.metric)} (n = {best.n}), {how}{with_ties}."
 
 
 def _nuisance_names(view: ValueTable) -> list[str]:

@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"worker"},
     {"launch"},
     {"progress"},
-    {"admission", "command", "experiment", "run", "check", "retrain", "dashboard", "list", "selection"},
+    {"admission", "command", "experiment", "run", "check", "retrain", "dashboard", "list", "reference", "selection"},
 ]
 
 

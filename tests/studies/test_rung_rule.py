@@ -69,7 +69,7 @@ def run_together(of: StudySettings, study: Study, paths: Sequence[list[tuple[int
 
     def begin() -> Iterator[tuple[int, Trial, Iterator[Rung], list[float]]]:
         for number, path in itertools.islice(waiting, 1):
-            yield number, study.ask(), iter([Rung(i, value, i) for i, value in path]), []
+            yield number, study.ask(), iter([Rung(i, value, i, i / 10) for i, value in path]), []
 
     running = [member for _ in range(3) for member in begin()]
     reports = {trial.number: reports_of(trial, of) for _, trial, _, _ in running}
@@ -107,7 +107,7 @@ def test_the_rule_gives_the_answers_of_optunas_pruner(name: str, options: dict[s
 def test_a_trial_that_goes_on_stands_as_one_that_never_stopped() -> None:
     of = settings("asha", SECOND, reduction_factor=2)
     study = study_of(of, make_pruner(of))
-    rungs = tuple(Rung(i, value, i) for i, value in enumerate([0.5, 0.6, 0.7, 0.8], start=1))
+    rungs = tuple(Rung(i, value, i, i / 10) for i, value in enumerate([0.5, 0.6, 0.7, 0.8], start=1))
     whole, resumed = study.ask(), study.ask()
     report = reports_of(whole, of)
     assert not any(report(rung) for rung in rungs)
@@ -123,7 +123,13 @@ def test_a_second_go_keeps_the_first_value_of_a_rung() -> None:
     of = settings("none", SECOND)
     study = study_of(of, make_pruner(of))
     report = reports_of(study.ask(), of)
-    for rung in (Rung(1, 0.1, 1), Rung(2, 0.2, 2), Rung(1, 0.9, 1), Rung(2, 0.9, 2), Rung(3, 0.3, 3)):
+    for rung in (
+        Rung(1, 0.1, 1, 1.0),
+        Rung(2, 0.2, 2, 2.0),
+        Rung(1, 0.9, 1, 1.0),
+        Rung(2, 0.9, 2, 2.0),
+        Rung(3, 0.3, 3, 3.0),
+    ):
         report(rung)
     assert study.get_trials()[0].user_attrs[schema.RUNGS] == [[1, 0.1], [2, 0.2], [3, 0.3]]
 

@@ -24,6 +24,7 @@ from studies.schema import Failure
 from studies.search.rounds import announcement
 from studies.search.seeds import training_seed
 from studies.search.select import Selection, next_step, reader
+from studies.selection import selection_of as concluded
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.storage.slots import rules_of
@@ -325,6 +326,22 @@ def test_without_a_test_part_the_metric_on_fresh_seeds_is_all_that_is_known(
     assert "It was not tested: the module has no test part." in report_of(settings, storage, selection)[1]
 
 
+@pytest.mark.parametrize("end", ["stop_at=0.0", "device_seconds=1e-9"])
+def test_a_search_that_ended_early_is_selected_from_once_nothing_of_it_runs(
+    digits: MakeSettings, storage: BaseStorage, end: str
+) -> None:
+    settings = digits("n_trials=20", end)
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout))
+    trials = trials_of(settings.study_name, storage)
+    assert len(trials) == 1
+    assert concluded(settings, trials, storage) is not None
+    assert concluded(digits("n_trials=20"), trials, storage) is None, "it goes on"
+    study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    study.ask()
+    assert concluded(settings, study.get_trials(), storage) is None, "what still runs may be among the best"
+    assert selection.n_trainings == 5
+
+
 def test_no_training_of_a_round_is_pruned_and_none_is_the_last(digits: MakeSettings, storage: BaseStorage) -> None:
     """What ends a search early would make the race one of survivors."""
     settings = digits(
@@ -420,7 +437,10 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
             ("select.per_value=true", "+search_space.lr.role=scientific"),
             "select.per_value is true, and lr has a continuum of values: give it a step",
         ),
-        (("objective.second={metric: seconds}",), "select is race, and seconds is a second objective: set select=none"),
+        (
+            ("objective.second={metric: seconds}",),
+            "select is race, which looks for one winner, and there are two objectives",
+        ),
         (("sampler.name=points",), "sampler.name is 'points'"),
     ],
 )

@@ -19,8 +19,7 @@ from studies.analysis.value_table import value_tables
 from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.report import write_report
-from studies.report.value_files import FILES, disagreements_of, write_value_files
-from studies.report.value_section import sentence
+from studies.report.value_files import FILES, disagreements_of, sentence, write_value_files
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
