@@ -56,15 +56,22 @@ def selection_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage
 
 
 def _is_over(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
-    """Whether the search has come to its end: by its budget, or at `stop_at` with nothing running any more."""
+    """Whether the search has come to its end: by its budget, or by an earlier end, with nothing running any more."""
     from optuna.trial import TrialState
 
     from studies.storage.slots import rules_of
-    from studies.worker import has_reached
 
     if rules_of(settings).are_all_finished(trials):
         return True
-    return has_reached(trials, settings) and not any(trial.state == TrialState.RUNNING for trial in trials)
+    return _begins_no_more(trials, settings) and not any(trial.state == TrialState.RUNNING for trial in trials)
+
+
+def _begins_no_more(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
+    """Whether `stop_at` or `device_seconds` keep further trials of the search from beginning."""
+    from studies.storage.device_time import are_devices_spent
+    from studies.worker import has_reached
+
+    return has_reached(trials, settings) or are_devices_spent(trials, settings)
 
 
 def _settled(
@@ -72,17 +79,16 @@ def _settled(
 ) -> Sequence[FrozenTrial] | None:
     """The trials of a search that has come to its end, and None where it has not.
 
-    After `stop_at`, trials that still run elsewhere are waited for: the candidates must be the same for all commands.
+    Where it ended early, trials that still run elsewhere are waited for: all commands must find the same candidates.
     """
     from studies.storage.lease import Watch
-    from studies.worker import has_reached
 
     watch = Watch(storage, lease_s=settings.storage.lease_s)
     while signals.reason() is None:
         trials = study.get_trials(deepcopy=False)
         if _is_over(trials, settings):
             return trials
-        if not has_reached(trials, settings):
+        if not _begins_no_more(trials, settings):
             return None
         watch.release_stale(study, trials)
         signals.wait(POLL_S)

@@ -34,6 +34,7 @@ class Landscape:
     noise: float = 0.01
     fails: Callable[[Point, int, StudySettings], Failure | None] = lambda *_: None
     seconds: Callable[[Point], float] = lambda _: 1.0
+    has_test_part: bool = True
     signals: StopSignals | None = None
     n_left: int | None = None
     n_run: int = 0
@@ -59,7 +60,7 @@ class Landscape:
         rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(point.items())).encode())])
         value = self.worth(point) + self.noise * float(rng.standard_normal())
         attributes: dict[str, Any] = {schema.SECONDS: self.seconds(point), schema.THREADS: 1}
-        if settings.objective.test:
+        if settings.objective.test and self.has_test_part:
             attributes[schema.TEST] = {"test/accuracy": value - 0.02, "test/loss": 1 - value, "n": 500}
         return Outcome(TrialState.COMPLETE, value, attributes)
 

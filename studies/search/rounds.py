@@ -59,6 +59,7 @@ def round_of(
         n_trials=len(entries),
         replicates=1,
         stop_at=None,
+        device_seconds=None,
         resume="continue",
         enqueue=(),
         sampler=Named(POINTS, {"stage": stage, "points": points, "replicates": replicates, "round": told}),
@@ -77,9 +78,10 @@ def announcement(settings: StudySettings) -> str:
     n_contests = math.prod(_n_values(parameter, settings) for parameter in scientific)
     each = f", for each of {n_contests} values of {' × '.join(p.name for p in scientific)}" if scientific else ""
     most = n_contests * (select.k * select.seeds + select.estimate_seeds)
+    beyond = ", beyond device_seconds" if settings.device_seconds is not None else ""
     return (
         f"select: {select.k} configurations × up to {select.seeds} seeds, then {select.estimate_seeds} fresh seeds of "
-        f"the winner{each}: at most {most} trainings"
+        f"the winner{each}: at most {most} trainings{beyond}"
     )
 
 

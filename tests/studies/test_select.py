@@ -24,6 +24,7 @@ from studies.schema import Failure
 from studies.search.rounds import announcement
 from studies.search.seeds import training_seed
 from studies.search.select import Selection, next_step, reader
+from studies.selection import selection_of as concluded
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.storage.slots import rules_of
@@ -252,7 +253,7 @@ def test_the_cheapest_within_one_standard_error_wins_under_that_rule(
     def worth(_: Point) -> float:
         return 0.9
 
-    settings = digits("n_trials=12", "select.rule=one_standard_error", "select.k=8", "select.seeds=8")
+    settings = digits("n_trials=12", "seed=1", "select.rule=one_standard_error", "select.k=8", "select.seeds=8")
     landscape = Landscape(worth, noise=0.05, seconds=lambda point: float(point["dropout"]))
     selection, _ = selection_of(settings, storage, landscape)
     (contest,) = selection.contests
@@ -313,6 +314,48 @@ def test_the_test_part_is_looked_at_in_the_estimate_alone(digits: MakeSettings, 
     assert (test.n, test.n_samples) == (5, 500)
     assert selection.best.tests["test/loss"].n_samples is None
     assert test.ci_hi - test.ci_lo > selection.best.estimate.ci_hi - selection.best.estimate.ci_lo
+
+
+def test_without_a_test_part_the_metric_on_fresh_seeds_is_all_that_is_known(
+    digits: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = digits("n_trials=10")
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout, has_test_part=False))
+    assert selection.best is not None
+    assert selection.best.tests == {}
+    assert "It was not tested: the module has no test part." in report_of(settings, storage, selection)[1]
+
+
+@pytest.mark.parametrize("end", ["stop_at=0.0", "device_seconds=1e-9"])
+def test_a_search_that_ended_early_is_selected_from_once_nothing_of_it_runs(
+    digits: MakeSettings, storage: BaseStorage, end: str
+) -> None:
+    settings = digits("n_trials=20", end)
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout))
+    trials = trials_of(settings.study_name, storage)
+    assert len(trials) == 1
+    assert concluded(settings, trials, storage) is not None
+    assert concluded(digits("n_trials=20"), trials, storage) is None, "it goes on"
+    study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    study.ask()
+    assert concluded(settings, study.get_trials(), storage) is None, "what still runs may be among the best"
+    assert selection.n_trainings == 5
+
+
+def test_no_training_of_a_round_is_pruned_and_none_is_the_last(digits: MakeSettings, storage: BaseStorage) -> None:
+    """What ends a search early would make the race one of survivors."""
+    settings = digits(
+        "n_trials=6",
+        "pruner=median",
+        "stop_at=0.99",
+        "device_seconds=1e6",
+        "enqueue=[{lr: 1e-3}]",
+        "checkpoint.keep_best=2",
+    )
+    step = next_step(settings, run_study(settings, storage, Landscape(by_dropout)), reader(storage))
+    assert isinstance(step, StudySettings)
+    assert step.device_seconds is None, "it bounds the search"
+    assert (step.pruner.name, step.stop_at, step.enqueue, step.checkpoint.keep_best) == ("none", None, (), 0)
 
 
 def test_a_loss_is_selected_by_its_smallest(make_settings: MakeSettings, storage: BaseStorage) -> None:
@@ -393,6 +436,10 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
         (
             ("select.per_value=true", "+search_space.lr.role=scientific"),
             "select.per_value is true, and lr has a continuum of values: give it a step",
+        ),
+        (
+            ("objective.second={metric: seconds}",),
+            "select is race, which looks for one winner, and there are two objectives",
         ),
         (("sampler.name=points",), "sampler.name is 'points'"),
     ],

@@ -91,7 +91,7 @@ def test_an_interrupted_selection_goes_on_with_the_same_command(shell: Shell) ->
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "nothing is selected yet" in output
-    assert "Selected val_loss" in shell.run("run", *PLAIN, *RACE, "workers=2")
+    assert "Selected val_loss" in shell.run("run", *PLAIN, *RACE, "workers=2", "model.sleep_s=0.05")
     check_rounds(shell)
 
 
