@@ -28,11 +28,13 @@ def check(config: DictConfig) -> int:
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.process import find_problems, gpu_ids
     from studies.storage.identity import find_study
+    from studies.storage.importing import find_imports
     from studies.trial.preflight import look
 
     console = Console(highlight=False, soft_wrap=True)
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
+    imports = find_imports(settings, storage, study)
     tried = on_any_accelerator(settings)
     problems = launcher_problems(settings) or find_problems(settings)
     if problems:
@@ -45,6 +47,8 @@ def check(config: DictConfig) -> int:
     begun = len(study.get_trials(deepcopy=False)) if study is not None else 0
     console.print(f"study {settings.study_name} is sound: {len(looks)} points tried with real batches")
     console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")
+    if imports is not None:
+        console.print(f"  to be imported: {imports}")
     n_workers = count_workers(settings, gpus=gpu_ids())
     console.print(f"  {_estimate(settings, looks, n_workers)}")
     return 0

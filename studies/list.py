@@ -23,7 +23,7 @@ def list_studies(config: DictConfig) -> int:
     from studies import schema
     from studies.admission import existing_storage
     from studies.analysis.choice import best_of
-    from studies.schema import failure_of
+    from studies.schema import failure_of, is_imported
 
     storage = existing_storage(config)
     table = Table(title=None)
@@ -37,7 +37,9 @@ def list_studies(config: DictConfig) -> int:
         best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if single else None
         shown = f"{best.value:.4g} (trial {best.number})" if best is not None else "–"
         run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
-        counts = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)
+        counts = Counter(
+            "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
+        )
         states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
         table.add_row(
             study.study_name, _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials), states, metric, shown

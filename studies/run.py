@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from studies.settings import StudySettings
     from studies.signals import StopSignals
+    from studies.storage.compatible import Compatible
 
 
 def run(config: DictConfig) -> int:
@@ -47,6 +48,7 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     from studies.errors import StudyStopped
     from studies.report.report import write_report
     from studies.storage.identity import find_study, open_study
+    from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
@@ -55,6 +57,10 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     study, settings = find_study(settings, storage)
     if settings.study_name != asked_for:
         console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
+    imports = find_imports(settings, storage, study)
+    note = ignored(settings, study) if study is not None else None
+    if note is not None:
+        console.print(note)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if study is not None and has_reached(trials, settings):
         console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
@@ -64,7 +70,7 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
         interrupted = False
     else:
         try:
-            study, interrupted = search(settings, storage, console, signals=signals)
+            study, interrupted = search(settings, storage, console, signals=signals, imports=imports)
         except StudyStopped:
             leave_tidy(open_study(settings, storage), settings, storage, reason=None)
             write_report(open_study(settings, storage), settings, rules_of(settings), console=console)
@@ -90,9 +96,17 @@ def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, r
 
 
 def search(
-    settings: StudySettings, storage: BaseStorage, console: Console, *, signals: StopSignals
+    settings: StudySettings,
+    storage: BaseStorage,
+    console: Console,
+    *,
+    signals: StopSignals,
+    imports: Compatible | None = None,
 ) -> tuple[Study, bool]:
-    """Run workers until the study is finished, its time is up, or a signal comes; whether one came."""
+    """Run workers until the study is finished, its time is up, or a signal comes; whether one came.
+
+    `imports` are brought in before.
+    """
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
@@ -100,6 +114,7 @@ def search(
     from studies.search.samplers import sampler_notes
     from studies.shift import Shift
     from studies.storage.identity import open_study
+    from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -111,6 +126,8 @@ def search(
     if problems:
         raise BadInput(problems)
     study = open_study(settings, storage)
+    if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
+        console.print(f"  {told(study)}")
     begun = datetime.now(UTC)
     shift = Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
     if signals.reason() is None:

@@ -28,8 +28,8 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `analysis` is None where there is none, and `unanalysed` then says why; `pictures` maps captions to paths from the
-    report on."""
+    `imported` trials came from another study, `imports` tells of them; `analysis` is None where there is none, and
+    `unanalysed` then says why; `pictures` maps captions to paths from the report on."""
 
     choices: Sequence[Choice]
     finished: int
@@ -38,6 +38,8 @@ class Results:
     failed_for_good: Sequence[FrozenTrial]
     redraws: bool
     files: Mapping[str, str]
+    imported: int = 0
+    imports: str | None = None
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
@@ -54,8 +56,15 @@ def headline(results: Results, settings: StudySettings) -> str:
     lost = counted(len(results.failed_for_good), "point", "points")
     fate = "replaced by others" if results.redraws else "with no result"
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
+    imports = f", {results.imported} imported" if results.imported else ""
     more = "; the same command goes on" if results.finished < settings.n_trials else ""
-    return told(results.best, settings.objective.metric, done=done, more=f"{failures}{more}", analysis=results.analysis)
+    return told(
+        results.best,
+        settings.objective.metric,
+        done=f"{done}{imports}",
+        more=f"{failures}{more}",
+        analysis=results.analysis,
+    )
 
 
 def told(best: Choice | None, metric: str, *, done: str, more: str = "", analysis: Analysis | None = None) -> str:
@@ -148,6 +157,8 @@ def _width(choice: Choice) -> str:
 
 def _endings(results: Results) -> str:
     parts = [endings_section(results.ended)]
+    if results.imports is not None:
+        parts.append(f"{results.imports}. They fill no slots; models, analysis and the choice of the best count them.")
     if results.retried:
         parts.append(
             f"{counted(results.retried, 'retry', 'retries')} after an error, an interruption or a lost worker."

@@ -23,9 +23,10 @@ from studies.report.best_yaml import write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.trials_csv import write_trials_csv
 from studies.report.wording import shown
-from studies.schema import failure_of
+from studies.schema import failure_of, is_imported
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
+from studies.storage.importing import told
 from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
     trials = study.get_trials(deepcopy=False)
     folder = settings.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    results = summarise(trials, settings, rules, _always(folder))
+    results = replace(summarise(trials, settings, rules, _always(folder)), imports=told(study))
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best)
@@ -55,7 +56,7 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
         if settings.analysis.name == "none":
             remove_analysis(folder)
         else:
-            analysis = analysis_of(_ended(_slots(trials, settings), rules), settings, console=console)
+            analysis = analysis_of(ended_trials(trials, settings, rules), settings, console=console)
             results = analysed(results, analysis, settings)
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
@@ -95,7 +96,8 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     """What the report tells of `trials` before they are analysed: of all, also if the study asks for fewer by now."""
     slots = _slots(trials, settings)
     ended = _ended(slots, rules)
-    choices = choices_of(ended, settings)
+    imported = list(filter(is_imported, trials))
+    choices = choices_of([*ended, *imported], settings)
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
         checkpoint = last_state_of(choices[0].trial)
@@ -103,6 +105,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     return Results(
         choices=choices,
         finished=len(ended),
+        imported=len(imported),
         ended=Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in ended),
         retried=sum(len(slot.chain) - 1 for slot in slots),
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
@@ -110,6 +113,11 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         files=files,
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
+
+
+def ended_trials(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> list[FrozenTrial]:
+    """What is concluded from: the trials that decided their slots, and the imported ones."""
+    return [*_ended(_slots(trials, settings), rules), *filter(is_imported, trials)]
 
 
 def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:
