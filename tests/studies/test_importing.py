@@ -241,6 +241,31 @@ def test_what_a_dead_command_began_to_import_the_next_one_ends(storage: BaseStor
     assert read_slots(study.trials, 12) == []
 
 
+class Overtaken(InMemoryStorage):
+    """Another command's mark is written just before the first of ours."""
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        if (
+            template_trial is not None
+            and schema.VOID in template_trial.user_attrs
+            and not self.get_all_trials(study_id)
+        ):
+            super().create_new_trial(study_id, template_trial)
+        return super().create_new_trial(study_id, template_trial)
+
+
+def test_a_command_whose_mark_comes_second_leaves_the_import_to_the_first() -> None:
+    storage = Overtaken()
+    first(storage)
+    settings = settings_of(*NEXT)
+    study = open_study(settings, storage)
+    looks = iter([False, False])
+    assert not bring_in(
+        compatible_trials(settings, storage), settings, study, storage, pause=lambda _: next(looks, True)
+    )
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
+
+
 def dead_worker() -> str:
     """A worker's name that this machine would have given to a process that is gone."""
     from studies.storage.lease import worker_id
