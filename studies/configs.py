@@ -18,9 +18,12 @@ def config_dir() -> Path:
 
 
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> DictConfig:
-    """The config that a command with these overrides would get. Raises Hydra's and OmegaConf's errors."""
+    """The config that a command with these overrides would get, also from inside one. Raises Hydra's and OmegaConf's
+    errors."""
     folders = ",".join(f"file://{Path(folder).resolve()}" for folder in config_dirs)
     search_path = [f"hydra.searchpath=[{folders}]"] if folders else []
+    if GlobalHydra.instance().is_initialized():
+        return hydra.compose("config", overrides=[*overrides, *search_path])
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         return hydra.compose("config", overrides=[*overrides, *search_path])
 

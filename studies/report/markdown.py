@@ -29,7 +29,7 @@ class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
     `imported` trials came from another study, `imports` tells of them; `analysis` is None where there is none, and
-    `unanalysed` then says why; `pictures` maps captions to paths from the report on."""
+    `unanalysed` then says why; `pictures` maps captions to paths from the report on; `next_round` is that section."""
 
     choices: Sequence[Choice]
     finished: int
@@ -43,6 +43,7 @@ class Results:
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    next_round: str = ""
 
     @property
     def best(self) -> Choice | None:
@@ -96,6 +97,7 @@ def render(results: Results, settings: StudySettings) -> str:
         parts.append(findings(results.analysis, metric=metric, pictures=results.pictures))
     else:
         parts.append(not_analysed(results.unanalysed))
+    parts += [results.next_round] if results.next_round else []
     parts.append(files_section(results.files))
     return "\n\n".join(parts) + "\n"
 

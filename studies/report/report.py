@@ -21,16 +21,19 @@ from studies.report.analysis_files import files_of, pictures_of, remove_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import write_best_yaml
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.next_round_files import drawings_of, leave_next_round
 from studies.report.trials_csv import write_trials_csv
 from studies.report.wording import shown
 from studies.schema import failure_of, is_imported
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
+from studies.storage.described_space import space_of
 from studies.storage.importing import told
 from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.next_round import NextRound
     from studies.analysis.table import TrialsTable
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
@@ -56,8 +59,9 @@ def write_report(study: Study, settings: StudySettings, rules: Rules, *, console
         if settings.analysis.name == "none":
             remove_analysis(folder)
         else:
-            analysis = analysis_of(ended_trials(trials, settings, rules), settings, console=console)
-            results = analysed(results, analysis, settings)
+            concluded_from = ended_trials(trials, settings, rules)
+            analysis = analysis_of(concluded_from, settings, console=console)
+            results = analysed(results, analysis, settings, concluded_from)
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
         _print_summary(headline(results, settings), results.best, results.files, console=console)
@@ -84,9 +88,13 @@ def write_study_report(
         else:
             unit = found.budget.unit if found.budget is not None else None
             analysis = _analysis_of_any(study, wanted, seed=seed, budget_unit=unit, console=console)
-            written = write_analysis(folder, analysis, metric=found.metric)
-            files, pictures = {**found.files, **files_of(written, folder)}, pictures_of(written, folder)
-            found = replace(found, analysis=analysis, files=files, pictures=pictures)
+            round_ = next_round_of_any(study, analysis)
+            more = drawings_of(round_, metric=found.metric)
+            written = write_analysis(folder, analysis, metric=found.metric, more=more)
+            pictures = pictures_of(written, folder)
+            left = leave_next_round(folder, round_, study_name=found.name, metric=found.metric, pictures=pictures)
+            files = {**found.files, **files_of(written, folder), **left.files}
+            found = replace(found, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
             report.write_text(render_any(found), encoding="utf-8")
     finally:
         _print_summary(found.headline, found.best, found.files, console=console)
@@ -143,12 +151,24 @@ def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, conso
     return analyse(table, seed=settings.seed, law=law, budget_unit=settings.budget.unit)
 
 
-def analysed(results: Results, analysis: Analysis, settings: StudySettings) -> Results:
-    """The results with their analysis, whose files are written into the output folder."""
-    folder = settings.output_dir
-    written = write_analysis(folder, analysis, metric=settings.objective.metric)
-    files = {**results.files, **files_of(written, folder)}
-    return replace(results, analysis=analysis, files=files, pictures=pictures_of(written, folder))
+def analysed(results: Results, analysis: Analysis, settings: StudySettings, trials: Sequence[FrozenTrial]) -> Results:
+    """The results with their analysis and what it says of the next round, whose files are written into the output
+    folder. `trials` are those that were analysed."""
+    from studies.analysis.next_round import next_round
+
+    folder, metric = settings.output_dir, settings.objective.metric
+    found = next_round(analysis, trials, space=settings.space, tolerance=settings.objective.tolerance)
+    written = write_analysis(folder, analysis, metric=metric, more=drawings_of(found, metric=metric))
+    left = leave_next_round(
+        folder,
+        found,
+        study_name=settings.study_name,
+        metric=metric,
+        pictures=pictures_of(written, folder),
+        settings=settings,
+    )
+    files = {**results.files, **files_of(written, folder), **left.files}
+    return replace(results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
 
 
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
@@ -166,6 +186,13 @@ def _analysis_of_any(
     table = trials_table(study, params=wanted.params, value_policy=wanted.value_policy, source=wanted.source)
     _announce(table, console)
     return analyse(table, seed=seed, law=wanted.law, budget_unit=budget_unit)
+
+
+def next_round_of_any(study: Study, analysis: Analysis) -> NextRound:
+    """What any study says of the next round: with config paths where this framework made it."""
+    from studies.analysis.next_round import next_round
+
+    return next_round(analysis, study.get_trials(deepcopy=False), space=space_of(study))
 
 
 def _announce(table: TrialsTable, console: Console) -> None:
