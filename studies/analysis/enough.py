@@ -40,8 +40,8 @@ class Enough:
     """The curve at `sizes` (M,): `expected` (M,) with its band `lo`, `hi` (M,), in the metric's unit.
 
     `gain` is what as many trials again are expected to bring, `last_gain` what the second half brought, both as
-    improvements. `basis` says which of the trials are behind it; `n_lost` of them had no value. `policy`: the value that
-    a trial counts with, as in `TrialsTable`.
+    improvements. `basis` says which of the trials are behind it; `n_lost` of them had no value. `policy`: the value
+    that a trial counts with, as in `TrialsTable`.
     """
 
     sizes: tuple[int, ...]

@@ -129,9 +129,10 @@ def _enough(found: NextRound, metric: str) -> str:
     at = {size: float(value) for size, value in zip(curve.sizes, curve.expected, strict=True)}
     n, gain = curve.n, curve.gain
     at_rung = "" if curve.policy == "final" else f" (at {curve.policy}, for many were pruned)"
+    best_of_all, best_of_half = fixed(at[n], 4), fixed(at[n // 2], 4)
     said = (
-        f"Were there enough trials? The best of {n} {_basis(curve)} is expected at {metric}{at_rung} {fixed(at[n], 4)}, of half "
-        f"as many at {fixed(at[n // 2], 4)}; {n} more are expected to improve it by {fixed(gain.estimate, 4)} "
+        f"Were there enough trials? The best of {n} {_basis(curve)} is expected at {metric}{at_rung} {best_of_all}, of "
+        f"half as many at {best_of_half}; {n} more are expected to improve it by {fixed(gain.estimate, 4)} "
         f"[{interval(gain.lo, gain.hi, 4)}]"
     )
     verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}

@@ -65,12 +65,13 @@ def command_of(settings: StudySettings, found: NextSpace) -> str | None:
     kept = [override for override in asked if not DROPPED.match(override)]
     named = [f"{GROUP}={OPTION}", f"study_name={_next_name(settings.study_name)}"]
     imports = [] if settings.is_designed else [f"import_from={settings.study_name}"]
-    if not _is_what_composes([*kept, *named], [*theirs, str(settings.output_dir)], found):
-        return None
-    ours = [f"hydra.searchpath=[file://{settings.output_dir.resolve()}]"] if theirs else []
-    folder = theirs[0] if theirs else str(settings.output_dir)
-    words = ["--config-dir", folder, *map(masked, kept), *named, *imports, *ours]
-    return " ".join(["python -m studies.run", *map(shlex.quote, words)])
+    folder = str(settings.output_dir)
+    ours = f"hydra.searchpath=[file://{settings.output_dir.resolve()}]"
+    for config_dir, last in ((folder, []), *((their, [ours]) for their in theirs)):
+        if _is_what_composes([*kept, *named], list(dict.fromkeys([config_dir, folder])), found):
+            words = ["--config-dir", config_dir, *map(masked, kept), *named, *imports, *last]
+            return " ".join(["python -m studies.run", *map(shlex.quote, words)])
+    return None
 
 
 def _is_what_composes(overrides: Sequence[str], folders: Sequence[str], found: NextSpace) -> bool:
