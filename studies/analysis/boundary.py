@@ -6,8 +6,9 @@ whose minimum lies in the outer 8 % of the range there (at the outermost value o
 of a parameter that does something: one without effect has its best anywhere. Values are *surely worse* where, with all
 other parameters free, 97.5 % of the draws lose more than a tenth of the trials' standard deviation there.
 
-Without such a function the trials themselves are asked: the best tenth must lie near the limit, and in that half of the
-range the value must improve towards it (Spearman's rank correlation, one-sided, Bonferroni over parameters and sides).
+Without such a function the trials themselves are asked: the best tenth must lie near the limit, and in the third of the
+range before it the value must improve towards it (Spearman's rank correlation, one-sided, Bonferroni over parameters
+and sides).
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ SURE = 0.975
 MARGIN = 0.1  # of the trials' standard deviation: a smaller loss does not matter
 TOP = 0.1  # of the trials
 MIN_TOP = 5
-NEAR = 0.15  # of the range, for the best trials, which scatter
-MIN_TRIALS = 16  # in the half of the range before a limit, for their trend to be looked at
+NEAR = 0.2  # of the range, for the best trials, which scatter
+OUTER = 1 / 3  # of the range, in which the trend is looked at
+MIN_TRIALS = 12  # there
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ def _towards(distance: Array, loss: Array, n_sides: int) -> float:
     n_top = max(MIN_TOP, round(TOP * len(loss)))
     top = distance[np.argsort(loss, kind="stable")[:n_top]]
     near = max(NEAR, float(distance.min()))
-    half = distance <= 0.5
-    if np.median(top) > near or half.sum() < MIN_TRIALS or np.ptp(distance[half]) == 0 or np.ptp(loss[half]) == 0:
+    outer = distance <= max(OUTER, float(np.unique(distance)[:2][-1]))
+    if np.median(top) > near or outer.sum() < MIN_TRIALS or np.ptp(distance[outer]) == 0 or np.ptp(loss[outer]) == 0:
         return 0.0
-    p = float(spearmanr(distance[half], loss[half], alternative="greater").pvalue)
+    p = float(spearmanr(distance[outer], loss[outer], alternative="greater").pvalue)
     return 1 - min(1.0, n_sides * p)

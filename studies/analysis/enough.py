@@ -107,7 +107,10 @@ def _curve(
     loss: Array, *, maximize: bool, basis: Literal["all", "space-filling", "sequential"], n_lost: int, seed: int
 ) -> Enough:
     n, sign = len(loss), -1.0 if maximize else 1.0
-    sizes = sorted({n // 4, n // 2, *np.unique(np.geomspace(1, n, min(n, MAX_POINTS)).round().astype(int)).tolist()})
+    sizes = list(range(1, n + 1))
+    if n > MAX_POINTS:
+        spaced = np.geomspace(1, n, MAX_POINTS).round().astype(int)
+        sizes = sorted({n // 4, n // 2, *spaced.tolist()})
     rng = np.random.default_rng(seed)
     drawn = expected_best(rng.choice(loss, size=(N_RESAMPLES, n)), sizes)
     curve = expected_best(loss, sizes)
