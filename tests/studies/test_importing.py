@@ -266,6 +266,24 @@ def test_a_command_whose_mark_comes_second_leaves_the_import_to_the_first() -> N
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
 
 
+def test_a_command_that_was_taken_for_dead_adds_nothing_when_it_wakes(storage: BaseStorage) -> None:
+    origin, settings = first(storage), settings_of(*NEXT)
+    for _ in range(5):
+        add(origin, settings_of(), POINT, TrialState.COMPLETE)
+    found, study = compatible_trials(settings, storage), open_study(settings, storage)
+    slept = []
+
+    def sleep_long(_: float) -> bool:
+        slept.append(True)
+        if len(slept) == 3:
+            study.tell(next(t.number for t in study.trials if t.state == TrialState.RUNNING), state=TrialState.FAIL)
+            assert bring_in(found, settings, study, storage)
+        return False
+
+    assert bring_in(found, settings, study, storage, pause=sleep_long)
+    assert sorted(trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in brought(study)) == list(range(6))
+
+
 def dead_worker() -> str:
     """A worker's name that this machine would have given to a process that is gone."""
     from studies.storage.lease import worker_id

@@ -27,7 +27,8 @@ def best_of_m(found: Enough, *, metric: str) -> Drawing:
         {"n_trials": size, "expected_best": float(value), "ci_lo": float(lo), "ci_hi": float(hi)}
         for size, value, lo, hi in zip(found.sizes, found.expected, found.lo, found.hi, strict=True)
     ]
-    heading = f"Expected best of m trials, bootstrap 95 % band\nn = {found.n}, {BASIS[found.basis]}"
+    values = "" if found.policy == "final" else f", values at {found.policy}"
+    heading = f"Expected best of m trials, bootstrap 95 % band\nn = {found.n}, {BASIS[found.basis]}{values}"
     return Drawing(
         name="best_of_m",
         caption="Expected best of m trials, with its bootstrap band: where it is flat at its end, there were enough",

@@ -89,6 +89,14 @@ def test_where_no_function_predicts_the_trend_of_the_trials_is_asked() -> None:
         assert (place.basis, place.limit) == ("trials", limit)
 
 
+def test_a_trend_towards_a_limit_says_nothing_where_the_best_trials_lie_elsewhere() -> None:
+    def loss(p: Point) -> float:
+        return (-2.0 if abs(p["a"] - 0.3) < 0.1 else 1 - p["a"]) + (20.0 if (1e4 * p["b"]) % 1 < 0.15 else 0.0)
+
+    place = found(loss, n=80)["a"]
+    assert (place.basis, place.limit) == ("trials", None)
+
+
 def test_few_trials_say_nothing() -> None:
     place = found(bowl(1.4), n=8)["a"]
     assert (place.basis, place.limit) == ("nothing", None)

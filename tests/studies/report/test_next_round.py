@@ -18,12 +18,14 @@ from shell import USERS, Shell
 
 from studies import schema
 from studies.admission import CHECKS
+from studies.analysis.limits import extended
 from studies.analysis.next_space import Change, NextSpace
 from studies.configs import compose
-from studies.report.next_space_yaml import write_next_space
+from studies.report.next_space_yaml import command_of, write_next_space
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
 from studies.settings_reading import read_settings
+from studies.space import SearchSpace
 from studies.storage.identity import open_study
 from studies.storage.slots import rules_of
 
@@ -115,6 +117,21 @@ def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_pat
     write_next_space(tmp_path, NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
     again = compose([f"+study={study}", "search_space=next_search_space"], config_dirs=[str(tmp_path)])
     assert read_settings(again, checks=CHECKS).space == settings.space
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_space_in_the_studys_own_file_would_overrule_the_next_one(inline: bool, tmp_path: Path) -> None:
+    own = "search_space: {lr: {path: model.optimizer.lr, type: float, low: 1e-4, high: 1e-2, log: true}}\n"
+    (tmp_path / "study").mkdir()
+    head = "# @package _global_\ndefaults: [override /datamodule: digits]\nstudy_name: mine\nn_trials: 9\n"
+    (tmp_path / "study" / "mine.yaml").write_text(head + (own if inline else ""))
+    settings = read_settings(compose(["+study=mine", f"output_dir={tmp_path}"], config_dirs=[str(tmp_path)]))
+    longer = extended(settings.space["lr"], "high")
+    assert longer is not None
+    space = SearchSpace(tuple(longer if p.name == "lr" else p for p in settings.space))
+    found = NextSpace(space, (), ())
+    write_next_space(tmp_path, found, study_name="mine")
+    assert (command_of(settings, found) is None) == inline
 
 
 @pytest.mark.slow
