@@ -59,11 +59,13 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         return
     from studies.report.belief import Evidence, conclude, write_belief
     from studies.report.report import ended_trials
+    from studies.storage.slots import rules_of
 
     parts = []
     for part in each_part(config):
         settings, study = _stored(part.config)
-        parts.append(Evidence(part.name, settings, ended_trials(study, settings)))
+        trials = ended_trials(study.get_trials(deepcopy=False), settings, rules_of(settings))
+        parts.append(Evidence(part.name, settings, trials))
     found = conclude(parts, console=console)
     write_belief(Path(str(config.output_dir)), found, parts, console=console)
 

@@ -22,6 +22,7 @@ ORIGIN = (
     schema.SOURCE,
     schema.ATTEMPT,
     schema.RETRY_OF,
+    schema.IMPORTED_FROM,
     schema.RESUMED_FROM,
     schema.RESTARTED,
     schema.DEVICE,
@@ -85,6 +86,7 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
         "epochs_to_convergence": epochs_to_convergence(trial, budget),
         schema.ATTEMPT: attempt_of(trial),
         **{key: recorded.get(key) for key in AS_RECORDED},
+        schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),
         schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
     }
@@ -100,6 +102,14 @@ def _results(trial: FrozenTrial) -> dict[str, Any]:
 def _resumed(recorded: Any) -> str | None:
     """Where a trial that repeats another went on."""
     return f"trial {recorded.get('trial')}, rung {recorded.get('rung')}" if isinstance(recorded, dict) else None
+
+
+def _imported(recorded: Any) -> str | None:
+    """The study and the trial that one was trained as; of the mark that importing leaves, the study."""
+    if not isinstance(recorded, dict):
+        return None
+    trial = f", trial {recorded['trial']}" if recorded.get("trial") is not None else ""
+    return f"{recorded.get('study')}{trial}"
 
 
 def _half(recorded: Any) -> str | None:
