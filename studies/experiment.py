@@ -100,7 +100,9 @@ def _stored(config: DictConfig) -> tuple[StudySettings, Study]:
 def _parts(config: DictConfig) -> dict[str, Any]:
     if OmegaConf.is_missing(config, "belief") or not config.get("belief"):
         return {}
-    parts = config.belief.get("parts") or {}
+    parts = config.belief.get("parts")
+    if not parts:
+        return {}
     if not isinstance(parts, DictConfig) or not all(isinstance(changes, DictConfig) for changes in parts.values()):
         remedy = "give a mapping of names to the keys that each part changes, or {}"
         raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])
