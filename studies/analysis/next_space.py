@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from studies.analysis.boundary import CONFIDENT, Place
+from studies.analysis.boundary import Place
 from studies.analysis.infeasible import Region, Side
 from studies.analysis.limits import extended, narrowed, width, with_limit
 from studies.parameter import Parameter
@@ -174,9 +173,3 @@ def _pairs_told(regions: Sequence[Region]) -> Iterator[str]:
         if len(region.sides) == 2:
             where = " and ".join(map(str, region.sides))
             yield f"trials end in {region.failure} where {where}: no limit of one parameter cuts that off; limits kept"
-
-
-def is_unsure(place: Place) -> bool:
-    """Whether the best may lie at a limit, without enough confidence to move it."""
-    confidence = max((c for c in (place.at_low, place.at_high) if not math.isnan(c)), default=0.0)
-    return 0.5 <= confidence < CONFIDENT
