@@ -1,0 +1,161 @@
+"""Reference experiments: a belief's parts, its conclusion from real trainings, and the page made of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from shell import Shell
+
+from studies import reference
+from studies.admission import CHECKS
+from studies.configs import compose, group_options
+from studies.errors import BadInput
+from studies.experiment import each_part
+from studies.reference import MARKS, Experiment, build, names, write_into_readme
+from studies.settings_reading import read_settings
+
+BELIEFS = [name for name in group_options("study") if name.startswith("beliefs/")]
+
+
+def parts(*overrides: str) -> dict[str, DictConfig]:
+    return {part.name: part.config for part in each_part(compose(overrides), are_trained=False)}
+
+
+def test_a_study_without_parts_is_its_own_only_part() -> None:
+    config = compose(["+study=digits"])
+    (part,) = each_part(config)
+    assert (part.name, part.config) == ("", config)
+
+
+def test_parts_are_studies_of_their_own() -> None:
+    found = parts("+study=beliefs/larger_batches_are_better")
+    assert [config.budget.unit for config in found.values()] == ["epochs", "steps"]
+    assert {config.study_name for config in found.values()} == {
+        "larger_batches_are_better_equal_epochs",
+        "larger_batches_are_better_equal_steps",
+    }
+    assert len({str(config.output_dir) for config in found.values()}) == 2
+
+
+@pytest.mark.parametrize("belief", BELIEFS)
+def test_the_rule_of_every_belief_stands_in_its_config(belief: str) -> None:
+    found = [read_settings(config, checks=CHECKS).belief for config in parts(f"+study={belief}").values()]
+    deciding = [b for b in found if b is not None and b.rule != "none" and b.decides]
+    assert deciding
+    assert all(b.boundary != 0 for b in deciding)
+
+
+def test_a_part_that_changes_what_there_is_not_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"belief\.parts\.x"):
+        parts("+study=beliefs/larger_batches_are_better", "+belief.parts.x={bugdet: {amount: 3}}")
+    with pytest.raises(BadInput, match=r"belief\.parts"):
+        parts("+study=beliefs/larger_batches_are_better", "+belief.parts.x=3")
+
+
+def test_a_rule_that_makes_no_sense_is_told() -> None:
+    for override, key in (
+        ("belief.rule=contarst", r"belief\.rule"),
+        ("belief.of=lr", r"belief\.of"),
+        ("belief.to=null", r"belief\.to"),
+        ("belief.boundary=wide", r"belief\.boundary"),
+        ("+belief.bondary=1", r"belief\.bondary"),
+    ):
+        with pytest.raises(BadInput, match=key):
+            read_settings(compose(["+study=beliefs/more_layers_are_better", override]), checks=CHECKS)
+
+
+def test_a_later_part_starts_from_the_model_of_an_earlier_one() -> None:
+    config = compose(["+study=beliefs/one_setting_fits_all"])
+    last = list(each_part(config, are_trained=False))[-1].config
+    assert OmegaConf.select(last, "search_space.start.choices.taken_over") is None
+    OmegaConf.update(last, "belief.checkpoints.source", "model.ckpt", force_add=True)
+    assert OmegaConf.select(last, "search_space.start.choices.taken_over") == "model.ckpt"
+
+
+@pytest.mark.slow
+def test_a_belief_of_two_parts_is_run_concluded_and_concluded_again(shell: Shell) -> None:
+    small = (
+        *("+study=beliefs/larger_batches_are_better", "datamodule=digits", "replicates=4"),
+        *("belief.parts.equal_epochs.budget.amount=2", "belief.parts.equal_steps.budget.amount=20"),
+        *("search_space.lr.levels=[1e-3,1e-2]", "search_space.batch_size.levels=[32,512]"),
+    )
+    output = shell.run("run", *small)
+    assert "part equal_epochs:" in output
+    assert "Larger batches are better: " in output
+    folder = shell.folder / "outputs" / "beliefs" / "larger_batches_are_better"
+    rows = {row["part"]: row for row in csv.DictReader(io.StringIO((folder / "belief.csv").read_text()))}
+    assert float(rows["equal_epochs"]["gain"]) < 0 < float(rows["equal_steps"]["gain"])
+    assert "contradicted" in (folder / "belief.md").read_text()
+    before = (folder / "belief.csv").read_bytes()
+    (folder / "belief.csv").unlink()
+    assert "Larger batches are better: contradicted" in shell.run("report", *small)
+    assert (folder / "belief.csv").read_bytes() == before
+    refused = shell.run("run", *small, "budget.amount=3", code=2)
+    assert "belief.parts.equal_epochs.budget.amount" in refused
+
+
+def experiment(folder: Path, name: str, page: str, text: str) -> Experiment:
+    own = folder / name
+    (own / "figures").mkdir(parents=True)
+    (own / f"{page}.md").write_text(f"# Title\n\n{text}\n\n## Inner\n\n![x](figures/values.png)\n\nlast")
+    (own / "figures" / "values.png").write_bytes(b"png")
+    (own / "figures" / "values.csv").write_text("a\n1\n")
+    return Experiment(name, own, 12.3, "2026-11-24", "2 cores")
+
+
+def test_the_page_holds_what_the_runs_wrote(tmp_path: Path) -> None:
+    found = [
+        experiment(tmp_path, "tables/dropout", "table", "dropout = 0.2 gives 0.95"),
+        experiment(tmp_path, "beliefs/more", "belief", "**Contradicted** | here"),
+    ]
+    page = tmp_path / "page"
+    text = build(found, page).read_text()
+    assert "### dropout" in text
+    assert "took 12 s" in text
+    assert "#### # Inner" not in text
+    assert "##### Inner" in text
+    assert "![dropout](tables-dropout-values.png)" in text
+    assert (page / "tables-dropout-values.csv").read_text() == "a\n1\n"
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nafter\n")
+    write_into_readme(found, readme)
+    text = readme.read_text()
+    assert "| [dropout](docs/reference/README.md#dropout) | dropout = 0.2 gives 0.95 |" in text
+    assert "**Contradicted** ∣ here" in text
+    assert "old" not in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    write_into_readme(found, readme)
+    assert readme.read_text() == text
+
+
+def test_a_readme_without_marks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        write_into_readme([], tmp_path / "README.md")
+
+
+def test_a_finished_experiment_keeps_the_day_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reference.subprocess, "run", lambda *_, **__: None)
+    folder = tmp_path / "outputs" / "tables" / "dropout_tuned"
+    folder.mkdir(parents=True)
+    first = reference.run_experiment("tables/dropout", [])
+    record = folder / reference.RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), "day": "2020-01-01"}))
+    assert reference.run_experiment("tables/dropout", []).day == "2020-01-01"
+    assert first.folder.resolve() == folder.resolve()
+
+
+def test_all_tables_beliefs_and_the_race_are_on_the_page() -> None:
+    assert names() == [
+        *sorted(name for name in group_options("study") if name.startswith("tables/")),
+        *sorted(BELIEFS),
+        "search_race",
+    ]
+    assert len(names()) == 11 + 5 + 1
