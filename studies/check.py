@@ -40,10 +40,12 @@ def _check_study(config: DictConfig, console: Console) -> None:
     from studies.launch.process import find_problems, gpu_ids
     from studies.search.rounds import announcement
     from studies.storage.identity import find_study
+    from studies.storage.importing import find_imports
     from studies.trial.preflight import look
 
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
+    imports = find_imports(settings, storage, study)
     tried = on_any_accelerator(settings)
     problems = launcher_problems(settings) or find_problems(settings)
     if problems:
@@ -58,6 +60,8 @@ def _check_study(config: DictConfig, console: Console) -> None:
     console.print(f"  {len(settings.space)} parameters, {settings.n_trials} trials, {begun} in the storage already")
     if settings.select.name != "none":
         console.print(f"  {announcement(settings)}")
+    if imports is not None:
+        console.print(f"  to be imported: {imports}")
     n_workers = count_workers(settings, gpus=gpu_ids())
     console.print(f"  {_estimate(settings, looks, n_workers)}")
 

@@ -18,11 +18,18 @@ def config_dir() -> Path:
 
 
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> DictConfig:
-    """The config that a command with these overrides would get. Raises Hydra's and OmegaConf's errors."""
+    """The config that a command with these overrides would get, whatever the command that runs now was given. Raises
+    Hydra's and OmegaConf's errors."""
     folders = ",".join(f"file://{Path(folder).resolve()}" for folder in config_dirs)
     search_path = [f"hydra.searchpath=[{folders}]"] if folders else []
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return hydra.compose("config", overrides=[*overrides, *search_path])
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return hydra.compose("config", overrides=[*overrides, *search_path])
+    finally:
+        if running is not None:
+            GlobalHydra.instance().initialize(running)
 
 
 def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:

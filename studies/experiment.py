@@ -59,11 +59,13 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         return
     from studies.report.belief import Evidence, conclude, write_belief
     from studies.report.report import ended_trials
+    from studies.storage.slots import rules_of
 
     parts = []
     for part in each_part(config):
         settings, study = _stored(part.config)
-        parts.append(Evidence(part.name, settings, ended_trials(study, settings)))
+        trials = ended_trials(study.get_trials(deepcopy=False), settings, rules_of(settings))
+        parts.append(Evidence(part.name, settings, trials))
     found = conclude(parts, console=console)
     write_belief(Path(str(config.output_dir)), found, parts, console=console)
 
@@ -98,7 +100,9 @@ def _stored(config: DictConfig) -> tuple[StudySettings, Study]:
 def _parts(config: DictConfig) -> dict[str, Any]:
     if OmegaConf.is_missing(config, "belief") or not config.get("belief"):
         return {}
-    parts = config.belief.get("parts") or {}
+    parts = config.belief.get("parts")
+    if not parts:
+        return {}
     if not isinstance(parts, DictConfig) or not all(isinstance(changes, DictConfig) for changes in parts.values()):
         remedy = "give a mapping of names to the keys that each part changes, or {}"
         raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])

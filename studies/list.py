@@ -27,7 +27,7 @@ def list_studies(config: DictConfig) -> int:
     from studies import schema
     from studies.admission import existing_storage
     from studies.analysis.choice import best_of
-    from studies.schema import failure_of
+    from studies.schema import failure_of, is_imported
 
     storage = existing_storage(config)
     table = Table(title=None)
@@ -41,7 +41,9 @@ def list_studies(config: DictConfig) -> int:
         best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if is_own else None
         shown = f"{best.value:.4g} (trial {best.number})" if best is not None and round_of is None else "–"
         run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
-        counts = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)
+        counts = Counter(
+            "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
+        )
         states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
         table.add_row(
             f"  {study.study_name}" if round_of is not None else study.study_name,

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from studies.analysis.choice import best_of
-from studies.schema import failure_of
+from studies.schema import failure_of, is_imported
 from studies.settings import StudySettings
 from studies.storage.device_time import device_seconds
 from studies.storage.slots import Rules, read_slots
@@ -44,6 +44,7 @@ def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> 
     ended = [slot.last for slot in slots if rules.is_finished(slot)]
     failures = Counter(str(failure) for trial in ended if (failure := failure_of(trial)) is not None)
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    imported = [trial for trial in trials if is_imported(trial)]
     return Standing(
         n_trials=rules.n_trials,
         finished=len(ended),
@@ -53,7 +54,7 @@ def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> 
         running=sum(1 for trial in trials if trial.state == TrialState.RUNNING),
         begun=len(trials),
         retried=sum(len(slot.chain) - 1 for slot in slots),
-        best=best_of(complete, maximize=maximize),
+        best=best_of([*complete, *imported], maximize=maximize),
     )
 
 

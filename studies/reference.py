@@ -26,7 +26,7 @@ PAGE = Path("docs/reference")
 README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
 RECORD = "reference.json"
-PICTURES = ("values", "verdict", "regret", "race")
+PICTURES = ("values", "verdict", "regret", "best_so_far")
 TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
 
 

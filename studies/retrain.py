@@ -28,6 +28,7 @@ def retrain(config: DictConfig) -> int:
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
     else:
         chosen, folder = _from_study(config, console)
+    _refuse_procedure(chosen)
     name = f"trial-{chosen['trial']}" if "trial" in chosen else "configuration"
     return _train_and_test(chosen, folder / "retrain" / name, console)
 
@@ -40,6 +41,15 @@ def _refuse_other_overrides() -> None:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"
         raise BadInput([Problem(override, complaint, remedy) for override in others])
+
+
+def _refuse_procedure(chosen: Mapping[str, Any]) -> None:
+    from studies.trial.procedure import is_procedure
+
+    if is_procedure(chosen):
+        complaint = f"is {chosen['model']['_target_']}, a procedure, which leaves nothing to train and test"
+        remedy = "read what it gave in trials.csv; to run it once more, run its study under another study_name"
+        raise BadInput([Problem("model._target_", complaint, remedy)])
 
 
 def _from_file(path: Path) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from studies.settings import StudySettings
     from studies.shift import Shift
     from studies.signals import StopSignals
+    from studies.storage.compatible import Compatible
 
 
 def run(config: DictConfig) -> int:
@@ -66,6 +67,7 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     from studies.selection import selection_of
     from studies.storage.device_time import are_devices_spent
     from studies.storage.identity import find_study, open_study
+    from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
 
@@ -74,6 +76,10 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     study, settings = find_study(settings, storage)
     if settings.study_name != asked_for:
         console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
+    imports = find_imports(settings, storage, study)
+    note = ignored(settings, study) if study is not None else None
+    if note is not None:
+        console.print(note)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
@@ -86,7 +92,7 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
         elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         else:
-            study, shift, interrupted = search(settings, storage, console, signals=signals)
+            study, shift, interrupted = search(settings, storage, console, signals=signals, imports=imports)
         leave_tidy(study, settings, storage, reason=signals.reason())
         if settings.select.name != "none" and not interrupted:
             interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
@@ -161,9 +167,11 @@ def search(
     *,
     signals: StopSignals,
     shift: Shift | None = None,
+    imports: Compatible | None = None,
 ) -> tuple[Study, Shift, bool]:
     """Run workers until the study is finished, its time is up, or a signal comes: the study, this command's shift
-    (`shift` where it has begun already), and whether a signal came. The rounds of a selection run in the same way."""
+    (`shift` where it has begun already), and whether a signal came. `imports` are brought in before. The rounds of a
+    selection run in the same way."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
@@ -173,6 +181,7 @@ def search(
     from studies.shift import Shift
     from studies.storage.device_time import are_devices_spent
     from studies.storage.identity import open_study
+    from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -188,6 +197,8 @@ def search(
     if problems:
         raise BadInput(problems)
     study = open_study(settings, storage)
+    if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
+        console.print(f"  {told(study)}")
     begun = datetime.now(UTC)
     shift = shift or Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
     if signals.reason() is None and is_round:

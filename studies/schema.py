@@ -3,9 +3,9 @@
 A public contract: optuna-dashboard, the report and foreign tools read it. Version 1.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
-`n_trials`, `versions`, `git`, `identity`, and `select` where the study is a round of another one's selection. `metric`
-has `name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
-then has two Optuna values.
+`n_trials`, `versions`, `git`, `identity`; `select` where the study is a round of another one's selection; `imported`
+where trials were brought in from another study. `metric` has `name`, `direction`, `value`, and, where there are two
+objectives, `second`: {`name`, `direction`}; a complete trial then has two Optuna values.
 
 Trial user attributes: see the constants below. How a trial ended:
 
@@ -17,6 +17,7 @@ Trial user attributes: see the constants below. How a trial ended:
 | `error`, `killed`, then retried    | FAIL, `failure`              | no, its retry does       |
 | the same after `max_retries`       | FAIL, `failure`              | in a grid; else a new point is drawn |
 | a surplus claim                    | FAIL, `void`                 | no                       |
+| imported from another study        | as it ended there            | no                       |
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
+IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in
 
 SLOT: Final = "slot"  # which of the study's n_trials this trial fills, from 0
 REPLICATE: Final = "replicate"  # which training seed of the study, from 0
@@ -50,6 +52,7 @@ FAILURE_MESSAGE: Final = "failure_message"
 RETRY_OF: Final = "retry_of"  # number of the trial that this one repeats
 ATTEMPT: Final = "attempt"  # how often this point was tried before, 0 for the first time
 REDRAWN: Final = "redrawn"  # repeats the slot, not the point, of `retry_of`: that point failed too often
+IMPORTED_FROM: Final = "imported_from"  # {study, trial}: where this trial was trained; void: the mark of an importer
 VOID: Final = "void"  # a surplus claim that trained nothing
 SAMPLES_SEEN: Final = "samples_seen"  # list, one number a rung
 RUNGS: Final = "rungs"  # of two objectives: [[index, value of the first], …] as they come; else intermediate values
@@ -57,6 +60,7 @@ STEPS: Final = "steps"  # optimizer steps
 SECONDS: Final = "seconds"  # wall clock of the training, validation included
 RUNG_SECONDS: Final = "rung_seconds"  # list, one number a rung: seconds of training up to there, validation included
 TEST: Final = "test"  # where objective.test asked for it: {metric: value, …, n: test samples}; nothing is chosen by it
+RESULT: Final = "result"  # of a procedure, which is no training: what its run returned, plain values
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
 PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"
@@ -91,6 +95,16 @@ def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
     """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
     told = user_attrs.get(STUDY_SELECT)
     return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
+
+
+def fills_a_slot(trial: FrozenTrial) -> bool:
+    """Whether `trial` is one of the study's own and repeats no other one."""
+    return RETRY_OF not in trial.user_attrs and IMPORTED_FROM not in trial.user_attrs
+
+
+def is_imported(trial: FrozenTrial) -> bool:
+    """Whether `trial` was trained in another study."""
+    return IMPORTED_FROM in trial.user_attrs and VOID not in trial.user_attrs
 
 
 def attempt_of(trial: FrozenTrial) -> int:

@@ -207,6 +207,7 @@ class StudySettings:
     max_failures: int
     workers: int | None
     resume: Literal["continue", "fork"]
+    import_from: str | None
     objective: ObjectiveSettings
     budget: Budget
     space: SearchSpace

@@ -48,6 +48,7 @@ KEYS = (
         "max_retries",
         "max_failures",
         "resume",
+        "import_from",
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
@@ -104,6 +105,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         max_failures=top.whole("max_failures", low=1),
         workers=None if values.get("workers") == "auto" else top.whole("workers", low=1),
         resume=top.word("resume", ("continue", "fork"), default="continue"),
+        import_from=top.text("import_from") if top.has("import_from") else None,
         objective=read_objective(top.section("objective")),
         budget=_read_budget(top.section("budget")),
         space=space,
@@ -306,6 +308,9 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         problems.add(
             "enqueue", "does nothing for a grid, which runs each cell anyway", "remove it, or change the sampler"
         )
+    if settings.is_designed and settings.import_from is not None:
+        remedy = "remove it, or change the sampler"
+        problems.add("import_from", "does nothing for a grid, which runs each cell with each seed itself", remedy)
     if len(settings.enqueue) > settings.n_trials:
         remedy = "raise n_trials or remove points"
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)

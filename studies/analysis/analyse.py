@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.analysis.advice import advice
 from studies.analysis.axis import Array
 from studies.analysis.effects import Effect, effects_of, fits_of
 from studies.analysis.factorial import Anova, anova
 from studies.analysis.fit import Fit
-from studies.analysis.next_round import advice
 from studies.analysis.one_at_a_time import TuningCost, tuning_cost
 from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen

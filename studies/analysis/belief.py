@@ -80,7 +80,7 @@ def independence(anova: Anova, *, boundary: float) -> Finding | str:
     assert top.share_lo is not None
     assert top.share_hi is not None
     gain = Mean(-top.share, -top.share_hi, -top.share_lo, anova.n)
-    what = f"minus the share of the variance that {' × '.join(top.term)} explain together beyond their sum"
+    what = f"share of the variance by which {' × '.join(top.term)} miss being a sum, with a minus sign"
     return _finding(what, gain, -boundary, "share of variance")
 
 
@@ -132,7 +132,7 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
     if (worst.lo or 0.0) <= boundary:
         pair, worst = max(entries, key=lambda entry: entry[1].hi or 0.0)
     what = (
-        f"minus the {metric} lost on {pair[1]} with the setting tuned on {pair[0]}, the worst of {len(entries)} pairs"
+        f"change in {metric} on {pair[1]} from its own setting to that of {pair[0]}, the worst of {len(entries)} pairs"
     )
     return _finding(what, worst.turned, -boundary, metric)
 

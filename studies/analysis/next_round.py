@@ -1,74 +1,99 @@
-"""What to run next so that an analysis can be believed: how many more trials, of which kind."""
+"""The next round: whether the best lies at a limit, where trials fail, whether they were enough, and the next space."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from studies.analysis.trust import (
-    CAUTION_Q2,
-    LACK_OF_FIT_P,
-    LOST,
-    SPACE_FILLING,
-    UNEXPLAINED,
-    Evidence,
-    Verdict,
-    trials_wanted,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
-
-def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
-    """What would make the verdict ok; empty where it is."""
-    if verdict.level == "ok":
-        return ()
-    if not evidence.n:
-        return ("find out why no trial ended with a value: see how trials ended",)
-    if evidence.is_constant:
-        return ("check the metric: no trial differs from another",)
-    if not evidence.n_parameters:
-        return ("let at least one parameter vary",)
-    found = [
-        *_more_trials(evidence),
-        *_better_trials(evidence),
-    ]
-    return tuple(found) or ("look at what both estimators say before you use the index in doubt",)
+from studies.analysis.analyse import Analysis
+from studies.analysis.boundary import Place, places
+from studies.analysis.enough import Enough, enough
+from studies.analysis.infeasible import Region, infeasible
+from studies.analysis.next_space import NextSpace, next_space
+from studies.analysis.table import INFINITE
+from studies.parameter import Parameter
+from studies.schema import Failure, failure_of
+from studies.space import SearchSpace
 
 
-def space_filling_needed(evidence: Evidence) -> int:
-    """How many more quasi-random trials bring number and share of space-filling trials to what is asked for."""
-    missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
-    share = evidence.space_filling or 0.0
-    for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
-    if evidence.space_filling is None:
-        for_share = 0
-    unpredicted = not evidence.explained >= CAUTION_Q2 and not missing
-    return max(missing, for_share, evidence.n if unpredicted else 0)
+@dataclass(frozen=True, slots=True)
+class NextRound:
+    """What a study says about the next one. `enough` is None with too few trials; `tolerance` is the difference in the
+    metric that does not matter, None where that is not known. `space` is the study's own, its paths empty where they
+    are not known."""
+
+    space: SearchSpace
+    places: tuple[Place, ...]
+    regions: tuple[Region, ...]
+    enough: Enough | None
+    next: NextSpace
+    tolerance: float | None
+
+    @property
+    def can_be_written(self) -> bool:
+        """Whether the next space is known well enough to be run: with config paths."""
+        return bool(self.next.space.parameters) and all(parameter.paths for parameter in self.space)
 
 
-def _more_trials(evidence: Evidence) -> list[str]:
-    found = []
-    needed = space_filling_needed(evidence)
-    if evidence.space_filling is None:
-        found.append("say who proposed the points if you know it (analysis.source=random, qmc, grid, tpe, …)")
-    elif needed and evidence.is_grid:
-        found.append(f"give the grid more levels or replicates: {needed} more trials")
-    if needed and not evidence.is_grid:
-        found.append(f"run {needed} more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)")
-    if evidence.survivors_only:
-        found.append("let trials report intermediate values, or run without a pruner")
-    noise = evidence.noise_share
-    if noise is not None and noise > 1 - CAUTION_Q2:
-        found.append(f"{noise:.0%} of the variance is between training seeds: train each point with more of them")
-    return found
+def next_round(
+    analysis: Analysis,
+    trials: Sequence[FrozenTrial],
+    *,
+    space: SearchSpace | None = None,
+    tolerance: float | None = None,
+) -> NextRound:
+    """The next round after the study of `analysis`, whose finished trials are `trials`.
+
+    `space` is the study's; without it, what the trials' distributions tell.
+    """
+    known = space or space_of_trials(trials)
+    found = places(analysis.table, analysis.fits, seed=analysis.seed)
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    tried = [trial for trial in ended if trial.params]
+    regions = infeasible(known, [trial.params for trial in tried], [_failure(trial) for trial in tried])
+    return NextRound(
+        space=known,
+        places=found,
+        regions=regions,
+        enough=enough(analysis.table, ended, seed=analysis.seed),
+        next=next_space(known, found, regions),
+        tolerance=tolerance,
+    )
 
 
-def _better_trials(evidence: Evidence) -> list[str]:
-    found = []
-    if evidence.failed + evidence.capped > LOST:
-        found.append("narrow the ranges so that fewer trials diverge or end at a cap")
-    if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
-        found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
-    if evidence.n_duplicates:
-        found.append("give repeated points training seeds of their own (a grid with replicates does)")
-    if evidence.unexplained > UNEXPLAINED:
-        found.append("three parameters act together: fix one of them and study the other two in a grid")
-    return found
+def space_of_trials(trials: Sequence[FrozenTrial]) -> SearchSpace:
+    """The parameters that trials had, with their newest distributions and without paths or conditions."""
+    newest: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        newest |= trial.distributions
+    return SearchSpace(tuple(_parameter(name, distribution) for name, distribution in newest.items()))
+
+
+def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
+    if isinstance(distribution, CategoricalDistribution):
+        return Parameter(name, (), "categorical", choices={choice: choice for choice in distribution.choices})
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    kind, step = ("float", distribution.step) if isinstance(distribution, FloatDistribution) else ("int", None)
+    if isinstance(distribution, IntDistribution) and distribution.step > 1:
+        step = float(distribution.step)
+    return Parameter(
+        name,
+        (),
+        "float" if kind == "float" else "int",
+        low=float(distribution.low),
+        high=float(distribution.high),
+        log=distribution.log,
+        step=step,
+    )
+
+
+def _failure(trial: FrozenTrial) -> str | None:
+    """How a trial failed; an infinite value is what diverging leaves where nobody looks."""
+    failure = failure_of(trial)
+    if failure is None and any(math.isnan(v) or abs(v) >= INFINITE for v in trial.values or []):
+        return str(Failure.DIVERGED)
+    return str(failure) if failure is not None else None

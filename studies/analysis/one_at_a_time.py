@@ -43,7 +43,7 @@ class TuningCost:
 
 def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -> TuningCost:
     """The cost on `surface` for a budget of `n_trials`, which the parameters share equally when tuned one at a time."""
-    game = _Game.of(surface, maximize=maximize)
+    game = Game.of(surface, maximize=maximize)
     rng = np.random.default_rng(seed)
     found = [game.one_at_a_time(n_trials, rng), game.together(n_trials, rng)]
     best = np.min([game.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
@@ -52,17 +52,19 @@ def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -
 
 
 @dataclass(frozen=True, slots=True)
-class _Game:
-    """All functions on a lattice: `mains[i]` (F, L_i) and `pairs[i, j]` (F, L_i, L_j), both ways round; lower wins."""
+class Game:
+    """All functions of a surface on a lattice: `mains[i]` (F, L_i) and `pairs[i, j]` (F, L_i, L_j), both ways round;
+    lower wins."""
 
     sizes: tuple[int, ...]
     mains: list[Array]
     pairs: dict[tuple[int, int], Array]
 
     @classmethod
-    def of(cls, surface: Surface, *, maximize: bool) -> _Game:
+    def of(cls, surface: Surface, *, maximize: bool) -> Game:
+        """The functions of `surface`, turned round where more is better."""
         sign = -1.0 if maximize else 1.0
-        bases = [axis.basis(_positions(axis)) for axis in surface.axes]
+        bases = [axis.basis(positions_of(axis)) for axis in surface.axes]
         mains = [sign * (main @ basis.T) for main, basis in zip(surface.mains, bases, strict=True)]
         pairs = {}
         for (i, j), pair in surface.pairs.items():
@@ -121,14 +123,30 @@ class _Game:
 
     def minimum(self, rng: np.random.Generator) -> Array:
         """The least value of each function that coordinate descents from random points find: (F,)."""
-        points = self._random(N_DESCENTS, rng)
+        return np.asarray(self.values(self._descend(self._random(N_DESCENTS, rng))).min(axis=1))
+
+    def minimizer(self, rng: np.random.Generator) -> Indices:
+        """Where that is: (F, d)."""
+        points = self._descend(self._random(N_DESCENTS, rng))
+        return np.asarray(points[np.arange(len(points)), self.values(points).argmin(axis=1)])
+
+    def least_along(self, i: int, best: Indices) -> Array:
+        """The least value with parameter i held at each of its values, all others free, sought from `best` (F, d):
+        (F, L_i)."""
+        points = np.repeat(best[:, None, :], self.sizes[i], axis=1)
+        points[:, :, i] = np.arange(self.sizes[i])
+        return self.values(self._descend(points, held=i))
+
+    def _descend(self, points: Indices, *, held: int | None = None) -> Indices:
+        """Coordinate descents from `points` (F, P, d), which are moved; one parameter may be held."""
         for _ in range(MAX_SWEEPS):
             before = points.copy()
             for i in range(len(self.sizes)):
-                points[:, :, i] = np.argmin(self.profile(points, i), axis=2)
+                if i != held:
+                    points[:, :, i] = np.argmin(self.profile(points, i), axis=2)
             if np.array_equal(before, points):
                 break
-        return np.asarray(self.values(points).min(axis=1))
+        return points
 
     def _random(self, n: int, rng: np.random.Generator) -> Indices:
         """The same `n` random points for every function: (F, n, d)."""
@@ -136,7 +154,8 @@ class _Game:
         return np.repeat(points[None], len(self.mains[0]), axis=0)
 
 
-def _positions(axis: Axis) -> Array:
+def positions_of(axis: Axis) -> Array:
+    """The lattice of an axis: its levels, or the middles of `N_VALUES` cells, in [0, 1]."""
     return axis.nodes()[0] if axis.levels else (np.arange(N_VALUES) + 0.5) / N_VALUES
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.report.analysis_csv import TABLES, write_tables
 from studies.report.analysis_json import write_analysis_json
-from studies.report.figures.drawing import write_drawings
+from studies.report.figures.drawing import Drawing, write_drawings
 from studies.report.figures.drawings import drawings
+from studies.report.next_round import TABLE as NEXT_ROUND
+from studies.report.next_space_yaml import remove_next_space
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -17,19 +19,21 @@ if TYPE_CHECKING:
 FIGURES = "figures"
 
 
-def write_analysis(folder: Path, analysis: Analysis, *, metric: str) -> dict[str, Path]:
-    """Write all of it into `folder`, which is made where it is missing; what an earlier analysis left there and this
-    one does not write is removed. Label → path: the tables and the JSON by name, pictures by their captions."""
+def write_analysis(folder: Path, analysis: Analysis, *, metric: str, more: Sequence[Drawing] = ()) -> dict[str, Path]:
+    """Write all of it into `folder`, which is made where it is missing, and `more` drawings beside its own; what an
+    earlier analysis left there and this one does not write is removed. Label → path: the tables and the JSON by name,
+    pictures by their captions."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = write_tables(folder, analysis)
     document = write_analysis_json(folder / "analysis.json", analysis, metric=metric)
-    pictures = write_drawings(folder / FIGURES, drawings(analysis, metric=metric))
+    pictures = write_drawings(folder / FIGURES, [*drawings(analysis, metric=metric), *more])
     return {**tables, "analysis": document, **pictures}
 
 
 def remove_analysis(folder: Path) -> None:
     """Remove what an earlier analysis left in `folder`."""
-    for name in (*TABLES, "analysis.json"):
+    remove_next_space(folder)
+    for name in (*TABLES, NEXT_ROUND, "analysis.json"):
         (folder / name).unlink(missing_ok=True)
     write_drawings(folder / FIGURES, [])
 

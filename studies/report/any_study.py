@@ -39,6 +39,7 @@ class AnyStudy:
     unanalysed: str = NOT_ANALYSED
     files: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    next_round: str = ""
 
     @property
     def headline(self) -> str:
@@ -69,6 +70,7 @@ def render_any(found: AnyStudy) -> str:
         parts.append(findings(found.analysis, metric=found.metric, pictures=found.pictures))
     else:
         parts.append(not_analysed(found.unanalysed))
+    parts += [found.next_round] if found.next_round else []
     parts.append(files_section(found.files))
     return "\n\n".join(parts) + "\n"
 

@@ -199,9 +199,7 @@ def _shortly(found: Conclusion) -> str:
 def _told(finding: Finding) -> str:
     gain = finding.gain
     ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
-    return (
-        f"the {finding.what} is {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
-    )
+    return f"{finding.what}: {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
 
 
 def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]) -> str:

@@ -33,9 +33,11 @@ UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what
 class Results:
     """What the report tells. `choices` are the configurations, best first; `ended` counts slots by how they ended;
     `failed_for_good` are the last tries of points that failed too often, whose slots got new points if `redraws`;
-    `values` is what a designed study says of its scientific parameter; `analysis` is None where there is none, and
-    `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None where none
-    was asked for, or it has not come to its end; `front` is that of two objectives, drawn at `front_picture`."""
+    `values` is what a designed study says of its scientific parameter; `imported` trials came from another study,
+    `imports` tells of them; `conclusion` takes the best value's place in the headline; `analysis` is None where there
+    is none, and `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None
+    where none was asked for, or it has not come to its end; `front` is that of two objectives, drawn at
+    `front_picture`; `next_round` is that section."""
 
     choices: Sequence[Choice]
     finished: int
@@ -45,12 +47,16 @@ class Results:
     redraws: bool
     files: Mapping[str, str]
     values: ValueTables | None = None
+    imported: int = 0
+    imports: str | None = None
     analysis: Analysis | None = None
+    conclusion: str | None = None
     unanalysed: str = NOT_ANALYSED
     pictures: Mapping[str, Path] = field(default_factory=dict)
     selection: Selection | None = None
     front: FrontFound | None = None
     front_picture: Path | None = None
+    next_round: str = ""
 
     @property
     def best(self) -> Choice | None:
@@ -64,15 +70,24 @@ def headline(results: Results, settings: StudySettings) -> str:
     lost = counted(len(results.failed_for_good), "point", "points")
     fate = "replaced by others" if results.redraws else "with no result"
     failures = f"; {lost} failed for good (error or killed), {fate}" if results.failed_for_good else ""
+    imports = f", {results.imported} imported" if results.imported else ""
     goes_on = results.finished < settings.n_trials
     more = "; the same command goes on" if goes_on else ""
+    if results.conclusion is not None:
+        return f"{done}{failures}{more}: {results.conclusion}"
     if settings.select.name != "none" and results.selection is None and results.best is not None:
         more = f"; nothing is selected yet{more or '; the same command goes on'}"
     metric = settings.objective.metric
     claimed = claim(results.selection, metric) if results.selection is not None else None
-    more = f"{failures}{more}"
     front = f"{results.front.clause}; " if results.front is not None else ""
-    return told(results.best, metric, done=f"{front}{done}", more=more, analysis=results.analysis, claimed=claimed)
+    return told(
+        results.best,
+        metric,
+        done=f"{front}{done}{imports}",
+        more=f"{failures}{more}",
+        analysis=results.analysis,
+        claimed=claimed,
+    )
 
 
 def told(
@@ -124,6 +139,7 @@ def render(results: Results, settings: StudySettings) -> str:
         parts.append(findings(results.analysis, metric=metric, pictures=results.pictures))
     else:
         parts.append(not_analysed(results.unanalysed))
+    parts += [results.next_round] if results.next_round else []
     parts.append(files_section(results.files))
     return "\n\n".join(parts) + "\n"
 
@@ -185,6 +201,8 @@ def _width(choice: Choice) -> str:
 
 def _endings(results: Results) -> str:
     parts = [endings_section(results.ended)]
+    if results.imports is not None:
+        parts.append(f"{results.imports}. They fill no slots; models, analysis and the choice of the best count them.")
     if results.retried:
         parts.append(
             f"{counted(results.retried, 'retry', 'retries')} after an error, an interruption or a lost worker."

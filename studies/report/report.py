@@ -18,6 +18,7 @@ from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
 from studies.analysis.value_table import value_tables
+from studies.objectives import by_first
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
@@ -25,19 +26,25 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
 from studies.report.front import front_in
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.next_round_files import drawings_of, leave_next_round
+from studies.report.race_files import write_race
+from studies.report.race_searches import is_race
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
 from studies.report.value_files import disagreements_of, remove_value_files, sentence, write_value_files
 from studies.report.wording import shown
-from studies.schema import failure_of
+from studies.schema import failure_of, is_imported
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
-from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
+from studies.storage.described_space import space_of
+from studies.storage.importing import told
+from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.next_round import NextRound
     from studies.analysis.table import TrialsTable
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
@@ -51,6 +58,7 @@ SHOWN = (
     "table (html)",
     "effects",
     "figures",
+    "race",
     "report",
 )  # the files that are printed
 
@@ -66,8 +74,13 @@ def write_report(
     trials = study.get_trials(deepcopy=False)
     folder = settings.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    results = _with_front(summarise(trials, settings, rules, _always(folder)), trials, settings, rules)
+    results = replace(summarise(trials, settings, rules, _always(folder)), imports=told(study))
+    results = _with_front(results, trials, settings, rules)
     write_trials_csv(folder / "trials.csv", trials, budget=settings.budget, second=settings.objective.second)
+    race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
+    if race is not None:  # no search is the best one of several problems
+        files = {**_always(folder), **race.files}
+        results = replace(results, choices=(), values=None, files=files, conclusion=race.conclusion)
     results = with_selection(results, selection, settings)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
@@ -81,15 +94,20 @@ def write_report(
         if settings.analysis.name == "none":
             remove_analysis(folder)
         else:
-            analysis = analysis_of(_ended(_slots(trials, settings), rules), settings, console=console)
-            results = analysed(results, analysis, settings)
+            concluded_from = ended_trials(trials, settings, rules)
+            analysis = analysis_of(concluded_from, settings, console=console)
+            results = analysed(results, analysis, settings, concluded_from)
             report.write_text(render(results, settings), encoding="utf-8")
     finally:
         champion = champion_of(selection) if selection is not None else None
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
-        told = [headline(results, settings)]
-        told += [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
-        _print_summary("\n".join(told), best, results.files, console=console)
+        lines = [headline(results, settings)]
+        lines += (
+            [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
+        )
+        _print_summary("\n".join(lines), best, results.files, console=console)
+        if race is not None:
+            console.print("\n".join(race.sentences), markup=False)
 
 
 def write_study_report(
@@ -114,9 +132,13 @@ def write_study_report(
         else:
             unit = found.budget.unit if found.budget is not None else None
             analysis = _analysis_of_any(study, wanted, seed=seed, budget_unit=unit, console=console)
-            written = write_analysis(folder, analysis, metric=found.metric)
-            files, pictures = {**found.files, **files_of(written, folder)}, pictures_of(written, folder)
-            found = replace(found, analysis=analysis, files=files, pictures=pictures)
+            round_ = next_round_of_any(study, analysis)
+            more = drawings_of(round_, metric=found.metric)
+            written = write_analysis(folder, analysis, metric=found.metric, more=more)
+            pictures = pictures_of(written, folder)
+            left = leave_next_round(folder, round_, study_name=found.name, metric=found.metric, pictures=pictures)
+            files = {**found.files, **files_of(written, folder), **left.files}
+            found = replace(found, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
             report.write_text(render_any(found), encoding="utf-8")
     finally:
         _print_summary(found.headline, found.best, found.files, console=console)
@@ -126,7 +148,8 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     """What the report tells of `trials` before they are analysed: of all, also if the study asks for fewer by now."""
     slots = _slots(trials, settings)
     ended = _ended(slots, rules)
-    choices = choices_of(ended, settings)
+    imported = list(filter(is_imported, trials))
+    choices = choices_of([*ended, *imported], settings)
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
         checkpoint = last_state_of(choices[0].trial)
@@ -134,6 +157,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     return Results(
         choices=choices,
         finished=len(ended),
+        imported=len(imported),
         ended=Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in ended),
         retried=sum(len(slot.chain) - 1 for slot in slots),
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
@@ -155,6 +179,11 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
     files.pop("best model", None) if trained is not None else None
     files |= {"best model": str(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)
+
+
+def ended_trials(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> list[FrozenTrial]:
+    """What is concluded from: the trials that decided their slots, and the imported ones."""
+    return [*_ended(_slots(trials, settings), rules), *filter(is_imported, trials)]
 
 
 def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:
@@ -192,12 +221,24 @@ def _with_front(results: Results, trials: Sequence[FrozenTrial], settings: Study
     return replace(results, front=found, front_picture=picture, files=files)
 
 
-def analysed(results: Results, analysis: Analysis, settings: StudySettings) -> Results:
-    """The results with their analysis, whose files are written into the output folder."""
-    folder = settings.output_dir
-    written = write_analysis(folder, analysis, metric=settings.objective.metric)
-    files = {**results.files, **files_of(written, folder)}
-    return replace(results, analysis=analysis, files=files, pictures=pictures_of(written, folder))
+def analysed(results: Results, analysis: Analysis, settings: StudySettings, trials: Sequence[FrozenTrial]) -> Results:
+    """The results with their analysis and what it says of the next round, whose files are written into the output
+    folder. `trials` are those that were analysed."""
+    from studies.analysis.next_round import next_round
+
+    folder, metric = settings.output_dir, settings.objective.metric
+    found = next_round(analysis, by_first(trials), space=settings.space, tolerance=settings.objective.tolerance)
+    written = write_analysis(folder, analysis, metric=metric, more=drawings_of(found, metric=metric))
+    left = leave_next_round(
+        folder,
+        found,
+        study_name=settings.study_name,
+        metric=metric,
+        pictures=pictures_of(written, folder),
+        settings=settings,
+    )
+    files = {**results.files, **files_of(written, folder), **left.files}
+    return replace(results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
 
 
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
@@ -217,6 +258,13 @@ def _analysis_of_any(
     return analyse(table, seed=seed, law=wanted.law, budget_unit=budget_unit)
 
 
+def next_round_of_any(study: Study, analysis: Analysis) -> NextRound:
+    """What any study says of the next round: with config paths where this framework made it."""
+    from studies.analysis.next_round import next_round
+
+    return next_round(analysis, study.get_trials(deepcopy=False), space=space_of(study))
+
+
 def _announce(table: TrialsTable, console: Console) -> None:
     """Say that an analysis begins, where it takes a while."""
     if len(table.y) >= ANNOUNCED:
@@ -230,11 +278,6 @@ def _print_summary(sentence: str, best: Choice | None, files: Mapping[str, str],
         lines.append("  " + ", ".join(f"{name}={shown(value)}" for name, value in best.trial.params.items()))
     lines += [f"  {name}: {files[name]}" for name in SHOWN if name in files]
     console.print("\n".join(lines), markup=False)
-
-
-def ended_trials(study: Study, settings: StudySettings) -> list[FrozenTrial]:
-    """The trials that decided the slots of a stored study."""
-    return _ended(_slots(study.get_trials(deepcopy=False), settings), rules_of(settings))
 
 
 def _ended(slots: Sequence[Slot], rules: Rules) -> list[FrozenTrial]:

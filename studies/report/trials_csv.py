@@ -22,6 +22,7 @@ ORIGIN = (
     schema.SOURCE,
     schema.ATTEMPT,
     schema.RETRY_OF,
+    schema.IMPORTED_FROM,
     schema.RESUMED_FROM,
     schema.RESTARTED,
     schema.DEVICE,
@@ -39,18 +40,21 @@ AS_RECORDED = (
 def write_trials_csv(
     path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None, second: SecondObjective | None = None
 ) -> None:
-    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active. Without a
-    `budget` nothing is told of epochs. The value of a `second` objective has a column of its own, `second_METRIC`."""
+    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
+    returned has columns `result_NAME`, but for lists and mappings. Without a `budget` nothing is told of epochs. The
+    value of a `second` objective has a column of its own, `second_METRIC`."""
     extra = [f"second_{second.metric}"] if second is not None else []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    results = list(dict.fromkeys(name for trial in trials for name in _results(trial)))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *extra, *RECORDED, *ORIGIN, *(f"params_{name}" for name in names)])
+        params = [f"params_{name}" for name in names]
+        writer = csv.DictWriter(file, [*COLUMNS, *extra, *RECORDED, *ORIGIN, *params, *results])
         writer.writeheader()
         for trial in trials:
-            params = {f"params_{name}": trial.params.get(name) for name in names}
+            point = {f"params_{name}": trial.params.get(name) for name in names}
             values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
-            writer.writerow({**_row(trial, slots, budget), **values, **params})
+            writer.writerow({**_row(trial, slots, budget), **values, **point, **_results(trial)})
 
 
 def epochs_to_convergence(trial: FrozenTrial, budget: Budget | None) -> float | None:
@@ -82,14 +86,30 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
         "epochs_to_convergence": epochs_to_convergence(trial, budget),
         schema.ATTEMPT: attempt_of(trial),
         **{key: recorded.get(key) for key in AS_RECORDED},
+        schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),
         schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
     }
 
 
+def _results(trial: FrozenTrial) -> dict[str, Any]:
+    """What a procedure returned, as far as it fits into cells."""
+    found = trial.user_attrs.get(schema.RESULT)
+    plain = found.items() if isinstance(found, dict) else ()
+    return {f"result_{name}": value for name, value in plain if not isinstance(value, list | dict)}
+
+
 def _resumed(recorded: Any) -> str | None:
     """Where a trial that repeats another went on."""
     return f"trial {recorded.get('trial')}, rung {recorded.get('rung')}" if isinstance(recorded, dict) else None
+
+
+def _imported(recorded: Any) -> str | None:
+    """The study and the trial that one was trained as; of the mark that importing leaves, the study."""
+    if not isinstance(recorded, dict):
+        return None
+    trial = f", trial {recorded['trial']}" if recorded.get("trial") is not None else ""
+    return f"{recorded.get('study')}{trial}"
 
 
 def _half(recorded: Any) -> str | None:

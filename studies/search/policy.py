@@ -32,7 +32,6 @@ CLIP = 2.0  # spreads: a draw from further out counts as one from here, lest one
 MAX_MEAN = 2.5  # from there the outermost hundredth of the axis is the likeliest
 LOG_SPREADS = (math.log(0.02), math.log(1.3))  # never so narrow that it cannot widen again
 LOGIT_RATE = 2.0  # of a choice's logits: the natural metric would do without, and be as noisy as a choice is rare
-MAX_LOGIT = 6.0  # apart from the mean logit: no choice ever dies out
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,6 @@ class ChoicePolicy:
         """One step along the gradient."""
         ascent = advantage * self.gradient(value) + rates.entropy * self.entropy_gradient()
         logits = np.array(self.logits) + LOGIT_RATE * rates.learning_rate * ascent
-        logits = np.clip(logits - logits.mean(), -MAX_LOGIT, MAX_LOGIT)
         return replace(self, logits=tuple(logits.tolist()))
 
     def _index(self, value: Value) -> int:

@@ -40,7 +40,8 @@ def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
     that run or that `trials` does not have.
     """
     needed = _names(needed_paths(trials, settings))
-    begun = min((t.datetime_start for t in trials if t.datetime_start is not None), default=None)
+    own = [trial for trial in trials if schema.IMPORTED_FROM not in trial.user_attrs]
+    begun = min((t.datetime_start for t in own if t.datetime_start is not None), default=None)
     if begun is None:
         return
     for trial in trials:

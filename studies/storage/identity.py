@@ -87,6 +87,12 @@ def identity(settings: StudySettings) -> dict[str, Any]:
     return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
 
 
+def compared(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of flat keys that make trials comparable, with values as they are stored."""
+    kept = {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
+    return dict(json.loads(json.dumps(kept, default=str)))
+
+
 def fixed_config(settings: StudySettings) -> dict[str, Any]:
     """The resolved config of a trial without any point, as plain values."""
     resolved = OmegaConf.to_container(settings.template, resolve=True)

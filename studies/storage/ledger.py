@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.schema import fills_a_slot
 from studies.storage.slots import Rules, Slot
 
 
 class Ranks:
-    """Which slot a trial fills: its rank among those that repeat no other."""
+    """Which slot a trial fills: its rank among the study's own that repeat no other."""
 
     def __init__(self) -> None:
         self.originals: list[int] = []
@@ -26,7 +27,7 @@ class Ranks:
     def read(self, trials: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
         """Take note of the trials that are new among all of a study's, by number; and return those."""
         new = trials[self._n_read :]
-        self.originals += [trial.number for trial in new if schema.RETRY_OF not in trial.user_attrs]
+        self.originals += [trial.number for trial in new if fills_a_slot(trial)]
         self._n_read = len(trials)
         return new
 

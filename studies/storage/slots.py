@@ -3,7 +3,7 @@
 The rule is read off the storage alone and is the same for every worker:
 
 - The first `n_trials` trials that repeat no other one, by number, are the study's *slots*; a later one is surplus, is
-  marked `void` and trains nothing.
+  marked `void` and trains nothing. What was imported from another study is none of them.
 - A failed trial has one successor: the first trial, by number, whose `retry_of` names it. A later one is surplus too.
 - A slot is finished when the last trial of its chain is COMPLETE or PRUNED, or failed for good.
 - The study is finished when every slot is.
@@ -21,7 +21,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.schema import attempt_of, was_interrupted
+from studies.schema import attempt_of, fills_a_slot, was_interrupted
 from studies.settings import StudySettings
 
 QUEUED = "fixed_params"  # where Study.enqueue_trial keeps the point that a waiting trial is to take
@@ -125,8 +125,8 @@ def read_slots(trials: Sequence[FrozenTrial], n_trials: int) -> list[Slot]:
 
 
 def originals(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that repeat no other one, by number."""
-    return sorted((trial for trial in trials if schema.RETRY_OF not in trial.user_attrs), key=lambda t: t.number)
+    """The study's own trials that repeat no other one, by number."""
+    return sorted((trial for trial in trials if fills_a_slot(trial)), key=lambda t: t.number)
 
 
 def first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> FrozenTrial:

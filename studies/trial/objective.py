@@ -22,6 +22,8 @@ from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.outcome import Outcome
+from studies.trial.procedure import is_procedure
+from studies.trial.procedure_run import Ran, run_procedure
 from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
 from studies.trial.training import Job, Training, Watchers
@@ -67,10 +69,21 @@ def _run(
     watchers = Watchers(report=reports, interrupted=interrupted, saved=attempt.saved, resumed=resumed, keeps=keeps)
     try:
         point = settings.space.suggest(trial)
+        config = resolve(settings, point)
+        if is_procedure(config):
+            ran = run_procedure(
+                config,
+                seed=seed,
+                n_rungs=settings.budget.rungs,
+                max_s=settings.max_trial_s,
+                report=reports,
+                interrupted=interrupted,
+            )
+            return judge_procedure(ran, settings.objective)
 
         def job_of(half: HalfBatch | None) -> Job:
             return Job(
-                resolve(settings, point, half=half),
+                config if half is None else resolve(settings, point, half=half),
                 metric=settings.objective.metric,
                 second=settings.objective.logged_second,
                 budget=settings.budget,
@@ -169,24 +182,40 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
         schema.N_PARAMETERS: training.n_parameters,
     }
-    if training.diverged:
-        attributes |= {schema.FAILURE: Failure.DIVERGED, schema.FAILURE_MESSAGE: training.diverged}
-        return Outcome(TrialState.PRUNED, attributes=attributes)
-    if training.rungs:
-        attributes[schema.CONVERGENCE] = convergence(training.rungs, tolerance=objective.tolerance)
-    if training.out_of_time:
-        attributes[schema.FAILURE_MESSAGE] = f"max_trial_s reached after {len(training.rungs)} rungs"
-    if training.stopped:
-        return Outcome(TrialState.PRUNED, attributes=attributes)
-    if not training.rungs:
-        message = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
-        attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: message}
-        return Outcome(TrialState.FAIL, attributes=attributes)
     if training.test.metrics:
         attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
+    return _ended(training, attributes, objective)
+
+
+def judge_procedure(ran: Ran, objective: ObjectiveSettings) -> Outcome:
+    """What a procedure that ended by itself means, by the same rules."""
+    attributes: dict[str, Any] = {
+        schema.SECONDS: round(ran.seconds, 4),
+        schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in ran.rungs],
+        schema.RESULT: ran.result,
+    }
+    return _ended(ran, attributes, objective)
+
+
+def _ended(done: Training | Ran, attributes: dict[str, Any], objective: ObjectiveSettings) -> Outcome:
+    if done.diverged:
+        attributes |= {schema.FAILURE: Failure.DIVERGED, schema.FAILURE_MESSAGE: done.diverged}
+        return Outcome(TrialState.PRUNED, attributes=attributes)
+    if done.rungs:
+        attributes[schema.CONVERGENCE] = convergence(done.rungs, tolerance=objective.tolerance)
+    if done.out_of_time:
+        attributes[schema.FAILURE_MESSAGE] = f"max_trial_s reached after {len(done.rungs)} rungs"
+    if done.stopped:
+        return Outcome(TrialState.PRUNED, attributes=attributes)
+    if not done.rungs:
+        message = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
+        if isinstance(done, Ran):
+            message = "the procedure returned before it reported a rung"
+        attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: message}
+        return Outcome(TrialState.FAIL, attributes=attributes)
     sign = 1 if objective.direction == "maximize" else -1
-    best = max(training.rungs, key=lambda rung: sign * rung.value)
-    rung = best if objective.value == "best" else training.rungs[-1]
+    best = max(done.rungs, key=lambda rung: sign * rung.value)
+    rung = best if objective.value == "best" else done.rungs[-1]
     second = None
     if objective.second is not None:
         second = rung.second if objective.second.is_logged else float(attributes[objective.second.metric])

@@ -20,6 +20,8 @@ from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.instantiate import binding_problems
 from studies.trial.objective import resolve
+from studies.trial.procedure import is_procedure
+from studies.trial.procedure_preflight import in_words, procedure_problems, try_rung
 from studies.trial.test_part import has_test_part
 from studies.trial.training import Job, Run, Watchers
 
@@ -44,8 +46,11 @@ def preflight(settings: StudySettings) -> list[Problem]:
     """Bind every branch of the space, then train and validate one batch in the middle of it; then once more in as many
     processes as train a trial together."""
     problems = Problems()
-    for point in settings.space.corners(limit=ALL_BRANCHES):
+    corners = settings.space.corners(limit=ALL_BRANCHES)
+    for point in corners:
         binding_problems(resolve(settings, point), problems)
+    if not problems.found:
+        problems.found += procedure_problems(settings, corners)
     if not problems.found:
         middle = settings.space.from_unit([0.5] * len(settings.space))
         problem = try_batch(settings, middle).problem
@@ -64,13 +69,18 @@ def look(settings: StudySettings, points: Sequence[Point]) -> list[Look]:
 def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> Look:
     """The shortest training in the study's own unit, with a validation, at `point`; with `timed`, an estimate too.
 
-    Where a trial would be tried at half the batch after out-of-memory, so is the batch here.
+    Where a trial would be tried at half the batch after out-of-memory, so is the batch here. Of a procedure, the first
+    rung is tried.
     """
+    config = resolve(settings, point)
+    if is_procedure(config):
+        found = try_rung(settings, point, config)
+        return Look(point, found) if isinstance(found, Problem) else Look(point, None, found)
     look = _try_batch(settings, point, None, timed=timed)
     if look.failure is not Failure.OUT_OF_MEMORY or settings.out_of_memory.retry == "none":
         return look
     free_memory()
-    half = half_of(resolve(settings, point), settings.out_of_memory.batch_size)
+    half = half_of(config, settings.out_of_memory.batch_size)
     return look if half is None else _try_batch(settings, point, half, timed=timed)
 
 
@@ -111,8 +121,7 @@ def _try_batch(settings: StudySettings, point: Point, half: HalfBatch | None, *,
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("one batch at %s failed", point, exc_info=True)
         failure, message = classify(error)
-        where = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
-        complaint = f"fails in one batch at {where} ({message})"
+        complaint = f"fails in one batch at {in_words(point)} ({message})"
         return Look(point, Problem("model", complaint, "correct the module or the space"), failure=failure)
 
 

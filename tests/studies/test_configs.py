@@ -26,6 +26,8 @@ COMPANIONS = {  # what an option needs beside it
     "search_space=empty": ["+search_space.dropout={path: model.network.dropout, type: float, low: 0, high: 0.5}"],
     "+size=quick": ["sampler=grid", "search_space=lr_batch_size", "n_trials=null"],
     "+size=full": ["sampler=grid", "search_space=lr_batch_size", "n_trials=null"],
+    "model=search": ["search_space=search_race", "datamodule=none"],
+    "search_space=search_race": ["model=search", "datamodule=none"],
     "sampler=grid": ["search_space=lr_batch_size", "n_trials=null"],
     "pruner=threshold": ["pruner.lower=0.1"],
     "storage=memory": ["launcher=serial"],

@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"trial"},
     {"storage"},
     {"search"},
+    {"race"},
     {"report"},
     {"worker"},
     {"launch"},

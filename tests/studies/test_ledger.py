@@ -6,7 +6,7 @@ import random
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.storage.ledger import Ledger, Ranks
@@ -16,11 +16,11 @@ N_TRIALS = 6
 
 
 def something_happens(study: optuna.Study, rng: random.Random) -> None:
-    """A trial begins, one ends in whatever way, or one is repeated, perhaps twice."""
+    """A trial begins, one ends in whatever way, one is repeated, perhaps twice, or one comes from another study."""
     trials = study.get_trials(deepcopy=False)
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-    match rng.choice(["begin", "end", "end", "repeat"]):
+    match rng.choice(["begin", "end", "end", "repeat", "import"]):
         case "end" if running:
             trial, state = rng.choice(running), rng.choice([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
             study.tell(trial.number, 1.0 if state == TrialState.COMPLETE else None, state=state)
@@ -28,6 +28,9 @@ def something_happens(study: optuna.Study, rng: random.Random) -> None:
             repeated = rng.choice(failed)
             attributes = {schema.RETRY_OF: repeated.number, schema.ATTEMPT: rng.choice([0, 1, 2])}
             study.enqueue_trial({}, user_attrs=attributes)
+        case "import":
+            origin = {"study": "other", "trial": len(trials)}
+            study.add_trial(create_trial(value=1.0, user_attrs={schema.IMPORTED_FROM: origin}))
         case _:
             study.ask()
 

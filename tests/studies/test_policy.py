@@ -140,6 +140,14 @@ def test_values_far_outside_of_a_narrow_policy_do_no_harm(parameter: Parameter) 
     assert own(policy)[0] < 0
 
 
+@pytest.mark.parametrize("parameter", NUMBERS, ids=name)
+def test_one_value_moves_a_policy_by_no_more_than_a_draw_two_spreads_from_its_mean(parameter: Parameter) -> None:
+    policy = NumberPolicy(parameter, mean=1.0, log_spread=-2.0)
+    after = policy.step(parameter.from_unit(0.0), 1.0, RATES)
+    assert after.mean == pytest.approx(policy.mean - 0.2 * 2 * policy.spread)
+    assert after.log_spread == pytest.approx(policy.log_spread + 0.2 * 1.5)
+
+
 def test_no_value_dies_out() -> None:
     number, choice = begin(DROPOUT), begin(NORM)
     for _ in range(3000):

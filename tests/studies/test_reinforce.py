@@ -234,6 +234,7 @@ def test_workers_that_share_a_study_draw_different_points_and_a_rerun_the_same()
 
     points = played()
     assert len({tuple(point.items()) for point in points}) == 35
+    assert len({value for point in points for value in point.values()}) == 70
     assert played() == points
 
 

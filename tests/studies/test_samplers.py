@@ -20,7 +20,7 @@ from studies.parameter import Parameter
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
 from studies.search.exploration import explore_design, explore_fraction
 from studies.search.reinforce import ReinforceSampler
-from studies.search.samplers import make_sampler, sampler_notes
+from studies.search.samplers import StudySampler, make_sampler, sampler_notes
 from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
 from studies.settings_reading import read_settings
@@ -429,6 +429,19 @@ def test_reinforce_knows_which_points_its_policy_drew() -> None:
     resumed = open_study(of)
     resumed.add_trials(imported)
     assert run(resumed, of, 1) == [drawn(imported, {0, 3, 4, 8, 12, 16})] != [points[18]]
+
+
+def test_reinforce_reads_a_trial_once_however_long_the_study() -> None:
+    asked = []
+
+    class Counting(StudySampler):
+        def source(self, slot: int, *, redrawn: bool = False) -> str:
+            asked.append(slot)
+            return super().source(slot, redrawn=redrawn)
+
+    of = settings("reinforce")
+    run(optuna.create_study(direction="maximize", sampler=Counting(of)), of, N)
+    assert asked == list(range(N - 2))  # the last one explored and asked no model
 
 
 def test_a_retry_of_an_exploring_trial_that_died_before_it_had_a_point_has_its_slots_point() -> None:

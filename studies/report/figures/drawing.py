@@ -27,7 +27,10 @@ Array = npt.NDArray[np.float64]
 
 DPI = 110
 MAX_NAME = 80  # letters of a file's name
-OURS = re.compile(r"(interactions|leave_one_out|coverage|(main|surface|loss_against)_[\w-]+)\.(png|csv)", re.ASCII)
+OURS = re.compile(
+    r"(interactions|leave_one_out|coverage|best_of_m|(main|surface|loss_against|best_so_far)_[\w-]+)\.(png|csv)",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)

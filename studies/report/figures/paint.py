@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLUE, ORANGE, GREY, BLACK, RED = "#0072B2", "#E69F00", "#777777", "#222222", "#D55E00"
+APART = (GREY, BLACK, "#56B4E9", BLUE, RED, ORANGE, "#009E73", "#CC79A7")  # for lines that have no order
+STYLES = ("-", "--", "-.", ":")
 SEQUENCE = "cividis"  # from low to high
 DIVERGING = "PuOr"  # around zero
 BAND = 0.22  # opacity of a 95 % band

@@ -1,0 +1,74 @@
+"""What to run next so that an analysis can be believed: how many more trials, of which kind."""
+
+from __future__ import annotations
+
+import math
+
+from studies.analysis.trust import (
+    CAUTION_Q2,
+    LACK_OF_FIT_P,
+    LOST,
+    SPACE_FILLING,
+    UNEXPLAINED,
+    Evidence,
+    Verdict,
+    trials_wanted,
+)
+
+
+def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
+    """What would make the verdict ok; empty where it is."""
+    if verdict.level == "ok":
+        return ()
+    if not evidence.n:
+        return ("find out why no trial ended with a value: see how trials ended",)
+    if evidence.is_constant:
+        return ("check the metric: no trial differs from another",)
+    if not evidence.n_parameters:
+        return ("let at least one parameter vary",)
+    found = [
+        *_more_trials(evidence),
+        *_better_trials(evidence),
+    ]
+    return tuple(found) or ("look at what both estimators say before you use the index in doubt",)
+
+
+def space_filling_needed(evidence: Evidence) -> int:
+    """How many more quasi-random trials bring number and share of space-filling trials to what is asked for."""
+    missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
+    share = evidence.space_filling or 0.0
+    for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
+    if evidence.space_filling is None:
+        for_share = 0
+    unpredicted = not evidence.explained >= CAUTION_Q2 and not missing
+    return max(missing, for_share, evidence.n if unpredicted else 0)
+
+
+def _more_trials(evidence: Evidence) -> list[str]:
+    found = []
+    needed = space_filling_needed(evidence)
+    if evidence.space_filling is None:
+        found.append("say who proposed the points if you know it (analysis.source=random, qmc, grid, tpe, …)")
+    elif needed and evidence.is_grid:
+        found.append(f"give the grid more levels or replicates: {needed} more trials")
+    if needed and not evidence.is_grid:
+        found.append(f"run {needed} more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)")
+    if evidence.survivors_only:
+        found.append("let trials report intermediate values, or run without a pruner")
+    noise = evidence.noise_share
+    if noise is not None and noise > 1 - CAUTION_Q2:
+        found.append(f"{noise:.0%} of the variance is between training seeds: train each point with more of them")
+    return found
+
+
+def _better_trials(evidence: Evidence) -> list[str]:
+    found = []
+    if evidence.failed + evidence.capped > LOST:
+        found.append("narrow the ranges so that fewer trials diverge or end at a cap")
+    if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
+        found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
+    if evidence.n_duplicates:
+        found.append("give repeated points training seeds of their own (a grid with replicates does)")
+    if evidence.unexplained > UNEXPLAINED:
+        found.append("three parameters act together: fix one of them and study the other two in a grid")
+    return found

@@ -1,0 +1,170 @@
+"""Where along each parameter the best lies: at a limit of its range, inside, or not known.
+
+A single best trial says little: noise picks it. Where a function was fitted that predicts (no verdict *unreliable*),
+each function drawn from its posterior is minimised; the confidence that the best lies at a limit is the share of draws
+whose minimum lies in the outer 8 % of the range there (at the outermost value of a parameter with few). It is told only
+of a parameter that does something: one without effect has its best anywhere. Values are *surely worse* where, with all
+other parameters free, 97.5 % of the draws lose more than a tenth of the trials' standard deviation there.
+
+Without such a function the trials themselves are asked: the best tenth must lie near the limit, and in the third of the
+range before it the value must improve towards it (Spearman's rank correlation, one-sided, Bonferroni over parameters
+and sides).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from studies.analysis.axis import Array, Axis
+from studies.analysis.effects import CLAIM
+from studies.analysis.fit import Fit
+from studies.analysis.one_at_a_time import Game, positions_of
+from studies.analysis.sobol import Sobol
+from studies.analysis.table import TrialsTable
+
+EDGE = 0.08  # of the range: nearer to a limit than this is at it
+CONFIDENT = 0.95
+SURE = 0.975
+MARGIN = 0.1  # of the trials' standard deviation: a smaller loss does not matter
+TOP = 0.1  # of the trials
+MIN_TOP = 5
+NEAR = 0.2  # of the range, for the best trials, which scatter
+OUTER = 1 / 3  # of the range, in which the trend is looked at
+MIN_TRIALS = 12  # there
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the best lies along one parameter, by `basis`: the fitted `function`, the `trials`, or `nothing`.
+
+    `best` is the median of the drawn functions' best values, or the best trial's; `at_low` and `at_high` are the
+    confidences that it lies at that limit (NaN where not known). `worth` are the least and the greatest encoded value
+    that are not surely worse, `worse` the choices of a categorical that are. `n` trials had the parameter.
+    """
+
+    axis: Axis
+    n: int
+    basis: Literal["function", "trials", "nothing"]
+    best: Any
+    at_low: float = math.nan
+    at_high: float = math.nan
+    worth: tuple[float, float] | None = None
+    worse: tuple[Any, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The parameter's name."""
+        return self.axis.name
+
+    @property
+    def limit(self) -> Literal["low", "high"] | None:
+        """The limit at which the best lies, where that is confident."""
+        if self.at_low >= CONFIDENT:
+            return "low"
+        return "high" if self.at_high >= CONFIDENT else None
+
+
+def places(table: TrialsTable, fits: Sequence[Fit], *, seed: int) -> tuple[Place, ...]:
+    """Where the best lies along each parameter of `table`, from the largest fit that has it."""
+    usable = [fit for fit in fits if fit.sobol is not None and fit.verdict.level != "unreliable"]
+    found: dict[str, Place] = {}
+    for fit in sorted(usable, key=lambda fit: -fit.n_trials):
+        for place in _by_function(fit, seed):
+            found.setdefault(place.name, place)
+    return tuple(found.get(axis.name) or _by_trials(table, axis) for axis in table.axes)
+
+
+def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
+    assert fit.sobol is not None
+    game = Game.of(fit.sobol.surface, maximize=fit.table.maximize)
+    best = game.minimizer(np.random.default_rng(seed))
+    margin = MARGIN * float(fit.table.y.std())
+    for i, axis in enumerate(fit.sobol.surface.axes):
+        along = game.least_along(i, best)[1:]  # without the posterior mean, which is no draw
+        at = along.argmin(axis=1)
+        is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURE
+        yield _place(axis, fit, positions_of(axis), at, is_worse, matters=_matters(fit.sobol, i))
+
+
+def _matters(sobol: Sobol, i: int) -> bool:
+    """Whether the trials show that the parameter does something, alone or with another."""
+    return sobol.mains[i].lo > CLAIM or any(pair.lo > CLAIM for key, pair in sobol.pairs.items() if i in key)
+
+
+def _place(
+    axis: Axis,
+    fit: Fit,
+    positions: Array,
+    at: np.typing.NDArray[np.intp],
+    is_worse: np.typing.NDArray[np.bool_],
+    *,
+    matters: bool,
+) -> Place:
+    best = axis.decode(axis.low + float(np.median(positions[at])) * (axis.high - axis.low))
+    if axis.kind == "categorical":
+        best = axis.values[int(np.bincount(at).argmax())]
+        worse = tuple(value for value, worse in zip(axis.values, is_worse, strict=True) if worse)
+        return Place(axis, fit.n_trials, "function", best, worse=worse)
+    if not matters:
+        return Place(axis, fit.n_trials, "function", best)
+    low, high = _edges(positions)
+    return Place(
+        axis,
+        fit.n_trials,
+        "function",
+        best,
+        at_low=float(np.mean(positions[at] <= low)),
+        at_high=float(np.mean(positions[at] >= high)),
+        worth=_worth(axis, positions, is_worse),
+    )
+
+
+def _edges(positions: Array) -> tuple[float, float]:
+    """What is at the limits: the outer part of the range, at least the outermost position."""
+    return max(EDGE, float(positions[0])), min(1 - EDGE, float(positions[-1]))
+
+
+def _worth(axis: Axis, positions: Array, is_worse: np.typing.NDArray[np.bool_]) -> tuple[float, float] | None:
+    """The hull of what is not surely worse, one position wider on both sides, in encoded units."""
+    kept = np.flatnonzero(~is_worse)
+    if not len(kept):
+        return None
+    if axis.levels:
+        first, last = max(kept[0] - 1, 0), min(kept[-1] + 1, len(positions) - 1)
+        ends = float(positions[first]), float(positions[last])
+    else:
+        half = (positions[1] - positions[0]) / 2
+        ends = max(0.0, float(positions[kept[0]] - 3 * half)), min(1.0, float(positions[kept[-1]] + 3 * half))
+    return axis.low + ends[0] * (axis.high - axis.low), axis.low + ends[1] * (axis.high - axis.low)
+
+
+def _by_trials(table: TrialsTable, axis: Axis) -> Place:
+    rows = table.active([axis.name])
+    x, loss = table.x[rows, table.names.index(axis.name)], table.loss[rows]
+    if not len(loss):
+        return Place(axis, 0, "nothing", None)
+    best = axis.decode(float(x[np.argmin(loss)]))
+    if axis.kind == "categorical" or len(loss) < MIN_TRIALS or np.ptp(loss) == 0:
+        return Place(axis, len(loss), "nothing", best)
+    unit = axis.unit(x)
+    n_sides = 2 * len(table.axes)
+    at_low, at_high = (_towards(u, loss, n_sides) for u in (unit, 1 - unit))
+    return Place(axis, len(loss), "trials", best, at_low=at_low, at_high=at_high)
+
+
+def _towards(distance: Array, loss: Array, n_sides: int) -> float:
+    """The confidence that the best lies where `distance` is 0."""
+    n_top = max(MIN_TOP, round(TOP * len(loss)))
+    top = distance[np.argsort(loss, kind="stable")[:n_top]]
+    near = max(NEAR, float(distance.min()))
+    outer = distance <= max(OUTER, float(np.unique(distance)[:2][-1]))
+    if np.median(top) > near or outer.sum() < MIN_TRIALS or np.ptp(distance[outer]) == 0 or np.ptp(loss[outer]) == 0:
+        return 0.0
+    p = float(spearmanr(distance[outer], loss[outer], alternative="greater").pvalue)
+    return 1 - min(1.0, n_sides * p)

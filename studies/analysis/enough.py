@@ -1,0 +1,151 @@
+"""Whether the number of trials was enough: the expected best of m trials, for m up to their number n.
+
+Source: Dodge et al. 2019, *Show Your Work*, who report a search by that curve. Their plug-in estimator draws with
+replacement and is biased towards too little, most for m near n (Tang et al. 2020, *Showing Your Work Doesn't Always
+Work*). Choice: the unbiased one, over all subsets of m trials: Σ x₍ᵢ₎ C(i−1, m−1) / C(n, m), x₍₁₎ the worst. Its band
+is the bootstrap's; near m = n, where the curve rests on the very best trials, no band is trustworthy.
+
+It holds for exchangeable trials: those of a sampler that learns are not, so only space-filling ones are taken where
+there are enough. What was pruned or diverged has no value and counts as the worst of all.
+
+As many trials again: what each doubling of a search brings shrinks by a constant factor where values are bounded (the
+extreme-value law); the factor is read off the last two doublings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+from scipy.special import gammaln
+
+from studies import schema
+from studies.analysis.axis import Array
+from studies.analysis.sobol import Interval
+from studies.analysis.table import SPACE_FILLING, TrialsTable
+
+MIN_TRIALS = 8  # two doublings
+MIN_SPACE_FILLING = 12
+N_RESAMPLES = 1000
+MAX_POINTS = 200  # of the curve
+ENDS = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """The curve at `sizes` (M,): `expected` (M,) with its band `lo`, `hi` (M,), in the metric's unit.
+
+    `gain` is what as many trials again are expected to bring, `last_gain` what the second half brought, both as
+    improvements. `basis` says which of the trials are behind it; `n_lost` of them had no value. `policy`: the value
+    that a trial counts with, as in `TrialsTable`.
+    """
+
+    sizes: tuple[int, ...]
+    expected: Array
+    lo: Array
+    hi: Array
+    gain: Interval
+    last_gain: Interval
+    basis: Literal["all", "space-filling", "sequential"]
+    n_lost: int
+    policy: str = "final"
+
+    @property
+    def n(self) -> int:
+        """How many trials the curve is made of."""
+        return self.sizes[-1]
+
+
+def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> Enough | None:
+    """The curve of the study that `table` is made of; None with fewer than 8 trials, or where nothing has a value.
+
+    `trials` are all that ended well or were pruned.
+    """
+    if not len(table.loss):
+        return None
+    own = [trial for trial in trials if schema.IMPORTED_FROM not in trial.user_attrs]  # drawn from another space
+    chosen, basis = _exchangeable(own)
+    values = dict(zip(table.numbers.tolist(), table.loss.tolist(), strict=True))
+    found = [values[trial.number] for trial in chosen if trial.number in values]
+    n_lost = sum(trial.state == TrialState.PRUNED for trial in chosen if trial.number not in values)
+    if len(found) + n_lost < MIN_TRIALS or not found:
+        return None
+    loss = np.array([*found, *[max(found)] * n_lost])
+    return replace(_curve(loss, maximize=table.maximize, basis=basis, n_lost=n_lost, seed=seed), policy=table.policy)
+
+
+def expected_best(loss: Array, sizes: Sequence[int]) -> Array:
+    """The expected least value of m of the n values in `loss` (…, n), for each m of `sizes`: (…, M)."""
+    n = loss.shape[-1]
+    return np.asarray(np.sort(loss, axis=-1)[..., ::-1] @ _weights(n, sizes))
+
+
+def _weights(n: int, sizes: Sequence[int]) -> Array:
+    """Of the i-th worst value in the expected best of m: (n, M)."""
+    i, m = np.arange(1, n + 1)[:, None], np.array(sizes)[None, :]
+    possible = i >= m
+    below = np.where(possible, i - m, 0)  # i − 1 − (m − 1)
+    logarithm = gammaln(i) - gammaln(m) - gammaln(below + 1) - (gammaln(n + 1) - gammaln(m + 1) - gammaln(n - m + 1))
+    return np.where(possible, np.exp(logarithm), 0.0)
+
+
+def _exchangeable(
+    trials: Sequence[FrozenTrial],
+) -> tuple[Sequence[FrozenTrial], Literal["all", "space-filling", "sequential"]]:
+    sources = [trial.user_attrs.get(schema.SOURCE) for trial in trials]
+    filling = [trial for trial, source in zip(trials, sources, strict=True) if source in SPACE_FILLING]
+    if len(filling) == len(trials):
+        return trials, "all"
+    return (filling, "space-filling") if len(filling) >= MIN_SPACE_FILLING else (trials, "sequential")
+
+
+def _curve(
+    loss: Array, *, maximize: bool, basis: Literal["all", "space-filling", "sequential"], n_lost: int, seed: int
+) -> Enough:
+    n, sign = len(loss), -1.0 if maximize else 1.0
+    sizes = list(range(1, n + 1))
+    if n > MAX_POINTS:
+        spaced = np.geomspace(1, n, MAX_POINTS).round().astype(int)
+        sizes = sorted({n // 4, n // 2, *spaced.tolist()})
+    rng = np.random.default_rng(seed)
+    drawn = expected_best(rng.choice(loss, size=(N_RESAMPLES, n)), sizes)
+    curve = expected_best(loss, sizes)
+    at = [sizes.index(size) for size in (n // 4, n // 2, n)]
+    ends = np.percentile(sign * drawn, ENDS, axis=0)
+    last, gain = _gains(curve[None, at])
+    lasts, gains = _gains(drawn[:, at])
+    return Enough(
+        sizes=tuple(sizes),
+        expected=sign * curve,
+        lo=np.minimum(ends[0], sign * curve),
+        hi=np.maximum(ends[1], sign * curve),
+        gain=_interval(float(gain[0]), gains),
+        last_gain=_interval(float(last[0]), lasts),
+        basis=basis,
+        n_lost=n_lost,
+    )
+
+
+def _gains(quarters: Array) -> tuple[Array, Array]:
+    """What the last doubling brought and what the next one is expected to, from the curve at n/4, n/2 and n."""
+    before, last = quarters[:, 0] - quarters[:, 1], quarters[:, 1] - quarters[:, 2]
+    shrinks = np.clip(np.divide(last, before, out=np.zeros_like(last), where=before > 0), 0.0, 1.0)
+    return last, last * shrinks
+
+
+def _interval(estimate: float, drawn: Array) -> Interval:
+    lo, median, hi = np.percentile(drawn, [ENDS[0], 50.0, ENDS[1]])
+    return Interval(estimate, min(float(lo), estimate), max(float(hi), estimate), float(median))
+
+
+def is_enough(found: Enough, tolerance: float | None) -> bool | None:
+    """Whether as many trials again would surely bring less than `tolerance`, or surely more; None: not known."""
+    if tolerance is None or math.isnan(found.gain.estimate):
+        return None
+    if found.gain.hi < tolerance:
+        return True
+    return False if found.gain.lo > tolerance else None

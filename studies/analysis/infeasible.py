@@ -1,0 +1,151 @@
+"""Where in the space trials diverge or run out of memory: a threshold of one parameter, or of two together.
+
+For each kind of failure, all thresholds on both sides of each parameter (and each choice of a categorical) are tried,
+alone and in pairs, as regions with a failure rate of their own. One is told where the likelihood gains more than chance
+would give the best of so many regions in one case out of twenty (χ², Bonferroni; in truth in far fewer, for regions
+overlap), a pair where it gains as much over the best single parameter. Rates come with Clopper and Pearson's interval.
+The region was chosen for its rate, so that within it is somewhat too high.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlogy
+from scipy.stats import binomtest, chi2
+
+from studies.analysis.axis import Array
+from studies.parameter import Parameter, Value
+from studies.space import Point, SearchSpace
+
+LEVEL = 0.05
+MAX_THRESHOLDS = 40  # of a parameter
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The values of one parameter from a limit on, up to a limit, or one choice."""
+
+    name: str
+    relation: Literal["≥", "≤", "is"]
+    limit: Value
+
+    def __str__(self) -> str:
+        limit = f"{self.limit:.4g}" if isinstance(self.limit, float) else str(self.limit)
+        return f"{self.name} {self.relation} {limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`failed` of `n` trials, and the 95 % interval of their share."""
+
+    failed: int
+    n: int
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where trials end in `failure`: all of its one or two `sides` hold. `outside` are all other trials."""
+
+    failure: str
+    sides: tuple[Side, ...]
+    inside: Rate
+    outside: Rate
+
+
+def infeasible(space: SearchSpace, points: Sequence[Point], failures: Sequence[str | None]) -> tuple[Region, ...]:
+    """The region of each kind of failure, where there is one. `failures` (n,) says how the trials at `points` (n,)
+    failed, None: they gave a value."""
+    found = []
+    for kind in sorted({failure for failure in failures if failure is not None}):
+        compared = [i for i, failure in enumerate(failures) if failure in (None, kind)]
+        failed = np.array([failures[i] == kind for i in compared])
+        region = _region(kind, space, [points[i] for i in compared], failed)
+        found += [region] if region is not None else []
+    return tuple(found)
+
+
+def _region(kind: str, space: SearchSpace, points: Sequence[Point], failed: Bools) -> Region | None:
+    sides, columns = [], []
+    for parameter in space:
+        for side, column in _sides(parameter, points):
+            sides.append(side)
+            columns.append(column)
+    if not sides or failed.all():
+        return None
+    inside = np.array(columns, dtype=float)  # (sides, n)
+    both = _gain(inside @ inside.T, (inside * failed) @ inside.T, failed)  # on the diagonal, one side alone
+    names = np.array([side.name for side in sides])
+    alone = int(np.argmax(np.diag(both)))
+    pairs = np.where(names[:, None] == names[None, :], -np.inf, both)
+    i, j = np.unravel_index(int(np.argmax(pairs)), pairs.shape)
+    n_pairs = int(np.isfinite(pairs).sum()) // 2
+    if n_pairs and both[i, j] - both[alone, alone] > _by_chance(n_pairs):
+        chosen = sorted({int(i), int(j)})
+    elif both[alone, alone] > _by_chance(len(sides)):
+        chosen = [alone]
+    else:
+        return None
+    within = np.all(inside[chosen] > 0, axis=0)
+    return Region(kind, tuple(sides[k] for k in chosen), _rate(failed[within]), _rate(failed[~within]))
+
+
+def _sides(parameter: Parameter, points: Sequence[Mapping[str, Value]]) -> Iterator[tuple[Side, Bools]]:
+    """The sides of a parameter that hold for some trials, and for which: (n,). Where it was not active, none does."""
+    name = parameter.name
+    if parameter.type == "categorical":
+        for choice in parameter.choices:
+            column = np.array([name in point and point[name] == choice for point in points])
+            if column.any() and not column.all():
+                yield Side(name, "is", choice), column
+        return
+    values = np.array([float(point.get(name, math.nan)) for point in points])  # type: ignore[arg-type]
+    distinct = np.unique(values[~np.isnan(values)])
+    between = range(1, len(distinct))
+    if len(between) > MAX_THRESHOLDS:
+        between = np.unique(np.linspace(1, len(distinct) - 1, MAX_THRESHOLDS).round().astype(int)).tolist()
+    for k in between:
+        below, above = float(distinct[k - 1]), float(distinct[k])
+        at = _middle(parameter, below, above)
+        yield Side(name, "≥", at if parameter.type == "float" else int(above)), values >= above
+        yield Side(name, "≤", at if parameter.type == "float" else int(below)), values <= below
+
+
+def _middle(parameter: Parameter, below: float, above: float) -> float:
+    return math.sqrt(below * above) if parameter.log else (below + above) / 2
+
+
+def _gain(n: Array, k: Array, failed: Bools) -> Array:
+    """Twice the gain in log-likelihood of a rate of its own for regions of `n` trials with `k` failures, against one
+    rate for all; 0 where that within is not the higher one."""
+    total, failures = len(failed), float(failed.sum())
+    split = _loglikelihood(k, n) + _loglikelihood(failures - k, total - n)
+    gain = 2 * (split - _loglikelihood(np.array(failures), np.array(float(total))))
+    return np.asarray(np.where(k * (total - n) > (failures - k) * n, gain, 0.0))
+
+
+def _loglikelihood(k: Array, n: Array) -> Array:
+    rate = np.divide(k, n, out=np.zeros_like(k), where=n > 0)
+    return np.asarray(xlogy(k, rate) + xlogy(n - k, 1 - rate))
+
+
+def _by_chance(n_regions: int) -> float:
+    """What the best of so many regions gains by chance in one case of twenty."""
+    return float(chi2.isf(LEVEL / n_regions, 1))
+
+
+def _rate(failed: Bools) -> Rate:
+    n, count = len(failed), int(failed.sum())
+    if not n:
+        return Rate(0, 0, 0.0, 1.0)
+    interval = binomtest(count, n).proportion_ci(method="exact")
+    return Rate(count, n, float(interval.low), float(interval.high))

@@ -1,0 +1,161 @@
+"""What a race leaves behind: `race.md` with its findings, the numbers as CSV, and figures drawn from theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from optuna.trial import FrozenTrial
+
+from studies.analysis.best_so_far import (
+    MEASURES,
+    Duel,
+    Measure,
+    Played,
+    Reach,
+    base,
+    curves,
+    duels,
+    entrants_of,
+    problems_of,
+    reaches,
+)
+from studies.report.csv_table import Row, write_csv
+from studies.report.figures.best_so_far import COLUMNS, best_so_far, curve_rows
+from studies.report.figures.drawing import Drawing, write_drawings
+from studies.report.race_searches import searches_of
+from studies.report.race_words import amount, chance, regret, sentences
+from studies.report.wording import p_value, table
+from studies.settings import StudySettings
+
+FOLDER = "race"
+DUELS = ("problem", "a", "b", "at", "n", "chance", "chance_lo", "chance_hi", "gain", "gain_lo", "gain_hi", "p")
+REACHES = ("problem", "entrant", "measure", "n", "reached", "median", "median_lo", "median_hi", "restricted", "budget")
+HOW = """Each search is played by this framework's own sampler on one problem, under one seed. Its regret is that of the
+configuration that it would hand over (the best value that it saw), judged by the true value: without noise, or the mean
+over all recorded seeds. A regret of 0 is the best point, 1 the median random point. Within 1 % of the best: on a
+recorded table 1 % of the best value, on a function a hundredth of the way to the median random point. Bands and
+intervals are bootstrap intervals over seeds (95 %); chances are those of a smaller regret under the same seed on the
+same problem, ties counting half, with Wilson intervals, and p is that of the sign test after Holm's correction. Seconds
+are CPU seconds of the sampler and recorded seconds of training. A grid is a full factorial coarsened to the budget, in
+random order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """What was written: sentences, and label → path."""
+
+    sentences: Sequence[str]
+    files: Mapping[str, str]
+
+    @property
+    def conclusion(self) -> str:
+        """What a report's headline says of it."""
+        return "each is a whole search; race.md compares them." if self.files else "no search has come to its end yet."
+
+
+def write_race(trials: Sequence[FrozenTrial], settings: StudySettings) -> Race:
+    """Write the race's files into the output folder. Where no search has come to its end there is nothing to write."""
+    searches = searches_of(trials, settings)
+    folder = settings.output_dir
+    if not searches:
+        return Race([], {})
+    met, came = duels(searches, seed=settings.seed), reaches(searches, seed=settings.seed)
+    inner = folder / FOLDER
+    inner.mkdir(parents=True, exist_ok=True)
+    write_csv(inner / "duels.csv", DUELS, [_row(duel, DUELS) for duel in met])
+    write_csv(inner / "reach.csv", REACHES, [_row(reach, REACHES) for reach in came])
+    write_csv(inner / "curves.csv", ("problem", "measure", *COLUMNS), _curves(searches, seed=settings.seed))
+    pictures = write_drawings(inner, _drawings(searches, seed=settings.seed))
+    found = sentences(searches, met, came)
+    document = folder / "race.md"
+    document.write_text(_document(settings, searches, met, came, found, pictures), encoding="utf-8")
+    files = {"race": str(document), "race's tables and figures": str(inner)}
+    return Race(found, files)
+
+
+def _row(found: Duel | Reach, columns: Sequence[str]) -> Row:
+    cells = {column: getattr(found, column) for column in columns}
+    return {column: None if isinstance(cell, float) and np.isinf(cell) else cell for column, cell in cells.items()}
+
+
+def _curves(searches: Sequence[Played], *, seed: int) -> Iterator[Row]:
+    for problem in problems_of(searches):
+        own = [search for search in searches if search.problem == problem]
+        for measure in _measures(own):
+            for row in curve_rows(curves(own, measure, seed=seed)):
+                yield {"problem": problem, "measure": measure, **row}
+
+
+def _drawings(searches: Sequence[Played], *, seed: int) -> Iterator[Drawing]:
+    """One figure a problem and measure; by epochs of those that were pruned and what they are compared with, else of
+    all that were not pruned."""
+    for problem in problems_of(searches):
+        own = [search for search in searches if search.problem == problem]
+        pruned = {base(search.entrant) for search in own if search.entrant != base(search.entrant)}
+        for measure in _measures(own):
+            by_epochs = measure == "epochs" and pruned
+            shown = [s for s in own if (base(s.entrant) in pruned if by_epochs else s.entrant == base(s.entrant))]
+            yield best_so_far(curves(shown or own, measure, seed=seed), near=own[0].near)
+
+
+def _measures(own: Sequence[Played]) -> tuple[Measure, ...]:
+    """What the searches of a problem are measured by: epochs and seconds where a trial is a training with rungs."""
+    trained = any(search.epochs[-1] > len(search.regret) for search in own)
+    return MEASURES if trained else ("trials",)
+
+
+def _document(
+    settings: StudySettings,
+    searches: Sequence[Played],
+    met: Sequence[Duel],
+    came: Sequence[Reach],
+    found: Sequence[str],
+    pictures: Mapping[str, Path],
+) -> str:
+    folder = settings.output_dir
+    parts = [f"# Race {settings.study_name}: ways to search compared", HOW.replace("\n", " ")]
+    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in found)]
+    parts += [f"![{caption}]({path.relative_to(folder)})" for caption, path in pictures.items()]
+    for problem in problems_of(searches):
+        own = [search for search in searches if search.problem == problem]
+        parts += [f"## {problem}", _standings(own, [r for r in came if r.problem == problem])]
+    parts += ["## Who beats whom", _duels(met)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _standings(own: Sequence[Played], came: Sequence[Reach]) -> str:
+    """One row an entrant: the regret at the end, what it took to come near, and what the sampler itself takes."""
+    measures = _measures(own)
+    rows = []
+    for entrant in entrants_of(own):
+        searches = [search for search in own if search.entrant == entrant]
+        ends = np.array([search.regret[-1] for search in searches])
+        first, median, third = (float(value) for value in np.percentile(ends, [25, 50, 75]))
+        near = {reach.measure: reach for reach in came if reach.entrant == entrant}
+        per_trial = np.mean([1000 * search.sampler_s / len(search.regret) for search in searches])
+        rows.append(
+            (
+                entrant,
+                f"{regret(median)} ({regret(first)} to {regret(third)})",
+                regret(median * own[0].unit),
+                *(amount(near[measure].median, budget=near[measure].budget) for measure in measures),
+                f"{near['trials'].reached} of {near['trials'].n}",
+                f"{per_trial:.1f}",
+            )
+        )
+    header = ("entrant", "median regret (quartiles)", "in the value's unit", *(f"{m} to 1 %" for m in measures))
+    return table((*header, "came there", "sampler, ms a trial"), rows)
+
+
+def _duels(met: Sequence[Duel]) -> str:
+    every = [duel for duel in met if duel.problem is None] or list(met)
+    rows = [
+        (duel.a, duel.b, str(duel.at), chance(duel), f"{regret(duel.gain)}", p_value(duel.p), str(duel.n))
+        for duel in every
+    ]
+    header = ("a", "b", "after trials", "a has the smaller regret", "by (median)", "p (Holm)", "n")
+    over = "All problems together, for those who met them all; each problem by itself is in `race/duels.csv`."
+    return f"{over}\n\n{table(header, rows)}"

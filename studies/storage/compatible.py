@@ -1,0 +1,237 @@
+"""Which trials of another study fit into this one.
+
+A trial fits where it trained with the very configuration that this study would train at some point of its space: its
+point, written into the config of its own study, gives the same keys with the same values as the point found for it
+gives in ours. So a parameter that was fixed before may be searched now, and the other way round, as long as the value
+is the one that counts. What is no part of a configuration (metric, budget, devices a trial) has to be the same.
+
+Both configs are compared resolved as they were before any point, for that is what a study keeps of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from studies import schema
+from studies.errors import BadInput, Problem, nearest
+from studies.parameter import Parameter, Value
+from studies.settings import FIXED_KEYS, StudySettings
+from studies.space import Point, SearchSpace, is_active, select
+from studies.storage.described_space import space_of
+from studies.storage.identity import compared, fixed_config, identity, without_secrets
+
+ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
+OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the trials of one study only
+    {
+        *(schema.SLOT, schema.RETRY_OF, schema.ATTEMPT, schema.REDRAWN, schema.RESUMED_FROM, schema.RESTARTED),
+        *(schema.LEASE, schema.IMPORTED_FROM),
+    }
+)
+KEY = "import_from"
+SHOWN_KEYS = 3  # of those that differ, in a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Compatible:
+    """The trials of the study `origin` that fit, as they are to be added; `left_out` counts the others by reason."""
+
+    origin: str
+    trials: tuple[FrozenTrial, ...]
+    left_out: Mapping[str, int]
+
+    def __str__(self) -> str:
+        total = len(self.trials) + sum(self.left_out.values())
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in self.left_out.items())
+        left_out = f" (left out: {reasons})" if reasons else ""
+        return f"{len(self.trials)} of {total} trials of study {self.origin}{left_out}"
+
+
+class _Unfit(Exception):
+    """A trial does not fit; why, in words. `keys` differ, where that is the reason."""
+
+    def __init__(self, reason: str, keys: frozenset[str] = frozenset()) -> None:
+        self.keys = keys
+        super().__init__(reason)
+
+
+def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatible:
+    """What `settings.import_from` has for the study of `settings`.
+
+    Raises `BadInput` where there is no such study, or none of its trials fits: with the keys that differ.
+    """
+    study = _origin(settings, storage)
+    space = space_of(study)
+    if space is None or schema.STUDY_CONFIG not in study.user_attrs:
+        complaint = f"is {study.study_name}, a study that this framework did not make"
+        raise BadInput([Problem(KEY, complaint, "name a study that studies.run made, or give null")])
+    _refuse_another_task(settings, study)
+    comparison = _Comparison(settings, space, yaml.safe_load(study.user_attrs[schema.STUDY_CONFIG]))
+    found, left_out, differing = [], Counter[str](), []
+    for trial in study.get_trials(deepcopy=False):
+        if schema.VOID in trial.user_attrs:
+            continue
+        try:
+            found.append(_imported(trial, settings.space, comparison.point_of(trial), study.study_name))
+        except _Unfit as unfit:
+            left_out[str(unfit)] += 1
+            differing.append(unfit.keys)
+    if not found:
+        raise BadInput(_nothing_fits(study, left_out, comparison, differing))
+    return Compatible(study.study_name, tuple(found), dict(left_out.most_common()))
+
+
+class _Comparison:
+    """The fixed configs of both studies, and what a trial of the other one trained with."""
+
+    def __init__(self, settings: StudySettings, other_space: SearchSpace, other_config: Mapping[str, Any]) -> None:
+        self._space, self._other_space = settings.space, other_space
+        self.here = OmegaConf.create(without_secrets(fixed_config(settings)))
+        self.there = OmegaConf.create(dict(other_config))
+
+    def point_of(self, trial: FrozenTrial) -> Point:
+        """The point of our space that trains as `trial` did. Raises `_Unfit`."""
+        if trial.state not in ENDED_WELL:
+            raise _Unfit("did not end with a result")
+        trained = self._trained(trial)
+        point: Point = {}
+        for parameter in self._space:
+            if is_active(parameter, point):
+                point[parameter.name] = _value(parameter, trial, trained)
+        try:
+            ours = self._space.apply(self.here, point)
+        except KeyError as error:
+            raise _Unfit(str(error.args[0])) from None
+        keys = _differing(_flat(trained), _flat(ours))
+        if keys:
+            shown = ", ".join(sorted(keys)[:SHOWN_KEYS]) + (", …" if len(keys) > SHOWN_KEYS else "")
+            raise _Unfit(f"{shown} {'differs' if len(keys) == 1 else 'differ'} from what it is here", keys)
+        return point
+
+    def differing_now(self) -> dict[str, tuple[Any, Any]]:
+        """The keys in which the fixed configs differ: here, there."""
+        here, there = _flat(self.here), _flat(self.there)
+        return {key: (here.get(key), there.get(key)) for key in _differing(here, there)}
+
+    def _trained(self, trial: FrozenTrial) -> DictConfig:
+        known = {name: value for name, value in trial.params.items() if name in self._other_space.names}
+        try:
+            return self._other_space.apply(self.there, known)
+        except KeyError as error:
+            raise _Unfit(f"cannot be read: {error.args[0]}") from None
+
+
+def _origin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
+    names = [study.study_name for study in storage.get_all_studies()]
+    name = str(settings.import_from)
+    if name == settings.study_name:
+        remedy = "give the study that begins another study_name, or import_from=null"
+        raise BadInput([Problem(KEY, f"is {name}, the study itself", remedy)])
+    if name not in names:
+        others = [other for other in names if other != settings.study_name]
+        raise BadInput([Problem(KEY, f"is {name}, which the storage does not hold", nearest(name, others))])
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def _refuse_another_task(settings: StudySettings, study: optuna.Study) -> None:
+    """Raise `BadInput` where metric, budget, or whatever else is no part of a trial's config differ."""
+    here, there = (
+        {key: value for key, value in compared(values).items() if not _is_of_the_config(key)}
+        for values in (identity(settings), json.loads(study.user_attrs[schema.STUDY_IDENTITY]))
+    )
+    keys = _differing(here, there)
+    if keys:
+        shown = {key: (here.get(key), there.get(key)) for key in keys}
+        raise BadInput(_told(shown, study.study_name))
+
+
+def _is_of_the_config(key: str) -> bool:
+    return key.partition(".")[0] in (*FIXED_KEYS, "search_space", "replicates")
+
+
+def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Value:
+    """The value of `parameter` under which `trial` trained. Raises `_Unfit`."""
+    name = parameter.name
+    if parameter.type == "categorical":
+        if name in trial.params and parameter.contains(trial.params[name]):
+            named: Value = trial.params[name]
+            return named
+        node = _node(trained, parameter.paths[0])
+        for choice, written in parameter.choices.items():
+            if without_secrets(written) == node and isinstance(written, bool) == isinstance(node, bool):
+                return choice
+        raise _Unfit(f"{name} was none of its choices here")
+    value = _node(trained, parameter.paths[0])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Unfit(f"{name} was not set")
+    if not parameter.contains(value):
+        raise _Unfit(f"{name} lies outside its values here")
+    return float(value) if parameter.type == "float" else int(value)
+
+
+def _node(config: DictConfig, path: str) -> Any:
+    node = select(config, path)
+    return OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
+
+
+def _flat(config: DictConfig) -> dict[str, Any]:
+    return compared(dict(_keys(OmegaConf.to_container(config))))
+
+
+def _keys(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a config. Those of lists too: a parameter may set one of them."""
+    children = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    if not children or not values:
+        yield prefix, values
+    for key, value in children:
+        yield from _keys(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset[str]:
+    absent = object()
+    return frozenset(key for key in {*first, *second} if first.get(key, absent) != second.get(key, absent))
+
+
+def _imported(trial: FrozenTrial, space: SearchSpace, point: Point, origin: str) -> FrozenTrial:
+    """`trial` at its point of our space, with all that it recorded of its training."""
+    kept = {key: value for key, value in trial.user_attrs.items() if key not in OF_THE_OTHER_STUDY}
+    made = create_trial(
+        state=trial.state,
+        values=trial.values,
+        params=dict(point),
+        distributions={name: space[name].distribution() for name in point},
+        user_attrs={**kept, schema.IMPORTED_FROM: {"study": origin, "trial": trial.number}},
+        intermediate_values=trial.intermediate_values,
+    )
+    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    return made
+
+
+def _nothing_fits(
+    study: optuna.Study, left_out: Counter[str], comparison: _Comparison, differing: list[frozenset[str]]
+) -> list[Problem]:
+    """The keys that differ for all trials; where there are none, why each does not fit."""
+    always = frozenset.intersection(*differing) if differing else frozenset()
+    fixed = {key: values for key, values in comparison.differing_now().items() if key in always}
+    if fixed:
+        return _told(fixed, study.study_name)
+    reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.most_common()) or "it has none"
+    complaint = f"is {study.study_name}, none of whose trials fits ({reasons})"
+    return [Problem(KEY, complaint, "give another study, a space that holds its trials, or null")]
+
+
+def _told(differing: Mapping[str, tuple[Any, Any]], origin: str) -> list[Problem]:
+    remedy = "give what it is there, or import_from=null"
+    return [
+        Problem(key, f"is {here!r} but {there!r} in study {origin}, from which trials are to be imported", remedy)
+        for key, (here, there) in sorted(differing.items())
+    ]

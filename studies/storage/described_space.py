@@ -1,0 +1,62 @@
+"""The search space of a stored study, made again from the study's own description of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from optuna import Study
+
+from studies import schema
+from studies.parameter import Parameter
+from studies.space import SearchSpace
+
+
+def space_of(study: Study) -> SearchSpace | None:
+    """The space that `study` describes; None where this framework did not make the study.
+
+    What is named like a secret is masked in it. Only a design's levels are known.
+    """
+    described = study.user_attrs.get(schema.STUDY_SPACE)
+    if schema.STUDY_FINGERPRINT not in study.user_attrs or not isinstance(described, str):
+        return None
+    read = yaml.safe_load(described)
+    if not isinstance(read, Mapping) or not all(isinstance(e, Mapping) and "paths" in e for e in read.values()):
+        return None
+    choices = _choices_tried(study)
+    return SearchSpace(tuple(_parameter(str(name), entry, choices.get(str(name), {})) for name, entry in read.items()))
+
+
+def _parameter(name: str, entry: Mapping[str, Any], named: Mapping[str, Any]) -> Parameter:
+    levels = entry.get("levels")
+    return Parameter(
+        name=name,
+        paths=tuple(entry["paths"]),
+        type=entry["type"],
+        low=entry.get("low", 0.0),
+        high=entry.get("high", 0.0),
+        log=entry.get("log", False),
+        step=entry.get("step"),
+        choices={_own_name(key, choice, named): choice for key, choice in entry.get("choices", {}).items()},
+        levels=tuple(levels) if levels else None,
+        role=entry["role"],
+        when={parent: tuple(allowed) for parent, allowed in entry.get("when", {}).items()},
+    )
+
+
+def _choices_tried(study: Study) -> dict[str, dict[str, Any]]:
+    """Parameter → text of a choice → the choice as samplers saw it: true is described as "True"."""
+    found: dict[str, dict[str, Any]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        for name, distribution in trial.distributions.items():
+            for choice in getattr(distribution, "choices", ()):
+                found.setdefault(name, {})[str(choice)] = choice
+    return found
+
+
+def _own_name(key: str, choice: Any, named: Mapping[str, Any]) -> Any:
+    """A choice's name: that under which it was tried, else its value where the description has the value's text."""
+    if key in named:
+        return named[key]
+    return choice if not isinstance(choice, Mapping | list) and str(choice) == key else key

@@ -1,0 +1,151 @@
+"""Brings trials of another study into a new one, exactly once, whoever and however many open it.
+
+Context: Optuna adds trials one by one, and commands on several machines may open one study at once; any of them may
+die. Choice: a command that wants to import leaves a mark, a running trial that trains nothing; the first one whose mark
+runs, by number, imports, what is there already left out; all others wait. Numbers are given out atomically, so of any
+two marks each command sees the earlier one. A mark without a sign of life is ended as a dead worker's trial is, and the
+next mark goes on. Cost: each mark remains as a void row.
+
+An imported trial fills no slot. Models, pruners, the analysis and the choice of the best see it as any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from optuna import Study
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from studies import schema
+from studies.schema import fills_a_slot, is_imported
+from studies.settings import StudySettings
+from studies.storage.compatible import Compatible, compatible_trials
+from studies.storage.lease import Watch, worker_id
+
+POLL_S = 0.2
+
+Pause = Callable[[float], bool]  # waits for so many seconds, and says whether to give up
+
+
+def find_imports(settings: StudySettings, storage: BaseStorage, study: Study | None) -> Compatible | None:
+    """What is to be imported before the study of `settings` begins; None where nothing is asked for, or it has begun.
+
+    `study` is the stored one, None where there is none yet. Raises `BadInput` where nothing can be imported.
+    """
+    if settings.import_from is None or (study is not None and has_begun(study)):
+        return None
+    return compatible_trials(settings, storage)
+
+
+def has_begun(study: Study) -> bool:
+    """Whether it is too late to import: all was brought in already, or the study began without."""
+    if schema.IMPORTED in study.user_attrs:
+        return True
+    trials = study.get_trials(deepcopy=False)
+    return any(map(fills_a_slot, trials)) and not any(schema.IMPORTED_FROM in trial.user_attrs for trial in trials)
+
+
+def bring_in(
+    found: Compatible, settings: StudySettings, study: Study, storage: BaseStorage, *, pause: Pause | None = None
+) -> bool:
+    """Add the trials of `found` to `study`, unless others have or do; when it returns, all are there.
+
+    False where `pause` said to give up; another command, or the next one, goes on then.
+    """
+    wait = pause or _sleep
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    while schema.IMPORTED not in study.user_attrs:
+        trials = study.get_trials(deepcopy=False)
+        watch.release_stale(study, _marks(trials))
+        if not _running(_marks(study.get_trials(deepcopy=False))):
+            _try_to_import(found, study, storage, wait)
+        if wait(0 if schema.IMPORTED in study.user_attrs else POLL_S):
+            return schema.IMPORTED in study.user_attrs
+    return True
+
+
+def told(study: Study) -> str | None:
+    """What was imported into `study` and what was left out, in a sentence; None where it began without."""
+    record = study.user_attrs.get(schema.IMPORTED)
+    if not isinstance(record, dict):
+        return None
+    reasons = "; ".join(f"{count}: {reason}" for reason, count in record["left_out"].items())
+    total = record["trials"] + sum(record["left_out"].values())
+    left_out = f"; left out {reasons}" if reasons else ""
+    return f"{record['trials']} of {total} trials of study {record['study']} were imported{left_out}"
+
+
+def ignored(settings: StudySettings, study: Study) -> str | None:
+    """What to say where `import_from` does nothing because the study has begun; None where it has been done."""
+    if settings.import_from is None or not has_begun(study):
+        return None
+    record = study.user_attrs.get(schema.IMPORTED)
+    if isinstance(record, dict) and record["study"] == settings.import_from:
+        return None
+    began = f"with trials of {record['study']}" if isinstance(record, dict) else "without imported trials"
+    return (
+        f"import_from={settings.import_from} does nothing: study {settings.study_name} began {began}; "
+        "resume=fork begins anew"
+    )
+
+
+def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: Pause) -> None:
+    """Leave a mark; where it is the first that runs, import."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    mark = storage.create_new_trial(study_id, _mark(found.origin))
+    try:
+        number = storage.get_trial(mark).number
+        running = _running(_marks(study.get_trials(deepcopy=False)))
+        if running[0] == number and schema.IMPORTED not in study.user_attrs:
+            _import(found, study, storage, mark, wait)
+    except UpdateFinishedTrialError:
+        return  # others took this command for dead, and go on
+    finally:
+        _end(storage, mark)
+
+
+def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wait: Pause) -> None:
+    """Add what is not there yet. Each step is signed for in the mark, which tells others that this command lives and
+    this command that nobody took over."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    trials = study.get_trials(deepcopy=False)
+    there = {trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in trials if is_imported(trial)}
+    for n, trial in enumerate(found.trials):
+        if trial.user_attrs[schema.IMPORTED_FROM]["trial"] in there:
+            continue
+        if wait(0):
+            return
+        storage.set_trial_user_attr(mark, schema.LEASE, n + 1)
+        storage.create_new_trial(study_id, trial)
+    storage.set_trial_user_attr(mark, schema.LEASE, len(found.trials) + 1)
+    record = {"study": found.origin, "trials": len(found.trials), "left_out": dict(found.left_out)}
+    study.set_user_attr(schema.IMPORTED, record)
+
+
+def _mark(origin: str) -> FrozenTrial:
+    attributes = {schema.VOID: True, schema.IMPORTED_FROM: {"study": origin, "trial": None}, schema.WORKER: worker_id()}
+    return create_trial(state=TrialState.RUNNING, user_attrs=attributes)
+
+
+def _end(storage: BaseStorage, mark: int) -> None:
+    try:
+        storage.set_trial_state_values(mark, TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        return
+
+
+def _marks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [t for t in trials if schema.IMPORTED_FROM in t.user_attrs and schema.VOID in t.user_attrs]
+
+
+def _running(marks: Sequence[FrozenTrial]) -> list[int]:
+    """The numbers of the marks that run, the first one first."""
+    return sorted(mark.number for mark in marks if mark.state == TrialState.RUNNING)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

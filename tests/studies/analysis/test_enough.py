@@ -1,0 +1,102 @@
+"""The expected best of m, against what is known of uniform values."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from studies import schema
+from studies.analysis.enough import Enough, enough, expected_best, is_enough
+from studies.analysis.table import trials_table
+
+UNIT = optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+def study_of(values: list[float], *, source: str = "random", maximize: bool = True) -> optuna.Study:
+    study = optuna.create_study(direction="maximize" if maximize else "minimize")
+    for i, value in enumerate(values):
+        params, attributes = {"x": i / len(values)}, {schema.SOURCE: source}
+        study.add_trial(create_trial(value=value, params=params, distributions={"x": UNIT}, user_attrs=attributes))
+    return study
+
+
+def curve(study: optuna.Study) -> Enough:
+    found = enough(trials_table(study), study.trials, seed=0)
+    assert found is not None
+    return found
+
+
+def test_it_is_the_mean_over_all_subsets() -> None:
+    values = np.array([3.0, 1.0, 4.0, 1.5, 9.0])
+    found = expected_best(values, range(1, 6))
+    for m in range(1, 6):
+        assert found[m - 1] == pytest.approx(np.mean([min(subset) for subset in combinations(values, m)]))
+
+
+def test_it_is_unbiased_for_uniform_values_where_drawing_with_replacement_is_not() -> None:
+    values = np.random.default_rng(0).uniform(size=(4000, 20))
+    sizes = [1, 2, 5, 10, 20]
+    expected = [1 / (m + 1) for m in sizes]
+    assert expected_best(values, sizes).mean(axis=0) == pytest.approx(expected, abs=0.004)
+    ranks = np.arange(20, -1, -1) / 20
+    plug_in = np.sort(values, axis=1) @ (ranks[:-1] ** 20 - ranks[1:] ** 20)
+    assert plug_in.mean() > 1 / 21 + 0.02
+
+
+def test_the_gain_of_as_many_again_is_that_of_uniform_values() -> None:
+    found = [curve(study_of(np.random.default_rng(seed).uniform(size=40).tolist())) for seed in range(40)]
+    true = 80 / 81 - 40 / 41
+    assert np.mean([c.gain.estimate for c in found]) == pytest.approx(true, abs=0.01)
+    assert np.mean([c.gain.lo <= true <= c.gain.hi for c in found]) >= 0.9
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_curve_ends_at_the_best_and_begins_at_the_mean_within_its_band(maximize: bool) -> None:
+    values = np.random.default_rng(1).uniform(size=30)
+    found = curve(study_of(values.tolist(), maximize=maximize))
+    assert (found.sizes[0], found.n) == (1, 30)
+    assert found.expected[0] == pytest.approx(values.mean())
+    assert found.expected[-1] == pytest.approx(values.max() if maximize else values.min())
+    assert ((found.lo <= found.expected) & (found.expected <= found.hi)).all()
+    assert found.gain.estimate >= 0
+
+
+def test_of_a_sampler_that_learns_only_the_space_filling_trials_are_taken() -> None:
+    study = study_of([i / 20 for i in range(20)])
+    for _ in range(20):
+        study.add_trial(
+            create_trial(value=5.0, params={"x": 0.5}, distributions={"x": UNIT}, user_attrs={schema.SOURCE: "tpe"})
+        )
+    found = curve(study)
+    assert (found.basis, found.n, found.expected[-1]) == ("space-filling", 20, pytest.approx(0.95))
+    assert curve(study_of([1.0, 2.0] * 10, source="tpe")).basis == "sequential"
+
+
+def test_what_diverged_counts_as_the_worst_and_what_was_imported_does_not_count() -> None:
+    study = study_of([i / 20 for i in range(20)])
+    lost = {schema.SOURCE: "random", schema.FAILURE: "diverged"}
+    study.add_trial(
+        create_trial(state=TrialState.PRUNED, params={"x": 0.5}, distributions={"x": UNIT}, user_attrs=lost)
+    )
+    origin = {schema.SOURCE: "random", schema.IMPORTED_FROM: {"study": "other", "trial": 1}}
+    study.add_trial(create_trial(value=9.0, params={"x": 0.5}, distributions={"x": UNIT}, user_attrs=origin))
+    found = curve(study)
+    assert (found.n, found.n_lost) == (21, 1)
+    assert found.expected[0] == pytest.approx(sum(i / 20 for i in range(20)) / 21)
+    assert found.expected[-1] == pytest.approx(0.95)
+
+
+def test_too_few_trials_have_no_curve() -> None:
+    study = study_of([0.1] * 7)
+    assert enough(trials_table(study), study.trials, seed=0) is None
+
+
+def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
+    found = curve(study_of(np.random.default_rng(0).uniform(size=40).tolist()))
+    assert is_enough(found, 10 * found.gain.hi)
+    assert is_enough(found, None) is None
+    assert is_enough(found, found.gain.estimate) is None

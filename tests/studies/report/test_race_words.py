@@ -1,0 +1,82 @@
+"""The sentences of a race, on searches whose outcome is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from studies.analysis.best_so_far import Played, duels, reaches
+from studies.report.figures.best_so_far import looks
+from studies.report.race_words import sentences
+
+
+def played(
+    ends: Mapping[str, float], *, problem: str = "hill", n_seeds: int = 20, lengths: Mapping[str, int] | None = None
+) -> list[Played]:
+    """Searches that halve the way to their ends in each trial."""
+    found = []
+    for entrant, end in ends.items():
+        n = (lengths or {}).get(entrant, 8)
+        for seed in range(n_seeds):
+            regret = end * (1 + 0.1 * np.random.default_rng(seed).random()) + 0.5 ** np.arange(1.0, n + 1)
+            epochs = np.arange(1.0, n + 1) * (2 if "+" in entrant else 4)
+            found.append(Played(problem, entrant, seed, regret, epochs, epochs, near=0.05, sampler_s=0.1))
+    return found
+
+
+def told(searches: list[Played]) -> list[str]:
+    return sentences(searches, duels(searches, seed=0), reaches(searches, seed=0))
+
+
+def test_who_beats_random_and_by_how_much_the_models_beat_reinforce() -> None:
+    found = told(played({"random": 0.5, "tpe": 0.01, "gp": 0.3, "reinforce": 0.2}))
+    assert (
+        "tpe beats random: it has the smaller regret in 100 % [84, 100] of 20 searches after 8 trials (p < 0.001)."
+        in found
+    )
+    (tpe,) = (s for s in found if s.startswith("tpe beats reinforce"))
+    assert "by 0.201 [0.198, 0.205] in the median" in tpe
+    assert "median regrets: hill 0.0145 against 0.216" in tpe
+    assert any(s.startswith("gp loses to reinforce: it has the smaller regret in 0 %") for s in found)
+    assert "reinforce loses to random more often than not on none of 1 problem." in found
+
+
+def test_where_reinforce_loses_is_said() -> None:
+    searches = [
+        *played({"random": 0.1, "reinforce": 0.4}),
+        *played({"random": 0.4, "reinforce": 0.1}, problem="valley"),
+    ]
+    found = told(searches)
+    assert "reinforce loses to random more often than not on hill (0 % [0, 16] won, n = 20)." in found
+    assert any(s.startswith("reinforce against random is undecided: it has the smaller regret in 50 %") for s in found)
+
+
+def test_who_gets_near_and_who_does_not() -> None:
+    found = told(played({"random": 0.5, "tpe": 0.01}))
+    assert "hill: median trials to within 1 % of the best (and how many came there): tpe 5 (20 of 20)." in found
+    assert "hill: no search came within 1 % of the best." in told(played({"random": 0.5, "tpe": 0.4}))
+
+
+def test_what_a_pruner_saves() -> None:
+    found = told(played({"random": 0.01, "random + median": 0.5}))
+    (sentence,) = (s for s in found if "random + median" in s)
+    assert "hill: random + median spends 50 % of the epochs of random in as many trials" in sentence
+    assert "its regret is the smaller one in 0 % [0, 16] of 20 searches" in sentence
+    assert "epochs to within 1 % of the best: > 16 against 20." in sentence
+
+
+def test_who_had_fewer_trials_is_said() -> None:
+    found = told(played({"random": 0.5, "gp": 0.1}, lengths={"gp": 4}))
+    assert "gp had 4 trials and not 8: it is compared with the others after 4." in found
+    assert any("after 4 trials" in s for s in found)
+
+
+@pytest.mark.parametrize(
+    "names", [["random", "random + median", "tpe", "tpe + median"], ["tpe + median", "tpe", "random"]]
+)
+def test_a_sampler_keeps_its_colour_and_a_pruner_its_line(names: list[str]) -> None:
+    found = dict(zip(names, looks(names), strict=True))
+    assert found["tpe"][0] == found["tpe + median"][0] != found["random"][0]
+    assert found["tpe"][1] == found["random"][1] != found["tpe + median"][1]
