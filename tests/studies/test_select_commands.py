@@ -38,6 +38,7 @@ def check_rounds(shell: Shell) -> None:
         assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
 
 
+@pytest.mark.slow
 def test_select_after_a_search_then_retrain_report_and_list(shell: Shell) -> None:
     study = ("+study=digits", "n_trials=4", "budget.amount=1", "analysis=none", "workers=2")
     assert "Best val/accuracy" in shell.run("run", *study)
