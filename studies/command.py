@@ -33,14 +33,14 @@ def command(task: Task) -> Callable[[], None]:
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
         codes: list[int | None] = []
-        for number in STOPPING:  # a process that is the first of its container would ignore them
-            signal.signal(number, _interrupt)
 
         def job(config: DictConfig) -> None:
             codes.append(None)  # composed
             codes.append(_attempt(task, config))
 
         try:
+            for number in STOPPING:  # a process that is the first of its container would ignore them
+                signal.signal(number, _interrupt)
             hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED_EXIT_CODE)

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.report.findings import TITLE, clause, findings
+from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
@@ -22,6 +23,7 @@ from studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.fitted_values import FittedValue
     from studies.analysis.value_table import ValueTables
 
 MAX_CELLS = 12  # cells of a designed experiment that the report lists
@@ -37,7 +39,7 @@ class Results:
     `imports` tells of them; `conclusion` takes the best value's place in the headline; `analysis` is None where there
     is none, and `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None
     where none was asked for, or it has not come to its end; `front` is that of two objectives, drawn at
-    `front_picture`; `next_round` is that section."""
+    `front_picture`; `next_round` is that section; `isolated` has the scientific parameters of a search."""
 
     choices: Sequence[Choice]
     finished: int
@@ -57,6 +59,7 @@ class Results:
     front: FrontFound | None = None
     front_picture: Path | None = None
     next_round: str = ""
+    isolated: Mapping[str, Sequence[FittedValue]] = field(default_factory=dict)
 
     @property
     def best(self) -> Choice | None:
@@ -136,6 +139,8 @@ def render(results: Results, settings: StudySettings) -> str:
         parts.append(_cells(results.choices, settings))
     parts.append(_endings(results))
     if results.analysis is not None:
+        level = results.analysis.whole.verdict.level
+        parts += fitted_sections(results.isolated, metric=metric, verdict=level)
         parts.append(findings(results.analysis, metric=metric, pictures=results.pictures))
     else:
         parts.append(not_analysed(results.unanalysed))

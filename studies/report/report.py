@@ -17,13 +17,14 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
-from studies.analysis.value_table import value_tables
+from studies.analysis.value_table import scientific, value_tables
 from studies.objectives import by_first
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
+from studies.report.fitted_section import isolated, write_isolation
 from studies.report.front import front_in
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.next_round_files import drawings_of, leave_next_round
@@ -237,8 +238,12 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
         pictures=pictures_of(written, folder),
         settings=settings,
     )
-    files = {**results.files, **files_of(written, folder), **left.files}
-    return replace(results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
+    names = [] if settings.is_designed else [parameter.name for parameter in scientific(settings)]
+    own = isolated(analysis.whole, names, maximize=settings.objective.direction == "maximize")
+    files = {**results.files, **files_of(written, folder), **left.files, **write_isolation(folder, own)}
+    return replace(
+        results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section, isolated=own
+    )
 
 
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:

@@ -1,0 +1,52 @@
+"""What each value of a scientific parameter can give in a search, where no point was trained twice: by the fitted
+function.
+
+For each value, the other parameters are set as in whichever of the trials the fitted mean is best for it; what is told
+is the fitted, noise-free metric there. The fit has shrunk what was luck, which the best trial of a value has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studies.analysis.fit import Fit
+from studies.analysis.sobol import Interval
+
+MAX_VALUES = 12  # of a parameter with more, some are shown
+N_SHOWN = 5
+ENDS = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedValue:
+    """One value at its best: `best` is in the metric's unit, `others` says where; `n` trials had that value."""
+
+    value: Any
+    best: Interval
+    others: Mapping[str, Any]
+    n: int
+
+
+def fitted_values(fit: Fit, name: str, *, maximize: bool) -> tuple[FittedValue, ...]:
+    """The values of parameter `name`, in their order; nothing where it is not in the fit, or nothing was fitted."""
+    table = fit.table
+    if fit.sobol is None or name not in table.names:
+        return ()
+    i = table.names.index(name)
+    axis = table.axes[i]
+    levels = np.array(axis.levels) if 0 < len(axis.levels) <= MAX_VALUES else np.linspace(axis.low, axis.high, N_SHOWN)
+    found = []
+    for level in levels:
+        unit = table.unit.copy()
+        unit[:, i] = axis.unit(np.array([level]))[0]
+        values = fit.sobol.surface(unit)
+        k = int(np.argmax(values[0] if maximize else -values[0]))
+        lo, hi = np.percentile(values[1:, k], ENDS)
+        others = {other.name: other.decode(table.x[k, j]) for j, other in enumerate(table.axes) if j != i}
+        n = int(np.isclose(fit.whole.x[:, fit.whole.names.index(name)], level).sum())
+        found.append(FittedValue(axis.decode(level), Interval(float(values[0, k]), float(lo), float(hi)), others, n))
+    return tuple(found)

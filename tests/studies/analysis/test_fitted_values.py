@@ -1,0 +1,44 @@
+"""Isolation in a search, on a function whose best over the nuisance parameter is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import create_trial
+
+from studies.analysis.fit import fit_table
+from studies.analysis.fitted_values import fitted_values
+from studies.analysis.table import trials_table
+
+DISTRIBUTIONS = {
+    "optimizer": CategoricalDistribution(("sgd", "adam")),
+    "lr": FloatDistribution(1e-4, 1.0, log=True),
+}
+
+
+def truth(optimizer: str, lr: float) -> float:
+    """SGD is best at 0.1 and worth 0.9 there; Adam at 0.001 and worth 0.8; each loses 0.1 a decade away, squared."""
+    top, best = (0.9, 0.1) if optimizer == "sgd" else (0.8, 0.001)
+    return top - 0.05 * float(np.log10(lr / best)) ** 2
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_each_value_is_told_at_its_own_best(maximize: bool) -> None:
+    rng = np.random.default_rng(0)
+    sign = 1 if maximize else -1
+    study = optuna.create_study(direction="maximize" if maximize else "minimize")
+    for k in range(80):
+        point = {"optimizer": ("sgd", "adam")[k % 2], "lr": float(10 ** rng.uniform(-4, 0))}
+        value = sign * truth(**point) + rng.normal(0, 0.01)
+        study.add_trial(create_trial(params=point, distributions=DISTRIBUTIONS, value=value))
+    fit = fit_table(trials_table(study, source="random"), seed=0)
+    found = {row.value: row for row in fitted_values(fit, "optimizer", maximize=maximize)}
+    assert sign * found["sgd"].best.estimate == pytest.approx(0.9, abs=0.02)
+    assert sign * found["adam"].best.estimate == pytest.approx(0.8, abs=0.02)
+    assert all(row.best.lo <= row.best.estimate <= row.best.hi for row in found.values())
+    assert 0.02 < found["sgd"].others["lr"] < 0.5
+    assert (found["sgd"].n, found["adam"].n) == (40, 40)
+    assert len(fitted_values(fit, "lr", maximize=maximize)) == 5
+    assert fitted_values(fit, "width", maximize=maximize) == ()
