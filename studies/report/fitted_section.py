@@ -57,8 +57,8 @@ def _section(name: str, rows: Sequence[FittedValue], *, metric: str, verdict: st
     ]
     note = (
         f"Each value at its best over the other parameters, by the fitted function (verdict: {verdict}); intervals "
-        "that overlap do not tell values apart. For values that were trained and compared seed by seed: sampler=grid with "
-        "replicates, or select=race with select.per_value=true."
+        "that overlap do not tell values apart. For values that were trained and compared seed by seed: sampler=grid "
+        "with replicates, or select=race with select.per_value=true."
     )
     header = (name, f"{metric} at its best", "95 % interval", *others, "trials")
     return f"## {name}, value by value\n\n{table(header, cells)}\n\n{note}"

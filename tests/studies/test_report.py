@@ -24,8 +24,9 @@ from studies.report.report import summarise, write_report
 from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_to_convergence, write_trials_csv
 from studies.report.wording import shown
 from studies.retrain import KEYS as RETRAIN_KEYS
+from studies.search.designs import random_design
 from studies.settings import FIXED_KEYS, StudySettings
-from studies.storage.slots import Rules
+from studies.storage.slots import Rules, rules_of
 from studies.trial.objective import resolve
 
 MakeSettings = Callable[..., StudySettings]
@@ -386,3 +387,28 @@ def test_the_cells_of_a_design_are_told_by_their_means(make_settings: MakeSettin
     assert "## Cells" in text
     assert "| 0.8950 |" in text
     assert yaml.safe_load((settings.output_dir / "best.yaml").read_text())["point"] == second
+
+
+def test_a_search_tells_what_each_scientific_value_gives_at_its_best(make_settings: MakeSettings) -> None:
+    """Batch size is scientific here: the fitted function, at its best over the learning rate."""
+    settings = make_settings("search_space=lr_batch_size", "sampler=random", "pruner=none", "n_trials=60")
+    study = optuna.create_study(direction="maximize")
+    rng = np.random.default_rng(0)
+    for slot in range(60):
+        point = random_design(settings)(slot)
+        value = 0.9 - 0.05 * (np.log10(point["lr"]) + 3 - 0.2 * np.log2(point["batch_size"])) ** 2
+        attributes = {schema.SLOT: slot, schema.SOURCE: "random", schema.SEED: 1, schema.REPLICATE: slot % 8}
+        study.add_trial(
+            create_trial(
+                params=point,
+                distributions={p.name: p.distribution() for p in settings.space},
+                value=value + rng.normal(0, 0.002),
+                user_attrs=attributes,
+            )
+        )
+    write_report(study, settings, rules_of(settings), console=Console(file=StringIO()))
+    report = (settings.output_dir / "report.md").read_text()
+    assert "## batch_size, value by value" in report
+    rows = list(csv.DictReader(StringIO((settings.output_dir / "isolation.csv").read_text())))
+    assert [row["value"] for row in rows] == ["16", "32", "64", "128", "256"]
+    assert all(abs(float(row["best"]) - 0.9) < 0.02 for row in rows)
