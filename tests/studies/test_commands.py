@@ -54,6 +54,7 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
     assert "the test part was looked at 1 times before" in from_file
 
 
+@pytest.mark.slow
 def test_a_changed_study_is_refused_with_what_differs_and_can_be_forked(shell: Shell) -> None:
     serial = ("launcher=serial", "n_trials=2", "+study=digits")
     shell.run("run", *serial, "budget.amount=1")
