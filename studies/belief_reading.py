@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from studies.reading import Section, is_number
+from studies.parameter import label_of
+from studies.reading import Section
 from studies.settings import BeliefRule, BeliefSettings
 from studies.space import SearchSpace
 
@@ -28,16 +29,23 @@ def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
         claim=section.text("claim"),
         rule=rule,
         of=of,
-        before=_label(section, "from") if rule == "contrast" else None,
-        after=_label(section, "to") if rule == "contrast" else None,
+        before=_label(section, "from", space) if rule == "contrast" else None,
+        after=_label(section, "to", space) if rule == "contrast" else None,
         boundary=section.number("boundary") if rule != "none" else 0.0,
         decides=section.flag("decides", default=True),
     )
 
 
-def _label(section: Section, name: str) -> str:
-    """A value of the parameter as tables name it."""
+def _label(section: Section, name: str, space: SearchSpace) -> str:
+    """A value of the parameter, or of several crossed, as tables name it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):
         section.problems.add(section.key(name), f"is {value!r}", "give one of the parameter's values")
-    return f"{value:.4g}" if is_number(value) else str(value)
+        return ""
+    scientific = [parameter for parameter in space if parameter.role == "scientific"]
+    label = label_of([value])
+    if len(scientific) == 1:
+        levels = [label_of([level]) for level in scientific[0].levels or ()]
+        if label not in levels:
+            section.problems.add(section.key(name), f"is {value!r}", f"give one of {', '.join(levels)}")
+    return label

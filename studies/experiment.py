@@ -1,7 +1,7 @@
 """A reference experiment as the studies that it is made of: one, or the parts of a belief, one after the other.
 
 A part is the whole config with some keys changed (`belief.parts`), a study of its own name and folder. A later part may
-start from a model that an earlier one has trained: `${belief.checkpoints.NAME}`.
+start from a model that an earlier one has trained: `${belief.checkpoints.NAME}` among the choices of a parameter.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ class Part:
 
 def each_part(config: DictConfig, *, are_trained: bool = True) -> Iterator[Part]:
     """The studies that `config` describes, in order; a later one knows the models that earlier ones have trained by
-    the time it is asked for; unless they `are_trained`, it starts from nothing.
+    the time it is asked for. Unless they have to be there (`are_trained`), those that are not are taken for none.
 
     Raises `BadInput` where a part changes a key that there is not, or that the command line has set.
     """
     parts = _parts(config)
     problems = [problem for name, changes in parts.items() for problem in _overridden(name, changes)]
+    if config.get("belief") and config.get("resume") == "fork":
+        remedy = "give another study_name instead, which all its parts and its conclusion take"
+        problems.append(Problem("resume", "is fork, and the study belongs to a belief", remedy))
     if problems:
         raise BadInput(problems)
     if not parts:
@@ -49,7 +52,7 @@ def each_part(config: DictConfig, *, are_trained: bool = True) -> Iterator[Part]
     for name, changes in parts.items():
         part = Part(name, _changed(config, name, changes, checkpoints))
         yield part
-        if are_trained and any(f"belief.checkpoints.{name}" in str(other) for other in parts.values()):
+        if _is_taken(name, config, parts) and (are_trained or _is_there(part.config)):
             checkpoints[name] = _checkpoint_of(part.config)
 
 
@@ -59,24 +62,47 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         return
     from studies.report.belief import Evidence, conclude, write_belief
     from studies.report.report import ended_trials
+    from studies.storage.identity import rule_of
     from studies.storage.slots import rules_of
 
     parts = []
     for part in each_part(config):
-        settings, study = _stored(part.config)
-        trials = ended_trials(study.get_trials(deepcopy=False), settings, rules_of(settings))
-        parts.append(Evidence(part.name, settings, trials))
+        settings, study = stored(part.config)
+        rules, every = rules_of(settings), study.get_trials(deepcopy=False)
+        ended = ended_trials(every, settings, rules)
+        parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study)))
     found = conclude(parts, console=console)
     write_belief(Path(str(config.output_dir)), found, parts, console=console)
 
 
+def is_finished(part: Part) -> bool:
+    """Whether the whole budget of a part's study is spent."""
+    from studies.storage.slots import rules_of
+
+    settings, study = stored(part.config)
+    return rules_of(settings).are_all_finished(study.get_trials(deepcopy=False))
+
+
+def _is_taken(name: str, config: DictConfig, parts: Mapping[str, Any]) -> bool:
+    """Whether something starts from the model of part `name`."""
+    told = str(OmegaConf.to_container(config, resolve=False)) + str(list(parts.values()))
+    return f"${{belief.checkpoints.{name}}}" in told
+
+
+def _is_there(config: DictConfig) -> bool:
+    from studies.admission import admit
+    from studies.storage.identity import find_study
+
+    settings, storage = admit(config)
+    return find_study(settings, storage)[0] is not None
+
+
 def _checkpoint_of(config: DictConfig) -> str | None:
     """The file with the last state of a finished part's best trial. Raises `BadInput` where none was kept."""
-    from studies.report.report import choices_of
-    from studies.storage.checkpoints import last_state_of
+    from studies.storage.checkpoints import best_trials, last_state_of
 
-    settings, study = _stored(config)
-    kept = [last_state_of(choice.trial) for choice in choices_of(study.get_trials(deepcopy=False), settings)]
+    settings, study = stored(config)
+    kept = [last_state_of(trial) for trial in best_trials(study.get_trials(deepcopy=False), settings)]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"
@@ -84,7 +110,7 @@ def _checkpoint_of(config: DictConfig) -> str | None:
     return str(found)
 
 
-def _stored(config: DictConfig) -> tuple[StudySettings, Study]:
+def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     """The settings of a part and its study. Raises `BadInput` where the storage does not hold it."""
     from studies.admission import admit
     from studies.storage.identity import find_study

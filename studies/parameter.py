@@ -9,7 +9,7 @@ a model-based sampler gives the two end values a little less of its prior.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -177,6 +177,13 @@ class Parameter:
     def _powers(self) -> tuple[int, ...]:
         first, last = round(math.log2(self.low)), round(math.log2(self.high))
         return tuple(2**exponent for exponent in range(first, last + 1))
+
+
+def label_of(values: Iterable[Value]) -> str:
+    """Values in words, as tables name them; an inactive parameter is a dash."""
+    return ", ".join(
+        "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in values
+    )
 
 
 def _cell(u: float, n: int) -> int:

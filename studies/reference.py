@@ -1,31 +1,29 @@
 """`python -m studies.reference`: run every reference experiment and build the page docs/reference/ of what they found.
 
 Each experiment is the command that a person would run (`studies.run +study=…`), in a process of its own; what is
-finished is not trained again. Arguments are overrides for all of them (`size=full`). Nothing on the page is typed by
+finished is not trained again. Arguments are overrides for all of them (`workers=4`). Nothing on the page is typed by
 hand: tables, plots and sentences are those that the runs left below `outputs/`, with the date and the kind of machine.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 
+from optuna.trial import FrozenTrial
+
+from studies import schema
 from studies.configs import compose, group_options
 
 PAGE = Path("docs/reference")
 README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
-RECORD = "reference.json"
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
 
@@ -59,25 +57,41 @@ def names() -> list[str]:
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> Experiment:
-    """Run one to its end, or take it as it is if it is finished. Raises CalledProcessError where it fails."""
-    folder = Path(str(compose([f"+study={name}", *overrides]).output_dir))
-    record = folder / RECORD
-    begun, is_new = time.monotonic(), not record.exists()
+    """Run one to its end, or take it as it is if it is finished. Raises CalledProcessError where it fails, ValueError
+    where it has not come to its end."""
     subprocess.run([sys.executable, "-m", "studies.run", f"+study={name}", *overrides], check=True)
-    if is_new:
-        found = Experiment(name, folder, round(time.monotonic() - begun, 1), date.today().isoformat(), machine())
-        record.write_text(json.dumps({**asdict(found), "folder": str(folder)}))
-    return Experiment(**{**json.loads(record.read_text()), "folder": folder})
+    return experiment_of(name, overrides)
 
 
-def machine() -> str:
-    """The kind of machine, in words."""
+def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
+    """What the storage knows of a finished experiment: when it ran, for how long, on what."""
+    from studies.experiment import each_part, stored
+    from studies.storage.slots import rules_of
+
+    config = compose([f"+study={name}", *overrides])
+    seconds, trials, ends = 0.0, [], []
+    for part in each_part(config):
+        settings, study = stored(part.config)
+        own = study.get_trials(deepcopy=False)
+        if not rules_of(settings).are_all_finished(own):
+            raise ValueError(f"{settings.study_name} is not finished: run +study={name} again")
+        begun = min(trial.datetime_start for trial in own if trial.datetime_start is not None)
+        ended = max(trial.datetime_complete for trial in own if trial.datetime_complete is not None)
+        seconds += (ended - begun).total_seconds()
+        trials += own
+        ends.append(ended)
+    day = max(ends).date().isoformat()
+    return Experiment(name, Path(str(config.output_dir)), round(seconds, 1), day, machine(trials))
+
+
+def machine(trials: Sequence[FrozenTrial]) -> str:
+    """The kind of machine that the trials ran on, in words: their devices, and this machine's processor."""
+    devices = {str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs} or {"cpu"}
+    workers = {trial.user_attrs.get(schema.WORKER) for trial in trials}
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-    return f"{len(os.sched_getaffinity(0))} cores ({model}), no GPU used"
+    known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{', '.join(sorted(devices))}, up to {len(workers)} workers, {next(known, platform.machine())}"
 
 
 def build(experiments: Sequence[Experiment], page: Path = PAGE) -> Path:
@@ -94,7 +108,8 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
     yield "# Reference experiments"
     yield (
         f"Measured by `make tables` on {', '.join(sorted(days))}, {'; '.join(sorted(machines))}. Every number is what "
-        "the command above it left; run it again with other seeds by `seed=1 study_name=…`, and longer by `size=full`."
+        "the command above it left, and its time that from the first training's begin to the last one's end. Run one "
+        "again with other seeds by `seed=1 study_name=NAME`; tables also longer, by `size=full`."
     )
     yield summary(experiments)
     for group, title in TITLES.items():
@@ -112,7 +127,8 @@ def _body(experiment: Experiment, page: Path) -> Iterator[str]:
     text = re.sub(r"\n\n!\[[^\n]*", "", _text(experiment))
     yield re.sub(r"^#", "####", text, flags=re.MULTILINE)
     for picture in PICTURES:
-        for path in sorted((experiment.folder / "figures").glob(f"{picture}*.png")):
+        places = [experiment.folder / inner for inner in ("figures", "race")]
+        for path in sorted(path for place in places for path in place.glob(f"{picture}*.png")):
             name = f"{experiment.name.replace('/', '-')}-{path.name}"
             shutil.copy(path, page / name)
             shutil.copy(path.with_suffix(".csv"), (page / name).with_suffix(".csv"))
@@ -139,17 +155,26 @@ def summary(experiments: Sequence[Experiment], *, link: str = "") -> str:
 def write_into_readme(experiments: Sequence[Experiment], readme: Path = README) -> None:
     """Put the summary between the README's marks. Raises ValueError where they are missing."""
     text = readme.read_text(encoding="utf-8")
-    begin, end = (text.find(mark) for mark in MARKS)
-    if not 0 <= begin < end:
-        raise ValueError(f"{readme} lacks the marks {MARKS[0]} and {MARKS[1]}: write both, each on a line of its own")
+    begin, end = _between_marks(text)
     told = summary(experiments, link="docs/reference/README.md")
     readme.write_text(f"{text[:begin]}{MARKS[0]}\n\n{told}\n\n{text[end:]}", encoding="utf-8")
+
+
+def _between_marks(text: str) -> tuple[int, int]:
+    begin, end = (text.find(mark) for mark in MARKS)
+    if not 0 <= begin < end:
+        raise ValueError(f"README.md lacks the marks {MARKS[0]} and {MARKS[1]}: write each on a line of its own")
+    return begin, end
 
 
 def main() -> None:
     """Run all, then build the page and the README's table."""
     overrides = sys.argv[1:]
     experiments = []
+    for name in names():  # all that cannot be composed is found before the first one trains
+        compose([f"+study={name}", *overrides])
+    if README.exists():
+        _between_marks(README.read_text(encoding="utf-8"))
     for name in names():
         print(f"== {name}", flush=True)
         experiments.append(run_experiment(name, overrides))

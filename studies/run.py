@@ -48,7 +48,7 @@ def run(config: DictConfig) -> int:
 
 def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
     """Run the one study of `config`, or those that a belief is made of, and say what these conclude."""
-    from studies.experiment import conclude_experiment, each_part
+    from studies.experiment import conclude_experiment, each_part, is_finished
 
     for part in each_part(config):
         if part.name:
@@ -56,6 +56,9 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
         code = _run(part.config, console, signals)
         if code:
             return code
+        if part.name and not is_finished(part):
+            console.print(f"part {part.name} is not finished, so the others wait: the same command goes on")
+            return 0
     conclude_experiment(config, console)
     return 0
 

@@ -40,6 +40,7 @@ STUDY_N_TRIALS: Final = "n_trials"
 STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
+STUDY_BELIEF: Final = "belief"  # the claim that the study puts to the test and its rule, as of before the first trial
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in
 

@@ -75,7 +75,9 @@ def independence(anova: Anova, *, boundary: float) -> Finding | str:
     pairs = [row for row in anova.rows if len(row.term) == 2 and row.share is not None]
     if anova.problem or not pairs:
         return anova.problem or "no pair of parameters was tested"
-    top = max(pairs, key=lambda row: row.share or 0.0)
+    top = max(pairs, key=lambda row: row.share_lo or 0.0)
+    if (top.share_lo or 0.0) <= boundary:
+        top = max(pairs, key=lambda row: row.share_hi or 0.0)
     assert top.share is not None
     assert top.share_lo is not None
     assert top.share_hi is not None
@@ -86,10 +88,12 @@ def independence(anova: Anova, *, boundary: float) -> Finding | str:
 
 @dataclass(frozen=True, slots=True)
 class RegretMatrix:
-    """What is lost on one task by taking another's best setting. `settings` are the tasks' own best cells by all
-    seeds; `regret` maps (tuned on, used on) to the loss, at the level that holds for all entries together."""
+    """What is lost on one task by taking another's best setting. `cells` are those that every task has whole,
+    `settings` the tasks' own best among them; `regret` maps (tuned on, used on) to the loss, at the level that holds
+    for all entries together."""
 
     tasks: tuple[str, ...]
+    cells: tuple[Cell, ...]
     settings: Mapping[str, Cell]
     regret: Mapping[tuple[str, str], Mean]
 
@@ -118,7 +122,9 @@ def regret_matrix(
             lost = [sign * (own.values[s] - whole[target][theirs.judged[s]][s]) for s in seeds]
             widened = max(own.widened, theirs.widened)
             regret[source, target] = mean(lost, widened=widened, level=1 - (1 - LEVEL) / n_entries)
-    return RegretMatrix(tasks, {task: found.cell for task, found in best.items() if found is not None}, regret)
+    return RegretMatrix(
+        tasks, tuple(shared), {task: found.cell for task, found in best.items() if found is not None}, regret
+    )
 
 
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Finding | str:
@@ -126,6 +132,8 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
     that decides: the one with the highest lower end where that is above the boundary, else that with the highest
     upper end."""
     entries = [(pair, found) for pair, found in matrix.regret.items() if found.lo is not None and found.hi is not None]
+    if len(matrix.cells) < 2:
+        return "fewer than two settings were tried with all seeds on every task: let a nuisance parameter vary"
     if not entries:
         return "no setting was tried with all seeds on every task"
     pair, worst = max(entries, key=lambda entry: entry[1].lo or 0.0)

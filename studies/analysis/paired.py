@@ -57,10 +57,11 @@ def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 
 
 
 def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> Paired:
-    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` as in `mean`. A difference that is the same for
-    each seed has p 0, one that is 0 for each has p 1; a single pair tells nothing: p is 1.
+    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` as in `mean`.
 
-    Raises ValueError where the lengths differ.
+    A difference that is the same for each seed has the p of the sign test, for accuracies are coarse and equal
+    differences come by chance; one that is 0 for each has p 1; a single pair tells nothing: p is 1. Raises ValueError
+    where the lengths differ.
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
@@ -70,7 +71,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> P
         return Paired(found, 1.0)
     error = widened * float(differences.std(ddof=1)) / math.sqrt(found.n)
     if error <= 1e-12 * max(1.0, abs(found.value)):
-        return Paired(found, 0.0 if abs(found.value) > 1e-12 else 1.0)
+        return Paired(found, 2 * 0.5**found.n if abs(found.value) > 1e-12 else 1.0)
     return Paired(found, float(2 * t.sf(abs(found.value) / error, found.n - 1)))
 
 

@@ -37,13 +37,6 @@ class ValueRow:
     at_limit: tuple[str, ...] = ()
 
 
-def label_of(key: tuple[Value, ...]) -> str:
-    """A value in words; an inactive parameter is a dash."""
-    return ", ".join(
-        "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in key
-    )
-
-
 def row_of(
     label: str,
     cells: Mapping[Cell, Mapping[int, FrozenTrial]],

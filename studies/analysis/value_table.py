@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.isolation import Cell, Ranking, isolate, rank
-from studies.analysis.value_row import ValueRow, label_of, row_of
+from studies.analysis.value_row import ValueRow, row_of
 from studies.objectives import by_first
-from studies.parameter import Parameter, Value
+from studies.parameter import Parameter, Value, label_of
 from studies.reading import is_number
 from studies.settings import StudySettings
 from studies.space import select
@@ -206,6 +206,8 @@ def _disagreements(fixed: ValueTable, tuned: ValueTable) -> Iterator[Disagreemen
 def _notes(
     trials: Sequence[FrozenTrial], settings: StudySettings, tuned: ValueTable | None, fixed: ValueTable | None
 ) -> Iterator[str]:
+    if len(trials) < settings.n_trials:
+        yield f"{len(trials)} of {settings.n_trials} trainings are finished"
     yield from _on_times(trials)
     if settings.budget.rungs < ENOUGH_RUNGS:
         yield (

@@ -26,7 +26,7 @@ from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
 from studies.report.wording import counted, table
 from studies.search.warm_start import N_BEST, Values, warm_start
-from studies.settings import StudySettings
+from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
 
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
@@ -36,16 +36,25 @@ NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "e
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A finished part: its settings and the trials that ended its slots."""
+    """A part: its settings, the trials that ended its slots, whether these are all, and the rule as recorded when it
+    began."""
 
     name: str
     settings: StudySettings
     trials: Sequence[FrozenTrial]
+    is_finished: bool = True
+    recorded: BeliefSettings | None = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the rule is not the one that stood in the config before the first trial."""
+        return self.recorded != self.settings.belief
 
 
 @dataclass(slots=True)
 class Conclusion:
-    """What all parts say. `missing` tells why a part says nothing; `beside` are sentences that decide nothing."""
+    """What all parts say. `missing` tells why a part says nothing; `beside` are sentences that decide nothing;
+    `changed` names the parts whose rule was changed after their first trial."""
 
     claim: str
     findings: dict[str, Finding] = field(default_factory=dict)
@@ -53,6 +62,7 @@ class Conclusion:
     more_trials: dict[str, int] = field(default_factory=dict)
     matrices: dict[str, RegretMatrix] = field(default_factory=dict)
     beside: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
 
     @property
     def word(self) -> Word:
@@ -62,7 +72,8 @@ class Conclusion:
     @property
     def sentence(self) -> str:
         """The verdict in one sentence."""
-        return f"{self.claim}: {self.word} on this task."
+        after = ", by a rule that was changed after the data were seen" if self.changed else ""
+        return f"{self.claim}: {self.word} on this task{after}."
 
 
 def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
@@ -72,6 +83,11 @@ def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
     for part in parts:
         belief = part.settings.belief
         if belief is None or belief.rule == "none":
+            continue
+        if part.has_changed:
+            found.changed.append(part.name or part.settings.study_name)
+        if not part.is_finished:
+            found.missing[part.name] = f"{len(part.trials)} of {part.settings.n_trials} trainings are finished"
             continue
         finding = _finding(part, found, console)
         if not belief.decides:
@@ -97,7 +113,9 @@ def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | s
         values = cells_by_value(part.trials, settings)
         matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
         found.matrices[part.name] = matrix
-        found.beside += _warm_starts(values, settings, near=belief.boundary)
+        if matrix.regret:
+            shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
+            found.beside += _warm_starts(shared, settings, near=belief.boundary)
         return one_fits_all(matrix, boundary=belief.boundary, metric=settings.objective.metric)
     tables = value_tables(part.trials, settings)
     if tables is None:
@@ -179,7 +197,7 @@ def _rows(found: Conclusion) -> Iterator[Row]:
 def _sentences(found: Conclusion) -> Iterator[str]:
     for name, finding in found.findings.items():
         more = found.more_trials.get(name)
-        needs = f" About {counted(more, 'more trial', 'more trials')} would decide it." if more else ""
+        needs = f" About {counted(more, 'more trial', 'more trials')} (replicates) would decide it." if more else ""
         yield f"{name + ': ' if name else ''}{finding.word}: {_told(finding)}{needs}"
     for name, why in found.missing.items():
         yield f"{name or 'undecided'}: {why}."
@@ -205,9 +223,15 @@ def _told(finding: Finding) -> str:
 def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]) -> str:
     rule = (
         "Supported: the whole 95 % interval lies at or above the boundary; contradicted: all of it lies below; "
-        "undecided: it holds the boundary. The boundary stood in the config before the first trial."
+        "undecided: it holds the boundary. "
     )
-    blocks = [f"# {found.claim}", f"**{found.word.capitalize()}** on this task. {_shortly(found)}", rule]
+    if found.changed:
+        rule += f"**The rule of {', '.join(found.changed)} was changed after the first trial.**"
+    else:
+        rule += "The rule is the one that was recorded with the study before its first trial."
+    why = " ".join(f"{name + ': ' if name else ''}{reason}." for name, reason in found.missing.items())
+    told = f"**{found.word.capitalize()}** on this task. {_shortly(found)} {why}".strip()
+    blocks = [f"# {found.claim}", told, rule]
     blocks.append("\n".join(f"- {sentence}" for sentence in _sentences(found)))
     rows = [
         (

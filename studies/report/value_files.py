@@ -96,9 +96,11 @@ def sentence(table: ValueTable) -> str:
     if best is None or best.metric is None:
         return f"No value of {table.name} has a result."
     how = "each at its best over the nuisance parameters" if table.view == "tuned" else "all else at its default"
-    with_ties = f"; it ties with {listed([row.label for row in ties])}" if ties else ", and is shown to be the best"
-    if len(table.rows) == 1:
-        with_ties = ""
+    without = [row.label for row in table.rows if row.metric is None]
+    with_ties = f"; it ties with {listed([row.label for row in ties])}" if ties else ""
+    if len(table.rows) > 1 and not ties and not without:
+        with_ties = ", and is shown to be the best"
+    with_ties += f"; nothing is known of {listed(without)}" if without else ""
     return f"{table.name} = {best.label} gives {with_width(best.metric)} (n = {best.n}), {how}{with_ties}."
 
 

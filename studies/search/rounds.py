@@ -1,7 +1,8 @@
 """The rounds of a selection: each is a study of its own in the same storage, whose slots are listed beforehand.
 
-A round is named for the points and seeds that it rests on. So the same command on another machine joins the same round;
-and where the search went on and has other candidates by then, others begin, and those that stayed the same are found.
+A round is named for the config, points and seeds that it rests on. So the same command on another machine joins the
+same round; and where the search went on and has other candidates by then, others begin, and those that stayed the
+same are found.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial
 
 from studies.parameter import Parameter
 from studies.settings import POINTS, Named, SelectSettings, StudySettings
+from studies.storage.identity import fingerprint, identity
 
 Stage = Literal["race", "estimate"]
 SHORT = 6  # hexadecimal digits of a digest
@@ -44,7 +46,7 @@ def round_of(
     """The settings of the study that trains `entries`, one a slot: a point, and the replicate of its stage's seeds."""
     points = tuple(dict(lane.trial.params) for lane, _ in entries)
     replicates = tuple(replicate for _, replicate in entries)
-    rests_on = json.dumps([stage, points, replicates], sort_keys=True, default=str)
+    rests_on = json.dumps([fingerprint(identity(settings)), stage, points, replicates], sort_keys=True, default=str)
     label = f"{number or stage}-{hashlib.sha256(rests_on.encode()).hexdigest()[:SHORT]}"
     name, folder = f"{settings.study_name}.select-{label}", settings.output_dir / "select" / label
     told = {"of": settings.study_name, "stage": stage, "round": number, "trials": [e.trial.number for e, _ in entries]}

@@ -15,7 +15,7 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.schema import Failure, failure_of, was_interrupted
+from studies.schema import Failure, failure_of, is_imported, was_interrupted
 from studies.settings import StudySettings
 
 
@@ -31,8 +31,13 @@ def are_devices_spent(trials: Sequence[FrozenTrial], settings: StudySettings) ->
     return settings.device_seconds is not None and device_seconds(trials, settings) >= settings.device_seconds
 
 
+def _is_free(trial: FrozenTrial) -> bool:
+    """Whether `trial` trained nothing here: a surplus claim, or one that another study has paid for."""
+    return schema.VOID in trial.user_attrs or is_imported(trial)
+
+
 def _held_s(trial: FrozenTrial, now: datetime, *, beat_s: float) -> float:
-    if trial.datetime_start is None or trial.state == TrialState.WAITING or schema.VOID in trial.user_attrs:
+    if trial.datetime_start is None or trial.state == TrialState.WAITING or _is_free(trial):
         return 0.0
     span = max(0.0, ((trial.datetime_complete or now) - trial.datetime_start).total_seconds())
     died = failure_of(trial) is Failure.KILLED and not was_interrupted(trial)

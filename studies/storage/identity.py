@@ -12,7 +12,7 @@ import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from typing import Any
 
@@ -25,7 +25,7 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
-from studies.settings import FIXED_KEYS, POINTS, ObjectiveSettings, StudySettings
+from studies.settings import FIXED_KEYS, POINTS, BeliefSettings, ObjectiveSettings, StudySettings
 
 NOT_IDENTITY = re.compile(
     r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
@@ -147,6 +147,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
         **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
+        **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),
     }
@@ -156,6 +157,12 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
+
+
+def rule_of(study: optuna.Study) -> BeliefSettings | None:
+    """The belief and its rule as they stood before the study's first trial; None where it had none."""
+    recorded = study.user_attrs.get(schema.STUDY_BELIEF)
+    return BeliefSettings(**recorded) if isinstance(recorded, Mapping) else None
 
 
 def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:

@@ -59,10 +59,17 @@ def misplaced(settings: StudySettings, config: Mapping[str, Any]) -> list[Proble
         "callbacks": (_given(config, "callbacks"), "remove them; they are called by Lightning"),
         "loggers": (_given(config, "loggers"), "remove them; they are called by Lightning"),
         "objective.test": (settings.objective.test, "set it to false, and return what is tested as a result"),
+        "objective.second": (_asks_of_training(settings), "give seconds, or null"),
         "launcher.devices_per_trial": (settings.devices_per_trial > 1, "give 1"),
     }
     complaint = f"does nothing for {name}, which is a procedure and no LightningModule"
     return [Problem(key, complaint, remedy) for key, (given, remedy) in of_trainings.items() if given]
+
+
+def _asks_of_training(settings: StudySettings) -> bool:
+    """Whether the second objective is a figure that only a training has."""
+    second = settings.objective.second
+    return second is not None and second.metric != "seconds"
 
 
 def _given(config: Mapping[str, Any], group: str) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from shell import Shell
 
-from studies import reference
 from studies.admission import CHECKS
 from studies.configs import compose, group_options
 from studies.errors import BadInput
@@ -138,18 +136,6 @@ def test_a_readme_without_marks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(ValueError, match="lacks the marks"):
         write_into_readme([], tmp_path / "README.md")
-
-
-def test_a_finished_experiment_keeps_the_day_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(reference.subprocess, "run", lambda *_, **__: None)
-    folder = tmp_path / "outputs" / "tables" / "dropout_tuned"
-    folder.mkdir(parents=True)
-    first = reference.run_experiment("tables/dropout", [])
-    record = folder / reference.RECORD
-    record.write_text(json.dumps({**json.loads(record.read_text()), "day": "2020-01-01"}))
-    assert reference.run_experiment("tables/dropout", []).day == "2020-01-01"
-    assert first.folder.resolve() == folder.resolve()
 
 
 def test_all_tables_beliefs_and_the_race_are_on_the_page() -> None:

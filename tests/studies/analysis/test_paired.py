@@ -27,7 +27,8 @@ def test_what_all_seeds_share_does_not_blur_a_comparison() -> None:
 def test_one_pair_tells_nothing_and_equal_values_are_equal() -> None:
     assert paired([1.0], [0.0]).p == 1.0
     assert paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
-    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.0
+    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.5
+    assert paired([1.0] * 8, [0.0] * 8).p == pytest.approx(2 / 256)
 
 
 def test_unequal_lengths_are_refused() -> None:
