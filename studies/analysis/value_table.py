@@ -115,12 +115,13 @@ def cells_by_value(trials: Sequence[FrozenTrial], settings: StudySettings) -> di
     groups: dict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in by_first(trials):
         groups[label_of(tuple(trial.params.get(name) for name in names))].append(trial)
+    return {label: _values(_cells(group, names)) for label, group in groups.items()}
+
+
+def _values(cells: Mapping[Cell, Mapping[int, FrozenTrial]]) -> dict[Cell, dict[int, float]]:
     return {
-        label: {
-            cell: {seed: t.value for seed, t in by_seed.items() if t.value is not None}
-            for cell, by_seed in _cells(group, names).items()
-        }
-        for label, group in groups.items()
+        cell: {seed: trial.value for seed, trial in by_seed.items() if trial.value is not None}
+        for cell, by_seed in cells.items()
     }
 
 
@@ -167,13 +168,7 @@ def _table(
     maximize = settings.objective.direction == "maximize"
     seeds = list(range(settings.replicates))
     cells = {key: _cells(groups[key], names) for key in order}
-    values = {
-        key: {
-            cell: {seed: t.value for seed, t in by_seed.items() if t.value is not None}
-            for cell, by_seed in found.items()
-        }
-        for key, found in cells.items()
-    }
+    values = {key: _values(found) for key, found in cells.items()}
     isolated = [isolate(values[key], seeds=seeds, maximize=maximize) for key in order]
     ranking = rank(isolated, maximize=maximize)
     rows = tuple(

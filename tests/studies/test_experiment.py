@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 from shell import Shell
 
 from studies.admission import CHECKS
@@ -15,7 +18,10 @@ from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
 from studies.reference import MARKS, Experiment, build, names, write_into_readme
+from studies.report.belief import Evidence, conclude, write_belief
 from studies.settings_reading import read_settings
+from studies.storage.identity import open_study, rule_of
+from studies.storage.opening import open_storage
 
 BELIEFS = [name for name in group_options("study") if name.startswith("beliefs/")]
 
@@ -60,6 +66,7 @@ def test_a_rule_that_makes_no_sense_is_told() -> None:
         ("belief.rule=contarst", r"belief\.rule"),
         ("belief.of=lr", r"belief\.of"),
         ("belief.to=null", r"belief\.to"),
+        ("belief.to=7", r"belief\.to is 7: give one of 1, 2, 4, 6"),
         ("belief.boundary=wide", r"belief\.boundary"),
         ("+belief.bondary=1", r"belief\.bondary"),
     ):
@@ -145,3 +152,34 @@ def test_all_tables_beliefs_and_the_race_are_on_the_page() -> None:
         "search_race",
     ]
     assert len(names()) == 11 + 5 + 1
+
+
+def evidence(*overrides: str, **more: Any) -> Evidence:
+    settings = read_settings(compose(["+study=beliefs/more_layers_are_better", *overrides]), checks=CHECKS)
+    return Evidence("", settings, (), **{"recorded": settings.belief, **more})
+
+
+def test_nothing_is_concluded_from_a_part_that_is_not_finished() -> None:
+    found = conclude([evidence(is_finished=False)], console=Console())
+    assert (found.word, found.missing) == ("undecided", {"": "0 of 96 trainings are finished"})
+
+
+def test_a_rule_that_was_changed_after_the_first_trial_is_told(tmp_path: Path) -> None:
+    part = evidence("belief.boundary=-0.5", recorded=evidence().settings.belief)
+    found = conclude([part], console=Console())
+    assert found.changed == ["more_layers_are_better"]
+    assert "changed after the data were seen" in found.sentence
+    write_belief(tmp_path, found, [part], console=Console(file=io.StringIO()))
+    assert "was changed after the first trial" in (tmp_path / "belief.md").read_text()
+    assert conclude([evidence()], console=Console()).changed == []
+
+
+def test_a_study_keeps_the_rule_of_its_belief_from_before_the_first_trial(tmp_path: Path) -> None:
+    settings = evidence().settings
+    study = open_study(replace(settings, output_dir=tmp_path), open_storage(f"sqlite:///{tmp_path}/s.db"))
+    assert rule_of(study) == settings.belief
+
+
+def test_a_fork_of_a_belief_is_refused() -> None:
+    with pytest.raises(BadInput, match="resume is fork"):
+        parts("+study=beliefs/more_layers_are_better", "resume=fork")

@@ -129,6 +129,13 @@ def test_a_cell_that_diverged_on_one_task_is_borrowed_by_none() -> None:
     assert 0 not in regret_matrix(values, seeds=range(6), maximize=True).settings.values()
 
 
+def test_one_setting_alone_fits_nothing() -> None:
+    """Without a nuisance parameter the borrowed setting is the task's own."""
+    values = {task: {cell: v for cell, v in cells.items() if cell == 0} for task, cells in tasks(differ=True).items()}
+    matrix = regret_matrix(values, seeds=range(6), maximize=True)
+    assert "nuisance" in str(one_fits_all(matrix, boundary=0.01, metric="m"))
+
+
 def test_other_seeds_hardly_ever_turn_supported_into_contradicted() -> None:
     """Even where the truth lies on the boundary itself, two runs end in opposite verdicts in about 0.1 % of cases."""
     rng = np.random.default_rng(4)
