@@ -18,7 +18,7 @@ from studies.settings_reading import read_settings
 from studies.storage.identity import find_study, fingerprint, identity, open_study, without_secrets
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
-STUDY_ATTRIBUTES -= {schema.STUDY_SELECT}  # of the rounds of a selection alone
+STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_BELIEF}  # of a selection's rounds, and of beliefs, alone
 
 
 @cache
