@@ -181,7 +181,7 @@ class Parameter:
 
 def label_of(values: Iterable[Value]) -> str:
     """Values in words, as tables name them; an inactive parameter is a dash."""
-    return ", ".join(
+    return " × ".join(
         "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in values
     )
 

@@ -7,6 +7,7 @@ hand: tables, plots and sentences are those that the runs left below `outputs/`,
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
@@ -87,11 +88,10 @@ def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
 def machine(trials: Sequence[FrozenTrial]) -> str:
     """The kind of machine that the trials ran on, in words: their devices, and this machine's processor."""
     devices = {str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs} or {"cpu"}
-    workers = {trial.user_attrs.get(schema.WORKER) for trial in trials}
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{', '.join(sorted(devices))}, up to {len(workers)} workers, {next(known, platform.machine())}"
+    return f"device {', '.join(sorted(devices))}, {os.cpu_count()} cores of {next(known, platform.machine())}"
 
 
 def build(experiments: Sequence[Experiment], page: Path = PAGE) -> Path:

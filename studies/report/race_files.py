@@ -116,7 +116,7 @@ def _document(
     pictures: Mapping[str, Path],
 ) -> str:
     folder = settings.output_dir
-    first = " ".join(sentence for sentence in found if " is undecided" not in sentence) or "Nothing is decided."
+    first = " ".join(sentence for sentence in found if " beats " in sentence) or "No way to search beats another."
     parts = [f"# Race {settings.study_name}: ways to search compared", first, HOW.replace("\n", " ")]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in found)]
     parts += [f"![{caption}]({path.relative_to(folder)})" for caption, path in pictures.items()]
