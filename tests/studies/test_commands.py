@@ -20,6 +20,7 @@ from shell import PLAIN, USERS, Shell
 FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
 
 
+@pytest.mark.slow
 def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
     """Run, run again, list, retrain from the study and from best.yaml."""
     output = shell.run("run", *FAST, "workers=2")
@@ -93,6 +94,7 @@ def test_check_finds_what_fails_in_a_corner_and_estimates_the_time(shell: Shell)
     assert "model fails in one batch at lr=0.1 (ValueError: the module is broken at lr 0.1)" in broken
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_never_logged_is_found_before_anything_is_trained(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "objective.metric=val/accuracy", code=2)
     assert "objective.metric is val/accuracy" in output

@@ -97,6 +97,7 @@ def test_ctrl_c_frees_all_trials_within_seconds_and_the_same_command_goes_on(
     assert exactly_spent(shell, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
     ["serial", "local", pytest.param("slurm", marks=SLOW), pytest.param("ray", marks=SLOW)],

@@ -62,6 +62,7 @@ def is_alive(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, number: signal.Signals) -> None:
     process = shell.start("run", *PLAIN, "n_trials=50", "workers=2", "model.sleep_s=0.05", "budget.amount=20")
@@ -104,6 +105,7 @@ def test_ctrl_c_before_anything_trains_leaves_without_a_traceback(shell: Shell, 
     assert time.monotonic() - begun < 25
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_lost_in_mid_study_ends_in_one_message(shell: Shell) -> None:
     process = shell.start("run", *PLAIN, "n_trials=100", "workers=2", "model.sleep_s=0.05")
     shell.wait_for("plain", lambda trials: len(running(trials)) == 2)
