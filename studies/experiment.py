@@ -56,15 +56,21 @@ def each_part(config: DictConfig, *, are_trained: bool = True) -> Iterator[Part]
             checkpoints[name] = _checkpoint_of(part.config)
 
 
+def part_names(config: DictConfig) -> list[str]:
+    """The names of the parts that `config` is made of; none where it is one study."""
+    return list(_parts(config))
+
+
 def conclude_experiment(config: DictConfig, console: Console) -> None:
     """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
-    if not config.get("belief"):
-        return
-    from studies.report.belief import Evidence, conclude, write_belief
+    from studies.report.belief import Evidence, conclude, remove_belief, write_belief
     from studies.report.report import ended_trials
     from studies.storage.identity import rule_of
     from studies.storage.slots import rules_of
 
+    if not config.get("belief"):
+        remove_belief(Path(str(config.output_dir)))
+        return
     parts = []
     for part in each_part(config):
         settings, study = stored(part.config)
@@ -102,7 +108,8 @@ def _checkpoint_of(config: DictConfig) -> str | None:
     from studies.storage.checkpoints import best_trials, last_state_of
 
     settings, study = stored(config)
-    kept = [last_state_of(trial) for trial in best_trials(study.get_trials(deepcopy=False), settings)]
+    best = best_trials(study.get_trials(deepcopy=False), settings)
+    kept = [last_state_of(trial, settings.output_dir) for trial in best]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"

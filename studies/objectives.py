@@ -27,6 +27,16 @@ def rungs_of(trial: FrozenTrial) -> Mapping[int, float]:
     return trial.intermediate_values if kept is None else {int(index): float(value) for index, value in kept}
 
 
+def convergence(values: Mapping[int, float], *, tolerance: float) -> int | None:
+    """The first rung from which the metric stays within `tolerance` of its final value; None of none (rung → value)."""
+    if not values:
+        return None
+    rungs = sorted(values)
+    final = values[rungs[-1]]
+    away = [rung for rung in rungs if abs(values[rung] - final) > tolerance]
+    return next(rung for rung in rungs if not away or rung > away[-1])
+
+
 def second_of(trial: FrozenTrial) -> float | None:
     """The value of the second objective, where `trial` has one."""
     values = trial.values

@@ -71,12 +71,18 @@ def _from_file(path: Path) -> Mapping[str, Any]:
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path]:
     from studies.admission import admit
     from studies.analysis.choice import Choice
+    from studies.experiment import part_names
     from studies.objectives import by_first
     from studies.report.best_yaml import chosen, selected
     from studies.report.report import choices_of
     from studies.selection import selection_of
     from studies.storage.identity import find_study
 
+    parts = part_names(config)
+    if parts:
+        remedy = " or ".join(f"config={config.output_dir}/{name}/best.yaml" for name in parts)
+        complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
+        raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
     settings, storage = admit(config)
     try:
         study, settings = find_study(settings, storage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -50,10 +50,11 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
     """Run the one study of `config`, or those that a belief is made of, and say what these conclude."""
     from studies.experiment import conclude_experiment, each_part, is_finished
 
+    begun = None  # of the first search: a time limit holds for all parts together
     for part in each_part(config):
         if part.name:
             console.print(f"part {part.name}:")
-        code = _run(part.config, console, signals)
+        code, begun = _run(part.config, console, signals, begun=begun)
         if code:
             return code
         if part.name and not is_finished(part):
@@ -63,11 +64,15 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
     return 0
 
 
-def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
+def _run(
+    config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
+) -> tuple[int, datetime | None]:
+    """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
     from studies.admission import admit
     from studies.errors import StudyStopped
     from studies.search.rounds import announcement
     from studies.selection import selection_of
+    from studies.shift import Shift
     from studies.storage.device_time import are_devices_spent
     from studies.storage.identity import find_study, open_study
     from studies.storage.importing import find_imports, ignored
@@ -86,7 +91,8 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
-    shift, interrupted, rules = None, False, rules_of(settings)
+    shift = Shift.of(begun, settings.timeout_s) if begun is not None else None
+    interrupted, rules = False, rules_of(settings)
     try:
         if study is not None and has_reached(trials, settings):
             console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
@@ -95,17 +101,19 @@ def _run(config: DictConfig, console: Console, signals: StopSignals) -> int:
         elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         else:
-            study, shift, interrupted = search(settings, storage, console, signals=signals, imports=imports)
+            study, shift, interrupted = search(
+                settings, storage, console, signals=signals, shift=shift, imports=imports
+            )
         leave_tidy(study, settings, storage, reason=signals.reason())
         if settings.select.name != "none" and not interrupted:
-            interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
+            shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
     except StudyStopped:
         study = open_study(settings, storage) if study is None else study
         leave_tidy(study, settings, storage, reason=None)
         _report(study, settings, storage, console)
         raise
     _report(study, settings, storage, console)
-    return INTERRUPTED_EXIT_CODE if interrupted else 0
+    return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None
 
 
 def _select(
@@ -116,8 +124,8 @@ def _select(
     *,
     signals: StopSignals,
     shift: Shift | None,
-) -> bool:
-    """Run the rounds of the selection in what is left of the `shift`; whether a signal came."""
+) -> tuple[Shift | None, bool]:
+    """Run the rounds of the selection in what is left of the `shift`; that shift, and whether a signal came."""
     from studies.errors import StudyStopped
     from studies.selection import select
     from studies.storage.identity import open_study
@@ -136,7 +144,7 @@ def _select(
         return not interrupted
 
     select(study, settings, storage, run=run, signals=signals, console=console)
-    return signals.reason() is not None
+    return shift, signals.reason() is not None
 
 
 def _report(study: Study, settings: StudySettings, storage: BaseStorage, console: Console) -> None:
@@ -202,8 +210,7 @@ def search(
     study = open_study(settings, storage)
     if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
         console.print(f"  {told(study)}")
-    begun = datetime.now(UTC)
-    shift = shift or Shift(begun, begun + timedelta(seconds=settings.timeout_s) if settings.timeout_s else None)
+    shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
     if signals.reason() is None and is_round:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:

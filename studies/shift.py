@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,11 @@ class Shift:
 
     begun: datetime
     deadline: datetime | None = None
+
+    @classmethod
+    def of(cls, begun: datetime, seconds: float | None) -> Shift:
+        """A run that may begin trials for so many seconds, or without an end."""
+        return cls(begun, None if seconds is None else begun + timedelta(seconds=seconds))
 
     @property
     def is_over(self) -> bool:

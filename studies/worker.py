@@ -190,6 +190,8 @@ def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
         trial.set_user_attr(key, value)
     try:
         study.tell(trial, outcome.values, state=outcome.state)
-    except ValueError as error:  # Optuna's word for a trial that is finished already
-        raise UpdateFinishedTrialError(str(error)) from error
+    except ValueError as error:  # Optuna's word for a trial that is finished already, and for a value that is none
+        if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+            raise UpdateFinishedTrialError(str(error)) from error
+        raise
     log.info("trial %d %s %s %s", trial.number, outcome.state.name, outcome.values, outcome.attributes)

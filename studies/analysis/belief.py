@@ -140,7 +140,8 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
     if (worst.lo or 0.0) <= boundary:
         pair, worst = max(entries, key=lambda entry: entry[1].hi or 0.0)
     what = (
-        f"change in {metric} on {pair[1]} from its own setting to that of {pair[0]}, the worst of {len(entries)} pairs"
+        f"change in {metric} on {pair[1]} from its own setting to that of {pair[0]}, the worst of {len(entries)} pairs "
+        "and with an interval that holds for all of them together"
     )
     return _finding(what, worst.turned, -boundary, metric)
 

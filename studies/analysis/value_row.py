@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,8 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.isolation import Cell, Isolated, Standing
 from studies.analysis.paired import Mean, mean
+from studies.objectives import convergence, rungs_of
 from studies.parameter import Parameter, Value
 from studies.settings import StudySettings
+
+VALIDATION = re.compile(r"(?<![a-zA-Z])(validation|valid|eval|val)(?![a-z])")  # in a metric's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,9 @@ def row_of(
         metric=found.mean,
         test=_test([cells[cell][seed] for seed, cell in found.judged.items()], settings),
         seconds=_median(chosen, lambda trial: trial.user_attrs.get(schema.SECONDS)),
-        convergence_seconds=_median(chosen, _convergence_seconds),
+        convergence_seconds=_median(chosen, lambda trial: _at_convergence(trial, schema.RUNG_SECONDS, settings)),
         convergence_epochs=_median(chosen, lambda trial: _convergence_epochs(trial, settings)),
-        convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN)),
+        convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN, settings)),
         peak_memory_mb=_median(chosen, lambda trial: trial.user_attrs.get(schema.PEAK_MEMORY_MB)),
         at_limit=tuple(name for name, value in nuisance.items() if _is_at_limit(settings.space[name], value)),
     )
@@ -70,8 +74,7 @@ def row_of(
 
 def test_metric(settings: StudySettings) -> str:
     """The name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
-    metric = settings.objective.metric
-    return metric.replace("validation", "test").replace("valid", "test").replace("val", "test", 1)
+    return VALIDATION.sub("test", settings.objective.metric, count=1)
 
 
 def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None:
@@ -85,24 +88,21 @@ def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:
     return float(median(found)) if found else None
 
 
-def _at_convergence(trial: FrozenTrial, key: str) -> float | None:
-    """What a list with one number a rung holds where the metric came near its final value to stay."""
-    rung, numbers, rungs = (
-        trial.user_attrs.get(schema.CONVERGENCE),
-        trial.user_attrs.get(key),
-        sorted(trial.intermediate_values),
-    )
-    if rung not in rungs or not isinstance(numbers, list) or len(numbers) != len(rungs):
+def _converged(trial: FrozenTrial, settings: StudySettings) -> int | None:
+    """The rung at which the metric came near its final value to stay."""
+    return convergence(rungs_of(trial), tolerance=settings.objective.tolerance)
+
+
+def _at_convergence(trial: FrozenTrial, key: str, settings: StudySettings) -> float | None:
+    """What a list with one number a rung holds there."""
+    rung, numbers, rungs = _converged(trial, settings), trial.user_attrs.get(key), sorted(rungs_of(trial))
+    if rung is None or not isinstance(numbers, list) or len(numbers) != len(rungs):
         return None
     return float(numbers[rungs.index(rung)])
 
 
-def _convergence_seconds(trial: FrozenTrial) -> float | None:
-    return _at_convergence(trial, schema.RUNG_SECONDS)
-
-
 def _convergence_epochs(trial: FrozenTrial, settings: StudySettings) -> float | None:
-    rung, budget = trial.user_attrs.get(schema.CONVERGENCE), settings.budget
+    rung, budget = _converged(trial, settings), settings.budget
     return float(rung * budget.amount / budget.rungs) if rung is not None and budget.unit == "epochs" else None
 
 

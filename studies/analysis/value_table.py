@@ -233,4 +233,4 @@ def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
         yield f"times come from {max(len(devices), len(hosts))} devices or machines: do not compare them"
     elif devices:
         beside = f", {len(workers)} workers beside each other" if len(workers) > 1 else ""
-        yield f"times are wall clock on {devices[0]}, all values interleaved in one run{beside}; validations included"
+        yield f"times are wall clock on {devices[0]}, all values interleaved{beside}; validations included"

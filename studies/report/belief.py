@@ -29,6 +29,7 @@ from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
 
+PAGE, TABLE, FIGURES = "belief.md", "belief.csv", ("verdict", "regret", "regret_*")
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
 
 NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
@@ -144,7 +145,8 @@ def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near:
                 yield (
                     f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
                     f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
-                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved ({saved.n} replays on the cells)."
+                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved (over {saved.n} replays on the "
+                    f"{len(values[target])} cells as they were measured)."
                 )
 
 
@@ -162,17 +164,26 @@ def _independence(part: Evidence, found: Conclusion, boundary: float, console: C
     return independence(analysis.anova, boundary=boundary)
 
 
+def remove_belief(folder: Path) -> None:
+    """Remove what an earlier conclusion left in `folder`."""
+    figures = [path for name in FIGURES for path in (folder / "figures").glob(f"{name}.*")]
+    for path in (folder / PAGE, folder / TABLE, *figures):
+        path.unlink(missing_ok=True)
+
+
 def write_belief(folder: Path, found: Conclusion, parts: Sequence[Evidence], *, console: Console) -> None:
     """Write belief.md, belief.csv and the figures into `folder`; print the verdict."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "belief.csv", COLUMNS, list(_rows(found)))
+    remove_belief(folder)
+    write_csv(folder / TABLE, COLUMNS, list(_rows(found)))
     pictures = []
     if found.findings:
         pictures.append(write_drawing(folder / "figures", verdict_drawing(found.findings, claim=found.claim)))
     for name, matrix in found.matrices.items():
         metric = next(part.settings.objective.metric for part in parts if part.name == name)
-        pictures.append(write_drawing(folder / "figures", regret_drawing(matrix, metric=metric)))
-    page = folder / "belief.md"
+        drawing = regret_drawing(matrix, metric=metric, part=name if len(found.matrices) > 1 else "")
+        pictures.append(write_drawing(folder / "figures", drawing))
+    page = folder / PAGE
     page.write_text(_page(found, parts, [picture.relative_to(folder) for picture in pictures]), encoding="utf-8")
     console.print("\n".join([found.sentence, *_sentences(found), f"  belief: {page}"]), markup=False)
 
@@ -192,6 +203,8 @@ def _rows(found: Conclusion) -> Iterator[Row]:
             "more_trials": found.more_trials.get(name),
             "what": finding.what,
         }
+    for name, why in found.missing.items():
+        yield {"part": name, "verdict": "undecided", "what": why}
 
 
 def _sentences(found: Conclusion) -> Iterator[str]:

@@ -29,7 +29,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
-    checkpoint = last_state_of(trial)
+    checkpoint = last_state_of(trial, settings.output_dir)
     return {
         "study": settings.study_name,
         "trial": trial.number,
@@ -41,7 +41,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         "threads": trial.user_attrs.get(schema.THREADS),
         **({"devices_per_trial": settings.devices_per_trial} if settings.devices_per_trial > 1 else {}),
-        **({"checkpoint": str(checkpoint)} if checkpoint is not None else {}),
+        **({"checkpoint": str(checkpoint.absolute())} if checkpoint is not None else {}),
         **{str(key): value for key, value in config.items() if key in FIXED_KEYS},
     }
 

@@ -30,7 +30,8 @@ from studies.report.race_words import amount, chance, regret, sentences
 from studies.report.wording import p_value, table
 from studies.settings import StudySettings
 
-FOLDER = "race"
+FOLDER, PAGE = "race", "race.md"
+TABLES = ("duels.csv", "reach.csv", "curves.csv")
 DUELS = ("problem", "a", "b", "at", "n", "chance", "chance_lo", "chance_hi", "gain", "gain_lo", "gain_hi", "p")
 REACHES = ("problem", "entrant", "measure", "n", "reached", "median", "median_lo", "median_hi", "restricted", "budget")
 HOW = """Each search is played by this framework's own sampler on one problem, under one seed. Its regret is that of the
@@ -70,10 +71,18 @@ def write_race(trials: Sequence[FrozenTrial], settings: StudySettings) -> Race:
     write_csv(inner / "curves.csv", ("problem", "measure", *COLUMNS), _curves(searches, seed=settings.seed))
     pictures = write_drawings(inner, _drawings(searches, seed=settings.seed))
     found = sentences(searches, met, came)
-    document = folder / "race.md"
+    document = folder / PAGE
     document.write_text(_document(settings, searches, met, came, found, pictures), encoding="utf-8")
     files = {"race": str(document), "race's tables and figures": str(inner)}
     return Race(found, files)
+
+
+def remove_race(folder: Path) -> None:
+    """Remove what an earlier race left in `folder`."""
+    (folder / PAGE).unlink(missing_ok=True)
+    for name in TABLES:
+        (folder / FOLDER / name).unlink(missing_ok=True)
+    write_drawings(folder / FOLDER, [])
 
 
 def _row(found: Duel | Reach, columns: Sequence[str]) -> Row:

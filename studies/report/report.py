@@ -28,7 +28,7 @@ from studies.report.fitted_section import isolated, write_isolation
 from studies.report.front import front_in
 from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.next_round_files import drawings_of, leave_next_round
-from studies.report.race_files import write_race
+from studies.report.race_files import remove_race, write_race
 from studies.report.race_searches import is_race
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
@@ -77,7 +77,14 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     results = replace(summarise(trials, settings, rules, _always(folder)), imports=told(study))
     results = _with_front(results, trials, settings, rules)
-    write_trials_csv(folder / "trials.csv", trials, budget=settings.budget, second=settings.objective.second)
+    write_trials_csv(
+        folder / "trials.csv",
+        trials,
+        budget=settings.budget,
+        second=settings.objective.second,
+        tolerance=settings.objective.tolerance,
+    )
+    remove_race(folder)
     race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
     if race is not None:  # no search is the best one of several problems
         files = {**_always(folder), **race.files}
@@ -153,7 +160,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     choices = choices_of([*ended, *imported], settings)
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
-        checkpoint = last_state_of(choices[0].trial)
+        checkpoint = last_state_of(choices[0].trial, settings.output_dir)
         files |= {"best model": str(checkpoint)} if checkpoint is not None else {}
     return Results(
         choices=choices,
@@ -176,7 +183,8 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
         path.unlink(missing_ok=True)
         return results
     files = {**results.files, "selection": str(write_select_csv(path, selection, settings))}
-    model = last_state_of(trained) if (trained := representative(selection, settings)) is not None else None
+    trained = representative(selection, settings)
+    model = last_state_of(trained, settings.output_dir) if trained is not None else None
     files.pop("best model", None) if trained is not None else None
     files |= {"best model": str(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)

@@ -37,7 +37,7 @@ def claim(selection: Selection, metric: str) -> str | None:
     found = contest.estimate
     worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_seeds(found.n)})"
     tests = "".join(f", {name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest))
-    promised = f"the search's best single value was {selection.searched.value:.{DIGITS}f}"
+    promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
     tied = f"; tied with {n_ties} of {len(contest.candidates) - 1} others" if n_ties else ""
     return f"Selected {metric} {worth}{tests}; {promised}{tied}"
@@ -51,7 +51,7 @@ def selection_section(selection: Selection, settings: StudySettings) -> str:
     if contest is None or champion is None or contest.estimate is None:
         parts.append(
             "Nothing could be selected: no candidate gave a value on fresh seeds. What is told as the best is "
-            "the search's best single value, which is optimistic."
+            "the search's best value, which is optimistic."
         )
     else:
         parts.append("\n".join(f"- {line}" for line in _findings(selection, contest, champion, settings)))

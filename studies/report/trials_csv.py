@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.budget import Budget
-from studies.objectives import rungs_of, second_of
+from studies.objectives import convergence, rungs_of, second_of
 from studies.schema import attempt_of, failure_of
 from studies.settings import SecondObjective
 from studies.storage.slots import originals
@@ -38,11 +38,17 @@ AS_RECORDED = (
 
 
 def write_trials_csv(
-    path: Path, trials: Sequence[FrozenTrial], *, budget: Budget | None = None, second: SecondObjective | None = None
+    path: Path,
+    trials: Sequence[FrozenTrial],
+    *,
+    budget: Budget | None = None,
+    second: SecondObjective | None = None,
+    tolerance: float | None = None,
 ) -> None:
     """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
     returned has columns `result_NAME`, but for lists and mappings. Without a `budget` nothing is told of epochs. The
-    value of a `second` objective has a column of its own, `second_METRIC`."""
+    value of a `second` objective has a column of its own, `second_METRIC`. Convergence is told by `tolerance`, by
+    default as the trials recorded it."""
     extra = [f"second_{second.metric}"] if second is not None else []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in _results(trial)))
@@ -54,12 +60,20 @@ def write_trials_csv(
         for trial in trials:
             point = {f"params_{name}": trial.params.get(name) for name in names}
             values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
-            writer.writerow({**_row(trial, slots, budget), **values, **point, **_results(trial)})
+            rung = converged_at(trial, tolerance)
+            writer.writerow({**_row(trial, slots, budget, rung), **values, **point, **_results(trial)})
 
 
-def epochs_to_convergence(trial: FrozenTrial, budget: Budget | None) -> float | None:
-    """Epochs until the metric stayed near its final value; None where the budget is not in epochs or no rung was."""
-    rung = trial.user_attrs.get(schema.CONVERGENCE)
+def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
+    """The rung from which the metric stayed near its final value, of a trial that recorded one."""
+    recorded: int | None = trial.user_attrs.get(schema.CONVERGENCE)
+    if recorded is None or tolerance is None:
+        return recorded
+    return convergence(rungs_of(trial), tolerance=tolerance) or recorded
+
+
+def epochs_at(rung: int | None, budget: Budget | None) -> float | None:
+    """Epochs until that rung; None where the budget is not in epochs."""
     return (
         None
         if rung is None or budget is None or budget.unit != "epochs"
@@ -67,7 +81,7 @@ def epochs_to_convergence(trial: FrozenTrial, budget: Budget | None) -> float | 
     )
 
 
-def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) -> dict[str, Any]:
+def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, converged: int | None) -> dict[str, Any]:
     recorded = trial.user_attrs
     seen = recorded.get(schema.SAMPLES_SEEN)
     void = schema.VOID in recorded
@@ -82,8 +96,8 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None) ->
         "steps": recorded.get(schema.STEPS),
         "rungs": len(rungs_of(trial)),
         schema.SAMPLES_SEEN: seen[-1] if isinstance(seen, list) and seen else None,
-        schema.CONVERGENCE: recorded.get(schema.CONVERGENCE),
-        "epochs_to_convergence": epochs_to_convergence(trial, budget),
+        schema.CONVERGENCE: converged,
+        "epochs_to_convergence": epochs_at(converged, budget),
         schema.ATTEMPT: attempt_of(trial),
         **{key: recorded.get(key) for key in AS_RECORDED},
         schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),

@@ -19,7 +19,7 @@ from studies import schema
 from studies.objectives import by_first
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
-from studies.trial.files import discard, is_checkpoint_of, trials_folder
+from studies.trial.files import discard, is_checkpoint_of, trial_folder, trials_folder
 
 RUNS = (TrialState.RUNNING, TrialState.WAITING)
 
@@ -77,12 +77,16 @@ def checkpoint_of(trial: FrozenTrial) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
-def last_state_of(trial: FrozenTrial) -> Path | None:
-    """The file with the state at the end of a complete `trial`, where it was kept and is there."""
+def last_state_of(trial: FrozenTrial, output_dir: Path) -> Path | None:
+    """The file with the state at the end of a complete `trial`, where it was kept and is there: in the output folder,
+    which may have been moved since, or where it was written."""
     path = checkpoint_of(trial)
     if path is None or trial.user_attrs[schema.CHECKPOINT].get("steps") != trial.user_attrs.get(schema.STEPS):
         return None
-    return path if trial.state == TrialState.COMPLETE and path.is_file() else None
+    if trial.state != TrialState.COMPLETE:
+        return None
+    here = trial_folder(output_dir, trial.number) / path.name
+    return next((place for place in (here, path) if place.is_file()), None)
 
 
 def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:

@@ -11,7 +11,6 @@ An imported trial fills no slot. Models, pruners, the analysis and the choice of
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from optuna import Study
@@ -22,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from studies import schema
 from studies.schema import fills_a_slot, is_imported
 from studies.settings import StudySettings
+from studies.storage import patience
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.lease import Watch, worker_id
 
@@ -55,7 +55,7 @@ def bring_in(
 
     False where `pause` said to give up; another command, or the next one, goes on then.
     """
-    wait = pause or _sleep
+    wait = pause or patience.wait
     watch = Watch(storage, lease_s=settings.storage.lease_s)
     while schema.IMPORTED not in study.user_attrs:
         trials = study.get_trials(deepcopy=False)
@@ -144,8 +144,3 @@ def _marks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 def _running(marks: Sequence[FrozenTrial]) -> list[int]:
     """The numbers of the marks that run, the first one first."""
     return sorted(mark.number for mark in marks if mark.state == TrialState.RUNNING)
-
-
-def _sleep(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False

@@ -13,6 +13,7 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
+from studies.objectives import convergence
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.space import Point
@@ -202,7 +203,9 @@ def _ended(done: Training | Ran, attributes: dict[str, Any], objective: Objectiv
         attributes |= {schema.FAILURE: Failure.DIVERGED, schema.FAILURE_MESSAGE: done.diverged}
         return Outcome(TrialState.PRUNED, attributes=attributes)
     if done.rungs:
-        attributes[schema.CONVERGENCE] = convergence(done.rungs, tolerance=objective.tolerance)
+        attributes[schema.CONVERGENCE] = convergence(
+            {rung.index: rung.value for rung in done.rungs}, tolerance=objective.tolerance
+        )
     if done.out_of_time:
         attributes[schema.FAILURE_MESSAGE] = f"max_trial_s reached after {len(done.rungs)} rungs"
     if done.stopped:
@@ -220,10 +223,3 @@ def _ended(done: Training | Ran, attributes: dict[str, Any], objective: Objectiv
     if objective.second is not None:
         second = rung.second if objective.second.is_logged else float(attributes[objective.second.metric])
     return Outcome(TrialState.COMPLETE, rung.value, attributes, second=second)
-
-
-def convergence(rungs: tuple[Rung, ...], *, tolerance: float) -> int:
-    """The first rung from which the metric stays within `tolerance` of its final value."""
-    final = rungs[-1].value
-    away = [rung.index for rung in rungs if abs(rung.value - final) > tolerance]
-    return next(rung.index for rung in rungs if not away or rung.index > away[-1])

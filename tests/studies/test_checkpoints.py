@@ -22,7 +22,7 @@ from studies.schema import failure_of
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.checkpoints import best_trials, checkpoint_of, sweep
+from studies.storage.checkpoints import best_trials, checkpoint_of, last_state_of, sweep
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import NotPlain, plain, write
@@ -210,6 +210,16 @@ def test_the_best_trials_keep_their_last_state_and_all_others_go(digits: MakeSet
         state = torch.load(checkpoint_of(trial), weights_only=True)
         assert state["global_step"] == trial.user_attrs[schema.STEPS]
         assert trial.user_attrs[schema.CHECKPOINT]["rung"] == 3
+        assert last_state_of(trial, settings.output_dir) == checkpoint_of(trial)
+
+
+def test_the_last_state_is_found_where_its_folder_was_moved_to(digits: MakeSettings) -> None:
+    settings = digits("n_trials=1", "budget.amount=1", "checkpoint.keep_best=1")
+    (trial,) = run(settings)
+    moved = settings.output_dir.with_name("moved")
+    settings.output_dir.rename(moved)
+    assert last_state_of(trial, settings.output_dir) is None
+    assert last_state_of(trial, moved) == moved / "trials" / "trial-0" / checkpoint_of(trial).name
 
 
 @pytest.mark.parametrize(

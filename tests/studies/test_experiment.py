@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
 from studies.reference import MARKS, Experiment, build, names, write_into_readme
-from studies.report.belief import Evidence, conclude, write_belief
+from studies.report.belief import Evidence, conclude, remove_belief, write_belief
+from studies.retrain import retrain
 from studies.settings_reading import read_settings
+from studies.shift import Shift
 from studies.storage.identity import open_study, rule_of
 from studies.storage.opening import open_storage
 
@@ -80,6 +83,26 @@ def test_a_later_part_starts_from_the_model_of_an_earlier_one() -> None:
     assert OmegaConf.select(last, "search_space.start.choices.taken_over") is None
     OmegaConf.update(last, "belief.checkpoints.source", "model.ckpt", force_add=True)
     assert OmegaConf.select(last, "search_space.start.choices.taken_over") == "model.ckpt"
+
+
+def test_no_part_is_retrained_before_it_is_named() -> None:
+    with pytest.raises(BadInput, match=r"config=outputs/beliefs/larger_batches_are_better/equal_steps/best\.yaml"):
+        retrain(compose(["+study=beliefs/larger_batches_are_better"]))
+
+
+def test_the_time_limit_holds_for_all_parts_together(shell: Shell) -> None:
+    small = (
+        *("+study=beliefs/larger_batches_are_better", "datamodule=digits", "replicates=4", "launcher=serial"),
+        *("belief.parts.equal_epochs.budget.amount=1", "search_space.lr.levels=[1e-3]", "timeout_s=0.001"),
+        "search_space.batch_size.levels=[32,512]",
+    )
+    output = shell.run("run", *small)
+    assert "the time is up" in output
+    assert "part equal_epochs is not finished, so the others wait" in output
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    assert Shift.of(begun, 60).is_over
+    assert not Shift.of(begun, 7200).is_over
+    assert not Shift.of(begun, None).is_over
 
 
 @pytest.mark.slow
@@ -172,6 +195,21 @@ def test_a_rule_that_was_changed_after_the_first_trial_is_told(tmp_path: Path) -
     write_belief(tmp_path, found, [part], console=Console(file=io.StringIO()))
     assert "was changed after the first trial" in (tmp_path / "belief.md").read_text()
     assert conclude([evidence()], console=Console()).changed == []
+
+
+def test_what_says_nothing_has_a_row_and_an_earlier_conclusion_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    others = [tmp_path / "figures" / "main_lr.png", tmp_path / "report.md"]
+    stale = [tmp_path / "figures" / name for name in ("verdict.png", "regret.csv", "regret_settings.png")]
+    for path in (*others, *stale):
+        path.touch()
+    parts = [evidence(is_finished=False)]
+    write_belief(tmp_path, conclude(parts, console=Console()), parts, console=Console(file=io.StringIO()))
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "belief.csv").read_text()))
+    assert (row["verdict"], row["what"]) == ("undecided", "0 of 96 trainings are finished")
+    assert [path.exists() for path in (*others, *stale)] == [True, True, False, False, False]
+    remove_belief(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["main_lr.png", "report.md"]
 
 
 def test_a_study_keeps_the_rule_of_its_belief_from_before_the_first_trial(tmp_path: Path) -> None:

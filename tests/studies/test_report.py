@@ -21,7 +21,7 @@ from studies.budget import Budget
 from studies.errors import BadInput
 from studies.report.markdown import headline
 from studies.report.report import summarise, write_report
-from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_to_convergence, write_trials_csv
+from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
 from studies.report.wording import shown
 from studies.retrain import KEYS as RETRAIN_KEYS
 from studies.search.designs import random_design
@@ -263,8 +263,8 @@ def test_trials_csv_keeps_what_was_recorded(make_settings: MakeSettings) -> None
         "seconds": "1.5",
         "steps": "33",
         "samples_seen": "3000",
-        "convergence": "2",
-        "epochs_to_convergence": "2.0",
+        "convergence": "3",  # by the tolerance of now, from its rungs; 2 was recorded
+        "epochs_to_convergence": "3.0",
         "replicate": "1",
         "seed": "101",
         "source": "tpe",
@@ -304,9 +304,19 @@ def test_trials_csv_tells_where_a_retry_went_on_and_why_it_did_not(tmp_path: Pat
     [(Budget("epochs", 8, 8), 2.0), (Budget("steps", 100, 10), None), (Budget("seconds", 4.0, 2), None)],
 )
 def test_epochs_to_convergence_are_known_where_the_budget_is_in_epochs(budget: Budget, epochs: float | None) -> None:
-    converged = create_trial(value=1.0, user_attrs={schema.CONVERGENCE: 2})
-    assert epochs_to_convergence(converged, budget) == epochs
-    assert epochs_to_convergence(create_trial(value=1.0), budget) is None
+    assert epochs_at(2, budget) == epochs
+    assert epochs_at(None, budget) is None
+
+
+@pytest.mark.parametrize(("tolerance", "rung"), [(0.2, "1"), (0.1, "3"), (None, "2")])
+def test_convergence_is_told_by_the_tolerance_that_is_asked_for_now(
+    tolerance: float | None, rung: str, tmp_path: Path
+) -> None:
+    values = {1: 0.4, 2: 0.75, 3: 0.5, 4: 0.55}
+    trial = create_trial(value=0.55, intermediate_values=values, user_attrs={schema.CONVERGENCE: 2})
+    write_trials_csv(tmp_path / "t.csv", [trial], tolerance=tolerance)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["convergence"] == rung
 
 
 def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSettings) -> None:

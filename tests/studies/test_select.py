@@ -387,7 +387,7 @@ def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSett
     printed, report = report_of(settings, storage, selection)
     assert printed.startswith(f"Selected val/accuracy {found.estimate:.4f} ± ")
     assert f"(trial {number}, 5 fresh seeds), test/accuracy {contest.tests['test/accuracy'].estimate:.4f} [" in printed
-    assert f"the search's best single value was {selection.searched.value:.4f}" in printed
+    assert f"the search's best value was {selection.searched.value:.4f}" in printed
     assert "20 of 20 trials finished" in printed
     assert "optimistic" not in report
     assert "over seeds and 500 test samples" in report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
+from studies.analysis import value_row
 from studies.analysis.value_table import value_tables
 from studies.configs import group_options
 from studies.errors import BadInput
@@ -59,7 +61,7 @@ def trials_of(settings: StudySettings, truth: Truth, *, noise: float = 0.001, **
         common: dict[str, Any] = {
             "params": point,
             "distributions": {p.name: p.distribution() for p in settings.space if p.name in point},
-            "intermediate_values": dict.fromkeys(range(1, 11), 0.5),
+            "intermediate_values": {rung: 0.4 if rung < 4 else 0.5 for rung in range(1, 11)},
         }
         if value is None:
             common["user_attrs"] = {**recorded, schema.FAILURE: "diverged"}
@@ -103,6 +105,18 @@ def test_each_value_is_judged_at_its_own_best_and_the_defaults_may_say_otherwise
     assert "sgd is lower than adam at the defaults, and is higher than it when each is tuned" in (
         disagreements_of(tables)
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "tested"),
+    [
+        *(("val/accuracy", "test/accuracy"), ("valid_loss", "test_loss"), ("accuracy_validation", "accuracy_test")),
+        *(("eval/f1", "test/f1"), ("interval/score", "interval/score"), ("valAcc", "testAcc"), ("value", "value")),
+    ],
+)
+def test_a_metric_has_its_counterpart_in_testing(metric: str, tested: str, make_settings: MakeSettings) -> None:
+    settings = make_settings(study="tables/dropout")
+    assert value_row.test_metric(replace(settings, objective=replace(settings.objective, metric=metric))) == tested
 
 
 def test_equal_values_tie(make_settings: MakeSettings) -> None:

@@ -23,6 +23,7 @@ from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.callbacks import Rung
 from studies.trial.objective import run_trial
+from studies.trial.outcome import Outcome
 from studies.trial.reports import IntermediateValues
 from studies.worker import Post, work
 
@@ -263,6 +264,15 @@ def test_a_trial_that_was_given_to_another_worker_is_dropped_and_repeated(plain:
     trials = run(plain("n_trials=1", f"+callbacks.thief={thief}"))
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert trials[1].user_attrs[schema.RETRY_OF] == 0
+
+
+def test_a_value_that_the_storage_refuses_is_not_taken_for_a_lost_trial(plain: MakeSettings) -> None:
+    settings = plain("n_trials=1")
+    storage = open_storage(settings.storage.address)
+    open_study(settings, storage)
+    post = Post("here", Shift(datetime.now()), StopSignals())
+    with pytest.raises(ValueError, match="nan"):
+        work(settings, storage, post=post, run_trial=lambda *_, **__: Outcome(TrialState.COMPLETE, float("nan")))
 
 
 def test_a_module_that_prunes_itself_is_pruned(plain: MakeSettings) -> None:

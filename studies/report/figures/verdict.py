@@ -55,8 +55,8 @@ def _draw_verdict(figure: Figure, rows: Rows, *, claim: str) -> None:
     axes.grid(color=GREY, alpha=0.15, axis="x")
 
 
-def regret_drawing(matrix: RegretMatrix, *, metric: str) -> Drawing:
-    """What is lost on one task with the setting of another; 0 on the diagonal."""
+def regret_drawing(matrix: RegretMatrix, *, metric: str, part: str = "") -> Drawing:
+    """What is lost on one task with the setting of another; 0 on the diagonal. `part` names it where there are more."""
     rows: list[Row] = []
     for source in matrix.tasks:
         for target in matrix.tasks:
@@ -71,8 +71,8 @@ def regret_drawing(matrix: RegretMatrix, *, metric: str) -> Drawing:
                 }
             )
     return Drawing(
-        name="regret",
-        caption=f"{metric} lost on a task (column) with the setting tuned on another (row)",
+        name=f"regret_{part}" if part else "regret",
+        caption=f"{metric} lost on a task (column) with the setting of another (row); 95 % intervals, for all together",
         width=1.5 + 1.3 * len(matrix.tasks),
         height=1.2 + 0.9 * len(matrix.tasks),
         columns=("tuned_on", "used_on", "regret", "ci_lo", "ci_hi"),
