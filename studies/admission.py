@@ -12,8 +12,8 @@ from optuna.storages import BaseStorage
 from studies.configs import group_options
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
-from studies.launch.ray_options import check_ray
-from studies.launch.slurm_options import check_slurm
+from studies.launch.ray.options import check_ray
+from studies.launch.slurm.options import check_slurm
 from studies.reading import Section
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler

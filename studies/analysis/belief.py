@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studies.analysis.factorial import Anova
-from studies.analysis.isolation import Cell, isolate
 from studies.analysis.paired import LEVEL, Mean, mean, needed
-from studies.analysis.value_table import ValueTable
+from studies.analysis.values.isolation import Cell, isolate
+from studies.analysis.values.table import ValueTable
 
 FEWEST = 4  # seeds that a verdict rests on
 Word = Literal["supported", "contradicted", "undecided"]
@@ -102,7 +102,8 @@ def regret_matrix(
     values: Mapping[str, Mapping[Cell, Mapping[int, float]]], *, seeds: Sequence[int], maximize: bool
 ) -> RegretMatrix:
     """From task → cell → seed → value. Both the task's own setting and the borrowed one are chosen by the half of the
-    seeds that does not judge them (see `studies.analysis.isolation`); only cells that every task has whole are used."""
+    seeds that does not judge them (see `studies.analysis.values.isolation`); only cells that every task has whole are
+    used."""
     shared = [
         cell
         for cell in next(iter(values.values()), {})

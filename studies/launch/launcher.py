@@ -42,11 +42,11 @@ def make_launcher(
 
         return SerialLauncher(settings, storage, signals=signals)
     if settings.launcher.name == "slurm":
-        from studies.launch.slurm import SlurmLauncher
+        from studies.launch.slurm.launcher import SlurmLauncher
 
         return SlurmLauncher(settings, signals=signals, tell=tell)
     if settings.launcher.name == "ray":
-        from studies.launch.ray import RayLauncher
+        from studies.launch.ray.launcher import RayLauncher
 
         return RayLauncher(settings, signals=signals, tell=tell)
     from studies.launch.local import LocalLauncher
@@ -57,11 +57,11 @@ def make_launcher(
 def launcher_problems(settings: StudySettings) -> list[Problem]:
     """What this machine lacks for the launcher of a study."""
     if settings.launcher.name == "slurm":
-        from studies.launch.slurm_jobs import slurm_problems
+        from studies.launch.slurm.jobs import slurm_problems
 
         return slurm_problems()
     if settings.launcher.name == "ray":
-        from studies.launch.ray_cluster import ray_problems
+        from studies.launch.ray.cluster import ray_problems
 
         return ray_problems()
     return []
@@ -70,11 +70,11 @@ def launcher_problems(settings: StudySettings) -> list[Problem]:
 def count_workers(settings: StudySettings, *, gpus: list[str]) -> int:
     """How many workers the study would have; `gpus` are those of this machine."""
     if settings.launcher.name == "slurm":
-        from studies.launch.slurm import n_tasks
+        from studies.launch.slurm.launcher import n_tasks
 
         return n_tasks(settings)
     if settings.launcher.name == "ray":
-        from studies.launch.ray_cluster import n_actors
+        from studies.launch.ray.cluster import n_actors
 
         return n_actors(settings)
     return 1 if settings.launcher.name == "serial" else len(places(settings, n_cores=available_cores(), gpus=gpus))

@@ -19,7 +19,7 @@ from studies.analysis.belief import (
     regret_matrix,
     together,
 )
-from studies.analysis.value_table import cells_by_value, value_tables
+from studies.analysis.values.table import cells_by_value, value_tables
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing

@@ -11,7 +11,7 @@ from studies.report.wording import shown, table
 
 if TYPE_CHECKING:
     from studies.analysis.fit import Fit
-    from studies.analysis.fitted_values import FittedValue
+    from studies.analysis.values.fitted import FittedValue
 
 FILE = "isolation.csv"
 COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "at")
@@ -20,7 +20,7 @@ COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "at")
 def isolated(fit: Fit, names: Sequence[str], *, maximize: bool) -> dict[str, tuple[FittedValue, ...]]:
     """Each scientific parameter of `names` with its values; without those that the fit does not hold. Nothing where the
     fit is not to be relied on."""
-    from studies.analysis.fitted_values import fitted_values
+    from studies.analysis.values.fitted import fitted_values
 
     if fit.verdict.level == "unreliable":
         return {}

@@ -23,8 +23,8 @@ from studies.settings import StudySettings
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
-    from studies.analysis.fitted_values import FittedValue
-    from studies.analysis.value_table import ValueTables
+    from studies.analysis.values.fitted import FittedValue
+    from studies.analysis.values.table import ValueTables
 
 MAX_CELLS = 12  # cells of a designed experiment that the report lists
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."

@@ -11,10 +11,10 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.wording import NONE, counted, fixed, interval, shown, table
 
 if TYPE_CHECKING:
-    from studies.analysis.boundary import Place
-    from studies.analysis.enough import Enough
-    from studies.analysis.infeasible import Rate, Region
-    from studies.analysis.next_round import NextRound
+    from studies.analysis.next_round.boundary import Place
+    from studies.analysis.next_round.enough import Enough
+    from studies.analysis.next_round.infeasible import Rate, Region
+    from studies.analysis.next_round.round import NextRound
     from studies.parameter import Parameter
 
 TITLE = "## Next round"
@@ -121,7 +121,7 @@ def _rate(rate: Rate) -> str:
 
 
 def _enough(found: NextRound, metric: str) -> str:
-    from studies.analysis.enough import is_enough
+    from studies.analysis.next_round.enough import is_enough
 
     curve = found.enough
     if curve is None:

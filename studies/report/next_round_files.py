@@ -14,7 +14,7 @@ from studies.report.next_space_yaml import OPTION, command_of, remove_next_space
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
-    from studies.analysis.next_round import NextRound
+    from studies.analysis.next_round.round import NextRound
 
 LABEL, TABLE_LABEL = "next search space", "next round"
 

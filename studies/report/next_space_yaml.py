@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.analysis.next_space import Change, NextSpace
+from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.errors import masked
 from studies.parameter import Parameter

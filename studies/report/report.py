@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
-from studies.analysis.value_table import scientific, value_tables
+from studies.analysis.values.table import scientific, value_tables
 from studies.objectives import by_first
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
@@ -45,7 +45,7 @@ from studies.storage.slots import Rules, Slot, originals, read_slots
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
-    from studies.analysis.next_round import NextRound
+    from studies.analysis.next_round.round import NextRound
     from studies.analysis.table import TrialsTable
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
@@ -233,7 +233,7 @@ def _with_front(results: Results, trials: Sequence[FrozenTrial], settings: Study
 def analysed(results: Results, analysis: Analysis, settings: StudySettings, trials: Sequence[FrozenTrial]) -> Results:
     """The results with their analysis and what it says of the next round, whose files are written into the output
     folder. `trials` are those that were analysed."""
-    from studies.analysis.next_round import next_round
+    from studies.analysis.next_round.round import next_round
 
     folder, metric = settings.output_dir, settings.objective.metric
     found = next_round(analysis, by_first(trials), space=settings.space, tolerance=settings.objective.tolerance)
@@ -273,7 +273,7 @@ def _analysis_of_any(
 
 def next_round_of_any(study: Study, analysis: Analysis) -> NextRound:
     """What any study says of the next round: with config paths where this framework made it."""
-    from studies.analysis.next_round import next_round
+    from studies.analysis.next_round.round import next_round
 
     return next_round(analysis, study.get_trials(deepcopy=False), space=space_of(study))
 

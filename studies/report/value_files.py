@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studies.analysis.paired import Mean
-from studies.analysis.value_row import ValueRow
-from studies.analysis.value_table import ValueTable, ValueTables
+from studies.analysis.values.row import ValueRow
+from studies.analysis.values.table import ValueTable, ValueTables
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.values import NAME, values_drawing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studies.analysis.value_table import ValueTables
+from studies.analysis.values.table import ValueTables
 from studies.report.figures.values import NAME
 from studies.report.value_files import markdown_of, notes_of, sentence, views_of
 

@@ -15,8 +15,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import TPESampler
 
-from studies.analysis.isolation import Cell
 from studies.analysis.paired import Mean, paired
+from studies.analysis.values.isolation import Cell
 from studies.parameter import Value
 from studies.search.seeds import sampler_seed
 from studies.space import SearchSpace

@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from studies.trial import generators
-from studies.trial.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from studies.trial.callbacks import Rungs
 from studies.trial.checkpoint import NotPlain, write
 from studies.trial.files import new_checkpoint
-from studies.trial.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import Shared, add_state, has_exact_loaders, is_in_mid_epoch, shared_state
 
 log = logging.getLogger(__name__)

@@ -148,7 +148,7 @@ def _fit(job: Job, settings: StudySettings, watchers: Watchers) -> Training:
     """Train here, or in one process a device."""
     if settings.devices_per_trial == 1:
         return job.build(watchers).fit(job.checkpoint)
-    from studies.trial.ranks_crew import train_in_ranks
+    from studies.trial.ranks.crew import train_in_ranks
 
     return train_in_ranks(job, n_ranks=settings.devices_per_trial, watchers=watchers)
 

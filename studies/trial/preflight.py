@@ -86,7 +86,7 @@ def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> 
 
 def try_ranks(settings: StudySettings, point: Point) -> Problem | None:
     """Two batches at `point` in as many processes as train a trial together, with a validation."""
-    from studies.trial.ranks_crew import train_in_ranks
+    from studies.trial.ranks.crew import train_in_ranks
 
     epoch = Budget("epochs", 1, 1)
     try:

@@ -21,7 +21,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from studies.trial import generators
-from studies.trial.ranks import Ranks
+from studies.trial.ranks.ranks import Ranks
 
 KEY = "studies"  # where our part lies in a checkpoint
 COUNTERS = (

@@ -29,8 +29,8 @@ from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.memory import peak_mb, reset_peak
-from studies.trial.ranks import ALONE, Ranks
-from studies.trial.ranks_stop import StopTogether
+from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
 from studies.trial.trainer import Trainer
 

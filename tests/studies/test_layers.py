@@ -128,6 +128,6 @@ def test_no_private_name_of_another_package_is_used() -> None:
 def test_the_command_itself_never_imports_torch() -> None:
     """The workers do, and the fork server; the process that a person waits for shows its first line without."""
     modules = "studies.run, studies.admission, studies.progress, studies.launch.local, studies.report.report, "
-    modules += "studies.launch.slurm, studies.launch.ray"
+    modules += "studies.launch.slurm.launcher, studies.launch.ray.launcher"
     script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

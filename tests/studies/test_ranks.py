@@ -27,7 +27,7 @@ from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.ranks_crew import train_in_ranks
+from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.training import Job, Training, Watchers
 
 TRAINER = {
@@ -252,7 +252,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
     def reason() -> str | None:
         return "SIGTERM" if (notes / "hangs").exists() else None
 
-    monkeypatch.setattr("studies.trial.ranks_crew.GRACE_S", 1.0)
+    monkeypatch.setattr("studies.trial.ranks.crew.GRACE_S", 1.0)
     begun = time.monotonic()
     with pytest.raises(Interrupted, match="SIGTERM"):
         train(a_job(tmp_path, Budget("epochs", 9, 9), notes=str(notes), **module), Watchers(interrupted=reason))
@@ -262,7 +262,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
 
 WORKER = """
 import pickle, sys
-from studies.trial.ranks_crew import train_in_ranks
+from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.training import Watchers
 
 sys.path.insert(0, sys.argv[1])

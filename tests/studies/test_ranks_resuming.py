@@ -21,7 +21,7 @@ from studies.trial.failures import TrainingFailed
 from studies.trial.files import sha256_of
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
-from studies.trial.ranks_crew import train_in_ranks
+from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.training import Job, Training, Watchers
 
 TRAINER = {

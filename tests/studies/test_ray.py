@@ -15,8 +15,8 @@ from services.ray_cluster import RayCluster
 from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
 
 from studies.errors import BadInput, Problems
-from studies.launch.ray_cluster import Cluster
-from studies.launch.ray_options import RayOptions, read_ray
+from studies.launch.ray.cluster import Cluster
+from studies.launch.ray.options import RayOptions, read_ray
 from studies.settings import StudySettings
 from studies.storage.slots import read_slots
 

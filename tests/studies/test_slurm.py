@@ -24,9 +24,9 @@ from studies import schema
 from studies.errors import BadInput, Problems, StudyError
 from studies.launch import elsewhere
 from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address, storage_notes
-from studies.launch.slurm import SlurmLauncher
-from studies.launch.slurm_options import read_slurm
-from studies.launch.slurm_task import Task, _trials_of, hide_gpus_of_others
+from studies.launch.slurm.launcher import SlurmLauncher
+from studies.launch.slurm.options import read_slurm
+from studies.launch.slurm.task import Task, _trials_of, hide_gpus_of_others
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals

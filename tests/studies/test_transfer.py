@@ -15,7 +15,7 @@ from studies.settings import StudySettings
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import resolve
 from studies.trial.preflight import preflight
-from studies.trial.ranks_crew import train_in_ranks
+from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.testing import train_and_test
 from studies.trial.training import Job, Watchers
 

@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
-from studies.analysis import value_row
-from studies.analysis.value_table import value_tables
+from studies.analysis.values import row
+from studies.analysis.values.table import value_tables
 from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.report import write_report
@@ -116,7 +116,7 @@ def test_each_value_is_judged_at_its_own_best_and_the_defaults_may_say_otherwise
 )
 def test_a_metric_has_its_counterpart_in_testing(metric: str, tested: str, make_settings: MakeSettings) -> None:
     settings = make_settings(study="tables/dropout")
-    assert value_row.test_metric(replace(settings, objective=replace(settings.objective, metric=metric))) == tested
+    assert row.test_metric(replace(settings, objective=replace(settings.objective, metric=metric))) == tested
 
 
 def test_equal_values_tie(make_settings: MakeSettings) -> None:

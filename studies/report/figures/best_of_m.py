@@ -11,7 +11,7 @@ from studies.report.figures.subject import plain, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from studies.analysis.enough import Enough
+    from studies.analysis.next_round.enough import Enough
 
 WIDTH, HEIGHT = 5.6, 3.8  # inches
 BASIS = {

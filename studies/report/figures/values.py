@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.analysis.value_table import ValueTable
+from studies.analysis.values.table import ValueTable
 from studies.report.csv_table import Row
 from studies.report.figures.drawing import Drawing, Rows, numbers, series
 from studies.report.figures.paint import BLUE, GREY, ORANGE

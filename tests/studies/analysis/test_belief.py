@@ -15,10 +15,10 @@ from studies.analysis.belief import (
     together,
 )
 from studies.analysis.factorial import anova
-from studies.analysis.isolation import isolate, rank
 from studies.analysis.paired import Mean, mean
-from studies.analysis.value_row import ValueRow
-from studies.analysis.value_table import ValueTable
+from studies.analysis.values.isolation import isolate, rank
+from studies.analysis.values.row import ValueRow
+from studies.analysis.values.table import ValueTable
 
 
 def finding(lo: float, hi: float, *, boundary: float = 0.0, n: int = 10) -> Finding:

@@ -12,8 +12,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import create_trial
 
 from studies import schema
-from studies.analysis.boundary import Place, places
 from studies.analysis.effects import fits_of
+from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.table import trials_table
 
 UNIT = FloatDistribution(0.0, 1.0)

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from studies import schema
-from studies.analysis.enough import Enough, enough, expected_best, is_enough
+from studies.analysis.next_round.enough import Enough, enough, expected_best, is_enough
 from studies.analysis.table import trials_table
 
 UNIT = optuna.distributions.FloatDistribution(0.0, 1.0)

@@ -9,8 +9,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 from studies.analysis.fit import fit_table
-from studies.analysis.fitted_values import fitted_values
 from studies.analysis.table import trials_table
+from studies.analysis.values.fitted import fitted_values
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.analysis.infeasible import infeasible
+from studies.analysis.next_round.infeasible import infeasible
 from studies.parameter import Parameter
 from studies.space import Point, SearchSpace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.analysis.isolation import isolate, rank
 from studies.analysis.paired import mean
+from studies.analysis.values.isolation import isolate, rank
 
 SEEDS = range(6)
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from studies.analysis.axis import Axis, levelled
-from studies.analysis.boundary import Place
-from studies.analysis.infeasible import Rate, Region, Side
-from studies.analysis.limits import extended, narrowed
-from studies.analysis.next_space import next_space
+from studies.analysis.next_round.boundary import Place
+from studies.analysis.next_round.infeasible import Rate, Region, Side
+from studies.analysis.next_round.limits import extended, narrowed
+from studies.analysis.next_round.space import next_space
 from studies.parameter import Parameter, ParameterType
 from studies.space import SearchSpace
 

@@ -18,8 +18,8 @@ from shell import USERS, Shell
 
 from studies import schema
 from studies.admission import CHECKS
-from studies.analysis.limits import extended
-from studies.analysis.next_space import Change, NextSpace
+from studies.analysis.next_round.limits import extended
+from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.report.next_space_yaml import command_of, write_next_space
 from studies.report.report import write_report, write_study_report

@@ -19,7 +19,7 @@ import torch
 from torch import distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from studies.trial.ranks import Point, RanksParted
+from studies.trial.ranks.ranks import Point, RanksParted
 
 POINTS: tuple[str, ...] = get_args(Point)
 WIDTH = 3  # numbers that are shared at once, at most

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from studies.trial.ranks import Ranks
+from studies.trial.ranks.ranks import Ranks
 
 
 class StopTogether(Callback):

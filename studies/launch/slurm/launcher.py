@@ -1,7 +1,7 @@
 """Workers as tasks of an array job under SLURM.
 
 The command stays, shows how far the study is and replaces tasks that die; without it the study goes on all the same,
-for a task that is pre-empted or at its time limit comes back by itself (`studies.launch.slurm_task`).
+for a task that is pre-empted or at its time limit comes back by itself (`studies.launch.slurm.task`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from studies.launch.crew import TICK_S, Crew
 from studies.launch.elsewhere import storage_notes
 from studies.launch.first_batch import ForkServer, try_first_batch
 from studies.launch.logs import logs_of_this_run
-from studies.launch.slurm_jobs import Job, Slurm, master, slurm_problems
-from studies.launch.slurm_options import read_slurm
-from studies.launch.slurm_task import Task, logs_of_job
+from studies.launch.slurm.jobs import Job, Slurm, master, slurm_problems
+from studies.launch.slurm.options import read_slurm
+from studies.launch.slurm.task import Task, logs_of_job
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals

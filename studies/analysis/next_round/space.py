@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from studies.analysis.boundary import Place
-from studies.analysis.infeasible import Region, Side
-from studies.analysis.limits import extended, narrowed, width, with_limit
+from studies.analysis.next_round.boundary import Place
+from studies.analysis.next_round.infeasible import Region, Side
+from studies.analysis.next_round.limits import extended, narrowed, width, with_limit
 from studies.parameter import Parameter
 from studies.space import SearchSpace
 

@@ -6,7 +6,7 @@ here may touch CUDA.
 
 import torch
 
-import studies.trial.ranks_process
+import studies.trial.ranks.process
 
 torch.set_num_threads(1)
 

@@ -23,8 +23,8 @@ from torch import distributed
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
 from studies.trial.failures import MESSAGE_LENGTH, STOPS, classify
-from studies.trial.ranks_group import Group
-from studies.trial.ranks_link import Done, Failed, HowFailed, Link
+from studies.trial.ranks.group import Group
+from studies.trial.ranks.link import Done, Failed, HowFailed, Link
 from studies.trial.training import Job, Training, Watchers
 
 LOST_PEER_TEXTS = (

@@ -10,10 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.analyse import Analysis
-from studies.analysis.boundary import Place, places
-from studies.analysis.enough import Enough, enough
-from studies.analysis.infeasible import Region, infeasible
-from studies.analysis.next_space import NextSpace, next_space
+from studies.analysis.next_round.boundary import Place, places
+from studies.analysis.next_round.enough import Enough, enough
+from studies.analysis.next_round.infeasible import Region, infeasible
+from studies.analysis.next_round.space import NextSpace, next_space
 from studies.analysis.table import INFINITE
 from studies.parameter import Parameter
 from studies.schema import Failure, failure_of

@@ -11,8 +11,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.isolation import Cell, Isolated, Standing
 from studies.analysis.paired import Mean, mean
+from studies.analysis.values.isolation import Cell, Isolated, Standing
 from studies.objectives import convergence, rungs_of
 from studies.parameter import Parameter, Value
 from studies.settings import StudySettings

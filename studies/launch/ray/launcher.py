@@ -16,9 +16,9 @@ from studies.launch.crew import Crew
 from studies.launch.elsewhere import storage_notes
 from studies.launch.first_batch import ForkServer, try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
-from studies.launch.ray_cluster import Actor, Cluster, ray_problems, wait_for
-from studies.launch.ray_options import read_ray
-from studies.launch.ray_worker import Post
+from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
+from studies.launch.ray.options import read_ray
+from studies.launch.ray.worker import Post
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals

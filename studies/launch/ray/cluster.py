@@ -15,8 +15,8 @@ from typing import Any
 
 from studies.errors import BadInput, Problem, Problems, StudyError
 from studies.launch.crew import Ending, How
-from studies.launch.ray_options import RayOptions, read_ray
-from studies.launch.ray_worker import Post, RayWorker
+from studies.launch.ray.options import RayOptions, read_ray
+from studies.launch.ray.worker import Post, RayWorker
 from studies.settings import StudySettings
 from studies.signals import SIGNALS, ctrl_c_blocked
 

@@ -30,8 +30,8 @@ from studies.schema import Failure
 from studies.signals import SIGNALS, ctrl_c_blocked
 from studies.trial.callbacks import Interrupted
 from studies.trial.failures import TrainingFailed
-from studies.trial.ranks_link import Answer, Call, Done, Failed, Stop
-from studies.trial.ranks_process import Seat, run_rank
+from studies.trial.ranks.link import Answer, Call, Done, Failed, Stop
+from studies.trial.ranks.process import Seat, run_rank
 from studies.trial.training import Job, Training, Watchers
 
 TICK_S = 0.2
@@ -73,7 +73,7 @@ class Crew:
 
     def __enter__(self) -> Crew:
         context: ForkServerContext = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["studies.trial.ranks_preload"])
+        context.set_forkserver_preload(["studies.trial.ranks.preload"])
         self._folder = Path(tempfile.mkdtemp(prefix="ranks-"))
         try:
             for rank in range(self._n_ranks):

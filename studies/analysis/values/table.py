@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.isolation import Cell, Ranking, isolate, rank
-from studies.analysis.value_row import ValueRow, row_of
+from studies.analysis.values.isolation import Cell, Ranking, isolate, rank
+from studies.analysis.values.row import ValueRow, row_of
 from studies.objectives import by_first
 from studies.parameter import Parameter, Value, label_of
 from studies.reading import is_number

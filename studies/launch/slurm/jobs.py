@@ -17,8 +17,8 @@ from typing import Any
 from studies.errors import Problem, StudyError
 from studies.launch.crew import Ending, How
 from studies.launch.logs import worker_log
-from studies.launch.slurm_options import SlurmOptions
-from studies.launch.slurm_task import Task, logs_of_job, run_task
+from studies.launch.slurm.options import SlurmOptions
+from studies.launch.slurm.task import Task, logs_of_job, run_task
 from studies.signals import ctrl_c_blocked
 
 ENDED = (

@@ -1,0 +1,1 @@
+"""Workers as tasks under SLURM."""
