@@ -70,19 +70,18 @@ def _how(table: ValueTable) -> str:
 
 
 def independence(anova: Anova, *, boundary: float) -> Finding | str:
-    """How far the largest pair stays below `boundary`, a share of the noise-free variance: the gain is the boundary
-    minus that share. The interval is of one pair; the largest of several is a little pessimistic for the claim."""
+    """How far all interactions together, of any order, stay below `boundary`, a share of the noise-free variance: the
+    gain is that share with a minus sign."""
+    found = anova.interactions
+    if anova.problem or found is None or found.share is None:
+        return anova.problem or "no interaction of parameters was tested"
+    assert found.share_lo is not None
+    assert found.share_hi is not None
+    gain = Mean(-found.share, -found.share_hi, -found.share_lo, anova.n)
     pairs = [row for row in anova.rows if len(row.term) == 2 and row.share is not None]
-    if anova.problem or not pairs:
-        return anova.problem or "no pair of parameters was tested"
-    top = max(pairs, key=lambda row: row.share_lo or 0.0)
-    if (top.share_lo or 0.0) <= boundary:
-        top = max(pairs, key=lambda row: row.share_hi or 0.0)
-    assert top.share is not None
-    assert top.share_lo is not None
-    assert top.share_hi is not None
-    gain = Mean(-top.share, -top.share_hi, -top.share_lo, anova.n)
-    what = f"share of the variance by which {' × '.join(top.term)} miss being a sum, with a minus sign"
+    top = max(pairs, key=lambda row: row.share or 0.0, default=None)
+    largest = f" (the largest pair: {' × '.join(top.term)}, {top.share:.4f})" if top is not None else ""
+    what = f"share of the variance by which all parameters miss being a sum{largest}, with a minus sign"
     return _finding(what, gain, -boundary, "share of variance")
 
 

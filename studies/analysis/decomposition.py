@@ -100,12 +100,14 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
 class Fit:
     """What the tests and effect sizes are made of.
 
-    `tests` are the terms' sums of squares, `effects` those behind effect sizes: own and all others'.
+    `tests` are the terms' sums of squares, `effects` those behind effect sizes: own and all others'; `interactions`
+    are all but the main effects, and the main effects.
     Terms above `order` are part of the error, or would be; it is the number of factors where the error is pure.
     """
 
     tests: dict[Term, Part]
     effects: dict[Term, tuple[Part, Part]]
+    interactions: tuple[Part, Part]
     lack: Part
     block: Part
     error: Part
@@ -143,7 +145,7 @@ def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> Fi
     for part in tested.values():
         lack = _less(lack, part)
     tests = {term: parts[term] for term in design.terms}
-    return Fit(tests, effects, lack, block, error, order, is_orthogonal=True)
+    return Fit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
 
 
 def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[dict[Term, Part], Part]:
@@ -176,6 +178,15 @@ def _less(whole: Part, part: Part) -> Part:
         return Part(0.0, 0)
     size = df / (whole.df / whole.size - part.df / part.size)
     return Part(max(0.0, whole.sum_sq / whole.size - part.sum_sq / part.size) * size, df, size)
+
+
+def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
+    """All but the main effects, and the main effects together."""
+    together = whole
+    for term, part in parts.items():
+        if len(term) == 1:
+            together = _less(together, part)
+    return together, _less(whole, together)
 
 
 def _type_two(
@@ -212,7 +223,9 @@ def _type_two(
     else:
         parts, whole = tests, replace(_less(left_by(()), error), size=n)
     effects = {term: (parts[term], _less(whole, parts[term])) for term in considered if parts[term].df}
-    return Fit(tests, effects, _less(left_by(considered), error), block, error, order, is_orthogonal=False)
+    together = _interactions(parts, whole)
+    lack = _less(left_by(considered), error)
+    return Fit(tests, effects, together, lack, block, error, order, is_orthogonal=False)
 
 
 def level_codes(column: Sequence[object]) -> Codes:

@@ -69,7 +69,8 @@ class Anova:
 
     `n_cells` counts the complete design's cells, `n_missing_cells` those without a trial; `replicates` are the fewest
     and the most trials of a cell that has any; `lack_of_fit` is its p, None where nothing is left to test (two factors
-    with their pair). `problem` says what cannot be concluded, and the remedy; `notes` what a reader must know.
+    with their pair); `interactions` are all of them together, lack of fit included. `problem` says what cannot be
+    concluded, and the remedy; `notes` what a reader must know.
     """
 
     rows: tuple[AnovaRow, ...] = ()
@@ -80,6 +81,7 @@ class Anova:
     replicates: tuple[int, int] = (0, 0)
     lack_of_fit: float | None = None
     block: AnovaRow | None = None
+    interactions: AnovaRow | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -159,6 +161,7 @@ def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: fl
         replicates=(int(design.counts.min()), int(design.counts.max())),
         lack_of_fit=_f_test(fit.lack, fit.error)[1] if has_noise and fit.lack.df else None,
         block=_block_row(fit, has_noise=has_noise) if fit.block.df else None,
+        interactions=_all_interactions(design, fit, seed=seed) if has_noise and fit.interactions[0].df else None,
         notes=(*notes, *_notes(design, fit)),
         problem=_shortcoming(design, fit, has_noise=has_noise),
     )
@@ -182,6 +185,13 @@ def _block_row(fit: Fit, *, has_noise: bool) -> AnovaRow:
     part = fit.block
     f, p = _f_test(part, fit.error) if has_noise else (None, None)
     return AnovaRow(("block",), (part.df + 1,), part.df, part.sum_sq, part.sum_sq / part.df, f, p)
+
+
+def _all_interactions(design: Design, fit: Fit, *, seed: int) -> AnovaRow:
+    part, mains = fit.interactions
+    f, p = _f_test(part, fit.error)
+    row = AnovaRow(("interactions",), design.shape, part.df, part.sum_sq, part.sum_sq / part.df, f, p)
+    return _sized(row, part, mains, fit, seed=seed)
 
 
 def _f_test(part: Part, error: Part) -> tuple[float, float]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.stats import t
 
 LEVEL = 0.95  # of every interval
+SAME = 1e-12  # a relative spread below it is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,10 @@ def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 
 def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> Paired:
     """Compare `a` with `b` (n,), entry by entry of one seed; `widened` as in `mean`.
 
-    A difference that is the same for each seed has the p of the sign test, for accuracies are coarse and equal
-    differences come by chance; one that is 0 for each has p 1; a single pair tells nothing: p is 1. Raises ValueError
-    where the lengths differ.
+    Accuracies are coarse, and differences that are the same for each seed come by chance: their spread is then taken
+    for the smallest step between any two of the values, and p is at least that of the sign test. Where all values are
+    equal there is no step, no interval and p is 1; so it is for a single pair. Raises ValueError where the lengths
+    differ.
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
@@ -70,9 +72,24 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> P
     if found.n < 2:
         return Paired(found, 1.0)
     error = widened * float(differences.std(ddof=1)) / math.sqrt(found.n)
-    if error <= 1e-12 * max(1.0, abs(found.value)):
-        return Paired(found, 2 * 0.5**found.n if abs(found.value) > 1e-12 else 1.0)
-    return Paired(found, float(2 * t.sf(abs(found.value) / error, found.n - 1)))
+    if error > SAME * max(1.0, abs(found.value)):
+        return Paired(found, _p(found, error))
+    error = widened * _step([*a, *b]) / math.sqrt(found.n)
+    if not error:
+        return Paired(Mean(found.value, None, None, found.n), 1.0)
+    half = error * float(t.ppf((1 + LEVEL) / 2, found.n - 1))
+    by_signs = 2 * 0.5**found.n if abs(found.value) > SAME else 1.0
+    return Paired(Mean(found.value, found.value - half, found.value + half, found.n), max(by_signs, _p(found, error)))
+
+
+def _p(found: Mean, error: float) -> float:
+    return float(2 * t.sf(abs(found.value) / error, found.n - 1))
+
+
+def _step(values: Sequence[float]) -> float:
+    """The smallest difference between two of `values` that is more than rounding; 0 where all are equal."""
+    gaps = np.diff(np.sort(np.asarray(values, dtype=float)))
+    return float(min(gaps[gaps > SAME * max(1.0, float(np.abs(values).max()))], default=0.0))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -90,6 +107,7 @@ def needed(found: Mean, *, boundary: float) -> int | None:
     """How many seeds in all would part the mean from `boundary` if it stays where it is: the interval shrinks with the
     root of their number. None where the mean lies on the boundary, or its interval is not known."""
     distance = abs(found.value - boundary)
-    if found.half_width is None or not distance > 0:
+    if found.lo is None or found.hi is None or not distance > 0:
         return None
-    return max(found.n + 1, math.ceil(found.n * (found.half_width / distance) ** 2))
+    towards = found.value - found.lo if boundary < found.value else found.hi - found.value
+    return max(found.n + 1, math.ceil(found.n * (towards / distance) ** 2))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -97,6 +100,26 @@ def test_independence_is_contradicted_by_a_pair_and_supported_by_a_sum() -> None
     share = 2 * 1.25 / (2 * 1.25 + 2 + 1.25)  # variances of 0…4 and 0…3, and of their product
     assert -product.gain.value == pytest.approx(share, abs=0.02)
     assert "lr × batch_size" in product.what
+
+
+def four_factors(function: Callable[..., np.ndarray], noise: float) -> Finding | str:
+    rng = np.random.default_rng(3)
+    *codes, seed = np.meshgrid(*4 * [np.array([-1, 1])], np.arange(8), indexing="ij")
+    y = function(*codes) + rng.normal(0, noise, seed.shape)
+    levels = {name: list(code.ravel()) for name, code in zip("abcd", codes, strict=True)}
+    return independence(anova(levels, y.ravel(), block=list(seed.ravel())), boundary=0.05)
+
+
+def test_interactions_count_together_and_of_any_order() -> None:
+    k = 0.2
+    found = four_factors(lambda *x: sum(x) + k * sum(a * b for a, b in combinations(x, 2)), noise=0.05)
+    assert isinstance(found, Finding)
+    assert found.gain.value == pytest.approx(-6 * k**2 / (4 + 6 * k**2), abs=0.005)  # each pair alone is below .01
+    assert found.word == "contradicted"
+    parity = four_factors(lambda a, b, c, d: a + b + c + d + a * b * c, noise=0.05)
+    assert isinstance(parity, Finding)
+    assert parity.gain.value == pytest.approx(-0.2, abs=0.01)
+    assert parity.word == "contradicted"
 
 
 def tasks(*, differ: bool) -> dict[str, dict[object, dict[int, float]]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
-from studies.analysis.paired import Mean, holm, mean, needed, paired
+from studies.analysis.paired import Mean, Paired, holm, mean, needed, paired
 
 
 def test_a_paired_comparison_is_the_paired_t_test() -> None:
@@ -27,8 +27,29 @@ def test_what_all_seeds_share_does_not_blur_a_comparison() -> None:
 def test_one_pair_tells_nothing_and_equal_values_are_equal() -> None:
     assert paired([1.0], [0.0]).p == 1.0
     assert paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
-    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.5
-    assert paired([1.0] * 8, [0.0] * 8).p == pytest.approx(2 / 256)
+    assert paired([1.0, 1.0], [1.0, 1.0]) == Paired(Mean(0.0, None, None, 2), 1.0)
+
+
+def test_differences_that_are_all_the_same_have_the_spread_of_the_smallest_step() -> None:
+    found = paired([1.0] * 8, [0.0] * 8)
+    assert found.p == pytest.approx(2 * t.sf(8**0.5, 7))
+    assert found.difference.half_width == pytest.approx(t.ppf(0.975, 7) / 8**0.5)
+    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.5  # the sign test's, for two seeds
+    far = paired([0.9, 0.8, 0.9, 0.8], [0.5, 0.4, 0.5, 0.4])
+    assert far.difference.half_width == pytest.approx(t.ppf(0.975, 3) * 0.1 / 2)
+    assert far.p == pytest.approx(0.125)  # the sign test's, for four seeds
+
+
+def test_a_coarse_metric_supports_no_false_claim() -> None:
+    """Differences of one step down with chance p, else 0: the true gain is -p steps, below 0 and below -p / 2."""
+    rng = np.random.default_rng(0)
+    for n, chance in ((4, 0.1), (6, 0.1), (10, 0.2)):
+        for boundary in (0.0, -chance / 2):
+            wrong = 0
+            for _ in range(2000):
+                found = paired(-(rng.random(n) < chance).astype(float), np.zeros(n)).difference
+                wrong += found.lo is not None and found.lo >= boundary
+            assert wrong / 2000 <= 0.025
 
 
 def test_unequal_lengths_are_refused() -> None:
