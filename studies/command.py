@@ -47,7 +47,7 @@ def command(task: Task) -> Callable[[], None]:
         except COMPOSITION_ERRORS as error:
             if codes:
                 raise
-            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt | SystemExit):
                 sys.exit(INTERRUPTED_EXIT_CODE)
             sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
         sys.exit(codes[-1] if codes else 0)
@@ -56,8 +56,9 @@ def command(task: Task) -> Callable[[], None]:
 
 
 def _interrupt(*_: object) -> None:
-    """As Ctrl-C, until a command that has something to free takes the signals over."""
-    raise KeyboardInterrupt
+    """As Ctrl-C, until a command that has something to free takes the signals over. No KeyboardInterrupt, since one that
+    passes through an `exec` ends the interpreter by SIGINT, whoever catches it (CPython's Py_RunMain)."""
+    sys.exit(INTERRUPTED_EXIT_CODE)
 
 
 def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
