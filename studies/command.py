@@ -56,7 +56,7 @@ def command(task: Task) -> Callable[[], None]:
 
 
 def _interrupt(*_: object) -> None:
-    """As Ctrl-C, until a command that has something to free takes the signals over. No KeyboardInterrupt, since one that
+    """As Ctrl-C, until a command that has something to free takes the signals over. No KeyboardInterrupt: one that
     passes through an `exec` ends the interpreter by SIGINT, whoever catches it (CPython's Py_RunMain)."""
     sys.exit(INTERRUPTED_EXIT_CODE)
 

@@ -7,7 +7,11 @@ same for all, and compared in pairs over these seeds.
 The rule: after each look at n seeds, a candidate leaves where a one-sided paired t test says that the leader is better
 at p · (k − 1) · looks ≤ risk. The truly best candidate can be lost only to one of k − 1 others at one of the looks, so
 by Bonferroni's inequality it is lost with a chance of `risk` at most, whoever leads; and what has not left at the end
-is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965).
+is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965). The tests
+take differences between seeds for about normal.
+
+A candidate that fails on some seed is no winner, so it may not send others home either: whoever left because of it
+comes back, and makes up for the seeds that it missed.
 
 Accuracies on few samples are coarse: the differences of a pair over three seeds can be alike by chance, and its own t
 endless. So the typical spread of all pairs has to say the same: p is the larger of the two, which only ever keeps a
@@ -17,7 +21,7 @@ candidate longer. The cost of all that caution: at a first look at few seeds onl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,22 +84,28 @@ def looks_of(seeds: int) -> tuple[int, ...]:
     return tuple(sorted({max(LEAST, math.ceil(seeds * share)) for share in (0.5, 0.75, 1.0)}))
 
 
-def run_race(values: Array, *, looks: Sequence[int], n_looks: int, maximize: bool, risk: float = RISK) -> Race:
-    """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all.
+def run_race(
+    values: Array,
+    *,
+    looks: Sequence[int],
+    n_looks: int,
+    maximize: bool,
+    failed: Collection[int] = (),
+    risk: float = RISK,
+) -> Race:
+    """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those that have not `failed`.
 
-    NaN where a candidate was not trained, or failed: it leaves at the first look at a seed without a value.
+    NaN where a candidate was not trained, or failed. The race stands at the last look before one of those that stay
+    lacks a seed: it has come back, or was not trained yet.
     """
     n_tests = max(1, (len(values) - 1) * n_looks)
     scores = values if maximize else -values
-    standings = [_without_test(scores[i, : looks[0]], values[i, : looks[0]]) for i in range(len(values))]
+    standings = [_without_test(own, "failed" if i in failed else None) for i, own in enumerate(values)]
     leader: int | None = None
     for n in looks:
-        for i, standing in enumerate(standings):
-            if standing.left is None and np.isnan(scores[i, :n]).any():
-                standings[i] = _without_test(scores[i, :n], values[i, :n])
         staying = [i for i, standing in enumerate(standings) if standing.left is None]
-        if not staying:
-            return Race(tuple(standings), None, risk)
+        if not staying or np.isnan(scores[staying, :n]).any():
+            break
         leader = max(staying, key=lambda i: (scores[i, :n].mean(), -i))
         differences = {i: scores[leader, :n] - scores[i, :n] for i in staying}
         spreads = [_sd(differences[i]) for i in staying if i != leader]
@@ -164,10 +174,9 @@ def _chance(mean: float, sd: float, n: int, freedom: int) -> float:
     return float(stdtr(freedom, -mean * math.sqrt(n) / sd))
 
 
-def _without_test(scores: Array, values: Array) -> Standing:
-    """The standing of a candidate before it is compared; it has left where a value is missing."""
+def _without_test(values: Array, left: Left | None) -> Standing:
+    """The standing of a candidate before it is compared."""
     own = values[~np.isnan(values)]
-    left: Left | None = "failed" if np.isnan(scores).any() else None
     return Standing(len(own), float(own.mean()) if len(own) else math.nan, _sd(own), math.nan, math.nan, left)
 
 

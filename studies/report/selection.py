@@ -120,10 +120,14 @@ def _ties(contest: Contest) -> list[str]:
     if contest.race is None:
         return []
     ties = [str(contest.candidates[i].trial.number) for i in contest.staying]
+    sound = len(contest.candidates) - len(contest.failures)
+    failed = ", failed ones aside" if contest.failures else ""
     if len(ties) > 1:
-        sure = f"with {100 * (1 - contest.race.risk):.0f} % confidence the best of the {len(contest.candidates)}"
+        sure = f"with {100 * (1 - contest.race.risk):.0f} % confidence the best of the {sound}{failed}"
         return [f"Trials {listed(ties)} cannot be told apart: {sure} is among them."]
-    return [f"All others left. The chance that the best was lost is {100 * contest.race.risk:.0f} % at most."]
+    if sound == 1:
+        return ["All others failed on some seed."]
+    return [f"All others left. The chance that the best was lost{failed} is {100 * contest.race.risk:.0f} % at most."]
 
 
 def _rule(contest: Contest, selection: Selection) -> str:

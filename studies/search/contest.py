@@ -54,6 +54,10 @@ class Contest:
         """The candidates that have not left, best first."""
         return self.race.ties if self.race is not None else tuple(range(len(self.candidates)))
 
+    def lacks(self, i: int, replicate: int) -> bool:
+        """Whether candidate `i`, which stays, has no value for that seed."""
+        return bool(np.isnan(self.values[i, replicate]))
+
     @property
     def champion(self) -> Candidate | None:
         """The winning candidate; None before there is one, and where all have failed."""
@@ -105,7 +109,7 @@ def after_round(
         costs[i] += [float(cost)] if isinstance(cost, int | float) else []
     looks = looks_of(settings.select.seeds)
     maximize = settings.objective.direction == "maximize"
-    race = run_race(values, looks=looks[:n_looks], n_looks=len(looks), maximize=maximize)
+    race = run_race(values, looks=looks[:n_looks], n_looks=len(looks), maximize=maximize, failed=failures)
     return replace(contest, values=values, costs=tuple(map(tuple, costs)), failures=failures, race=race)
 
 

@@ -44,20 +44,17 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     contests = contests_of(settings, trials)
     if not contests:
         return None
-    n_trainings, before = 0, 0
-    for number, look in enumerate(looks_of(settings.select.seeds), 1):
-        racing = [c for c, contest in enumerate(contests) if _races_on(contest, number, n_contests=len(contests))]
-        lanes = [_lane(contests, c, i) for c in racing for i in contests[c].staying]
-        entries = interleaved(lanes, range(before, look))
-        if not entries:
-            break
-        trainings = _trainings(round_of(settings, "race", entries, number=number), read)
-        if trainings is None:
-            return round_of(settings, "race", entries, number=number)
-        for c in racing:
-            results = [(e.candidate, r, t) for (e, r), t in zip(entries, trainings, strict=True) if e.contest == c]
-            contests[c] = after_round(contests[c], results, settings, n_looks=number)
-        n_trainings, before = n_trainings + len(entries), look
+    n_trainings, number = 0, 0
+    for n_looks, look in enumerate(looks_of(settings.select.seeds), 1):
+        while entries := _due(contests, n_looks, look):
+            number += 1
+            trainings = _trainings(round_of(settings, "race", entries, number=number), read)
+            if trainings is None:
+                return round_of(settings, "race", entries, number=number)
+            for c in {lane.contest for lane, _ in entries}:
+                results = [(e.candidate, r, t) for (e, r), t in zip(entries, trainings, strict=True) if e.contest == c]
+                contests[c] = after_round(contests[c], results, settings, n_looks=n_looks)
+            n_trainings += len(entries)
     contests = [decided(contest, settings) for contest in contests]
     lanes = [_lane(contests, c, i.winner) for c, i in enumerate(contests) if i.winner is not None]
     entries = interleaved(lanes, range(settings.select.estimate_seeds))
@@ -83,9 +80,16 @@ def reader(storage: BaseStorage) -> Read:
     return read
 
 
-def _races_on(contest: Contest, number: int, *, n_contests: int) -> bool:
-    """Whether a contest takes part in a round. The first is run by all where several are to be compared."""
-    return len(contest.staying) > 1 or (number == 1 and n_contests > 1)
+def _due(contests: Sequence[Contest], n_looks: int, look: int) -> list[tuple[Lane, int]]:
+    """The trainings that are still to be done before that look: of all who stay, on the seeds that they lack."""
+    racing = [c for c, contest in enumerate(contests) if _races_on(contest, n_looks, n_contests=len(contests))]
+    lanes = [_lane(contests, c, i) for c in racing for i in contests[c].staying]
+    return [(e, r) for e, r in interleaved(lanes, range(look)) if contests[e.contest].lacks(e.candidate, r)]
+
+
+def _races_on(contest: Contest, n_looks: int, *, n_contests: int) -> bool:
+    """Whether a contest goes on to a look. To the first go all where several are to be compared."""
+    return len(contest.staying) > 1 or (n_looks == 1 and n_contests > 1)
 
 
 def _lane(contests: Sequence[Contest], c: int, i: int) -> Lane:

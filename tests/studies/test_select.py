@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from io import StringIO
+from itertools import cycle
 from typing import Any
 
 import optuna
@@ -160,6 +161,34 @@ def test_a_candidate_that_diverges_leaves_and_is_told(digits: MakeSettings, stor
     assert contest.failures == {0: "diverged: as was asked for"}
     assert contest.winner == 1
     assert "| left: diverged: as was asked for |" in report_of(settings, storage, selection)[1]
+
+
+def test_whom_a_leader_sent_home_that_fails_later_comes_back_and_makes_up_for_its_seeds(
+    digits: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = digits("n_trials=4", "select.k=4", "select.seeds=8")
+    searched = run_study(settings, storage, Landscape(by_dropout, noise=0))
+    ranks = {str(sorted(t.params.items())): i for i, t in enumerate(sorted(searched, key=lambda t: -(t.value or 0)))}
+    swing = cycle([0.6, 1.1])
+
+    def worth(point: Point) -> float:
+        rank = ranks[str(sorted(point.items()))]
+        return next(swing) if rank == 1 else 0.95 - 0.05 * rank
+
+    def fails(point: Point, seed: int, now: StudySettings) -> Failure | None:
+        is_leader = ranks[str(sorted(point.items()))] == 0
+        return Failure.DIVERGED if is_leader and seed == training_seed(0, 5, stream="race") else None
+
+    selection, rounds = selection_of(settings, storage, Landscape(worth, noise=0.001, fails=fails))
+    (contest,) = selection.contests
+    assert contest.race is not None
+    assert set(contest.failures) == {0}
+    assert 2 in contest.staying, "only the failed one was better than it"
+    assert contest.race.standings[2].n == 8
+    trainings = [t for r in rounds for t in trials_of(r.study_name, storage)]
+    trained = Counter((str(t.params), t.user_attrs[schema.SEED]) for t in trainings)
+    assert set(trained.values()) == {1}, "no seed is trained twice"
+    assert "failed ones aside" in report_of(settings, storage, selection)[1]
 
 
 def test_a_fresh_seed_without_a_value_is_left_out_of_the_estimate_and_told(

@@ -30,7 +30,8 @@ N_SIMULATIONS = 200
 
 
 def race_of(*rows: list[float], looks: tuple[int, ...] = (4,), n_looks: int = 1, maximize: bool = True) -> Race:
-    return run_race(np.array(rows), looks=looks, n_looks=n_looks, maximize=maximize)
+    failed = [i for i, row in enumerate(rows) if np.isnan(row).any()]
+    return run_race(np.array(rows), looks=looks, n_looks=n_looks, maximize=maximize, failed=failed)
 
 
 LEADER = [0.95, 0.96, 0.94, 0.95]
@@ -105,6 +106,22 @@ def test_a_candidate_that_failed_leaves_and_is_never_the_leader() -> None:
     race = race_of([0.99, math.nan, 0.99, 0.99], LEADER, NEAR)
     assert (race.leader, race.ties) == (1, (1, 2))
     assert (race.standings[0].left, race.standings[0].n) == ("failed", 3)
+
+
+def test_whom_a_failed_leader_sent_home_comes_back_and_is_waited_for() -> None:
+    noisy = [0.80, 1.00, 0.76, 0.99, 0.70, 0.99]
+    values: Array = np.array([[*LEADER, 0.95, 0.96], [*FAR, math.nan, math.nan], noisy])
+    before = run_race(values, looks=(4,), n_looks=2, maximize=True)
+    assert (before.leader, before.standings[1].left, before.standings[2].left) == (0, "worse", None)
+    values[0, 5] = math.nan
+    after = run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0})
+    assert (after.leader, after.ties) == (2, (2, 1))
+    assert [standing.left for standing in after.standings] == ["failed", None, None]
+    assert [standing.n for standing in after.standings] == [5, 4, 4], (
+        "all wait for six seeds"
+    )
+    values[1, 4:] = 0.8
+    assert [s.n for s in run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0}).standings] == [5, 6, 6]
 
 
 def test_where_all_have_failed_there_is_no_leader() -> None:
