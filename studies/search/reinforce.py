@@ -133,4 +133,4 @@ def check_options(options: Mapping[str, Any], problems: Problems) -> None:
 
 def _is_own(trial: FrozenTrial) -> bool:
     """Whether the policy drew a trial's point, by what the trial says of its source, if anything."""
-    return bool(trial.user_attrs.get(schema.SOURCE, NAME) == NAME)
+    return not schema.is_imported(trial) and bool(trial.user_attrs.get(schema.SOURCE, NAME) == NAME)

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import Problems, nearest
+from studies.schema import is_imported
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, missing_value, redraw
 from studies.search.exploration import (
     EXPLORE,
@@ -178,7 +179,10 @@ class StudySampler(BaseSampler):
         return {**(redraw(self._settings, trial.number) if redrawn else design(slot)), **enqueued}
 
     def _is_models(self, trial: FrozenTrial) -> bool:
-        """Whether the model proposed the point of a stored trial; of one that does not tell, its slot does."""
+        """Whether the model proposed the point of a stored trial; of one that does not tell, its slot does. What
+        another study's model proposed is not its own."""
+        if is_imported(trial):
+            return False
         redrawn = schema.REDRAWN in trial.user_attrs
         source = trial.user_attrs.get(schema.SOURCE) or self.source(self._ranks.slot_of(trial), redrawn=redrawn)
         return bool(source == self._settings.sampler.name)

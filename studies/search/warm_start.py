@@ -2,7 +2,8 @@
 
 From scratch, TPE begins with random cells; warm, it first tries the other task's best settings (as `enqueue` does). A
 replay draws one of a cell's training seeds, as a real trial would, and ends when it has tried a cell whose mean is
-within `near` of the best mean. How many trials that takes, over many replays, is what is compared.
+within `near` of the best mean. A combination without a value (its trainings diverged, say) is told as pruned. How many
+trials that takes, over many replays, is what is compared.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import TPESampler
+from optuna.trial import TrialState
 
 from studies.analysis.paired import Mean, paired
 from studies.analysis.values.isolation import Cell
 from studies.parameter import Value
 from studies.search.seeds import sampler_seed
-from studies.space import SearchSpace
+from studies.space import SearchSpace, is_active
 
 N_BEST = 5  # settings of the other task that are tried first
 N_REPLAYS = 40
@@ -70,7 +72,9 @@ def _replay(
     values: Values, space: SearchSpace, *, first: Sequence[Cell], goal: set[Cell], maximize: bool, seed: int
 ) -> int:
     """The number of trials until one lies in `goal`; at most twice as many as there are cells."""
-    levels = {name: _levels(values, name, space) for name, _ in next(iter(values))}  # type: ignore[attr-defined]
+    known = {frozenset(cell): cell for cell in values}  # type: ignore[call-overload]
+    names = dict.fromkeys(name for cell in values for name, _ in cell)  # type: ignore[attr-defined]
+    levels = {name: _levels(values, name, space) for name in names}
     sampler = TPESampler(multivariate=True, seed=seed)
     study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
     rng = np.random.default_rng(seed)
@@ -79,15 +83,27 @@ def _replay(
     distributions = {name: _distribution(name, own, space) for name, own in levels.items()}
     for n in range(1, 2 * len(values) + 1):
         trial = study.ask(distributions)
-        cell = tuple((name, levels[name][trial.params[name]]) for name in levels)
-        if cell in goal:
+        cell = known.get(_active({name: levels[name][trial.params[name]] for name in levels}, space))
+        if cell is None:
+            study.tell(trial, state=TrialState.PRUNED)
+        elif cell in goal:
             return n
-        study.tell(trial, float(rng.choice(list(values[cell].values()))))
+        else:
+            study.tell(trial, float(rng.choice(list(values[cell].values()))))
     return 2 * len(values)
 
 
+def _active(point: Mapping[str, Value], space: SearchSpace) -> frozenset[tuple[str, Value]]:
+    """A point without the parameters that are not active in it."""
+    active: dict[str, Value] = {}
+    for parameter in space:
+        if parameter.name in point and is_active(parameter, active):
+            active[parameter.name] = point[parameter.name]
+    return frozenset(active.items())
+
+
 def _levels(values: Values, name: str, space: SearchSpace) -> list[Value]:
-    tried = {dict(cell)[name] for cell in values}  # type: ignore[call-overload]
+    tried = {dict(cell)[name] for cell in values if name in dict(cell)}  # type: ignore[call-overload]
     return [level for level in space[name].levels or () if level in tried]
 
 

@@ -139,7 +139,12 @@ def _origin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
     if name not in names:
         others = [other for other in names if other != settings.study_name]
         raise BadInput([Problem(KEY, f"is {name}, which the storage does not hold", nearest(name, others))])
-    return optuna.load_study(study_name=name, storage=storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    searched = schema.searched_study(study.user_attrs)
+    if searched is not None:
+        complaint = f"is {name}, a round of a selection, whose seeds a selection here would train as fresh ones"
+        raise BadInput([Problem(KEY, complaint, f"name the study that was searched: {searched}")])
+    return study
 
 
 def _refuse_another_task(settings: StudySettings, study: optuna.Study) -> None:

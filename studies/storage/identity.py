@@ -26,9 +26,11 @@ from studies import schema
 from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
 from studies.settings import FIXED_KEYS, POINTS, BeliefSettings, ObjectiveSettings, StudySettings
+from studies.storage.following import following
 
 NOT_IDENTITY = re.compile(
-    r"loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)|datamodule\.(data_dir|num_workers)"
+    r"(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"
+    r"|datamodule\.(data_dir|num_workers))(\..*)?"
 )
 SECRET = re.compile(r"passw|secret|(^|_)token$|api_?key|credential", re.IGNORECASE)
 REMEDY = "choose another study_name, or resume=fork to begin anew beside it"
@@ -71,6 +73,7 @@ def identity(settings: StudySettings) -> dict[str, Any]:
     values = {
         **dict(_flat(without_secrets(fixed))),
         **dict(_flat(without_secrets(describe_space(settings)), prefix="search_space")),
+        **{f"interpolated.{key}": written for key, written in following(settings).items()},
         "objective.metric": objective.metric,
         "objective.direction": objective.direction,
         "objective.value": objective.value,
@@ -84,12 +87,12 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         values["objective.second.direction"] = objective.second.direction
     if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
         values["launcher.devices_per_trial"] = settings.devices_per_trial
-    return {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
+    return {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key)}
 
 
 def compared(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of flat keys that make trials comparable, with values as they are stored."""
-    kept = {key: value for key, value in values.items() if not NOT_IDENTITY.match(key)}
+    kept = {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key)}
     return dict(json.loads(json.dumps(kept, default=str)))
 
 
@@ -163,6 +166,15 @@ def rule_of(study: optuna.Study) -> BeliefSettings | None:
     """The belief and its rule as they stood before the study's first trial; None where it had none."""
     recorded = study.user_attrs.get(schema.STUDY_BELIEF)
     return BeliefSettings(**recorded) if isinstance(recorded, Mapping) else None
+
+
+def moved_data(settings: StudySettings, study: optuna.Study) -> str | None:
+    """A note where the data lie elsewhere than when the study began; what lies there is not looked at."""
+    began_with = yaml.safe_load(study.user_attrs.get(schema.STUDY_CONFIG, "")) or {}
+    there, here = ((config.get("datamodule") or {}).get("data_dir") for config in (began_with, fixed_config(settings)))
+    if there is None or here == there:
+        return None
+    return f"note: datamodule.data_dir is {here} and was {there} when the study began: it is taken for the same data"
 
 
 def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:

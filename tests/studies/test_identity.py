@@ -15,7 +15,16 @@ from studies.configs import compose
 from studies.errors import StudyChanged
 from studies.settings import StudySettings
 from studies.settings_reading import read_settings
-from studies.storage.identity import find_study, fingerprint, identity, open_study, without_secrets
+from studies.storage.following import following
+from studies.storage.identity import (
+    compared,
+    find_study,
+    fingerprint,
+    identity,
+    moved_data,
+    open_study,
+    without_secrets,
+)
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
 STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_BELIEF}  # of a selection's rounds, and of beliefs, alone
@@ -127,6 +136,43 @@ def test_what_only_says_how_and_how_long_may_change(storage: BaseStorage, overri
     begin(settings_of(), storage)
     study, _ = find_study(settings_of(override), storage)
     assert study is not None
+
+
+@pytest.mark.parametrize("key", ["datamodule.data_dir_variant", "trainer.devices_x", "loggersmith"])
+def test_a_key_that_only_begins_like_one_that_may_change_is_compared(key: str) -> None:
+    assert compared({key: 1, "datamodule.data_dir": 2, "loggers.csv.name": 3}) == {key: 1}
+
+
+def test_a_fixed_key_that_begins_to_follow_a_searched_one_is_another_study(storage: BaseStorage) -> None:
+    begin(settings_of("++model.optimizer.weight_decay=0.0", "model.network.dropout=0.0"), storage)
+    follows = "++model.optimizer.weight_decay=${model.network.dropout}"
+    found = refused(settings_of(follows, "model.network.dropout=0.0"), storage)
+    assert list(found) == ["interpolated.model.optimizer.weight_decay"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "keys"),
+    [
+        ((), []),
+        (("++model.l1=${model.l2}",), []),  # which is not searched
+        (("++model.l1=${.optimizer.lr}",), ["model.l1"]),
+        (("++model.l1=${model.l2}", "++model.l2=${..model.network.dropout}"), ["model.l1", "model.l2"]),
+        (("++model.optimizer.lr=${model.network.dropout}",), []),  # searched itself
+    ],
+)
+def test_keys_that_follow_searched_ones_are_found_through_others_too(
+    overrides: tuple[str, ...], keys: list[str]
+) -> None:
+    found = following(settings_of(*overrides))
+    assert sorted(key for key in found if key.startswith("model.")) == keys
+
+
+def test_data_that_lie_elsewhere_are_told(storage: BaseStorage) -> None:
+    study = begin(settings_of("datamodule.data_dir=here"), storage)
+    assert moved_data(settings_of("datamodule.data_dir=here"), study) is None
+    told = moved_data(settings_of("datamodule.data_dir=there"), study)
+    assert told is not None
+    assert "datamodule.data_dir is there and was here" in told
 
 
 def test_more_trials_are_noted_in_the_study(storage: BaseStorage) -> None:

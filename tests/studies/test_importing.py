@@ -195,6 +195,12 @@ def test_a_study_of_another_tool_has_nothing_to_give(storage: BaseStorage) -> No
     assert "did not make" in refused(storage)["import_from"]
 
 
+def test_a_round_of_a_selection_has_nothing_to_give_since_its_seeds_are_to_be_fresh(storage: BaseStorage) -> None:
+    study = first(storage)
+    study.set_user_attr(schema.STUDY_SELECT, {"of": "searched", "stage": "race", "round": 1, "trials": [0]})
+    assert "a round of a selection" in refused(storage)["import_from"]
+
+
 def test_a_grid_imports_nothing() -> None:
     with pytest.raises(BadInput, match="import_from does nothing for a grid"):
         settings_of(*NEXT, "sampler=grid", "n_trials=null")

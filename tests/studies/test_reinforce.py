@@ -342,6 +342,24 @@ def test_anothers_point_where_the_policy_is_likeliest_counts_like_an_own_one_and
     assert learnt[0].policies == learnt[1].policies != settled.policies
 
 
+def test_what_another_studys_policy_drew_is_not_its_own() -> None:
+    study = open_study(ReinforceSampler(PLANE, seed=0))
+    run(study, PLANE, bowl, 60)
+    origin = {schema.IMPORTED_FROM: {"study": "other", "trial": 3}}
+    drawn = {schema.SOURCE: "reinforce"}
+    far = optuna.create_trial(
+        params=PLANE.from_unit([0.99, 0.01]), distributions=study.trials[0].distributions, value=-9.0
+    )
+    learnt = []
+    for attributes in (drawn, {**drawn, **origin}, {schema.SOURCE: "explore"}):
+        copied = optuna.create_study(directions=[study.direction])
+        copied.add_trials(study.trials)
+        far.user_attrs = attributes
+        copied.add_trial(far)
+        learnt.append(ReinforceSampler(PLANE, seed=0).learnt(copied).policies)
+    assert learnt[0] != learnt[1] == learnt[2]
+
+
 def test_what_is_expected_of_the_policies_follows_from_their_own_points() -> None:
     study = open_study(ReinforceSampler(PLANE))
     study.add_trials([ended(0.7, TrialState.COMPLETE, value=value) for value in (4.0, 3.0, 2.0, 1.0)])

@@ -70,12 +70,11 @@ Made = tuple[Parameter, list[Change], list[str]]
 
 def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side, Region]]) -> Made:
     parameter, changes, hints = old, list[Change](), list[str]()
-    cut = {"high" if side.relation == "≥" else "low": (side, region) for side, region in sides}
+    cut = {end: found for end in ("low", "high") if (found := _tightest(sides, end)) is not None}
     for end, (side, region) in cut.items():
-        if region.inside.lo > INFEASIBLE:
-            limits = {"low": old.low, "high": old.high, end: _last_feasible(old, side)}
-            parameter = narrowed(parameter, low=limits["low"], high=limits["high"], outwards=False) or parameter
-            changes += _change(old, parameter, end, _failing(region))
+        limits = {"low": parameter.low, "high": parameter.high, end: _last_feasible(old, side)}
+        parameter = narrowed(parameter, low=limits["low"], high=limits["high"], outwards=False) or parameter
+        changes += _change(old, parameter, end, _failing(region))
     if place is None:
         return parameter, changes, hints
     if place.worth is not None:
@@ -97,6 +96,17 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
             if end == "high":
                 hints.append(f"{old.name}: {parameter.high:g} may exceed what memory or its meaning allow: you know")
     return parameter, changes, hints
+
+
+def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Region] | None:
+    """Of the sides beyond which most trials surely fail, the one that leaves least at that end."""
+    surely = [
+        (side, region)
+        for side, region in sides
+        if ("high" if side.relation == "≥" else "low") == end and region.inside.lo > INFEASIBLE
+    ]
+    sign = 1 if end == "high" else -1
+    return min(surely, key=lambda found: sign * float(found[0].limit), default=None)  # type: ignore[arg-type]
 
 
 def _last_feasible(parameter: Parameter, side: Side) -> float:

@@ -132,6 +132,12 @@ def test_a_limit_is_not_moved_into_where_trials_fail() -> None:
     assert next_space(SearchSpace((LR,)), [], [failing(Side("lr", "≥", 0.0333), lo=0.4)]).changes == ()
 
 
+def test_of_two_failing_sides_at_one_end_the_tighter_sure_one_is_the_limit() -> None:
+    near, far = failing(Side("lr", "≥", 0.01)), failing(Side("lr", "≥", 0.05))
+    for regions in ([near, far], [far, near], [near, failing(Side("lr", "≥", 0.001), lo=0.4)]):
+        assert next_space(SearchSpace((LR,)), [], regions).space["lr"].high == pytest.approx(0.01)
+
+
 def test_an_integer_limit_is_the_last_value_that_works() -> None:
     batch = Parameter("batch_size", ("b",), "power_of_two", 16, 512, log=True)
     found = next_space(SearchSpace((batch,)), [], [failing(Side("batch_size", "≥", 256))])

@@ -117,9 +117,7 @@ def test_whom_a_failed_leader_sent_home_comes_back_and_is_waited_for() -> None:
     after = run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0})
     assert (after.leader, after.ties) == (2, (2, 1))
     assert [standing.left for standing in after.standings] == ["failed", None, None]
-    assert [standing.n for standing in after.standings] == [5, 4, 4], (
-        "all wait for six seeds"
-    )
+    assert [standing.n for standing in after.standings] == [5, 4, 4], "all wait for six seeds"
     values[1, 4:] = 0.8
     assert [s.n for s in run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0}).standings] == [5, 6, 6]
 

@@ -1,0 +1,60 @@
+"""Config keys that follow a searched one: by an interpolation, they vary from trial to trial without being searched.
+
+Their values in the config without a point say nothing of what trials train with, so how they are written is compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from studies.settings import FIXED_KEYS, StudySettings
+
+REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
+
+
+def following(settings: StudySettings) -> dict[str, str]:
+    """The keys of the fixed config that refer to a searched path, directly or through others: key → as written."""
+    written = OmegaConf.to_container(settings.template, resolve=False)
+    assert isinstance(written, dict)
+    references = {key: text for key, text in _texts(written) if REFERENCE.search(text)}
+    searched = {path for parameter in settings.space for path in parameter.paths}
+    found: dict[str, str] = {}
+    while True:
+        more = {
+            key: text
+            for key, text in references.items()
+            if key not in found and any(_meet(target, [*searched, *found]) for target in _targets(key, text))
+        }
+        if not more:
+            return {key: text for key, text in found.items() if key.partition(".")[0] in FIXED_KEYS}
+        found |= {key: text for key, text in more.items() if not _lies_in(key, searched)}
+        references = {key: text for key, text in references.items() if key not in more}
+
+
+def _texts(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(values, Mapping | list):
+        for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
+            yield from _texts(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(values, str):
+        yield prefix, values
+
+
+def _targets(key: str, text: str) -> Iterator[str]:
+    """The paths that the interpolations in `text` at `key` name; `.x` is a sibling of `key`, `..x` of its parent."""
+    for name in REFERENCE.findall(text):
+        path = name.strip().replace("[", ".").replace("]", "")
+        dots = len(path) - len(path.lstrip("."))
+        above = key.split(".")[:-dots] if dots else []
+        yield ".".join([*above, path.lstrip(".")])
+
+
+def _meet(target: str, paths: list[str]) -> bool:
+    return any(f"{target}.".startswith(f"{path}.") or f"{path}.".startswith(f"{target}.") for path in paths)
+
+
+def _lies_in(key: str, paths: set[str]) -> bool:
+    return any(f"{key}.".startswith(f"{path}.") for path in paths)
