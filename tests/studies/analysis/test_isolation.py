@@ -6,9 +6,23 @@ import numpy as np
 import pytest
 
 from studies.analysis.paired import mean
-from studies.analysis.values.isolation import isolate, rank
+from studies.analysis.values.isolation import Isolated, compare, isolate, rank
 
 SEEDS = range(6)
+T3 = 3.18245  # Student's t(.975; 3)
+
+
+def one_five_three_seven(*, halves_agree: bool) -> Isolated:
+    """Four seeds that give 1, 5, 3 and 7: mean 4, s² = 20/3. Either one cell has been best in both halves, or the seeds
+    0 and 2 are judged in the one that 1 and 3 chose, and the other way round."""
+    if halves_agree:
+        best = {"a": {0: 1.0, 1: 5.0, 2: 3.0, 3: 7.0}, "b": dict.fromkeys(range(4), -9.0)}
+    else:
+        best = {"a": {0: 1.0, 1: 9.0, 2: 3.0, 3: 9.0}, "b": {0: 9.0, 1: 5.0, 2: 9.0, 3: 7.0}}
+    found = isolate(best, seeds=range(4), maximize=True)
+    assert found is not None
+    assert list(found.values.values()) == [1.0, 5.0, 3.0, 7.0]
+    return found
 
 
 def cells(values: np.ndarray) -> dict[int, dict[int, float]]:
@@ -29,6 +43,36 @@ def test_the_best_of_equal_cells_is_worth_what_all_are() -> None:
     assert abs(np.mean(found)) < 0.08
     assert np.mean(naive) > 0.5
     assert np.mean(covered) >= 0.92
+
+
+def test_an_interval_is_widened_where_the_halves_choose_different_cells_and_only_there() -> None:
+    """The variance of the mean is s²·(1/4 + 1/3) = 35/9 where they differ, s²/4 = 5/3 where they agree."""
+    apart, agreed = one_five_three_seven(halves_agree=False), one_five_three_seven(halves_agree=True)
+    assert apart.mean.half_width == pytest.approx(T3 * (35 / 9) ** 0.5, rel=1e-5)
+    assert agreed.mean.half_width == pytest.approx(T3 * (5 / 3) ** 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_comparison_is_as_wide_as_the_wider_of_its_two_rows_asks(is_first: bool) -> None:
+    """Against a single cell of zeros the differences are 1, 5, 3, 7. Independent, they have t = 4/√(5/3) = 3.098 and
+    p = .0533; one row's halves differ, so t = 4/√(35/9) = 2.028 and p = .1356."""
+    zeros = isolate({"only": dict.fromkeys(range(4), 0.0)}, seeds=range(4), maximize=True)
+    rows = [one_five_three_seven(halves_agree=False), zeros]
+    (found,) = compare(rows if is_first else rows[::-1])
+    assert found.paired.difference.half_width == pytest.approx(T3 * (35 / 9) ** 0.5, rel=1e-5)
+    assert found.p_holm == pytest.approx(0.1356, abs=1e-4)
+    (agreed,) = compare([one_five_three_seven(halves_agree=True), zeros])
+    assert agreed.p_holm == pytest.approx(0.0533, abs=1e-4)
+
+
+def test_values_with_equal_cells_are_told_apart_no_more_often_than_allowed() -> None:
+    """As independent values they would be in 9 of 100 comparisons."""
+    rng = np.random.default_rng(4)
+    wrong = 0
+    for _ in range(800):
+        rows = [isolate(cells(rng.normal(size=(3, 4))), seeds=range(4), maximize=True) for _ in range(2)]
+        wrong += compare(rows)[0].is_shown
+    assert wrong / 800 < 0.05
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -53,6 +97,12 @@ def test_one_seed_chooses_for_itself_and_says_so() -> None:
     found = isolate({"a": {0: 1.0}, "b": {0: 2.0}}, seeds=[0], maximize=True)
     assert found is not None
     assert (found.cell, found.is_honest, found.mean) == ("b", False, mean([2.0]))
+
+
+def test_a_single_cell_is_not_chosen_so_one_seed_is_honest() -> None:
+    found = isolate({"a": {0: 1.0}, "lost": {}}, seeds=[0], maximize=True)
+    assert found is not None
+    assert found.is_honest
 
 
 def test_equal_values_are_told_apart_no_more_often_than_allowed() -> None:

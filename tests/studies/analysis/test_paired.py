@@ -52,6 +52,19 @@ def test_a_coarse_metric_supports_no_false_claim() -> None:
             assert wrong / 2000 <= 0.025
 
 
+@pytest.mark.parametrize("widened", [1.0, 1.5, 2.0])
+def test_p_is_at_most_5_percent_exactly_where_the_widened_interval_excludes_0(widened: float) -> None:
+    """-3, 1, -1, 3 have sd √(20/3), so half the interval is 3.18245 · √(5/3) times as much as it is widened."""
+    noise, half = np.array([-3.0, 1.0, -1.0, 3.0]), widened * 3.18244631 * (5 / 3) ** 0.5
+    within = paired(list(noise + half - 1e-4), [0.0] * 4, widened=widened)
+    beyond = paired(list(noise + half + 1e-4), [0.0] * 4, widened=widened)
+    assert within.difference.lo is not None
+    assert beyond.difference.lo is not None
+    assert within.difference.lo < 0 < beyond.difference.lo
+    assert beyond.p < 0.05 < within.p
+    assert (within.p, beyond.p) == pytest.approx((0.05, 0.05), abs=1e-4)
+
+
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="one of each for every seed"):
         paired([1.0, 2.0], [1.0])

@@ -96,6 +96,13 @@ def test_the_spread_of_all_pairs_has_to_say_the_same() -> None:
     assert surely_positive(alike, [0.02, 0.02, 0.0001]) > 0.1
 
 
+def test_the_spread_of_all_pairs_has_the_degrees_of_freedom_of_all() -> None:
+    """Two pairs over four seeds have 3 each. The mean is 1.2235 standard deviations, so t = 2.4469, which is the upper
+    2.5 % point at 6; the pair's own spread, a thousandth of that, is no obstacle."""
+    differences = 1.2234559 + 1e-3 * np.array([-1.0, 1.0, -1.0, 1.0])
+    assert surely_positive(differences, [1.0, 1.0]) == pytest.approx(0.025, abs=1e-5)
+
+
 def test_differences_that_are_all_the_same_are_judged_by_their_number() -> None:
     assert surely_positive(np.full(4, 0.01), [0.0]) == 0.5**4
     assert surely_positive(np.full(4, -0.01), [0.0]) == 1.0
@@ -161,6 +168,13 @@ def test_the_one_standard_error_rule_takes_the_cheapest_of_those_near_the_leader
     assert cheapest_of_the_best(race_of([math.nan] * 4, [math.nan] * 4), [1.0, 1.0], maximize=True) is None
 
 
+def test_the_one_standard_error_rule_holds_for_a_loss_too() -> None:
+    """The mirror of the race above: -.9475 is within one standard error of -.95, -.9425 is not."""
+    race = race_of(*([-x for x in row] for row in (LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])), maximize=False)
+    assert race.ties == (0, 1, 2)
+    assert cheapest_of_the_best(race, [9.0, 5.0, 1.0], maximize=False) == 1
+
+
 def test_an_estimate_over_seeds_has_students_interval() -> None:
     """.90, .91, .92: t(.975; 2) = 4.3027, so ± 4.3027 · .01 / √3."""
     found = estimate_of(np.array([0.90, 0.91, 0.92]))
@@ -181,6 +195,13 @@ def test_the_interval_of_an_accuracy_covers_seeds_and_samples() -> None:
         return bool(found.ci_lo <= 8 / 8.5 <= found.ci_hi)
 
     assert np.mean([covered() for _ in range(300)]) >= 0.92
+
+
+def test_an_interval_over_seeds_and_samples_has_welch_and_satterthwaites_degrees_of_freedom() -> None:
+    """.45 and .55 on 100 samples: s²/m = .05² = p(1 - p)/n at p = .5, so the degrees are (2 - 1) · 2² = 4."""
+    found = estimate_of(np.array([0.45, 0.55]), n_samples=100)
+    assert found.ci_hi - found.estimate == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
+    assert found.estimate - found.ci_lo == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
 
 
 def test_a_perfect_score_has_an_interval_too() -> None:
