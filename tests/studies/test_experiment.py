@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, create_trial
 from rich.console import Console
+from scipy.stats import t
 from shell import Shell
 
+from studies import schema
 from studies.admission import CHECKS
 from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
-from studies.reference import MARKS, Experiment, build, names, write_into_readme
+from studies.reference import MARKS, Experiment, build, experiment_of, names, write_into_readme
 from studies.report.belief import Evidence, conclude, remove_belief, write_belief
 from studies.retrain import retrain
+from studies.search.designs import grid_design
+from studies.search.seeds import replicate_of
+from studies.settings import StudySettings
 from studies.settings_reading import read_settings
 from studies.shift import Shift
 from studies.storage.identity import open_study, rule_of
@@ -62,6 +72,18 @@ def test_a_part_that_changes_what_there_is_not_is_refused() -> None:
         parts("+study=beliefs/larger_batches_are_better", "+belief.parts.x={bugdet: {amount: 3}}")
     with pytest.raises(BadInput, match=r"belief\.parts"):
         parts("+study=beliefs/larger_batches_are_better", "+belief.parts.x=3")
+
+
+def test_a_key_of_the_command_line_that_a_part_sets_too_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["+study=beliefs/larger_batches_are_better", "budget.amount=3", "seed=1"]
+    config = compose(given)
+    ran = OmegaConf.create({"hydra": {"overrides": {"task": given}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", ran)
+    with pytest.raises(BadInput) as refused:
+        list(each_part(config, are_trained=False))
+    assert [(problem.key, problem.remedy) for problem in refused.value.problems] == [
+        ("budget.amount", f"give belief.parts.{part}.budget.amount instead") for part in ("equal_epochs", "equal_steps")
+    ]
 
 
 def test_a_rule_that_makes_no_sense_is_told() -> None:
@@ -177,6 +199,34 @@ def test_all_tables_beliefs_and_the_race_are_on_the_page() -> None:
     assert len(names()) == 11 + 5 + 1
 
 
+def add_trials(settings: StudySettings, storage: BaseStorage, n: int, *, begun: datetime, ended: datetime) -> None:
+    """Trials of a study, the first from `begun` on, the last until `ended`."""
+    study = open_study(settings, storage)
+    for trial in every_slot(settings, lambda point, replicate: 0.9)[:n]:
+        trial.datetime_start, trial.datetime_complete = begun, ended
+        study.add_trial(trial)
+
+
+def test_an_experiment_takes_as_long_as_its_parts_together_and_has_to_be_finished(tmp_path: Path) -> None:
+    name = "beliefs/larger_batches_are_better"
+    overrides = (
+        *(f"storage.url=sqlite:///{tmp_path}/s.db", f"output_dir={tmp_path}/out", "replicates=4"),
+        *("search_space.lr.levels=[1e-3]", "search_space.batch_size.levels=[32,512]"),
+    )
+    begun = datetime(2026, 11, 24)
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db")
+    described = parts(f"+study={name}", *overrides)
+    epochs, steps = (read_settings(described[part], checks=CHECKS) for part in ("equal_epochs", "equal_steps"))
+    add_trials(epochs, storage, 8, begun=begun, ended=begun + timedelta(seconds=100))
+    later = begun + timedelta(days=1)
+    add_trials(steps, storage, 7, begun=later, ended=later + timedelta(seconds=30))
+    with pytest.raises(ValueError, match="larger_batches_are_better_equal_steps is not finished"):
+        experiment_of(name, overrides)
+    add_trials(steps, storage, 1, begun=later, ended=later + timedelta(seconds=50))
+    found = experiment_of(name, overrides)
+    assert (found.seconds, found.day, found.folder) == (100 + 50, "2026-11-25", tmp_path / "out")
+
+
 def evidence(*overrides: str, **more: Any) -> Evidence:
     settings = read_settings(compose(["+study=beliefs/more_layers_are_better", *overrides]), checks=CHECKS)
     return Evidence("", settings, (), **{"recorded": settings.belief, **more})
@@ -185,6 +235,46 @@ def evidence(*overrides: str, **more: Any) -> Evidence:
 def test_nothing_is_concluded_from_a_part_that_is_not_finished() -> None:
     found = conclude([evidence(is_finished=False)], console=Console())
     assert (found.word, found.missing) == ("undecided", {"": "0 of 96 trainings are finished"})
+
+
+def every_slot(settings: StudySettings, value: Callable[[Any, int], float]) -> list[FrozenTrial]:
+    """Complete trials of a grid, whose values follow from point and replicate."""
+    design, trials = grid_design(settings), []
+    for slot in range(settings.n_trials):
+        point, replicate = design(slot), replicate_of(settings, slot)
+        distributions = {name: settings.space[name].distribution() for name in point}
+        recorded = {schema.REPLICATE: replicate, schema.SECONDS: 1.0}
+        trials.append(
+            create_trial(value=value(point, replicate), params=point, distributions=distributions, user_attrs=recorded)
+        )
+    return trials
+
+
+def deep_or_not(point: Any, replicate: int) -> float:
+    """Six layers gain 0.035 and lose 0.005 by turns, on average 0.015 with a standard deviation of 0.02 · √(6 / 5)."""
+    return 0.9 + (0.015 + (0.02 if replicate % 2 else -0.02) if point["n_layers"] == 6 else 0.0)
+
+
+def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> None:
+    part = evidence()
+    found = conclude([replace(part, trials=every_slot(part.settings, deep_or_not))], console=Console())
+    (finding,) = found.findings.values()
+    assert (finding.word, finding.gain.n, finding.gain.value) == ("undecided", 6, pytest.approx(0.015))
+    half = t.ppf(0.975, 5) * 0.02 * math.sqrt(6 / 5) / math.sqrt(6)
+    needed = math.ceil(6 * (half / (0.015 - 0.005)) ** 2)
+    assert (needed, finding.seeds_needed) == (32, 32)
+    assert found.more_trials == {"": (32 - 6) * 4 * 4}  # cells of n_layers × lr
+
+
+def test_a_part_that_decides_nothing_is_told_beside_the_verdict() -> None:
+    deciding, beside = evidence(), replace(evidence("+belief.decides=false"), name="beside")
+    gains = every_slot(deciding.settings, lambda point, _: 0.9 + 0.01 * (point["n_layers"] == 6))
+    losses = every_slot(deciding.settings, lambda point, _: 0.9 - 0.01 * (point["n_layers"] == 6))
+    found = conclude([replace(deciding, trials=gains), replace(beside, trials=losses)], console=Console())
+    assert (found.word, list(found.findings)) == ("supported", [""])
+    (told,) = found.beside
+    assert "beside" in told
+    assert "-0.01" in told
 
 
 def test_a_rule_that_was_changed_after_the_first_trial_is_told(tmp_path: Path) -> None:

@@ -221,6 +221,31 @@ def test_imported_trials_take_no_slot_and_resuming_imports_nothing_more(storage:
     assert [slot.last.number for slot in read_slots(study.trials, 12)] == [study.trials[-1].number]
 
 
+def test_an_imported_trial_repeats_none_of_this_studys_own(storage: BaseStorage) -> None:
+    """There it repeated trial 3, which is another one here: the first of this study's own, after mark and import."""
+    origin = first(storage)
+    add(origin, settings_of(), POINT, TrialState.COMPLETE, **{schema.RETRY_OF: 3, schema.ATTEMPT: 1})
+    study = imported(storage)
+    own = study.ask()
+    assert (len(brought(study)), own.number) == (2, 3)
+    study.tell(own, state=TrialState.FAIL)
+    (slot,) = read_slots(study.trials, 12)
+    assert [trial.number for trial in slot.chain] == [own.number]
+    assert not any(schema.RETRY_OF in trial.user_attrs for trial in brought(study))
+
+
+def test_nothing_is_imported_from_a_study_with_another_second_objective(storage: BaseStorage) -> None:
+    def second(direction: str) -> str:
+        return f"objective.second={{metric: train/loss, direction: {direction}}}"
+
+    open_study(settings_of(second("minimize")), storage)
+    (told,) = refused(storage, second("maximize")).items()
+    assert told[0] == "objective.second.direction"
+    assert "is 'maximize' but 'minimize' in study digits" in told[1]
+    (key,) = refused(storage, "objective.second={metric: val/loss, direction: minimize}")
+    assert key == "objective.second.metric"
+
+
 def test_a_study_that_began_without_imports_says_that_it_is_too_late(storage: BaseStorage) -> None:
     first(storage)
     study = open_study(settings_of("study_name=second"), storage)

@@ -120,6 +120,13 @@ def test_a_step_makes_what_earned_more_likelier_and_what_earned_less_less_likely
         assert policy.step(value, -1.0, RATES).log_ratio(value) < policy.log_ratio(value)
 
 
+def test_the_first_step_of_a_choice_is_known() -> None:
+    """Twice the learning rate times the gradient: 1 minus a third of the choice, minus a third of the others."""
+    after = begin(NORM).step("batch", 1.5, RATES)
+    assert isinstance(after, ChoicePolicy)
+    assert after.logits == pytest.approx([-2 * 0.2 * 1.5 / 3, 2 * 0.2 * 1.5 * 2 / 3, -2 * 0.2 * 1.5 / 3])
+
+
 @pytest.mark.parametrize("parameter", [*NUMBERS, *CHOICES], ids=name)
 def test_entropy_alone_leads_back_to_the_uniform_policy(parameter: Parameter) -> None:
     policy = trained(parameter)

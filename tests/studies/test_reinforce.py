@@ -16,7 +16,7 @@ from studies.configs import compose
 from studies.errors import BadInput
 from studies.parameter import Parameter
 from studies.search.lessons import Lessons
-from studies.search.policy import ChoicePolicy, NumberPolicy
+from studies.search.policy import ChoicePolicy, NumberPolicy, Rates, begin
 from studies.search.reinforce import Memory, ReinforceSampler
 from studies.search.samplers import check_sampler
 from studies.settings_reading import read_settings
@@ -369,6 +369,40 @@ def test_what_is_expected_of_the_policies_follows_from_their_own_points() -> Non
     before = open_study(ReinforceSampler(PLANE))
     before.add_trials(study.trials[:4])
     assert after == ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: False).learnt(before).policies
+
+
+def test_what_was_expected_is_taken_off_what_a_trial_earned() -> None:
+    """Each of three trials is the best so far, so its rank among them all lies at 1/2, 1/3 and 1/4; half of what the
+    second earned is expected of the third."""
+    lessons = Lessons(BANDIT, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
+    distributions = {"arm": ARM.distribution()}
+    arms = {"a": 3.0, "b": 2.0, "c": 1.0}
+    trials = [optuna.create_trial(params={"arm": a}, distributions=distributions, value=v) for a, v in arms.items()]
+    lessons.read(trials, is_own=lambda trial: True)
+    second, third = (-statistics.NormalDist().inv_cdf(share) for share in (1 / 3, 1 / 4))
+    expected = begin(ARM)
+    for arm, advantage in (("b", second), ("c", third - 0.5 * second)):
+        expected = expected.step(arm, advantage, Rates(learning_rate=0.2, entropy=0.0))
+    learnt = lessons.policies["arm"]
+    assert isinstance(learnt, ChoicePolicy)
+    assert isinstance(expected, ChoicePolicy)
+    assert learnt.logits == pytest.approx(expected.logits)
+
+
+def test_what_diverged_is_behind_all_that_was_pruned_however_bad_or_early() -> None:
+    def pruned(x: float, value: float, **attributes: object) -> FrozenTrial:
+        trial = ended(x, user_attrs=attributes)
+        trial.intermediate_values = {0: value}
+        return trial
+
+    bad, diverged = pruned(0.2, 1e9), pruned(0.9, -1e9, failure=schema.Failure.DIVERGED)
+    complete = [ended(x, TrialState.COMPLETE, value=value) for x, value in ((0.2, 1.0), (0.9, 2.0))]
+    learnt = []
+    for trials in ((bad, diverged, bad), (complete[0], complete[1], complete[0])):
+        lessons = Lessons(PLANE, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
+        lessons.read(trials, is_own=lambda trial: True)
+        learnt.append(lessons.policies)
+    assert learnt[0] == learnt[1]
 
 
 def test_a_value_that_the_space_has_no_more_teaches_its_parameter_nothing() -> None:

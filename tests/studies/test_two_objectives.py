@@ -164,6 +164,23 @@ def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> 
     assert "sampler is cmaes, which knows one objective only" in problems(lambda: plain("sampler=cmaes", STEPS))
 
 
+@pytest.mark.parametrize(
+    ("second", "noise"),
+    [
+        ("seconds", 0.1),
+        ("peak_memory_mb", 0.05),
+        ("steps", 0.0),
+        ("{metric: train_loss, direction: minimize}", 0.0),
+        ("{metric: seconds, noise: 0.3}", 0.3),
+        ("{metric: seconds, noise: 0}", 0.0),
+    ],
+)
+def test_clock_and_memory_are_noisy_unless_it_is_said_how_much(plain: MakeSettings, second: str, noise: float) -> None:
+    found = plain(f"objective.second={second}").objective.second
+    assert found is not None
+    assert found.noise == noise
+
+
 def test_another_number_of_objectives_is_another_study(plain: MakeSettings) -> None:
     storage = open_storage(plain().storage.address)
     open_study(plain(), storage)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from studies.analysis.belief import (
     FEWEST,
     Finding,
+    RegretMatrix,
     contrast,
     independence,
     one_fits_all,
@@ -122,6 +125,23 @@ def test_interactions_count_together_and_of_any_order() -> None:
     assert parity.word == "contradicted"
 
 
+def test_the_interval_of_independence_is_that_of_the_pairs_share() -> None:
+    """A share that lies on the boundary itself parts nothing from it."""
+    rng = np.random.default_rng(5)
+    a, b, r = np.meshgrid(np.arange(3), np.arange(3), np.arange(4), indexing="ij")
+    y = a + b + 0.3 * (a - 1) * (b - 1) + rng.normal(0, 0.3, a.shape)
+    levels = {"lr": list(a.ravel()), "batch_size": list(b.ravel())}
+    analysis = anova(levels, y.ravel(), block=list(r.ravel()))
+    (pair,) = (row for row in analysis.rows if len(row.term) == 2)
+    assert pair.share is not None
+    assert pair.share_lo is not None
+    assert pair.share_hi is not None
+    found = independence(analysis, boundary=pair.share)
+    assert isinstance(found, Finding)
+    assert found.word == "undecided"
+    assert found.gain == Mean(-pair.share, -pair.share_hi, -pair.share_lo, analysis.n)
+
+
 def tasks(*, differ: bool) -> dict[str, dict[object, dict[int, float]]]:
     rng = np.random.default_rng(3)
     tops = {"a": 0, "b": 2 if differ else 0, "c": 0}
@@ -144,6 +164,40 @@ def test_the_regret_of_a_borrowed_setting_is_what_it_loses() -> None:
     same = one_fits_all(regret_matrix(tasks(differ=False), seeds=range(6), maximize=True), boundary=0.01, metric="m")
     assert isinstance(same, Finding)
     assert same.word == "supported"
+
+
+def test_a_regret_is_positive_where_less_is_better_too() -> None:
+    values: dict[str, dict[object, dict[int, float]]] = {
+        "a": {0: dict.fromkeys(range(4), 1.0), 1: dict.fromkeys(range(4), 3.0)},
+        "b": {0: dict.fromkeys(range(4), 7.0), 1: dict.fromkeys(range(4), 2.0)},
+    }
+    matrix = regret_matrix(values, seeds=range(4), maximize=False)
+    assert matrix.settings == {"a": 0, "b": 1}
+    assert matrix.regret == {("a", "b"): Mean(5.0, 5.0, 5.0, 4), ("b", "a"): Mean(2.0, 2.0, 2.0, 4)}
+
+
+def test_a_regret_is_that_of_the_cells_that_the_other_half_chose_and_its_interval_tells_so() -> None:
+    """On `a` even seeds choose cell 0 and odd ones cell 1, so on `b` seeds 0 and 2 are judged in cell 1 and lose 1 and
+    3: their standard deviation is √2. Halves that choose differently widen by √(1 + n / (n - 1)); there are two pairs.
+    """
+    values: dict[str, dict[object, dict[int, float]]] = {
+        "a": {0: {0: 1.0, 1: 0.0, 2: 1.0, 3: 0.0}, 1: {0: 0.0, 1: 0.9, 2: 0.0, 3: 0.9}},
+        "b": {0: dict.fromkeys(range(4), 9.0), 1: {0: 8.0, 1: 5.0, 2: 6.0, 3: 5.0}},
+    }
+    matrix = regret_matrix(values, seeds=range(4), maximize=True)
+    assert matrix.settings == {"a": 0, "b": 0}
+    regret = matrix.regret["a", "b"]
+    assert regret.value == 1.0
+    half = math.sqrt(1 + 4 / 3) * t.ppf(1 - 0.05 / 2 / 2, 3) * math.sqrt(2) / math.sqrt(4)
+    assert (regret.lo, regret.hi) == (pytest.approx(1 - half), pytest.approx(1 + half))
+
+
+def test_where_no_regret_is_surely_above_the_boundary_the_least_sure_one_decides() -> None:
+    small, wide = Mean(0.01, 0.005, 0.015, 6), Mean(0.02, -0.02, 0.06, 6)
+    matrix = RegretMatrix(("a", "b"), (0, 1), {"a": 0, "b": 1}, {("a", "b"): small, ("b", "a"): wide})
+    found = one_fits_all(matrix, boundary=0.03, metric="m")
+    assert isinstance(found, Finding)
+    assert (found.word, found.gain) == ("undecided", wide.turned)
 
 
 def test_a_cell_that_diverged_on_one_task_is_borrowed_by_none() -> None:

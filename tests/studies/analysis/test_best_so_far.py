@@ -61,6 +61,26 @@ def test_the_chance_counts_wins_under_the_same_seed_and_half_of_the_ties() -> No
     assert duel.p == 1.0
 
 
+def test_ties_have_no_part_in_the_sign_test() -> None:
+    """Six wins and four ties: all six have the same sign by chance in 2 · ½⁶ of cases."""
+    a = [search("a", seed, [0.1]) for seed in range(10)]
+    b = [search("b", seed, [0.2 if seed < 6 else 0.1]) for seed in range(10)]
+    duel = only(duels([*a, *b], seed=0))
+    assert duel.chance == 8 / 10
+    assert duel.p == pytest.approx(2 * 0.5**6)
+
+
+def test_what_a_place_of_the_curve_is_reached_with_counts_there() -> None:
+    """A trial whose end is a rounding away from a place, too: 60 places from 1 to 100 seconds, the 30th in between."""
+    place = float(np.geomspace(1.0, 100.0, 60)[29])
+    ends = np.array([1.0, place * (1 + 1e-12), 100.0])
+    regret = np.array([1.0, 0.5, 0.25])
+    played = Played("p", "a", 0, regret, np.arange(1.0, 4.0), ends, 0.05, sampler_s=0.1)
+    (curve,) = curves([played], "seconds", seed=0)
+    assert (curve.spent[29], len(curve.spent)) == (place, 60)
+    assert curve.median.tolist() == [1.0] * 29 + [0.5] * 30 + [0.25]
+
+
 def test_a_sure_winner_is_sure_after_the_correction() -> None:
     ends = {"good": 0.1, "bad": 0.5, "worse": 0.7}
     rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from studies import schema
 from studies.analysis.next_round.enough import Enough, enough, expected_best, is_enough
+from studies.analysis.sobol import Interval
 from studies.analysis.table import trials_table
 
 UNIT = optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -100,3 +102,24 @@ def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
     assert is_enough(found, 10 * found.gain.hi)
     assert is_enough(found, None) is None
     assert is_enough(found, found.gain.estimate) is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "answer"),
+    [
+        (Interval(0.005, 0.0, 0.008), True),
+        (Interval(0.005, 0.0, 0.02), None),
+        (Interval(0.02, 0.005, 0.03), None),
+        (Interval(0.02, 0.015, 0.03), False),
+    ],
+)
+def test_the_whole_interval_of_the_gain_says_whether_it_was_enough(gain: Interval, answer: bool | None) -> None:
+    assert is_enough(replace(curve(study_of([i / 8 for i in range(8)])), gain=gain), 0.01) is answer
+
+
+def test_the_band_of_what_is_maximised_is_that_of_its_loss_with_the_other_sign() -> None:
+    values = np.random.default_rng(2).uniform(size=30)
+    up, down = curve(study_of(values.tolist())), curve(study_of((-values).tolist(), maximize=False))
+    assert up.lo == pytest.approx(-down.hi)
+    assert up.hi == pytest.approx(-down.lo)
+    assert up.gain.estimate == pytest.approx(down.gain.estimate)

@@ -63,6 +63,32 @@ def test_each_kind_of_failure_has_its_own_region() -> None:
     assert (first.failure, str(second.sides[0])) == ("diverged", "batch_size ≥ 256")
 
 
+def test_what_failed_otherwise_is_neither_failure_nor_success() -> None:
+    one = SearchSpace((Parameter("lr", ("a",), "float", 0.0, 1.0),))
+    kinds = [None] * 20 + ["diverged"] * 12 + ["out_of_memory"] * 8
+    tried: list[Point] = [{"lr": (i + 0.5) / 40} for i in range(40)]
+    first, second = infeasible(one, tried, kinds)
+    for region, n_failed in ((first, 12), (second, 8)):
+        assert (region.inside.failed, region.inside.n) == (n_failed, n_failed)
+        assert (region.outside.failed, region.outside.n) == (0, 20)
+
+
+def test_a_region_is_where_trials_fail_and_not_where_they_succeed() -> None:
+    tried = points(40)
+    (region,) = infeasible(SPACE, tried, ["diverged" if number(p, "lr") < 1e-3 else None for p in tried])
+    (side,) = region.sides
+    assert (side.name, side.relation) == ("lr", "≤")
+    assert region.inside.failed == region.inside.n
+
+
+def test_a_threshold_lies_in_the_middle_on_the_search_scale() -> None:
+    for log, limit in ((True, 1e-3), (False, (1e-4 + 1e-2) / 2)):
+        one = SearchSpace((Parameter("lr", ("a",), "float", 1e-5, 1.0, log=log),))
+        tried: list[Point] = [{"lr": lr} for lr in (1e-4, 1e-2) for _ in range(15)]
+        (region,) = infeasible(one, tried, [None] * 15 + ["diverged"] * 15)
+        assert region.sides[0].limit == pytest.approx(limit)
+
+
 def test_choices_and_conditional_parameters_can_be_the_cause() -> None:
     tried = points(60)
     (region,) = infeasible(SPACE, tried, ["diverged" if p["optimizer"] == "sgd" else None for p in tried])

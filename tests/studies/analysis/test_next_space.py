@@ -144,6 +144,23 @@ def test_an_integer_limit_is_the_last_value_that_works() -> None:
     assert found.space["batch_size"].high == 128
 
 
+@pytest.mark.parametrize(("side", "limits"), [(Side("n", "≥", 5), (1, 4)), (Side("n", "≤", 3), (4, 8))])
+def test_a_whole_number_at_which_trials_fail_is_left_out(side: Side, limits: tuple[int, int]) -> None:
+    found = next_space(SearchSpace((Parameter("n", ("n",), "int", 1, 8),)), [], [failing(side)])
+    assert (found.space["n"].low, found.space["n"].high) == limits
+
+
+def test_the_end_at_which_the_best_lies_is_never_cut_off() -> None:
+    """Though all of it but the limit itself may be worse, and the limit be a hard one."""
+    dropout = Parameter("dropout", ("model.dropout",), "float", 0.0, 0.5)
+    axis = Axis("dropout", "continuous", "linear", 0.0, 0.5)
+    best = Place(axis, 50, "function", 0.0, at_low=1.0, at_high=0.0, worth=(0.2, 0.5))
+    found = next_space(SearchSpace((dropout,)), [best], [])
+    assert (found.space["dropout"].low, found.changes) == (0.0, ())
+    elsewhere = Place(axis, 50, "function", 0.3, at_low=0.0, at_high=0.0, worth=(0.2, 0.5))
+    assert next_space(SearchSpace((dropout,)), [elsewhere], []).space["dropout"].low == 0.2
+
+
 def test_a_pair_that_fails_cuts_nothing_off_and_is_told() -> None:
     found = next_space(SearchSpace((LR,)), [], [failing(Side("lr", "≥", 0.03), Side("b", "≤", 32))])
     assert found.changes == ()

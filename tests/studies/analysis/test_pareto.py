@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from studies import schema
 from studies.analysis import pareto
@@ -121,6 +121,26 @@ def test_replicates_tell_how_sure_the_front_is() -> None:
     assert better.probability == pytest.approx(norm.cdf(1), abs=0.03)
     assert found.n_seeds == (40, 40)
     assert better.half_widths == pytest.approx((2.0227 / math.sqrt(40), 0.0), rel=1e-3)
+
+
+def test_the_area_is_freed_of_what_noise_adds_to_the_best_of_several() -> None:
+    """Two points at (1, 0) and the reference at (0, 1): the drawn area is 1 minus the lesser of two errors, on average
+    σ / √π too much, with a standard deviation of σ · √(1 - 1 / π)."""
+    sigma = 0.1
+    goals = (Goal("accuracy", True, 0.0), Goal("loss", False, sigma))
+    found = front((1.0, 0.0), (1.0, 0.0), (0.0, 1.0), goals=goals)
+    assert found.hypervolume == 1.0
+    middle, half = sum(found.interval) / 2, (found.interval[1] - found.interval[0]) / 2
+    assert middle == pytest.approx(1 - sigma / math.sqrt(math.pi), abs=0.01)
+    assert half == pytest.approx(norm.ppf(0.975) * sigma * math.sqrt(1 - 1 / math.pi), rel=0.06)
+
+
+def test_the_areas_interval_is_students_where_it_comes_from_few_seeds() -> None:
+    """Four seeds that lie 0.1 above and below the mean by turns: the area's standard error is 0.1 / √3."""
+    found = replicated([(1.0, second) for second in (0.1, -0.1, 0.1, -0.1)], [(0.0, 1.0)] * 4)
+    assert found.hypervolume == 1.0
+    half = t.ppf(0.975, 3) * 0.1 / math.sqrt(3)
+    assert found.interval == pytest.approx((1 - half, 1 + half), abs=0.02)
 
 
 def test_what_all_seeds_have_in_common_does_not_blur_the_front() -> None:
