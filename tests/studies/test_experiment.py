@@ -268,8 +268,8 @@ def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> N
 
 def test_a_part_that_decides_nothing_is_told_beside_the_verdict() -> None:
     deciding, beside = evidence(), replace(evidence("+belief.decides=false"), name="beside")
-    gains = every_slot(deciding.settings, lambda point, _: 0.9 + 0.01 * (point["n_layers"] == 6))
-    losses = every_slot(deciding.settings, lambda point, _: 0.9 - 0.01 * (point["n_layers"] == 6))
+    gains = every_slot(deciding.settings, lambda point, seed: 0.9 + (0.01 + 5e-4 * seed) * (point["n_layers"] == 6))
+    losses = every_slot(deciding.settings, lambda point, seed: 0.9 - (0.01 + 5e-4 * seed) * (point["n_layers"] == 6))
     found = conclude([replace(deciding, trials=gains), replace(beside, trials=losses)], console=Console())
     assert (found.word, list(found.findings)) == ("supported", [""])
     (told,) = found.beside
