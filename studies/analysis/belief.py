@@ -8,12 +8,12 @@ interval errs twice. Undecided says how many seeds would part the gain from the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from studies.analysis.factorial import Anova
-from studies.analysis.paired import LEVEL, Mean, mean, needed
+from studies.analysis.paired import LEVEL, Mean, needed, paired
 from studies.analysis.values.isolation import Cell, isolate
 from studies.analysis.values.table import ValueTable
 
@@ -102,7 +102,8 @@ def regret_matrix(
 ) -> RegretMatrix:
     """From task → cell → seed → value. Both the task's own setting and the borrowed one are chosen by the half of the
     seeds that does not judge them (see `studies.analysis.values.isolation`); only cells that every task has whole are
-    used."""
+    used. That bounds a regret from below: noise makes a task's own choice worse than its best cell. From above it is
+    bounded by the cell that may be furthest ahead of the borrowed one, over all cells together (Bonferroni)."""
     shared = [
         cell
         for cell in next(iter(values.values()), {})
@@ -119,12 +120,39 @@ def regret_matrix(
             theirs, own = best[source], best[target]
             if source == target or theirs is None or own is None:
                 continue
-            lost = [sign * (own.values[s] - whole[target][theirs.judged[s]][s]) for s in seeds]
-            widened = max(own.widened, theirs.widened)
-            regret[source, target] = mean(lost, widened=widened, level=1 - (1 - LEVEL) / n_entries)
+            best_there = [sign * own.values[s] for s in seeds]
+            borrowed = [sign * whole[target][theirs.judged[s]][s] for s in seeds]
+            level = 1 - (1 - LEVEL) / n_entries
+            found = paired(best_there, borrowed, widened=max(own.widened, theirs.widened), level=level).difference
+            most = _most_lost(whole[target], set(theirs.judged.values()), seeds=seeds, sign=sign, level=level)
+            regret[source, target] = Mean(
+                found.value, found.lo, None if most is None else max(most, found.value), found.n
+            )
     return RegretMatrix(
         tasks, tuple(shared), {task: found.cell for task, found in best.items() if found is not None}, regret
     )
+
+
+def _most_lost(
+    cells: Mapping[Cell, Mapping[int, float]],
+    borrowed: Collection[Cell],
+    *,
+    seeds: Sequence[int],
+    sign: float,
+    level: float,
+) -> float | None:
+    """By how much any cell may at most be better than the `borrowed` ones; None where that cannot be told."""
+    one = 1 - (1 - level) / max(1, len(cells) - 1)
+    ends = [0.0]
+    for theirs in borrowed:
+        for cell in cells:
+            if cell != theirs:
+                a, b = ([sign * cells[c][seed] for seed in seeds] for c in (cell, theirs))
+                end = paired(a, b, level=one).difference.hi
+                if end is None:
+                    return None
+                ends.append(end)
+    return max(ends)
 
 
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Finding | str:
@@ -136,7 +164,10 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
         return "fewer than two settings were tried with all seeds on every task: let a nuisance parameter vary"
     if not entries:
         return "no setting was tried with all seeds on every task"
+    untold = [" on ".join(pair) for pair in matrix.regret if pair not in dict(entries)]
     pair, worst = max(entries, key=lambda entry: entry[1].lo or 0.0)
+    if (worst.lo or 0.0) <= boundary and untold:
+        return f"all values are equal, so the regret has no interval: the setting of {untold[0]}"
     if (worst.lo or 0.0) <= boundary:
         pair, worst = max(entries, key=lambda entry: entry[1].hi or 0.0)
     what = (

@@ -57,8 +57,8 @@ def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 
     return Mean(middle, middle - half, middle + half, n)
 
 
-def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> Paired:
-    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` as in `mean`.
+def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0, level: float = LEVEL) -> Paired:
+    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` and the interval's `level` as in `mean`.
 
     Accuracies are coarse, and differences that are the same for each seed come by chance: their spread is then taken
     for the smallest step between any two of the values, and p is at least that of the sign test. Where all values are
@@ -68,7 +68,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> P
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
     differences = np.subtract(a, b, dtype=float)
-    found = mean(differences, widened=widened)
+    found = mean(differences, widened=widened, level=level)
     if found.n < 2:
         return Paired(found, 1.0)
     error = widened * float(differences.std(ddof=1)) / math.sqrt(found.n)
@@ -77,7 +77,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0) -> P
     error = widened * _step([*a, *b]) / math.sqrt(found.n)
     if not error:
         return Paired(Mean(found.value, None, None, found.n), 1.0)
-    half = error * float(t.ppf((1 + LEVEL) / 2, found.n - 1))
+    half = error * float(t.ppf((1 + level) / 2, found.n - 1))
     by_signs = 2 * 0.5**found.n if abs(found.value) > SAME else 1.0
     return Paired(Mean(found.value, found.value - half, found.value + half, found.n), max(by_signs, _p(found, error)))
 

@@ -175,7 +175,7 @@ def test_a_regret_is_positive_where_less_is_better_too() -> None:
     }
     matrix = regret_matrix(values, seeds=range(4), maximize=False)
     assert matrix.settings == {"a": 0, "b": 1}
-    assert matrix.regret == {("a", "b"): Mean(5.0, 5.0, 5.0, 4), ("b", "a"): Mean(2.0, 2.0, 2.0, 4)}
+    assert {pair: found.value for pair, found in matrix.regret.items()} == {("a", "b"): 5.0, ("b", "a"): 2.0}
 
 
 def test_a_regret_is_that_of_the_cells_that_the_other_half_chose_and_its_interval_tells_so() -> None:
@@ -191,7 +191,34 @@ def test_a_regret_is_that_of_the_cells_that_the_other_half_chose_and_its_interva
     regret = matrix.regret["a", "b"]
     assert regret.value == 1.0
     half = math.sqrt(1 + 4 / 3) * t.ppf(1 - 0.05 / 2 / 2, 3) * math.sqrt(2) / math.sqrt(4)
-    assert (regret.lo, regret.hi) == (pytest.approx(1 - half), pytest.approx(1 + half))
+    assert regret.lo == pytest.approx(1 - half)
+
+
+def test_a_regret_is_bounded_from_above_by_the_cell_that_may_be_furthest_ahead() -> None:
+    """Both tasks choose cell 0; on `b` cell 1 is behind it by 1 ± 2 and may be ahead by t·2/√5 - 1, for two pairs."""
+    swings = [-2.0, -2.0, 0.0, 2.0, 2.0]
+    cells: dict[object, dict[int, float]] = {
+        0: dict.fromkeys(range(5), 9.0),
+        1: {seed: 8.0 + swing for seed, swing in enumerate(swings)},
+        2: {seed: 1.0 + 0.01 * swing for seed, swing in enumerate(swings)},
+    }
+    sure: dict[object, dict[int, float]] = {cell: {s: -float(cell) - 0.1 * s for s in range(5)} for cell in range(3)}
+    found = regret_matrix({"a": sure, "b": cells}, seeds=range(5), maximize=True).regret["a", "b"]
+    assert found.value == 0.0
+    assert found.hi == pytest.approx(t.ppf(1 - 0.05 / 2 / 2 / 2, 4) * 2 / math.sqrt(5) - 1)
+
+
+def test_a_noisy_choice_between_opposite_settings_is_not_taken_for_one_that_fits_all() -> None:
+    rng, supported = np.random.default_rng(0), 0
+    for _ in range(300):
+        values: dict[str, dict[object, dict[int, float]]] = {}
+        for task, best in (("a", 0), ("b", 1)):
+            x = rng.normal(0, 1, (2, 6))
+            x[best] += 0.5
+            values[task] = {cell: dict(enumerate(x[cell].tolist())) for cell in range(2)}
+        found = one_fits_all(regret_matrix(values, seeds=range(6), maximize=True), boundary=0.4, metric="m")
+        supported += isinstance(found, Finding) and found.word == "supported"
+    assert supported / 300 <= 0.025
 
 
 def test_where_no_regret_is_surely_above_the_boundary_the_least_sure_one_decides() -> None:
