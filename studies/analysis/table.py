@@ -84,6 +84,11 @@ class TrialsTable:
         return np.column_stack([axis.unit(self.x[:, i]) for i, axis in enumerate(self.axes)] or [self.x])
 
     @property
+    def compared(self) -> str:
+        """The value by which trials are compared, in words: `final`, or the rung where most were not pruned yet."""
+        return f"{self.policy} of {self.n_rungs}" if self.policy != "final" and self.n_rungs else self.policy
+
+    @property
     def space_filling_share(self) -> float | None:
         """The share of trials whose points are spread evenly; None where the storage does not say who proposed them."""
         if self.is_grid:

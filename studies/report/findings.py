@@ -115,7 +115,7 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
 
 def _rung(trials: TrialsTable) -> str:
     """The rung of comparison, and how many there are."""
-    return f"{trials.policy} of {trials.n_rungs}" if trials.n_rungs else trials.policy
+    return trials.compared
 
 
 def _told(analysis: Analysis, metric: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from studies.analysis.values.fitted import FittedValue
 
 FILE = "isolation.csv"
-COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "at")
+COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "compared", "at")
 
 
 def isolated(fit: Fit, names: Sequence[str], *, maximize: bool) -> dict[str, tuple[FittedValue, ...]]:
@@ -60,7 +60,14 @@ def _section(name: str, rows: Sequence[FittedValue], *, metric: str, verdict: st
         "that overlap do not tell values apart. For values that were trained and compared seed by seed: sampler=grid "
         "with replicates, or select=race with select.per_value=true."
     )
-    header = (name, f"{metric} at its best", "95 % interval", *others, "trials")
+    at = rows[0].compared
+    if at != "final":
+        note = (
+            f"**At {at}, not at the end:** many trials were pruned, and the survivors' final values would mislead. The "
+            f"best value at the end may be another one: pruner=none compares final values. {note}"
+        )
+    said = metric if at == "final" else f"{metric} at {at}"
+    header = (name, f"{said}, at its best", "95 % interval", *others, "trials")
     return f"## {name}, value by value\n\n{table(header, cells)}\n\n{note}"
 
 
@@ -72,5 +79,6 @@ def _row(name: str, row: FittedValue) -> Row:
         "ci_lo": row.best.lo,
         "ci_hi": row.best.hi,
         "n_trials": row.n,
+        "compared": row.compared,
         "at": "; ".join(f"{other}={value}" for other, value in row.others.items()),
     }

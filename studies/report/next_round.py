@@ -74,6 +74,8 @@ def _limits(found: NextRound) -> str:
         "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
         "95 % on."
     )
+    if found.compared != "final":
+        note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
     return f"{table(header, rows)}\n\n{note}"
 
 
@@ -157,6 +159,8 @@ def _basis(curve: Enough) -> str:
 def _file(found: NextRound, path: Path | None, how: str) -> str:
     if path is None:
         return "The config paths of the parameters are not known here, so no search_space file is written."
+    if not found.next.changes:
+        return f"Limits and choices stay as they are (`{path}`): a next round would be more trials of this space."
     return f"The next space ({counted(len(found.next.changes), 'change', 'changes')}) is in `{path}`. {how}"
 
 

@@ -23,7 +23,8 @@ from studies.space import SearchSpace
 @dataclass(frozen=True, slots=True)
 class NextRound:
     """What a study says about the next one. `enough` is None with too few trials; `tolerance` is the difference in the
-    metric that does not matter, None where that is not known. `space` is the study's own, its paths empty where they
+    metric that does not matter, None where that is not known. `compared` tells by which value of the trials: `final`,
+    or a rung. `space` is the study's own, its paths empty where they
     are not known."""
 
     space: SearchSpace
@@ -32,6 +33,7 @@ class NextRound:
     enough: Enough | None
     next: NextSpace
     tolerance: float | None
+    compared: str = "final"
 
     @property
     def can_be_written(self) -> bool:
@@ -62,6 +64,7 @@ def next_round(
         enough=enough(analysis.table, ended, seed=analysis.seed),
         next=next_space(known, found, regions),
         tolerance=tolerance,
+        compared=analysis.table.compared,
     )
 
 

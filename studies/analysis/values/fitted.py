@@ -23,12 +23,14 @@ ENDS = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class FittedValue:
-    """One value at its best: `best` is in the metric's unit, `others` says where; `n` trials had that value."""
+    """One value at its best: `best` is in the metric's unit, `others` says where; `n` trials had that value. `compared`
+    tells which value of the trials was fitted: `final`, or a rung."""
 
     value: Any
     best: Interval
     others: Mapping[str, Any]
     n: int
+    compared: str = "final"
 
 
 def fitted_values(fit: Fit, name: str, *, maximize: bool) -> tuple[FittedValue, ...]:
@@ -48,5 +50,9 @@ def fitted_values(fit: Fit, name: str, *, maximize: bool) -> tuple[FittedValue, 
         lo, hi = np.percentile(values[1:, k], ENDS)
         others = {other.name: other.decode(table.x[k, j]) for j, other in enumerate(table.axes) if j != i}
         n = int(np.isclose(fit.whole.x[:, fit.whole.names.index(name)], level).sum())
-        found.append(FittedValue(axis.decode(level), Interval(float(values[0, k]), float(lo), float(hi)), others, n))
+        found.append(
+            FittedValue(
+                axis.decode(level), Interval(float(values[0, k]), float(lo), float(hi)), others, n, table.compared
+            )
+        )
     return tuple(found)

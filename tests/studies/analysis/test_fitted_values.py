@@ -9,8 +9,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 from studies.analysis.fit import fit_table
+from studies.analysis.sobol import Interval
 from studies.analysis.table import trials_table
-from studies.analysis.values.fitted import fitted_values
+from studies.analysis.values.fitted import FittedValue, fitted_values
+from studies.report.fitted_section import fitted_sections
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),
@@ -42,3 +44,11 @@ def test_each_value_is_told_at_its_own_best(maximize: bool) -> None:
     assert (found["sgd"].n, found["adam"].n) == (40, 40)
     assert len(fitted_values(fit, "lr", maximize=maximize)) == 5
     assert fitted_values(fit, "width", maximize=maximize) == ()
+    assert {row.compared for row in found.values()} == {"final"}
+
+
+def test_values_that_are_compared_before_the_end_say_so() -> None:
+    rows = (FittedValue("sgd", Interval(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
+    (section,) = fitted_sections({"optimizer": rows}, metric="loss", verdict="ok")
+    assert "| loss at rung 3 of 6, at its best |" in section
+    assert "**At rung 3 of 6, not at the end:**" in section
