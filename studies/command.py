@@ -41,6 +41,7 @@ def command(task: Task) -> Callable[[], None]:
             codes.append(None)  # composed
             codes.append(_attempt(task, deselected(config, HydraConfig.get().overrides.task)))
 
+        OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
         try:
             for number in STOPPING:  # a process that is the first of its container would ignore them
                 signal.signal(number, _interrupt)
@@ -56,6 +57,12 @@ def command(task: Task) -> Callable[[], None]:
         sys.exit(codes[-1] if codes else 0)
 
     return main
+
+
+def _purpose(task: Task) -> str:
+    """What `--help` begins with: the text of the task's file, and where all keys are explained."""
+    explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
+    return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
 
 
 def _interrupt(*_: object) -> None:
@@ -143,10 +150,11 @@ def _of_null(
     above, _, name = parent.rpartition(".")
     config = compose(good, config_dirs=folders)
     node = OmegaConf.select(config, above) if above else config
-    if not isinstance(node, DictConfig) or name not in node or node[name] is not None:
+    if parent.startswith("storage.") or not isinstance(node, DictConfig) or name not in node or node[name] is not None:
         return None
-    beside = [other.lstrip("+").removeprefix(f"{parent}.") for other in overrides if f"{parent}." in other]
-    listed = ", ".join(f"{key}: {value}" for key, _, value in (other.partition("=") for other in beside))
+    settings = [other.lstrip("+").partition("=") for other in overrides]
+    beside = [(key, value) for key, _, value in settings if key.startswith(f"{parent}.")]
+    listed = ", ".join(f"{key.removeprefix(f'{parent}.')}: {value}" for key, value in beside)
     return parent, "is null and has no keys to set", f"give them all at once: '{parent}={{{listed}}}'"
 
 

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from shell import PLAIN, USERS, Shell
 
 from studies.command import all_problems
+from studies.configs import config_dir
 
 FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
 
@@ -189,6 +190,8 @@ def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
     config = shell.run("run", "+study=mnist", "--cfg", "job")
     assert yaml.safe_load(config)["study_name"] == "mnist"
     assert "search_space" in shell.run("run", "--help")
+    assert shell.run("retrain", "--help").startswith("`python -m studies.retrain +study=NAME [trial=best|N]`, or `con")
+    assert f"stands beside it in {config_dir()}: config.yaml" in shell.run("list", "--help")
     script = (
         "import sys, runpy; sys.argv = ['run', '+study=mnist', '--cfg', 'job']\n"
         "try: runpy.run_module('studies.run', run_name='__main__')\n"
