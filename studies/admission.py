@@ -23,7 +23,27 @@ from studies.storage.opening import open_existing, open_storage
 from studies.storage.patience import Patience, wait
 from studies.storage_reading import read_storage
 
-CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray)
+FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
+
+
+def check_belief(settings: StudySettings, problems: Problems) -> None:
+    """Note a belief that no result of the study could decide."""
+    from studies.analysis.belief import FEWEST
+
+    if settings.belief is None or settings.belief.rule == "none":
+        return
+    rule = settings.belief.rule
+    if not settings.is_designed:
+        complaint = f"is {rule}, which judges the cells of a grid, but sampler is {settings.sampler.name}"
+        problems.add("belief.rule", complaint, "set sampler=grid, or belief=null")
+        return
+    fewest = FEWEST_BLOCKS if rule == "independence" else FEWEST
+    if settings.replicates < fewest:
+        complaint = f"is {settings.replicates}, and belief.rule={rule} decides nothing by fewer than {fewest} seeds"
+        problems.add("replicates", complaint, f"give {fewest} or more, or belief=null")
+
+
+CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_belief)
 
 
 def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple[StudySettings, BaseStorage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import get_args
 
 from studies.parameter import label_of
@@ -10,6 +11,12 @@ from studies.settings import BeliefRule, BeliefSettings
 from studies.space import SearchSpace
 
 KEYS = ("claim", "rule", "of", "from", "to", "boundary", "decides", "parts", "checkpoints")
+RULES: Mapping[BeliefRule, str] = {
+    "contrast": "one value of a parameter gains over another",
+    "independence": "no interaction of parameters matters",
+    "one_fits_all": "no value of a parameter loses with another's best setting",
+    "none": "only prepares another part",
+}
 
 
 def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
@@ -17,23 +24,42 @@ def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
     if not section.values:
         return None
     section.only(KEYS)
-    rule: BeliefRule = section.word("rule", get_args(BeliefRule))
-    needs_parameter = rule in ("contrast", "one_fits_all")
-    of = section.text("of") if needs_parameter else None
-    if of is not None and (of not in space.names or space[of].role != "scientific"):
-        scientific = (
-            ", ".join(parameter.name for parameter in space if parameter.role == "scientific") or "there is none"
-        )
-        section.problems.add(section.key("of"), f"is {of}", f"name a scientific parameter of the space ({scientific})")
+    rule = _rule(section)
+    of = _parameter(section, space) if rule in ("contrast", "one_fits_all") else None
+    before = _label(section, "from", space) if rule == "contrast" else None
+    after = _label(section, "to", space) if rule == "contrast" else None
+    if before and before == after:
+        section.problems.add(section.key("to"), f"is {after}, as {section.key('from')} is", "give another value")
     return BeliefSettings(
         claim=section.text("claim"),
         rule=rule,
         of=of,
-        before=_label(section, "from", space) if rule == "contrast" else None,
-        after=_label(section, "to", space) if rule == "contrast" else None,
+        before=before,
+        after=after,
         boundary=section.number("boundary") if rule != "none" else 0.0,
         decides=section.flag("decides", default=True),
     )
+
+
+def _rule(section: Section) -> BeliefRule:
+    """The rule that decides; `none`, which asks for nothing further, where it is missing or no rule."""
+    if section.has("rule"):
+        rule: BeliefRule = section.word("rule", get_args(BeliefRule), default="none")
+        return rule
+    listed = ", ".join(f"{rule} ({what})" for rule, what in RULES.items())
+    section.problems.add(section.key("rule"), "is missing", f"give the rule that decides: {listed}")
+    return "none"
+
+
+def _parameter(section: Section, space: SearchSpace) -> str:
+    """The name of the scientific parameter that the claim is about."""
+    scientific = [parameter.name for parameter in space if parameter.role == "scientific"]
+    given = section.values.get("of")
+    if given not in scientific:
+        complaint = "is missing" if given is None else f"is {given}"
+        remedy = f"name a scientific parameter of the space ({', '.join(scientific) or 'there is none'})"
+        section.problems.add(section.key("of"), complaint, remedy)
+    return str(given)
 
 
 def _label(section: Section, name: str, space: SearchSpace) -> str:

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.configs import compose, config_dir, group_options
+from studies.configs import compose, config_dir, deselected, group_options
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 
 Task = Callable[[DictConfig], int]
@@ -23,6 +24,8 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Val
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
+SEARCH_PATH = re.compile(r"file://([^,\]\s'\"]+)")  # a folder in hydra.searchpath
+OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
 EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
 
 
@@ -36,8 +39,9 @@ def command(task: Task) -> Callable[[], None]:
 
         def job(config: DictConfig) -> None:
             codes.append(None)  # composed
-            codes.append(_attempt(task, config))
+            codes.append(_attempt(task, deselected(config, HydraConfig.get().overrides.task)))
 
+        OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
         try:
             for number in STOPPING:  # a process that is the first of its container would ignore them
                 signal.signal(number, _interrupt)
@@ -55,6 +59,12 @@ def command(task: Task) -> Callable[[], None]:
     return main
 
 
+def _purpose(task: Task) -> str:
+    """What `--help` begins with: the text of the task's file, and where all keys are explained."""
+    explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
+    return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
+
+
 def _interrupt(*_: object) -> None:
     """As Ctrl-C, until a command that has something to free takes the signals over. No KeyboardInterrupt: one that
     passes through an `exec` ends the interpreter by SIGINT, whoever catches it (CPython's Py_RunMain)."""
@@ -64,19 +74,26 @@ def _interrupt(*_: object) -> None:
 def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
     """Everything in `arguments` that keeps the config from being composed, tried one by one, and what is wrong with
     the rest; `error` itself where that finds nothing."""
-    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    given = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    overrides = [override for override in given if not override.startswith("hydra.searchpath=")]
     folders = [arguments[i + 1] for i, a in enumerate(arguments[:-1]) if a in ("--config-dir", "-cd")]
     folders += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    folders += [folder for override in given if override not in overrides for folder in SEARCH_PATH.findall(override)]
     problems = Problems()
     good: list[str] = []
-    for override in sorted(overrides, key=lambda override: not override.startswith("+study=")):
+    for override in sorted(overrides, key=_place):
         failure = _failure_of([*good, override], folders)
         if failure is None:
             good.append(override)
         else:
-            problems.add(*_explain(override, failure, good, folders))
+            problems.add(*(_of_null(override, overrides, good, folders) or _explain(override, failure, good, folders)))
     rest = _problems_of(good, folders) if problems.found else []
     return [*problems.found, *rest] or [Problem("config", f"cannot be composed ({_first_line(error)})", "correct it")]
+
+
+def _place(override: str) -> int:
+    """The study first, then other groups: what they bring may be what the rest sets."""
+    return 0 if override.startswith("+study=") else 1 + ("." in override.partition("=")[0])
 
 
 def _attempt(task: Task, config: DictConfig) -> int:
@@ -125,8 +142,25 @@ def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Probl
     return []
 
 
+def _of_null(
+    override: str, overrides: Sequence[str], good: Sequence[str], folders: Sequence[str]
+) -> tuple[str, str, str] | None:
+    """Key, complaint and remedy for an override below a key that is null; None for any other one."""
+    parent = override.lstrip("+").partition("=")[0].rpartition(".")[0]
+    above, _, name = parent.rpartition(".")
+    config = compose(good, config_dirs=folders)
+    node = OmegaConf.select(config, above) if above else config
+    if parent.startswith("storage.") or not isinstance(node, DictConfig) or name not in node or node[name] is not None:
+        return None
+    settings = [other.lstrip("+").partition("=") for other in overrides]
+    beside = [(key, value) for key, _, value in settings if key.startswith(f"{parent}.")]
+    listed = ", ".join(f"{key.removeprefix(f'{parent}.')}: {value}" for key, value in beside)
+    return parent, "is null and has no keys to set", f"give them all at once: '{parent}={{{listed}}}'"
+
+
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
     """Key, complaint and remedy for an override that does not compose."""
+    from studies.select_reading import NOTHING_SELECTED, OPTIONS
     from studies.settings_reading import TRAINER_KEYS_OF_OURS
 
     key, _, value = override.lstrip("+~").partition("=")
@@ -136,12 +170,14 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return key, "is added and not overridden", f"write +study={value}"
     options = group_options(key, config_dirs=folders)
     if options and value not in options:
-        return key, f"is {value}, which is no option of that group", nearest(value, options)
+        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
     parent, _, name = key.rpartition(".")
     config = compose(good, config_dirs=folders)
     node = OmegaConf.select(config, parent) if parent else config
     if parent == "trainer" and name in TRAINER_KEYS_OF_OURS:
         return key, "is set by the framework", TRAINER_KEYS_OF_OURS[name]
+    if parent == "select" and name in OPTIONS:
+        return key, *NOTHING_SELECTED
     if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
         adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding

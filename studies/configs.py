@@ -8,7 +8,7 @@ from pathlib import Path
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def config_dir() -> Path:
@@ -26,10 +26,21 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra.compose("config", overrides=[*overrides, *search_path])
+            return deselected(hydra.compose("config", overrides=[*overrides, *search_path]), overrides)
     finally:
         if running is not None:
             GlobalHydra.instance().initialize(running)
+
+
+def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """`config` without what its study's file says of a selection that the command line turns off by `select=none`; what
+    the command line itself says of it stays, to be told."""
+    chosen = [override for override in overrides if override.startswith("select=")]
+    if chosen[-1:] == ["select=none"]:
+        given = {override.lstrip("+").partition("=")[0] for override in overrides}
+        kept = [str(key) for key in config.select if key == "name" or f"select.{key}" in given]
+        config.select = OmegaConf.masked_copy(config.select, kept)
+    return config
 
 
 def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:

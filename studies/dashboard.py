@@ -1,4 +1,7 @@
-"""`python -m studies.dashboard`: optuna-dashboard on the storage, on this machine only by default."""
+"""`python -m studies.dashboard [dashboard.port=N]`: optuna-dashboard on the storage.
+
+On this machine only, unless `dashboard.host` says otherwise.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from studies.errors import Problems
+from studies.errors import Problems, nearest
 from studies.reading import Section
 from studies.settings import (
     TRAINING_METRICS,
@@ -33,9 +33,12 @@ def read_objective(section: Section) -> ObjectiveSettings:
 
 
 def check_objective(settings: StudySettings, problems: Problems) -> None:
-    """Note a second objective that says nothing beside the first one or the budget."""
+    """Note a second objective that says nothing beside the first one or the budget, and a noise without any."""
     second = settings.objective.second
     if second is None:
+        if settings.objective.noise is not None:
+            complaint = f"is {settings.objective.noise:g} but there is no second objective, where alone it is used"
+            problems.add("objective.noise", complaint, "remove it, or give objective.second=seconds")
         return
     key = "objective.second.metric"
     if second.metric == settings.objective.metric:
@@ -51,6 +54,11 @@ def _read_second(objective: Section) -> SecondObjective:
     given, key = objective.values["second"], objective.key("second")
     section = Section({"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems)
     section.only(("metric", "direction", "noise"))
+    if isinstance(given, str) and given not in TRAINING_METRICS:
+        named = f"{key}={{metric: {given}, direction: minimize}}"
+        remedy = f"{nearest(given, TRAINING_METRICS)}; a logged metric is given with its direction, as in {named}"
+        objective.problems.add(key, f"is {given}, which is none of the training's own figures", remedy)
+        return SecondObjective(given, "minimize", 0.0)
     metric = section.text("metric")
     usual = "minimize" if metric in TRAINING_METRICS else None
     noise = section.number("noise", low=0) if section.has("noise") else USUAL_NOISE.get(metric, 0.0)

@@ -9,6 +9,7 @@ from studies.reading import Section
 from studies.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
 
 OPTIONS = ("k", "seeds", "estimate_seeds", "rule", "cost", "per_value")
+NOTHING_SELECTED = ("is set but nothing is selected", "add select=race, or remove it")
 MAX_VALUES = 64  # of the scientific parameters together: more races than these are a mistake
 
 
@@ -19,11 +20,12 @@ def read_select(section: Section) -> SelectSettings:
     if name == "none":
         for option in section.values:
             if option in OPTIONS:
-                section.problems.add(section.key(option), "is set but nothing is selected", "add select=race")
+                section.problems.add(section.key(option), *NOTHING_SELECTED)
         return SelectSettings()
+    _check_cost(section)
     return SelectSettings(
         name=name,
-        k=_whole(section, "k", low=1, default=8),
+        k=_whole(section, "k", low=2, default=8),
         seeds=_whole(section, "seeds", low=3, default=8),
         estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
         rule=section.word("rule", get_args(SelectRule), default="best"),
@@ -33,10 +35,12 @@ def read_select(section: Section) -> SelectSettings:
 
 
 def check_select(settings: StudySettings, problems: Problems) -> None:
-    """Note a race where two objectives have no winner, or where scientific values are none, or no end of them."""
+    """Note a race of more than there are, where two objectives have no winner, or where scientific values are none, or
+    no end of them."""
     if settings.select.name != "none" and settings.objective.second is not None:
         complaint = f"is {settings.select.name}, which looks for one winner, and there are two objectives"
         problems.add("select", complaint, "read the front and set select=none, or give objective.second=null")
+    _check_k(settings, problems)
     if not settings.select.per_value:
         return
     key = "select.per_value"
@@ -49,6 +53,26 @@ def check_select(settings: StudySettings, problems: Problems) -> None:
         if n_values > MAX_VALUES:
             remedy = "give it a step, make it a power_of_two or a categorical, or search a grid"
             problems.add(key, f"is true, and {parameter.name} has a continuum of values", remedy)
+
+
+def _check_k(settings: StudySettings, problems: Problems) -> None:
+    """Note a race of more configurations than the study tries, where it is known how many those are."""
+    counted = ("select.k", "n_trials", "replicates", "search_space")
+    if settings.select.name == "none" or any(problem.key.startswith(counted) for problem in problems.found):
+        return
+    k, n_points = settings.select.k, settings.n_trials // settings.replicates
+    if k > n_points:
+        there = f"the grid has {n_points} cells" if settings.is_designed else f"the search has {n_points} trials"
+        more = "more levels" if settings.is_designed else "more n_trials"
+        problems.add("select.k", f"is {k} but {there}", f"give no more than {n_points}, or {more}")
+
+
+def _check_cost(section: Section) -> None:
+    """Note a cost that the rule does not look at."""
+    usual = SelectSettings()
+    if section.values.get("rule", usual.rule) == "best" and section.values.get("cost", usual.cost) != usual.cost:
+        complaint = f"is {section.values['cost']} but {section.key('rule')} is best, which looks at no cost"
+        section.problems.add(section.key("cost"), complaint, "set select.rule=one_standard_error, or remove it")
 
 
 def _whole(section: Section, name: str, *, low: int, default: int) -> int:

@@ -28,7 +28,8 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
     entries = Section(values, prefix="search_space", problems=problems)
     if not entries.values:
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
-    read = {name: _read_parameter(str(name), entries.section(str(name))) for name in entries.values}
+    sections = {name: entries.section(str(name)) for name in entries.values if _is_mapping(str(name), entries)}
+    read = {name: _read_parameter(str(name), section) for name, section in sections.items()}
     ordered = _in_order(read, problems)
     ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
     if read and all(parameter.role == "fixed" for parameter in read.values()):
@@ -39,6 +40,16 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
         _check_paths(parameter, space, config, problems)
     _check_overlaps(space, problems)
     return space
+
+
+def _is_mapping(name: str, entries: Section) -> bool:
+    """Whether the parameter `name` can be read at all; noted where it cannot."""
+    value = entries.values[name]
+    if value is None:
+        entries.problems.add(entries.key(name), "is null", f"remove it with ~{entries.key(name)}")
+    elif not isinstance(value, Mapping):
+        entries.problems.add(entries.key(name), f"is {value!r}", "give a mapping of keys to values")
+    return isinstance(value, Mapping)
 
 
 def _read_parameter(name: str, entry: Section) -> Parameter:

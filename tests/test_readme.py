@@ -1,4 +1,5 @@
-"""What the README says is true: its commands compose, and its own-project steps run as they stand."""
+"""What the README says is true: its commands compose, and its own-project steps run as they stand; so do those of
+docs/procedures.md."""
 
 from __future__ import annotations
 
@@ -17,15 +18,21 @@ from studies.settings_reading import read_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"^ *((?:PYTHONPATH=\S+ )?python -m studies\.[^#\n]+)", README, re.MULTILINE)))
+PROCEDURES = (ROOT / "docs" / "procedures.md").read_text()
+COMMAND = re.compile(r"^ *((?:PYTHONPATH=\S+ )?python -m studies\.[^#\n]+)", re.MULTILINE)
+COMMANDS = sorted(set(COMMAND.findall(README)))
 FILE = re.compile(r"`(my_project/\S+)`:\n\n( *)```\w+\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's project of the README, written out."""
-    folder = tmp_path_factory.mktemp("home")
-    for name, indent, text in FILE.findall(README):
+    return written(README, tmp_path_factory.mktemp("home"))
+
+
+def written(page: str, folder: Path) -> Path:
+    """The project whose files stand in `page`."""
+    for name, indent, text in FILE.findall(page):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
@@ -78,6 +85,14 @@ def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:
     assert "study spiral is sound" in run(project, check)
     assert "12 of 12 trials finished" in run(project, search)
     assert "not tested: the module has no test_step" in run(project, retrain)
+
+
+def test_the_procedure_is_checked_and_run_as_described(tmp_path: Path) -> None:
+    project = written(PROCEDURES, tmp_path)
+    assert {path.name for path in project.rglob("*.*")} == {"my_simulation.py", "throw.yaml"}
+    check, search = COMMAND.findall(PROCEDURES)
+    assert "study throw is sound" in run(project, check)
+    assert "20 of 20 trials finished" in run(project, search, "launcher=serial", "analysis=none")
 
 
 def test_every_option_of_every_group_is_named() -> None:

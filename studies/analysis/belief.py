@@ -53,6 +53,8 @@ def together(findings: Sequence[Finding]) -> Word:
 
 def contrast(table: ValueTable, *, before: str, after: str, boundary: float, maximize: bool) -> Finding | str:
     """The gain of going from value `before` to value `after`, seed by seed; in words why there is none."""
+    if before == after:
+        return f"{table.name} = {before} is compared with itself"
     labels = [row.label for row in table.rows]
     missing = [label for label in (before, after) if label not in labels or table.rows[labels.index(label)].n == 0]
     if missing:

@@ -190,6 +190,8 @@ def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
     now = json.loads(json.dumps(identity(settings), default=str))
     before = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
     changed = [key for key in sorted({*now, *before}) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    if "budget.amount" in changed and now["budget.unit"] == before["budget.unit"] == "epochs":
+        changed.remove("budget.rungs")  # each epoch is one
     if changed:
         raise StudyChanged(
             [

@@ -20,6 +20,7 @@ from studies.errors import Problems, nearest
 from studies.targets import TargetBroken, find_target, named_arguments, signature_of
 
 PARTIAL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+MANY = 3  # arguments of a model that it does not take: more than slips, those of another model
 HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
@@ -53,6 +54,11 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
     swallows = any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     given = [str(key) for key in node if key not in HYDRA_KEYS]
     refused = [] if swallows else [key for key in given if key not in explicit]
+    if path == "model" and len(refused) >= MANY:
+        complaint = f"holds {', '.join(refused)}, which are no arguments of {node['_target_']}: another model's?"
+        remedy = "write it as an option of its own, conf/model/NAME.yaml, and take that by override /model: NAME"
+        problems.add(path, complaint, f"{remedy} (docs/procedures.md shows one)")
+        return
     for key in refused:
         problems.add(f"{path}.{key}", f"is not an argument of {node['_target_']}", nearest(key, explicit))
     if refused or is_partial(node, target):

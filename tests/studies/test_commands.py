@@ -17,6 +17,9 @@ import yaml
 from optuna.trial import TrialState
 from shell import PLAIN, USERS, Shell
 
+from studies.command import all_problems
+from studies.configs import config_dir
+
 FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
 
 
@@ -126,6 +129,54 @@ def test_one_message_lists_every_problem(shell: Shell) -> None:
     assert not (shell.folder / "outputs").exists()
 
 
+def told(*arguments: str) -> list[str]:
+    """What keeps these arguments from being composed, as a command tells it."""
+    return [str(problem) for problem in all_problems(arguments, ValueError("unknown"))]
+
+
+def test_keys_below_a_null_are_given_together() -> None:
+    second = ("objective.second.metric=n_flops", "objective.second.direction=minimize")
+    assert told("+study=digits", *second) == [
+        "objective.second is null and has no keys to set: "
+        "give them all at once: 'objective.second={metric: n_flops, direction: minimize}'"
+    ]
+    (misspelt,) = told("+study=digits", "objective.metrik.name=x")
+    assert misspelt.startswith("objective.metrik.name is x, which does not work")
+
+
+def test_an_option_of_a_selection_asks_for_one() -> None:
+    for option in ("select.k=4", "select.rule=one_standard_error"):
+        key = option.partition("=")[0]
+        asked = [f"{key} is set but nothing is selected: add select=race, or remove it"]
+        assert told("+study=digits", option) == asked
+        assert told("+study=mnist_cnn", option, "select=none") == asked
+    (only,) = told("+study=digits", "select.k=4", "select=race", "n_trails=3")
+    assert only.startswith("n_trails is not a key of the config")
+    assert "select=race" not in "".join(told("+study=digits", "select.kk=4"))
+
+
+def test_an_unknown_option_says_where_ones_own_are_looked_for(tmp_path: Path) -> None:
+    (missing,) = told("+study=digits", "search_space=next_search_spce")
+    assert "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names" in missing
+    (tmp_path / "search_space").mkdir()
+    (tmp_path / "search_space" / "next_search_space.yaml").write_text("lr: {path: model.optimizer.lr}\n")
+    searched = f"hydra.searchpath=[file://{tmp_path}]"
+    (misspelt,) = told("+study=digits", "search_space=next_search_spce", searched)
+    assert "did you mean next_search_space?" in misspelt
+    found = told("+study=digits", "search_space=next_search_space", searched, "n_trails=3")
+    assert not any("no option of that group" in problem for problem in found)
+    more = told("--config-dir", str(USERS / "conf"), "+study=plain", "search_space=next_search_space", searched, "x=1")
+    assert not any("no option of that group" in problem for problem in more)
+
+
+def test_a_selection_is_turned_off_on_the_command_line(shell: Shell) -> None:
+    small = ("+study=mnist", "datamodule=digits", "n_trials=2", "budget.amount=1", "select=none", "launcher=serial")
+    assert "the search has" not in (output := shell.run("run", *small, "analysis=none"))
+    assert "2 of 2 trials finished" in output
+    refused = shell.run("run", *small, "select.k=2", code=2)
+    assert "1 problem in the config:\n  - select.k is set but nothing is selected: add select=race" in refused
+
+
 def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> None:
     output = shell.run("run", code=2)
     assert re.search(r"study is not named: .*digits.*mnist", output)
@@ -139,6 +190,8 @@ def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
     config = shell.run("run", "+study=mnist", "--cfg", "job")
     assert yaml.safe_load(config)["study_name"] == "mnist"
     assert "search_space" in shell.run("run", "--help")
+    assert shell.run("retrain", "--help").startswith("`python -m studies.retrain +study=NAME [trial=best|N]`, or `con")
+    assert f"stands beside it in {config_dir()}: config.yaml" in shell.run("list", "--help")
     script = (
         "import sys, runpy; sys.argv = ['run', '+study=mnist', '--cfg', 'job']\n"
         "try: runpy.run_module('studies.run', run_name='__main__')\n"

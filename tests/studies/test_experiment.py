@@ -99,6 +99,47 @@ def test_a_rule_that_makes_no_sense_is_told() -> None:
             read_settings(compose(["+study=beliefs/more_layers_are_better", override]), checks=CHECKS)
 
 
+def problems_of(*overrides: str) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        read_settings(compose(overrides), checks=CHECKS)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_value_that_is_compared_with_itself_is_told() -> None:
+    found = problems_of("+study=beliefs/more_layers_are_better", "belief.to=1")
+    assert found == ["belief.to is 1, as belief.from is: give another value"]
+
+
+@pytest.mark.parametrize(
+    ("belief", "replicates", "fewest"),
+    [("more_layers_are_better", 3, 4), ("random_search_suffices", 1, 4), ("hyperparameters_are_independent", 1, 2)],
+)
+def test_a_belief_that_no_result_could_decide_is_refused(belief: str, replicates: int, fewest: int) -> None:
+    study = f"+study=beliefs/{belief}"
+    (told,) = problems_of(study, f"replicates={replicates}")
+    assert told.startswith(f"replicates is {replicates}, and belief.rule=")
+    assert f"fewer than {fewest} seeds: give {fewest} or more, or belief=null" in told
+    assert read_settings(compose([study, f"replicates={fewest}"]), checks=CHECKS).belief
+    (told,) = problems_of(study, "sampler=tpe", "n_trials=40", "replicates=1")
+    assert "but sampler is tpe: set sampler=grid, or belief=null" in told
+
+
+def test_one_setting_fits_all_needs_seeds_and_a_grid_too() -> None:
+    settings = parts("+study=beliefs/one_setting_fits_all")["settings"]
+    settings.replicates = 3
+    with pytest.raises(BadInput, match=r"replicates is 3, and belief\.rule=one_fits_all .* 4 or more"):
+        read_settings(settings, checks=CHECKS)
+
+
+def test_a_belief_that_says_too_little_has_one_problem_a_key() -> None:
+    grid = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
+    (missing,) = problems_of(*grid, "belief={claim: x}")
+    assert missing.startswith("belief.rule is missing: give the rule that decides: contrast (one value of a parameter")
+    assert all(rule in missing for rule in ("independence (", "one_fits_all (", "none ("))
+    keys = [told.split()[0] for told in problems_of(*grid, "belief={claim: x, rule: contrast}")]
+    assert sorted(keys) == ["belief.boundary", "belief.from", "belief.of", "belief.to"]
+
+
 def test_a_later_part_starts_from_the_model_of_an_earlier_one() -> None:
     config = compose(["+study=beliefs/one_setting_fits_all"])
     last = list(each_part(config, are_trained=False))[-1].config

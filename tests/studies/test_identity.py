@@ -84,7 +84,7 @@ def test_the_same_config_continues_the_study(storage: BaseStorage) -> None:
         ("objective.metric=val/loss", {"objective.metric": "is 'val/loss' but 'val/accuracy'"}),
         ("objective.direction=minimize", {"objective.direction": "is 'minimize' but 'maximize'"}),
         ("objective.value=best", {"objective.value": "is 'best' but 'last'"}),
-        ("budget.amount=4", {"budget.amount": "is 4 but 3", "budget.rungs": "is 4 but 3"}),
+        ("budget.amount=4", {"budget.amount": "is 4 but 3"}),
         ("budget={unit: steps, amount: 30}", {"budget.unit": "is 'steps' but 'epochs'"}),
     ],
 )
@@ -102,6 +102,15 @@ def test_only_what_differs_is_named_and_all_of_it(storage: BaseStorage) -> None:
     begin(settings_of(), storage)
     found = refused(settings_of("search_space.lr.high=0.02", "model.l1=0.1", "n_trials=3"), storage)
     assert set(found) == {"search_space.lr.high", "model.l1"}
+
+
+def test_epochs_differ_once_though_each_of_them_is_a_rung(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    assert set(refused(settings_of("budget.amount=4"), storage)) == {"budget.amount"}
+    assert set(refused(settings_of("budget={unit: steps, amount: 3, rungs: 2}"), storage)) == {
+        "budget.unit",
+        "budget.rungs",
+    }
 
 
 @pytest.mark.parametrize("override", ["replicates=2", "search_space.lr.levels=3"])

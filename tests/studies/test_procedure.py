@@ -199,3 +199,18 @@ def test_as_a_person_runs_it_with_workers_that_die(shell: Shell) -> None:
     )
     refused = shell.run("retrain", "config=outputs/bowl/best.yaml", code=2)
     assert "model._target_ is user_procedures.Bowl, a procedure, which leaves nothing to train and test" in refused
+
+
+def test_arguments_that_the_default_model_left_are_told_at_once(make_settings: MakeSettings) -> None:
+    """What a study gets whose file says `model: {_target_: …}` without `override /model`."""
+    mixed = ("model._target_=user_procedures.Bowl", "search_space=empty")
+    space = "+search_space.batch_size={path: datamodule.batch_size, type: power_of_two, low: 16, high: 32}"
+    (problem,) = preflight(make_settings(*mixed, space))
+    assert problem.key == "model"
+    assert problem.complaint.startswith("holds network, optimizer, schedule, ")
+    assert "conf/model/NAME.yaml, and take that by override /model: NAME (docs/procedures.md" in problem.remedy
+
+
+def test_a_single_wrong_argument_is_told_with_the_nearest(bowl: MakeSettings) -> None:
+    (problem,) = preflight(bowl("+model.y_scal=1"))
+    assert (problem.key, problem.complaint) == ("model.y_scal", "is not an argument of user_procedures.Bowl")

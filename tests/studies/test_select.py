@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import StringIO
 from itertools import cycle
 from typing import Any
@@ -26,7 +27,7 @@ from studies.search.rounds import announcement
 from studies.search.seeds import training_seed
 from studies.search.select import Selection, next_step, reader
 from studies.selection import selection_of as concluded
-from studies.settings import StudySettings
+from studies.settings import SelectSettings, StudySettings
 from studies.signals import StopSignals
 from studies.storage.slots import rules_of
 
@@ -227,7 +228,7 @@ def test_where_all_candidates_fail_the_best_of_the_search_is_told_as_such(
 def test_fewer_completed_points_than_were_asked_for_all_race_and_it_is_told(
     digits: MakeSettings, storage: BaseStorage
 ) -> None:
-    settings = digits("n_trials=3")
+    settings = replace(digits(), n_trials=3)
     selection, rounds = selection_of(settings, storage, Landscape(by_dropout))
     assert rounds[0].n_trials == 3 * LOOKS[0]
     told = "All 3 completed points (fewer than the 4 that were asked for)"
@@ -235,7 +236,7 @@ def test_fewer_completed_points_than_were_asked_for_all_race_and_it_is_told(
 
 
 def test_a_single_candidate_needs_no_race(digits: MakeSettings, storage: BaseStorage) -> None:
-    settings = digits("n_trials=5", "select.k=1")
+    settings = replace(digits(), n_trials=1)
     selection, rounds = selection_of(settings, storage, Landscape(by_dropout))
     assert [r.n_trials for r in rounds] == [5]
     assert "There was one candidate, and no race." in report_of(settings, storage, selection)[1]
@@ -243,7 +244,7 @@ def test_a_single_candidate_needs_no_race(digits: MakeSettings, storage: BaseSto
 
 def test_nothing_completed_is_nothing_to_select_from(digits: MakeSettings, storage: BaseStorage) -> None:
     landscape = Landscape(by_dropout, fails=lambda *_: Failure.DIVERGED)
-    assert run_selection(digits("n_trials=3"), storage, landscape) == (None, [])
+    assert run_selection(digits("n_trials=4"), storage, landscape) == (None, [])
 
 
 def test_neither_pruned_trials_nor_a_point_twice_are_candidates(digits: MakeSettings, storage: BaseStorage) -> None:
@@ -459,7 +460,17 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
     ("overrides", "told"),
     [
         (("select.seeds=2",), "select.seeds is 2: give a whole number of at least 3"),
-        (("select.k=0",), "select.k is 0: give a whole number of at least 1"),
+        (("select.k=0",), "select.k is 0: give a whole number of at least 2"),
+        (("select.k=1",), "select.k is 1: give a whole number of at least 2"),
+        (("select.k=13",), "select.k is 13 but the search has 12 trials: give no more than 12, or more n_trials"),
+        (
+            ("sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=2", "select.k=13"),
+            "select.k is 13 but the grid has 12 cells: give no more than 12, or more levels",
+        ),
+        (
+            ("select.cost=steps",),
+            "select.cost is steps but select.rule is best, which looks at no cost: set select.rule=one_standard_error",
+        ),
         (("select.rule=luck",), "select.rule is 'luck'"),
         (("select.per_value=true",), "select.per_value is true but no parameter of the search space is scientific"),
         (
@@ -477,6 +488,26 @@ def test_what_makes_no_sense_is_told(digits: MakeSettings, overrides: Sequence[s
     with pytest.raises(BadInput) as caught:
         digits(*overrides)
     assert told in str(caught.value)
+
+
+def test_as_many_race_as_there_are(digits: MakeSettings) -> None:
+    grid = ("sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=2")
+    assert digits("select.k=12").select.k == digits(*grid, "select.k=12").select.k == 12
+    assert digits("select.cost=steps", "select.rule=one_standard_error").select.cost == "steps"
+    assert digits("select.cost=seconds").select.rule == "best"
+
+
+def test_the_size_of_a_race_is_not_told_where_the_number_of_trials_is_wrong(digits: MakeSettings) -> None:
+    with pytest.raises(BadInput) as caught:
+        digits("n_trials=0")
+    assert [problem.key for problem in caught.value.problems] == ["n_trials"]
+
+
+def test_a_selection_that_a_study_asks_for_is_turned_off_by_the_command_line(make_settings: MakeSettings) -> None:
+    assert make_settings(study="mnist").select.k == 6
+    assert make_settings("select=none", study="mnist").select == SelectSettings()
+    with pytest.raises(BadInput, match=r"^1 problem .*\n.* select\.k is set but nothing is selected: add select=race"):
+        make_settings("select=none", "select.k=4", study="mnist")
 
 
 def test_options_of_a_selection_that_is_not_asked_for_are_told(make_settings: MakeSettings) -> None:

@@ -205,7 +205,9 @@ def test_an_empty_space_is_told(entries: Any) -> None:
 
 
 def test_a_parameter_that_is_no_mapping_is_told() -> None:
-    assert any(p.key == "search_space.lr" and "give a mapping" in p.remedy for p in read({"lr": 0.1})[1])
+    assert read({"lr": 0.1})[1] == [Problem("search_space.lr", "is 0.1", "give a mapping of keys to values")]
+    removed = Problem("search_space.lr", "is null", "remove it with ~search_space.lr")
+    assert read({"lr": None, "depth": DEPTH})[1] == [removed]
 
 
 def test_all_mistakes_of_all_parameters_are_told_at_once() -> None:

@@ -152,6 +152,11 @@ def test_an_unknown_second_metric_is_refused_with_the_nearest(plain: MakeSetting
     assert nearest in problem.remedy
 
 
+def test_a_noise_of_the_first_objective_alone_is_refused(plain: MakeSettings) -> None:
+    assert "objective.noise is 0.01 but there is no second objective" in problems(lambda: plain("objective.noise=0.01"))
+    assert plain("objective.noise=0.01", STEPS).objective.noise == 0.01
+
+
 def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> None:
     assert "objective.second.metric is val_loss, the first metric too" in problems(
         lambda: plain("objective.second={metric: val_loss, direction: minimize}")
@@ -159,7 +164,13 @@ def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> 
     assert "objective.second.metric is steps, of which budget.unit=steps gives each trial as many" in problems(
         lambda: plain(STEPS, "budget.unit=steps", "budget.amount=20")
     )
-    assert "objective.second.direction is None" in problems(lambda: plain("objective.second=val_accuracy"))
+    by_name = (
+        "a logged metric is given with its direction, as in objective.second={metric: val_accuracy, direction: min"
+    )
+    assert by_name in problems(lambda: plain("objective.second=val_accuracy"))
+    misspelt = "objective.second is sconds, which is none of the training's own figures: did you mean seconds?"
+    assert misspelt in problems(lambda: plain("objective.second=sconds"))
+    assert "objective.second.direction is None" in problems(lambda: plain("objective.second={metric: val_accuracy}"))
     assert "objective.second.metrik is not a known key" in problems(lambda: plain("objective.second={metrik: steps}"))
     assert "sampler is cmaes, which knows one objective only" in problems(lambda: plain("sampler=cmaes", STEPS))
 

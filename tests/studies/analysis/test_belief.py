@@ -75,6 +75,8 @@ def test_a_contrast_is_the_paired_gain_and_more_of_it_speaks_for_the_claim(maxim
     assert isinstance(back, Finding)
     assert back.word == "contradicted"
     assert "4" in str(contrast(table, before="1", after="4", boundary=0.1, maximize=maximize))
+    itself = contrast(table, before="1", after="1", boundary=0.1, maximize=maximize)
+    assert itself == "depth = 1 is compared with itself"
 
 
 def test_undecided_says_how_many_seeds_would_decide() -> None:
