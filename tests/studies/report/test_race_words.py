@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from studies.analysis.best_so_far import Played, duels, reaches
-from studies.report.figures.best_so_far import looks
+from studies.analysis.best_so_far import Played, curves, duels, reaches
+from studies.report.figures.best_so_far import best_so_far, looks
 from studies.report.race_words import headline, sentences
 
 
@@ -115,3 +116,26 @@ def test_a_sampler_keeps_its_colour_and_a_pruner_its_line(names: list[str]) -> N
     found = dict(zip(names, looks(names), strict=True))
     assert found["tpe"][0] == found["tpe + median"][0] != found["random"][0]
     assert found["tpe"][1] == found["random"][1] != found["tpe + median"][1]
+
+
+@pytest.mark.parametrize(("ends", "told"), [((1e-7, 1e-3), None), ((0.0, 2e-5), "1e-05 or less")])
+def test_a_figure_of_a_race_tells_small_regrets_apart_and_what_its_lines_are(
+    ends: tuple[float, float], told: str | None
+) -> None:
+    searches = [
+        Played("hill", name, seed, np.array([1.0, end]), np.ones(2), np.ones(2), near=0.01, sampler_s=0.1)
+        for name, end in zip(("tpe", "gp"), ends, strict=True)
+        for seed in range(3)
+    ]
+    drawing = best_so_far(curves(searches, seed=0), near=0.01)
+    figure = Figure()
+    drawing.draw(figure, drawing.rows)
+    (axes,) = figure.axes
+    drawn = [np.asarray(line.get_ydata())[-1] for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    words = [text.get_text() for text in axes.texts]
+    assert words == ["within 1 % of the best", *([told] if told else [])]
+    assert drawn == pytest.approx([ends[0] or 1e-5, ends[1]])
+    assert axes.get_ylim()[0] <= min(drawn)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["gp", "tpe"]
