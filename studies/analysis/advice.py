@@ -8,6 +8,7 @@ from studies.analysis.trust import (
     CAUTION_Q2,
     LACK_OF_FIT_P,
     LOST,
+    NOTICED,
     SPACE_FILLING,
     UNEXPLAINED,
     Evidence,
@@ -64,7 +65,9 @@ def _more_trials(evidence: Evidence) -> list[str]:
 def _better_trials(evidence: Evidence) -> list[str]:
     found = []
     if evidence.failed + evidence.capped > LOST:
-        found.append("narrow the ranges so that fewer trials diverge or end at a cap")
+        ends = {"give no value": evidence.failed, "end at the worst value": evidence.capped}
+        told = " or ".join(end for end, share in ends.items() if share >= NOTICED)
+        found.append(f"narrow the ranges so that fewer trials {told}")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
     if evidence.n_duplicates:

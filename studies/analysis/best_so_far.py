@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 
 from studies.analysis.paired import LEVEL, holm
 
@@ -78,8 +78,9 @@ class Curve:
 class Duel:
     """How `a` fares against `b` after `at` trials, the same seeds and problems side by side: the chance that its regret
     is the smaller one (a tie counts half), with its Wilson 95 % interval over `n` pairs, and the median of how much
-    smaller it is, with its bootstrap interval. `p` is that of the sign test, after Holm's correction over all duels of
-    the same problem; `problem` is None for all problems together."""
+    smaller it is. `p` is that of the sign test, after Holm's correction over all duels of the same problem, and the
+    gain's interval the one that holds 0 where p is above 5 %: the sign test turned round, infinite where the pairs are
+    too few. `problem` is None for all problems together; their regrets differ in scale, and the gain is NaN."""
 
     problem: str | None
     a: str
@@ -122,7 +123,7 @@ def curves(searches: Sequence[Played], measure: Measure = "trials", *, seed: int
     ]
 
 
-def duels(searches: Sequence[Played], *, seed: int) -> list[Duel]:
+def duels(searches: Sequence[Played]) -> list[Duel]:
     """Each pair of entrants, on each problem and, where there are several, on all together; there only those that met
     all problems. Where one had fewer trials, both are compared after so many.
     """
@@ -131,10 +132,10 @@ def duels(searches: Sequence[Played], *, seed: int) -> list[Duel]:
     for problem in [*names, *([None] if len(names) > 1 else [])]:
         here = list(searches) if problem is None else _of(searches, problem)
         met_all = [e for e in entrants_of(here) if {s.problem for s in here if s.entrant == e} == {*problems_of(here)}]
-        pairs = [_duel(problem, a, b, here, seed=seed) for a, b in combinations(met_all, 2)]
-        met = [duel for duel in pairs if duel is not None]
-        adjusted = holm([duel.p for duel in met])
-        found += [replace(duel, p=p) for duel, p in zip(met, adjusted, strict=True)]
+        pairs = [_duel(problem, a, b, here) for a, b in combinations(met_all, 2)]
+        met = [pair for pair in pairs if pair is not None]
+        adjusted = holm([duel.p for duel, _ in met])
+        found += [_adjusted(*pair, p=p, n_duels=len(met)) for pair, p in zip(met, adjusted, strict=True)]
     return found
 
 
@@ -203,21 +204,36 @@ def _regret_at(search: Played, places: Array, measure: Measure) -> Array:
     return found
 
 
-def _duel(problem: str | None, a: str, b: str, here: Sequence[Played], *, seed: int) -> Duel | None:
+def _duel(problem: str | None, a: str, b: str, here: Sequence[Played]) -> tuple[Duel, Array] | None:
+    """The duel before any correction, with the gain of each pair (n,), sorted."""
     of_a = {(s.problem, s.seed): s for s in here if s.entrant == a}
     of_b = {(s.problem, s.seed): s for s in here if s.entrant == b}
     common = [key for key in of_a if key in of_b]
     if not common:
         return None
     at = min(len(s.regret) for key in common for s in (of_a[key], of_b[key]))
-    gains = np.array([of_b[key].regret[at - 1] - of_a[key].regret[at - 1] for key in common])
+    gains = np.sort([of_b[key].regret[at - 1] - of_a[key].regret[at - 1] for key in common])
     wins, losses, n = int((gains > 0).sum()), int((gains < 0).sum()), len(gains)
-    drawn = np.median(gains[_resamples(n, seed=seed)], axis=1)
     chance = (wins + (n - wins - losses) / 2) / n
-    lo, hi = wilson(chance, n)
-    gain_lo, gain_hi = (float(end) for end in np.percentile(drawn, ENDS))
     p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
-    return Duel(problem, a, b, at, n, chance, lo, hi, float(np.median(gains)), gain_lo, gain_hi, p)
+    return Duel(problem, a, b, at, n, chance, *wilson(chance, n), math.nan, math.nan, math.nan, p), gains
+
+
+def _adjusted(duel: Duel, gains: Array, *, p: float, n_duels: int) -> Duel:
+    """The duel with the `p` that Holm's correction gives, and with its gain on a problem of its own."""
+    if duel.problem is None:
+        return replace(duel, p=p)
+    alpha = (1 - LEVEL) * (duel.p / p if p < 1 else 1 / n_duels)
+    lo, hi = median_interval(gains, alpha=alpha)
+    return replace(duel, p=p, gain=float(np.median(gains)), gain_lo=lo, gain_hi=hi)
+
+
+def median_interval(ordered: Array, *, alpha: float) -> tuple[float, float]:
+    """The interval of a median at the level 1 - `alpha`, the sign test turned round: from one of the `ordered` values
+    (n,) to another. Infinite where they are too few for the level."""
+    n = len(ordered)
+    n_out = int(np.sum(2 * binom.cdf(np.arange(n // 2), n, 0.5) <= alpha))  # values left out at each end
+    return (float(ordered[n_out - 1]), float(ordered[n - n_out])) if n_out else (-math.inf, math.inf)
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

@@ -5,6 +5,10 @@ noisy and times too, so what looks nondominated may be luck: the values are draw
 of draws in which a configuration is on the front is its probability of being there. Where points have replicates,
 they are drawn by bootstrap: training seeds with replacement, the same for all points (seeds are common to them), the
 deviations from the mean widened by √(n/(n-1)) for the few that there are. Else each value gets the stated noise.
+
+Noise makes the area of a front too large, for the best of noisy values is the luckiest as well. By how much, the draws
+tell: what they add on average to the measured area is taken off it once. Of simulated fronts of single trainings that
+were 3 to 17 % too large on average, 0 to 3 % was left; with replicates both are within 5 % of the truth.
 """
 
 from __future__ import annotations
@@ -56,16 +60,17 @@ class Candidate:
 class Front:
     """What two objectives give. `candidates` are all configurations, those good in the second objective first.
 
-    `hypervolume` is the area that the front dominates up to `reference` (the worst value of each objective), with its
-    95 % interval, which held in 96 % of simulated studies with replicates and in 90 % without; `share` is that area as
-    a part of the box between the best and the worst values. `n_seeds` are the fewest and the most trainings of a
-    configuration.
+    `area` is what the front dominates up to `reference` (the worst value of each objective), corrected for noise, with
+    its 95 % interval, which held in 96 % of simulated studies with replicates and in 90 % without; `measured_area` is
+    that of the values as they are, and `share` its part of the box between the best and the worst of them. `n_seeds`
+    are the fewest and the most trainings of a configuration.
     """
 
     goals: tuple[Goal, Goal]
     candidates: tuple[Candidate, ...]
-    hypervolume: float
+    area: float
     interval: tuple[float, float]
+    measured_area: float
     share: float
     reference: tuple[float, float]
     n_seeds: tuple[int, int]
@@ -98,11 +103,11 @@ def front_of(
     on_front, reference = nondominated(means * sign), (means * sign).max(axis=0)
     draws = list(_draws(points, goals, np.random.default_rng(seed)))
     probabilities = np.mean([nondominated(drawn * sign) for drawn in draws], axis=0)
-    area = hypervolume(means * sign, reference)
+    measured = hypervolume(means * sign, reference)
     areas = [hypervolume(drawn * sign, reference) for drawn in draws]
     n_seeds = (min(map(len, points)), max(map(len, points)))
     half_width = float(np.std(areas)) * float(t.ppf(0.975, n_seeds[1] - 1) if n_seeds[1] > 1 else norm.ppf(0.975))
-    middle = 2 * area - float(np.mean(areas))  # noise makes a front too good, and the draws tell by how much
+    area = max(0.0, 2 * measured - float(np.mean(areas)))
     box = float(np.prod(reference - (means * sign).min(axis=0)))
     order = sorted(range(len(points)), key=lambda i: ((means[i] * sign)[::-1].tolist(), points[i][0].number))
     return Front(
@@ -110,9 +115,10 @@ def front_of(
         candidates=tuple(
             _candidate(points[i], on_front=bool(on_front[i]), probability=float(probabilities[i])) for i in order
         ),
-        hypervolume=area,
-        interval=(max(0.0, middle - half_width), middle + half_width),
-        share=area / box if box > 0 else math.nan,
+        area=area,
+        interval=(max(0.0, area - half_width), area + half_width),
+        measured_area=measured,
+        share=measured / box if box > 0 else math.nan,
         reference=(float(reference[0] * sign[0]), float(reference[1] * sign[1])),
         n_seeds=n_seeds,
     )

@@ -29,6 +29,7 @@ MIN_TRIALS = 50
 SPACE_FILLING = 0.20
 LOST = 0.05  # without a value, or capped
 MOST_LOST = 0.30
+NOTICED = 0.005  # a smaller share reads as 0 %
 MIN_PURE_FREEDOM = 10  # replicates beyond the first of each point, before their noise is taken into account
 LACK_OF_FIT_P = 0.01
 DISAGREEMENT = 0.05
@@ -164,13 +165,23 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
     elif evidence.space_filling < SPACE_FILLING:
         found.append(f"{evidence.space_filling:.0%} space-filling trials")
     if evidence.failed + evidence.capped > LOST:
-        failed, capped = f"{evidence.failed:.0%} of the trials gave no value", f"{evidence.capped:.0%} lie"
-        found.append(f"{failed} and {capped} together at the worst value, as if capped")
+        found.append(_lost(evidence))
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.n_duplicates:
         found.append(f"{evidence.n_duplicates} trials repeat a point without another training seed")
     return [("caution", reason) for reason in found]
+
+
+def _lost(evidence: Evidence) -> str:
+    """Which trials gave no value or a capped one; a share that rounds to nothing is not told."""
+    failed, capped = f"{evidence.failed:.0%} of the trials", f"{evidence.capped:.0%}"
+    ends = "together at the worst value, as if capped"
+    if evidence.capped < NOTICED:
+        return f"{failed} gave no value"
+    if evidence.failed < NOTICED:
+        return f"{capped} of the trials lie {ends}"
+    return f"{failed} gave no value and {capped} lie {ends}"
 
 
 def trials_wanted(n_parameters: int) -> int:

@@ -24,7 +24,7 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
-from studies.report.wording import counted, table
+from studies.report.wording import NONE, counted, table
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
@@ -32,6 +32,11 @@ from studies.storage.identity import fixed_config
 PAGE, TABLE, FIGURES = "belief.md", "belief.csv", ("verdict", "regret", "regret_*")
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
 
+SAYS: dict[Word, str] = {
+    "supported": "supports it",
+    "contradicted": "contradicts it",
+    "undecided": "leaves it undecided",
+}
 NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
 
 
@@ -74,7 +79,15 @@ class Conclusion:
     def sentence(self) -> str:
         """The verdict in one sentence."""
         after = ", by a rule that was changed after the data were seen" if self.changed else ""
-        return f"{self.claim}: {self.word} on this task{after}."
+        return " ".join(filter(None, [f"{self.claim}: {self.word} on this task{after}.", self.combined]))
+
+    @property
+    def combined(self) -> str:
+        """How several parts make up the verdict; empty for one."""
+        said = {name: SAYS[finding.word] for name, finding in self.findings.items()}
+        said |= dict.fromkeys(self.missing, "says nothing yet")
+        each = ", ".join(f"{name} {words}" for name, words in said.items())
+        return f"The claim has to hold in every part: {each}." if len(said) > 1 else ""
 
 
 def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
@@ -178,7 +191,9 @@ def write_belief(folder: Path, found: Conclusion, parts: Sequence[Evidence], *, 
     write_csv(folder / TABLE, COLUMNS, list(_rows(found)))
     pictures = []
     if found.findings:
-        pictures.append(write_drawing(folder / "figures", verdict_drawing(found.findings, claim=found.claim)))
+        pictures.append(
+            write_drawing(folder / "figures", verdict_drawing(found.findings, claim=found.claim, word=found.word))
+        )
     for name, matrix in found.matrices.items():
         metric = next(part.settings.objective.metric for part in parts if part.name == name)
         drawing = regret_drawing(matrix, metric=metric, part=name if len(found.matrices) > 1 else "")
@@ -243,7 +258,9 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
     else:
         rule += "The rule is the one that was recorded with the study before its first trial."
     why = " ".join(f"{name + ': ' if name else ''}{reason}." for name, reason in found.missing.items())
-    told = f"**{found.word.capitalize()}** on this task. {_shortly(found)} {why}".strip()
+    told = " ".join(
+        filter(None, [f"**{found.word.capitalize()}** on this task.", found.combined, _shortly(found), why])
+    )
     blocks = [f"# {found.claim}", told, rule]
     blocks.append("\n".join(f"- {sentence}" for sentence in _sentences(found)))
     rows = [
@@ -260,20 +277,30 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
     if rows:
         blocks.append(table(("part", "verdict", "gain", "95 % interval", "boundary", "n"), rows))
     blocks += [f"![{picture.stem}]({picture.as_posix()})" for picture in pictures]
-    held = {part.name: _held_fixed(part.settings) for part in parts}
-    blocks.append("## Held fixed")
-    blocks += [f"{name + ': ' if name else ''}{sentence}" for name, sentence in held.items()]
+    blocks += ["## Held fixed", *_held_fixed({part.name: _held(part.settings) for part in parts})]
     return "\n\n".join(blocks) + "\n"
 
 
-def _held_fixed(settings: StudySettings) -> str:
+def _held_fixed(parts: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """What no parameter varied, as a table; what parts do not have in common, beside each other in another."""
+    keys = list(dict.fromkeys(key for held in parts.values() for key in held))
+    values = {key: [held.get(key, NONE) for held in parts.values()] for key in keys}
+    common = [(key, found[0]) for key, found in values.items() if len(set(found)) == 1]
+    apart = [(key, *found) for key, found in values.items() if len(set(found)) > 1]
+    if apart:
+        yield table(("setting", *parts), apart)
+        yield "In all parts:"
+    yield table(("setting", "value"), common)
+
+
+def _held(settings: StudySettings) -> dict[str, str]:
     """Every setting of model, data and budget that no parameter varied."""
     varied = [path for parameter in settings.space for path in parameter.paths]
     config = fixed_config(settings)
     flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
-    kept = [f"{key}={value}" for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)]
+    kept = {key: str(value) for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)}
     budget = settings.budget
-    return ", ".join([f"budget={budget.amount:g} {budget.unit}", *kept]) + "."
+    return {"budget": f"{budget.amount:g} {budget.unit}", **kept}
 
 
 def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:

@@ -42,7 +42,7 @@ def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | 
     if any(not math.isnan(effect.estimate) for effect in analysis.effects):
         parts.append(effects_table(analysis))
     if analysis.ridges:
-        parts.append(ridges_table(analysis.ridges, analysis.budget_unit))
+        parts.append(ridges_table(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level))
     if analysis.anova is not None:
         parts.append(anova_table(analysis.anova))
     if analysis.screen:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.wording import counted, crossed, fixed, interval, listed, p_value, table
+from studies.report.wording import NONE, counted, crossed, fixed, interval, listed, p_value, table
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from studies.analysis.factorial import Anova, AnovaRow
     from studies.analysis.ridge import Ridge
     from studies.analysis.screen import ScreenRow
+    from studies.analysis.trust import Level
 
+WITNESS = "polynomial chaos says"  # how the reason begins that a second estimator gives
 MAX_PAIRS = 12  # that the table lists
 
 
@@ -51,18 +53,29 @@ def _effect(effect: Effect, known: frozenset[str]) -> Sequence[str]:
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
     is_unknown = (effect.estimate, effect.ci_lo, effect.ci_hi) == (0.0, 0.0, 1.0)
+    if is_unknown:  # nothing that a second witness could contradict
+        own = [reason for reason in own if not reason.startswith(WITNESS)]
     return (
         f"{crossed(effect.params) or names[effect.kind]}{where(effect)}",
         "unknown" if is_unknown else fixed(effect.estimate),
         interval(effect.ci_lo, effect.ci_hi),
-        fixed(effect.second),
+        NONE if is_unknown else fixed(effect.second),
         f"{effect.verdict}: {'; '.join(own)}" if own else effect.verdict,
         claimed,
     )
 
 
-def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None) -> str:
-    """Each law that was asked for, with its interval and its verdict."""
+def law(ridge: Ridge, level: Level) -> str:
+    """What is said of a law, which is as sure as the trials' verdict at the most."""
+    return {
+        "ok": ridge.verdict,
+        "caution": f"with caution (see the verdict above): {ridge.verdict}",
+        "unreliable": f"conclude nothing (see the verdict above): {ridge.verdict}",
+    }[level]
+
+
+def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Level) -> str:
+    """Each law that was asked for, with its interval and its verdict, `level` being the trials' own."""
     rows = [
         (
             f"{ridge.params[0]} over {ridge.params[1]}",
@@ -70,7 +83,7 @@ def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None) -> str:
             interval(ridge.ci_lo, ridge.ci_hi, 2),
             p_value(ridge.curvature_p),
             str(ridge.n_used),
-            ridge.verdict,
+            law(ridge, level),
         )
         for ridge in ridges
     ]

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
 from studies.analysis.pareto import Candidate, Front, Goal, front_of
-from studies.report.wording import counted, interval, listed, shown, table
+from studies.report.wording import counted, listed, shown, table
 from studies.schema import failure_of
 from studies.settings import StudySettings
 
@@ -79,7 +79,8 @@ def front_section(found: FrontFound, *, picture: Path | None) -> str:
         )
         for member in members[:MAX_MEMBERS]
     ]
-    rest = f"{len(members) - MAX_MEMBERS} more are in pareto.csv." if len(members) > MAX_MEMBERS else ""
+    n_more = len(members) - MAX_MEMBERS
+    rest = f"{counted(n_more, 'more is', 'more are')} in pareto.csv." if n_more > 0 else ""
     parts = [
         f"## The front: {first.name} against {second.name}",
         table(header, rows),
@@ -112,12 +113,9 @@ def _told(found: FrontFound) -> Iterator[str]:
         )
     likely = sum(not candidate.on_front and candidate.probability >= LIKELY for candidate in front.candidates)
     if likely:
-        yield f"{likely} more that are off the front by their values have a P of at least {LIKELY:g} (pareto.csv)."
-    yield (
-        f"The front dominates an area of {shown(front.hypervolume)} (95 % interval {interval(*front.interval)}) up to "
-        f"the worst values ({shown(front.reference[0])}, {shown(front.reference[1])}), a share of {front.share:.2f} of "
-        "the box; compare areas only up to the same reference."
-    )
+        more = counted(likely, "more that is off the front by its values has", "more that are off it by theirs have")
+        yield f"{more} a P of at least {LIKELY:g} (pareto.csv)."
+    yield _area(front)
     if second.name in OF_THE_DEVICE:
         yield from _conditions(found.conditions)
     if found.n_pruned:
@@ -125,6 +123,17 @@ def _told(found: FrontFound) -> Iterator[str]:
             f"{counted(found.n_pruned, 'trial was', 'trials were')} pruned by {first.name} and cannot be on the front: "
             f"it may lack configurations that are worse in {first.name} and better in {second.name}."
         )
+
+
+def _area(front: Front) -> str:
+    """The front's size, corrected and as measured."""
+    worst = ", ".join(map(shown, front.reference))
+    lo, hi = map(shown, front.interval)
+    return (
+        f"The front dominates an area of {shown(front.area)} (95 % interval {lo} to {hi}) up to the worst values "
+        f"({worst}), corrected for what noise adds to a front by luck; as measured it is {shown(front.measured_area)}, "
+        f"a share of {front.share:.2f} of the box. Compare areas only up to the same reference."
+    )
 
 
 def _noise(goal: Goal) -> str:

@@ -26,8 +26,8 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.best_so_far import COLUMNS, best_so_far, curve_rows
 from studies.report.figures.drawing import Drawing, write_drawings
 from studies.report.race_searches import searches_of
-from studies.report.race_words import amount, chance, regret, sentences
-from studies.report.wording import p_value, table
+from studies.report.race_words import SURE, amount, chance, headline, regret, sentences
+from studies.report.wording import NONE, p_value, table
 from studies.settings import StudySettings
 
 FOLDER, PAGE = "race", "race.md"
@@ -37,11 +37,12 @@ REACHES = ("problem", "entrant", "measure", "n", "reached", "median", "median_lo
 HOW = """Each search is played by this framework's own sampler on one problem, under one seed. Its regret is that of the
 configuration that it would hand over (the best value that it saw), judged by the true value: without noise, or the mean
 over all recorded seeds. A regret of 0 is the best point, 1 the median random point. Within 1 % of the best: on a
-recorded table 1 % of the best value, on a function a hundredth of the way to the median random point. Bands and
-intervals are bootstrap intervals over seeds (95 %); chances are those of a smaller regret under the same seed on the
-same problem, ties counting half, with Wilson intervals, and p is that of the sign test after Holm's correction. Seconds
-are CPU seconds of the sampler and recorded seconds of training. A grid is a full factorial coarsened to the budget, in
-random order."""
+recorded table 1 % of the best value, on a function a hundredth of the way to the median random point. Error bars in the
+figures are bootstrap intervals over seeds (95 %); chances are those of a smaller regret under the same seed on the same
+problem, ties counting half, each with a Wilson interval of its own (95 %), and p is that of the sign test after Holm's
+correction over all duels, which decides. Problems differ in scale, so by how much is told for each problem, where p
+decides it there, with the interval that the same corrected test gives. Seconds are CPU seconds of the sampler and
+recorded seconds of training. A grid is a full factorial coarsened to the budget, in random order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def write_race(trials: Sequence[FrozenTrial], settings: StudySettings) -> Race:
     folder = settings.output_dir
     if not searches:
         return Race([], {})
-    met, came = duels(searches, seed=settings.seed), reaches(searches, seed=settings.seed)
+    met, came = duels(searches), reaches(searches, seed=settings.seed)
     inner = folder / FOLDER
     inner.mkdir(parents=True, exist_ok=True)
     write_csv(inner / "duels.csv", DUELS, [_row(duel, DUELS) for duel in met])
@@ -87,7 +88,9 @@ def remove_race(folder: Path) -> None:
 
 def _row(found: Duel | Reach, columns: Sequence[str]) -> Row:
     cells = {column: getattr(found, column) for column in columns}
-    return {column: None if isinstance(cell, float) and np.isinf(cell) else cell for column, cell in cells.items()}
+    return {
+        column: None if isinstance(cell, float) and not np.isfinite(cell) else cell for column, cell in cells.items()
+    }
 
 
 def _curves(searches: Sequence[Played], *, seed: int) -> Iterator[Row]:
@@ -125,8 +128,7 @@ def _document(
     pictures: Mapping[str, Path],
 ) -> str:
     folder = settings.output_dir
-    first = " ".join(sentence for sentence in found if " beats " in sentence) or "No way to search beats another."
-    parts = [f"# Race {settings.study_name}: ways to search compared", first, HOW.replace("\n", " ")]
+    parts = [f"# Race {settings.study_name}: ways to search compared", headline(met), HOW.replace("\n", " ")]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in found)]
     parts += [f"![{caption}]({path.relative_to(folder)})" for caption, path in pictures.items()]
     for problem in problems_of(searches):
@@ -161,11 +163,19 @@ def _standings(own: Sequence[Played], came: Sequence[Reach]) -> str:
 
 
 def _duels(met: Sequence[Duel]) -> str:
-    every = [duel for duel in met if duel.problem is None] or list(met)
+    """All problems together in one table, without gains, for these differ in scale; else the only problem's."""
+    every = [duel for duel in met if duel.problem is None]
     rows = [
-        (duel.a, duel.b, str(duel.at), chance(duel), f"{regret(duel.gain)}", p_value(duel.p), str(duel.n))
-        for duel in every
+        (duel.a, duel.b, str(duel.at), chance(duel), *([] if every else [_gain(duel)]), p_value(duel.p), str(duel.n))
+        for duel in every or met
     ]
-    header = ("a", "b", "after trials", "a has the smaller regret", "by (median)", "p (Holm)", "n")
+    by = () if every else ("by (median)",)
+    header = ("a", "b", "after trials", "a has the smaller regret", *by, "p (Holm)", "n")
     over = "All problems together, for those who met them all; each problem by itself is in `race/duels.csv`."
     return f"{over}\n\n{table(header, rows)}"
+
+
+def _gain(duel: Duel) -> str:
+    """By how much, where that is decided."""
+    is_told = duel.p < SURE
+    return f"{regret(duel.gain)} [{regret(duel.gain_lo)}, {regret(duel.gain_hi)}]" if is_told else NONE

@@ -22,6 +22,40 @@ def sentences(searches: Sequence[Played], duels: Sequence[Duel], reaches: Sequen
     return [*found, *_who_gets_near(reaches), *_pruned(searches, duels, reaches), *_unequal(searches)]
 
 
+def headline(duels: Sequence[Duel]) -> str:
+    """Who beats random and the learner, who loses to them and what is undecided, shortly."""
+    every = _over_all(duels)
+    entrants = [name for name in _names(every) if name == base(name)]
+    rivals = {BASE: [name for name in entrants if name != BASE], LEARNER: [m for m in MODELS if m in entrants]}
+    met = {rival: [d for name in names if (d := _between(every, name, rival))] for rival, names in rivals.items()}
+    told = [_standing(rival, own) for rival, own in met.items() if own]
+    if not told:
+        return "No two ways to search met that the headline compares."
+    ns = sorted({duel.n for own in met.values() for duel in own})
+    n = " to ".join(map(str, dict.fromkeys((ns[0], ns[-1]))))
+    told += _where_reinforce_loses(duels)
+    return (
+        f"{' '.join(told)} In brackets: in how many of {n} searches the named one has the smaller "
+        "regret, with the 95 % interval of each by itself."
+    )
+
+
+def _standing(rival: str, own: Sequence[Duel]) -> str:
+    """Who beats `rival`, loses to it, or neither; a budget is named where it is not that of most."""
+    budgets = [duel.at for duel in own]
+    usual = max(budgets, key=lambda at: (budgets.count(at), at))
+    groups: dict[str, list[str]] = {word: [] for word in ("beats", "loses to", "undecided")}
+    for duel in own:
+        at = f", after {duel.at} trials" if duel.at != usual else ""
+        groups[_word(duel)].append(f"{duel.a} ({chance(duel)}{at})")
+    parts = [
+        f"{listed(groups['beats']) or 'nothing'} {'beat' if len(groups['beats']) > 1 else 'beats'} {rival}",
+        f"{listed(groups['loses to']) or 'nothing'} {'lose' if len(groups['loses to']) > 1 else 'loses'} to it",
+        f"undecided: {listed(groups['undecided']) or 'nothing'}",
+    ]
+    return f"After {usual} trials {'; '.join(parts)}."
+
+
 def regret(value: float) -> str:
     """A regret with three significant digits."""
     return f"{value:.3g}"
@@ -34,7 +68,11 @@ def amount(value: float, *, budget: float) -> str:
 
 def chance(duel: Duel) -> str:
     """The chance of a duel with its interval, in per cent."""
-    return f"{100 * duel.chance:.0f} % [{100 * duel.chance_lo:.0f}, {100 * duel.chance_hi:.0f}]"
+    return f"{_percent(duel.chance)} [{100 * duel.chance_lo:.0f}, {100 * duel.chance_hi:.0f}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _number(value: float) -> str:
@@ -72,11 +110,14 @@ def turned(duel: Duel) -> Duel:
     )
 
 
+def _names(duels: Sequence[Duel]) -> list[str]:
+    return list(dict.fromkeys(name for duel in duels for name in (duel.a, duel.b)))
+
+
 def _against_random(duels: Sequence[Duel]) -> Iterator[str]:
     """One sentence for each entrant but random."""
     every = _over_all(duels)
-    names = list(dict.fromkeys(name for duel in every for name in (duel.a, duel.b)))
-    for name in names:
+    for name in _names(every):
         duel = _between(every, name, BASE)
         if duel is None or name == BASE or name != base(name):
             continue
@@ -87,26 +128,32 @@ def _over_reinforce(searches: Sequence[Played], duels: Sequence[Duel]) -> Iterat
     every = _over_all(duels)
     for model in MODELS:
         duel = _between(every, model, LEARNER)
-        if duel is None:
-            continue
-        medians = "; ".join(
-            f"{problem} {regret(_median(searches, problem, model, duel.at))} against "
-            f"{regret(_median(searches, problem, LEARNER, duel.at))}"
-            for problem in problems_of(searches)
-            if {model, LEARNER} <= set(entrants_of([s for s in searches if s.problem == problem]))
-        )
-        yield (
-            f"{_verdict(duel)}, by {regret(duel.gain)} [{regret(duel.gain_lo)}, {regret(duel.gain_hi)}] in the median "
-            f"(p {p_value(duel.p)}); median regrets: {medians}."
-        )
+        if duel is not None:
+            each = [_on_problem(searches, duels, problem, duel) for problem in problems_of(searches)]
+            medians = "; ".join(filter(None, each))
+            yield f"{_verdict(duel)} (p {p_value(duel.p)}); median regrets: {medians}."
+
+
+def _on_problem(searches: Sequence[Played], duels: Sequence[Duel], problem: str, met: Duel) -> str:
+    """How two that `met` compare on one problem, after the same number of trials; by how much where that is decided."""
+    own = _between(_on(duels, problem), met.a, met.b)
+    if own is None:
+        return ""
+    mine, other = (regret(_median(searches, problem, name, met.at)) for name in (met.a, met.b))
+    gain = f", by {regret(own.gain)} [{regret(own.gain_lo)}, {regret(own.gain_hi)}]"
+    return f"{problem} {mine} against {other} ({_percent(own.chance)} won{gain if own.p < SURE else ''})"
+
+
+def _word(duel: Duel) -> str:
+    if duel.p >= SURE:
+        return "undecided"
+    return "beats" if duel.chance > 0.5 else "loses to"
 
 
 def _verdict(duel: Duel) -> str:
     """Who beats whom, or that it is undecided; and how often."""
-    if duel.p >= SURE:
-        told = f"{duel.a} against {duel.b} is undecided"
-    else:
-        told = f"{duel.a} {'beats' if duel.chance > 0.5 else 'loses to'} {duel.b}"
+    word = _word(duel)
+    told = f"{duel.a} {word} {duel.b}" if word != "undecided" else f"{duel.a} against {duel.b} is undecided"
     many = counted(duel.n, "search", "searches")
     return f"{told}: it has the smaller regret in {chance(duel)} of {many} after {duel.at} trials"
 
@@ -148,12 +195,18 @@ def _pruned(searches: Sequence[Played], duels: Sequence[Duel], reaches: Sequence
             continue
         share = _epochs(searches, problem, entrant) / _epochs(searches, problem, base(entrant))
         near = {r.entrant: r for r in reaches if r.problem == problem and r.measure == "epochs"}
-        mine, other = (amount(near[name].median, budget=near[name].budget) for name in (entrant, base(entrant)))
         yield (
             f"{problem}: {entrant} spends {100 * share:.0f} % of the epochs of {base(entrant)} in as many trials; its "
             f"regret is the smaller one in {chance(duel)} of {counted(duel.n, 'search', 'searches')}; epochs to within "
-            f"1 % of the best: {mine} against {other}."
+            f"1 % of the best: {_compared(near[entrant], near[base(entrant)])}."
         )
+
+
+def _compared(mine: Reach, other: Reach) -> str:
+    """What it took two in the median; of two that mostly came nowhere, how many came there."""
+    if math.isinf(mine.median) and math.isinf(other.median):
+        return f"neither came there in most searches ({mine.reached} of {mine.n} against {other.reached} of {other.n})"
+    return " against ".join(amount(reach.median, budget=reach.budget) for reach in (mine, other))
 
 
 def _epochs(searches: Sequence[Played], problem: str, entrant: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, create_trial
@@ -22,11 +23,14 @@ from shell import Shell
 
 from studies import schema
 from studies.admission import CHECKS
+from studies.analysis.belief import Finding
+from studies.analysis.paired import Mean
 from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
 from studies.reference import MARKS, Experiment, build, experiment_of, names, write_into_readme
-from studies.report.belief import Evidence, conclude, remove_belief, write_belief
+from studies.report.belief import Conclusion, Evidence, conclude, remove_belief, write_belief
+from studies.report.figures.verdict import verdict_drawing
 from studies.retrain import retrain
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
@@ -341,6 +345,49 @@ def test_what_says_nothing_has_a_row_and_an_earlier_conclusion_leaves_nothing_be
     assert [path.exists() for path in (*others, *stale)] == [True, True, False, False, False]
     remove_belief(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["main_lr.png", "report.md"]
+
+
+def finding(value: float) -> Finding:
+    return Finding("gain", Mean(value, value - 0.005, value + 0.005, 6), 0.0, "val/accuracy")
+
+
+def test_how_parts_make_up_the_verdict_is_told_with_it() -> None:
+    found = Conclusion("More is better", findings={"epochs": finding(-0.1), "steps": finding(0.1)})
+    assert found.sentence == (
+        "More is better: contradicted on this task. The claim has to hold in every part: epochs contradicts it, steps "
+        "supports it."
+    )
+    found.missing["seconds"] = "nothing was trained"
+    assert found.sentence.startswith("More is better: undecided")
+    assert found.combined.endswith("steps supports it, seconds says nothing yet.")
+    assert (
+        Conclusion("More is better", findings={"": finding(0.1)}).sentence == "More is better: supported on this task."
+    )
+
+
+def test_what_parts_hold_fixed_in_common_is_told_once(tmp_path: Path) -> None:
+    own = [replace(evidence(f"budget.amount={amount}"), name=f"long_{amount}") for amount in (5, 9)]
+    write_belief(tmp_path, Conclusion("More is better"), own, console=Console(file=io.StringIO()))
+    held = (tmp_path / "belief.md").read_text().partition("## Held fixed\n\n")[2]
+    assert "| setting | long_5 | long_9 |\n| --- | --- | --- |\n| budget | 5 epochs | 9 epochs |\n" in held
+    common = held.partition("In all parts:\n\n| setting | value |")[2]
+    assert "| model.optimizer._target_ |" in common
+    assert all(line.count("|") == 3 for line in common.strip().splitlines()[1:])
+    write_belief(tmp_path, Conclusion("More is better"), own[:1], console=Console(file=io.StringIO()))
+    assert (
+        "## Held fixed\n\n| setting | value |\n| --- | --- |\n| budget | 5 epochs |"
+        in (tmp_path / "belief.md").read_text()
+    )
+
+
+def test_the_verdict_stands_over_its_figure_and_the_boundary_is_named() -> None:
+    drawing = verdict_drawing({"": finding(-0.1)}, claim="More is better", word="contradicted")
+    figure = Figure(layout="constrained")
+    drawing.draw(figure, drawing.rows)
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left") == "More is better: contradicted"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["boundary: the least gain that supports the claim"]
 
 
 def test_a_study_keeps_the_rule_of_its_belief_from_before_the_first_trial(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from studies.analysis.best_so_far import Duel, Played, Reach, curves, duels, reaches, wilson
+from studies.analysis.best_so_far import Duel, Played, Reach, curves, duels, median_interval, reaches, wilson
 
 
 def search(
@@ -54,7 +54,7 @@ def test_a_search_that_ended_early_keeps_its_regret_along_epochs() -> None:
 def test_the_chance_counts_wins_under_the_same_seed_and_half_of_the_ties() -> None:
     a = [search("a", seed, [end]) for seed, end in enumerate([0.1, 0.2, 0.3, 0.4])]
     b = [search("b", seed, [end]) for seed, end in enumerate([0.2, 0.2, 0.1, 0.9])]
-    duel = only(duels([*a, *reversed(b)], seed=0))
+    duel = only(duels([*a, *reversed(b)]))
     assert (duel.a, duel.b, duel.n, duel.at) == ("a", "b", 4, 1)
     assert duel.chance == 2.5 / 4
     assert duel.gain == pytest.approx(np.median([0.1, 0.0, -0.2, 0.5]))
@@ -85,7 +85,7 @@ def test_a_sure_winner_is_sure_after_the_correction() -> None:
     ends = {"good": 0.1, "bad": 0.5, "worse": 0.7}
     rng = np.random.default_rng(0)
     searches = [search(name, seed, [end + 0.05 * rng.random()]) for name, end in ends.items() for seed in range(20)]
-    found = {(duel.a, duel.b): duel for duel in duels(searches, seed=0)}
+    found = {(duel.a, duel.b): duel for duel in duels(searches)}
     best = found["good", "bad"]
     assert best.chance == 1.0
     assert best.chance_lo > 0.8
@@ -97,14 +97,14 @@ def test_a_sure_winner_is_sure_after_the_correction() -> None:
 def test_entrants_that_are_alike_are_hardly_ever_told_apart() -> None:
     rng = np.random.default_rng(0)
     sure = [
-        only(duels([search(name, seed, [rng.random()]) for name in "ab" for seed in range(15)], seed=0)).p < 0.05
+        only(duels([search(name, seed, [rng.random()]) for name in "ab" for seed in range(15)])).p < 0.05
         for _ in range(200)
     ]
     assert np.mean(sure) <= 0.06
 
 
 def test_unequal_budgets_are_compared_at_the_smaller_one() -> None:
-    duel = only(duels([search("a", 0, [1.0, 0.5]), search("b", 0, [1.0, 0.9, 0.1])], seed=0))
+    duel = only(duels([search("a", 0, [1.0, 0.5]), search("b", 0, [1.0, 0.9, 0.1])]))
     assert duel.at == 2
     assert duel.gain == pytest.approx(0.4)
 
@@ -112,26 +112,42 @@ def test_unequal_budgets_are_compared_at_the_smaller_one() -> None:
 def test_all_problems_together_are_paired_by_problem_and_seed() -> None:
     searches = [search("a", s, [0.1], problem=p) for p in "pq" for s in (0, 1)]
     searches += [search("b", s, [0.2 if p == "p" else 0.05], problem=p) for p in "pq" for s in (0, 1)]
-    pooled = only(duels(searches, seed=0), None)
+    pooled = only(duels(searches), None)
     assert pooled.n == 4
     assert pooled.chance == 0.5
 
 
 def test_who_missed_a_problem_is_compared_only_where_it_was() -> None:
     searches = [search(name, 0, [0.1], problem=p) for p in "pq" for name in "ab"] + [search("c", 0, [0.3], problem="p")]
-    found = duels(searches, seed=0)
+    found = duels(searches)
     assert {(d.a, d.b) for d in found if d.problem is None} == {("a", "b")}
     assert {(d.a, d.b) for d in found if d.problem == "p"} == {("a", "b"), ("a", "c"), ("b", "c")}
 
 
 def test_who_never_met_is_not_compared() -> None:
-    assert duels([search("a", 0, [0.1]), search("b", 1, [0.2])], seed=0) == []
+    assert duels([search("a", 0, [0.1]), search("b", 1, [0.2])]) == []
 
 
 @pytest.mark.parametrize(("wins", "n"), [(0, 8), (3, 8), (30, 40), (12, 12)])
 def test_the_interval_of_a_share_is_wilsons(wins: int, n: int) -> None:
     known = binomtest(wins, n).proportion_ci(method="wilson")
     assert wilson(wins / n, n) == pytest.approx((known.low, known.high))
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "places"), [(20, 0.05, (6, 15)), (8, 0.05, (1, 8)), (25, 0.01, (6, 20)), (5, 0.05, None)]
+)
+def test_the_interval_of_a_median_is_that_of_the_books(n: int, alpha: float, places: tuple[int, int] | None) -> None:
+    expected = (-math.inf, math.inf) if places is None else places
+    assert median_interval(np.arange(1.0, n + 1), alpha=alpha) == expected
+
+
+def test_an_interval_of_a_gain_holds_zero_where_the_corrected_test_does_not_decide() -> None:
+    rng = np.random.default_rng(0)
+    searches = [search(name, seed, [k * 0.25 + rng.normal()]) for k, name in enumerate("abcdef") for seed in range(40)]
+    found = duels(searches)
+    assert {duel.p < 0.05 for duel in found} == {True, False}
+    assert all((duel.p < 0.05) == (duel.gain_lo > 0 or duel.gain_hi < 0) for duel in found)
 
 
 def reach(found: Sequence[Reach], measure: str) -> Reach:

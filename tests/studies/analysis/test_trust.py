@@ -148,3 +148,26 @@ def test_repeated_points_without_a_seed_of_their_own_are_counted(
     replicates: list[int | None], n_duplicates: int
 ) -> None:
     assert replicate_noise(np.arange(4.0), np.array([0, 0, 1, 1]), replicates)[1] == n_duplicates
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "wanted"),
+    [
+        ({"failed": 0.1}, "10% of the trials gave no value", "give no value"),
+        (
+            {"failed": 0.004, "capped": 0.1},
+            "10% of the trials lie together at the worst value, as if capped",
+            "end at the worst value",
+        ),
+        (
+            {"failed": 0.02, "capped": 0.1},
+            "2% of the trials gave no value and 10% lie together at the worst value, as if capped",
+            "give no value or end at the worst value",
+        ),
+    ],
+)
+def test_what_was_lost_and_the_advice_name_only_what_happened(change: dict[str, Any], reason: str, wanted: str) -> None:
+    evidence = replace(GOOD, **change)
+    verdict = judge(evidence)
+    assert verdict == Verdict("caution", (reason,))
+    assert advice(evidence, verdict) == (f"narrow the ranges so that fewer trials {wanted}",)

@@ -81,6 +81,24 @@ def test_the_table_still_has_the_numbers_with_their_verdicts(known: Analysis) ->
     assert "| noise |" in text
 
 
+def test_a_law_is_no_surer_than_the_trials_that_it_comes_from(known: Analysis) -> None:
+    assert "| compatible with square root; excludes constant and linear" in findings(known, metric="val/loss")
+    doubtful = findings(judged(known, "caution", "Q² 0.7"), metric="val/loss")
+    assert "| with caution (see the verdict above): compatible with square root; excludes constant" in doubtful
+    nothing = findings(judged(known, "unreliable", "Q² 0.2"), metric="val/loss")
+    assert "| conclude nothing (see the verdict above): compatible with square root; excludes constant" in nothing
+
+
+def test_beside_an_unknown_effect_stands_no_second_estimate(known: Analysis) -> None:
+    reasons = ("polynomial chaos says 1.00", "the prior decides")
+    unknown = [
+        replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, second=1.0, verdict="caution", reasons=reasons)
+        for e in known.effects[:1]
+    ]
+    text = effects_table(replace(known, effects=(*unknown, *known.effects[1:])))
+    assert "| model.lr | unknown | 0.000 to 1.000 | – | caution: the prior decides |  |" in text
+
+
 def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> None:
     doubt = "polynomial chaos says 0.31"
     effects = [replace(e, verdict="caution", reasons=(doubt,)) if e.order else e for e in known.effects]
