@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,7 @@ COLUMNS = (
     *("standing", "difference", "difference_lo", "difference_hi", "p_holm", "at_limit", "best_cell"),
 )
 FILES = ("table.csv", "table.md", "table.html", "table.tex")
-UNCHANGED = "no pair of values changes its difference beyond what the seeds explain"
+UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
 
 def write_value_files(folder: Path, tables: ValueTables, *, title: str) -> dict[str, str]:
@@ -95,8 +95,9 @@ def _grid(view: ValueTable) -> Grid:
 
 def notes_of(tables: ValueTables) -> list[str]:
     """What a reader must know, and where the two views disagree."""
-    compared = "\n".join(f"- {sentence}" for sentence in _compared(tables))
-    parts = [f"Where the two disagree:\n\n{compared}"] if compared else []
+    parts = _compared(tables)
+    if tables.disagreements:
+        parts = ["Where the two disagree:\n\n" + "\n".join(f"- {sentence}" for sentence in parts)]
     return [*parts, "\n".join(f"- {note}" for note in tables.notes)]
 
 
@@ -177,10 +178,10 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _judged_at(row: ValueRow, name: str) -> str:
+def _judged_at(row: ValueRow, name: str, *, written: Callable[[object], str] = shown) -> str:
     """What the cells that judge a row have of nuisance parameter `name`: two values where they differ."""
     values = [cell.get(name, NONE) for cell in row.judged]
-    return ", ".join(map(shown, values if len(set(values)) > 1 else values[:1])) or NONE
+    return ", ".join(map(written, values if len(set(values)) > 1 else values[:1])) or NONE
 
 
 def with_width(found: Mean | None) -> str:
@@ -190,7 +191,7 @@ def with_width(found: Mean | None) -> str:
     value = f"{_rounded(found.value):.4f}"
     if found.half_width is None:
         return f"{value} (all equal)" if found.n > 1 else value
-    return f"{value} ± {found.half_width:.4f}"
+    return f"{value} ± {found.half_width:.4f}" if _rounded(found.half_width) else f"{value} ± {found.half_width:.1g}"
 
 
 def against_best(row: ValueRow) -> str:
@@ -227,7 +228,9 @@ def _csv_row(view: ValueTable, row: ValueRow) -> Row:
     return {
         "view": view.view,
         "value": row.label,
-        "nuisance": "; ".join(f"{name}={_judged_at(row, name)}" for name in dict.fromkeys(chain(*row.judged))),
+        "nuisance": "; ".join(
+            f"{name}={_judged_at(row, name, written=str)}" for name in dict.fromkeys(chain(*row.judged))
+        ),
         "n": row.n,
         "n_lost": row.n_lost,
         "seconds": row.seconds,

@@ -11,22 +11,23 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.paired import SAME, Mean, mean
+from studies.analysis.paired import Mean, mean
 from studies.analysis.values.isolation import Cell, Isolated, Standing
 from studies.objectives import convergence, rungs_of
 from studies.parameter import Parameter, Value
 from studies.settings import StudySettings
 
 VALIDATION = re.compile(r"(?<![a-zA-Z])(validation|valid|eval|val)(?![a-z])")  # in a metric's name
+SINGLE = 2.0**-22  # relative: metrics come in single precision, whose last digit is rounding
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
     """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in
-    `nuisance`, the cell that is best by all seeds; `metric` and `test` are means over seeds that had no part in choosing their
-    cell, and come from the cells `judged`: several where the halves of the seeds choose differently. Their ends are
-    None where all values are equal. None where there is no number. `at_limit` names nuisance parameters whose best
-    level is the first or last that was tried."""
+    `nuisance`, the cell that is best by all seeds. `metric` and `test` are means over seeds that had no part in
+    choosing their cell; they come from the cells `judged`: several where the halves of the seeds choose differently.
+    Their ends are None where all values are equal. None where there is no number. `at_limit` names nuisance parameters
+    whose best level is the first or last that was tried."""
 
     label: str
     nuisance: Mapping[str, Value]
@@ -96,7 +97,7 @@ def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None
 def _with_ends(values: Sequence[float], widened: float = 1.0) -> Mean:
     """The mean; values that are all equal tell nothing of how they vary, so it has no ends then."""
     found = mean(values, widened=widened)
-    is_flat = max(values) - min(values) <= SAME * max(1.0, abs(found.value))
+    is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
     return Mean(found.value, None, None, found.n) if is_flat else found
 
 

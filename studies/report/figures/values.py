@@ -22,7 +22,7 @@ LOOKS = {"tuned": (BLUE, "o", "at its best"), "fixed": (ORANGE, "s", "all else a
 APART = 0.12  # of a value's place
 RINGS = {"best": "-", "tie": "--"}
 SQUEEZED = 4  # all values spread so many times as far as the best and its ties: the axis shows these
-ROOM = 0.1  # of their range, around the outermost interval
+ROOM = 0.1  # of their range, around what is shown
 
 
 def values_drawing(views: Sequence[ValueTable], *, metric: str) -> Drawing:
@@ -93,8 +93,8 @@ def _draw(figure: Figure, rows: Rows, *, name: str, metric: str) -> None:
 
 
 def _window(rows: Rows) -> tuple[float, float] | None:
-    """The axis' ends where values far off would squeeze the best and what is not shown to differ from it: once again
-    their range on either side. None where all values can be seen at once."""
+    """The axis' ends where values far off would squeeze the best and what is not shown to differ from it: around all
+    that are no further from these than they spread themselves. None where all values can be seen at once."""
     middle, lo, hi = (numbers(rows, column) for column in ("metric", "ci_lo", "ci_hi"))
     lo, hi = np.where(np.isnan(lo), middle, lo), np.where(np.isnan(hi), middle, hi)
     near = np.array([row["standing"] in RINGS for row in rows])
@@ -105,8 +105,9 @@ def _window(rows: Rows) -> tuple[float, float] | None:
     known = ~np.isnan(middle)
     if not 0 < SQUEEZED * span < float(middle[known].max() - middle[known].min()):
         return None
-    room = span * ROOM
-    return max(low - span, float(lo[known].min()) - room), min(high + span, float(hi[known].max()) + room)
+    inside = (middle >= low - span) & (middle <= high + span)
+    room = ROOM * span
+    return max(low - span, float(lo[inside].min())) - room, min(high + span, float(hi[inside].max())) + room
 
 
 def _mark_outside(axes: Axes, places: Array, middle: Array, window: tuple[float, float], *, colour: str) -> None:
