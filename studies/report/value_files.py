@@ -102,10 +102,12 @@ def notes_of(tables: ValueTables) -> list[str]:
 
 
 def _compared(tables: ValueTables) -> list[str]:
-    """Where the two views disagree, or that they do not; nothing where there is one view only."""
+    """Where the two views disagree, or that they do not; nothing where no pair of values has a result in both."""
     if tables.tuned is None or tables.fixed is None:
         return []
-    return disagreements_of(tables) or [UNCHANGED]
+    pairs = zip(tables.tuned.rows, tables.fixed.rows, strict=True)
+    is_compared = sum(tuned.metric is not None and fixed.metric is not None for tuned, fixed in pairs) > 1
+    return disagreements_of(tables) or ([UNCHANGED] if is_compared else [])
 
 
 def disagreements_of(tables: ValueTables) -> list[str]:

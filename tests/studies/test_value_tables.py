@@ -241,6 +241,10 @@ def test_a_difference_that_one_view_shows_and_the_other_does_not_is_no_disagreem
     assert any(before.verdict(i, j) != after.verdict(i, j) for i in range(7) for j in range(i))
     assert disagreements_of(tables) == []
     assert "no pair of values changes its difference" in value_section(tables)
+    alone = trials_of(settings, lambda point: truth(point) if point["optimizer"] == "sgd" else None)
+    tables = value_tables(alone, settings)
+    assert tables is not None
+    assert "no pair of values" not in value_section(tables), "there is no pair"
 
 
 def test_a_row_shows_every_cell_that_judges_it(make_settings: MakeSettings, tmp_path: Path) -> None:
