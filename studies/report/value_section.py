@@ -12,8 +12,6 @@ def value_section(tables: ValueTables) -> str:
     parts = [f"## {tables.main.name}, value by value", sentence(tables.main)]
     parts += [markdown_of(view) for view in views_of(tables)]
     parts.append(f"![{tables.main.name}](figures/{NAME}.png)")
-    parts.append(
-        "Means over training seeds; each half of the seeds is judged in the cell that the other half chooses. Values "
-        "are compared seed by seed (paired t tests, Holm over all pairs): a tie is a difference that is not shown."
-    )
+    halves = "each half of the seeds is judged in the cell that the other half chooses; " if tables.tuned else ""
+    parts.append(f"Means over training seeds; {halves}values are compared seed by seed (paired t tests).")
     return "\n\n".join(filter(None, [*parts, *notes_of(tables)]))

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
 from studies.analysis.values import row
-from studies.analysis.values.table import value_tables
+from studies.analysis.values.table import ValueTables, value_tables
 from studies.configs import group_options
 from studies.errors import BadInput
+from studies.report.figures.values import values_drawing
 from studies.report.report import write_report
-from studies.report.value_files import FILES, disagreements_of, sentence, write_value_files
+from studies.report.value_files import FILES, disagreements_of, markdown_of, sentence, write_value_files
+from studies.report.value_section import value_section
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
@@ -102,9 +106,11 @@ def test_each_value_is_judged_at_its_own_best_and_the_defaults_may_say_otherwise
     assert (rows["sgd"].seconds, rows["sgd"].convergence_seconds) == (2.0, pytest.approx(0.8))
     assert (rows["sgd"].convergence_epochs, rows["sgd"].convergence_samples, rows["sgd"].n) == (4, 400, 6)
     assert any("at the end of what was tried" in note for note in tables.notes)
-    assert "sgd is lower than adam at the defaults, and is higher than it when each is tuned" in (
-        disagreements_of(tables)
+    (told,) = [line for line in disagreements_of(tables) if line.startswith("sgd is lower than adam by ")]
+    assert any(
+        re.match(r"sgd is \w+ than momentum by 0\.\d{4} \(not shown\)", line) for line in disagreements_of(tables)
     )
+    assert re.search(r"0\.\d{4} at the defaults, higher by 0\.\d{4} when each is tuned: the difference changes", told)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,8 @@ def test_equal_values_tie(make_settings: MakeSettings) -> None:
     assert tables is not None
     assert tables.tuned is None
     assert len(tables.main.ties) == 5
-    assert "ties with" in sentence(tables.main)
+    assert "are not shown to be worse" in sentence(tables.main)
+    assert "ties" not in sentence(tables.main)
 
 
 def test_a_value_that_diverges_everywhere_has_no_number_and_is_told(make_settings: MakeSettings) -> None:
@@ -218,3 +225,159 @@ def test_a_table_of_real_trainings_is_written_with_its_report(make_settings: Mak
     assert len(rows) == 4
     assert all(0 < float(row["convergence_seconds"]) <= float(row["seconds"]) for row in rows)
     assert all(0.2 < float(row["test"]) < 1 for row in rows)
+
+
+def test_a_difference_that_one_view_shows_and_the_other_does_not_is_no_disagreement(
+    make_settings: MakeSettings,
+) -> None:
+    """Idle learning rates: the halves choose different cells, which makes the tuned view's intervals wider."""
+    settings = make_settings(study="tables/optimizer")
+
+    def truth(point: Mapping[str, Any]) -> float:
+        return 0.9 + 0.012 * list(USUAL).index(point["optimizer"])
+
+    tables = value_tables(trials_of(settings, truth, noise=0.01), settings)
+    assert tables is not None
+    assert tables.tuned is not None
+    assert tables.fixed is not None
+    before, after = tables.fixed.ranking, tables.tuned.ranking
+    assert any(before.verdict(i, j) != after.verdict(i, j) for i in range(7) for j in range(i))
+    assert disagreements_of(tables) == []
+    assert "no pair of values changes its difference" in value_section(tables)
+    alone = trials_of(settings, lambda point: truth(point) if point["optimizer"] == "sgd" else None)
+    tables = value_tables(alone, settings)
+    assert tables is not None
+    assert "no pair of values" not in value_section(tables), "there is no pair"
+
+
+def test_a_row_shows_every_cell_that_judges_it(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings("search_space.lr.levels=[0.003,0.01]", study="tables/neurons_per_layer")
+    trials = trials_of(settings, lambda point: 0.9, noise=0)
+    for trial in trials:  # the even seeds are best at the greater rate, by which the odd ones are judged
+        is_even = trial.user_attrs[schema.REPLICATE] % 2 == 0
+        trial.value = (0.97 if is_even else 0.9) if trial.params["lr"] > 0.005 else 0.92
+        trial.value += 0.001 * trial.user_attrs[schema.REPLICATE]
+    tables = value_tables(trials, settings)
+    assert tables is not None
+    row = tables.main.rows[0]
+    assert row.nuisance == {"lr": 0.01}
+    assert row.judged == ({"lr": 0.003}, {"lr": 0.01})
+    write_value_files(tmp_path, tables, title="two cells")
+    for name in ("table.md", "table.html", "table.tex", "table.csv"):
+        assert "0.003, 0.01" in (tmp_path / name).read_text()
+    assert '"lr=0.003, 0.01"' in (tmp_path / "table.csv").read_text()
+    assert (tmp_path / "table.csv").read_text().splitlines()[1].endswith(",lr=0.01")
+    assert sum("two halves of the seeds chose" in note for note in tables.notes) == 1
+
+
+def with_values(settings: StudySettings, values: Mapping[float, list[float]]) -> list[FrozenTrial]:
+    trials = trials_of(settings, lambda _: 0.5)
+    for trial in trials:
+        trial.value = values[trial.params["dropout"]][trial.user_attrs[schema.REPLICATE]]
+    return trials
+
+
+def of_two(make_settings: MakeSettings, values: Mapping[float, list[float]], *more: str) -> ValueTables:
+    settings = make_settings(*more, "search_space.dropout.levels=[0.0,0.5]", "replicates=4", study="tables/dropout")
+    tables = value_tables(with_values(settings, values), settings)
+    assert tables is not None
+    return tables
+
+
+def test_a_tie_shows_its_interval_and_that_it_is_not_equal(make_settings: MakeSettings) -> None:
+    """By hand: the differences -0.01, -0.03, 0.01, -0.01 have mean -0.01, t = -1.2247 and p = 0.3081."""
+    values = {0.0: [0.9, 0.91, 0.92, 0.93], 0.5: [0.89, 0.88, 0.93, 0.92]}
+    tables = of_two(make_settings, values, "mode=fixed")
+    assert "| tie, -0.0100 [-0.0360, 0.0160], p 0.308 (Holm) |" in markdown_of(tables.main)
+    assert "A tie is not shown to differ from the best, which does not make it equal" in markdown_of(tables.main)
+    assert sentence(tables.main).endswith("all else at its default; 0.5 is not shown to be worse.")
+
+
+def test_nothing_has_no_sign_and_equal_values_no_width(make_settings: MakeSettings, tmp_path: Path) -> None:
+    values = {0.0: [0.9875] * 4, 0.5: [0.9875 - 1e-8, 0.9875, 0.9875 + 1e-9, 0.9875]}
+    tables = of_two(make_settings, values, "mode=fixed")
+    write_value_files(tmp_path, tables, title="flat")
+    text = (tmp_path / "table.md").read_text()
+    assert "0.9875 (all equal)" in text
+    assert "tie, 0.0000 [0.0000, 0.0000]" in text
+    assert "0.0000 [0.0000" in text
+    assert "-0.0000" not in text
+    assert "± 0.0000" not in text
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
+    assert [(row["metric_lo"], row["metric_hi"]) for row in rows] == [("", "")] * 2
+
+
+def test_all_values_equal_everywhere_have_no_interval_of_their_difference(make_settings: MakeSettings) -> None:
+    tables = of_two(make_settings, {0.0: [0.9] * 4, 0.5: [0.9] * 4}, "mode=fixed")
+    assert "| tie, 0.0000 (all equal), p 1.000 (Holm) |" in markdown_of(tables.main)
+
+
+def test_a_table_without_nuisance_parameters_speaks_of_no_halves_and_no_default(make_settings: MakeSettings) -> None:
+    settings = make_settings(study="digits_grid")
+    names = [parameter.name for parameter in settings.space]
+    settings = make_settings(*(f"++search_space.{name}.role=scientific" for name in names), study="digits_grid")
+    tables = value_tables(trials_of(settings, lambda _: 0.9), settings)
+    assert tables is not None
+    text = value_section(tables) + sentence(tables.main)
+    assert "no nuisance parameter was varied" in text
+    assert not re.search("mode=|default|half|best over", text)
+    fixed = make_settings("mode=fixed", study="tables/dropout")
+    named = value_tables(trials_of(fixed, lambda _: 0.9), fixed)
+    assert named is not None
+    assert "All else at its default (mode=fixed)" in value_section(named)
+    assert "half" not in value_section(named)
+
+
+def test_trainings_at_the_same_time_are_counted_by_their_overlap(make_settings: MakeSettings) -> None:
+    settings = make_settings("mode=fixed", study="tables/dropout")
+    trials = trials_of(settings, lambda _: 0.9)
+    begin = datetime(2026, 1, 1)
+    for k, trial in enumerate(trials):  # two beside each other, by four workers in turn
+        trial.datetime_start = begin + timedelta(seconds=10 * (k // 2))
+        trial.datetime_complete = begin + timedelta(seconds=10 * (k // 2 + 1))
+        trial.user_attrs[schema.WORKER] = f"host:1:2:{k % 4}"
+    tables = value_tables(trials, settings)
+    assert tables is not None
+    assert any("up to 2 trainings at the same time" in note for note in tables.notes)
+
+
+def test_a_value_without_a_whole_cell_says_what_it_needs(make_settings: MakeSettings) -> None:
+    settings = make_settings("mode=fixed", study="tables/dropout")
+    first = [t for t in trials_of(settings, lambda _: 0.9) if t.user_attrs[schema.REPLICATE] == 0]
+    tables = value_tables(first, settings)
+    assert tables is not None
+    assert sentence(tables.main) == (
+        "No value of dropout has a result: that needs a cell that all 6 seeds trained to the end."
+    )
+
+
+def test_the_page_fits_a_narrow_window_and_says_the_verdict(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings(study="tables/optimizer")
+    tables = value_tables(trials_of(settings, sgd_wants_another_rate), settings)
+    assert tables is not None
+    write_value_files(tmp_path, tables, title="page")
+    page, latex = (tmp_path / "table.html").read_text(), (tmp_path / "table.tex").read_text()
+    assert '<meta name="viewport"' in page
+    assert page.index(f"<p>{sentence(tables.main)}</p>") < page.index("<table>")
+    assert page.count('<div class="scroll" tabindex="0"><table>') == 2
+    assert "td{white-space:nowrap}" in page
+    assert f"% {disagreements_of(tables)[0]}\n" in latex
+    assert all(f"% {note}\n" in latex for note in tables.notes)
+    assert "optimizer = sgd gives" in latex.replace(r"\_", "_")
+
+
+def test_a_value_far_off_does_not_squeeze_the_best_ones_in_the_figure(make_settings: MakeSettings) -> None:
+    settings = make_settings("mode=fixed", study="tables/dropout")
+    tables = value_tables(trials_of(settings, lambda p: 0.1 if p["dropout"] == 0.8 else 0.9), settings)
+    assert tables is not None
+    figure = Figure()
+    drawing = values_drawing([tables.main], metric="val/accuracy")
+    drawing.draw(figure, drawing.rows)
+    (axes,) = figure.axes
+    assert axes.get_ylim()[0] > 0.8
+    assert f"{tables.main.rows[-1].metric.value:.4g}" in [text.get_text() for text in axes.texts]  # type: ignore[union-attr]
+    near = value_tables(trials_of(settings, lambda _: 0.9), settings)
+    assert near is not None
+    drawing, figure = values_drawing([near.main], metric="val/accuracy"), Figure()
+    drawing.draw(figure, drawing.rows)
+    assert not figure.axes[0].texts

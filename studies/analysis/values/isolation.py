@@ -60,6 +60,24 @@ class Comparison:
         return self.p_holm <= LEVEL
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How the difference of two rows, `first` - `second`, changes between two views of the same values: `before` and
+    `after` are the differences, `change` is after - before, seed by seed; `p_holm` is Holm's over all pairs."""
+
+    first: int
+    second: int
+    before: Mean
+    after: Mean
+    change: Mean
+    p_holm: float
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference changes beyond what the seeds explain."""
+        return self.p_holm <= LEVEL
+
+
 def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:
     """The best of `cells`, which map seeds to values. A cell without a value for each of `seeds` (a training that
     diverged, say) is never chosen; None where that is true of all."""
@@ -97,10 +115,37 @@ def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
     return [Comparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
 
 
+def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None]) -> list[Change]:
+    """How the difference of each pair of rows changes from the view `before` to the view `after`, whose rows are the
+    same values, over the seeds that all four have; pairs that lack a row in either view are left out.
+
+    Comparing the verdicts of the two views instead would list differences in power: a pair may be shown to differ in
+    one and not in the other, whose intervals are wider, although nothing differs between them.
+    """
+    found = []
+    for i in range(len(before)):
+        for j in range(i + 1, len(before)):
+            rows = [row for row in (before[i], before[j], after[i], after[j]) if row is not None]
+            if len(rows) == 4:
+                found.append((i, j, *_change(*rows)))
+    adjusted = holm([shift.p for *_, shift in found])
+    return [
+        Change(i, j, old, new, shift.difference, p) for (i, j, old, new, shift), p in zip(found, adjusted, strict=True)
+    ]
+
+
+def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Mean, Mean, Paired]:
+    rows = (old_i, old_j, new_i, new_j)
+    seeds = [seed for seed in old_i.values if all(seed in row.values for row in rows)]
+    old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
+    new = [new_i.values[seed] - new_j.values[seed] for seed in seeds]
+    return mean(old), mean(new), paired(new, old, widened=max(row.widened for row in rows))
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a row stands to the best one: `best`, `tie`, `worse`, or `none` for a row without a value. `comparison` is
-    that with the best, seen from this row; None for the best itself."""
+    """How a row stands to the best one: `best`, `tie` (not shown to differ, which is not equal), `worse`, or `none` for
+    a row without a value. `difference` is that from the best; None for the best itself."""
 
     word: str
     difference: Mean | None = None

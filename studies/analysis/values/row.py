@@ -18,13 +18,16 @@ from studies.parameter import Parameter, Value
 from studies.settings import StudySettings
 
 VALIDATION = re.compile(r"(?<![a-zA-Z])(validation|valid|eval|val)(?![a-z])")  # in a metric's name
+SINGLE = 2.0**-22  # relative: metrics come in single precision, whose last digit is rounding
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in the best
-    cell `nuisance`; `metric` and `test` are means over seeds that had no part in choosing it. None where there is no
-    number. `at_limit` names nuisance parameters whose best level is the first or last that was tried."""
+    """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in
+    `nuisance`, the cell that is best by all seeds. `metric` and `test` are means over seeds that had no part in
+    choosing their cell; they come from the cells `judged`: several where the halves of the seeds choose differently.
+    Their ends are None where all values are equal. None where there is no number. `at_limit` names nuisance parameters
+    whose best level is the first or last that was tried."""
 
     label: str
     nuisance: Mapping[str, Value]
@@ -39,6 +42,7 @@ class ValueRow:
     convergence_samples: float | None = None
     peak_memory_mb: float | None = None
     at_limit: tuple[str, ...] = ()
+    judged: tuple[Mapping[str, Value], ...] = ()
 
 
 def row_of(
@@ -61,7 +65,7 @@ def row_of(
         n=len(found.values),
         n_lost=n_lost,
         standing=standing,
-        metric=found.mean,
+        metric=_with_ends(list(found.values.values()), found.widened),
         test=_test([cells[cell][seed] for seed, cell in found.judged.items()], settings),
         seconds=_median(chosen, lambda trial: trial.user_attrs.get(schema.SECONDS)),
         convergence_seconds=_median(chosen, lambda trial: _at_convergence(trial, schema.RUNG_SECONDS, settings)),
@@ -69,7 +73,14 @@ def row_of(
         convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN, settings)),
         peak_memory_mb=_median(chosen, lambda trial: trial.user_attrs.get(schema.PEAK_MEMORY_MB)),
         at_limit=tuple(name for name, value in nuisance.items() if _is_at_limit(settings.space[name], value)),
+        judged=_distinct(found, settings),
     )
+
+
+def place(settings: StudySettings, name: str, value: Value) -> float:
+    """Where a value stands among its parameter's levels; an inactive one first."""
+    levels = list(settings.space[name].levels or ())
+    return levels.index(value) if value in levels else -1
 
 
 def test_metric(settings: StudySettings) -> str:
@@ -80,7 +91,20 @@ def test_metric(settings: StudySettings) -> str:
 def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None:
     name = test_metric(settings)
     found = [trial.user_attrs.get(schema.TEST, {}).get(name) for trial in trials]
-    return mean(found) if found and all(value is not None for value in found) else None
+    return _with_ends(found) if found and all(value is not None for value in found) else None
+
+
+def _with_ends(values: Sequence[float], widened: float = 1.0) -> Mean:
+    """The mean; values that are all equal tell nothing of how they vary, so it has no ends then."""
+    found = mean(values, widened=widened)
+    is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
+    return Mean(found.value, None, None, found.n) if is_flat else found
+
+
+def _distinct(found: Isolated, settings: StudySettings) -> tuple[Mapping[str, Value], ...]:
+    """The cells that the halves of the seeds choose, in the order of their levels."""
+    cells: list[dict[str, Value]] = [dict(cell) for cell in set(found.judged.values())]  # type: ignore[call-overload]
+    return tuple(sorted(cells, key=lambda cell: [(name, place(settings, name, cell[name])) for name in sorted(cell)]))
 
 
 def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:

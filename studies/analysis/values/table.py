@@ -2,7 +2,9 @@
 the nuisance parameters, and which values tie.
 
 Two views of the same trials: *tuned*, each value in its own best cell, and *fixed*, all nuisance parameters at what the
-config has for them, as textbooks do it. Where the two disagree, the table says so.
+config has for them, as textbooks do it. Where the two disagree, the table says so: not where one view shows a
+difference and the other, with its wider intervals, does not, but where the difference itself changes beyond what the
+seeds explain.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.values.isolation import Cell, Ranking, isolate, rank
-from studies.analysis.values.row import ValueRow, row_of
+from studies.analysis.values.isolation import Cell, Change, Isolated, Ranking, changes, isolate, rank
+from studies.analysis.values.row import ValueRow, place, row_of
 from studies.objectives import by_first
 from studies.parameter import Parameter, Value, label_of
 from studies.reading import is_number
@@ -32,7 +34,11 @@ NEAR = 1e-6  # relative: a level that is the config's own value up to rounding
 
 @dataclass(frozen=True, slots=True)
 class ValueTable:
-    """The rows of one `view`, in the order of the parameter's values; `name` is the parameter, or several crossed."""
+    """The rows of one `view`, in the order of the parameter's values; `name` is the parameter, or several crossed.
+
+    `isolated` are the rows' values by seed. A cell counts once it has all `n_seeds`. `is_plain`: there is no nuisance
+    parameter that could have been tuned or left at its default.
+    """
 
     name: str
     metric: str
@@ -40,6 +46,9 @@ class ValueTable:
     rows: tuple[ValueRow, ...]
     ranking: Ranking
     is_honest: bool
+    isolated: tuple[Isolated | None, ...] = ()
+    n_seeds: int | None = None
+    is_plain: bool = False
 
     @property
     def best(self) -> ValueRow | None:
@@ -55,12 +64,14 @@ class ValueTable:
 @dataclass(frozen=True, slots=True)
 class Disagreement:
     """Two values whose comparison comes out differently in the two views: what is shown of `first` against `second` at
-    the defaults and tuned, each 1 (greater), 0 (tie) or -1."""
+    the defaults and tuned, each 1 (greater), 0 (tie) or -1; `change` goes from the defaults to tuned. Either the two
+    are shown to differ in both views, but the other way round, or the change is shown itself."""
 
     first: str
     second: str
     fixed: int
     tuned: int
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> Valu
     groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
         groups[tuple(trial.params.get(name) for name in names)].append(trial)
-    order = sorted(groups, key=lambda key: [_place(settings, *pair) for pair in zip(names, key, strict=True)])
+    order = sorted(groups, key=lambda key: [place(settings, *pair) for pair in zip(names, key, strict=True)])
     others = [parameter for parameter in settings.space if parameter.name not in names]
     fixed_groups = {
         key: _at_defaults(groups[key], others, settings, dict(zip(names, key, strict=True))) for key in order
@@ -123,12 +134,6 @@ def _values(cells: Mapping[Cell, Mapping[int, FrozenTrial]]) -> dict[Cell, dict[
         cell: {seed: trial.value for seed, trial in by_seed.items() if trial.value is not None}
         for cell, by_seed in cells.items()
     }
-
-
-def _place(settings: StudySettings, name: str, value: Value) -> float:
-    """Where a value stands among its parameter's levels; an inactive one first."""
-    levels = list(settings.space[name].levels or ())
-    return levels.index(value) if value in levels else -1
 
 
 def _at_defaults(
@@ -176,7 +181,17 @@ def _table(
         for key, found, standing in zip(order, isolated, ranking.standings, strict=True)
     )
     honest = all(found.is_honest for found in isolated if found is not None)
-    return ValueTable(" × ".join(names), settings.objective.metric, view, rows, ranking, honest)
+    return ValueTable(
+        name=" × ".join(names),
+        metric=settings.objective.metric,
+        view=view,
+        rows=rows,
+        ranking=ranking,
+        is_honest=honest,
+        isolated=tuple(isolated),
+        n_seeds=settings.replicates,
+        is_plain=settings.template.get("mode") != "fixed" and len(names) == len(list(settings.space)),
+    )
 
 
 def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:
@@ -190,12 +205,12 @@ def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, di
 
 
 def _disagreements(fixed: ValueTable, tuned: ValueTable) -> Iterator[Disagreement]:
-    n = len(tuned.rows)
-    for i in range(n):
-        for j in range(i + 1, n):
-            before, after = fixed.ranking.verdict(i, j), tuned.ranking.verdict(i, j)
-            if before != after and fixed.rows[i].metric is not None and fixed.rows[j].metric is not None:
-                yield Disagreement(tuned.rows[i].label, tuned.rows[j].label, before, after)
+    for change in changes(fixed.isolated, tuned.isolated):
+        i, j = change.first, change.second
+        before, after = fixed.ranking.verdict(i, j), tuned.ranking.verdict(i, j)
+        is_reversed = before * after < 0
+        if is_reversed or (before != after and change.is_shown):
+            yield Disagreement(tuned.rows[i].label, tuned.rows[j].label, before, after, change)
 
 
 def _notes(
@@ -211,6 +226,11 @@ def _notes(
         )
     shown = tuned or fixed
     assert shown is not None
+    if any(len(row.judged) > 1 for row in shown.rows):
+        yield (
+            "two values of a nuisance parameter in a row are what the two halves of the seeds chose, each half judged "
+            "by the other's choice; times and memory are of the cell that is best by all seeds (best_cell in table.csv)"
+        )
     limits = sorted({name for row in shown.rows for name in row.at_limit})
     if limits:
         rows = ", ".join(row.label for row in shown.rows if row.at_limit)
@@ -227,10 +247,27 @@ def _notes(
 def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
     """Whether the times of `trials` may be compared."""
     devices = sorted({str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs})
-    workers = {str(trial.user_attrs[schema.WORKER]) for trial in trials if schema.WORKER in trial.user_attrs}
-    hosts = {worker.partition(":")[0] for worker in workers}
+    hosts = {
+        str(trial.user_attrs[schema.WORKER]).partition(":")[0] for trial in trials if schema.WORKER in trial.user_attrs
+    }
     if len(devices) > 1 or len(hosts) > 1:
         yield f"times come from {max(len(devices), len(hosts))} devices or machines: do not compare them"
     elif devices:
-        beside = f", {len(workers)} workers beside each other" if len(workers) > 1 else ""
+        most = _most_at_once(trials)
+        beside = f", up to {most} trainings at the same time" if most > 1 else ""
         yield f"times are wall clock on {devices[0]}, all values interleaved{beside}; validations included"
+
+
+def _most_at_once(trials: Sequence[FrozenTrial]) -> int:
+    """How many of `trials` ran at the same moment, at most. Those that failed are left out: a worker that dies is
+    noticed late, when another one may long be at work in its place."""
+    moments = []
+    for trial in trials:
+        begun, ended = trial.datetime_start, trial.datetime_complete
+        if trial.state != TrialState.FAIL and begun is not None and ended is not None:
+            moments += [(begun, 1), (ended, -1)]
+    running = most = 0
+    for _, step in sorted(moments):  # at one moment an end comes before a start
+        running += step
+        most = max(most, running)
+    return most

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.analysis.paired import mean
-from studies.analysis.values.isolation import Isolated, compare, isolate, rank
+from studies.analysis.paired import mean, paired
+from studies.analysis.values.isolation import Isolated, changes, compare, isolate, rank
 
 SEEDS = range(6)
 T3 = 3.18245  # Student's t(.975; 3)
@@ -135,3 +135,48 @@ def test_where_less_is_better_the_least_is_best() -> None:
     rows = [isolate({0: dict.fromkeys(range(3), v)}, seeds=range(3), maximize=False) for v in (2.0, 1.0)]
     assert rank(rows, maximize=False).best == 1
     assert rank([None], maximize=False).best is None
+
+
+def row(values: list[float]) -> Isolated | None:
+    return isolate({0: dict(enumerate(values))}, seeds=range(len(values)), maximize=True)
+
+
+def test_a_change_of_differences_is_that_of_each_seed() -> None:
+    """By hand: the differences are 1, 2, 1, 2 before and 5, 6, 5, 7 after, so they change by 4, 4, 4, 5."""
+    before = [row([1.0, 2.0, 3.0, 4.0]), row([0.0, 0.0, 2.0, 2.0])]
+    after = [row([5.0, 6.0, 7.0, 8.0]), row([0.0, 0.0, 2.0, 1.0])]
+    (found,) = changes(before, after)
+    expected = paired([5, 6, 5, 7], [1, 2, 1, 2])
+    assert (found.before.value, found.after.value, found.change.value) == (1.5, 5.75, 4.25)
+    assert found.change == expected.difference
+    assert found.p_holm == expected.p
+    assert found.is_shown
+    assert changes([before[0], None], after) == []
+
+
+def test_the_interval_of_a_change_is_as_wide_as_that_of_the_tuned_rows() -> None:
+    cells = {0: dict(enumerate([1.0, 0.0, 1.2, 0.0])), 1: dict(enumerate([0.0, 1.0, 0.0, 1.1]))}
+    tuned = isolate(cells, seeds=range(4), maximize=True)
+    assert tuned is not None
+    assert tuned.widened > 1
+    plain = [row([0.0, 0.1, 0.3, 0.2]), row([0.0, 0.0, 0.0, 0.1])]
+    (found,) = changes(plain, [tuned, plain[1]])
+    (narrow,) = changes(plain, [row(list(tuned.values.values())), plain[1]])
+    assert found.change.half_width == pytest.approx(narrow.change.half_width * tuned.widened)  # type: ignore[operator]
+
+
+def test_idle_nuisance_parameters_change_no_difference_more_often_than_allowed() -> None:
+    """Five values that differ, four cells each that do not: both views have the same truth, though other power."""
+    rng = np.random.default_rng(4)
+    verdicts_differ = wrong = 0
+    for _ in range(200):
+        seeds = rng.normal(0, 0.5, 6)
+        values = [cells(0.75 * v + seeds + rng.normal(size=(4, 6))) for v in range(5)]
+        tuned = [isolate(of, seeds=SEEDS, maximize=True) for of in values]
+        fixed = [isolate({0: of[0]}, seeds=SEEDS, maximize=True) for of in values]
+        before, after = rank(fixed, maximize=True), rank(tuned, maximize=True)
+        found = changes(fixed, tuned)
+        verdicts_differ += any(before.verdict(c.first, c.second) != after.verdict(c.first, c.second) for c in found)
+        wrong += any(c.is_shown for c in found)
+    assert verdicts_differ / 200 > 0.5
+    assert wrong / 200 <= 0.05
