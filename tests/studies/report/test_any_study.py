@@ -167,9 +167,7 @@ def replicated(name: str = "ours", **attributes: object) -> optuna.Study:
 def test_a_replicated_grid_is_ranked_by_its_cells_from_the_storage_alone(tmp_path: Path) -> None:
     wanted = AnalysisSettings("none", None, "auto", None)
     printed = written(replicated(), tmp_path, wanted)
-    assert printed.startswith(
-        "Best value 0.7000 ± 1.2706 (mean of 2 seeds); 4 trials finished."
-    )  # t = 12.706
+    assert printed.startswith("Best value 0.7000 ± 1.2706 (mean of 2 seeds); 4 trials finished.")  # t = 12.706
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| x | 1 |" in text
     assert "Value: the mean of 2 trainings with different seeds. Points are compared by their means" in text
