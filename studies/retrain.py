@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,18 @@ def retrain(config: DictConfig) -> int:
     """Train the chosen configuration, keep its checkpoint, and print its test metrics with a 95 % interval."""
     from rich.console import Console
 
+    from studies.looks import of_file
+
     console = Console(highlight=False, soft_wrap=True)
     if config.config is not None:
         _refuse_other_overrides()
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
+        looks = list(of_file(chosen))
     else:
-        chosen, folder = _from_study(config, console)
+        chosen, folder, looks = _from_study(config, console)
     _refuse_procedure(chosen)
     name = f"trial-{chosen['trial']}" if "trial" in chosen else "configuration"
-    return _train_and_test(chosen, folder / "retrain" / name, console)
+    return _train_and_test(chosen, folder / "retrain" / name, console, looks=looks)
 
 
 def _refuse_other_overrides() -> None:
@@ -68,10 +71,12 @@ def _from_file(path: Path) -> Mapping[str, Any]:
     return dict(chosen)
 
 
-def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path]:
+def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
+    """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.admission import admit
     from studies.analysis.choice import Choice
     from studies.experiment import part_names
+    from studies.looks import of_study
     from studies.objectives import by_first
     from studies.report.best_yaml import chosen, selected
     from studies.report.report import choices_of
@@ -90,10 +95,11 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
     trials = by_first(study.get_trials(deepcopy=False)) if study is not None else []
-    selection = selection_of(settings, trials, storage) if config.trial == "best" else None
-    winner = selected(settings, selection) if selection is not None else None
+    selection = selection_of(settings, trials, storage)
+    looks = list(of_study(trials, selection))
+    winner = selected(settings, selection) if selection is not None and config.trial == "best" else None
     if winner is not None:
-        return winner, settings.output_dir
+        return winner, settings.output_dir, looks
     if config.trial == "best" and settings.select.name != "none":
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
     choices = choices_of(trials, settings)
@@ -104,17 +110,18 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = f"give best, or one of 0…{last}" if trials else "run the study first: python -m studies.run"
         complaint = f"is {config.trial}, and study {settings.study_name} has no such trial with a configuration"
         raise BadInput([Problem("trial", complaint, remedy)])
-    return chosen(settings, choices[0]), settings.output_dir
+    return chosen(settings, choices[0]), settings.output_dir, looks
 
 
-def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -> int:
+def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
     from studies.budget import Budget
+    from studies.looks import count_look, in_words, looks_for, retrainings
     from studies.signals import StopSignals
     from studies.trial.callbacks import Interrupted
     from studies.trial.failures import classify
     from studies.trial.testing import train_and_test
 
-    earlier = len(list(folder.parent.glob("*/result.yaml")))
+    earlier, own = retrainings(folder.parent), looks_for(folder)
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
     if (each := chosen.get("devices_per_trial", 1)) > 1:
@@ -137,8 +144,10 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console) -
         console.print(f"{name} {value:.4f}{tested.interval(name)}")
     if not tested.metrics:
         console.print("not tested: the module has no test_step with a test_dataloader beside it")
-    elif earlier:
-        console.print(f"note: the test part was looked at {earlier} times before; choosing by it makes it optimistic")
+    else:
+        count_look(folder, before=own)
+        note = in_words(earlier, looks)
+        console.print(f"note: {note}") if note is not None else None
     console.print(f"checkpoint: {tested.checkpoint}")
     return 0
 

@@ -1,7 +1,8 @@
 """`python -m studies.report study_name=NAME storage.url=URL`: analyse a stored study again; trains nothing.
 
 Any Optuna study will do. With the study's own config (`+study=NAME`) everything that `studies.run` leaves is written
-again; without it, all but `best.yaml`, which needs that config.
+again; without it, all but `best.yaml`, which needs that config. A config that is given and is another than the study's
+own is refused: what one would write beside what the study wrote could tell another winner.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from studies.settings import AnalysisSettings, StudySettings
+
+ALONE = ("study_name", "storage", "output_dir", "analysis", "seed")  # keys that a report from the storage alone reads
+REMEDY = (
+    "give the overrides that the study was run with; for a report from the storage alone leave +study and all else out "
+    "but study_name, storage.url, output_dir and analysis"
+)
 
 
 def report(config: DictConfig) -> int:
@@ -43,12 +50,14 @@ def _report_study(config: DictConfig, console: Console) -> None:
     from studies.admission import existing_storage
     from studies.errors import BadInput, Problem, nearest
     from studies.report.report import write_report, write_study_report
+    from studies.schema import searched_study
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
     asked = _asked(config)
     storage = existing_storage(config)
-    names = [study.study_name for study in storage.get_all_studies()]
+    stored = storage.get_all_studies()
+    names = [study.study_name for study in stored]
     if config.study_name not in names:
         complaint = f"is {config.study_name}, which the storage does not hold"
         raise BadInput([Problem("study_name", complaint, nearest(str(config.study_name), names))])
@@ -59,7 +68,9 @@ def _report_study(config: DictConfig, console: Console) -> None:
         write_report(study, settings, rules_of(settings), console=console, selection=selection)
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
-        write_study_report(study, Path(str(config.output_dir)), asked, seed=int(config.seed), console=console)
+        rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
+        folder = Path(str(config.output_dir))
+        write_study_report(study, folder, asked, seed=int(config.seed), rounds=rounds, console=console)
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:
@@ -76,17 +87,36 @@ def _asked(config: DictConfig) -> AnalysisSettings:
 
 
 def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | None:
-    """The settings of `config`, if they are those of the stored study of that name."""
-    from studies.errors import BadInput
+    """The settings of `config`, which are those of the stored study of that name; None where no config was given.
+
+    Raises `BadInput` where one was given that makes no sense, or is another than the study's own.
+    """
+    from studies.errors import BadInput, Problem, StudyChanged
     from studies.settings_reading import read_settings
     from studies.storage.identity import find_study
 
     try:
         settings = read_settings(config)
         find_study(settings, storage)
+    except StudyChanged as error:
+        if not _is_given():
+            return None
+        raise BadInput([Problem(p.key, p.complaint, REMEDY) for p in error.problems]) from None
     except BadInput:
-        return None
+        if not _is_given():
+            return None
+        raise
     return settings
+
+
+def _is_given() -> bool:
+    """Whether the command line says more of the study than its name and place."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return False
+    keys = [str(override).lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+    return any(key.partition("@")[0].partition(".")[0] not in ALONE for key in keys)
 
 
 main = command(report)

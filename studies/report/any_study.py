@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -16,18 +16,30 @@ from studies import schema
 from studies.analysis.choice import Choice, ranked
 from studies.budget import Budget, Unit
 from studies.report.findings import findings
-from studies.report.markdown import NOT_ANALYSED, best_section, endings_section, files_section, not_analysed, told
+from studies.report.markdown import (
+    NOT_ANALYSED,
+    best_section,
+    endings_section,
+    files_section,
+    not_analysed,
+    told,
+    valued,
+)
 from studies.report.wording import counted
 from studies.schema import failure_of
+from studies.storage.described_space import space_of
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+
+BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study was run with"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyStudy:
     """What is known of a study without its config. `budget` is None where it is not recorded, `best` where there is
-    none; `analysis` and the rest as in `studies.report.markdown.Results`."""
+    none; `by_cells`: that is a point's mean over its training seeds; `rounds` are the studies of a selection among the
+    best; `analysis` and the rest as in `studies.report.markdown.Results`."""
 
     name: str
     metric: str
@@ -35,6 +47,8 @@ class AnyStudy:
     best: Choice | None
     ended: Mapping[str, int]
     n_objectives: int = 1
+    by_cells: bool = False
+    rounds: Sequence[str] = ()
     analysis: Analysis | None = None
     unanalysed: str = NOT_ANALYSED
     files: Mapping[str, str] = field(default_factory=dict)
@@ -48,23 +62,42 @@ class AnyStudy:
         done = counted(n, "trial finished", "trials finished")
         if self.n_objectives > 1:
             return f"{done}, with {self.n_objectives} objectives: there is no single best one."
-        return told(self.best, self.metric, done=done, analysis=self.analysis)
+        if not self.rounds:
+            return told(self.best, self.metric, done=done, analysis=self.analysis)
+        claimed = f"Best {self.metric} of the search alone {valued(self.best)}" if self.best is not None else None
+        more = f"; a selection among its best followed: {BY_THE_CONFIG} tells it"
+        return told(self.best, self.metric, done=done, more=more, analysis=self.analysis, claimed=claimed)
 
 
-def describe(study: Study, trials: Sequence[FrozenTrial], *, metric: str | None = None) -> AnyStudy:
-    """Read off a study what its report tells before it is analysed; of several objectives no trial is the best."""
-    maximize = study.directions[0] == StudyDirection.MAXIMIZE
-    choices = ranked(trials, maximize=maximize, by_point=False) if len(study.directions) == 1 else []
+def describe(
+    study: Study, trials: Sequence[FrozenTrial], *, metric: str | None = None, rounds: Sequence[str] = ()
+) -> AnyStudy:
+    """Read off a study what its report tells before it is analysed; of several objectives no trial is the best.
+
+    A designed study of this framework, and a round of a selection, train each point with several seeds on purpose:
+    their best is the point with the best mean.
+    """
+    maximize, by_cells = study.directions[0] == StudyDirection.MAXIMIZE, _repeats_points(study)
+    choices = ranked(trials, maximize=maximize, by_point=by_cells) if len(study.directions) == 1 else []
     ended = Counter(_ending(t) for t in trials if not t.user_attrs.get(schema.VOID))
     best, n_objectives = next(iter(choices), None), len(study.directions)
-    return AnyStudy(study.study_name, metric or metric_of(study), budget_of(study), best, ended, n_objectives)
+    return AnyStudy(
+        study.study_name,
+        metric or metric_of(study),
+        budget_of(study),
+        best,
+        ended,
+        n_objectives=n_objectives,
+        by_cells=by_cells,
+        rounds=rounds,
+    )
 
 
 def render_any(found: AnyStudy) -> str:
     """The whole report."""
     parts = [f"# Study {found.name}", found.headline]
     if found.best is not None:
-        parts.append(best_section(found.best.trial.params))
+        parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
     parts.append(endings_section(found.ended))
     if found.analysis is not None:
         parts.append(findings(found.analysis, metric=found.metric, pictures=found.pictures))
@@ -73,6 +106,32 @@ def render_any(found: AnyStudy) -> str:
     parts += [found.next_round] if found.next_round else []
     parts.append(files_section(found.files))
     return "\n\n".join(parts) + "\n"
+
+
+def _rests_on(found: AnyStudy, best: Choice) -> Iterator[str]:
+    """What the best configuration is the best of, where that is not plain."""
+    if found.by_cells:
+        mean = f"the mean of {best.n} trainings with different seeds" if best.n > 1 else "one training"
+        yield (
+            f"Value: {mean}. Points are compared by their means over training seeds; all of them, and the table of a "
+            f"scientific parameter, are told by {BY_THE_CONFIG}."
+        )
+    if found.rounds:
+        yield (
+            f"This is the best of the search alone. A selection among its best followed "
+            f"({counted(len(found.rounds), 'round', 'rounds')} in the storage: {', '.join(found.rounds)}), which this "
+            f"report from the storage alone does not repeat: {BY_THE_CONFIG} tells what was selected."
+        )
+
+
+def _repeats_points(study: Study) -> bool:
+    """Whether `study` is one of ours that trains each of its points with several seeds: a design, whose description has
+    levels, or a round of a selection."""
+    if schema.STUDY_FINGERPRINT not in study.user_attrs:
+        return False
+    space = space_of(study)
+    is_designed = space is not None and any(parameter.levels is not None for parameter in space)
+    return is_designed or schema.STUDY_SELECT in study.user_attrs
 
 
 def _ending(trial: FrozenTrial) -> str:

@@ -37,7 +37,10 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "n_seeds": choice.n,
         "training_seed": trial.user_attrs[schema.SEED],
         "point": point,
-        "objective": {"metric": objective.metric, "direction": objective.direction, "value": objective.value},
+        "objective": {
+            **{"metric": objective.metric, "direction": objective.direction, "value": objective.value},
+            **({"test": True} if objective.test else {}),  # so that a retraining can tell who looked before
+        },
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         "threads": trial.user_attrs.get(schema.THREADS),
         **({"devices_per_trial": settings.devices_per_trial} if settings.devices_per_trial > 1 else {}),

@@ -119,18 +119,27 @@ def write_report(
 
 
 def write_study_report(
-    study: Study, folder: Path, wanted: AnalysisSettings, *, seed: int, metric: str | None = None, console: Console
+    study: Study,
+    folder: Path,
+    wanted: AnalysisSettings,
+    *,
+    seed: int,
+    metric: str | None = None,
+    rounds: Sequence[str] = (),
+    console: Console,
 ) -> None:
     """The same of any Optuna study, without its config: all but best.yaml, into `folder`.
 
     `metric` is the value's name, by default what the study calls it; of several objectives the first is analysed.
+    `rounds` are the studies of a selection among the study's best: that there are some is told, not what they show.
     Raises `BadInput` for unknown parameters, and final values of a much pruned study; all but the analysis is written
     even then.
     """
     trials = study.get_trials(deepcopy=False)
     folder.mkdir(parents=True, exist_ok=True)
     unanalysed = NOT_ANALYSED if wanted.name == "none" else UNFINISHED
-    found = replace(describe(study, trials, metric=metric), files=_always(folder), unanalysed=unanalysed)
+    found = describe(study, trials, metric=metric, rounds=rounds)
+    found = replace(found, files=_always(folder), unanalysed=unanalysed)
     write_trials_csv(folder / "trials.csv", trials, budget=found.budget)
     report = folder / ALWAYS["report"]
     report.write_text(render_any(found), encoding="utf-8")

@@ -33,7 +33,8 @@ FLOORS: list[set[str]] = [
     {"worker"},
     {"launch"},
     {"progress"},
-    {"admission", "command", "experiment", "run", "check", "retrain", "dashboard", "list", "reference", "selection"},
+    {"admission", "command", "experiment", "run", "check", "retrain", "looks", "dashboard", "list"}
+    | {"reference", "selection"},
 ]
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from shell import Shell
+from conftest import MakeSettings
+from optuna.trial import create_trial
+from shell import PLAIN, Shell
+
+from studies import schema
+from studies.storage.identity import open_study
+from studies.storage.opening import open_storage
 
 EFFECT_COLUMNS = ["params", "order", "estimate", "ci_lo", "ci_hi", "verdict", "reasons"]
 
@@ -96,3 +102,32 @@ def test_what_cannot_be_reported_is_one_clear_message(plain_study: Shell) -> Non
     assert "analysis.source is 'rnd': did you mean random?" in source
     missing = plain_study.run("report", "study_name=mine", "storage.url=sqlite:///nowhere.db", code=2)
     assert "a file that does not exist" in missing
+
+
+@pytest.fixture
+def selected_study(shell: Shell, make_settings: MakeSettings) -> Shell:
+    """The study `plain` with one trial, which a round of a selection followed, and the report that it left."""
+    settings = make_settings(study="plain")
+    (shell.folder / "outputs" / "plain").mkdir(parents=True)
+    (shell.folder / "outputs" / "plain" / "report.md").write_text("what was selected")
+    storage = open_storage(f"sqlite:///{shell.folder}/outputs/studies.db")
+    open_study(settings, storage).add_trial(create_trial(value=0.5))
+    selection = optuna.create_study(study_name="plain.select-1-abcdef", storage=storage)
+    selection.set_user_attr(schema.STUDY_SELECT, {"of": "plain", "stage": "race", "round": 1, "trials": [0]})
+    return shell
+
+
+def test_a_report_with_another_config_than_the_studys_own_writes_nothing(selected_study: Shell) -> None:
+    told = selected_study.run("report", *PLAIN, "budget.amount=77", "objective.value=best", code=2)
+    assert "budget.amount is 77 but " in told
+    assert "objective.value is 'best' but 'last' in the stored study: give the overrides that the study was run" in told
+    folder = selected_study.folder / "outputs" / "plain"
+    assert [path.name for path in folder.iterdir()] == ["report.md"]
+    assert (folder / "report.md").read_text() == "what was selected"
+
+
+def test_a_report_from_the_storage_alone_tells_of_the_selection_that_followed(selected_study: Shell) -> None:
+    told = selected_study.run("report", "study_name=plain", "output_dir=out", "analysis=none")
+    assert "no config of this study was given (+study=…): the report is made from the storage alone" in told
+    assert "of the search alone 0.5000 (trial 0); 1 trial finished; a selection among its best followed" in told
+    assert "plain.select-1-abcdef" in (selected_study.folder / "out" / "report.md").read_text(encoding="utf-8")
