@@ -249,7 +249,9 @@ def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     from studies.storage.device_time import device_seconds
 
     used = duration(device_seconds(trials, settings))
-    return f"{used} of device time are used (device_seconds={settings.device_seconds:g}); a higher value goes on"
+    limit = f"device_seconds={settings.device_seconds:g}"
+    counted = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
+    return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {counted}"
 
 
 main = command(run)

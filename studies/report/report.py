@@ -40,6 +40,7 @@ from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage.checkpoints import last_state_of
 from studies.storage.described_space import space_of
+from studies.storage.device_time import seconds_of_each
 from studies.storage.importing import told
 from studies.storage.slots import Rules, Slot, originals, read_slots
 
@@ -83,6 +84,7 @@ def write_report(
         budget=settings.budget,
         second=settings.objective.second,
         tolerance=settings.objective.tolerance,
+        device_seconds=seconds_of_each(trials, settings),
     )
     remove_race(folder)
     race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None

@@ -16,7 +16,18 @@ from studies.schema import attempt_of, failure_of
 from studies.settings import SecondObjective
 from studies.storage.slots import originals
 
-COLUMNS = ("number", "slot", "state", "failure", "failure_message", "value", "seconds", "steps", "rungs")
+COLUMNS = (
+    "number",
+    "slot",
+    "state",
+    "failure",
+    "failure_message",
+    "value",
+    "seconds",
+    "device_seconds",
+    "steps",
+    "rungs",
+)
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
 ORIGIN = (
     schema.SOURCE,
@@ -44,11 +55,12 @@ def write_trials_csv(
     budget: Budget | None = None,
     second: SecondObjective | None = None,
     tolerance: float | None = None,
+    device_seconds: Mapping[int, float] | None = None,
 ) -> None:
     """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
     returned has columns `result_NAME`, but for lists and mappings. Without a `budget` nothing is told of epochs. The
     value of a `second` objective has a column of its own, `second_METRIC`. Convergence is told by `tolerance`, by
-    default as the trials recorded it."""
+    default as the trials recorded it. `device_seconds` are those of each trial, by number."""
     extra = [f"second_{second.metric}"] if second is not None else []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in _results(trial)))
@@ -61,7 +73,8 @@ def write_trials_csv(
             point = {f"params_{name}": trial.params.get(name) for name in names}
             values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
             rung = converged_at(trial, tolerance)
-            writer.writerow({**_row(trial, slots, budget, rung), **values, **point, **_results(trial)})
+            held = {"device_seconds": (device_seconds or {}).get(trial.number)}
+            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **point, **_results(trial)})
 
 
 def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:

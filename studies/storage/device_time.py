@@ -1,10 +1,11 @@
 """How much device time a study has used: the time for which its trials held their devices, whatever became of them.
 
 Context: trials are uneven and some fail or are pruned, so a number of trials says little about what a study costs.
-Choice: a trial holds its devices from its claim to its end, by the times that the storage keeps. What still runs counts
-up to now, and like a trial whose worker died, which may be found out days later, for no longer than its lease was moved
-on. So every worker, on whatever machine, sees the same, and a resumed study goes on counting. Cost: the clock of a
-machine must not be set in the middle of a trial; slots that share a GPU count each.
+Choice: a trial holds its devices from its claim to its end, by the times that the storage keeps: while its module is
+built and tested, a process imports what it needs and a checkpoint is written, too, so for more than the `seconds` of
+its training. What still runs counts up to now, and like a trial whose worker died, which may be found out days later,
+for no longer than its lease was moved on. So every worker, on whatever machine, sees the same, and a resumed study goes
+on counting. Cost: the clock of a machine must not be set in the middle of a trial; slots that share a GPU count each.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def device_seconds(trials: Sequence[FrozenTrial], settings: StudySettings, *, no
     now = now or datetime.now()
     held = [_held_s(trial, now, beat_s=settings.storage.lease_s / 3) for trial in trials]
     return settings.devices_per_trial * sum(held)
+
+
+def seconds_of_each(trials: Sequence[FrozenTrial], settings: StudySettings) -> dict[int, float]:
+    """Number of a trial → its part of the device time."""
+    return {trial.number: device_seconds([trial], settings) for trial in trials}
 
 
 def are_devices_spent(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from shell import PLAIN, Shell
 
 from studies import schema
+from studies.report.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.device_time import device_seconds
+from studies.storage.device_time import device_seconds, seconds_of_each
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
@@ -46,6 +49,19 @@ def test_every_trial_counts_however_it_ended(make_settings: MakeSettings) -> Non
     failed = trial(TrialState.FAIL, begun_s=100, took_s=30, **{schema.FAILURE: Failure.ERROR})
     assert used(make_settings, failed, trial(TrialState.FAIL, begun_s=100, took_s=30, **interrupted)) == 60
     assert used(make_settings, trial(TrialState.FAIL, begun_s=9, took_s=9, **{schema.VOID: True})) == 0
+
+
+def test_trials_csv_tells_what_each_trial_counts(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """More than the seconds of its training: a trial holds its device while its module is built, too."""
+    trials = [trial(TrialState.COMPLETE, begun_s=100, took_s=took_s, seconds=1.0) for took_s in (2.25, 4.5)]
+    for number, made in enumerate(trials):
+        made.number = number
+    settings = make_settings("storage.lease_s=60")
+    write_trials_csv(tmp_path / "t.csv", trials, device_seconds=seconds_of_each(trials, settings))
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["seconds"], row["device_seconds"]) for row in rows] == [("1.0", "2.25"), ("1.0", "4.5")]
+    assert sum(float(row["device_seconds"]) for row in rows) == device_seconds(trials, settings)
 
 
 def test_what_runs_counts_up_to_now(make_settings: MakeSettings) -> None:
@@ -93,6 +109,7 @@ def test_the_command_tells_that_the_device_time_is_used_and_goes_on_with_more(sh
     asked = (*PLAIN, "n_trials=40", "model.sleep_s=0.02", "workers=2", "analysis=none")
     output = shell.run("run", *asked, "device_seconds=3")
     assert "of device time are used (device_seconds=3); a higher value goes on" in output
+    assert "each trial from its claim to its end, more than its training (column device_seconds" in output
     n = len(shell.trials("plain"))
     assert 2 <= n < 40
     assert "study plain: " in shell.run("run", *asked, "device_seconds=3")

@@ -253,6 +253,7 @@ def test_trials_csv_has_a_row_for_every_trial_and_says_how_it_ended(make_setting
         ("7", "", "VOID", "", "", "0", "0", ""),
     ]
     assert rows[3]["failure_message"] == "loss is nan"
+    assert all(float(row["device_seconds"]) >= 0 for row in rows)
 
 
 def test_trials_csv_keeps_what_was_recorded(make_settings: MakeSettings) -> None:
