@@ -48,12 +48,13 @@ def space_filling_needed(evidence: Evidence) -> int:
 def _more_trials(evidence: Evidence) -> list[str]:
     found = []
     needed = space_filling_needed(evidence)
+    trials = "trial" if needed == 1 else "trials"
     if evidence.space_filling is None:
         found.append("say who proposed the points if you know it (analysis.source=random, qmc, grid, tpe, …)")
     elif needed and evidence.is_grid:
-        found.append(f"give the grid more levels or replicates: {needed} more trials")
+        found.append(f"give the grid more levels or replicates: {needed} more {trials}")
     if needed and not evidence.is_grid:
-        found.append(f"run {needed} more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)")
+        found.append(f"run {needed} more quasi-random {trials} (sampler=qmc, or Optuna's QMCSampler)")
     if evidence.survivors_only:
         found.append("let trials report intermediate values, or run without a pruner")
     noise = evidence.noise_share

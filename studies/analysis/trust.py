@@ -139,7 +139,7 @@ def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
     if evidence.survivors_only:
         found.append("many trials were pruned and reported nothing: only survivors are seen")
     if evidence.n < UNRELIABLE_TRIALS * evidence.n_parameters:
-        found.append(f"{evidence.n} trials for {evidence.n_parameters} parameters")
+        found.append(f"{_counted(evidence.n, 'trial')} for {_counted(evidence.n_parameters, 'parameter')}")
     if evidence.failed > MOST_LOST:
         found.append(f"{evidence.failed:.0%} of the trials gave no value")
     if (
@@ -159,7 +159,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(f"Q² {evidence.explained:.2f}")
     wanted = trials_wanted(evidence.n_parameters)
     if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
-        found.append(f"{evidence.n} trials, fewer than {wanted}")
+        found.append(f"{_counted(evidence.n, 'trial')}, fewer than {wanted}")
     if evidence.space_filling is None:
         found.append("who proposed the points is not recorded")
     elif evidence.space_filling < SPACE_FILLING:
@@ -169,8 +169,13 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.n_duplicates:
-        found.append(f"{evidence.n_duplicates} trials repeat a point without another training seed")
+        verb = "repeats" if evidence.n_duplicates == 1 else "repeat"
+        found.append(f"{_counted(evidence.n_duplicates, 'trial')} {verb} a point without another training seed")
     return [("caution", reason) for reason in found]
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _lost(evidence: Evidence) -> str:

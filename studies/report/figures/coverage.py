@@ -15,9 +15,11 @@ from studies.report.figures import scale
 from studies.report.figures.drawing import Drawing, Rows
 from studies.report.figures.paint import BLUE, GREY, ORANGE
 from studies.report.figures.subject import policy_in_words
+from studies.report.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
     from studies.analysis.analyse import Analysis
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 6  # those with the largest main effects
 PANEL = 1.75  # inches
+ENTRY = 1.2  # inches, of the legend
 N_BINS = 12
-DOT, MAX_DOT = 12, 90  # the size of a trial's dot, and of one for many at the same place
+DOT, MANY = 12, 8  # the size of a trial's dot, grown by those at the same place until they are many
+SHOWN = (1, 3, MANY)  # trials of the dots in the legend, and the most
 GROUPS = {"space-filling": (BLUE, "o"), "adaptive": (ORANGE, "^"), "unknown": (GREY, "s")}  # colour and mark
 
 
@@ -59,7 +63,10 @@ def coverage(analysis: Analysis) -> Drawing | None:
         columns=("trial", "group", *(f"params_{axis.name}" for axis in axes)),
         rows=rows,
         draw=lambda figure, drawn: _draw(
-            figure, drawn, axes=axes, heading=f"{len(drawn)} trials with a value ({policy_in_words(table)}){some}"
+            figure,
+            drawn,
+            axes=axes,
+            heading=f"{counted(len(drawn), 'trial', 'trials')} with a value ({policy_in_words(table)}){some}",
         ),
     )
 
@@ -80,6 +87,7 @@ def _group(source: str | None) -> str:
 def _draw(figure: Figure, rows: Rows, *, axes: Sequence[Axis], heading: str) -> None:
     n = len(axes)
     panels = figure.subplots(n, n, squeeze=False)
+    most = 1
     for i, along_y in enumerate(axes):
         for j, along_x in enumerate(axes):
             panel = panels[i, j]
@@ -88,25 +96,44 @@ def _draw(figure: Figure, rows: Rows, *, axes: Sequence[Axis], heading: str) -> 
             elif i == j:
                 _draw_histogram(panel, rows, along_x)
             else:
-                _draw_pair(panel, rows, along_x, along_y)
+                most = max(most, _draw_pair(panel, rows, along_x, along_y))
             if j <= i:
                 _trim(panel, has_side=j == 0 or i == j, has_bottom=i == n - 1)
     figure.suptitle(textwrap.fill(heading, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
-    handles, labels = panels[-1, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    groups = [panels[-1, -1].scatter([], [], color=GROUPS[g][0], marker=GROUPS[g][1], label=g) for g in _groups(rows)]
+    handles = [*groups, *_sizes(panels[-1, -1], most)]
+    n_columns = len(handles) if ENTRY * len(handles) <= figure.get_figwidth() else 2
+    figure.legend(handles=handles, loc="outside lower center", ncols=n_columns, fontsize=8.5, frameon=False)
 
 
-def _draw_pair(panel: Axes, rows: Rows, along_x: Axis, along_y: Axis) -> None:
+def _groups(rows: Rows) -> list[str]:
+    present = {row["group"] for row in rows}
+    return [group for group in GROUPS if group in present]
+
+
+def _sizes(panel: Axes, most: int) -> list[PathCollection]:
+    """Dots for the legend, where places have up to `most` trials; nothing where each trial has a place of its own."""
+    counts = sorted({*(count for count in SHOWN if count < most), min(most, MANY)}) if most > 1 else []
+    words = [f"{MANY} or more" if count == MANY else counted(count, "trial", "at one place") for count in counts]
+    return [
+        panel.scatter([], [], s=DOT * count, color=GREY, linewidths=0, label=word)
+        for count, word in zip(counts, words, strict=True)
+    ]
+
+
+def _draw_pair(panel: Axes, rows: Rows, along_x: Axis, along_y: Axis) -> int:
+    """Draw one pair of parameters: how many trials lie at most at one place."""
+    most = 0
     for group, (colour, mark) in GROUPS.items():
         x, y = _places(rows, along_x, group), _places(rows, along_y, group)
         if len(x):
             places, counts = np.unique(np.column_stack([x, y]), axis=0, return_counts=True)
-            sizes = np.minimum(DOT * counts, MAX_DOT)
-            panel.scatter(
-                places[:, 0], places[:, 1], s=sizes, color=colour, marker=mark, alpha=0.5, linewidths=0, label=group
-            )
+            most = max(most, int(counts.max()))
+            sizes = DOT * np.minimum(counts, MANY)
+            panel.scatter(places[:, 0], places[:, 1], s=sizes, color=colour, marker=mark, alpha=0.5, linewidths=0)
     scale.dress(panel, "x", along_x, is_small=True)
     scale.dress(panel, "y", along_y, is_small=True)
+    return most
 
 
 def _draw_histogram(panel: Axes, rows: Rows, axis: Axis) -> None:
@@ -118,7 +145,6 @@ def _draw_histogram(panel: Axes, rows: Rows, axis: Axis) -> None:
         bins=_bins(axis),
         stacked=True,
         color=[GROUPS[group][0] for group in groups],
-        label=groups,
     )
     scale.dress(panel, "x", axis, is_small=True)
     panel.set_ylabel("trials")

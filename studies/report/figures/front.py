@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,11 @@ import numpy as np
 
 from studies.report.csv_table import Row
 from studies.report.figures.drawing import Drawing, Rows, numbers
-from studies.report.figures.paint import BLUE, GREY
+from studies.report.figures.paint import BLUE, GREY, scatter, within
 from studies.report.figures.subject import plain, short
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from studies.analysis.pareto import Front, Goal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "pareto"
 WIDTH, HEIGHT = 6.4, 4.2  # inches
 DECADE = 10.0  # a second objective that spans more lies on a logarithmic axis
+ROOM = 0.15  # of the width, beside the points: for the words at the first one
 UNITS = {"seconds": "seconds (wall clock)", "peak_memory_mb": "peak memory, MB"}
 
 
@@ -63,25 +64,39 @@ def _draw(figure: Figure, rows: Rows, goals: tuple[Goal, Goal]) -> None:
     members = [row for row, is_on in zip(rows, on_front, strict=True) if is_on]
     x, y = numbers(members, second.name), numbers(members, first.name)
     label = f"not on the front ({len(others)})"
-    axes.scatter(numbers(others, second.name), numbers(others, first.name), s=16, color=GREY, alpha=0.6, label=label)
+    limits = within(numbers(rows, first.name), y)
+    scatter(axes, numbers(others, second.name), numbers(others, first.name), limits=limits, label=label)
     if np.isfinite(numbers(members, f"{first.name}_half_width")).any():
         reach = [numbers(members, f"{goal.name}_half_width") for goal in goals]
         axes.errorbar(x, y, yerr=reach[0], xerr=reach[1], fmt="none", ecolor=BLUE, alpha=0.4, zorder=2)
     axes.plot(x, y, color=BLUE, drawstyle="steps-post", linewidth=1, zorder=3)
     axes.scatter(x, y, s=20 + 60 * numbers(members, "p_on_front"), color=BLUE, zorder=4, label="on the front")
     for row, place, height in zip(members, x, y, strict=True):
-        told = f"{row['trial']} ({row['p_on_front']:.2f})"
-        axes.annotate(told, (place, height), textcoords="offset points", xytext=(5, -11), fontsize=7)
+        _tell(axes, f"{row['trial']} ({row['p_on_front']:.2f})", (float(place), float(height)), goals)
     everywhere = numbers(rows, second.name)
     if everywhere.min() > 0 and everywhere.max() / everywhere.min() > DECADE:
         axes.set_xscale("log")
+    axes.margins(x=ROOM)
     axes.set_xlabel(short(UNITS.get(second.name, second.name)))
     axes.set_ylabel(short(first.name))
-    n = math.fsum(on_front)
-    axes.set_title(
-        plain(f"{short(first.name)} against {short(second.name)}: {n:.0f} of {len(rows)} on the front\ntrial (P)"),
-        fontsize=10,
-        loc="left",
-    )
+    heading = f"{short(first.name)} against {short(second.name)}: {sum(on_front)} of {len(rows)} on the front"
+    lo, hi = limits
+    is_cut = any(not lo <= value <= hi for value in numbers(others, first.name))
+    key = f"beside a point: trial (P of being on the front){'; triangles: beyond the axis' if is_cut else ''}"
+    axes.set_title(plain(f"{heading}\n{key}"), fontsize=10, loc="left")
     axes.grid(color=GREY, alpha=0.15)
     axes.legend(fontsize=8, loc="best")
+
+
+def _tell(axes: Axes, words: str, place: tuple[float, float], goals: tuple[Goal, Goal]) -> None:
+    """Write beside a point of the front, on the side where no other can lie: it would dominate this one."""
+    first, second = goals
+    axes.annotate(
+        words,
+        place,
+        textcoords="offset points",
+        xytext=(5 if second.maximize else -5, 3 if first.maximize else -3),
+        ha="left" if second.maximize else "right",
+        va="bottom" if first.maximize else "top",
+        fontsize=7,
+    )

@@ -40,7 +40,8 @@ def _main_effect(fit: Fit, surface: Surface, i: int, metric: str) -> Drawing:
     heading = title(f"Main effect of {axis.name}: mean, 95 % band, trials as dots", fit, width=WIDTH)
     return Drawing(
         name=f"main_{axis.name}",
-        caption=f"Main effect of {axis.name}: the mean over all other parameters, its 95 % band, and the trials",
+        caption=f"Main effect of {axis.name}: the mean over all other parameters, its 95 % band, and the trials; the "
+        "band is that of normal noise and may pass the metric's limits",
         width=WIDTH,
         height=HEIGHT,
         columns=("series", f"params_{axis.name}", "value", "ci_lo", "ci_hi", "trial"),

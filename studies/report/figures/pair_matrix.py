@@ -24,6 +24,7 @@ COLUMNS = ("row", "column", "estimate", "ci_lo", "ci_hi", "verdict", "is_solid")
 MAX_PARAMETERS = 14  # more are not legible: those with the largest effects are drawn
 CELL, LETTER = 0.95, 0.085  # inches
 HATCH = "#B5B5B5"
+HATCHED = "hatched: a parameter alone in doubt, a pair not claimed"
 PALE = 0.3  # of a colour, the rest white: what is not claimed
 LEAST_TOP = 0.1  # the share at which the darkest colour stands, or more
 
@@ -39,10 +40,10 @@ def pair_matrix(analysis: Analysis, *, metric: str) -> Drawing:
     side = CELL * max(3, len(names)) + LETTER * max(len(short(name)) for name in names)
     width = side + 1.3
     some = f" ({len(names)} of {len(every)} parameters)" if len(names) < len(every) else ""
-    heading = title(f"Shares of the variance of {metric}{some}; hatched: not claimed", analysis.whole, width=width)
+    heading = title(f"Shares of the variance of {metric}{some}; {HATCHED}", analysis.whole, width=width)
     return Drawing(
         name="interactions",
-        caption="What each parameter does alone (diagonal) and in pairs, with 95 % intervals; hatched: not claimed",
+        caption=f"What each parameter does alone (diagonal) and in pairs, with 95 % intervals; {HATCHED}",
         width=width,
         height=side + 0.4,
         columns=COLUMNS,
@@ -113,4 +114,6 @@ def _draw_cell(axes: Axes, row: Row, names: Sequence[str], colour: Array) -> Non
 
 def _words(row: Row) -> str:
     estimate, lo, hi = (float(row[column] or 0.0) for column in ("estimate", "ci_lo", "ci_hi"))
+    if (estimate, lo, hi) == (0.0, 0.0, 1.0):
+        return "unknown"
     return "–" if math.isnan(estimate) else f"{estimate:.2f}\n[{lo:.2f}, {hi:.2f}]"

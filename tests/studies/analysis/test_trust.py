@@ -25,6 +25,7 @@ def test_good_evidence_is_ok_and_needs_no_advice() -> None:
         ({"q2": math.nan}, "nothing was fitted"),
         ({"q2": 0.3, "noise_share": 0.3}, "Q² 0.43"),
         ({"n": 14}, "14 trials for 3 parameters"),
+        ({"n": 1, "n_parameters": 1}, "1 trial for 1 parameter"),
         ({"n": 0, "n_parameters": 0}, "no trial has a value"),
         ({"survivors_only": True}, "only survivors"),
         ({"failed": 0.31}, "31% of the trials gave no value"),
@@ -53,7 +54,8 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"failed": 0.06}, "6% of the trials gave no value"),
         ({"capped": 0.03, "failed": 0.03}, "3% lie together at the worst value"),
         ({"lack_of_fit_p": 0.001}, "lack of fit"),
-        ({"n_duplicates": 1}, "repeat a point"),
+        ({"n_duplicates": 1}, "1 trial repeats a point"),
+        ({"n_duplicates": 2}, "2 trials repeat a point"),
     ],
 )
 def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
@@ -148,6 +150,11 @@ def test_repeated_points_without_a_seed_of_their_own_are_counted(
     replicates: list[int | None], n_duplicates: int
 ) -> None:
     assert replicate_noise(np.arange(4.0), np.array([0, 0, 1, 1]), replicates)[1] == n_duplicates
+
+
+def test_one_more_trial_is_asked_for_in_the_singular() -> None:
+    evidence = replace(GOOD, n=49)
+    assert advice(evidence, judge(evidence)) == ("run 1 more quasi-random trial (sampler=qmc, or Optuna's QMCSampler)",)
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,13 @@ from optuna.trial import create_trial
 
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import Axis, levelled
+from studies.analysis.pareto import Goal, front_of
 from studies.analysis.table import trials_table
 from studies.report.figures import scale
 from studies.report.figures.coverage import coverage
 from studies.report.figures.drawing import Drawing, Rows, numbers, safe, series, write_drawings
 from studies.report.figures.drawings import drawings
+from studies.report.figures.front import front_drawing
 from studies.report.figures.levels import metric_by_level
 from studies.report.figures.main_effect import main_effects
 from studies.report.figures.paint import within
@@ -140,6 +142,44 @@ def test_the_matrix_has_each_pair_once_and_shows_what_is_not_claimed(
     ]
     assert [float(row["estimate"]) for row in rows] == [effect.estimate for effect in known.effects if effect.params]
     assert not any(row["is_solid"] for row in pair_matrix(conditional, metric="loss").rows)
+
+
+def drawn_on(drawing: Drawing) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    drawing.draw(figure, drawing.rows)
+    return figure
+
+
+def test_an_effect_of_which_nothing_is_known_is_no_zero_in_the_matrix(known: Analysis) -> None:
+    effects = tuple(replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, verdict="unreliable") for e in known.effects)
+    (axes, *_) = drawn_on(pair_matrix(replace(known, effects=effects), metric="loss")).axes
+    assert {text.get_text() for text in axes.texts} == {"unknown"}
+
+
+def test_the_legend_says_how_many_trials_a_dot_stands_for(known: Analysis, grid: Analysis) -> None:
+    def words(analysis: Analysis) -> list[str]:
+        drawing = coverage(analysis)
+        assert drawing is not None
+        (legend,) = drawn_on(drawing).legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    assert words(grid) == ["space-filling", "1 trial", "2 at one place"]
+    assert words(known) == ["space-filling"]
+
+
+def test_an_outlier_does_not_squeeze_a_front_and_words_lie_where_no_point_can() -> None:
+    values = [(0.90 + 0.01 * k, 1.0 + k) for k in range(8)] + [(0.1, 5.0)]
+    trials = [create_trial(values=list(pair), params={}, distributions={}) for pair in values]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    front = front_of(trials, (Goal("accuracy", True, 0.001), Goal("seconds", False, 0.0)))
+    assert front is not None
+    (axes,) = drawn_on(front_drawing(front)).axes
+    assert axes.get_ylim()[0] > 0.8
+    assert "triangles: beyond the axis" in axes.get_title(loc="left")
+    assert [(text.get_ha(), text.get_va()) for text in axes.texts] == [("right", "bottom")] * 8
 
 
 def test_coverage_tells_who_proposed_the_trials(folder: Path, conditional: Analysis) -> None:
