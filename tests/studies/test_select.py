@@ -318,6 +318,44 @@ def test_each_scientific_value_has_a_race_and_an_estimate_of_its_own(
     assert "for each of 5 values of optimizer: at most 55 trainings" in announcement(settings)
 
 
+def test_each_round_trains_the_seeds_that_the_one_before_did_not(digits: MakeSettings, storage: BaseStorage) -> None:
+    """Equals all stay: 4 on 3 seeds, then on the fourth alone, and 5 fresh trainings of the winner."""
+    selection, rounds = selection_of(digits("n_trials=8"), storage, Landscape(lambda _: 0.5, noise=0.0))
+    assert len(selection.contests[0].staying) == 4
+    assert [r.n_trials for r in rounds] == [4 * 3, 4 * 1, 5]
+    assert selection.n_trainings == 21
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_of_several_races_the_best_is_the_one_whose_winner_did_best(
+    direction: str, digits: MakeSettings, storage: BaseStorage
+) -> None:
+    """Whether it is a gain or a loss; and the search's best is the best of all that it found."""
+    asked = ("n_trials=40", "select.per_value=true", "select.k=2", "select.seeds=3", f"objective.direction={direction}")
+    settings = digits(*asked, study="digits_optimizers")
+    worth = {"sgd": 0.86, "adam": 0.9, "adamw": 0.8, "rmsprop": 0.84, "adagrad": 0.88}
+    selection, _ = selection_of(settings, storage, Landscape(lambda p: worth[p["optimizer"]], noise=0.001))
+    best = "adam" if direction == "maximize" else "adamw"
+    found = [trial.value or 0.0 for trial in trials_of(settings.study_name, storage)]
+    assert selection.best is not None
+    assert selection.best.scientific == {"optimizer": best}
+    assert selection.searched.trial.params["optimizer"] == best
+    assert selection.searched.value == (max(found) if direction == "maximize" else min(found))
+
+
+def test_a_value_with_a_single_candidate_runs_the_first_round_to_be_compared(
+    digits: MakeSettings, storage: BaseStorage
+) -> None:
+    """One candidate of each of five values has no race to win, but a mean on the common seeds."""
+    asked = ("n_trials=40", "select.per_value=true", "select.k=1")
+    settings = digits(*asked, study="digits_optimizers")
+    worth = {"sgd": 0.86, "adam": 0.88, "adamw": 0.9, "rmsprop": 0.84, "adagrad": 0.82}
+    selection, rounds = selection_of(settings, storage, Landscape(lambda p: worth[p["optimizer"]], noise=0.001))
+    assert [r.n_trials for r in rounds] == [5 * LOOKS[0], 5 * 5]
+    assert selection.best is not None
+    assert selection.best.scientific == {"optimizer": "adamw"}
+
+
 def test_more_trials_later_make_a_new_selection_beside_the_old_one(digits: MakeSettings, storage: BaseStorage) -> None:
     landscape = Landscape(by_dropout, noise=0.001)
     first, old = selection_of(digits("n_trials=10"), storage, landscape)

@@ -161,6 +161,7 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"sampler__explore_fraction": False}, "sampler.explore_fraction", "False", "from 0 to less than 1"),
     ({"sampler__explore_fractoin": 0.1}, "sampler.explore_fractoin", "not an option of tpe", "explore_fraction?"),
     ({"sampler": {"name": "qmc", **EXPLORE}}, "sampler.explore_fraction", "0.1 but sampler is qmc", "remove it"),
+    ({"select": {"name": "race", "estimate_seeds": 1}}, "select.estimate_seeds", "1", "a whole number of at least 2"),
     ({**GRID, "sampler": {"name": "grid", **EXPLORE}}, "sampler.explore_fraction", "sampler is grid", "remove it"),
     *(({f"trainer__{k}": 1}, f"trainer.{k}", "is set by the framework", v) for k, v in TRAINER_KEYS_OF_OURS.items()),
 ]  # fmt: skip
@@ -198,6 +199,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "an option of the pruner": {"pruner__n_startup_trials": 0},
     "no exploration": {"sampler__explore_fraction": 0},
     "much exploration": {"sampler": {"name": "gp", "explore_fraction": 0.99}},
+    "a winner on two fresh seeds": {"select": {"name": "race", "estimate_seeds": 2}},
     "no analysis": {"analysis": {"name": "none"}},
     "an analysis of one parameter": {"analysis__params": ["lr"]},
     "an analysis of a categorical": {**GATED, "analysis__params": ["gate", "lr"]},

@@ -19,7 +19,8 @@ from rich.console import Console
 
 from studies import schema
 from studies.analysis.values import row
-from studies.analysis.values.table import ValueTables, value_tables
+from studies.analysis.values.table import ValueTable, ValueTables, value_tables
+from studies.budget import Budget
 from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.figures.values import values_drawing
@@ -111,6 +112,112 @@ def test_each_value_is_judged_at_its_own_best_and_the_defaults_may_say_otherwise
         re.match(r"sgd is \w+ than momentum by 0\.\d{4} \(not shown\)", line) for line in disagreements_of(tables)
     )
     assert re.search(r"0\.\d{4} at the defaults, higher by 0\.\d{4} when each is tuned: the difference changes", told)
+
+
+@pytest.fixture
+def two_by_two(make_settings: MakeSettings) -> MakeSettings:
+    """Two values of dropout with two learning rates each, the first of which is the config's own; four seeds a cell."""
+    small = ("search_space.dropout.levels=[0.0,0.8]", "search_space.lr.levels=[1e-3,1e-2]", "replicates=4")
+    return lambda *more: make_settings(*small, *more, study="tables/dropout")
+
+
+def tuned(trials: list[FrozenTrial], settings: StudySettings) -> ValueTable:
+    tables = value_tables(trials, settings)
+    assert tables is not None
+    assert tables.tuned is not None
+    return tables.tuned
+
+
+def test_times_and_memory_are_those_of_the_best_cell(two_by_two: MakeSettings) -> None:
+    settings = two_by_two()
+    trials = trials_of(settings, lambda p: 0.9 if p["lr"] == 1e-2 else 0.5)
+    for trial in trials:
+        if trial.params["lr"] == 1e-2:
+            trial.user_attrs |= {
+                schema.SECONDS: 7.0,
+                schema.RUNG_SECONDS: [0.7 * rung for rung in range(1, 11)],
+                schema.SAMPLES_SEEN: [300 * rung for rung in range(1, 11)],
+                schema.PEAK_MEMORY_MB: 80.0,
+            }
+    for found in tuned(trials, settings).rows:
+        assert found.nuisance == {"lr": 1e-2}
+        assert (found.seconds, found.peak_memory_mb) == (7.0, 80.0)
+        assert (found.convergence_seconds, found.convergence_samples) == (pytest.approx(2.8), 1200)
+
+
+def test_a_best_level_of_two_is_no_limit_for_there_is_nothing_between_them(two_by_two: MakeSettings) -> None:
+    settings = two_by_two()
+    rows = tuned(trials_of(settings, lambda p: 0.9 if p["lr"] == 1e-2 else 0.5), settings).rows
+    assert [found.at_limit for found in rows] == [(), ()]
+    settings = two_by_two("search_space.lr.levels=[3e-4,1e-3,1e-2]")
+    rows = tuned(trials_of(settings, lambda p: 0.9 if p["lr"] == 1e-2 else 0.5), settings).rows
+    assert [found.at_limit for found in rows] == [("lr",), ("lr",)]
+
+
+def test_the_test_part_is_told_of_the_cells_in_which_each_seed_is_judged(two_by_two: MakeSettings) -> None:
+    """The seeds 1 and 3 choose .001 for 0 and 2, which choose .01 for them; .01 is the best by all. Tests give .1 in
+    one and .5 in the other: .3 in the mean, .5 in the cell that is best by all."""
+    settings = two_by_two()
+    values = {1e-3: (0.1, 0.9, 0.3, 0.9), 1e-2: (0.9, 0.5, 0.9, 0.7)}
+    trials = trials_of(settings, lambda _: 0.0)
+    for trial in trials:
+        lr = trial.params["lr"]
+        trial.value = values[lr][trial.user_attrs[schema.REPLICATE]]
+        trial.user_attrs[schema.TEST] = {"test/accuracy": 0.1 if lr == 1e-3 else 0.5, "n": 750}
+    for found in tuned(trials, settings).rows:
+        assert found.nuisance == {"lr": 1e-2}
+        assert found.metric is not None
+        assert found.test is not None
+        assert (found.metric.value, found.test.value) == pytest.approx((0.4, 0.3))
+
+
+def test_a_budget_that_is_not_in_epochs_tells_no_epochs_of_convergence(two_by_two: MakeSettings) -> None:
+    settings = two_by_two()
+    in_steps = replace(settings, budget=Budget("steps", 500, 10))
+    trials = trials_of(settings, lambda _: 0.9)
+    assert {found.convergence_epochs for found in tuned(trials, settings).rows} == {4}
+    assert {found.convergence_epochs for found in tuned(trials, in_steps).rows} == {None}
+    assert {found.convergence_samples for found in tuned(trials, in_steps).rows} == {400}
+
+
+@pytest.mark.parametrize("reads_backwards", [False, True])
+def test_of_two_trainings_of_one_slot_the_later_counts(reads_backwards: bool, two_by_two: MakeSettings) -> None:
+    settings = two_by_two("mode=fixed")
+    first, later = trials_of(settings, lambda _: 0.5, noise=0.0), trials_of(settings, lambda _: 0.9, noise=0.0)
+    trials = [*first, *later]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    for trial in later:
+        trial.user_attrs[schema.SECONDS] = 7.0
+    tables = value_tables(trials[::-1] if reads_backwards else trials, settings)
+    assert tables is not None
+    mean = np.mean([trial.value for trial in later if trial.params["dropout"] == 0.0])
+    for found in tables.main.rows:
+        assert found.metric is not None
+        assert (found.n, found.seconds, found.metric.value) == (4, 7.0, pytest.approx(mean))
+
+
+@pytest.mark.parametrize(("level", "is_default"), [(1e-3 * (1 + 1e-9), True), (1.05e-3, False), (0.95e-3, False)])
+def test_a_level_5_percent_off_the_configs_own_value_is_another(
+    level: float, is_default: bool, two_by_two: MakeSettings
+) -> None:
+    settings = two_by_two(f"search_space.lr.levels=[{level},1e-2]")
+    tables = value_tables(trials_of(settings, lambda _: 0.9), settings)
+    assert tables is not None
+    assert (tables.fixed is not None) == is_default
+
+
+def test_the_best_is_shown_to_be_so_only_where_every_other_value_has_a_number(make_settings: MakeSettings) -> None:
+    settings = make_settings("mode=fixed", study="tables/dropout")
+    all_known = value_tables(trials_of(settings, lambda p: 0.9 - 0.5 * p["dropout"]), settings)
+    one_diverged = value_tables(
+        trials_of(settings, lambda p: None if p["dropout"] == 0.8 else 0.9 - 0.5 * p["dropout"]), settings
+    )
+    assert all_known is not None
+    assert one_diverged is not None
+    assert all_known.main.ties == one_diverged.main.ties == ()
+    assert "shown to be the best" in sentence(all_known.main)
+    assert "shown to be the best" not in sentence(one_diverged.main)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""What a selection came to in words, on selections made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, create_trial
+
+from studies.analysis.racing import Estimate, run_race
+from studies.report.selection import claim, selection_section
+from studies.search.contest import Candidate, Contest
+from studies.search.select import Selection
+from studies.settings import StudySettings
+
+MakeSettings = Callable[..., StudySettings]
+RACE = ("select=race", "select.k=3", "select.seeds=4", "select.estimate_seeds=5")
+LEADER = [0.95, 0.96, 0.94, 0.95]
+NEAR = [0.95, 0.95, 0.95, 0.94]
+FAR = [0.80, 0.82, 0.78, 0.81]
+
+
+def trial_of(number: int, value: float) -> FrozenTrial:
+    trial = create_trial(params={"lr": 0.01}, distributions={"lr": FloatDistribution(1e-3, 1e-1)}, value=value)
+    trial.number = number
+    return trial
+
+
+def selection_of(settings: StudySettings, *rows: list[float], searched: float = 0.97, fresh: float = 0.93) -> Selection:
+    """The trials 7, 8 … raced with `rows` on four seeds, which took 2, 3, 4 and 3 seconds of each; the search gave 7,
+    the leader, the value `searched`, and five fresh seeds `fresh` ± .01."""
+    values = np.array(rows)
+    race = run_race(values, looks=(4,), n_looks=1, maximize=settings.objective.direction == "maximize")
+    candidates = tuple(Candidate(trial_of(7 + i, searched), searched) for i in range(len(rows)))
+    costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
+    estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
+    contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
+    return Selection(settings.select, (contest,), contest, candidates[0], 4 * len(rows) + 5)
+
+
+@pytest.mark.parametrize(("direction", "fresh"), [("maximize", 0.93), ("minimize", 1.01)])
+def test_what_the_search_promised_too_much_was_luck_of_a_gain_and_of_a_loss(
+    direction: str, fresh: float, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(*RACE, f"objective.direction={direction}")
+    rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
+    told = selection_section(selection_of(settings, *rows, fresh=fresh), settings)
+    assert "The search's best value was 0.9700 (trial 7): 0.0400 of that was luck." in told
+
+
+@pytest.mark.parametrize(("direction", "fresh"), [("maximize", 0.98), ("minimize", 0.96)])
+def test_what_is_worth_more_than_the_search_promised_was_bad_luck(
+    direction: str, fresh: float, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(*RACE, f"objective.direction={direction}")
+    rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
+    assert "which was bad luck" in selection_section(selection_of(settings, *rows, fresh=fresh), settings)
+
+
+def test_the_ties_hold_the_best_with_the_confidence_that_the_race_left(make_settings: MakeSettings) -> None:
+    """A race loses the best with a chance of 5 % at most: what is left has it with 95 %."""
+    settings = make_settings(*RACE)
+    tied = selection_section(selection_of(settings, LEADER, NEAR, FAR), settings)
+    alone = selection_section(selection_of(settings, LEADER, FAR, FAR), settings)
+    assert "with 95 % confidence" in tied
+    assert "is 5 % at most" in alone
+
+
+def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> None:
+    settings = make_settings(*RACE)
+    tied, alone = (
+        claim(selection_of(settings, *rows), "accuracy") for rows in ((LEADER, NEAR, FAR), (LEADER, FAR, FAR))
+    )
+    assert tied is not None
+    assert alone is not None
+    assert tied.endswith("; tied with 1 of 2 others")
+    assert "tied" not in alone
+
+
+def test_the_cost_of_the_winner_is_told_per_training(make_settings: MakeSettings) -> None:
+    settings = make_settings(*RACE, "select.rule=one_standard_error")
+    told = selection_section(selection_of(settings, LEADER, NEAR), settings)
+    assert "the cheapest (seconds 3)" in told

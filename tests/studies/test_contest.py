@@ -1,0 +1,70 @@
+"""What a race is between and what its winner is worth, on trials made by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, create_trial
+
+from studies import schema
+from studies.search.contest import Candidate, Contest, contests_of, estimated
+from studies.settings import StudySettings
+
+MakeSettings = Callable[..., StudySettings]
+RACE = ("select=race", "select.k=4", "select.seeds=4")
+WIDE = {"lr": FloatDistribution(1e-9, 1e9), "batch_size": IntDistribution(1, 10**6)}
+
+
+def trial_at(point: Mapping[str, Any], value: float, **attributes: Any) -> FrozenTrial:
+    """A completed trial, whether or not its point lies in the study's space."""
+    return create_trial(
+        params=dict(point), distributions={name: WIDE[name] for name in point}, value=value, user_attrs=attributes
+    )
+
+
+def contest_of(*costs: tuple[float, ...]) -> Contest:
+    candidates = tuple(Candidate(trial_at({"lr": 1e-3}, 0.9), 0.9) for _ in costs)
+    return Contest({}, candidates, np.zeros((len(costs), 3)), costs)
+
+
+def test_the_cost_of_a_candidate_is_that_of_one_training() -> None:
+    """However many seeds it was trained on: 2, 3 and 4 cost 3."""
+    contest = contest_of((2.0, 3.0, 4.0), (3.0,), ())
+    assert (contest.cost(0), contest.cost(1)) == (3.0, 3.0)
+    assert math.isnan(contest.cost(2))
+
+
+def test_a_cell_of_a_design_is_a_candidate_by_the_mean_over_its_seeds(make_settings: MakeSettings) -> None:
+    """.9, .3, .3 has the luckiest seed and the mean .5; .8, .7, .6 the mean .7."""
+    settings = make_settings(*RACE, study="digits_grid")
+    lr = settings.space["lr"].levels or ()
+    lucky, good = ({"lr": lr[i], "batch_size": 64} for i in (0, 1))
+    trials = [*(trial_at(lucky, v) for v in (0.9, 0.3, 0.3)), *(trial_at(good, v) for v in (0.8, 0.7, 0.6))]
+    (contest,) = contests_of(settings, trials)
+    assert [candidate.trial.params for candidate in contest.candidates] == [good, lucky]
+    assert [candidate.value for candidate in contest.candidates] == pytest.approx([0.7, 0.5])
+
+
+def test_what_is_no_point_of_the_space_is_no_candidate(make_settings: MakeSettings) -> None:
+    """As of a study by another tool: a value that is out of range, one that is missing, and one too many."""
+    settings = make_settings(*RACE, "sampler=random", study="plain")
+    ours, high, foreign = {"lr": 0.01}, {"lr": 5.0}, {"lr": 0.02, "batch_size": 64}
+    trials = [trial_at(ours, 0.5), trial_at(high, 0.1), trial_at({"batch_size": 64}, 0.1), trial_at(foreign, 0.1)]
+    (contest,) = contests_of(settings, trials)
+    assert [candidate.trial.params for candidate in contest.candidates] == [ours]
+    assert contests_of(settings, trials[1:]) == []
+
+
+def test_nothing_is_told_of_the_test_part_unless_all_fresh_trainings_were_tested() -> None:
+    contest = contest_of((1.0,))
+    tested = [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: {"test/accuracy": v, "n": 100}}) for v in (0.8, 0.9)]
+    whole, mixed = estimated(contest, tested), estimated(contest, [*tested, trial_at({"lr": 1e-3}, 0.9)])
+    assert whole.tests["test/accuracy"].estimate == pytest.approx(0.85)
+    assert mixed.tests == {}
+    assert mixed.estimate is not None
+    assert mixed.estimate.n == 3
