@@ -23,14 +23,15 @@ def read_select(section: Section) -> SelectSettings:
                 section.problems.add(section.key(option), *NOTHING_SELECTED)
         return SelectSettings()
     _check_cost(section)
+    per_value = section.flag("per_value")
     return SelectSettings(
         name=name,
-        k=_whole(section, "k", low=2, default=8),
+        k=_whole(section, "k", low=1 if per_value else 2, default=8),  # one a value is compared with the others' ones
         seeds=_whole(section, "seeds", low=3, default=8),
         estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
         rule=section.word("rule", get_args(SelectRule), default="best"),
         cost=section.word("cost", get_args(SelectCost), default="seconds"),
-        per_value=section.flag("per_value"),
+        per_value=per_value,
     )
 
 

@@ -130,7 +130,7 @@ def test_the_area_is_freed_of_what_noise_adds_to_the_best_of_several() -> None:
     sigma = 0.1
     goals = (Goal("accuracy", True, 0.0), Goal("loss", False, sigma))
     found = front((1.0, 0.0), (1.0, 0.0), (0.0, 1.0), goals=goals)
-    assert found.hypervolume == 1.0
+    assert found.measured_area == 1.0
     middle, half = sum(found.interval) / 2, (found.interval[1] - found.interval[0]) / 2
     assert middle == pytest.approx(1 - sigma / math.sqrt(math.pi), abs=0.01)
     assert half == pytest.approx(norm.ppf(0.975) * sigma * math.sqrt(1 - 1 / math.pi), rel=0.06)
@@ -139,7 +139,7 @@ def test_the_area_is_freed_of_what_noise_adds_to_the_best_of_several() -> None:
 def test_the_areas_interval_is_students_where_it_comes_from_few_seeds() -> None:
     """Four seeds that lie 0.1 above and below the mean by turns: the area's standard error is 0.1 / √3."""
     found = replicated([(1.0, second) for second in (0.1, -0.1, 0.1, -0.1)], [(0.0, 1.0)] * 4)
-    assert found.hypervolume == 1.0
+    assert found.measured_area == 1.0
     half = t.ppf(0.975, 3) * 0.1 / math.sqrt(3)
     assert found.interval == pytest.approx((1 - half, 1 + half), abs=0.02)
 
