@@ -89,6 +89,15 @@ def sobol_point(space: SearchSpace, seed: int, *, index: int) -> Point:
     return space.from_unit(sequence.random(1)[0].tolist())
 
 
+def typical_points(settings: StudySettings, n: int) -> list[Point]:
+    """Up to `n` points that stand for all that the study may train: cells of a design, else quasi-random ones."""
+    if settings.is_designed:
+        cell = DESIGNS[settings.sampler.name](settings)
+        return [cell(slot) for slot in range(min(n, settings.n_trials))]
+    seed = design_seed(settings.seed)
+    return [sobol_point(settings.space, seed, index=index) for index in range(n)]
+
+
 def random_point(space: SearchSpace, seed: int | Sequence[int]) -> Point:
     """One independent uniform draw."""
     return space.from_unit(np.random.default_rng(seed).random(len(space)).tolist())

@@ -75,16 +75,23 @@ def round_of(
 
 def announcement(settings: StudySettings) -> str:
     """What the selection costs at most, in words."""
-    select = settings.select
-    scientific = [p for p in settings.space if p.role == "scientific"] if select.per_value else []
+    select, scientific = settings.select, _scientific(settings)
     n_contests = math.prod(_n_values(parameter, settings) for parameter in scientific)
     each = f", for each of {n_contests} values of {' × '.join(p.name for p in scientific)}" if scientific else ""
-    most = n_contests * (select.k * select.seeds + select.estimate_seeds)
     beyond = ", beyond device_seconds" if settings.device_seconds is not None else ""
     return (
         f"select: {select.k} configurations × up to {select.seeds} seeds, then {select.estimate_seeds} fresh seeds of "
-        f"the winner{each}: at most {most} trainings{beyond}"
+        f"the winner{each}: at most {most_trainings(settings)} trainings{beyond}"
     )
+
+
+def most_trainings(settings: StudySettings) -> int:
+    """How many trainings the selection takes at most; 0 where there is none."""
+    select = settings.select
+    if select.name == "none":
+        return 0
+    n_contests = math.prod(_n_values(parameter, settings) for parameter in _scientific(settings))
+    return n_contests * (select.k * select.seeds + select.estimate_seeds)
 
 
 def describe_round(settings: StudySettings) -> str:
@@ -95,6 +102,11 @@ def describe_round(settings: StudySettings) -> str:
     if options["stage"] == "estimate":
         return f"select: the winner{'s' if n_points > 1 else ''} on {n_seeds} fresh seeds"
     return f"select, round {options['round']['round']}: {n_points} configurations on {n_seeds} seeds"
+
+
+def _scientific(settings: StudySettings) -> list[Parameter]:
+    """The parameters for each of whose values there is a contest."""
+    return [p for p in settings.space if p.role == "scientific"] if settings.select.per_value else []
 
 
 def _n_values(parameter: Parameter, settings: StudySettings) -> int:

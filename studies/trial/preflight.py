@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from studies.budget import Budget
 from studies.errors import Problem, Problems, nearest
@@ -16,6 +16,7 @@ from studies.schema import Failure
 from studies.settings import TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
+from studies.trial.estimate import N_TIMED, TWO_EPOCHS, whole_training_s
 from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.instantiate import binding_problems
@@ -23,12 +24,11 @@ from studies.trial.objective import resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import in_words, procedure_problems, try_rung
 from studies.trial.test_part import has_test_part
-from studies.trial.training import Job, Run, Watchers
+from studies.trial.training import Job, Watchers
 
 log = logging.getLogger(__name__)
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
 N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
-N_TIMED = 8  # batches that an estimate of a step's time rests on
 SHORTEST = {"epochs": 1, "steps": 1, "samples": 1, "seconds": 1e-9}
 
 
@@ -61,9 +61,9 @@ def preflight(settings: StudySettings) -> list[Problem]:
     return problems.found
 
 
-def look(settings: StudySettings, points: Sequence[Point]) -> list[Look]:
-    """Train and validate a few batches at each of `points`, and estimate what a whole trial takes there."""
-    return [try_batch(settings, point, timed=True) for point in points]
+def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:
+    """Train and validate a batch at each of `points`; with `timed`, estimate what a whole trial takes there."""
+    return [try_batch(settings, point, timed=timed) for point in points]
 
 
 def try_batch(settings: StudySettings, point: Point, *, timed: bool = False) -> Look:
@@ -144,8 +144,9 @@ def _short_job(
     *,
     budget: Budget,
     n_batches: int,
-    n_validated: float,
+    n_validated: float | None,
 ) -> Job:
+    """A training of `n_batches` an epoch that validates `n_validated` batches; None: as many as a trial does."""
     config = resolve(settings, point, half=half)
     wanted = (config.get("trainer") or {}).get("limit_val_batches")
     return Job(
@@ -157,35 +158,21 @@ def _short_job(
         folder=folder,
         trainer_arguments={
             "limit_train_batches": n_batches,
-            "limit_val_batches": 0 if wanted == 0 else n_validated,
+            **({} if n_validated is None else {"limit_val_batches": 0 if wanted == 0 else n_validated}),
         },
     )
 
 
 def _estimate(settings: StudySettings, point: Point, half: HalfBatch | None, folder: Path) -> float | None:
-    """Seconds of a whole trial: its steps times a step's time, and its rungs times a validation's.
-
-    None where the loader does not tell how long an epoch is.
-    """
+    """Seconds of a whole trial at `point`; None where they cannot be told."""
     if settings.budget.unit == "seconds":
-        return float(settings.budget.amount)
-    epoch = Budget("epochs", 1, 1)
-    runs = [
-        _short_job(settings, point, half, folder, budget=epoch, n_batches=n, n_validated=1.0).build()
-        for n in (2, 2 + N_TIMED)
-    ]
-    short_s, long_s = (run.fit().seconds for run in runs)
-    n_batches = _n_batches(settings.budget, runs[1], n_devices=settings.devices_per_trial)
-    n_extra = runs[1].rungs.batches - runs[0].rungs.batches
-    step_s = max(0.0, long_s - short_s) / n_extra if n_extra else short_s
-    return None if n_batches is None else n_batches * step_s + settings.budget.rungs * short_s
-
-
-def _n_batches(budget: Budget, run: Run, *, n_devices: int) -> float | None:
-    """Batches of a whole trial, on each of its devices."""
-    if budget.unit == "steps":
-        return float(budget.amount)
-    if budget.unit == "samples":
-        return budget.amount * run.rungs.batches / run.rungs.samples_seen / n_devices
-    loader: Any = run.trainer.train_dataloader
-    return float(budget.amount * len(loader) / n_devices) if hasattr(loader, "__len__") else None
+        seconds: float | None = float(settings.budget.amount)
+    else:
+        job = _short_job(settings, point, half, folder, budget=TWO_EPOCHS, n_batches=N_TIMED, n_validated=None)
+        begun = time.perf_counter()
+        run = job.build()
+        built_s = time.perf_counter() - begun
+        trained_s = whole_training_s(run, settings.budget, job.config, n_devices=settings.devices_per_trial)
+        seconds = None if trained_s is None else built_s + trained_s
+    at_most = settings.max_trial_s
+    return seconds if seconds is None or at_most is None else min(seconds, at_most)
