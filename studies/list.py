@@ -1,6 +1,7 @@
 """`python -m studies.list [storage.url=…]`: the studies of a storage, how far they are, and their best values.
 
-The rounds of a selection stand below the study whose best they compare; no single value of theirs is a best one.
+The best of a designed study is the cell with the best mean. The rounds of a selection stand below the study whose best
+they compare: no single value of theirs is a best one, and that of the search is what it was before them.
 """
 
 from __future__ import annotations
@@ -17,43 +18,64 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+COLUMNS = ("study", "slots", "trials", "metric", "best")
+WHOLE = ("study", "slots", "metric")  # columns that are never broken
+UNBOUNDED = 10_000  # characters: wider than any table
+
 
 def list_studies(config: DictConfig) -> int:
     """Print one line a study."""
     from optuna import load_study
     from rich.console import Console
-    from rich.table import Table
 
-    from studies import schema
     from studies.admission import existing_storage
-    from studies.analysis.choice import best_of
-    from studies.schema import failure_of, is_imported
+    from studies.schema import searched_study
 
     storage = existing_storage(config)
-    table = Table(title=None)
-    for column in ("study", "slots", "trials", "metric", "best trial"):
-        table.add_column(column, overflow="fold")
-    for study in _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()]):
-        round_of = study.user_attrs.get(schema.STUDY_SELECT)
-        trials = study.get_trials(deepcopy=False)
-        metric = study.user_attrs.get(schema.STUDY_METRIC, {}).get("name", "–")
-        is_own = len(study.directions) == 1 or schema.STUDY_FINGERPRINT in study.user_attrs
-        best = best_of(trials, maximize=study.directions[0].name == "MAXIMIZE") if is_own else None
-        shown = f"{best.value:.4g} (trial {best.number})" if best is not None and round_of is None else "–"
-        run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
-        counts = Counter(
-            "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
-        )
-        states = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
-        table.add_row(
-            f"  {study.study_name}" if round_of is not None else study.study_name,
-            _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials),
-            states,
-            metric,
-            shown,
-        )
-    Console().print(table if table.row_count else "no studies in this storage")
+    studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
+    searched = {searched_study(study.user_attrs) for study in studies}
+    rows = [_row(study, is_raced=study.study_name in searched) for study in studies]
+    if rows:
+        _print_table(rows)
+    else:
+        Console().print("no studies in this storage")
     return 0
+
+
+def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
+    """What is told of a study, a text a column."""
+    from studies import schema
+    from studies.schema import failure_of, is_imported
+
+    trials = study.get_trials(deepcopy=False)
+    run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
+    counts = Counter(
+        "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
+    )
+    return (
+        f"  {study.study_name}" if schema.STUDY_SELECT in study.user_attrs else study.study_name,
+        _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials),
+        ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet",
+        study.user_attrs.get(schema.STUDY_METRIC, {}).get("name", "–"),
+        _best(study, trials, is_raced=is_raced),
+    )
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows`. Names and slots stay whole and all else is broken between its words only, so a narrow screen gets a
+    table that is wider than it is."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table, console = Table(), Console()
+    for column, cells in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        width = max(map(len, cells)) if column in WHOLE else None
+        table.add_column(column, min_width=width, no_wrap=column in WHOLE)
+    for row in rows:
+        table.add_row(*row)
+    unbroken = Measurement.get(console, console.options.update(width=UNBOUNDED), table).minimum
+    Console(width=max(console.width, unbroken)).print(table)
 
 
 def _in_order(studies: Sequence[Study]) -> list[Study]:
@@ -67,6 +89,32 @@ def _in_order(studies: Sequence[Study]) -> list[Study]:
         if study not in rounds:
             ordered += [study, *(r for r in rounds if searched_study(r.user_attrs) == study.study_name)]
     return ordered
+
+
+def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str:
+    """The best value and what it rests on; `is_raced`: a selection among the study's best followed.
+
+    Of a round, the winner's mean over seeds that decided nothing, where it estimates a single one.
+    """
+    from studies import schema
+    from studies.analysis.choice import ranked
+    from studies.report.any_study import repeats_points
+    from studies.report.wording import counted
+
+    if len(study.directions) > 1 and schema.STUDY_FINGERPRINT not in study.user_attrs:
+        return "–"
+    maximize = study.directions[0].name == "MAXIMIZE"
+    choices = ranked(trials, maximize=maximize, by_point=repeats_points(study))
+    round_ = study.user_attrs.get(schema.STUDY_SELECT)
+    if not choices:
+        return "–"
+    best = choices[0]
+    if round_ is not None:
+        if round_.get("stage") != "estimate" or len(choices) > 1:
+            return "–"
+        return f"{best.value:.4g} (trial {round_['trials'][0]}, mean of {counted(best.n, 'fresh seed', 'fresh seeds')})"
+    seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
+    return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
 
 
 def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:

@@ -77,7 +77,7 @@ def describe(
     A designed study of this framework, and a round of a selection, train each point with several seeds on purpose:
     their best is the point with the best mean.
     """
-    maximize, by_cells = study.directions[0] == StudyDirection.MAXIMIZE, _repeats_points(study)
+    maximize, by_cells = study.directions[0] == StudyDirection.MAXIMIZE, repeats_points(study)
     choices = ranked(trials, maximize=maximize, by_point=by_cells) if len(study.directions) == 1 else []
     ended = Counter(_ending(t) for t in trials if not t.user_attrs.get(schema.VOID))
     best, n_objectives = next(iter(choices), None), len(study.directions)
@@ -124,7 +124,7 @@ def _rests_on(found: AnyStudy, best: Choice) -> Iterator[str]:
         )
 
 
-def _repeats_points(study: Study) -> bool:
+def repeats_points(study: Study) -> bool:
     """Whether `study` is one of ours that trains each of its points with several seeds: a design, whose description has
     levels, or a round of a selection."""
     if schema.STUDY_FINGERPRINT not in study.user_attrs:

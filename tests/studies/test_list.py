@@ -1,0 +1,98 @@
+"""What `studies.list` says of the studies of a storage: names whole, cells by their means, selections as such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+
+from studies import schema
+from studies.configs import compose
+from studies.list import list_studies
+
+LEVELS = (
+    "x: {paths: [model.x], type: float, role: nuisance, low: 0.0, high: 1.0, log: false, step: null, levels: [0, 1]}"
+)
+SEARCHED = LEVELS.replace(", levels: [0, 1]", "")
+LUCKY = ((0.0, 0.9), (0.0, 0.1), (1.0, 0.6), (1.0, 0.8))  # the best single value is of the worse point
+
+
+def add(folder: Path, name: str, *, values: tuple[tuple[float, float], ...] = LUCKY, **attributes: Any) -> None:
+    study = optuna.create_study(study_name=name, direction="maximize", storage=f"sqlite:///{folder}/s.db")
+    described: Mapping[str, Any] = {
+        schema.STUDY_FINGERPRINT: "0" * 16,
+        schema.STUDY_METRIC: {"name": "val/accuracy"},
+        schema.STUDY_N_TRIALS: len(values),
+        **attributes,
+    }
+    for key, value in described.items():
+        study.set_user_attr(key, value)
+    for x, value in values:
+        study.add_trial(create_trial(params={"x": x}, distributions={"x": FloatDistribution(0.0, 1.0)}, value=value))
+
+
+def listed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int = 200
+) -> list[list[str]]:
+    """The table's rows, cell by cell; an empty first cell where a row goes on in another line."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert list_studies(compose([f"storage.url=sqlite:///{folder}/s.db"])) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_a_replicated_grid_is_listed_by_its_best_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(tmp_path, "grid", space=LEVELS)
+    add(tmp_path, "search", space=SEARCHED)
+    assert listed(tmp_path, capsys, monkeypatch) == [
+        ["grid", "4 of 4", "4 complete", "val/accuracy", "0.7 (trial 2, mean of 2 seeds)"],
+        ["search", "4 of 4", "4 complete", "val/accuracy", "0.9 (trial 0)"],
+    ]
+
+
+def test_what_was_selected_is_told_by_its_fresh_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race = {"of": "search", "stage": "race", "round": 1, "trials": [0, 0, 2, 2]}
+    estimate = {"of": "search", "stage": "estimate", "round": 0, "trials": [2, 2]}
+    add(tmp_path, "search", space=SEARCHED)
+    add(tmp_path, "search.select-1-a", space=SEARCHED, select=race)
+    add(tmp_path, "search.select-estimate-b", space=SEARCHED, select=estimate, values=((1.0, 0.5), (1.0, 0.7)))
+    two = {**estimate, "trials": [0, 2]}
+    add(tmp_path, "search.select-estimate-c", space=SEARCHED, select=two, values=((0.0, 0.5), (1.0, 0.7)))
+    rows = listed(tmp_path, capsys, monkeypatch)
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("search", "0.9 (trial 0) before its selection"),
+        ("search.select-1-a", "–"),
+        ("search.select-estimate-b", "0.6 (trial 2, mean of 2 fresh seeds)"),
+        ("search.select-estimate-c", "–"),
+    ]
+
+
+def test_names_stay_whole_however_narrow_the_screen_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a_study_with_a_long_name.select-estimate-71ec83"
+    add(tmp_path, name, space=LEVELS)
+    rows = listed(tmp_path, capsys, monkeypatch, width=30)
+    assert [row[0] for row in rows if row[0]] == [name]
+    assert rows[0][1] == "4 of 4"
+    assert rows[0][3] == "val/accuracy"
+    assert " ".join(row[4] for row in rows) == "0.7 (trial 2, mean of 2 seeds)"
+
+
+def test_a_study_of_another_tool_with_two_objectives_has_no_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(
+        study_name="foreign", directions=["minimize", "minimize"], storage=f"sqlite:///{tmp_path}/s.db"
+    )
+    study.add_trial(create_trial(values=[1.0, 2.0]))
+    assert listed(tmp_path, capsys, monkeypatch) == [["foreign", "–", "1 complete", "–", "–"]]
