@@ -186,6 +186,7 @@ def search(
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.progress import Progress
+    from studies.report.wording import counted
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
     from studies.settings import POINTS
@@ -214,9 +215,9 @@ def search(
     if signals.reason() is None and is_round:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:
+        n_trials = counted(settings.n_trials, "trial", "trials")
         console.print(
-            f"{settings.n_trials} trials, sampler {settings.sampler.name}, pruner {settings.pruner.name}; "
-            f"logs in {launcher.logs}"
+            f"{n_trials}, sampler {settings.sampler.name}, pruner {settings.pruner.name}; logs in {launcher.logs}"
         )
         for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
@@ -250,8 +251,8 @@ def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
 
     used = duration(device_seconds(trials, settings))
     limit = f"device_seconds={settings.device_seconds:g}"
-    counted = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
-    return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {counted}"
+    meant = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
+    return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {meant}"
 
 
 main = command(run)

@@ -29,6 +29,7 @@ def select(
     console: Console,
 ) -> None:
     """Run what the selection lacks, if the search has come to its end."""
+    from studies.report.wording import counted
     from studies.search.rounds import describe_round
     from studies.search.select import Selection, next_step, reader
 
@@ -39,7 +40,7 @@ def select(
     if step is None:
         console.print("select: no trial of the search was completed, so there is nothing to select from")
     while step is not None and not isinstance(step, Selection):
-        console.print(f"{describe_round(step)} ({step.n_trials} trainings)")
+        console.print(f"{describe_round(step)} ({counted(step.n_trials, 'training', 'trainings')})")
         if not run(step):
             return
         step = next_step(settings, trials, reader(storage))

@@ -34,7 +34,7 @@ from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
 from studies.report.value_files import disagreements_of, remove_value_files, sentence, write_value_files
-from studies.report.wording import shown
+from studies.report.wording import counted, shown
 from studies.schema import failure_of, is_imported
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
@@ -292,7 +292,7 @@ def next_round_of_any(study: Study, analysis: Analysis) -> NextRound:
 def _announce(table: TrialsTable, console: Console) -> None:
     """Say that an analysis begins, where it takes a while."""
     if len(table.y) >= ANNOUNCED:
-        console.print(f"analysing {len(table.y)} trials, {len(table.axes)} parameters …")
+        console.print(f"analysing {len(table.y)} trials, {counted(len(table.axes), 'parameter', 'parameters')} …")
 
 
 def _print_summary(sentence: str, best: Choice | None, files: Mapping[str, str], *, console: Console) -> None:

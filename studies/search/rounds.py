@@ -77,7 +77,8 @@ def announcement(settings: StudySettings) -> str:
     """What the selection costs at most, in words."""
     select, scientific = settings.select, _scientific(settings)
     n_contests = math.prod(_n_values(parameter, settings) for parameter in scientific)
-    each = f", for each of {n_contests} values of {' × '.join(p.name for p in scientific)}" if scientific else ""
+    crossed = " × ".join(parameter.name for parameter in scientific)
+    each = f", for each of {n_contests} value{_s(n_contests)} of {crossed}" if scientific else ""
     beyond = ", beyond device_seconds" if settings.device_seconds is not None else ""
     return (
         f"select: {select.k} configurations × up to {select.seeds} seeds, then {select.estimate_seeds} fresh seeds of "
@@ -100,8 +101,14 @@ def describe_round(settings: StudySettings) -> str:
     n_points = len({json.dumps(point, sort_keys=True) for point in options["points"]})
     n_seeds = len(set(options["replicates"]))
     if options["stage"] == "estimate":
-        return f"select: the winner{'s' if n_points > 1 else ''} on {n_seeds} fresh seeds"
-    return f"select, round {options['round']['round']}: {n_points} configurations on {n_seeds} seeds"
+        return f"select: the winner{_s(n_points)} on {n_seeds} fresh seed{_s(n_seeds)}"
+    points = f"{n_points} configuration{_s(n_points)}"
+    return f"select, round {options['round']['round']}: {points} on {n_seeds} seed{_s(n_seeds)}"
+
+
+def _s(n: int) -> str:
+    """The end of a noun that is counted: the words of the report lie a floor above."""
+    return "" if n == 1 else "s"
 
 
 def _scientific(settings: StudySettings) -> list[Parameter]:

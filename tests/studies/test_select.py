@@ -15,7 +15,7 @@ import pytest
 import yaml
 from landscapes import Landscape, Point, run_selection, run_study
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
@@ -23,7 +23,7 @@ from studies.errors import BadInput
 from studies.report.best_yaml import selected
 from studies.report.report import write_report
 from studies.schema import Failure
-from studies.search.rounds import announcement
+from studies.search.rounds import Lane, announcement, describe_round, round_of
 from studies.search.seeds import training_seed
 from studies.search.select import Selection, next_step, reader
 from studies.selection import selection_of as concluded
@@ -492,6 +492,15 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
     assert announcement(digits()) == (
         "select: 4 configurations × up to 4 seeds, then 5 fresh seeds of the winner: at most 21 trainings"
     )
+
+
+def test_one_of_a_thing_is_told_as_one(digits: MakeSettings) -> None:
+    """A value's race may have one candidate, of one seed where the others' rounds need no more."""
+    lane = Lane(0, 0, create_trial(value=1.0))
+    assert describe_round(round_of(digits(), "race", [(lane, 0)], number=1)).endswith("1 configuration on 1 seed")
+    two = [(lane, 0), (lane, 1)]
+    assert describe_round(round_of(digits(), "race", two, number=1)).endswith("1 configuration on 2 seeds")
+    assert describe_round(round_of(digits(), "estimate", two)).endswith("the winner on 2 fresh seeds")
 
 
 @pytest.mark.parametrize(
