@@ -201,6 +201,22 @@ def test_a_round_of_a_selection_has_nothing_to_give_since_its_seeds_are_to_be_fr
     assert "a round of a selection" in refused(storage)["import_from"]
 
 
+def test_what_another_studys_policy_drew_teaches_as_another_samplers_point_does(storage: BaseStorage) -> None:
+    drawn = {}
+    for source in ("reinforce", "explore"):
+        own = InMemoryStorage()
+        settings = settings_of("sampler=reinforce")
+        study = open_study(settings, own)
+        for n in range(12):
+            at = {**POINT, "dropout": 0.04 * n}
+            add(study, settings, at, TrialState.COMPLETE, source=source)
+        second = imported(own, "sampler=reinforce", "sampler.explore_fraction=0")
+        now = settings_of(*NEXT, "sampler=reinforce", "sampler.explore_fraction=0")
+        second.sampler = make_sampler(now)
+        drawn[source] = now.space.suggest(second.ask())
+    assert drawn["reinforce"] == drawn["explore"]
+
+
 def test_a_grid_imports_nothing() -> None:
     with pytest.raises(BadInput, match="import_from does nothing for a grid"):
         settings_of(*NEXT, "sampler=grid", "n_trials=null")

@@ -66,3 +66,19 @@ def test_a_search_from_scratch_learns_where_the_values_get_better(maximize: bool
 
 def test_a_sign_changes_nothing_but_the_direction() -> None:
     assert replayed(2, maximize=True) == replayed(2, maximize=False)
+
+
+def test_a_combination_without_a_value_is_passed_over_and_a_parameter_that_is_not_active_has_none() -> None:
+    pair = SearchSpace(
+        (
+            Parameter("kind", ("kind",), "categorical", choices={"a": "a", "b": "b"}, levels=("a", "b")),
+            Parameter("n", ("n",), "int", 0, 3, levels=(0, 1, 2, 3), when={"kind": ("b",)}),
+        )
+    )
+    values: dict[Cell, dict[int, float]] = {(("kind", "a"),): {0: 0.1, 1: 0.1}}
+    values |= {(("kind", "b"), ("n", n)): {0: n / 3, 1: n / 3} for n in (1, 2, 3)}
+    values |= {(("n", 0), ("kind", "a")): {0: -9.0, 1: -9.0}}  # makes 0 a level, which `b` lacks
+    task = {"source": values, "target": values}
+    found = warm_start(task, pair, source="source", target="target", near=0.0, maximize=True, seed=0)
+    assert found.warm == 1.0
+    assert 1.0 < found.scratch <= 2 * len(values)

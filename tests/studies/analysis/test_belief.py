@@ -121,10 +121,11 @@ def test_interactions_count_together_and_of_any_order() -> None:
     assert isinstance(found, Finding)
     assert found.gain.value == pytest.approx(-6 * k**2 / (4 + 6 * k**2), abs=0.005)  # each pair alone is below .01
     assert found.word == "contradicted"
-    parity = four_factors(lambda a, b, c, d: a + b + c + d + a * b * c, noise=0.05)
-    assert isinstance(parity, Finding)
-    assert parity.gain.value == pytest.approx(-0.2, abs=0.01)
-    assert parity.word == "contradicted"
+    for parity in (lambda a, b, c, d: a * b * c, lambda a, b, c, d: a * b * c * d):
+        high = four_factors(lambda *x, parity=parity: sum(x) + parity(*x), noise=0.05)
+        assert isinstance(high, Finding)
+        assert high.gain.value == pytest.approx(-0.2, abs=0.01)
+        assert high.word == "contradicted"
 
 
 def test_the_interval_of_independence_is_that_of_the_pairs_share() -> None:
@@ -208,6 +209,16 @@ def test_a_regret_is_bounded_from_above_by_the_cell_that_may_be_furthest_ahead()
     found = regret_matrix({"a": sure, "b": cells}, seeds=range(5), maximize=True).regret["a", "b"]
     assert found.value == 0.0
     assert found.hi == pytest.approx(t.ppf(1 - 0.05 / 2 / 2 / 2, 4) * 2 / math.sqrt(5) - 1)
+
+
+def test_nothing_fits_all_where_a_regret_cannot_be_told() -> None:
+    alike: dict[object, dict[int, float]] = {cell: dict.fromkeys(range(6), 0.9) for cell in range(2)}
+    sure: dict[object, dict[int, float]] = {cell: {s: 0.9 - cell - 0.001 * s for s in range(6)} for cell in range(2)}
+    matrix = regret_matrix({"alike": alike, "sure": sure}, seeds=range(6), maximize=True)
+    assert matrix.regret["sure", "alike"].hi is None
+    found = one_fits_all(matrix, boundary=0.01, metric="m")
+    assert isinstance(found, str)
+    assert "the setting of sure on alike" in found
 
 
 def test_a_noisy_choice_between_opposite_settings_is_not_taken_for_one_that_fits_all() -> None:

@@ -86,4 +86,7 @@ def test_four_times_the_seeds_halve_the_interval() -> None:
     assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.0) == 40
     assert needed(Mean(0.5, 0.4, 0.6, 10), boundary=0.0) == 11
     assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.5) is None
+    lopsided = Mean(0.5, -1.5, 1.0, 10)  # 2 below, 0.5 above
+    assert needed(lopsided, boundary=0.0) == 10 * (2 / 0.5) ** 2
+    assert needed(lopsided, boundary=0.75) == 10 * (0.5 / 0.25) ** 2
     assert needed(Mean(0.5, None, None, 1), boundary=0.0) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from shell import USERS, Shell
 from studies import schema
 from studies.admission import CHECKS
 from studies.analysis.next_round.limits import extended
+from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
+from studies.parameter import Parameter
+from studies.report.next_round import next_round_section
 from studies.report.next_space_yaml import command_of, write_next_space
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
@@ -80,6 +84,18 @@ def test_the_report_tells_limits_failures_and_whether_trials_were_enough(make_se
     write_report(study, none, rules_of(none), console=QUIET)
     for left in ("next_round.csv", "search_space", "figures/best_of_m.png"):
         assert not (none.output_dir / left).exists()
+
+
+def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again(tmp_path: Path) -> None:
+    lr = Parameter("lr", ("model.lr",), "float", 1e-4, 1e-2, log=True)
+    space = SearchSpace((lr,))
+    found = NextRound(space, (), (), None, NextSpace(space, (), ()), 0.01)
+    section = next_round_section(found, metric="loss", path=tmp_path / "x.yaml", how="Run it: it")
+    assert "Limits and choices stay as they are" in section
+    assert "Run it" not in section
+    assert "rung" not in section
+    early = next_round_section(replace(found, compared="rung 3 of 6"), metric="loss")
+    assert "All of it at rung 3 of 6, since many trials were pruned" in early
 
 
 def check_next_space(settings: StudySettings) -> None:
