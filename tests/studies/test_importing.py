@@ -207,9 +207,13 @@ def test_what_another_studys_policy_drew_teaches_as_another_samplers_point_does(
         own = InMemoryStorage()
         settings = settings_of("sampler=reinforce")
         study = open_study(settings, own)
-        for n in range(12):
-            at = {**POINT, "dropout": 0.04 * n}
-            add(study, settings, at, TrialState.COMPLETE, source=source)
+        scratch = optuna.create_study(direction="maximize")
+        for n in range(40):
+            at = {**POINT, "dropout": round(0.0125 * n, 4)}
+            add(scratch, settings, at, TrialState.COMPLETE, source=source)
+        for n, trial in enumerate(scratch.trials):
+            trial.values = [0.5 + 0.4 * ((7 * n) % 40) / 40]
+            study.add_trial(trial)
         second = imported(own, "sampler=reinforce", "sampler.explore_fraction=0")
         now = settings_of(*NEXT, "sampler=reinforce", "sampler.explore_fraction=0")
         second.sampler = make_sampler(now)
