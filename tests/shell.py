@@ -74,5 +74,10 @@ def worker_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs[schema.WORKER].rpartition(":")[2])
 
 
+def trained(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """All but the rows that a second worker leaves now and then, which claimed one trial too many and train nothing."""
+    return [trial for trial in trials if schema.VOID not in trial.user_attrs]
+
+
 def running(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [t for t in trials if t.state == TrialState.RUNNING and schema.WORKER in t.user_attrs and t.params]

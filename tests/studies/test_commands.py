@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from optuna.trial import TrialState
-from shell import PLAIN, USERS, Shell
+from shell import PLAIN, USERS, Shell, trained
 
 from studies.command import all_problems
 from studies.configs import config_dir
@@ -33,7 +33,7 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
         assert f"outputs/digits/{name}" in output
         assert (folder / name).stat().st_size > 0
     with (folder / "trials.csv").open() as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["state"] != "VOID"]
     assert [int(row["slot"]) for row in rows] == list(range(6))
     best = yaml.safe_load((folder / "best.yaml").read_text())
     assert f"{best['value']:.4f}" in output
@@ -42,7 +42,7 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
 
     again = shell.run("run", *FAST)
     assert "study digits is finished" in again
-    assert len(shell.trials("digits")) == 6
+    assert len(trained(shell.trials("digits"))) == 6
 
     listed = shell.run("list")
     assert re.search(r"digits .*6 of 6 .*complete.*val/accuracy", listed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
+from shell import PLAIN, TIMEOUT_S, Shell, running, trained, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
@@ -65,7 +65,7 @@ def test_a_killed_worker_is_replaced_the_budget_is_exact_and_each_trial_is_in_a_
     (retry,) = [trial for trial in trials if trial.user_attrs.get(schema.RETRY_OF) == killed.number]
     assert retry.params == killed.params
     assert re.search(r"worker \d died \(.*\); a new one takes its place", output)
-    assert begun_in_logs(shell) == {t.number: 1 for t in trials if schema.VOID not in t.user_attrs}
+    assert begun_in_logs(shell) == {t.number: 1 for t in trained(trials)}
     assert all(Path(shell.folder, log).is_dir() for log in re.findall(r"logs in (\S+)", output))
     assert "14 of 14 trials finished" in output
     assert {t.user_attrs[schema.PLACE][:8] for t in trials if t.state == TrialState.COMPLETE} <= {
@@ -90,7 +90,7 @@ def test_ctrl_c_frees_all_trials_within_seconds_and_the_same_command_goes_on(
     assert "interrupted (SIGINT)" in output
     assert "Traceback" not in output
     trials = shell.trials("plain")
-    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    failed = [trial for trial in trained(trials) if trial.state == TrialState.FAIL]
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
     assert all(trial.user_attrs[schema.FAILURE_MESSAGE].startswith("interrupted (SIG") for trial in failed)
     assert "8 of 8 trials finished" in shell.run("run", *arguments)

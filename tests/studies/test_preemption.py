@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from shell import TIMEOUT_S, Shell, running, worker_of
+from shell import TIMEOUT_S, Shell, running, trained, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
@@ -39,7 +39,7 @@ def finished(shell: Shell, name: str) -> list[FrozenTrial]:
 
 
 def retries_in(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if schema.RETRY_OF in trial.user_attrs and schema.VOID not in trial.user_attrs]
+    return [trial for trial in trained(trials) if schema.RETRY_OF in trial.user_attrs]
 
 
 def files(shell: Shell, name: str) -> list[Path]:
@@ -86,7 +86,7 @@ def test_a_command_that_is_told_to_stop_saves_leaves_and_goes_on_when_started_ag
     assert "died" not in output
     released = shell.trials("digits")
     assert {trial.state for trial in released} <= {TrialState.FAIL, TrialState.COMPLETE}
-    failed = [trial for trial in released if trial.state == TrialState.FAIL]
+    failed = [trial for trial in trained(released) if trial.state == TrialState.FAIL]
     assert len(failed) == 2
     assert all(trial.user_attrs[schema.FAILURE_MESSAGE].startswith("interrupted (SIG") for trial in failed)
     assert all(trial.user_attrs[schema.CHECKPOINT]["exact"] for trial in failed)
@@ -105,7 +105,7 @@ def test_a_worker_alone_that_is_told_to_stop_leaves_its_trial_to_the_next(shell:
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, output
     trials = shell.trials("digits")
-    (released,) = [trial for trial in trials if trial.state == TrialState.FAIL]
+    (released,) = [trial for trial in trained(trials) if trial.state == TrialState.FAIL]
     assert released.user_attrs[schema.FAILURE_MESSAGE] == f"interrupted ({number.name})"
     (retry,) = retries_in(trials)
     if schema.CHECKPOINT in released.user_attrs:  # else the signal came before the first batch

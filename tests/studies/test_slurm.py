@@ -18,7 +18,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from services.slurm import SlurmCluster
-from shell import PLAIN, TIMEOUT_S, Shell, running
+from shell import PLAIN, TIMEOUT_S, Shell, running, trained
 
 from studies import schema
 from studies.errors import BadInput, Problems, StudyError
@@ -213,7 +213,7 @@ def test_a_task_that_is_asked_to_end_frees_its_trial_and_comes_back_without_the_
     trials = submitting.trials("plain")
     assert trials[before[0].number].user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGUSR2)"
     assert [slot.last.state for slot in read_slots(trials, 6)] == [TrialState.COMPLETE] * 6
-    assert len({trial.user_attrs[schema.WORKER] for trial in trials}) == 2
+    assert len({trial.user_attrs[schema.WORKER] for trial in trained(trials)}) == 2
     (log,) = (submitting.folder / "outputs/plain/logs").glob("slurm-*/worker-0.log")
     assert "this task goes back into the queue" in log.read_text()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
-from shell import PLAIN, TIMEOUT_S, Shell, running, worker_of
+from shell import PLAIN, TIMEOUT_S, Shell, running, trained, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
@@ -73,7 +73,7 @@ def test_ctrl_c_and_sigterm_free_the_trials_report_and_leave(shell: Shell, numbe
     assert process.returncode == 130, output
     assert time.monotonic() - begun < 30
     trials = shell.trials("plain")
-    assert {failure_of(trial) for trial in trials if trial.state == TrialState.FAIL} == {Failure.KILLED}
+    assert {failure_of(trial) for trial in trained(trials) if trial.state == TrialState.FAIL} == {Failure.KILLED}
     assert not running(trials)
     assert "of 50 trials finished" in output
     assert re.search(r"interrupted \(SIG(INT|TERM)\)", output)
@@ -86,7 +86,7 @@ def test_ctrl_c_during_a_batch_of_seconds_still_frees_the_trials_properly(shell:
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    messages = {trial.user_attrs[schema.FAILURE_MESSAGE] for trial in shell.trials("plain")}
+    messages = {trial.user_attrs[schema.FAILURE_MESSAGE] for trial in trained(shell.trials("plain"))}
     assert messages == {"interrupted (SIGTERM)"}
 
 
