@@ -8,8 +8,8 @@ interval errs twice. Undecided says how many seeds would part the gain from the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from studies.analysis.factorial import Anova
@@ -91,12 +91,30 @@ def independence(anova: Anova, *, boundary: float) -> Finding | str:
 class RegretMatrix:
     """What is lost on one task by taking another's best setting. `cells` are those that every task has whole,
     `settings` the tasks' own best among them; `regret` maps (tuned on, used on) to the loss, at the level that holds
-    for all entries together."""
+    for all entries together; `ahead` to how far each other cell is ahead of the borrowed ones, at the level that holds
+    for all of them. The levels are those of one interval."""
 
     tasks: tuple[str, ...]
     cells: tuple[Cell, ...]
     settings: Mapping[str, Cell]
     regret: Mapping[tuple[str, str], Mean]
+    ahead: Mapping[tuple[str, str], tuple[Mean, ...]]
+    level: float
+    level_ahead: float
+
+    def seeds_needed(self, pair: tuple[str, str], *, boundary: float) -> int | None:
+        """How many seeds would part the regret of `pair` from `boundary`: its interval, or where the regret is below
+        it, that of each cell. None where a cell's mean is at the boundary or beyond it."""
+        found = self.regret[pair]
+        if found.value > boundary:
+            return needed(found, boundary=boundary, level=self.level)
+        open_still = [cell for cell in self.ahead[pair] if cell.hi is None or cell.hi > boundary]
+        wanted = [
+            needed(cell, boundary=boundary, level=self.level_ahead) if cell.value < boundary else None
+            for cell in open_still
+        ]
+        known = [n for n in wanted if n is not None]
+        return max(known) if known and len(known) == len(wanted) else None
 
 
 def regret_matrix(
@@ -115,8 +133,9 @@ def regret_matrix(
     best = {task: isolate(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
     tasks = tuple(task for task, found in best.items() if found is not None)
     sign = 1.0 if maximize else -1.0
-    n_entries = max(1, len(tasks) * (len(tasks) - 1))
-    regret = {}
+    level = 1 - (1 - LEVEL) / max(1, len(tasks) * (len(tasks) - 1))
+    level_ahead = 1 - (1 - level) / max(1, len(shared) - 1)
+    regret, ahead = {}, {}
     for source in tasks:
         for target in tasks:
             theirs, own = best[source], best[target]
@@ -124,43 +143,26 @@ def regret_matrix(
                 continue
             best_there = [sign * own.values[s] for s in seeds]
             borrowed = [sign * whole[target][theirs.judged[s]][s] for s in seeds]
-            level = 1 - (1 - LEVEL) / n_entries
             found = paired(best_there, borrowed, widened=max(own.widened, theirs.widened), level=level).difference
-            most = _most_lost(whole[target], set(theirs.judged.values()), seeds=seeds, sign=sign, level=level)
-            regret[source, target] = Mean(
-                found.value, found.lo, None if most is None else max(most, found.value), found.n
+            ahead[source, target] = tuple(
+                paired(
+                    *([sign * whole[target][c][s] for s in seeds] for c in (cell, taken)), level=level_ahead
+                ).difference
+                for taken in set(theirs.judged.values())
+                for cell in shared
+                if cell != taken
             )
-    return RegretMatrix(
-        tasks, tuple(shared), {task: found.cell for task, found in best.items() if found is not None}, regret
-    )
-
-
-def _most_lost(
-    cells: Mapping[Cell, Mapping[int, float]],
-    borrowed: Collection[Cell],
-    *,
-    seeds: Sequence[int],
-    sign: float,
-    level: float,
-) -> float | None:
-    """By how much any cell may at most be better than the `borrowed` ones; None where that cannot be told."""
-    one = 1 - (1 - level) / max(1, len(cells) - 1)
-    ends = [0.0]
-    for theirs in borrowed:
-        for cell in cells:
-            if cell != theirs:
-                a, b = ([sign * cells[c][seed] for seed in seeds] for c in (cell, theirs))
-                end = paired(a, b, level=one).difference.hi
-                if end is None:
-                    return None
-                ends.append(end)
-    return max(ends)
+            ends = [cell.hi for cell in ahead[source, target]]
+            most = None if None in ends else max([0.0, found.value, *(end for end in ends if end is not None)])
+            regret[source, target] = Mean(found.value, found.lo, most, found.n)
+    settings = {task: found.cell for task, found in best.items() if found is not None}
+    return RegretMatrix(tasks, tuple(shared), settings, regret, ahead, level, level_ahead)
 
 
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Finding | str:
     """How far the largest regret stays below `boundary`: the gain is minus that regret, with the interval of the entry
-    that decides: the one with the highest lower end where that is above the boundary, else that with the highest
-    upper end."""
+    that decides: the one with the highest lower end where that is above the boundary, else the largest of those that
+    may lie above it, else that with the highest upper end."""
     entries = [(pair, found) for pair, found in matrix.regret.items() if found.lo is not None and found.hi is not None]
     if len(matrix.cells) < 2:
         return "fewer than two settings were tried with all seeds on every task: let a nuisance parameter vary"
@@ -171,17 +173,24 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
     if (worst.lo or 0.0) <= boundary and untold:
         return f"all values are equal, so the regret has no interval: the setting of {untold[0]}"
     if (worst.lo or 0.0) <= boundary:
-        pair, worst = max(entries, key=lambda entry: entry[1].hi or 0.0)
+        may_be = [(pair, found) for pair, found in entries if (found.hi or 0.0) > boundary]
+        pair, worst = (
+            max(may_be, key=lambda entry: entry[1].value) if may_be else max(entries, key=lambda e: e[1].hi or 0.0)
+        )
     what = (
         f"change in {metric} on {pair[1]} from its own setting to that of {pair[0]}, the worst of {len(entries)} pairs "
         "and with an interval that holds for all of them together"
     )
-    return _finding(what, worst.turned, -boundary, metric)
+    wanted = matrix.seeds_needed(pair, boundary=boundary)
+    return _with_seeds(Finding(what, worst.turned, -boundary, metric), wanted)
 
 
 def _finding(what: str, gain: Mean, boundary: float, unit: str) -> Finding:
-    found = Finding(what, gain, boundary, unit)
-    if found.word != "undecided":
+    return _with_seeds(Finding(what, gain, boundary, unit), needed(gain, boundary=boundary))
+
+
+def _with_seeds(found: Finding, wanted: int | None) -> Finding:
+    """An undecided finding with the number of seeds `wanted`."""
+    if found.word != "undecided" or wanted is None:
         return found
-    wanted = needed(gain, boundary=boundary)
-    return Finding(what, gain, boundary, unit, wanted if wanted is None else max(wanted, FEWEST))
+    return replace(found, seeds_needed=max(wanted, FEWEST))

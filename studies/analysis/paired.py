@@ -53,7 +53,7 @@ def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 
     n, middle = len(array), float(array.mean())
     if n < 2:
         return Mean(middle, None, None, n)
-    half = widened * float(t.ppf((1 + level) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    half = widened * _quantile(level, n) * float(array.std(ddof=1)) / math.sqrt(n)
     return Mean(middle, middle - half, middle + half, n)
 
 
@@ -77,7 +77,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0, leve
     error = widened * _step([*a, *b]) / math.sqrt(found.n)
     if not error:
         return Paired(Mean(found.value, None, None, found.n), 1.0)
-    half = error * float(t.ppf((1 + level) / 2, found.n - 1))
+    half = error * _quantile(level, found.n)
     by_signs = 2 * 0.5**found.n if abs(found.value) > SAME else 1.0
     return Paired(Mean(found.value, found.value - half, found.value + half, found.n), max(by_signs, _p(found, error)))
 
@@ -103,11 +103,24 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(found: Mean, *, boundary: float) -> int | None:
-    """How many seeds in all would part the mean from `boundary` if it stays where it is: the interval shrinks with the
-    root of their number. None where the mean lies on the boundary, or its interval is not known."""
+def needed(found: Mean, *, boundary: float, level: float = LEVEL) -> int | None:
+    """How many seeds in all would part the mean from `boundary` if it and the spread stay as they are: the interval,
+    which is at `level`, shrinks with the root of their number and with the quantile of Student's t. None where the mean
+    lies on the boundary, or its interval is not known."""
     distance = abs(found.value - boundary)
     if found.lo is None or found.hi is None or not distance > 0:
         return None
     towards = found.value - found.lo if boundary < found.value else found.hi - found.value
-    return max(found.n + 1, math.ceil(found.n * (towards / distance) ** 2))
+    spread = towards * math.sqrt(found.n) / _quantile(level, found.n)
+    low, high = found.n + 1, max(found.n + 1, math.ceil(found.n * (towards / distance) ** 2))
+    while low < high:
+        middle = (low + high) // 2
+        if _quantile(level, middle) * spread / math.sqrt(middle) <= distance:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _quantile(level: float, n: int) -> float:
+    return float(t.ppf((1 + level) / 2, float(n - 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -326,10 +327,10 @@ def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> N
     found = conclude([replace(part, trials=every_slot(part.settings, deep_or_not))], console=Console())
     (finding,) = found.findings.values()
     assert (finding.word, finding.gain.n, finding.gain.value) == ("undecided", 6, pytest.approx(0.015))
-    half = t.ppf(0.975, 5) * 0.02 * math.sqrt(6 / 5) / math.sqrt(6)
-    needed = math.ceil(6 * (half / (0.015 - 0.005)) ** 2)
-    assert (needed, finding.seeds_needed) == (32, 32)
-    assert found.more_trials == {"": (32 - 6) * 4 * 4}  # cells of n_layers × lr
+    spread = 0.02 * math.sqrt(6 / 5)
+    fewest = next(n for n in itertools.count(7) if t.ppf(0.975, n - 1) * spread / math.sqrt(n) <= 0.015 - 0.005)
+    assert (fewest, finding.seeds_needed) == (21, 21)
+    assert found.more_trials == {"": (21 - 6) * 4 * 4}  # cells of n_layers × lr
 
 
 def test_a_part_that_decides_nothing_is_told_beside_the_verdict() -> None:

@@ -21,7 +21,7 @@ from studies.analysis.belief import (
     together,
 )
 from studies.analysis.factorial import anova
-from studies.analysis.paired import Mean, mean
+from studies.analysis.paired import Mean, mean, needed
 from studies.analysis.values.isolation import isolate, rank
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
@@ -234,12 +234,39 @@ def test_a_noisy_choice_between_opposite_settings_is_not_taken_for_one_that_fits
     assert supported / 300 <= 0.025
 
 
-def test_where_no_regret_is_surely_above_the_boundary_the_least_sure_one_decides() -> None:
-    small, wide = Mean(0.01, 0.005, 0.015, 6), Mean(0.02, -0.02, 0.06, 6)
-    matrix = RegretMatrix(("a", "b"), (0, 1), {"a": 0, "b": 1}, {("a", "b"): small, ("b", "a"): wide})
-    found = one_fits_all(matrix, boundary=0.03, metric="m")
+def matrix_of(ahead: tuple[Mean, ...] = (), **regret: Mean) -> RegretMatrix:
+    """A matrix of entries by their tuned and used task, with `ahead` of each."""
+    entries = {(pair[0], pair[1]): found for pair, found in regret.items()}
+    return RegretMatrix(
+        ("a", "b", "c"), (0, 1), {"a": 0, "b": 1, "c": 1}, entries, dict.fromkeys(entries, ahead), 0.95, 0.99
+    )
+
+
+def test_where_no_regret_is_surely_above_the_boundary_the_largest_that_may_be_is_told() -> None:
+    small, wide, vague = Mean(0.01, 0.005, 0.015, 6), Mean(0.02, -0.02, 0.06, 6), Mean(0.0, -0.05, 0.5, 6)
+    for entries in ({"ab": small, "ba": wide, "ac": vague}, {"ac": vague, "ba": wide, "ab": small}):
+        found = one_fits_all(matrix_of(**entries), boundary=0.03, metric="m")
+        assert isinstance(found, Finding)
+        assert (found.word, found.gain) == ("undecided", wide.turned)
+    surely_small = one_fits_all(matrix_of(ab=small, ba=Mean(0.02, 0.01, 0.025, 6)), boundary=0.03, metric="m")
+    assert isinstance(surely_small, Finding)
+    assert (surely_small.word, surely_small.gain.value) == ("supported", -0.02)
+
+
+def test_the_seeds_of_a_regret_are_those_that_part_every_cell_from_the_boundary() -> None:
+    near, far, beyond = Mean(0.01, -0.03, 0.05, 6), Mean(-0.2, -0.5, 0.1, 6), Mean(0.03, -0.1, 0.16, 6)
+    regret, apart = Mean(0.0, -0.01, 0.05, 6), Mean(-0.3, -0.4, -0.2, 6)
+    found = one_fits_all(matrix_of((apart, near, far), ab=regret), boundary=0.02, metric="m")
     assert isinstance(found, Finding)
-    assert (found.word, found.gain) == ("undecided", wide.turned)
+    assert found.seeds_needed == needed(near, boundary=0.02, level=0.99)
+    assert found.seeds_needed > (needed(far, boundary=0.02, level=0.99) or 0)
+    untold = one_fits_all(matrix_of((near, beyond), ab=regret), boundary=0.02, metric="m")
+    assert isinstance(untold, Finding)
+    assert (untold.word, untold.seeds_needed) == ("undecided", None)
+    large = Mean(0.05, 0.01, 0.05, 6)
+    found = one_fits_all(matrix_of((beyond,), ab=large), boundary=0.02, metric="m")
+    assert isinstance(found, Finding)
+    assert found.seeds_needed == needed(large, boundary=0.02)
 
 
 def test_a_cell_that_diverged_on_one_task_is_borrowed_by_none() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
@@ -82,11 +84,25 @@ def test_a_mean_of_one_value_has_no_interval() -> None:
     assert mean([1.0, 3.0], level=0.5).half_width == pytest.approx(1.0)
 
 
-def test_four_times_the_seeds_halve_the_interval() -> None:
-    assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.0) == 40
+@pytest.mark.parametrize("level", [0.95, 0.999])
+def test_the_seeds_needed_are_the_fewest_whose_interval_leaves_out_the_boundary(level: float) -> None:
+    def interval(n: int) -> Mean:
+        """That of `n` values of mean .5 and spread 1."""
+        half = float(t.ppf((1 + level) / 2, n - 1)) / math.sqrt(n)
+        return Mean(0.5, 0.5 - half, 0.5 + half, n)
+
+    n = needed(interval(5), boundary=0.2, level=level)
+    assert n is not None
+    assert (interval(n).lo or 0.0) >= 0.2 > (interval(n - 1).lo or 1.0)
+    many = needed(interval(5), boundary=0.5 - 1e-12, level=level)
+    assert many is not None
+    assert many > 1e23
+
+
+def test_the_seeds_needed_follow_the_side_of_the_boundary() -> None:
     assert needed(Mean(0.5, 0.4, 0.6, 10), boundary=0.0) == 11
     assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.5) is None
     lopsided = Mean(0.5, -1.5, 1.0, 10)  # 2 below, 0.5 above
-    assert needed(lopsided, boundary=0.0) == 10 * (2 / 0.5) ** 2
-    assert needed(lopsided, boundary=0.75) == 10 * (0.5 / 0.25) ** 2
+    assert needed(lopsided, boundary=0.0) == needed(Mean(0.5, -1.5, 2.5, 10), boundary=0.0) != 11
+    assert needed(lopsided, boundary=0.75) == needed(Mean(0.5, 0.0, 1.0, 10), boundary=0.75) != 11
     assert needed(Mean(0.5, None, None, 1), boundary=0.0) is None
