@@ -7,8 +7,6 @@ hand: tables, plots and sentences are those that the runs left below `outputs/`,
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import shutil
 import subprocess
@@ -21,11 +19,13 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.configs import compose, group_options
+from studies.report.wording import listed
 
 PAGE = Path("docs/reference")
 README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
 PICTURES = ("values", "verdict", "regret", "best_so_far")
+MACHINE = (schema.DEVICE, schema.PROCESSOR)
 TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
 
 
@@ -86,12 +86,10 @@ def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
 
 
 def machine(trials: Sequence[FrozenTrial]) -> str:
-    """The kind of machine that the trials ran on, in words: their devices, and this machine's processor."""
-    devices = {str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs} or {"cpu"}
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"device {', '.join(sorted(devices))}, {os.cpu_count()} cores of {next(known, platform.machine())}"
+    """The kind of machine that the trials ran on, in words, as they recorded it: their devices and processors."""
+    recorded = ({str(t.user_attrs[key]) for t in trials if key in t.user_attrs} for key in MACHINE)
+    devices, processors = recorded
+    return f"device {listed(sorted(devices or {'cpu'}))}; {listed(sorted(processors or {'unknown processor'}))}"
 
 
 def build(experiments: Sequence[Experiment], page: Path = PAGE) -> Path:
@@ -107,9 +105,9 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
     days, machines = ({getattr(e, key) for e in experiments} for key in ("day", "machine"))
     yield "# Reference experiments"
     yield (
-        f"Measured by `make tables` on {', '.join(sorted(days))}, {'; '.join(sorted(machines))}. Every number is what "
-        "the command above it left, and its time that from the first training's begin to the last one's end. Run one "
-        "again with other seeds by `seed=1 study_name=NAME`; tables also longer, by `size=full`."
+        f"Measured by `make tables` on {', '.join(sorted(days))}, {' and '.join(sorted(machines))}. Every number "
+        "is what the command above it left, and its time that from the first training's begin to the last one's end. "
+        "Run one again with other seeds by `seed=1 study_name=NAME`; tables also longer, by `size=full`."
     )
     yield summary(experiments)
     for group, title in TITLES.items():

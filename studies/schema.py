@@ -66,6 +66,7 @@ RESULT: Final = "result"  # of a procedure, which is no training: what its run r
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
 PLACE: Final = "place"  # the worker's device and threads, in words
 DEVICE: Final = "device"
+PROCESSOR: Final = "processor"  # of the worker's machine: its cores and their kind, in words
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
 WORKER: Final = "worker"  # host, process namespace and process that ran it
 N_PARAMETERS: Final = "n_parameters"  # numbers in the module's parameters, trainable or not

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from studies.analysis.table import TrialsTable
 
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
+SELECTED = "select.csv"
 ALWAYS = {"all trials": "trials.csv", "report": "report.md"}
 SHOWN = (
     "best configuration",
@@ -91,6 +92,11 @@ def write_report(
     if race is not None:  # no search is the best one of several problems
         files = {**_always(folder), **race.files}
         results = replace(results, choices=(), values=None, files=files, conclusion=race.conclusion)
+    if selection is None and (folder / SELECTED).exists():
+        (folder / SELECTED).unlink()
+        console.print(
+            f"{folder / SELECTED} of an earlier selection is removed; select=NAME writes it again", markup=False
+        )
     results = with_selection(results, selection, settings)
     if results.best is not None:
         write_best_yaml(folder / "best.yaml", settings, results.best, selection=selection)
@@ -188,12 +194,11 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
 
 
 def with_selection(results: Results, selection: Selection | None, settings: StudySettings) -> Results:
-    """The results with what the selection came to, whose table is written; that of an earlier one is removed."""
-    path = settings.output_dir / "select.csv"
+    """The results with what the selection came to, whose table is written."""
     if selection is None:
-        path.unlink(missing_ok=True)
         return results
-    files = {**results.files, "selection": str(write_select_csv(path, selection, settings))}
+    written = write_select_csv(settings.output_dir / SELECTED, selection, settings)
+    files = {**results.files, "selection": str(written)}
     trained = representative(selection, settings)
     model = last_state_of(trained, settings.output_dir) if trained is not None else None
     files.pop("best model", None) if trained is not None else None

@@ -39,8 +39,14 @@ def claim(selection: Selection, metric: str) -> str | None:
     tests = "".join(f", {name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest))
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
-    tied = f"; tied with {n_ties} of {len(contest.candidates) - 1} others" if n_ties else ""
+    tied = _tied(contest, n_ties, len(selection.contests)) if n_ties else ""
     return f"Selected {metric} {worth}{tests}; {promised}{tied}"
+
+
+def _tied(contest: Contest, n_ties: int, n_races: int) -> str:
+    n = len(contest.candidates) - 1
+    others = f"{n_ties} of {n} others" if n > 1 else "the only other candidate"
+    return f"; tied with {others}{f' of its own race, {_name(contest)}' if n_races > 1 else ''}"
 
 
 def selection_section(selection: Selection, settings: StudySettings) -> str:

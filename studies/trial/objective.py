@@ -22,6 +22,7 @@ from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
+from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_run import Ran, run_procedure
@@ -179,6 +180,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.SAMPLES_SEEN: [rung.samples_seen for rung in training.rungs],
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in training.rungs],
         schema.DEVICE: training.device,
+        schema.PROCESSOR: processor(),
         schema.THREADS: training.threads,
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
         schema.N_PARAMETERS: training.n_parameters,
@@ -194,6 +196,7 @@ def judge_procedure(ran: Ran, objective: ObjectiveSettings) -> Outcome:
         schema.SECONDS: round(ran.seconds, 4),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in ran.rungs],
         schema.RESULT: ran.result,
+        schema.PROCESSOR: processor(),
     }
     return _ended(ran, attributes, objective)
 

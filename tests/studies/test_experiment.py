@@ -29,7 +29,7 @@ from studies.analysis.paired import Mean
 from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
-from studies.reference import MARKS, Experiment, build, experiment_of, names, write_into_readme
+from studies.reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
 from studies.report.belief import Conclusion, Evidence, conclude, remove_belief, write_belief
 from studies.report.figures.verdict import verdict_drawing
 from studies.retrain import retrain
@@ -292,6 +292,13 @@ def test_an_experiment_takes_as_long_as_its_parts_together_and_has_to_be_finishe
     add_trials(steps, storage, 1, begun=later, ended=later + timedelta(seconds=50))
     found = experiment_of(name, overrides)
     assert (found.seconds, found.day, found.folder) == (100 + 50, "2026-11-25", tmp_path / "out")
+
+
+def test_the_machine_is_the_one_that_the_trials_recorded() -> None:
+    here, there = ({"device": "cpu", "processor": f"{n} cores of X"} for n in (2, 64))
+    trials = [create_trial(value=0.0, user_attrs=attributes) for attributes in (there, here, there)]
+    assert machine(trials) == "device cpu; 2 cores of X and 64 cores of X"
+    assert machine([create_trial(value=0.0)]) == "device cpu; unknown processor"
 
 
 def evidence(*overrides: str, **more: Any) -> Evidence:

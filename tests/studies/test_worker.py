@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_a_study_of_good_trials_is_complete_and_recorded_by_the_schema(plain: Ma
         assert recorded[schema.SAMPLES_SEEN] == [100, 200]
         assert recorded[schema.STEPS] == 20
         assert recorded[schema.DEVICE] == "cpu"
+        assert recorded[schema.PROCESSOR].startswith(f"{os.cpu_count()} cores of ")
         assert recorded[schema.SECONDS] > 0
         assert recorded[schema.PEAK_MEMORY_MB] > 0
         assert recorded[schema.CONVERGENCE] in (1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,14 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert alone is not None
     assert tied.endswith("; tied with 1 of 2 others")
     assert "tied" not in alone
+    pair = claim(selection_of(settings, LEADER, NEAR), "accuracy")
+    assert pair is not None
+    assert pair.endswith("; tied with the only other candidate")
+    found = selection_of(settings, LEADER, NEAR)
+    races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
+    told = claim(replace(found, contests=races, best=races[1]), "accuracy")
+    assert told is not None
+    assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
 
 def test_the_cost_of_the_winner_is_told_per_training(make_settings: MakeSettings) -> None:
