@@ -34,7 +34,7 @@ from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
 from studies.report.value_files import disagreements_of, remove_value_files, sentence, write_value_files
-from studies.report.wording import counted, shown
+from studies.report.wording import counted, nearby, shown
 from studies.schema import failure_of, is_imported
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
@@ -178,7 +178,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     if choices:
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
         checkpoint = last_state_of(choices[0].trial, settings.output_dir)
-        files |= {"best model": str(checkpoint)} if checkpoint is not None else {}
+        files |= {"best model": nearby(checkpoint)} if checkpoint is not None else {}
     return Results(
         choices=choices,
         finished=len(ended),
@@ -202,7 +202,7 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
     trained = representative(selection, settings)
     model = last_state_of(trained, settings.output_dir) if trained is not None else None
     files.pop("best model", None) if trained is not None else None
-    files |= {"best model": str(model)} if model is not None else {}
+    files |= {"best model": nearby(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 NONE = "–"  # where there is no number
@@ -23,6 +24,11 @@ class Ranged(Protocol):
     @property
     def ci_hi(self) -> float:
         """The interval's upper end."""
+
+
+def nearby(path: Path) -> str:
+    """A path as a person in the working folder types it: from there where it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def counted(n: int, one: str, many: str) -> str:

@@ -16,7 +16,7 @@ from studies.analysis.sobol import Interval
 from studies.analysis.trust import Verdict
 from studies.report.findings import clause, findings
 from studies.report.findings_tables import MAX_PAIRS, anova_table, effects_table
-from studies.report.wording import counted, fixed, interval, listed, p_value, share_of_variance, table
+from studies.report.wording import counted, fixed, interval, listed, nearby, p_value, share_of_variance, table
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")
 
@@ -222,3 +222,12 @@ def test_claims_need_a_lower_bound_above_one_percent(known: Analysis) -> None:
     pair: Effect = next(effect for effect in known.effects if effect.order == 2)
     at_the_line = replace(known, effects=tuple(replace(e, ci_lo=0.01) if e is pair else e for e in known.effects))
     assert "No interaction is shown" in findings(at_the_line, metric="loss")
+
+
+def test_a_path_is_told_from_the_working_folder_where_it_lies_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert nearby(tmp_path / "outputs" / "model.ckpt") == "outputs/model.ckpt"
+    assert nearby(tmp_path.parent / "model.ckpt") == str(tmp_path.parent / "model.ckpt")
+    assert nearby(Path("outputs/model.ckpt")) == "outputs/model.ckpt"
