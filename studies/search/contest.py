@@ -152,8 +152,15 @@ def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
         if name != "n" and all(name in test for test in known):
             values = np.array([test[name] for test in known], dtype=float)
             counts = is_share(name) and bool(((values >= 0) & (values <= 1)).all())
-            found[name] = estimate_of(values, n_samples=int(known[0]["n"]) or None if counts else None)
+            found[name] = estimate_of(values, n_samples=_n_samples(known) if counts else None)
     return found
+
+
+def _n_samples(tests: Sequence[Mapping[str, float]]) -> int | None:
+    """How many samples each of the tests was on; None where that is not recorded, or differs: no common sample then."""
+    counts = {test.get("n") for test in tests}
+    n = counts.pop()
+    return int(n) or None if n is not None and not counts else None
 
 
 def _place(parameter: Parameter, params: Mapping[str, Any]) -> float:

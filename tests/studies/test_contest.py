@@ -68,3 +68,16 @@ def test_nothing_is_told_of_the_test_part_unless_all_fresh_trainings_were_tested
     assert mixed.tests == {}
     assert mixed.estimate is not None
     assert mixed.estimate.n == 3
+
+
+@pytest.mark.parametrize(
+    ("counts", "n_samples"), [((100, 100), 100), ((100, 50), None), ((None, 100), None), ((0, 0), None)]
+)
+def test_samples_count_where_all_tests_were_on_as_many(counts: tuple[int | None, ...], n_samples: int | None) -> None:
+    """Where their number is missing or differs, the interval is over the seeds alone."""
+    tests = [
+        {"test/accuracy": v, **({"n": n} if n is not None else {})} for v, n in zip((0.8, 0.9), counts, strict=True)
+    ]
+    found = estimated(contest_of((1.0,)), [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: test}) for test in tests])
+    assert found.tests.keys() == {"test/accuracy"}
+    assert found.tests["test/accuracy"].n_samples == n_samples
