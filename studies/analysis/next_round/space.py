@@ -94,7 +94,9 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
             changes = [change for change in changes if change.key != end]
             changes += _change(old, parameter, end, told)
             if end == "high":
-                no_share = "; no share (dropout, momentum, 1 − beta) may be 1 or more" * passes_one(old, parameter)
+                no_share = (
+                    "; no share (dropout, momentum, 1 − beta) may be 1 or more" if passes_one(old, parameter) else ""
+                )
                 hints.append(
                     f"{old.name}: {parameter.high:g} may exceed what memory or its meaning allow: you know{no_share}"
                 )
