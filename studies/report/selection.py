@@ -14,8 +14,8 @@ from studies.settings import StudySettings
 DIGITS = 4
 TITLE = "## Selection"
 COVERS = (
-    "The interval of a share of right answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's t with "
-    "Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+    "The interval of a share of right or wrong answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's "
+    "t with Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
 )
 HOW = (
     "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
@@ -237,7 +237,7 @@ def _seeds(n: int) -> str:
 
 
 def _half_width(found: Estimate) -> str:
-    half = (found.ci_hi - found.ci_lo) / 2
+    half = max(found.ci_hi - found.estimate, found.estimate - found.ci_lo)  # one end may be cut at a bound
     return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
 
 

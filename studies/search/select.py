@@ -68,7 +68,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
             return round_of(settings, "estimate", entries)
         for lane in lanes:
             fresh = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
-            contests[lane.contest] = estimated(contests[lane.contest], fresh)
+            contests[lane.contest] = estimated(contests[lane.contest], fresh, metric=settings.objective.metric)
     return _concluded(settings, contests, n_trainings + len(entries))
 
 

@@ -28,7 +28,7 @@ def contest_of(name: str, raced: Sequence[float], fresh: Sequence[float | None],
     values = np.array([[*raced, *[math.nan] * (8 - len(raced))]])
     race = run_race(values, looks=(4, 8), n_looks=2, maximize=maximize)
     contest = Contest({"x": name}, (Candidate(trial_of(0.9), 0.9),), values, ((),), race=race, winner=0)
-    return estimated(contest, [trial_of(value) for value in fresh])
+    return estimated(contest, [trial_of(value) for value in fresh], metric="accuracy")
 
 
 def plus(values: Sequence[float], better: float, *, noise: float = 0.002) -> list[float]:

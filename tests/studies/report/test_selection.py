@@ -104,3 +104,12 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
     assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
     assert told in section
     assert headline.endswith("not shown to be better than 1 of 2 other values") == bool(n_rivals)
+
+
+def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: MakeSettings) -> None:
+    settings = make_settings(*RACE)
+    whole = selection_of(settings, LEADER, NEAR)
+    cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
+    told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
+    assert told is not None
+    assert "0.9900 ± 0.0300" in told
