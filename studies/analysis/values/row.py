@@ -130,8 +130,9 @@ def _at_convergence(trial: FrozenTrial, key: str, settings: StudySettings) -> fl
 
 
 def _convergence_epochs(trial: FrozenTrial, settings: StudySettings) -> float | None:
-    rung, budget = _converged(trial, settings), settings.budget
-    return float(rung * budget.amount / budget.rungs) if rung is not None and budget.unit == "epochs" else None
+    """Each epoch is a rung."""
+    rung = _converged(trial, settings)
+    return float(rung) if rung is not None and settings.budget.unit == "epochs" else None
 
 
 def _is_at_limit(parameter: Parameter, value: Value) -> bool:
