@@ -78,11 +78,11 @@ def test_the_greatest_gain_covers_the_true_one_of_values_with_and_without_a_boun
 
 
 def test_the_greatest_gain_is_that_of_an_exponential_tail() -> None:
-    """Ten values at 0 to 9 and ten at 10 and beyond: 5.5 on average before the next, log 2 · 5.5 · 20 / 9.591."""
-    values = np.array([*range(10), 10.0, *range(30, 39)])
+    """Ten of forty values at 0 to 9, the next at 10: 5.5 before it on average, log 2 · 5.5 · 20 / 9.591."""
+    values = np.array([*range(10), 10.0, *range(30, 59)])
     assert greatest_gain(values) == pytest.approx(np.log(2) * 5.5 * 20 / 9.5908, rel=1e-4)
-    assert greatest_gain(np.full(20, 0.9)) == 0
-    assert greatest_gain(np.array([0.0] * 15 + [1.0] * 5)) == pytest.approx(np.log(2) * 0.5 * 20 / 9.5908, rel=1e-4)
+    assert greatest_gain(np.full(40, 0.9)) == 0
+    assert greatest_gain(np.array([0.0] * 15 + [1.0] * 25)) == pytest.approx(np.log(2) * 0.5 * 20 / 9.5908, rel=1e-4)
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -152,3 +152,11 @@ def test_the_band_of_what_is_maximised_is_that_of_its_loss_with_the_other_sign()
     assert up.lo == pytest.approx(-down.hi)
     assert up.hi == pytest.approx(-down.lo)
     assert up.gain.estimate == pytest.approx(down.gain.estimate)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_gain_ends_at_the_greatest_of_the_loss(sign: int) -> None:
+    loss = np.random.default_rng(3).standard_normal(40)
+    found = curve(study_of((-sign * loss).tolist(), maximize=sign > 0))
+    assert found.gain.hi == pytest.approx(greatest_gain(loss))
+    assert found.gain.hi > found.gain.estimate
