@@ -23,7 +23,9 @@ Trial user attributes: see the constants below. How a trial ended:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -79,6 +81,8 @@ RESUMED_FROM: Final = (
 RESTARTED: Final = "restarted"  # why this trial began anew although the one it repeats had a checkpoint, in words
 LEASE: Final = "lease"  # a counter that the living worker moves on
 
+SHARE: Final = re.compile(r"((test|val|valid|validation|eval|train)_)?(top_?\d+_)?(accuracy|acc|error_rate)")
+BOUNDED: Final = re.compile(r".*accuracy|(.*_)?(acc|error_rate)")
 INTERRUPTED: Final = "interrupted"  # how `failure_message` begins when a person or a signal stopped the trial
 
 
@@ -131,5 +135,17 @@ def was_interrupted(trial: FrozenTrial) -> bool:
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric's name says that it is the share of samples answered rightly."""
-    return name.rpartition("/")[2].rpartition("_")[2].lower() in ("accuracy", "acc")
+    """Whether a metric's name says that it is the share of samples answered rightly, or wrongly. Averages over classes,
+    such as a balanced accuracy, are none."""
+    return SHARE.fullmatch(_last_part(name)) is not None
+
+
+def bounds_of(name: str, values: Iterable[float]) -> tuple[float, float]:
+    """What a mean of such `values` of a metric lies between: 0 and 1 for accuracies and error rates of every kind,
+    where the values do so (percentages do not); else infinite."""
+    is_bounded = BOUNDED.fullmatch(_last_part(name)) is not None and all(0 <= value <= 1 for value in values)
+    return (0.0, 1.0) if is_bounded else (-math.inf, math.inf)
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition("/")[2].lower()

@@ -29,8 +29,8 @@ class Mean:
 
     @property
     def half_width(self) -> float | None:
-        """Half the interval."""
-        return None if self.lo is None else self.value - self.lo
+        """Half the interval, of which one end may be cut at a bound."""
+        return None if self.lo is None or self.hi is None else max(self.value - self.lo, self.hi - self.value)
 
     @property
     def turned(self) -> Mean:

@@ -23,7 +23,7 @@ from studies import schema
 from studies.analysis.axis import Array, Axis, axis_of, levelled
 from studies.errors import BadInput, Problem, nearest
 from studies.objectives import by_first
-from studies.schema import OF_THE_POINT, failure_of
+from studies.schema import OF_THE_POINT, failure_of, is_imported
 
 ValuePolicy = Literal["auto", "final", "common_rung"]
 Target = Callable[[FrozenTrial], float]
@@ -31,6 +31,7 @@ Target = Callable[[FrozenTrial], float]
 INFINITE = 1e100  # a value beyond this is as good as infinite
 PRUNED_SHARE = 0.10  # above this share of pruned trials, survivors alone mislead
 SPACE_FILLING = frozenset({"random", "qmc", "explore", "grid"})  # sources that spread their points evenly
+IMPORTED = "imported"  # the source of an imported trial of which its own study did not say who proposed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +259,14 @@ def _samples(trial: FrozenTrial, rung: int | None) -> float | None:
 
 
 def _source(trial: FrozenTrial) -> str | None:
-    """Who proposed the trial, where the storage says it; another tool's attribute of that name may be anything."""
+    """Who proposed the trial, where the storage says it; another tool's attribute of that name may be anything.
+
+    What was imported was proposed in another study: what is said or assumed of this one's trials does not hold for it.
+    """
     source = trial.user_attrs.get(schema.SOURCE)
-    return source if isinstance(source, str) else None
+    if isinstance(source, str):
+        return source
+    return IMPORTED if is_imported(trial) else None
 
 
 def _replicate(trial: FrozenTrial) -> int | None:

@@ -17,14 +17,14 @@ FILE = "isolation.csv"
 COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "compared", "at")
 
 
-def isolated(fit: Fit, names: Sequence[str], *, maximize: bool) -> dict[str, tuple[FittedValue, ...]]:
+def isolated(fit: Fit, names: Sequence[str], *, maximize: bool, metric: str) -> dict[str, tuple[FittedValue, ...]]:
     """Each scientific parameter of `names` with its values; without those that the fit does not hold. Nothing where the
     fit is not to be relied on."""
     from studies.analysis.values.fitted import fitted_values
 
     if fit.verdict.level == "unreliable":
         return {}
-    found = {name: fitted_values(fit, name, maximize=maximize) for name in names}
+    found = {name: fitted_values(fit, name, maximize=maximize, metric=metric) for name in names}
     return {name: rows for name, rows in found.items() if rows}
 
 

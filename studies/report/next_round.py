@@ -143,7 +143,11 @@ def _enough(found: NextRound, metric: str) -> str:
         less = {True: "less than", False: "", None: "more or less than"}[verdict]
         said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
     lost = f" {curve.n_lost} of them gave no value and count as the worst." if curve.n_lost else ""
-    return f"{said}.{lost} Values are as measured, noise included, so that the best of many is optimistic."
+    return (
+        f"{said}. The upper end takes the best values to thin out at least as fast as an exponential tail: it cannot "
+        f"know of far better ones that are rare.{lost} Values are as measured, noise included, so that the best of "
+        "many is optimistic."
+    )
 
 
 def _basis(curve: Enough) -> str:

@@ -263,7 +263,9 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
         settings=settings,
     )
     names = [] if settings.is_designed else [parameter.name for parameter in scientific(settings)]
-    own = isolated(analysis.whole, names, maximize=settings.objective.direction == "maximize")
+    own = isolated(
+        analysis.whole, names, maximize=settings.objective.direction == "maximize", metric=settings.objective.metric
+    )
     files = {**results.files, **files_of(written, folder), **left.files, **write_isolation(folder, own)}
     return replace(
         results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section, isolated=own

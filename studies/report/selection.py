@@ -14,8 +14,8 @@ from studies.settings import StudySettings
 DIGITS = 4
 TITLE = "## Selection"
 COVERS = (
-    "The interval of a share of right answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's t with "
-    "Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+    "The interval of a share of right or wrong answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's "
+    "t with Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
 )
 HOW = (
     "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
@@ -40,7 +40,7 @@ def claim(selection: Selection, metric: str) -> str | None:
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
     tied = _tied(contest, n_ties, len(selection.contests)) if n_ties else ""
-    return f"Selected {metric} {worth}{tests}; {promised}{tied}"
+    return f"Selected {metric} {worth}{tests}; {promised}{tied}{_unshown(selection)}"
 
 
 def _tied(contest: Contest, n_ties: int, n_races: int) -> str:
@@ -86,6 +86,7 @@ def _findings(selection: Selection, contest: Contest, champion: Candidate, setti
     why = ", or trains on several devices" if settings.devices_per_trial > 1 else ""
     return [
         f"**The winner is trial {champion.trial.number}**, {_rule(contest, selection)}.",
+        *_among_values(selection, contest),
         _worth(contest, metric=settings.objective.metric),
         *(tests or [f"It was not tested: the module has no test part{why}."]),
         _luck(selection, contest, champion, settings),
@@ -149,6 +150,28 @@ def _rule(contest: Contest, selection: Selection) -> str:
     )
     who = "which leads itself" if contest.winner == contest.race.leader else f"trial {leader}"
     return f"{LEAST.format(cost=selection.asked.cost + cost)}, {who}"
+
+
+def _among_values(selection: Selection, contest: Contest) -> list[str]:
+    """Of several races: by what this one's winner is the best, and of which others that is shown."""
+    found = selection.comparison
+    if not found.n_others:
+        return []
+    chosen = (
+        f"Of the winners of {found.n_others + 1} values, that of {_name(contest)} is the best by the mean over the "
+        f"{counted(found.n_seeds, 'race seed', 'race seeds')} that all of them have"
+    )
+    how = "(one-sided paired t test on the fresh seeds, Bonferroni over the other values)"
+    if not found.rivals:
+        return [f"{chosen}; it is surely better than each other {how}."]
+    rivals = listed([_name(rival) for rival in found.rivals], last="or")
+    return [f"{chosen}; that it is better than that of {rivals} is not shown {how}."]
+
+
+def _unshown(selection: Selection) -> str:
+    found = selection.comparison
+    n = len(found.rivals)
+    return f"; not shown to be better than {n} of {counted(found.n_others, 'other value', 'other values')}" if n else ""
 
 
 def _by_value(contests: Sequence[Contest], metric: str) -> str:
@@ -220,7 +243,7 @@ def _seeds(n: int) -> str:
 
 
 def _half_width(found: Estimate) -> str:
-    half = (found.ci_hi - found.ci_lo) / 2
+    half = max(found.ci_hi - found.estimate, found.estimate - found.ci_lo)  # one end may be cut at a bound
     return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
 
 

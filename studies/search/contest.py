@@ -16,7 +16,7 @@ from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
 from studies.analysis.racing import Estimate, Race, cheapest_of_the_best, estimate_of, looks_of, run_race
 from studies.parameter import Parameter, Value
-from studies.schema import failure_of, is_share
+from studies.schema import bounds_of, failure_of, is_share
 from studies.settings import StudySettings
 from studies.space import Point, SearchSpace, is_active
 
@@ -124,13 +124,13 @@ def decided(contest: Contest, settings: StudySettings) -> Contest:
     return replace(contest, winner=cheapest_of_the_best(contest.race, costs, maximize=maximize))
 
 
-def estimated(contest: Contest, fresh: Sequence[FrozenTrial]) -> Contest:
-    """The contest with what its winner is worth: by trainings that decided nothing, and what they gave on the test part
-    where they were tested."""
+def estimated(contest: Contest, fresh: Sequence[FrozenTrial], *, metric: str) -> Contest:
+    """The contest with what its winner is worth in `metric`: by trainings that decided nothing, and what they gave on
+    the test part where they were tested."""
     complete = [trial for trial in fresh if trial.state == TrialState.COMPLETE and trial.value is not None]
     if not complete:
         return replace(contest, fresh=tuple(fresh))
-    found = estimate_of(np.array([trial.value for trial in complete], dtype=float))
+    found = _estimate(metric, np.array([trial.value for trial in complete], dtype=float))
     return replace(contest, fresh=tuple(fresh), estimate=found, tests=_tests(complete))
 
 
@@ -152,8 +152,21 @@ def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
         if name != "n" and all(name in test for test in known):
             values = np.array([test[name] for test in known], dtype=float)
             counts = is_share(name) and bool(((values >= 0) & (values <= 1)).all())
-            found[name] = estimate_of(values, n_samples=int(known[0]["n"]) or None if counts else None)
+            found[name] = _estimate(name, values, n_samples=_n_samples(known) if counts else None)
     return found
+
+
+def _estimate(name: str, values: Array, *, n_samples: int | None = None) -> Estimate:
+    """The mean of a metric's `values`, its interval within the bounds that are known. One seed has none."""
+    found, (low, high) = estimate_of(values, n_samples=n_samples), bounds_of(name, values)
+    return found if found.n < 2 else replace(found, ci_lo=max(low, found.ci_lo), ci_hi=min(high, found.ci_hi))
+
+
+def _n_samples(tests: Sequence[Mapping[str, float]]) -> int | None:
+    """How many samples each of the tests was on; None where that is not recorded, or differs: no common sample then."""
+    counts = {test.get("n") for test in tests}
+    n = counts.pop()
+    return int(n) or None if n is not None and not counts else None
 
 
 def _place(parameter: Parameter, params: Mapping[str, Any]) -> float:

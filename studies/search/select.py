@@ -6,7 +6,6 @@ interrupted one goes on. The statistics are those of `studies.analysis.racing`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from studies.analysis.racing import looks_of
+from studies.search.comparison import Comparison, compared
 from studies.search.contest import Candidate, Contest, after_round, contests_of, decided, estimated
 from studies.search.rounds import Lane, interleaved, round_of
 from studies.settings import SelectSettings, StudySettings
@@ -25,15 +25,19 @@ Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A selection that has come to its end. `best` is the contest whose winner is the best and has an estimate, None
-    where there is none;
-    `searched` is the best of the search; `n_trainings` counts those of all rounds."""
+    """A selection that has come to its end: its `contests` and their `comparison`; `searched` is the best of the
+    search; `n_trainings` counts those of all rounds."""
 
     asked: SelectSettings
     contests: tuple[Contest, ...]
-    best: Contest | None
+    comparison: Comparison
     searched: Candidate
     n_trainings: int
+
+    @property
+    def best(self) -> Contest | None:
+        """The contest whose winner is the best and has an estimate; None where there is none."""
+        return self.comparison.best
 
 
 def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read) -> StudySettings | Selection | None:
@@ -64,7 +68,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
             return round_of(settings, "estimate", entries)
         for lane in lanes:
             fresh = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
-            contests[lane.contest] = estimated(contests[lane.contest], fresh)
+            contests[lane.contest] = estimated(contests[lane.contest], fresh, metric=settings.objective.metric)
     return _concluded(settings, contests, n_trainings + len(entries))
 
 
@@ -105,12 +109,7 @@ def _trainings(settings: StudySettings, read: Read) -> list[FrozenTrial] | None:
 
 
 def _concluded(settings: StudySettings, contests: Sequence[Contest], n_trainings: int) -> Selection:
-    """The best contest is the one whose winner did best in its race: the estimates are to decide nothing."""
     sign = 1.0 if settings.objective.direction == "maximize" else -1.0
-
-    def loss(contest: Contest) -> float:
-        return math.inf if contest.race is None else -sign * contest.race.standings[contest.winner or 0].mean
-
-    best = min((contest for contest in contests if contest.estimate is not None), key=loss, default=None)
+    comparison = compared(contests, maximize=sign > 0)
     searched = min((contest.candidates[0] for contest in contests), key=lambda c: -sign * c.value)
-    return Selection(settings.select, tuple(contests), best, searched, n_trainings)
+    return Selection(settings.select, tuple(contests), comparison, searched, n_trainings)

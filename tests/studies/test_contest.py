@@ -63,8 +63,62 @@ def test_what_is_no_point_of_the_space_is_no_candidate(make_settings: MakeSettin
 def test_nothing_is_told_of_the_test_part_unless_all_fresh_trainings_were_tested() -> None:
     contest = contest_of((1.0,))
     tested = [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: {"test/accuracy": v, "n": 100}}) for v in (0.8, 0.9)]
-    whole, mixed = estimated(contest, tested), estimated(contest, [*tested, trial_at({"lr": 1e-3}, 0.9)])
+    whole, mixed = (
+        estimated(contest, fresh, metric="val/accuracy") for fresh in (tested, [*tested, trial_at({"lr": 1e-3}, 0.9)])
+    )
     assert whole.tests["test/accuracy"].estimate == pytest.approx(0.85)
     assert mixed.tests == {}
     assert mixed.estimate is not None
     assert mixed.estimate.n == 3
+
+
+@pytest.mark.parametrize(
+    ("counts", "n_samples"), [((100, 100), 100), ((100, 50), None), ((None, 100), None), ((0, 0), None)]
+)
+def test_samples_count_where_all_tests_were_on_as_many(counts: tuple[int | None, ...], n_samples: int | None) -> None:
+    """Where their number is missing or differs, the interval is over the seeds alone."""
+    tests = [
+        {"test/accuracy": v, **({"n": n} if n is not None else {})} for v, n in zip((0.8, 0.9), counts, strict=True)
+    ]
+    found = estimated(
+        contest_of((1.0,)),
+        [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: test}) for test in tests],
+        metric="val/accuracy",
+    )
+    assert found.tests.keys() == {"test/accuracy"}
+    assert found.tests["test/accuracy"].n_samples == n_samples
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "ends"),
+    [
+        ("val/accuracy", (0.98, 1.0), (0.99 - 0.127062, 1.0)),
+        ("val/error_rate", (0.0, 0.02), (0.0, 0.01 + 0.127062)),
+        ("val/balanced_accuracy", (0.98, 1.0), (0.99 - 0.127062, 1.0)),
+        ("val/accuracy", (98.0, 100.0), (99 - 12.7062, 99 + 12.7062)),  # percentages
+        ("val/loss", (0.0, 0.02), (0.01 - 0.127062, 0.01 + 0.127062)),
+        ("val/accuracy", (0.98,), (-math.inf, math.inf)),  # one seed says nothing
+    ],
+)
+def test_an_interval_ends_at_the_bound_of_its_metric(
+    metric: str, values: tuple[float, ...], ends: tuple[float, float]
+) -> None:
+    """Student's t of one degree of freedom is 12.7062; two values .02 apart have the standard error .01."""
+    tests = [trial_at({"lr": 1e-3}, value, **{schema.TEST: {metric: value}}) for value in values]
+    found = estimated(contest_of((1.0,)), tests, metric=metric)
+    for estimate in (found.estimate, found.tests[metric]):
+        assert estimate is not None
+        assert (estimate.ci_lo, estimate.ci_hi) == pytest.approx(ends, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *[(name, True) for name in ("test/accuracy", "test_acc", "Accuracy", "val/top5_acc", "top_1_accuracy")],
+        *[(name, True) for name in ("test/error_rate", "val_error_rate")],
+        *[(name, False) for name in ("test/balanced_accuracy", "macro_acc", "test/MulticlassAccuracy", "test/loss")],
+        *[(name, False) for name in ("test/error", "test/f1", "accuracy/loss")],
+    ],
+)
+def test_only_what_counts_samples_is_a_share_of_them(name: str, is_one: bool) -> None:
+    assert schema.is_share(name) is is_one

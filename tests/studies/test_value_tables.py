@@ -171,6 +171,20 @@ def test_the_test_part_is_told_of_the_cells_in_which_each_seed_is_judged(two_by_
         assert (found.metric.value, found.test.value) == pytest.approx((0.4, 0.3))
 
 
+def test_the_interval_of_an_accuracy_ends_at_1_and_keeps_its_half_width(two_by_two: MakeSettings) -> None:
+    settings = two_by_two()
+    trials = trials_of(settings, lambda _: 0.0)
+    for trial in trials:
+        value = (0.99, 1.0, 0.95, 1.0)[trial.user_attrs[schema.REPLICATE]]
+        trial.value, trial.user_attrs[schema.TEST] = value, {"test/accuracy": value}
+    for value_row in tuned(trials, settings).rows:
+        for found in (value_row.metric, value_row.test):
+            assert found is not None
+            assert found.lo is not None
+            assert found.hi == 1.0
+            assert found.half_width == found.value - found.lo > 1.0 - found.value
+
+
 def test_a_budget_that_is_not_in_epochs_tells_no_epochs_of_convergence(two_by_two: MakeSettings) -> None:
     settings = two_by_two()
     in_steps = replace(settings, budget=Budget("steps", 500, 10))

@@ -28,7 +28,7 @@ from studies.analysis.one_at_a_time import Game, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.table import TrialsTable
 
-EDGE = 0.08  # of the range: nearer to a limit than this is at it
+EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
 CONFIDENT = 0.95
 SURE = 0.975
 MARGIN = 0.1  # of the trials' standard deviation: a smaller loss does not matter
@@ -113,21 +113,15 @@ def _place(
         return Place(axis, fit.n_trials, "function", best, worse=worse)
     if not matters:
         return Place(axis, fit.n_trials, "function", best)
-    low, high = _edges(positions)
     return Place(
         axis,
         fit.n_trials,
         "function",
         best,
-        at_low=float(np.mean(positions[at] <= low)),
-        at_high=float(np.mean(positions[at] >= high)),
+        at_low=float(np.mean(positions[at] <= EDGE)),
+        at_high=float(np.mean(positions[at] >= 1 - EDGE)),
         worth=_worth(axis, positions, is_worse),
     )
-
-
-def _edges(positions: Array) -> tuple[float, float]:
-    """What is at the limits: the outer part of the range, at least the outermost position."""
-    return max(EDGE, float(positions[0])), min(1 - EDGE, float(positions[-1]))
 
 
 def _worth(axis: Axis, positions: Array, is_worse: np.typing.NDArray[np.bool_]) -> tuple[float, float] | None:

@@ -9,7 +9,13 @@ It holds for exchangeable trials: those of a sampler that learns are not, so onl
 there are enough. What was pruned or diverged has no value and counts as the worst of all.
 
 As many trials again: what each doubling of a search brings shrinks by a constant factor where values are bounded (the
-extreme-value law); the factor is read off the last two doublings.
+extreme-value law); the factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: where
+97.5 % were told, its upper end held in 83 % of simulations with Gaussian values, in 70 % with exponential ones. Choice:
+the best values are taken to thin out at least as fast as an exponential tail, of which a doubling brings scale · log 2,
+and whose spacings are independent (Rényi 1953), so that the scale has an exact interval. It held in 97.5 % with
+exponential values and in more with Gaussian and bounded ones, n = 8 to 200. Cost: of most bounded values the end is 5
+to 15 times the true gain; and where far better values are rare (a heavy tail) it is too low, which no number of trials
+shows.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from typing import Literal
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import gammaln
+from scipy.stats import chi2
 
 from studies import schema
 from studies.analysis.axis import Array
@@ -33,15 +40,16 @@ MIN_SPACE_FILLING = 12
 N_RESAMPLES = 1000
 MAX_POINTS = 200  # of the curve
 ENDS = (2.5, 97.5)
+LEAST_BEST, MOST_BEST = 4, 10  # values that show the tail's scale: a quarter within these
 
 
 @dataclass(frozen=True, slots=True)
 class Enough:
     """The curve at `sizes` (M,): `expected` (M,) with its band `lo`, `hi` (M,), in the metric's unit.
 
-    `gain` is what as many trials again are expected to bring, `last_gain` what the second half brought, both as
-    improvements. `basis` says which of the trials are behind it; `n_lost` of them had no value. `policy`: the value
-    that a trial counts with, as in `TrialsTable`.
+    `gain` is what as many trials again are expected to bring, its upper end `greatest_gain`; `last_gain` what the
+    second half brought, both as improvements. `basis` says which of the trials are behind it; `n_lost` of them had no
+    value. `policy`: the value that a trial counts with, as in `TrialsTable`.
     """
 
     sizes: tuple[int, ...]
@@ -84,6 +92,20 @@ def expected_best(loss: Array, sizes: Sequence[int]) -> Array:
     return np.asarray(np.sort(loss, axis=-1)[..., ::-1] @ _weights(n, sizes))
 
 
+def greatest_gain(loss: Array) -> float:
+    """What as many trials again bring at most on average, with a confidence of 97.5 %: `loss` is (n,), n at least 5.
+
+    The mean distance of the k best from the next one estimates the scale of an exponential tail: 2k · estimate / scale
+    has a χ² distribution with 2k degrees of freedom. Coarse values that tie with the next one hide up to half a step.
+    """
+    ordered = np.sort(loss)
+    k = min(MOST_BEST, max(LEAST_BEST, len(loss) // 4))
+    scale = float(ordered[k] - ordered[:k].mean())
+    if (loss == ordered[k]).sum() > 1:
+        scale += float(min(np.diff(np.unique(loss)), default=0.0)) / 2
+    return math.log(2) * scale * 2 * k / float(chi2.ppf(1 - ENDS[1] / 100, 2 * k))
+
+
 def _weights(n: int, sizes: Sequence[int]) -> Array:
     """Of the i-th worst value in the expected best of m: (n, M)."""
     i, m = np.arange(1, n + 1)[:, None], np.array(sizes)[None, :]
@@ -118,12 +140,13 @@ def _curve(
     ends = np.percentile(sign * drawn, ENDS, axis=0)
     last, gain = _gains(curve[None, at])
     lasts, gains = _gains(drawn[:, at])
+    bootstrapped = _interval(float(gain[0]), gains)
     return Enough(
         sizes=tuple(sizes),
         expected=sign * curve,
         lo=np.minimum(ends[0], sign * curve),
         hi=np.maximum(ends[1], sign * curve),
-        gain=_interval(float(gain[0]), gains),
+        gain=replace(bootstrapped, hi=max(bootstrapped.estimate, greatest_gain(loss))),
         last_gain=_interval(float(last[0]), lasts),
         basis=basis,
         n_lost=n_lost,

@@ -4,7 +4,8 @@ For each kind of failure, all thresholds on both sides of each parameter (and ea
 alone and in pairs, as regions with a failure rate of their own. One is told where the likelihood gains more than chance
 would give the best of so many regions in one case out of twenty (χ², Bonferroni; in truth in far fewer, for regions
 overlap), a pair where it gains as much over the best single parameter. Rates come with Clopper and Pearson's interval.
-The region was chosen for its rate, so that within it is somewhat too high.
+The region was chosen for its rate, so that within it is somewhat too high. Of many values, thresholds are tried at
+some, for speed; a region that is told then has its edges moved to the best of all values.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from studies.parameter import Parameter, Value
 from studies.space import Point, SearchSpace
 
 LEVEL = 0.05
-MAX_THRESHOLDS = 40  # of a parameter
+MAX_THRESHOLDS = 40  # of a parameter, before the edges are moved
+MAX_MOVES = 10  # of the edges of a pair in turn; they settle in two or three
 
 Bools = npt.NDArray[np.bool_]
 
@@ -62,6 +64,9 @@ class Region:
     outside: Rate
 
 
+Candidate = tuple[Side, Bools]  # a side, and for which trials it holds: (n,)
+
+
 def infeasible(space: SearchSpace, points: Sequence[Point], failures: Sequence[str | None]) -> tuple[Region, ...]:
     """The region of each kind of failure, where there is one. `failures` (n,) says how the trials at `points` (n,)
     failed, None: they gave a value."""
@@ -75,14 +80,11 @@ def infeasible(space: SearchSpace, points: Sequence[Point], failures: Sequence[s
 
 
 def _region(kind: str, space: SearchSpace, points: Sequence[Point], failed: Bools) -> Region | None:
-    sides, columns = [], []
-    for parameter in space:
-        for side, column in _sides(parameter, points):
-            sides.append(side)
-            columns.append(column)
-    if not sides or failed.all():
+    found = [candidate for parameter in space for candidate in _sides(parameter, points, most=MAX_THRESHOLDS)]
+    if not found or failed.all():
         return None
-    inside = np.array(columns, dtype=float)  # (sides, n)
+    sides = [side for side, _ in found]
+    inside = np.array([column for _, column in found], dtype=float)  # (sides, n)
     both = _gain(inside @ inside.T, (inside * failed) @ inside.T, failed)  # on the diagonal, one side alone
     names = np.array([side.name for side in sides])
     alone = int(np.argmax(np.diag(both)))
@@ -95,12 +97,35 @@ def _region(kind: str, space: SearchSpace, points: Sequence[Point], failed: Bool
         chosen = [alone]
     else:
         return None
-    within = np.all(inside[chosen] > 0, axis=0)
-    return Region(kind, tuple(sides[k] for k in chosen), _rate(failed[within]), _rate(failed[~within]))
+    settled = _settled([found[k] for k in chosen], space, points, failed)
+    within = np.all([column for _, column in settled], axis=0)
+    return Region(kind, tuple(side for side, _ in settled), _rate(failed[within]), _rate(failed[~within]))
 
 
-def _sides(parameter: Parameter, points: Sequence[Mapping[str, Value]]) -> Iterator[tuple[Side, Bools]]:
-    """The sides of a parameter that hold for some trials, and for which: (n,). Where it was not active, none does."""
+def _settled(
+    chosen: Sequence[Candidate], space: SearchSpace, points: Sequence[Point], failed: Bools
+) -> list[Candidate]:
+    """The same sides with their thresholds where the gain is greatest of all values, moved in turn until none moves."""
+    every = [[c for c in _sides(space[side.name], points) if c[0].relation == side.relation] for side, _ in chosen]
+    settled = list(chosen)
+    for _ in range(MAX_MOVES):
+        before = [side for side, _ in settled]
+        for k, (side, _) in enumerate(chosen):
+            if side.relation != "is":
+                others = np.all([column for j, (_, column) in enumerate(settled) if j != k], axis=0)
+                inside = np.array([column & others for _, column in every[k]])
+                gains = _gain(inside.sum(axis=1, dtype=float), (inside & failed).sum(axis=1, dtype=float), failed)
+                settled[k] = every[k][int(np.argmax(gains))]
+        if [side for side, _ in settled] == before:
+            break
+    return settled
+
+
+def _sides(
+    parameter: Parameter, points: Sequence[Mapping[str, Value]], *, most: int | None = None
+) -> Iterator[Candidate]:
+    """The sides of a parameter that hold for some trials, and for which: (n,). Where it was not active, none does. The
+    thresholds lie between its values, at `most` of these places if that is given."""
     name = parameter.name
     if parameter.type == "categorical":
         for choice in parameter.choices:
@@ -111,8 +136,8 @@ def _sides(parameter: Parameter, points: Sequence[Mapping[str, Value]]) -> Itera
     values = np.array([float(point.get(name, math.nan)) for point in points])  # type: ignore[arg-type]
     distinct = np.unique(values[~np.isnan(values)])
     between = range(1, len(distinct))
-    if len(between) > MAX_THRESHOLDS:
-        between = np.unique(np.linspace(1, len(distinct) - 1, MAX_THRESHOLDS).round().astype(int)).tolist()
+    if most is not None and len(between) > most:
+        between = np.unique(np.linspace(1, len(distinct) - 1, most).round().astype(int)).tolist()
     for k in between:
         below, above = float(distinct[k - 1]), float(distinct[k])
         at = _middle(parameter, below, above)

@@ -1,8 +1,9 @@
 """New limits of one parameter: further out by half its range on the search scale, or narrower.
 
 What a value means is not known here. So what is obvious from type and scale is kept: a log scale stays positive, a
-range that is not negative does not become so, an integer of at least 1 stays so, and a range within 0…1 stays a share,
-below 1. A hard upper limit that only the user knows (memory, say) is not.
+range that is not negative does not become so, an integer of at least 1 stays so, and a linear range within 0…1 stays a
+share, below 1. A hard upper limit that only the user knows (memory, say) is not. On a log scale within 0…1 lie learning
+rates, which may pass 1, and shares (dropout, 1 − beta), which may not: `passes_one` says where a person has to look.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ def extended(parameter: Parameter, end: str) -> Parameter | None:
     if not (moved < parameter.low if end == "low" else moved > parameter.high):
         return None
     return with_limit(parameter, end, moved)
+
+
+def passes_one(old: Parameter, new: Parameter) -> bool:
+    """Whether a range within 0…1 reaches 1 or beyond now: no share may."""
+    return _is_share(old) and old.high < new.high and new.high >= 1
 
 
 def with_limit(parameter: Parameter, end: str, value: float) -> Parameter:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from studies.analysis.next_round.boundary import Place
 from studies.analysis.next_round.infeasible import Region, Side
-from studies.analysis.next_round.limits import extended, narrowed, width, with_limit
+from studies.analysis.next_round.limits import extended, narrowed, passes_one, width, with_limit
 from studies.parameter import Parameter
 from studies.space import SearchSpace
 
@@ -94,7 +94,12 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
             changes = [change for change in changes if change.key != end]
             changes += _change(old, parameter, end, told)
             if end == "high":
-                hints.append(f"{old.name}: {parameter.high:g} may exceed what memory or its meaning allow: you know")
+                no_share = (
+                    "; no share (dropout, momentum, 1 − beta) may be 1 or more" if passes_one(old, parameter) else ""
+                )
+                hints.append(
+                    f"{old.name}: {parameter.high:g} may exceed what memory or its meaning allow: you know{no_share}"
+                )
     return parameter, changes, hints
 
 

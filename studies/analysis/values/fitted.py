@@ -15,6 +15,7 @@ import numpy as np
 
 from studies.analysis.fit import Fit
 from studies.analysis.sobol import Interval
+from studies.schema import bounds_of
 
 MAX_VALUES = 12  # of a parameter with more, some are shown
 N_SHOWN = 5
@@ -33,8 +34,10 @@ class FittedValue:
     compared: str = "final"
 
 
-def fitted_values(fit: Fit, name: str, *, maximize: bool) -> tuple[FittedValue, ...]:
-    """The values of parameter `name`, in their order; nothing where it is not in the fit, or nothing was fitted."""
+def fitted_values(fit: Fit, name: str, *, maximize: bool, metric: str = "") -> tuple[FittedValue, ...]:
+    """The values of parameter `name`, in their order; nothing where it is not in the fit, or nothing was fitted.
+
+    What is known of the bounds of `metric` cuts off what the function has beyond them."""
     table = fit.table
     if fit.sobol is None or name not in table.names:
         return ()
@@ -48,11 +51,8 @@ def fitted_values(fit: Fit, name: str, *, maximize: bool) -> tuple[FittedValue, 
         values = fit.sobol.surface(unit)
         k = int(np.argmax(values[0] if maximize else -values[0]))
         lo, hi = np.percentile(values[1:, k], ENDS)
+        best = np.clip([values[0, k], lo, hi], *bounds_of(metric, table.y))
         others = {other.name: other.decode(table.x[k, j]) for j, other in enumerate(table.axes) if j != i}
         n = int(np.isclose(fit.whole.x[:, fit.whole.names.index(name)], level).sum())
-        found.append(
-            FittedValue(
-                axis.decode(level), Interval(float(values[0, k]), float(lo), float(hi)), others, n, table.compared
-            )
-        )
+        found.append(FittedValue(axis.decode(level), Interval(*map(float, best)), others, n, table.compared))
     return tuple(found)

@@ -15,6 +15,7 @@ from studies.analysis.paired import Mean, mean
 from studies.analysis.values.isolation import Cell, Isolated, Standing
 from studies.objectives import convergence, rungs_of
 from studies.parameter import Parameter, Value
+from studies.schema import bounds_of
 from studies.settings import StudySettings
 
 VALIDATION = re.compile(r"(?<![a-zA-Z])(validation|valid|eval|val)(?![a-z])")  # in a metric's name
@@ -65,7 +66,7 @@ def row_of(
         n=len(found.values),
         n_lost=n_lost,
         standing=standing,
-        metric=_with_ends(list(found.values.values()), found.widened),
+        metric=_with_ends(settings.objective.metric, list(found.values.values()), found.widened),
         test=_test([cells[cell][seed] for seed, cell in found.judged.items()], settings),
         seconds=_median(chosen, lambda trial: trial.user_attrs.get(schema.SECONDS)),
         convergence_seconds=_median(chosen, lambda trial: _at_convergence(trial, schema.RUNG_SECONDS, settings)),
@@ -91,14 +92,17 @@ def test_metric(settings: StudySettings) -> str:
 def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None:
     name = test_metric(settings)
     found = [trial.user_attrs.get(schema.TEST, {}).get(name) for trial in trials]
-    return _with_ends(found) if found and all(value is not None for value in found) else None
+    return _with_ends(name, found) if found and all(value is not None for value in found) else None
 
 
-def _with_ends(values: Sequence[float], widened: float = 1.0) -> Mean:
-    """The mean; values that are all equal tell nothing of how they vary, so it has no ends then."""
-    found = mean(values, widened=widened)
+def _with_ends(name: str, values: Sequence[float], widened: float = 1.0) -> Mean:
+    """The mean of a metric's values, its interval within the bounds that are known; values that are all equal tell
+    nothing of how they vary, so it has no ends then."""
+    found, (low, high) = mean(values, widened=widened), bounds_of(name, values)
     is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
-    return Mean(found.value, None, None, found.n) if is_flat else found
+    if is_flat or found.lo is None or found.hi is None:
+        return Mean(found.value, None, None, found.n)
+    return Mean(found.value, max(low, found.lo), min(high, found.hi), found.n)
 
 
 def _distinct(found: Isolated, settings: StudySettings) -> tuple[Mapping[str, Value], ...]:
@@ -126,8 +130,9 @@ def _at_convergence(trial: FrozenTrial, key: str, settings: StudySettings) -> fl
 
 
 def _convergence_epochs(trial: FrozenTrial, settings: StudySettings) -> float | None:
-    rung, budget = _converged(trial, settings), settings.budget
-    return float(rung * budget.amount / budget.rungs) if rung is not None and budget.unit == "epochs" else None
+    """Each epoch is a rung."""
+    rung = _converged(trial, settings)
+    return float(rung) if rung is not None and settings.budget.unit == "epochs" else None
 
 
 def _is_at_limit(parameter: Parameter, value: Value) -> bool:

@@ -47,6 +47,21 @@ def test_each_value_is_told_at_its_own_best(maximize: bool) -> None:
     assert {row.compared for row in found.values()} == {"final"}
 
 
+@pytest.mark.parametrize(("metric", "is_cut"), [("val/accuracy", True), ("val/score", False)])
+def test_what_the_function_has_beyond_a_known_bound_is_cut_off(metric: str, is_cut: bool) -> None:
+    """At its best SGD is worth .999 ± .02, cut at 1."""
+    study = optuna.create_study(direction="maximize")
+    rng = np.random.default_rng(1)
+    for k in range(60):
+        point = {"optimizer": ("sgd", "adam")[k % 2], "lr": float(10 ** rng.uniform(-4, 0))}
+        value = min(1.0, truth(**point) + 0.099 + float(rng.normal(0, 0.02)))
+        study.add_trial(create_trial(params=point, distributions=DISTRIBUTIONS, value=value))
+    fit = fit_table(trials_table(study, source="random"), seed=0)
+    top = max(row.best.hi for row in fitted_values(fit, "optimizer", maximize=True, metric=metric))
+    assert (top == 1.0) is is_cut
+    assert (top > 1.0) is not is_cut
+
+
 def test_values_that_are_compared_before_the_end_say_so() -> None:
     rows = (FittedValue("sgd", Interval(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
     (section,) = fitted_sections({"optimizer": rows}, metric="loss", verdict="ok")

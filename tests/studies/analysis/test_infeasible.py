@@ -53,6 +53,16 @@ def test_a_corner_of_two_parameters_is_told_as_such() -> None:
     assert region.inside.failed == region.inside.n == sum(bad)
 
 
+@pytest.mark.parametrize("edges", [{"lr": 0.0213}, {"lr": 0.0213, "dropout": 0.1407}])
+def test_of_many_values_the_edge_parts_what_fails_from_what_succeeds(edges: dict[str, float]) -> None:
+    """Of 600 values, thresholds are first tried at 40."""
+    tried = points(600)
+    bad = [all(number(p, name) > edge for name, edge in edges.items()) for p in tried]
+    (region,) = infeasible(SPACE, tried, ["diverged" if b else None for b in bad])
+    assert [side.name for side in region.sides] == list(edges)
+    assert (region.inside.failed, region.inside.n, region.outside.failed) == (sum(bad), sum(bad), 0)
+
+
 def test_each_kind_of_failure_has_its_own_region() -> None:
     tried = points(80)
     kinds = [

@@ -104,6 +104,27 @@ def test_the_best_at_a_limit_moves_it_and_says_why() -> None:
     assert next_space(SearchSpace((LR,)), [place(at_high=0.94)], []).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "log", "moved", "is_told"),
+    [
+        (1e-3, 0.5, True, "12", True),
+        (1e-2, 1.0, True, "10", True),
+        (1e-3, 1e-2, True, "0.032", False),
+        (0.0, 0.9, False, "0.95", False),
+        (1.0, 4.0, True, "8", False),
+    ],
+)
+def test_a_log_range_within_0_and_1_that_passes_1_is_told_since_no_share_may(
+    low: float, high: float, log: bool, moved: str, is_told: bool
+) -> None:
+    parameter = ranged("float", low, high, log=log)
+    axis = Axis("p", "continuous", "linear", low, high)
+    found = next_space(SearchSpace((parameter,)), [Place(axis, 9, "function", high, at_low=0.0, at_high=1.0)], [])
+    (hint,) = found.hints
+    assert hint.startswith(f"p: {moved} may exceed")
+    assert ("no share" in hint) is is_told
+
+
 def test_a_hard_limit_stays_and_is_told() -> None:
     dropout = Parameter("dropout", ("model.dropout",), "float", 0.0, 0.5)
     axis = Axis("dropout", "continuous", "linear", 0.0, 0.5)

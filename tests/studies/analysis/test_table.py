@@ -148,6 +148,14 @@ def test_the_share_of_space_filling_trials(sources: list[str | None], share: flo
     assert found.space_filling_share == share
 
 
+def test_what_was_imported_is_space_filling_where_its_own_study_says_so_whatever_is_said_of_this_one() -> None:
+    origin = {schema.IMPORTED_FROM: {"study": "other", "trial": 1}}
+    recorded: list[dict[str, Any]] = [{}, origin, {**origin, schema.SOURCE: "tpe"}, {**origin, schema.SOURCE: "random"}]
+    found = table([trial(0.1 * i, i=i, **attributes) for i, attributes in enumerate(recorded)], source="qmc")
+    assert found.sources == ("qmc", "imported", "tpe", "random")
+    assert found.space_filling_share == 0.5
+
+
 def test_the_levels_of_a_complete_grid_are_its_measure() -> None:
     cells = itertools.product((1e-3, 1e-2, 1e-1), (16, 64))
     found = table([trial(0.1 * i, point={"lr": lr, "batch_size": b}) for i, (lr, b) in enumerate(cells)])

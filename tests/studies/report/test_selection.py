@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from studies.analysis.racing import Estimate, run_race
 from studies.report.selection import claim, selection_section
+from studies.search.comparison import Comparison
 from studies.search.contest import Candidate, Contest
 from studies.search.select import Selection
 from studies.settings import StudySettings
@@ -38,7 +39,7 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
     contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
-    return Selection(settings.select, (contest,), contest, candidates[0], 4 * len(rows) + 5)
+    return Selection(settings.select, (contest,), Comparison(contest), candidates[0], 4 * len(rows) + 5)
 
 
 @pytest.mark.parametrize(("direction", "fresh"), [("maximize", 0.93), ("minimize", 1.01)])
@@ -83,7 +84,7 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert pair.endswith("; tied with the only other candidate")
     found = selection_of(settings, LEADER, NEAR)
     races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
-    told = claim(replace(found, contests=races, best=races[1]), "accuracy")
+    told = claim(replace(found, contests=races, comparison=Comparison(races[1])), "accuracy")
     assert told is not None
     assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
@@ -92,3 +93,31 @@ def test_the_cost_of_the_winner_is_told_per_training(make_settings: MakeSettings
     settings = make_settings(*RACE, "select.rule=one_standard_error")
     told = selection_section(selection_of(settings, LEADER, NEAR), settings)
     assert "the cheapest (seconds 3)" in told
+
+
+@pytest.mark.parametrize(
+    ("n_rivals", "told"), [(0, "surely better than each other"), (1, "that of x = 2 is not shown")]
+)
+def test_of_several_races_it_is_told_over_which_the_best_is_shown(
+    n_rivals: int, told: str, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(*RACE)
+    best, *others = (
+        replace(contest, scientific={"x": x})
+        for x, contest in enumerate(3 * selection_of(settings, LEADER, NEAR).contests, 1)
+    )
+    comparison = Comparison(best, 4, 2, tuple(others[:n_rivals]))
+    selection = Selection(settings.select, (best, *others), comparison, best.candidates[0], 39)
+    section, headline = selection_section(selection, settings), claim(selection, "accuracy") or ""
+    assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
+    assert told in section
+    assert headline.endswith("not shown to be better than 1 of 2 other values") == bool(n_rivals)
+
+
+def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: MakeSettings) -> None:
+    settings = make_settings(*RACE)
+    whole = selection_of(settings, LEADER, NEAR)
+    cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
+    told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
+    assert told is not None
+    assert "0.9900 ± 0.0300" in told
