@@ -6,8 +6,8 @@ from functools import cache
 
 from studies.admission import CHECKS
 from studies.configs import compose
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 
 
 @cache
