@@ -27,8 +27,8 @@ from lightning_modules.data.prepared import Part
 from lightning_modules.loader import TensorLoader
 from studies.budget import Budget
 from studies.configs import compose
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.trial.objective import run_trial
 from studies.trial.training import build
 

@@ -19,8 +19,8 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from studies import schema
 from studies.admission import CHECKS
 from studies.configs import compose
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.opening import open_patiently

@@ -14,14 +14,14 @@ from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
-from studies.reading import Section
+from studies.reading.section import Section
+from studies.reading.settings import read_settings
+from studies.reading.storage import read_storage
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
-from studies.settings_reading import read_settings
 from studies.storage.opening import open_existing, open_storage
 from studies.storage.patience import Patience, wait
-from studies.storage_reading import read_storage
 
 FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
 

@@ -1,4 +1,4 @@
-"""What a study is: one frozen `StudySettings`, made from the composed config by `studies.settings_reading`.
+"""What a study is: one frozen `StudySettings`, made from the composed config by `studies.reading.settings`.
 
 `template` stays an unresolved config: a point is written into it first and interpolations are resolved after, so that
 a key that follows another one (`model.network.input_shape: ${datamodule.image_shape}`) still follows it in a trial.

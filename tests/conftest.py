@@ -17,8 +17,8 @@ from sleepers import Sleepers
 
 from studies.admission import CHECKS
 from studies.configs import compose
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 
 MakeSettings = Callable[..., StudySettings]
 

@@ -11,7 +11,7 @@ import yaml
 
 from studies.admission import CHECKS, storage_of
 from studies.configs import compose
-from studies.settings_reading import read_settings
+from studies.reading.settings import read_settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 MANIFEST = (DOCS / "kubernetes.yaml").read_text()

@@ -14,7 +14,7 @@ import pytest
 
 from studies.admission import CHECKS
 from studies.configs import compose
-from studies.settings_reading import read_settings
+from studies.reading.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

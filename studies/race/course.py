@@ -10,9 +10,9 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from studies.errors import Problems
+from studies.reading.space import read_space
 from studies.settings import Direction
 from studies.space import Point, SearchSpace
-from studies.space_reading import read_space
 
 NEAR = 0.01  # within 1 % of the best
 

@@ -18,10 +18,10 @@ from studies.configs import compose, group_options
 from studies.errors import BadInput, Problem, nearest
 from studies.parameter import Parameter
 from studies.race.course import Course, space_of, with_paths
+from studies.reading.settings import read_settings
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.space import SearchSpace
 
 OVERRIDES = (

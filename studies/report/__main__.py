@@ -75,9 +75,9 @@ def _report_study(config: DictConfig, console: Console) -> None:
 
 def _asked(config: DictConfig) -> AnalysisSettings:
     """What is asked of the analysis. Raises `BadInput` where it makes no sense."""
-    from studies.analysis_reading import read_analysis
     from studies.errors import Problems
-    from studies.reading import Section
+    from studies.reading.analysis import read_analysis
+    from studies.reading.section import Section
 
     problems = Problems()
     values = OmegaConf.to_container(config.analysis, resolve=True)
@@ -92,7 +92,7 @@ def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | N
     Raises `BadInput` where one was given that makes no sense, or is another than the study's own.
     """
     from studies.errors import BadInput, Problem, StudyChanged
-    from studies.settings_reading import read_settings
+    from studies.reading.settings import read_settings
     from studies.storage.identity import find_study
 
     try:

@@ -33,7 +33,8 @@ from studies.report.race_searches import is_race
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
-from studies.report.value_files import disagreements_of, remove_value_files, sentence, write_value_files
+from studies.report.value_files import remove_value_files, write_value_files
+from studies.report.value_words import disagreements_of, sentence
 from studies.report.wording import counted, nearby, shown
 from studies.schema import failure_of, is_imported
 from studies.search.select import Selection

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from studies.analysis.values.table import ValueTables
 from studies.report.figures.values import NAME
-from studies.report.value_files import markdown_of, notes_of, sentence, views_of
+from studies.report.value_files import markdown_of, views_of
+from studies.report.value_words import notes_of, sentence
 
 
 def value_section(tables: ValueTables) -> str:

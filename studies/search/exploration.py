@@ -13,7 +13,7 @@ import math
 from fractions import Fraction
 
 from studies.errors import Problems
-from studies.reading import is_number
+from studies.reading.section import is_number
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, random_point, sobol_point
 from studies.search.seeds import explore_seed
 from studies.settings import StudySettings

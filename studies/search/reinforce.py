@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.errors import Problems
-from studies.reading import is_number
+from studies.reading.section import is_number
 from studies.search.lessons import IsOwn, Lessons
 from studies.search.policy import Rates
 from studies.space import SearchSpace

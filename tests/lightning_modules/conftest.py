@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from images import idx_bytes
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
@@ -46,11 +47,6 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
         return Trainer(**(quiet | arguments))
 
     return build
-
-
-def idx_bytes(array: NDArray[np.uint8]) -> bytes:
-    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">u4").tobytes()
-    return header + array.tobytes()
 
 
 @pytest.fixture

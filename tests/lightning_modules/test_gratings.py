@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from images import rows
 from pytorch_lightning import Trainer
-from torch import Tensor
 
 from lightning_modules import MLP, Classifier, Gratings
 
@@ -19,10 +19,6 @@ def ready(data_dir: str, **arguments: Any) -> Gratings:
     module = Gratings(data_dir=data_dir, **arguments)
     module.setup()
     return module
-
-
-def rows(images: Tensor) -> set[bytes]:
-    return {image.numpy().tobytes() for image in images}
 
 
 def everything(module: Gratings) -> set[bytes]:

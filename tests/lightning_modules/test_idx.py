@@ -3,14 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from images import idx_bytes
 
 from lightning_modules.data.idx import read_idx
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    return bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">u4").tobytes() + array.tobytes()
 
 
 @pytest.mark.parametrize("array", [ARRAY, np.array([3, 1, 4], dtype=np.uint8)])

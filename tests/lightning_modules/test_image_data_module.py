@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from images import rows
 from pytorch_lightning import Trainer
 from torch import Tensor
 
@@ -32,10 +33,6 @@ def ready(module: ImageDataModule) -> ImageDataModule:
 
 def sizes(module: ImageDataModule) -> list[int]:
     return [len(images) for images, _ in (module.train, module.val, module.test)]
-
-
-def rows(images: Tensor) -> set[bytes]:
-    return {image.numpy().tobytes() for image in images}
 
 
 def test_embedded_mnist_has_its_sizes_shares_and_standard_pixels(data_dir: str) -> None:

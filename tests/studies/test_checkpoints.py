@@ -16,6 +16,7 @@ import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
+from trainings import files, run
 
 from studies import schema
 from studies.schema import failure_of
@@ -59,18 +60,6 @@ class StopsAfter(StopSignals):
         if self._left < 0:
             self.stop("SIGUSR1")
         return super().reason()
-
-
-def run(settings: StudySettings, *, signals: StopSignals | None = None) -> list[FrozenTrial]:
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    post = Post("here", Shift(datetime.now()), signals or StopSignals())
-    work(settings, storage, post=post, run_trial=run_trial)
-    return study.get_trials()
-
-
-def files(settings: StudySettings) -> list[Path]:
-    return sorted((settings.output_dir / "trials").glob("*/*"))
 
 
 def kept(trials: list[FrozenTrial]) -> list[Path]:

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from studies.admission import CHECKS
 from studies.configs import compose, config_dir, group_options
 from studies.errors import Problems
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.space import path_exists
 from studies.trial.instantiate import binding_problems
 from studies.trial.objective import resolve

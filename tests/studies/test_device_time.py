@@ -11,18 +11,13 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from shell import PLAIN, Shell
+from trainings import run
 
 from studies import schema
 from studies.report.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
 from studies.storage.device_time import device_seconds, seconds_of_each
-from studies.storage.identity import open_study
-from studies.storage.opening import open_storage
-from studies.trial.objective import run_trial
-from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -80,13 +75,6 @@ def test_a_worker_that_died_held_its_device_no_longer_than_it_gave_signs_of_life
     assert used(make_settings, trial(TrialState.FAIL, begun_s=day, took_s=day, **killed)) == 80
     assert used(make_settings, trial(TrialState.RUNNING, begun_s=day, **{schema.LEASE: 3})) == 80
     assert used(make_settings, trial(TrialState.RUNNING, begun_s=day)) == 20
-
-
-def run(settings: StudySettings) -> list[FrozenTrial]:
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
-    return study.get_trials()
 
 
 def test_no_trial_begins_once_the_device_time_is_used_and_more_goes_on(make_settings: MakeSettings) -> None:

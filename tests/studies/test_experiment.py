@@ -29,6 +29,7 @@ from studies.analysis.paired import Mean
 from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
+from studies.reading.settings import read_settings
 from studies.reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
 from studies.report.belief import Conclusion, Evidence, conclude, remove_belief, write_belief
 from studies.report.figures.verdict import verdict_drawing
@@ -37,7 +38,6 @@ from studies.run import run
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.shift import Shift
 from studies.storage.identity import open_study, rule_of
 from studies.storage.opening import open_storage

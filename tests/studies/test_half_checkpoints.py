@@ -41,10 +41,6 @@ def run(
     return outcome, study.trials[-1]
 
 
-def files(settings: StudySettings) -> list[Path]:
-    return sorted((settings.output_dir / "trials").glob("*/*"))
-
-
 def interrupted_at_half(settings: StudySettings, study: optuna.Study) -> FrozenTrial:
     """A trial that ran out of memory at the full batch, and was stopped in its second go after a rung."""
     outcome, trial = run(settings, study, n_questions=40)

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import BaseStorage
+from shipped import settings_of
 
 from studies import schema
-from studies.admission import CHECKS
-from studies.configs import compose
 from studies.errors import StudyChanged
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.storage.following import following
 from studies.storage.identity import (
     compared,
@@ -28,16 +25,6 @@ from studies.storage.identity import (
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
 STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_BELIEF}  # of a selection's rounds, and of beliefs, alone
-
-
-@cache
-def settings_of(*overrides: str, study: str = "digits") -> StudySettings:
-    return read_settings(compose([f"+study={study}", *overrides]), checks=CHECKS)
-
-
-@pytest.fixture
-def storage() -> BaseStorage:
-    return InMemoryStorage()
 
 
 def begin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:

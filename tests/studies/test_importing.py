@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,15 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from shipped import settings_of
 from sleepers import Sleepers, check_notes
 from sleeping import settings_of as sleeping_settings
 
 from studies import schema
-from studies.admission import CHECKS
-from studies.configs import compose
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.storage.compatible import compatible_trials
 from studies.storage.identity import find_study, open_study
 from studies.storage.importing import bring_in, find_imports, has_begun, ignored, told
@@ -34,16 +31,6 @@ from studies.storage.slots import read_slots, rules_of
 
 POINT = {"lr": 1e-3, "batch_size": 64, "n_layers": 2, "width": 64, "dropout": 0.25, "activation": "relu"}
 NEXT = ("study_name=second", "import_from=digits")
-
-
-@cache
-def settings_of(*overrides: str, study: str = "digits") -> StudySettings:
-    return read_settings(compose([f"+study={study}", *overrides]), checks=CHECKS)
-
-
-@pytest.fixture
-def storage() -> BaseStorage:
-    return InMemoryStorage()
 
 
 def add(

@@ -18,9 +18,8 @@ STUDIES = Path(studies.__file__).parent
 MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
-    *("analysis_reading", "belief_reading", "budget", "configs", "errors", "objective_reading", "objectives"),
-    *("parameter", "reading", "schema", "select_reading"),
-    *("settings", "settings_reading", "shift", "signals", "space", "space_reading", "storage_reading", "targets"),
+    *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shift", "signals"),
+    *("space", "targets"),
 }
 FLOORS: list[set[str]] = [
     GROUND,

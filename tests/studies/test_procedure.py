@@ -6,27 +6,22 @@ import csv
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from shell import USERS, Shell
+from trainings import run
 
 from studies import schema
 from studies.report.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.settings import StudySettings
-from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
-from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
-from studies.trial.objective import run_trial
 from studies.trial.preflight import look, preflight
 from studies.trial.procedure import is_procedure
-from studies.worker import Post, work
 
 MakeSettings = Callable[..., StudySettings]
 BOWL = ("--config-dir", str(USERS / "conf"), "+study=bowl")
@@ -35,14 +30,6 @@ BOWL = ("--config-dir", str(USERS / "conf"), "+study=bowl")
 @pytest.fixture
 def bowl(make_settings: MakeSettings) -> MakeSettings:
     return lambda *overrides: make_settings("launcher=serial", *overrides, study="bowl")
-
-
-def run(settings: StudySettings, *, signals: StopSignals | None = None) -> list[FrozenTrial]:
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    post = Post("here", Shift(datetime.now(), None), signals or StopSignals())
-    work(settings, storage, post=post, run_trial=run_trial)
-    return study.get_trials()
 
 
 def test_its_trials_have_their_rungs_their_value_and_their_result(bowl: MakeSettings, tmp_path: Path) -> None:

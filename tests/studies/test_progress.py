@@ -13,8 +13,8 @@ from studies import schema
 from studies.configs import compose
 from studies.errors import StudyStopped
 from studies.progress import LINE_EVERY_S, Progress, Standing, duration, standing
+from studies.reading.settings import read_settings
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.storage.slots import Rules
 
 N_TRIALS = 8

@@ -21,9 +21,9 @@ from studies.admission import CHECKS
 from studies.budget import Budget
 from studies.configs import compose
 from studies.errors import BadInput
+from studies.reading.settings import read_settings
 from studies.search.pruners import WholeStudy, make_pruner, pruner_notes
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 
 RUNGS = 8
 Curve = Callable[[int], float]

@@ -17,6 +17,7 @@ import optuna
 import pytest
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
+from trainings import TRAINER, train
 
 from studies import schema
 from studies.budget import Budget
@@ -27,21 +28,10 @@ from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.ranks.crew import train_in_ranks
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Job, Watchers
 
-TRAINER = {
-    "accelerator": "cpu",
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-}
+pytestmark = pytest.mark.usefixtures("user_modules")
 SOON_S = 20.0  # a busy machine; without a guard it takes half an hour
-
-
-@pytest.fixture(autouse=True)
-def _user_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "users"))
 
 
 @pytest.fixture
@@ -58,10 +48,6 @@ def a_job(tmp_path: Path, budget: Budget, *, target: str = "user_ranks.OnOneRank
     model = {"_target_": target, "n_samples": 40, "batch_size": 4, **module}
     config = {"model": model, "trainer": trainer, **more}
     return Job(config, metric="val_loss", budget=budget, seed=1, folder=tmp_path / "t0", max_trial_s=limit)
-
-
-def train(job: Job, watchers: Watchers | None = None) -> Training:
-    return train_in_ranks(job, n_ranks=2, watchers=watchers or Watchers())
 
 
 def both(notes: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,6 +11,7 @@ import optuna
 import pytest
 import torch
 from optuna.trial import TrialState
+from trainings import TRAINER, train
 
 from studies import schema
 from studies.budget import Budget
@@ -21,15 +22,9 @@ from studies.trial.failures import TrainingFailed
 from studies.trial.files import sha256_of
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
-from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.training import Job, Training, Watchers
 
-TRAINER = {
-    "accelerator": "cpu",
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-}
+pytestmark = pytest.mark.usefixtures("beside_data")
 DIGITS = {
     "_target_": "lightning_modules.Digits",
     "_convert_": "all",
@@ -47,12 +42,6 @@ CLASSIFIER = {
 FOLLOWS_TRAINING = {**CLASSIFIER, "schedule": {**PLATEAU, "monitor": "train/loss"}}
 PLAIN = {"_target_": "user_ranks.OnOneRank", "n_samples": 40, "batch_size": 4, "dropout": 0.3}
 N_BATCHES = 20  # of each rank in an epoch of the digits
-
-
-@pytest.fixture(autouse=True)
-def _user_modules(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
-    monkeypatch.chdir(data_dir)
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "users"))
 
 
 @dataclass
@@ -74,10 +63,6 @@ class News:
 def a_job(tmp_path: Path, budget: Budget, config: dict[str, Any], *, metric: str, every_s: float | None = None) -> Job:
     keeping = Keeping(tmp_path / "t0", "study", every_s)
     return Job({"trainer": TRAINER, **config}, metric, budget, seed=3, folder=tmp_path / "t0", keeping=keeping)
-
-
-def train(job: Job, watchers: Watchers | None = None) -> Training:
-    return train_in_ranks(job, n_ranks=2, watchers=watchers or Watchers())
 
 
 def numbers(training: Training) -> tuple[Any, ...]:

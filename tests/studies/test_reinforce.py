@@ -15,11 +15,11 @@ from studies import schema
 from studies.configs import compose
 from studies.errors import BadInput
 from studies.parameter import Parameter
+from studies.reading.settings import read_settings
 from studies.search.lessons import Lessons
 from studies.search.policy import ChoicePolicy, NumberPolicy, Rates, begin
 from studies.search.reinforce import Memory, ReinforceSampler
 from studies.search.samplers import check_sampler
-from studies.settings_reading import read_settings
 from studies.space import Point, SearchSpace
 
 ARM = Parameter("arm", (), "categorical", choices={name: name for name in "abcd"})

@@ -14,12 +14,15 @@ from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.training import Training, Watchers, build
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Checkpoint directory .* exists and is not empty.*",
-    "ignore:.*does not have many workers.*",
-    "ignore:.*log_every_n_steps.*",
-    "ignore:ReduceLROnPlateau conditioned.*",
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Checkpoint directory .* exists and is not empty.*",
+        "ignore:.*does not have many workers.*",
+        "ignore:.*log_every_n_steps.*",
+        "ignore:ReduceLROnPlateau conditioned.*",
+    ),
+    pytest.mark.usefixtures("beside_data"),
+]
 
 DIGITS = {"_target_": "lightning_modules.Digits", "_convert_": "all", "batch_size": 128}
 NOISY = {**DIGITS, "augmentation": {"_target_": "lightning_modules.Augmentation", "rotation": 10.0, "noise": 0.1}}
@@ -59,12 +62,6 @@ PLATEAU = {
     "patience": 0,
     "monitor": "train/loss",
 }
-
-
-@pytest.fixture(autouse=True)
-def _user_modules(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
-    monkeypatch.chdir(data_dir)
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "users"))
 
 
 @dataclass

@@ -16,9 +16,9 @@ from studies import schema
 from studies.admission import CHECKS
 from studies.configs import compose
 from studies.errors import BadInput
+from studies.reading.settings import read_settings
 from studies.search.pruners import make_pruner, pruner_notes
 from studies.settings import StudySettings
-from studies.settings_reading import read_settings
 from studies.trial.callbacks import Rung
 from studies.trial.reports import reports_of
 

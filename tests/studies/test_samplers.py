@@ -17,13 +17,13 @@ from scipy.stats import qmc
 from studies import schema
 from studies.configs import compose
 from studies.parameter import Parameter
+from studies.reading.settings import read_settings
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
 from studies.search.exploration import explore_design, explore_fraction
 from studies.search.reinforce import ReinforceSampler
 from studies.search.samplers import StudySampler, make_sampler, sampler_notes
 from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 from studies.settings import Named, StudySettings
-from studies.settings_reading import read_settings
 from studies.space import Point, SearchSpace, is_active
 
 LR = Parameter(

@@ -17,7 +17,7 @@ from sleepers import GRID, Sleepers, check_exact
 
 from studies import schema
 from studies.configs import compose
-from studies.settings_reading import read_settings
+from studies.reading.settings import read_settings
 from studies.storage.opening import open_storage
 
 N_KILLS = 15

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from trainings import run
 
 from studies import schema
 from studies.errors import BadInput
 from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
-from studies.storage.identity import open_study
-from studies.storage.opening import open_storage
-from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
-from studies.worker import Post, work
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
-
-
-def run(settings: StudySettings) -> list[FrozenTrial]:
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
-    return study.get_trials()
 
 
 def test_a_complete_trial_is_tested_once_and_a_pruned_one_is_not(make_settings: MakeSettings) -> None:

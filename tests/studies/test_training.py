@@ -6,22 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trainings import TRAINER
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, MetricMissing, Rung, n_samples
 from studies.trial.training import Run, Watchers, build
-
-TRAINER = {
-    "accelerator": "cpu",
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-}
-
-
-@pytest.fixture(autouse=True)
-def _user_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "users"))
 
 
 def a_run(
@@ -37,7 +26,10 @@ def a_run(
     )
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*"),
+    pytest.mark.usefixtures("user_modules"),
+]
 
 
 def test_each_epoch_is_a_rung(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import resource
 import time
 import urllib.request
 from collections.abc import Callable
-from datetime import datetime
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from shell import Shell
+from trainings import run
 
 from studies import schema
 from studies.analysis.table import trials_table
@@ -25,32 +25,17 @@ from studies.errors import BadInput, StudyChanged
 from studies.report.report import write_report
 from studies.schema import Failure
 from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
 from studies.storage.checkpoints import best_trials
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
-from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
 SECONDS = "objective.second={metric: seconds, direction: minimize}"
 STEPS = "objective.second=steps"
-
-
-@pytest.fixture
-def plain(make_settings: MakeSettings) -> MakeSettings:
-    return lambda *overrides: make_settings("launcher=serial", *overrides, study="plain")
-
-
-def run(settings: StudySettings) -> list[FrozenTrial]:
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
-    return study.get_trials()
 
 
 def report(settings: StudySettings) -> str:

@@ -25,8 +25,9 @@ from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.figures.values import values_drawing
 from studies.report.report import write_report
-from studies.report.value_files import FILES, disagreements_of, markdown_of, sentence, write_value_files
+from studies.report.value_files import FILES, markdown_of, write_value_files
 from studies.report.value_section import value_section
+from studies.report.value_words import disagreements_of, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings

@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from trainings import run
 
 from studies import schema
 from studies.errors import StorageUnusable, StudyStopped
@@ -30,22 +31,6 @@ from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
-
-
-@pytest.fixture
-def plain(make_settings: MakeSettings) -> MakeSettings:
-    return lambda *overrides: make_settings("launcher=serial", *overrides, study="plain")
-
-
-def run(
-    settings: StudySettings, *, deadline: datetime | None = None, signals: StopSignals | None = None
-) -> list[FrozenTrial]:
-    """Work in this process until there is nothing left to do; the trials of the study."""
-    storage = open_storage(settings.storage.address)
-    study = open_study(settings, storage)
-    shift = Shift(datetime.now(), deadline)
-    work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)
-    return study.get_trials()
 
 
 def test_a_study_of_good_trials_is_complete_and_recorded_by_the_schema(plain: MakeSettings) -> None:

@@ -23,7 +23,7 @@ from studies.analysis.values.isolation import Cell, Change, Isolated, Ranking, c
 from studies.analysis.values.row import ValueRow, place, row_of
 from studies.objectives import by_first
 from studies.parameter import Parameter, Value, label_of
-from studies.reading import is_number
+from studies.reading.section import is_number
 from studies.settings import StudySettings
 from studies.space import select
 

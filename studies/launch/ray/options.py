@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from studies.errors import Problems
 from studies.launch.elsewhere import check_gpus_are_asked_for
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import StudySettings
 
 OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker", "devices_per_trial")

@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.errors import Problems
 from studies.launch.elsewhere import check_gpus_are_asked_for, check_password_stays_out_of_files
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import StudySettings
 
 OPTIONS = (

@@ -24,11 +24,11 @@ from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.parameter import Parameter
+from studies.reading.settings import read_settings
 from studies.report.next_round import next_round_section
 from studies.report.next_space_yaml import command_of, write_next_space
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
-from studies.settings_reading import read_settings
 from studies.space import SearchSpace
 from studies.storage.identity import open_study
 from studies.storage.slots import rules_of

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from studies.errors import Problems, nearest
 from studies.parameter import Parameter, ParameterType, Role, Value
-from studies.reading import Section, is_number
+from studies.reading.section import Section, is_number
 from studies.space import SearchSpace, path_exists, select
 
 KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")

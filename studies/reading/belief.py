@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from studies.parameter import label_of
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import BeliefRule, BeliefSettings
 from studies.space import SearchSpace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from studies.errors import Problems
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
 
 OPTIONS = ("k", "seeds", "estimate_seeds", "rule", "cost", "per_value")

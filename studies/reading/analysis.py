@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from studies.errors import Problems, nearest
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import AnalysisName, AnalysisSettings, SamplerName, ValuePolicy
 from studies.space import SearchSpace
 

@@ -11,13 +11,15 @@ from typing import Any, get_args
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.analysis_reading import read_analysis
-from studies.belief_reading import read_belief
 from studies.budget import Budget, Unit
 from studies.errors import Problems
-from studies.objective_reading import check_objective, read_objective
-from studies.reading import Section
-from studies.select_reading import check_select, read_select
+from studies.reading.analysis import read_analysis
+from studies.reading.belief import read_belief
+from studies.reading.objective import check_objective, read_objective
+from studies.reading.section import Section
+from studies.reading.select import check_select, read_select
+from studies.reading.space import read_space
+from studies.reading.storage import read_storage
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
@@ -30,8 +32,6 @@ from studies.settings import (
     StudySettings,
 )
 from studies.space import Point, SearchSpace, is_active
-from studies.space_reading import read_space
-from studies.storage_reading import read_storage
 
 COMMAND_KEYS = ("trial", "config", "dashboard")
 KEYS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from studies.reading import Section
+from studies.reading.section import Section
 from studies.settings import StorageSettings
 
 USUAL = "STUDIES_STORAGE_URL"  # what the configs of the servers name; a URL may be given instead

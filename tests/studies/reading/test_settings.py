@@ -13,8 +13,8 @@ from studies.admission import CHECKS
 from studies.budget import Budget
 from studies.configs import compose
 from studies.errors import BadInput, Problem
+from studies.reading.settings import TRAINER_KEYS_OF_OURS, read_settings
 from studies.settings import AnalysisSettings, StudySettings
-from studies.settings_reading import TRAINER_KEYS_OF_OURS, read_settings
 
 LR = {"path": "model.optimizer.lr", "type": "float", "low": 1e-4, "high": 1e-1, "log": True, "levels": 3}
 BATCH_SIZE = {"path": "datamodule.batch_size", "type": "power_of_two", "low": 16, "high": 64}

@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from studies.errors import Problem, Problems
+from studies.reading.space import read_space
 from studies.space import SearchSpace
-from studies.space_reading import read_space
 
 Entry = dict[str, Any]
 

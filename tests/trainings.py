@@ -1,0 +1,46 @@
+"""Trainings in the test's own process, as a worker runs them, and of one job on two ranks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from studies.settings import StudySettings
+from studies.shift import Shift
+from studies.signals import StopSignals
+from studies.storage.identity import open_study
+from studies.storage.opening import open_storage
+from studies.trial.objective import run_trial
+from studies.trial.ranks.crew import train_in_ranks
+from studies.trial.training import Job, Training, Watchers
+from studies.worker import Post, work
+
+TRAINER = {
+    "accelerator": "cpu",
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "enable_checkpointing": False,
+}
+
+
+def run(
+    settings: StudySettings, *, deadline: datetime | None = None, signals: StopSignals | None = None
+) -> list[FrozenTrial]:
+    """Work in this process until there is nothing left to do; the trials of the study."""
+    storage = open_storage(settings.storage.address)
+    study = open_study(settings, storage)
+    shift = Shift(datetime.now(), deadline)
+    work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)
+    return study.get_trials()
+
+
+def files(settings: StudySettings) -> list[Path]:
+    """What the trials of a study have left in their folders."""
+    return sorted((settings.output_dir / "trials").glob("*/*"))
+
+
+def train(job: Job, watchers: Watchers | None = None) -> Training:
+    """The job on two ranks."""
+    return train_in_ranks(job, n_ranks=2, watchers=watchers or Watchers())
