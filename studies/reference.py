@@ -24,6 +24,7 @@ from studies.report.wording import listed
 PAGE = Path("docs/reference")
 README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
+IN_README = ("tables/number_of_layers", "beliefs/larger_batches_are_better", "search_race")  # a picture of each
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
 TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
@@ -124,13 +125,17 @@ def _body(experiment: Experiment, page: Path) -> Iterator[str]:
     """The experiment's own page below its title, with its pictures copied."""
     text = re.sub(r"\n\n!\[[^\n]*", "", _text(experiment))
     yield re.sub(r"^#", "####", text, flags=re.MULTILINE)
-    for picture in PICTURES:
-        places = [experiment.folder / inner for inner in ("figures", "race")]
-        for path in sorted(path for place in places for path in place.glob(f"{picture}*.png")):
-            name = f"{experiment.name.replace('/', '-')}-{path.name}"
-            shutil.copy(path, page / name)
-            shutil.copy(path.with_suffix(".csv"), (page / name).with_suffix(".csv"))
-            yield f"![{experiment.title}]({name})"
+    for name, path in _pictures(experiment).items():
+        shutil.copy(path, page / name)
+        shutil.copy(path.with_suffix(".csv"), (page / name).with_suffix(".csv"))
+        yield f"![{experiment.title}]({name})"
+
+
+def _pictures(experiment: Experiment) -> dict[str, Path]:
+    """The experiment's pictures, by the name that each has beside the page."""
+    places = [experiment.folder / inner for inner in ("figures", "race")]
+    found = [path for kind in PICTURES for place in places for path in sorted(place.glob(f"{kind}*.png"))]
+    return {f"{experiment.name.replace('/', '-')}-{path.name}": path for path in found}
 
 
 def _text(experiment: Experiment) -> str:
@@ -151,11 +156,14 @@ def summary(experiments: Sequence[Experiment], *, link: str = "") -> str:
 
 
 def write_into_readme(experiments: Sequence[Experiment], readme: Path = README) -> None:
-    """Put the summary between the README's marks. Raises ValueError where they are missing."""
+    """Put the summary and some pictures between the README's marks. Raises ValueError where they are missing."""
     text = readme.read_text(encoding="utf-8")
     begin, end = _between_marks(text)
-    told = summary(experiments, link="docs/reference/README.md")
-    readme.write_text(f"{text[:begin]}{MARKS[0]}\n\n{told}\n\n{text[end:]}", encoding="utf-8")
+    told = [summary(experiments, link=f"{PAGE}/README.md")]
+    for experiment in experiments:
+        if experiment.name in IN_README:
+            told += [f"![{experiment.title}]({PAGE}/{name})" for name in list(_pictures(experiment))[:1]]
+    readme.write_text(text[:begin] + "\n\n".join([MARKS[0], *told, text[end:]]), encoding="utf-8")
 
 
 def _between_marks(text: str) -> tuple[int, int]:

@@ -228,6 +228,7 @@ def experiment(folder: Path, name: str, page: str, text: str) -> Experiment:
 def test_the_page_holds_what_the_runs_wrote(tmp_path: Path) -> None:
     found = [
         experiment(tmp_path, "tables/dropout", "table", "dropout = 0.2 gives 0.95"),
+        experiment(tmp_path, "tables/number_of_layers", "table", "n_layers = 1 gives 0.94"),
         experiment(tmp_path, "beliefs/more", "belief", "**Contradicted** | here"),
     ]
     page = tmp_path / "page"
@@ -244,6 +245,8 @@ def test_the_page_holds_what_the_runs_wrote(tmp_path: Path) -> None:
     text = readme.read_text()
     assert "| [dropout](docs/reference/README.md#dropout) | dropout = 0.2 gives 0.95 |" in text
     assert "**Contradicted** ∣ here" in text
+    assert "![number of layers](docs/reference/tables-number_of_layers-values.png)" in text
+    assert "![dropout]" not in text
     assert "old" not in text
     assert text.startswith("before")
     assert text.endswith("after\n")
