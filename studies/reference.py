@@ -24,7 +24,11 @@ from studies.report.wording import listed
 PAGE = Path("docs/reference")
 README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
-IN_README = ("tables/number_of_layers", "beliefs/larger_batches_are_better", "search_race")  # a picture of each
+IN_README = {
+    "tables/number_of_layers": "values",
+    "beliefs/larger_batches_are_better": "verdict",
+    "search_race": "best_so_far_digits_table",
+}  # the picture of each that the README shows
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
 TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
@@ -161,8 +165,8 @@ def write_into_readme(experiments: Sequence[Experiment], readme: Path = README) 
     begin, end = _between_marks(text)
     told = [summary(experiments, link=f"{PAGE}/README.md")]
     for experiment in experiments:
-        if experiment.name in IN_README:
-            told += [f"![{experiment.title}]({PAGE}/{name})" for name in list(_pictures(experiment))[:1]]
+        shown = (name for name, path in _pictures(experiment).items() if path.stem == IN_README.get(experiment.name))
+        told += [f"![{experiment.title}]({PAGE}/{name})" for name in shown]
     readme.write_text(text[:begin] + "\n\n".join([MARKS[0], *told, text[end:]]), encoding="utf-8")
 
 

@@ -120,7 +120,9 @@ def write_report(
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
         lines = [headline(results, settings)]
         lines += (
-            [sentence(results.values.main), *disagreements_of(results.values)] if results.values is not None else []
+            [sentence(results.values.main, how=True), *disagreements_of(results.values)]
+            if results.values is not None
+            else []
         )
         _print_summary("\n".join(lines), best, results.files, console=console)
         if race is not None:

@@ -10,8 +10,9 @@ from studies.report.wording import NONE, listed, p_value
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
 
-def sentence(table: ValueTable) -> str:
-    """Which value is best, how it was judged, how sure that is, and which others are not shown to be worse."""
+def sentence(table: ValueTable, *, how: bool = False) -> str:
+    """Which value is best, how sure that is, and which others are not shown to be worse; `how` it was judged too, which
+    a caption says (`caption_of`)."""
     best, ties = table.best, [row.label for row in table.ties]
     whole = f"all {table.n_seeds} seeds" if table.n_seeds not in (None, 1) else "its seed"
     if best is None or best.metric is None:
@@ -22,7 +23,8 @@ def sentence(table: ValueTable) -> str:
         others = ", and is shown to be the best"
     if without:
         others += f"; nothing is known of {listed(without)}, without a cell that {whole} trained to the end"
-    return f"{table.name} = {best.label} gives {with_width(best.metric)} (n = {best.n}){_how(table)}{others}."
+    judged = _how(table) if how else ""
+    return f"{table.name} = {best.label} gives {with_width(best.metric)} (n = {best.n}){judged}{others}."
 
 
 def _how(table: ValueTable) -> str:
@@ -31,8 +33,11 @@ def _how(table: ValueTable) -> str:
         return ""
     if table.view == "fixed":
         return ", all else at its default"
-    by = "the other half of the seeds" if table.is_honest else "the very values that judge it"
-    return f", each value at its best over the nuisance parameters (a cell chosen by {by})"
+    return f", each value at its best over the nuisance parameters (a cell chosen by {_chosen_by(table)})"
+
+
+def _chosen_by(table: ValueTable) -> str:
+    return "the other half of the seeds" if table.is_honest else "the very values that judge it"
 
 
 def caption_of(view: ValueTable) -> str:
@@ -52,7 +57,7 @@ def _what(view: ValueTable) -> str:
         return "Means over training seeds; no nuisance parameter was varied."
     if view.view == "fixed":
         return "All else at its default (mode=fixed), as in textbooks."
-    return "Each value at its best over the nuisance parameters (mode=tuned)."
+    return f"Each value at its best over the nuisance parameters, in a cell chosen by {_chosen_by(view)} (mode=tuned)."
 
 
 def notes_of(tables: ValueTables) -> list[str]:

@@ -412,7 +412,8 @@ def test_a_tie_shows_its_interval_and_that_it_is_not_equal(make_settings: MakeSe
     tables = of_two(make_settings, values, "mode=fixed")
     assert "| tie, -0.0100 [-0.0360, 0.0160], p 0.308 (Holm) |" in markdown_of(tables.main)
     assert "A tie is not shown to differ from the best, which does not make it equal" in markdown_of(tables.main)
-    assert sentence(tables.main).endswith("all else at its default; 0.5 is not shown to be worse.")
+    assert sentence(tables.main).endswith("(n = 4); 0.5 is not shown to be worse.")
+    assert sentence(tables.main, how=True).endswith("(n = 4), all else at its default; 0.5 is not shown to be worse.")
 
 
 def test_nothing_has_no_sign_and_equal_values_no_width(make_settings: MakeSettings, tmp_path: Path) -> None:
