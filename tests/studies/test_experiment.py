@@ -146,7 +146,8 @@ def test_a_belief_that_says_too_little_has_one_problem_a_key() -> None:
     assert sorted(keys) == ["belief.boundary", "belief.from", "belief.of", "belief.to"]
 
 
-def test_a_later_part_starts_from_the_model_of_an_earlier_one() -> None:
+def test_a_later_part_starts_from_the_model_of_an_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a belief that was run here has a model already
     config = compose(["+study=beliefs/one_setting_fits_all"])
     last = list(each_part(config, are_trained=False))[-1].config
     assert OmegaConf.select(last, "search_space.start.choices.taken_over") is None
