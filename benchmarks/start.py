@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         places = (f"output_dir={folder}/out", f"storage.url=sqlite:///{folder}/s.db")
         taken, output = seconds("+study=mnist", *places, f"datamodule.data_dir={Path('data').resolve()}")
-    headline = next(line for line in output.splitlines() if line.startswith("Best"))
+    headline = next(line for line in output.splitlines() if line.startswith("Selected"))
     print(f"+study=mnist: {taken:.0f} s   target < {TARGET_STUDY_S} s, accuracy ≥ {TARGET_ACCURACY}")
     print(f"  {headline}")
 
