@@ -37,6 +37,7 @@ ORIGIN = (
     schema.RESUMED_FROM,
     schema.RESTARTED,
     schema.DEVICE,
+    schema.PROCESSOR,
     schema.PLACE,
     schema.WORKER,
     schema.PEAK_MEMORY_MB,
@@ -44,7 +45,7 @@ ORIGIN = (
 )
 AS_RECORDED = (
     *(schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.RESTARTED),
-    *(schema.DEVICE, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
+    *(schema.DEVICE, schema.PROCESSOR, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
 )
 
 

@@ -50,6 +50,7 @@ def attributes(slot: int, **more: Any) -> dict[str, Any]:
         schema.SAMPLES_SEEN: [1000, 2000, 3000],
         schema.CONVERGENCE: 2,
         schema.DEVICE: "cpu",
+        schema.PROCESSOR: "2 cores of X",
         schema.WORKER: "here:1:2",
         schema.PEAK_MEMORY_MB: 99.5,
         **more,
@@ -270,6 +271,7 @@ def test_trials_csv_keeps_what_was_recorded(make_settings: MakeSettings) -> None
         "seed": "101",
         "source": "tpe",
         "device": "cpu",
+        "processor": "2 cores of X",
         "worker": "here:1:2",
         "peak_memory_mb": "99.5",
     }
