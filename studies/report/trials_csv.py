@@ -87,12 +87,8 @@ def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
 
 
 def epochs_at(rung: int | None, budget: Budget | None) -> float | None:
-    """Epochs until that rung; None where the budget is not in epochs."""
-    return (
-        None
-        if rung is None or budget is None or budget.unit != "epochs"
-        else float(rung * budget.amount / budget.rungs)
-    )
+    """Epochs until that rung, of which each is one; None where the budget is not in epochs."""
+    return None if rung is None or budget is None or budget.unit != "epochs" else float(rung)
 
 
 def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, converged: int | None) -> dict[str, Any]:
