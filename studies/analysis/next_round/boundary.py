@@ -30,6 +30,7 @@ from studies.analysis.table import TrialsTable
 
 EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
 CONFIDENT = 0.95
+LIKELY = 0.5  # more likely at a limit than not
 SURE = 0.975
 MARGIN = 0.1  # of the trials' standard deviation: a smaller loss does not matter
 TOP = 0.1  # of the trials
@@ -68,6 +69,13 @@ class Place:
         if self.at_low >= CONFIDENT:
             return "low"
         return "high" if self.at_high >= CONFIDENT else None
+
+    @property
+    def leaning(self) -> Literal["low", "high"] | None:
+        """The limit at which the best lies more likely than not, by the function, though that is not confident."""
+        if self.basis != "function" or self.limit is not None or not max(self.at_low, self.at_high) > LIKELY:
+            return None
+        return "low" if self.at_low > self.at_high else "high"
 
 
 def places(table: TrialsTable, fits: Sequence[Fit], *, seed: int) -> tuple[Place, ...]:

@@ -1,7 +1,12 @@
-"""The space of the next round: limits moved to where the best lies, away from where trials fail or are surely worse."""
+"""The space of the next round: limits moved to where the best lies, away from where trials fail or are surely worse.
+
+Where the best lies at a limit more likely than not, but not surely enough to move it, the range is not cut off for what
+is surely worse: a range that shrinks towards a limit which stays leads away from a best beyond it. A person is told.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -77,7 +82,10 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
         changes += _change(old, parameter, end, _failing(region))
     if place is None:
         return parameter, changes, hints
-    if place.worth is not None:
+    leaning = place.leaning
+    if leaning is not None and leaning not in cut and extended(old, leaning) is not None:
+        hints.append(_leaning(old, place, leaning))
+    elif place.worth is not None:
         parameter, made = _cut(parameter, old, place, place.worth, taken=cut)
         changes += made
     if place.limit is not None:
@@ -101,6 +109,14 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
                     f"{old.name}: {parameter.high:g} may exceed what memory or its meaning allow: you know{no_share}"
                 )
     return parameter, changes, hints
+
+
+def _leaning(parameter: Parameter, place: Place, end: Literal["low", "high"]) -> str:
+    percent = math.floor(100 * max(place.at_low, place.at_high))
+    return (
+        f"{parameter.name}: {percent} % that the best lies at the {end} limit, too little to move it: more trials, or "
+        "widen it yourself"
+    )
 
 
 def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Region] | None:
@@ -132,16 +148,18 @@ def _cut(
 ) -> tuple[Parameter, list[Change]]:
     """Without the ends where values are surely worse, where that is worth it and enough remains."""
     low, high = (float(place.axis.decode(encoded)) for encoded in worth)
+    untried = {"low": worth[0] <= place.axis.low, "high": worth[1] >= place.axis.high}  # beyond a grid's own levels
     changes: list[Change] = []
     for end in ("low", "high"):
         limits = {"low": parameter.low, "high": parameter.high}
         limits[end] = low if end == "low" else high
         shorter = narrowed(parameter, low=limits["low"], high=limits["high"])
-        if end in taken or end == place.limit or shorter is None:
+        if end in taken or end == place.limit or untried[end] or shorter is None:
             continue
         if width(shorter) <= (1 - WORTHWHILE) * width(parameter) and width(shorter) >= LEAST * width(old):
             parameter = shorter
-            changes += _change(old, parameter, end, "beyond it values are surely worse")
+            limit, side = (parameter.low, "below") if end == "low" else (parameter.high, "above")
+            changes += _change(old, parameter, end, f"{side} {limit:g} values are surely worse")
     return parameter, changes
 
 

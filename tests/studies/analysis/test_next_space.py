@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,60 @@ def test_ends_that_are_surely_worse_are_cut_off_unless_too_little_would_go_or_st
     assert next_space(space, [place(worth=(-2.3, -1.7))], []).space["lr"].low >= 1e-4
     both = next_space(space, [place(at_high=1.0, worth=(-3.0, -1.0))], []).space["lr"]
     assert (both.low, both.high) == (pytest.approx(1e-3), 3.2)
+
+
+def test_a_cut_says_on_which_side_values_are_worse() -> None:
+    found = next_space(SearchSpace((LR,)), [place(worth=(-3.0, -2.0))], [])
+    assert [(change.key, change.reason) for change in found.changes] == [
+        ("low", "below 0.001 values are surely worse"),
+        ("high", "above 0.01 values are surely worse"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at_low", "at_high", "hint"),
+    [
+        (0.0, 0.9351, "lr: 93 % that the best lies at the high limit, too little to move it: more trials"),
+        (0.9499, 0.0, "lr: 94 % that the best lies at the low limit, too little to move it: more trials"),
+        (0.3, 0.51, "lr: 51 % that the best lies at the high limit, too little to move it: more trials"),
+    ],
+)
+def test_a_range_does_not_shrink_towards_a_limit_at_which_the_best_may_lie(
+    at_low: float, at_high: float, hint: str
+) -> None:
+    found = next_space(SearchSpace((LR,)), [place(at_low, at_high, worth=(-3.0, -2.0))], [])
+    assert found.changes == ()
+    assert found.hints == (f"{hint}, or widen it yourself",)
+
+
+@pytest.mark.parametrize(("at_high", "n_changes"), [(0.5, 1), (math.nan, 1), (0.95, 2)])
+def test_a_best_that_is_not_likely_or_sure_at_a_limit_lets_the_other_side_be_cut(
+    at_high: float, n_changes: int
+) -> None:
+    found = next_space(SearchSpace((LR,)), [place(at_high=at_high, worth=(-3.0, -1.0))], [])
+    assert len(found.changes) == n_changes
+    assert not any("widen it yourself" in hint for hint in found.hints)
+
+
+def test_a_limit_that_cannot_be_widened_keeps_no_other_side_from_being_cut() -> None:
+    """A hard one, and one that trials fail beyond: the best is not out there."""
+    dropout = Parameter("dropout", ("model.dropout",), "float", 0.0, 0.5)
+    axis = Axis("dropout", "continuous", "linear", 0.0, 0.5)
+    best = Place(axis, 50, "function", 0.0, at_low=0.9, at_high=0.0, worth=(0.0, 0.2))
+    assert next_space(SearchSpace((dropout,)), [best], []).space["dropout"].high == 0.2
+    found = next_space(SearchSpace((LR,)), [place(0.0, 0.9, worth=(-3.0, -1.0))], [failing(Side("lr", "≥", 0.0333))])
+    assert (found.space["lr"].low, found.space["lr"].high) == (pytest.approx(1e-3), pytest.approx(0.033))
+    assert found.hints == ()
+
+
+def test_the_trend_of_trials_is_no_probability_and_leans_nowhere() -> None:
+    trend = Place(LR_AXIS, 50, "trials", 0.01, at_low=0.0, at_high=0.9)
+    assert next_space(SearchSpace((LR,)), [trend], []).hints == ()
+
+
+def test_what_lies_beyond_the_levels_of_a_grid_is_not_known_to_be_worse() -> None:
+    tried = Place(levelled("lr", "discrete", "log10", [-3.0, -2.0], (1e-3, 1e-2)), 24, "function", 0.01)
+    assert next_space(SearchSpace((LR,)), [replace(tried, worth=(-3.0, -2.0))], []).changes == ()
 
 
 def failing(*sides: Side, lo: float = 0.8) -> Region:
