@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.configs import compose, config_dir, deselected, group_options
+from studies.configs import compose, config_dir, deselected, group_options, overruled
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 
 Task = Callable[[DictConfig], int]
@@ -39,7 +39,12 @@ def command(task: Task) -> Callable[[], None]:
 
         def job(config: DictConfig) -> None:
             codes.append(None)  # composed
-            codes.append(_attempt(task, deselected(config, HydraConfig.get().overrides.task)))
+            overrides = HydraConfig.get().overrides.task
+            lost = overruled(config, overrides)
+            if lost:
+                codes.append(_tell(BadInput([_of_lost(lost, overrides)])))
+            else:
+                codes.append(_attempt(task, deselected(config, overrides)))
 
         OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
         try:
@@ -89,6 +94,14 @@ def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
             problems.add(*(_of_null(override, overrides, good, folders) or _explain(override, failure, good, folders)))
     rest = _problems_of(good, folders) if problems.found else []
     return [*problems.found, *rest] or [Problem("config", f"cannot be composed ({_first_line(error)})", "correct it")]
+
+
+def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
+    option = [override for override in overrides if override.startswith("search_space=")][-1].partition("=")[2]
+    complaint = f"is {option}, and the study's own file sets {', '.join(names)} of it otherwise, which would win"
+    return Problem(
+        "search_space", complaint, "put the lines of that space into the study's file, or change single keys"
+    )
 
 
 def _place(override: str) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf
+
+OPTION = re.compile(r"[\w/-]+")
 
 
 def config_dir() -> Path:
@@ -41,6 +45,23 @@ def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         kept = [str(key) for key in config.select if key == "name" or f"select.{key}" in given]
         config.select = OmegaConf.masked_copy(config.select, kept)
     return config
+
+
+def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """The parameters of the search space that the command line names which the study's own file sets otherwise: Hydra
+    lets the file win, without a word. For the config of the command that runs."""
+    chosen = [override.partition("=")[2] for override in overrides if override.startswith("search_space=")]
+    if not chosen or not OPTION.fullmatch(chosen[-1]):
+        return []
+    folders = [override for override in HydraConfig.get().overrides.hydra if override.startswith("hydra.searchpath=")]
+    asked = hydra.compose("config", [f"search_space={chosen[-1]}", *folders]).search_space
+    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    untouched = [str(key) for key in asked if not any(f"{name}.".startswith(f"search_space.{key}.") for name in given)]
+    return [key for key in untouched if _plain(asked[key]) != _plain(config.search_space.get(key))]
+
+
+def _plain(node: object) -> object:
+    return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
 
 
 def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:

@@ -259,3 +259,9 @@ def test_a_module_from_lightnings_demos_runs_unchanged(shell: Shell) -> None:
     )
     assert "3 of 3 trials finished" in output
     assert {trial.state for trial in shell.trials("lstm")} == {TrialState.COMPLETE}
+
+
+def test_a_space_of_the_command_line_that_the_studys_own_file_overrules_is_refused(shell: Shell) -> None:
+    refused = shell.run("check", "+study=tables/dropout", "search_space=mlp", "search_space.lr.low=1e-5", code=2)
+    assert "search_space is mlp, and the study's own file sets dropout of it otherwise" in refused
+    assert "mode is" in shell.run("check", "+study=digits", "search_space=mlp", "mode=neither", code=2)
