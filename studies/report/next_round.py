@@ -126,6 +126,11 @@ def _enough(found: NextRound, metric: str) -> str:
     from studies.analysis.next_round.enough import is_enough
 
     curve = found.enough
+    if found.is_grid:
+        return (
+            "Were there enough trials? Not asked of a grid: its points were not drawn at random, so that nothing says "
+            "what others would bring."
+        )
     if curve is None:
         return "Were there enough trials? Too few to tell: at least 8 are needed."
     at = {size: float(value) for size, value in zip(curve.sizes, curve.expected, strict=True)}

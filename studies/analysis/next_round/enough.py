@@ -6,7 +6,8 @@ Work*). Choice: the unbiased one, over all subsets of m trials: Σ x₍ᵢ₎ C(
 is the bootstrap's; near m = n, where the curve rests on the very best trials, no band is trustworthy.
 
 It holds for exchangeable trials: those of a sampler that learns are not, so only space-filling ones are taken where
-there are enough. What was pruned or diverged has no value and counts as the worst of all.
+there are enough. What was pruned or diverged has no value and counts as the worst of all. A grid has no curve: its
+points were not drawn, and as many again, let alone seeds of the same points, are no more of it.
 
 As many trials again: what each doubling of a search brings shrinks by a constant factor where values are bounded (the
 extreme-value law); the factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: where
@@ -69,11 +70,12 @@ class Enough:
 
 
 def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> Enough | None:
-    """The curve of the study that `table` is made of; None with fewer than 8 trials, or where nothing has a value.
+    """The curve of the study that `table` is made of; None with fewer than 8 trials, where nothing has a value, or for
+    a grid.
 
     `trials` are all that ended well or were pruned.
     """
-    if not len(table.loss):
+    if not len(table.loss) or table.is_grid:
         return None
     own = [trial for trial in trials if schema.IMPORTED_FROM not in trial.user_attrs]  # drawn from another space
     chosen, basis = _exchangeable(own)

@@ -22,10 +22,9 @@ from studies.space import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class NextRound:
-    """What a study says about the next one. `enough` is None with too few trials; `tolerance` is the difference in the
-    metric that does not matter, None where that is not known. `compared` tells by which value of the trials: `final`,
-    or a rung. `space` is the study's own, its paths empty where they
-    are not known."""
+    """What a study says about the next one. `enough` is None with too few trials, and where `is_grid`; `tolerance` is
+    the difference in the metric that does not matter, None where that is not known. `compared` tells by which value of
+    the trials: `final`, or a rung. `space` is the study's own, its paths empty where they are not known."""
 
     space: SearchSpace
     places: tuple[Place, ...]
@@ -34,6 +33,7 @@ class NextRound:
     next: NextSpace
     tolerance: float | None
     compared: str = "final"
+    is_grid: bool = False
 
     @property
     def can_be_written(self) -> bool:
@@ -65,6 +65,7 @@ def next_round(
         next=next_space(known, found, regions),
         tolerance=tolerance,
         compared=analysis.table.compared,
+        is_grid=analysis.table.is_grid,
     )
 
 

@@ -126,6 +126,19 @@ def test_too_few_trials_have_no_curve() -> None:
     assert enough(trials_table(study), study.trials, seed=0) is None
 
 
+@pytest.mark.parametrize("source", ["grid", None])
+def test_seeds_of_the_points_of_a_grid_are_no_trials_to_draw_from(source: str | None) -> None:
+    """Nine points under six seeds, proposed as a grid, or of a foreign storage and filling one."""
+    study = optuna.create_study(direction="maximize")
+    for i in range(54):
+        params, attributes = {"x": i % 3 / 2, "z": i % 9 // 3 / 2}, {schema.SOURCE: source} if source else {}
+        drawn = create_trial(value=i / 54, params=params, distributions={"x": UNIT, "z": UNIT}, user_attrs=attributes)
+        study.add_trial(drawn)
+    table = trials_table(study)
+    assert enough(table, study.trials, seed=0) is None
+    assert enough(replace(table, is_grid=False), study.trials, seed=0) is not None
+
+
 def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
     found = curve(study_of(np.random.default_rng(0).uniform(size=40).tolist()))
     assert is_enough(found, 10 * found.gain.hi)

@@ -124,6 +124,8 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
     report = (settings.output_dir / "report.md").read_text()
     assert "study_name=digits_grid-round2" in report
     assert "import_from" not in report
+    assert "Were there enough trials? Not asked of a grid" in report
+    assert not (settings.output_dir / "figures" / "best_of_m.png").exists()
 
 
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
