@@ -78,7 +78,9 @@ def _verdict(fit: Fit) -> str:
     evidence = [counted(fit.evidence.n, "trial", "trials")]
     evidence.append(counted(fit.evidence.n_parameters, "parameter", "parameters"))
     if not math.isnan(fit.evidence.q2):
-        evidence.append(f"Q² {fit.evidence.q2:.2f} (how well trials left out of the fit are predicted)")
+        part = f"; {fit.evidence.explained:.2f} of what is not noise, which the verdict goes by"
+        counts = part if f"{fit.evidence.explained:.2f}" != f"{fit.evidence.q2:.2f}" else ""
+        evidence.append(f"Q² {fit.evidence.q2:.2f} (how well trials left out of the fit are predicted{counts})")
     meaning = MEANING[level] if fit.sobol is not None else "Nothing was fitted to the trials."
     return f"**Verdict: {level}**{why}. {meaning} Evidence: {', '.join(evidence)}."
 

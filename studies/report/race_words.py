@@ -163,7 +163,11 @@ def _where_reinforce_loses(duels: Sequence[Duel]) -> Iterator[str]:
     own = [d for p in dict.fromkeys(d.problem for d in each) if (d := _between(_on(each, p), LEARNER, BASE))]
     if not own:
         return
-    lost = [f"{duel.problem} ({chance(duel)} won, n = {duel.n})" for duel in own if duel.chance < 0.5]
+    lost = [
+        f"{duel.problem} ({chance(duel)} won, n = {duel.n}{', not shown' if _word(duel) == 'undecided' else ''})"
+        for duel in own
+        if duel.chance < 0.5
+    ]
     if lost:
         yield f"{LEARNER} loses to random more often than not on {listed(lost)}."
     else:

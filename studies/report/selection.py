@@ -69,14 +69,17 @@ def selection_section(selection: Selection, settings: StudySettings) -> str:
 
 def _what_ran(selection: Selection) -> str:
     asked = selection.asked
-    n = sum(len(contest.candidates) for contest in selection.contests)
-    each = " of each value" if len(selection.contests) > 1 else ""
     fewer = [contest for contest in selection.contests if len(contest.candidates) < asked.k]
-    told = f"The best {asked.k}{each} of the search" if not fewer else f"All {n} completed points"
-    why = f" (fewer than the {asked.k}{each} that were asked for)" if fewer else ""
-    winner = "each winner" if each else "the winner"
+    if len(selection.contests) > 1:
+        short = listed([f"{_name(contest)} has {len(contest.candidates)}" for contest in fewer])
+        told = f"The best {asked.k} of each value of the search{f' (but {short})' if fewer else ''}"
+        winner = "each winner"
+    else:
+        n = len(selection.contests[0].candidates)
+        told = f"All {n} completed points (fewer than the {asked.k} that were asked for)" if fewer else ""
+        told, winner = told or f"The best {asked.k} of the search", "the winner"
     return (
-        f"{told}{why} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
+        f"{told} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
         f"{asked.estimate_seeds} further ones: {counted(selection.n_trainings, 'training', 'trainings')}."
     )
 

@@ -219,6 +219,7 @@ def _notes(
     if len(trials) < settings.n_trials:
         yield f"{len(trials)} of {settings.n_trials} trainings are finished"
     yield from _on_times(trials)
+    yield f"{settings.objective.metric} and test are means over the seeds; times, convergence and memory are medians"
     if settings.budget.rungs < ENOUGH_RUNGS:
         yield (
             f"{settings.budget.rungs} validations a run make the time of convergence coarse: "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from studies.analysis.advice import advice, space_filling_needed
-from studies.analysis.trust import Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
+from studies.analysis.trust import LOST, Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
 
 GOOD = Evidence(n=200, n_parameters=3, q2=0.95, space_filling=1.0)
 
@@ -125,6 +126,51 @@ def test_a_noisy_cluster_apart_from_the_rest_is_a_cap() -> None:
 @pytest.mark.parametrize("loss", [np.random.default_rng(0).random(100), np.random.default_rng(0).normal(size=60)])
 def test_scattered_values_are_no_cap(loss: np.ndarray) -> None:
     assert capped_share(loss) == 0.0
+
+
+SOME = -np.array([0.7867, 0.8067, 0.8467, 0.86, 0.88, 0.8933, 0.9, 0.9133, *np.linspace(0.92, 0.98, 10)])
+
+
+@pytest.mark.parametrize(
+    ("loss", "capped"),
+    [
+        (SOME, 0),  # two of a sparse tail
+        (np.concatenate([SOME, [0.0, 0.0]]), 0),  # two that diverged may be chance
+        (np.concatenate([SOME, [0.0, 0.0, 0.0]]), 3),
+        (np.concatenate([SOME, [-0.10, -0.11, -0.12]]), 3),
+        (np.concatenate([SOME, [-0.10, -0.11, -0.30]]), 0),  # no tight cluster
+        (np.concatenate([SOME, [-0.5, -0.101, -0.102, -0.103]]), 0),  # the way there is as sparse
+        (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [3, 3, 5, 6, 5]), 0),  # a coarse scale
+        (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [6, 3, 5, 6, 5]), 0),
+        (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [7, 3, 5, 6, 5]), 7),
+        (np.array([0.1, 0.2, 0.9, 0.9]), 0),
+        (np.array([0.1, 0.9, 0.9, 0.9]), 3),
+    ],
+)
+def test_a_cap_is_three_values_or_more_that_are_equal_or_close_together(loss: np.ndarray, capped: int) -> None:
+    assert capped_share(loss) == pytest.approx(capped / len(loss))
+
+
+@pytest.mark.parametrize("n", [18, 40, 200])
+@pytest.mark.parametrize("law", ["gaussian", "exponential", "uniform", "rounded"])
+def test_a_sparse_tail_is_rarely_taken_for_a_cap(law: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    draws: dict[str, Callable[[tuple[int, int]], np.ndarray]] = {
+        "gaussian": lambda size: rng.standard_normal(size),
+        "exponential": lambda size: rng.exponential(size=size),
+        "uniform": lambda size: rng.random(size),
+        "rounded": lambda size: rng.standard_normal(size).round(1),
+    }
+    told = np.mean([capped_share(loss) > LOST for loss in draws[law]((1000, n))])
+    assert told <= 0.05
+
+
+@pytest.mark.parametrize(("n", "n_capped"), [(18, 3), (40, 4), (200, 20)])
+def test_trials_at_a_noisy_chance_level_are_found(n: int, n_capped: int) -> None:
+    rng = np.random.default_rng(n)
+    for _ in range(200):
+        chance = 0.9 + 0.01 * rng.standard_normal(n_capped)
+        assert capped_share(np.concatenate([0.5 * rng.random(n - n_capped), chance])) == pytest.approx(n_capped / n)
 
 
 @pytest.mark.parametrize("loss", [np.zeros(0), np.ones(5), np.array([1.0])])

@@ -231,3 +231,11 @@ def test_a_path_is_told_from_the_working_folder_where_it_lies_below(
     assert nearby(tmp_path / "outputs" / "model.ckpt") == "outputs/model.ckpt"
     assert nearby(tmp_path.parent / "model.ckpt") == str(tmp_path.parent / "model.ckpt")
     assert nearby(Path("outputs/model.ckpt")) == "outputs/model.ckpt"
+
+
+def test_a_q2_that_noise_explains_is_told_in_both_ways(known: Analysis) -> None:
+    noisy = replace(known.whole, evidence=replace(known.whole.evidence, q2=0.41, noise_share=0.28))
+    told = sentences(findings(replace(known, fits=(noisy, *known.fits[1:])), metric="val/loss"))
+    assert "are predicted; 0.57 of what is not noise, which the verdict goes by)" in told
+    plain = replace(noisy, evidence=replace(noisy.evidence, noise_share=None))
+    assert "not noise" not in sentences(findings(replace(known, fits=(plain, *known.fits[1:])), metric="val/loss"))

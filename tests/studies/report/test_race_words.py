@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,6 +52,8 @@ def test_where_reinforce_loses_is_said() -> None:
     ]
     found = told(searches)
     assert "reinforce loses to random more often than not on hill (0 % [0, 16] won, n = 20)." in found
+    few = told(played({"random": 0.1, "reinforce": 0.4}, n_seeds=2))
+    assert any(re.search(r"more often than not on hill \(0 % \[0, \d+\] won, n = 2, not shown\)\.", s) for s in few)
     assert any(s.startswith("reinforce against random is undecided: it has the smaller regret in 50 %") for s in found)
 
 

@@ -121,3 +121,15 @@ def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: Mak
     told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
     assert told is not None
     assert "0.9900 ± 0.0300" in told
+
+
+def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
+    settings = make_settings(*RACE)
+    whole, short = selection_of(settings, *[LEADER] * settings.select.k), selection_of(settings, LEADER, NEAR)
+    races = tuple(
+        replace(found.contests[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
+    )
+    found = replace(whole, contests=races, comparison=Comparison(races[0]))
+    told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
+    assert told in selection_section(found, settings)
+    assert "(but" not in selection_section(replace(found, contests=(races[0], races[0])), settings)
