@@ -168,9 +168,11 @@ def test_a_sparse_tail_is_rarely_taken_for_a_cap(law: str, n: int) -> None:
 @pytest.mark.parametrize(("n", "n_capped"), [(18, 3), (40, 4), (200, 20)])
 def test_trials_at_a_noisy_chance_level_are_found(n: int, n_capped: int) -> None:
     rng = np.random.default_rng(n)
-    for _ in range(200):
-        chance = 0.9 + 0.01 * rng.standard_normal(n_capped)
-        assert capped_share(np.concatenate([0.5 * rng.random(n - n_capped), chance])) == pytest.approx(n_capped / n)
+    found = [
+        capped_share(np.concatenate([0.5 * rng.random(n - n_capped), 0.9 + 0.01 * rng.standard_normal(n_capped)]))
+        for _ in range(1000)
+    ]
+    assert np.mean(np.isclose(found, n_capped / n)) >= 0.98
 
 
 @pytest.mark.parametrize("loss", [np.zeros(0), np.ones(5), np.array([1.0])])
