@@ -74,7 +74,7 @@ def _run(
     from studies.selection import selection_of
     from studies.shift import Shift
     from studies.storage.device_time import are_devices_spent
-    from studies.storage.identity import find_study, moved_data, open_study
+    from studies.storage.identity import changed_search, find_study, moved_data, open_study
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -85,7 +85,7 @@ def _run(
     if settings.study_name != asked_for:
         console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
     imports = find_imports(settings, storage, study)
-    notes = (ignored(settings, study), moved_data(settings, study)) if study is not None else ()
+    notes = [tell(settings, study) for tell in (ignored, moved_data, changed_search)] if study is not None else []
     for note in filter(None, notes):
         console.print(note, markup=False)
     trials = study.get_trials(deepcopy=False) if study is not None else []

@@ -147,6 +147,7 @@ def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_METRIC: _describe_objective(objective),
         schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         schema.STUDY_N_TRIALS: settings.n_trials,
+        schema.STUDY_SEARCH: _search(settings),
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
         **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
@@ -175,6 +176,22 @@ def moved_data(settings: StudySettings, study: optuna.Study) -> str | None:
     if there is None or here == there:
         return None
     return f"note: datamodule.data_dir is {here} and was {there} when the study began: it is taken for the same data"
+
+
+def changed_search(settings: StudySettings, study: optuna.Study) -> str | None:
+    """A note where another sampler or pruner is asked for than the study began with: what is stored stays."""
+    began_with = study.user_attrs.get(schema.STUDY_SEARCH)
+    if not isinstance(began_with, Mapping):
+        return None
+    now = _search(settings)
+    changed = [f"{key} is {now[key]} and was {before}" for key, before in began_with.items() if before != now[key]]
+    if not changed:
+        return None
+    return f"note: {', '.join(changed)} when the study began: trials that are stored stay as they are"
+
+
+def _search(settings: StudySettings) -> dict[str, str]:
+    return {"sampler": settings.sampler.name, "pruner": settings.pruner.name}
 
 
 def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from studies.errors import StudyChanged
 from studies.settings import StudySettings
 from studies.storage.following import following
 from studies.storage.identity import (
+    changed_search,
     compared,
     find_study,
     fingerprint,
@@ -169,6 +170,17 @@ def test_data_that_lie_elsewhere_are_told(storage: BaseStorage) -> None:
     told = moved_data(settings_of("datamodule.data_dir=there"), study)
     assert told is not None
     assert "datamodule.data_dir is there and was here" in told
+
+
+def test_another_sampler_or_pruner_than_at_the_beginning_is_told(storage: BaseStorage) -> None:
+    study = begin(settings_of("pruner=median"), storage)
+    assert changed_search(settings_of("pruner=median"), study) is None
+    told = changed_search(settings_of("pruner=none"), study)
+    assert told is not None
+    assert told.startswith("note: pruner is none and was median when the study began")
+    both = changed_search(settings_of("pruner=none", "sampler=random"), study)
+    assert both is not None
+    assert "sampler is random and was tpe, pruner is none" in both
 
 
 def test_more_trials_are_noted_in_the_study(storage: BaseStorage) -> None:
