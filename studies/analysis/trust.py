@@ -96,7 +96,7 @@ def capped_share(loss: Array) -> float:
     """The share of trials at the worst end that are tied, or stand apart from all others in a tight cluster of their
     own: the mark of a cap, as a diverged training leaves it. `loss` (n,), lower is better.
 
-    Sparse tails and coarse scales leave two or three bad values by chance. So at least 3 count: tied where at most half
+    Sparse tails and coarse scales leave a few bad values by chance. So at least 3 count: tied where fewer than half
     as many have the next value; apart where the gap is a fifth of the spread, 6 times the cluster's standard deviation
     and twice every other gap. Of 18 Gaussian, exponential or uniform values that tells of a cap in 1 to 3 % of samples,
     of 40 in at most 2 %, of 200 never; three of 18 at a noisy cap are found in 99 %.

@@ -140,6 +140,7 @@ SOME = -np.array([0.7867, 0.8067, 0.8467, 0.86, 0.88, 0.8933, 0.9, 0.9133, *np.l
         (np.concatenate([SOME, [-0.10, -0.11, -0.12]]), 3),
         (np.concatenate([SOME, [-0.10, -0.11, -0.30]]), 0),  # no tight cluster
         (np.concatenate([SOME, [-0.5, -0.101, -0.102, -0.103]]), 0),  # the way there is as sparse
+        (np.concatenate([np.linspace(0, 1, 21), [1.12, 1.121, 1.122]]), 0),  # not far away
         (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [3, 3, 5, 6, 5]), 0),  # a coarse scale
         (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [6, 3, 5, 6, 5]), 0),
         (np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], [7, 3, 5, 6, 5]), 7),
