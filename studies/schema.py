@@ -5,8 +5,8 @@ A public contract: optuna-dashboard, the report and foreign tools read it. Versi
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
 `n_trials`, `search`, `versions`, `git`, `identity`; `select` where the study is a round of another one's selection;
 `imported` where trials were brought in from another study; `belief` where a claim is put to the test. `metric` has
-`name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial then has
-two Optuna values.
+`name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
+then has two Optuna values.
 
 Trial user attributes: see the constants below. How a trial ended:
 
