@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,12 +137,41 @@ def test_one_setting_fits_all_needs_seeds_and_a_grid_too() -> None:
         read_settings(settings, checks=CHECKS)
 
 
+GRID = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
+
+
+def test_a_belief_about_pruned_trainings_is_refused() -> None:
+    (told,) = problems_of("+study=beliefs/more_layers_are_better", "pruner=median")
+    assert told == (
+        "pruner is median, and belief.rule=contrast compares whole trainings, which pruning cuts short: set pruner=none"
+    )
+    (told,) = problems_of("+study=beliefs/hyperparameters_are_independent", "pruner=asha")  # nothing is scientific
+    assert told.startswith("pruner is asha, and belief.rule=independence")
+
+
+def test_a_table_of_pruned_trainings_is_refused() -> None:
+    (told,) = problems_of(*GRID)
+    assert told.startswith("pruner is median, and search_space.batch_size.role=scientific compares whole trainings")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (*GRID, "pruner=none"),
+        (*GRID, "search_space.batch_size.role=nuisance"),
+        (*GRID, "search_space.batch_size.role=nuisance", "belief={claim: x, rule: none}"),  # it prepares another part
+        ("+study=digits", "search_space=lr_batch_size"),  # a search
+    ],
+)
+def test_what_compares_no_whole_trainings_may_be_pruned(overrides: Sequence[str]) -> None:
+    read_settings(compose(overrides), checks=CHECKS)
+
+
 def test_a_belief_that_says_too_little_has_one_problem_a_key() -> None:
-    grid = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
-    (missing,) = problems_of(*grid, "belief={claim: x}")
+    (missing,) = problems_of(*GRID, "pruner=none", "belief={claim: x}")
     assert missing.startswith("belief.rule is missing: give the rule that decides: contrast (one value of a parameter")
     assert all(rule in missing for rule in ("independence (", "one_fits_all (", "none ("))
-    keys = [told.split()[0] for told in problems_of(*grid, "belief={claim: x, rule: contrast}")]
+    keys = [told.split()[0] for told in problems_of(*GRID, "belief={claim: x, rule: contrast}", "pruner=none")]
     assert sorted(keys) == ["belief.boundary", "belief.from", "belief.of", "belief.to"]
 
 
