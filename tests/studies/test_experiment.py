@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
@@ -371,6 +372,38 @@ def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> N
     fewest = next(n for n in itertools.count(7) if t.ppf(0.975, n - 1) * spread / math.sqrt(n) <= 0.015 - 0.005)
     assert (fewest, finding.seeds_needed) == (21, 21)
     assert found.more_trials == {"": (21 - 6) * 4 * 4}  # cells of n_layers × lr
+    assert found.remedies == {
+        "": "About 21 seeds would decide it; a study that has begun takes no more of them, so run another one: "
+        "replicates=21 study_name=more_layers_are_better-2 (336 trainings)."
+    }
+
+
+def test_a_part_is_decided_under_another_name_of_the_whole(tmp_path: Path) -> None:
+    part = replace(evidence("study_name=deep_first"), name="first")
+    part = replace(part, trials=every_slot(part.settings, deep_or_not))
+    found = conclude([part], console=Console())
+    write_belief(tmp_path, found, [part], console=Console(file=io.StringIO()))
+    assert "replicates=21 study_name=deep-2 (336 trainings of this part)." in (tmp_path / "belief.md").read_text()
+
+
+def test_an_undecided_independence_is_decided_by_whole_replicates() -> None:
+    settings = read_settings(compose(["+study=beliefs/hyperparameters_are_independent"]), checks=CHECKS)
+    rng = np.random.default_rng(0)
+    trials = every_slot(
+        settings,
+        lambda point, _: (
+            0.5 + 0.02 * math.log10(point["lr"]) * (point["batch_size"] > 64) + 0.03 * rng.standard_normal()
+        ),
+    )
+    part = Evidence("", settings, trials, recorded=settings.belief)
+    found = conclude([part], console=Console(file=io.StringIO()))
+    (finding,) = found.findings.values()
+    n_cells = settings.n_trials // settings.replicates
+    replicates = math.ceil(finding.seeds_needed / n_cells)
+    assert finding.word == "undecided"
+    assert settings.replicates < replicates
+    assert f"replicates={replicates} " in found.remedies[""]
+    assert f"({replicates * n_cells} trainings)" in found.remedies[""]
 
 
 def test_a_part_that_decides_nothing_is_told_beside_the_verdict() -> None:
