@@ -43,7 +43,23 @@ def check_belief(settings: StudySettings, problems: Problems) -> None:
         problems.add("replicates", complaint, f"give {fewest} or more, or belief=null")
 
 
-CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_belief)
+def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
+    """Note a pruner that would choose what a table of values or a belief compares."""
+    if not settings.is_designed or settings.pruner.name == "none":
+        return
+    asking = [
+        f"search_space.{parameter.name}.role=scientific"
+        for parameter in settings.space
+        if parameter.role == "scientific"
+    ]
+    if settings.belief is not None and settings.belief.rule != "none":
+        asking.insert(0, f"belief.rule={settings.belief.rule}")
+    if asking:
+        complaint = f"is {settings.pruner.name}, and {asking[0]} compares whole trainings, which pruning cuts short"
+        problems.add("pruner", complaint, "set pruner=none")
+
+
+CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_belief, check_whole_trainings)
 
 
 def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple[StudySettings, BaseStorage]:

@@ -104,7 +104,10 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     if len(study.directions) > 1 and schema.STUDY_FINGERPRINT not in study.user_attrs:
         return "–"
     maximize = study.directions[0].name == "MAXIMIZE"
-    choices = ranked(trials, maximize=maximize, by_point=repeats_points(study))
+    then_maximize = [direction.name == "MAXIMIZE" for direction in study.directions[1:]]
+    choices = ranked(
+        trials, maximize=maximize, by_point=repeats_points(study), then_maximize=next(iter(then_maximize), None)
+    )
     round_ = study.user_attrs.get(schema.STUDY_SELECT)
     if not choices:
         return "–"

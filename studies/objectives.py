@@ -43,6 +43,15 @@ def second_of(trial: FrozenTrial) -> float | None:
     return values[1] if values is not None and len(values) > 1 else None
 
 
+def losses_of(trial: FrozenTrial, *, maximize: bool, then_maximize: bool | None) -> tuple[float, ...]:
+    """What a complete `trial` is compared by, lower is better: the first objective's value, which is maximised where
+    `maximize`, and the second one's, which decides among equals; None of that where there is one objective."""
+    assert trial.values is not None
+    first, second = trial.values[0], second_of(trial)
+    losses = (-first if maximize else first,)
+    return losses if then_maximize is None or second is None else (*losses, -second if then_maximize else second)
+
+
 def _by_first(trial: FrozenTrial) -> FrozenTrial:
     values = trial.values
     has_several = values is not None and len(values) > 1

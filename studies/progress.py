@@ -38,7 +38,9 @@ class Standing:
     best: FrozenTrial | None
 
 
-def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> Standing:
+def standing(
+    trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool, then_maximize: bool | None = None
+) -> Standing:
     """Where the study stands, read off its trials."""
     slots = read_slots(trials, rules.n_trials)
     ended = [slot.last for slot in slots if rules.is_finished(slot)]
@@ -54,7 +56,7 @@ def standing(trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool) -> 
         running=sum(1 for trial in trials if trial.state == TrialState.RUNNING),
         begun=len(trials),
         retried=sum(len(slot.chain) - 1 for slot in slots),
-        best=best_of([*complete, *imported], maximize=maximize),
+        best=best_of([*complete, *imported], maximize=maximize, then_maximize=then_maximize),
     )
 
 
@@ -100,7 +102,9 @@ class Progress:
     def standing(self) -> Standing:
         """Where the study stands now."""
         self.trials = self._study.get_trials(deepcopy=False)
-        return standing(self.trials, self._rules, maximize=self._settings.objective.direction == "maximize")
+        objective = self._settings.objective
+        maximize = objective.direction == "maximize"
+        return standing(self.trials, self._rules, maximize=maximize, then_maximize=objective.then_maximize)
 
     def tick(self, *, final: bool = False) -> int:
         """Show the standing, and return how many trials have been begun, in whichever run."""

@@ -94,7 +94,8 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     except StudyChanged as error:
         remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
-    trials = by_first(study.get_trials(deepcopy=False)) if study is not None else []
+    every = study.get_trials(deepcopy=False) if study is not None else []
+    trials = by_first(every)
     selection = selection_of(settings, trials, storage)
     looks = list(of_study(trials, selection))
     winner = selected(settings, selection) if selection is not None and config.trial == "best" else None
@@ -102,7 +103,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         return winner, settings.output_dir, looks
     if config.trial == "best" and settings.select.name != "none":
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
-    choices = choices_of(trials, settings)
+    choices = choices_of(every, settings)
     if config.trial != "best":
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
     if not choices or "seed" not in choices[0].trial.user_attrs:

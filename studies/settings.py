@@ -84,6 +84,11 @@ class ObjectiveSettings:
         return self.second.metric if self.second is not None and self.second.is_logged else None
 
     @property
+    def then_maximize(self) -> bool | None:
+        """Whether the second objective is maximised; None where there is none."""
+        return None if self.second is None else self.second.direction == "maximize"
+
+    @property
     def directions(self) -> tuple[Direction, ...]:
         """The direction of each objective."""
         return (self.direction,) if self.second is None else (self.direction, self.second.direction)

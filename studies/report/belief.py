@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
-from studies.report.wording import NONE, counted, table
+from studies.report.wording import NONE, table
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
@@ -59,13 +60,15 @@ class Evidence:
 
 @dataclass(slots=True)
 class Conclusion:
-    """What all parts say. `missing` tells why a part says nothing; `beside` are sentences that decide nothing;
-    `changed` names the parts whose rule was changed after their first trial."""
+    """What all parts say. `missing` tells why a part says nothing; `remedies` what would decide an undecided part;
+    `beside` are sentences that decide nothing; `changed` names the parts whose rule was changed after their first
+    trial."""
 
     claim: str
     findings: dict[str, Finding] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     more_trials: dict[str, int] = field(default_factory=dict)
+    remedies: dict[str, str] = field(default_factory=dict)
     matrices: dict[str, RegretMatrix] = field(default_factory=dict)
     beside: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -112,9 +115,22 @@ def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
             continue
         found.findings[part.name] = finding
         if finding.seeds_needed is not None:
-            cells = 1 if belief.rule == "independence" else part.settings.n_trials // part.settings.replicates
-            found.more_trials[part.name] = (finding.seeds_needed - finding.gain.n) * cells
+            n_cells = part.settings.n_trials // part.settings.replicates
+            counts_trials = belief.rule == "independence"
+            found.more_trials[part.name] = (finding.seeds_needed - finding.gain.n) * (1 if counts_trials else n_cells)
+            replicates = math.ceil(finding.seeds_needed / n_cells) if counts_trials else finding.seeds_needed
+            found.remedies[part.name] = _remedy(part, replicates, n_trials=replicates * n_cells)
     return found
+
+
+def _remedy(part: Evidence, replicates: int, *, n_trials: int) -> str:
+    """How an undecided part is decided: by another study, since the number of seeds is part of what a study is."""
+    name = part.settings.study_name
+    whole = name.removesuffix(f"_{part.name}") if part.name else name
+    return (
+        f"About {replicates} seeds would decide it; a study that has begun takes no more of them, so run another one: "
+        f"replicates={replicates} study_name={whole}-2 ({n_trials} trainings{' of this part' if part.name else ''})."
+    )
 
 
 def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | str:
@@ -224,9 +240,8 @@ def _rows(found: Conclusion) -> Iterator[Row]:
 
 def _sentences(found: Conclusion) -> Iterator[str]:
     for name, finding in found.findings.items():
-        more = found.more_trials.get(name)
-        needs = f" About {counted(more, 'more trial', 'more trials')} (replicates) would decide it." if more else ""
-        yield f"{name + ': ' if name else ''}{finding.word}: {_told(finding)}{needs}"
+        told = " ".join(filter(None, [_told(finding), found.remedies.get(name)]))
+        yield f"{name + ': ' if name else ''}{finding.word}: {told}"
     for name, why in found.missing.items():
         yield f"{name or 'undecided'}: {why}."
     yield from found.beside

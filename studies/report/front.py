@@ -87,7 +87,7 @@ def front_section(found: FrontFound, *, picture: Path | None) -> str:
         rest,
         " ".join(_told(found)),
         "`python -m studies.retrain … trial=N` trains any of them in full; best.yaml has the best in "
-        f"{first.name} alone.",
+        f"{first.name}, of equals the best in {second.name}.",
         f"![pareto]({picture.as_posix()})" if picture is not None else "",
     ]
     return "\n\n".join(filter(None, parts))

@@ -197,6 +197,13 @@ def _cells(choices: Sequence[Choice], settings: StudySettings) -> str:
     rest = f"\n\n{len(choices) - MAX_CELLS} more cells are in trials.csv." if len(choices) > MAX_CELLS else ""
     header = (*names, f"mean {settings.objective.metric}", "± 95 %", "n")
     note = "Means over training seeds, with Student's t interval; overlapping intervals do not tell cells apart."
+    n_pruned = sum(choice.n_pruned for choice in choices[:MAX_CELLS])
+    if n_pruned:
+        lost = counted(n_pruned, "training of these cells was", "trainings of these cells were")
+        note += (
+            f" {lost} pruned: the means are over the trainings that were not, so they are too good for cells where "
+            "some were."
+        )
     return f"## Cells\n\n{table(header, rows)}{rest}\n\n{note}"
 
 

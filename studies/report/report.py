@@ -278,7 +278,9 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
     """The study's configurations, best first; the trials of a designed experiment by cell."""
     maximize = settings.objective.direction == "maximize"
-    return ranked(trials, maximize=maximize, by_point=settings.is_designed)
+    return ranked(
+        trials, maximize=maximize, by_point=settings.is_designed, then_maximize=settings.objective.then_maximize
+    )
 
 
 def _analysis_of_any(

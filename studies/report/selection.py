@@ -164,6 +164,8 @@ def _among_values(selection: Selection, contest: Contest) -> list[str]:
         f"Of the winners of {found.n_others + 1} values, that of {_name(contest)} is the best by the mean over the "
         f"{counted(found.n_seeds, 'race seed', 'race seeds')} that all of them have"
     )
+    if found.equals:
+        chosen += f" (that of {listed([_name(equal) for equal in found.equals])} is equal: the first value is taken)"
     how = "(one-sided paired t test on the fresh seeds, Bonferroni over the other values)"
     if not found.rivals:
         return [f"{chosen}; it is surely better than each other {how}."]

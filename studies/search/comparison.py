@@ -18,17 +18,20 @@ from studies.analysis.axis import Array
 from studies.analysis.racing import RISK, surely_positive
 from studies.search.contest import Contest
 
+ROUNDING = float(np.finfo(np.float32).eps)  # what single precision, in which modules log, does not tell apart
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`best`: the contest whose winner did best on the `n_seeds` race seeds that all winners have, None where none has
-    an estimate. Of `n_others` with an estimate too, the `rivals` are those that the fresh seeds do not show to be
-    worse."""
+    an estimate; of those that are as good but for rounding it is the first, the others are its `equals`. Of `n_others`
+    with an estimate too, the `rivals` are those that the fresh seeds do not show to be worse."""
 
     best: Contest | None
     n_seeds: int = 0
     n_others: int = 0
     rivals: tuple[Contest, ...] = ()
+    equals: tuple[Contest, ...] = ()
 
 
 def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
@@ -39,14 +42,16 @@ def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
     sign = 1.0 if maximize else -1.0
     raced = sign * np.array([contest.values[contest.winner or 0] for contest in able])
     common = ~np.isnan(raced).any(axis=0)
-    best = int(np.argmax(raced[:, common].mean(axis=1)))
+    means = raced[:, common].mean(axis=1)
+    equals = np.flatnonzero(means >= means.max() - ROUNDING * abs(means.max()))
+    best = int(equals[0])
     fresh = sign * np.array([_fresh(contest) for contest in able])
     others = [i for i in range(len(able)) if i != best]
     differences = [gaps[~np.isnan(gaps)] for gaps in (fresh[best] - fresh[i] for i in others)]
     spreads = [float(gaps.std(ddof=1)) for gaps in differences if len(gaps) > 1]
     shown = [len(others) * surely_positive(gaps, spreads) <= RISK if len(gaps) > 1 else False for gaps in differences]
     rivals = tuple(able[i] for i, is_shown in zip(others, shown, strict=True) if not is_shown)
-    return Comparison(able[best], int(common.sum()), len(others), rivals)
+    return Comparison(able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best))
 
 
 def _fresh(contest: Contest) -> Array:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.objectives import by_first
+from studies.objectives import by_first, losses_of
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
 from studies.trial.files import discard, is_checkpoint_of, trial_folder, trials_folder
@@ -63,11 +64,13 @@ def needed_paths(trials: Sequence[FrozenTrial], settings: StudySettings) -> set[
 
 
 def best_trials(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
-    """The complete trials whose last state is kept, best first by the first objective; of equals the earlier one."""
-    sign = 1 if settings.objective.direction == "maximize" else -1
-    complete = by_first([trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values])
-    complete.sort(key=lambda trial: (-sign * (trial.value or 0.0), trial.number))
-    return complete[: settings.checkpoint.keep_best]
+    """The complete trials whose last state is kept, best first by the first objective; of equals the one with the
+    better second value, or the earlier one."""
+    maximize, then_maximize = settings.objective.direction == "maximize", settings.objective.then_maximize
+    losses = partial(losses_of, maximize=maximize, then_maximize=then_maximize)
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
+    complete.sort(key=lambda trial: (*losses(trial), trial.number))
+    return by_first(complete[: settings.checkpoint.keep_best])
 
 
 def checkpoint_of(trial: FrozenTrial) -> Path | None:

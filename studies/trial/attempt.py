@@ -7,6 +7,7 @@ then, so that at any moment the record of a running or released trial names a fi
 from __future__ import annotations
 
 import logging
+import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,13 +125,14 @@ class Attempt:
             self._discard(before)
 
     def is_among_the_best(self, value: float) -> bool:
-        """Whether a trial that completes with `value` is one whose last state is to be kept."""
+        """Whether a trial that completes with `value` is one whose last state is to be kept; of two objectives the
+        second, which is not known yet, may decide for it among its equals."""
         k = self._settings.checkpoint.keep_best
         if k == 0 or not isinstance(self._trial, Trial):
             return False
         sign = 1 if self._settings.objective.direction == "maximize" else -1
         others = by_first(self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-        own = (sign * value, -self._trial.number)
+        own = (sign * value, math.inf if self._settings.objective.second is not None else -self._trial.number)
         return sum(1 for other in others if (sign * (other.value or 0.0), -other.number) > own) < k
 
     def _discard(self, path: Path) -> None:

@@ -65,6 +65,19 @@ def test_a_fresh_seed_without_a_value_is_left_out_of_its_pairs_and_a_single_pair
     assert compared([best, gaps, single], maximize=True).rivals == (single,)
 
 
+@pytest.mark.parametrize("maximize", [True, False])
+def test_of_means_that_differ_by_rounding_the_first_is_taken(maximize: bool) -> None:
+    """0.97666669 against 0.97666667 is what float32 makes of one value; the third is behind by 1e-6."""
+    sign = 1 if maximize else -1
+    values = [[0.97666667] * 4, [0.97666669] * 4, [0.97666569] * 4]
+    first, second, third = (contest_of(str(i), [sign * x for x in v], FRESH) for i, v in enumerate(values))
+    found = compared([first, second, third], maximize=maximize)
+    assert (found.best, found.equals) == (first, (second,))
+    assert compared([second, first], maximize=maximize).equals == (first,)
+    assert compared([third, first], maximize=maximize).best is first
+    assert compared([third, first], maximize=maximize).equals == ()
+
+
 def test_a_race_without_an_estimate_is_not_compared() -> None:
     lost = contest_of("lost", plus(SEEDS, 0.1), [None] * 5)
     good = contest_of("good", SEEDS[:4], FRESH)

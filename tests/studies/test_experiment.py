@@ -6,12 +6,13 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
@@ -137,12 +138,41 @@ def test_one_setting_fits_all_needs_seeds_and_a_grid_too() -> None:
         read_settings(settings, checks=CHECKS)
 
 
+GRID = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
+
+
+def test_a_belief_about_pruned_trainings_is_refused() -> None:
+    (told,) = problems_of("+study=beliefs/more_layers_are_better", "pruner=median")
+    assert told == (
+        "pruner is median, and belief.rule=contrast compares whole trainings, which pruning cuts short: set pruner=none"
+    )
+    (told,) = problems_of("+study=beliefs/hyperparameters_are_independent", "pruner=asha")  # nothing is scientific
+    assert told.startswith("pruner is asha, and belief.rule=independence")
+
+
+def test_a_table_of_pruned_trainings_is_refused() -> None:
+    (told,) = problems_of(*GRID)
+    assert told.startswith("pruner is median, and search_space.batch_size.role=scientific compares whole trainings")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (*GRID, "pruner=none"),
+        (*GRID, "search_space.batch_size.role=nuisance"),
+        (*GRID, "search_space.batch_size.role=nuisance", "belief={claim: x, rule: none}"),  # it prepares another part
+        ("+study=digits", "search_space=lr_batch_size"),  # a search
+    ],
+)
+def test_what_compares_no_whole_trainings_may_be_pruned(overrides: Sequence[str]) -> None:
+    read_settings(compose(overrides), checks=CHECKS)
+
+
 def test_a_belief_that_says_too_little_has_one_problem_a_key() -> None:
-    grid = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
-    (missing,) = problems_of(*grid, "belief={claim: x}")
+    (missing,) = problems_of(*GRID, "pruner=none", "belief={claim: x}")
     assert missing.startswith("belief.rule is missing: give the rule that decides: contrast (one value of a parameter")
     assert all(rule in missing for rule in ("independence (", "one_fits_all (", "none ("))
-    keys = [told.split()[0] for told in problems_of(*grid, "belief={claim: x, rule: contrast}")]
+    keys = [told.split()[0] for told in problems_of(*GRID, "belief={claim: x, rule: contrast}", "pruner=none")]
     assert sorted(keys) == ["belief.boundary", "belief.from", "belief.of", "belief.to"]
 
 
@@ -342,6 +372,38 @@ def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> N
     fewest = next(n for n in itertools.count(7) if t.ppf(0.975, n - 1) * spread / math.sqrt(n) <= 0.015 - 0.005)
     assert (fewest, finding.seeds_needed) == (21, 21)
     assert found.more_trials == {"": (21 - 6) * 4 * 4}  # cells of n_layers × lr
+    assert found.remedies == {
+        "": "About 21 seeds would decide it; a study that has begun takes no more of them, so run another one: "
+        "replicates=21 study_name=more_layers_are_better-2 (336 trainings)."
+    }
+
+
+def test_a_part_is_decided_under_another_name_of_the_whole(tmp_path: Path) -> None:
+    part = replace(evidence("study_name=deep_first"), name="first")
+    part = replace(part, trials=every_slot(part.settings, deep_or_not))
+    found = conclude([part], console=Console())
+    write_belief(tmp_path, found, [part], console=Console(file=io.StringIO()))
+    assert "replicates=21 study_name=deep-2 (336 trainings of this part)." in (tmp_path / "belief.md").read_text()
+
+
+def test_an_undecided_independence_is_decided_by_whole_replicates() -> None:
+    settings = read_settings(compose(["+study=beliefs/hyperparameters_are_independent"]), checks=CHECKS)
+    rng = np.random.default_rng(0)
+    trials = every_slot(
+        settings,
+        lambda point, _: (
+            0.5 + 0.02 * math.log10(point["lr"]) * (point["batch_size"] > 64) + 0.03 * rng.standard_normal()
+        ),
+    )
+    part = Evidence("", settings, trials, recorded=settings.belief)
+    found = conclude([part], console=Console(file=io.StringIO()))
+    (finding,) = found.findings.values()
+    n_cells = settings.n_trials // settings.replicates
+    replicates = math.ceil(finding.seeds_needed / n_cells)
+    assert finding.word == "undecided"
+    assert settings.replicates < replicates
+    assert f"replicates={replicates} " in found.remedies[""]
+    assert f"({replicates * n_cells} trainings)" in found.remedies[""]
 
 
 def test_a_part_that_decides_nothing_is_told_beside_the_verdict() -> None:

@@ -411,7 +411,21 @@ def test_the_cells_of_a_design_are_told_by_their_means(make_settings: MakeSettin
     text = (settings.output_dir / "report.md").read_text()
     assert "## Cells" in text
     assert "| 0.8950 |" in text
+    assert "pruned: the means" not in text
     assert yaml.safe_load((settings.output_dir / "best.yaml").read_text())["point"] == second
+
+
+def test_the_means_of_cells_with_pruned_trainings_are_told_to_be_too_good(make_settings: MakeSettings) -> None:
+    settings = make_settings(study="digits_grid")
+    trials = [trial(settings, 0, ENDED_WELL, 0.9, **attributes(0))]
+    trials += [trial(settings, number, STOPPED, 0.1, **attributes(number)) for number in (1, 2)]
+    for made in trials:
+        made.params = settings.space.grid()[0]
+    written(settings, trials)
+    assert (
+        "2 trainings of these cells were pruned: the means are over the trainings that were not, so they are too good "
+        "for cells where some were."
+    ) in (settings.output_dir / "report.md").read_text()
 
 
 def test_a_search_tells_what_each_scientific_value_gives_at_its_best(make_settings: MakeSettings) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import yaml
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 from shell import Shell
 from trainings import run
@@ -29,6 +29,7 @@ from studies.storage.checkpoints import best_trials
 from studies.storage.identity import find_study, open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
+from studies.trial.attempt import Attempt
 from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
 
@@ -82,7 +83,7 @@ def test_a_study_of_accuracy_and_seconds_is_searched_pruned_gone_on_with_and_rep
     printed = report(settings)
     folder = settings.output_dir
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    best = max(complete, key=lambda trial: (trial.values[0], -trial.number))
+    best = max(complete, key=lambda trial: (trial.values[0], -trial.values[1]))
     assert f"Best val/accuracy {best.values[0]:.4f} (trial {best.number}); " in printed
     assert "on the front, " in printed
     with (folder / "pareto.csv").open(newline="") as file:
@@ -102,6 +103,31 @@ def test_a_study_of_accuracy_and_seconds_is_searched_pruned_gone_on_with_and_rep
     assert row["rungs"] == "4"
     table = trials_table(study)
     assert (table.n_objectives, table.policy, len(table.y)) == (2, "rung 2", 12)
+
+
+def test_of_equals_in_the_first_objective_the_best_is_the_one_on_the_front(plain: MakeSettings) -> None:
+    settings = plain(SECONDS, "n_trials=3", "checkpoint.keep_best=1", "analysis=none")
+    study = open_study(settings, open_storage(settings.storage.address))
+    lr = {"lr": settings.space["lr"].distribution()}
+    for i, values in enumerate([(0.5, 1.0), (0.5, 0.2), (0.6, 0.1)]):
+        recorded = {schema.SLOT: i, schema.SEED: i, schema.REPLICATE: i}
+        study.add_trial(
+            create_trial(values=values, params={"lr": 0.01 * (i + 1)}, distributions=lr, user_attrs=recorded)
+        )
+    assert "Best val_loss 0.5000 (trial 1); " in report(settings)
+    assert yaml.safe_load((settings.output_dir / "best.yaml").read_text())["trial"] == 1
+    assert [trial.number for trial in best_trials(study.trials, settings)] == [1]
+    assert 1 in [trial.number for trial in study.best_trials]
+    assert 0 not in [trial.number for trial in study.best_trials]
+
+
+def test_an_equal_of_the_best_keeps_its_state_until_its_second_value_is_known(plain: MakeSettings) -> None:
+    for second, is_kept in ([SECONDS], True), ([], False):
+        settings = plain(*second, f"study_name=kept_{is_kept}", "checkpoint.keep_best=1")
+        study = open_study(settings, open_storage(settings.storage.address))
+        study.add_trial(create_trial(values=[0.5, 1.0][: 1 + len(second)]))
+        attempt = Attempt(study.ask(), settings, None)
+        assert [attempt.is_among_the_best(loss) for loss in (0.4, 0.5, 0.6)] == [True, is_kept, False]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])

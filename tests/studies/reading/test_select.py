@@ -19,7 +19,14 @@ from studies.settings import SelectSettings
         (("select.k=1",), "select.k is 1: give a whole number of at least 2"),
         (("select.k=13",), "select.k is 13 but the search has 12 trials: give no more than 12, or more n_trials"),
         (
-            ("sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=2", "select.k=13"),
+            (
+                "sampler=grid",
+                "pruner=none",
+                "n_trials=null",
+                "search_space=lr_batch_size",
+                "replicates=2",
+                "select.k=13",
+            ),
             "select.k is 13 but the grid has 12 cells: give no more than 12, or more levels",
         ),
         (
@@ -46,7 +53,7 @@ def test_what_makes_no_sense_is_told(digits: MakeSettings, overrides: Sequence[s
 
 
 def test_as_many_race_as_there_are(digits: MakeSettings) -> None:
-    grid = ("sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=2")
+    grid = ("sampler=grid", "pruner=none", "n_trials=null", "search_space=lr_batch_size", "replicates=2")
     assert digits("select.k=12").select.k == digits(*grid, "select.k=12").select.k == 12
     assert digits("select.cost=steps", "select.rule=one_standard_error").select.cost == "steps"
     assert digits("select.cost=seconds").select.rule == "best"

@@ -112,6 +112,11 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
     assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
     assert told in section
     assert headline.endswith("not shown to be better than 1 of 2 other values") == bool(n_rivals)
+    equal = replace(selection, comparison=replace(comparison, equals=(others[1],)))
+    assert "that all of them have (that of x = 3 is equal: the first value is taken)" in selection_section(
+        equal, settings
+    )
+    assert "is equal" not in section
 
 
 def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: MakeSettings) -> None:
