@@ -5,6 +5,7 @@ Nothing here may touch CUDA, for a forked process cannot use what its parent has
 optimizer's step, which asks torch for its accelerator.
 """
 
+import pytorch_lightning
 import torch
 
 import studies.trial.objective
@@ -12,4 +13,4 @@ import studies.worker
 
 torch.set_num_threads(1)
 
-__all__ = ["studies"]
+__all__ = ["pytorch_lightning", "studies"]

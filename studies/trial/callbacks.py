@@ -1,4 +1,6 @@
-"""Lightning callbacks of a trial, one class a job. They take plain callables and know nothing of Optuna.
+"""Callbacks of a trial, one class a job. They take plain callables and know nothing of Optuna.
+
+They are plain classes: `studies.trial.package` gives them the base of the Lightning package that a trial uses.
 
 Lightning walks through all callbacks six times a step, which costs more than what most of them do; so there is one
 callback that every trial has (`Rungs`), and the others are added only where a setting asks for them.
@@ -11,14 +13,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
 
 from studies.trial import generators
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
 
 log = logging.getLogger(__name__)
 CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for the device
@@ -56,7 +60,7 @@ class Interrupted(BaseException):
     """A person or a signal wants the trial to end; not an error of the trial."""
 
 
-class Rungs(Callback):
+class Rungs:
     """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
 
     `report(rung) -> bool` is called once a rung and says whether to stop; `resumed(rungs)` is called once, where the
@@ -247,7 +251,7 @@ class Rungs(Callback):
         return self.diverged is not None
 
 
-def state_key_of(callback: Callback) -> str:
+def state_key_of(callback: object) -> str:
     """Under which name the state of one of the callbacks above is kept."""
     return f"studies.{type(callback).__name__}"
 

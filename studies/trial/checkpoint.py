@@ -19,14 +19,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule
 
 from studies.trial.files import ASIDE, put_in_place
 
-OPTIONAL = {  # the config builds the module and its data, so what they were built with need not be kept
-    key
-    for kind in (LightningModule, LightningDataModule)
-    for key in (kind.CHECKPOINT_HYPER_PARAMS_KEY, kind.CHECKPOINT_HYPER_PARAMS_NAME, kind.CHECKPOINT_HYPER_PARAMS_TYPE)
+OPTIONAL = {  # Lightning's keys of what module and data were built with: the config builds them, so none need be kept
+    *("hyper_parameters", "hparams_name", "hparams_type"),
+    *("datamodule_hyper_parameters", "datamodule_hparams_name", "datamodule_hparams_type"),
 }
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
-
-from pytorch_lightning import Callback, LightningModule, Trainer
+from typing import TYPE_CHECKING, Any
 
 from studies.trial.callbacks import Rungs, state_key_of
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
 
 NEVER = 2**62  # a batch number that no training reaches
 
 
-class Clock(Callback):
+class Clock:
     """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
 
     `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
@@ -87,7 +88,7 @@ class Clock(Callback):
             trainer.should_stop = True
 
 
-class TimeLimit(Callback):
+class TimeLimit:
     """Ends a training that takes longer than `limit_s` seconds; what it has not reported by then is not reported."""
 
     def __init__(self, rungs: Rungs, *, limit_s: float, now: Callable[[], float] = time.perf_counter) -> None:

@@ -11,20 +11,22 @@ import time
 from collections.abc import Mapping
 from itertools import pairwise
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
 
 from studies.budget import Budget
 from studies.trial.length import n_steps
 from studies.trial.training import Run
 
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
 N_TIMED = 10  # batches of each of the two epochs, whose steps are timed
 TWO_EPOCHS = Budget("epochs", 2, 2)
 
 
-class StepTimes(Callback):
+class StepTimes:
     """The seconds from the end of a batch to the end of the next one of the same epoch."""
 
     def __init__(self) -> None:
@@ -54,8 +56,8 @@ def whole_training_s(run: Run, budget: Budget, config: Mapping[str, Any], *, n_d
     It is to be two epochs of up to `N_TIMED` batches with whole validations. None where the loader does not tell how
     long an epoch is.
     """
-    times = StepTimes()
-    run.trainer.callbacks.append(times)  # type: ignore[attr-defined]
+    times = run.package.callback(StepTimes)()
+    run.trainer.callbacks.append(times)
     training = run.fit()
     limit = (config.get("trainer") or {}).get("limit_train_batches")
     n_batches = _n_batches(budget, run, limit, n_devices=n_devices)

@@ -6,13 +6,12 @@ import gc
 
 import hydra.errors
 import torch
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from studies.schema import INTERRUPTED, Failure
 from studies.trial.callbacks import Interrupted
+from studies.trial.package import loaded
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
-STOPS: tuple[type[BaseException], ...] = (Interrupted, SIGTERMException, KeyboardInterrupt)
 MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
 
 
@@ -28,13 +27,18 @@ class TrainingFailed(Exception):
 def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, str]:
     """The failure class of `error` and its message, `Type: text` of the innermost cause; `signal` names what stopped
     it, if anything did."""
-    if isinstance(error, STOPS) or isinstance(_cause(error), STOPS):
+    if is_stop(error) or is_stop(_cause(error)):
         return Failure.KILLED, f"{INTERRUPTED} ({signal or _cause(error)})"[:MESSAGE_LENGTH]
     cause = _cause(error)
     if isinstance(cause, TrainingFailed):
         return cause.failure, cause.message[:MESSAGE_LENGTH]
     message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LENGTH]
     return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), message
+
+
+def is_stop(error: BaseException) -> bool:
+    """Return whether `error` says that somebody wants the trial to end, and not that it failed."""
+    return isinstance(error, (Interrupted, KeyboardInterrupt, *(package.sigterm for package in loaded())))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -18,6 +18,8 @@ import torch
 
 from studies.errors import Problems, nearest
 from studies.targets import TargetBroken, find_target, named_arguments, signature_of
+from studies.trial.mixing import mixing_problems
+from studies.trial.package import package_of_target
 
 PARTIAL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 MANY = 3  # arguments of a model that it does not take: more than slips, those of another model
@@ -30,8 +32,10 @@ def instantiate(node: Mapping[str, Any], **extra: Any) -> Any:
 
 
 def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
-    """Note each `_target_` in `config` that does not import or does not take its arguments."""
-    trainer = {"_target_": "pytorch_lightning.Trainer", **(config.get("trainer") or {})}
+    """Note each `_target_` in `config` that does not import, does not take its arguments, or is of another Lightning
+    package than the model."""
+    package = package_of_target((config.get("model") or {}).get("_target_"))
+    trainer = {"_target_": f"{package.name}.Trainer", **(config.get("trainer") or {})}
     for path, node in _targets({**config, "trainer": trainer}, ""):
         try:
             target = find_target(node["_target_"])
@@ -44,6 +48,7 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"{path}._target_", f"is {node['_target_']!r}, which does not import", remedy)
         else:
             _check_arguments(path, node, target, problems)
+    mixing_problems(config, problems)
 
 
 def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: Problems) -> None:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pytorch_lightning as pl
-from pytorch_lightning.plugins.io import CheckpointIO
+from typing import TYPE_CHECKING, Any
 
 from studies.trial.callbacks import Rungs
 from studies.trial.checkpoint import NotPlain, write
 from studies.trial.files import new_checkpoint
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import Shared, add_state, has_exact_loaders, is_in_mid_epoch, shared_state
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Keeper:
         self._last_save = 0.0
         self._asked_after: int | None = None
 
-    def between_batches(self, trainer: pl.Trainer, stopping: bool) -> bool:
+    def between_batches(self, trainer: Trainer, stopping: bool) -> bool:
         """Whether to stop here; saves where it is time to. A training that is at its end goes to its end."""
         if self._ranks.size > 1 and (trainer.validating or self._was_asked_here(trainer)):
             return False  # ranks may validate unequal numbers of batches: they could not stop together
@@ -102,7 +102,7 @@ class Keeper:
                 self.save(trainer)
         return False
 
-    def save(self, trainer: pl.Trainer, *, ended: bool = False) -> None:
+    def save(self, trainer: Trainer, *, ended: bool = False) -> None:
         """Write a checkpoint and tell of it. Where it cannot be written, that is logged and the training goes on."""
         keeping, rungs = self._keeping, self._rungs
         if keeping is None or not (ended or self._can_go_on_from_here(trainer)):
@@ -114,7 +114,8 @@ class Keeper:
         before = rungs.before_validation if trainer.validating else None
         shared = shared_state(trainer, self._ranks, before_validation=before, ended=ended)
         writer = _Writer(shared, seconds=rungs.seconds, validating=trainer.validating, ended=ended)
-        own, trainer.strategy.checkpoint_io = trainer.strategy.checkpoint_io, writer
+        strategy: Any = trainer.strategy
+        own, strategy.checkpoint_io = strategy.checkpoint_io, writer
         try:
             trainer.save_checkpoint(path, weights_only=False)
         except RuntimeError as error:  # of a module's own hook
@@ -122,7 +123,7 @@ class Keeper:
                 raise  # the others wait for this one
             writer.error = error
         finally:
-            trainer.strategy.checkpoint_io = own
+            strategy.checkpoint_io = own
             self._last_save = time.perf_counter()
         if writer.error is not None:
             log.warning("no checkpoint was saved: %s", writer.error)
@@ -132,17 +133,17 @@ class Keeper:
             exact = ended or not is_in_mid_epoch(trainer) or in_mid_epoch
             self._saved(Saved(path.absolute(), writer.sha256, rungs.last_index, trainer.global_step, exact))
 
-    def _is_time_to_save(self, trainer: pl.Trainer) -> bool:
+    def _is_time_to_save(self, trainer: Trainer) -> bool:
         if self._keeping is None or self._keeping.every_s is None or self._is_at_its_end(trainer):
             return False
         due = time.perf_counter() - max(self._last_save, self._rungs.begun) >= self._keeping.every_s
         return bool(self._ranks.share("save", due)[0][0])
 
-    def _was_asked_here(self, trainer: pl.Trainer) -> bool:
+    def _was_asked_here(self, trainer: Trainer) -> bool:
         """Several ranks are asked before each batch too, by when something of the next epoch may have begun."""
         return is_in_mid_epoch(trainer) and self._rungs.batches == self._asked_after
 
-    def _is_at_its_end(self, trainer: pl.Trainer) -> bool:
+    def _is_at_its_end(self, trainer: Trainer) -> bool:
         """Whether nothing is left to train; the validation after the last of a number of steps, which Lightning would
         not begin again, counts as the end too."""
         if trainer.validating:
@@ -152,13 +153,13 @@ class Keeper:
         )
         return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._last_rung
 
-    def _can_go_on_from_here(self, trainer: pl.Trainer) -> bool:
+    def _can_go_on_from_here(self, trainer: Trainer) -> bool:
         """An epoch without a known length would become longer by what is seen twice."""
         unknown = math.isinf(trainer.num_training_batches) and self._rungs.at_epochs
         return not (unknown and is_in_mid_epoch(trainer)) or has_exact_loaders(trainer)
 
 
-class _Writer(CheckpointIO):
+class _Writer:
     """Takes the place of Lightning's own writer while a training saves its state. It raises nothing: the other ranks
     wait until it has ended."""
 
@@ -176,9 +177,3 @@ class _Writer(CheckpointIO):
             self.sha256 = write(checkpoint, Path(path))
         except (OSError, NotPlain, RuntimeError) as error:
             self.error = error
-
-    def load_checkpoint(self, *_: Any, **__: Any) -> dict[str, Any]:
-        raise NotImplementedError("it only writes")
-
-    def remove_checkpoint(self, *_: Any) -> None:
-        raise NotImplementedError("it only writes")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.budget import Budget
 from studies.trial.callbacks import Rungs
 
-Progress = Callable[[Trainer, Rungs, float], float]
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+Progress = Callable[["Trainer", Rungs, float], float]
 
 
 def progress_of(budget: Budget) -> Progress:
@@ -31,7 +33,7 @@ def n_steps(trainer: Trainer, rungs: Rungs) -> int:
     return trainer.global_step if trainer.lightning_module.automatic_optimization else rungs.batches
 
 
-class ScheduleLength(Callback):
+class ScheduleLength:
     """Tells the Trainer how many steps a budget in samples takes, where that can be known, so that schedules can be
     laid out. The budget itself ends by the samples that were seen.
 

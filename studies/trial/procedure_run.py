@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytorch_lightning as pl
-
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.instantiate import instantiate
+from studies.trial.package import package_of_target
 from studies.trial.training import never, report_nothing
 
 MAX_RESULT = 60_000  # characters of JSON: MySQL keeps no longer text in an attribute
@@ -44,7 +43,7 @@ def run_procedure(
     `report` is told each rung and says whether to stop. Raises `Interrupted` where it was asked to stop and did not
     come to its end, ValueError for a result that cannot be kept, and whatever the procedure raises.
     """
-    pl.seed_everything(seed, workers=True, verbose=False)
+    package_of_target(config["model"]["_target_"]).seed_everything(seed)
     procedure = instantiate(config["model"])
     follower = _Follower(n_rungs, max_s=max_s, report=report, interrupted=interrupted)
     returned = procedure.run(seed=seed, n_rungs=n_rungs, report=follower, interrupted=interrupted)

@@ -14,14 +14,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from studies.trial import generators
+from studies.trial.package import package_of
 from studies.trial.ranks.ranks import Ranks
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
 
 KEY = "studies"  # where our part lies in a checkpoint
 COUNTERS = (
@@ -99,7 +101,9 @@ def is_in_mid_epoch(trainer: Trainer) -> bool:
 
 def has_exact_loaders(trainer: Trainer) -> bool:
     """Whether all training loaders can go on in the middle of an epoch: they have state_dict and load_state_dict."""
-    loaders = CombinedLoader(trainer.train_dataloader).flattened
+    package = package_of(trainer)
+    assert package is not None
+    loaders = package.find("utilities.combined_loader.CombinedLoader")(trainer.train_dataloader).flattened
     return all(hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict") for loader in loaders)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import pytorch_lightning as pl
-from pytorch_lightning.utilities.model_helpers import is_overridden
+from typing import TYPE_CHECKING, Any
 
 from studies.trial.callbacks import n_samples
+from studies.trial.package import package_of
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule, LightningModule
 
 KEPT = ("accelerator", "devices", "precision")  # of the Trainer's settings: how a batch is computed
 QUIET = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
@@ -23,7 +24,7 @@ class Scores:
     n: int = 0
 
 
-class _Count(pl.Callback):
+class _Count:
     """Counts the samples of a test."""
 
     n = 0
@@ -32,22 +33,25 @@ class _Count(pl.Callback):
         self.n += n_samples(batch)
 
 
-def has_test_part(module: pl.LightningModule, datamodule: pl.LightningDataModule | None) -> bool:
+def has_test_part(module: LightningModule, datamodule: LightningDataModule | None) -> bool:
     """Whether there is a `test_step` with a `test_dataloader` beside it."""
-    source: Any = datamodule or module
-    return is_overridden("test_step", module) and is_overridden("test_dataloader", source)
+    package, source = package_of(module), datamodule or module
+    assert package is not None
+    return package.is_overridden("test_step", module) and package.is_overridden("test_dataloader", source)
 
 
 def look_at_test_part(
-    module: pl.LightningModule, datamodule: pl.LightningDataModule | None, *, config: Mapping[str, Any]
+    module: LightningModule, datamodule: LightningDataModule | None, *, config: Mapping[str, Any]
 ) -> Scores:
     """Test `module` as it is, once, with the Trainer's settings in `config`; nothing where it cannot be tested."""
     if not has_test_part(module, datamodule):
         return Scores()
-    count = _Count()
+    package = package_of(module)
+    assert package is not None
+    count = package.callback(_Count)()
     trainer = config.get("trainer") or {}
     kept: dict[str, Any] = {key: trainer[key] for key in KEPT if key in trainer}
     quiet: dict[str, Any] = dict.fromkeys(QUIET, False)
-    tester = pl.Trainer(**kept, **quiet, callbacks=[count])
+    tester = package.trainer(**kept, **quiet, callbacks=[count])
     results = tester.test(module, datamodule=datamodule, verbose=False)
     return Scores({name: float(value) for result in results for name, value in result.items()}, count.n)

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-import pytorch_lightning as pl
+from studies.trial.package import Package
+
+BetweenBatches = Callable[[Any, bool], bool]
 
 
-def _told(_trainer: pl.Trainer, stopping: bool) -> bool:
+def _told(_trainer: Any, stopping: bool) -> bool:
     return stopping
 
 
-class Trainer(pl.Trainer):
-    """A Trainer with a point between two batches, where everything of the one is done and nothing of the other begun.
+@cache
+def trainer_class(package: Package) -> Any:
+    """Return the Trainer of `package` with a point between two batches, where everything of the one is done and nothing
+    of the other begun.
 
     `between_batches(trainer, stopping) -> bool` is called there, also after each epoch and between the batches of a
     validation; `stopping` says that Lightning itself was told to stop (SIGTERM). Where it answers True, `fit` raises
     Lightning's SIGTERMException. The name stays Lightning's, which looks for PL_TRAINER_… in the environment by it.
     """
+    base: Any = package.trainer
 
-    between_batches: Callable[[pl.Trainer, bool], bool] = staticmethod(_told)
+    class Trainer(base):  # type: ignore[misc]  # which of two classes is known only now
+        between_batches: BetweenBatches = staticmethod(_told)
 
-    @property
-    def received_sigterm(self) -> bool:
-        """Whether to stop here. Lightning has no hook at this point, only this question."""
-        return self.between_batches(self, super().received_sigterm)
+        @property
+        def received_sigterm(self) -> bool:
+            """Whether to stop here. Lightning has no hook at this point, only this question."""
+            return self.between_batches(self, super().received_sigterm)
+
+    return Trainer

@@ -13,13 +13,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.nn.parameter import is_lazy
 
 from studies.budget import Budget
@@ -29,10 +25,15 @@ from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.memory import peak_mb, reset_peak
+from studies.trial.mixing import in_package, refuse_mixing
+from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
-from studies.trial.trainer import Trainer
+from studies.trial.trainer import trainer_class
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule, LightningModule
 
 
 def report_nothing(_rung: Rung) -> bool:
@@ -91,9 +92,10 @@ class Watchers:
 class Run:
     """A module with its data and Trainer, ready to fit."""
 
-    module: pl.LightningModule
-    datamodule: pl.LightningDataModule | None
-    trainer: Trainer
+    module: LightningModule
+    datamodule: LightningDataModule | None
+    trainer: Any  # a Trainer of `package`, see `trainer_class`
+    package: Package
     rungs: Rungs
     keeper: Keeper
     watchers: Watchers
@@ -113,7 +115,7 @@ class Run:
         self.rungs.begun = time.perf_counter()
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
-        except SIGTERMException:
+        except self.package.sigterm:
             raise Interrupted(self.keeper.reason or "SIGTERM") from None
         peaks = [peak for (peak,) in self.ranks.share("end", peak_mb(device))]
         training = Training(
@@ -189,16 +191,20 @@ def build(
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
 
-    Seeds every global random generator with `seed`. Loggers and checkpoints that the config asks for write below
-    `folder`; `keeping` says where and when the training saves its own state, None: never. With several `ranks` the run
-    is one of theirs: all build it alike, and fit together. Raises whatever the constructors raise.
+    Seeds every global random generator with `seed`. Takes everything from the Lightning package that the module derives
+    from. Loggers and checkpoints that the config asks for write below `folder`. `keeping` says where and when the
+    training saves its own state, None: never. With several `ranks` the run is one of theirs: all build it alike, and
+    fit together. Raises `PackagesMixed`, and whatever the constructors raise.
     """
     quieten_lightning()
     watchers = watchers or Watchers()
-    pl.seed_everything(seed, workers=True, verbose=False)
+    package_of_target(config["model"]["_target_"]).seed_everything(seed)
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
     module = instantiate(config["model"])
-    rungs = Rungs(
+    package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
+    refuse_mixing(package, module=module, datamodule=datamodule)
+    made = package.callback
+    rungs = made(Rungs)(
         metric,
         report=watchers.report,
         resumed=watchers.resumed,
@@ -206,29 +212,32 @@ def build(
         ranks=ranks,
         second=second,
     )
-    callbacks: list[pl.Callback] = [rungs]
-    time_limit = TimeLimit(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
+    callbacks: list[Any] = [rungs]
+    time_limit = made(TimeLimit)(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
     if time_limit is not None:
         callbacks.append(time_limit)
     if budget.unit != "epochs":
-        callbacks.append(Clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
+        callbacks.append(made(Clock)(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
     if budget.unit == "samples":
         shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
-        callbacks.append(ScheduleLength(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-    own = [instantiate(node) for node in (config.get("callbacks") or {}).values() if node is not None]
-    callbacks += [*own, StopTogether(ranks)] if own and ranks.size > 1 else own
+        callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
+    own = [instantiate(in_package(package, node)) for node in members(config, "callbacks")]
+    callbacks += [*own, made(StopTogether)(ranks)] if own and ranks.size > 1 else own
     arguments = {
         **(config.get("trainer") or {}),
         **_length(budget, module),
         "callbacks": callbacks,
-        "logger": [_logger(node, folder) for node in (config.get("loggers") or {}).values() if node is not None],
+        "logger": [_logger(in_package(package, node), folder) for node in members(config, "loggers")],
         "default_root_dir": str(folder),
     }
-    arguments["plugins"] = [*_list(arguments.get("plugins")), LightningEnvironment()]  # the launcher knows, not SLURM
+    arguments["plugins"] = [  # the launcher knows, not SLURM
+        *_list(arguments.get("plugins")),
+        package.find("plugins.environments.LightningEnvironment")(),
+    ]
     if ranks.size > 1:
         asked_for = arguments.get("strategy") or "auto"
         arguments |= {"devices": ranks.size, "strategy": "ddp" if asked_for == "auto" else asked_for}
-    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+    if any(isinstance(callback, package.find("callbacks.Checkpoint")) for callback in callbacks):
         arguments["enable_checkpointing"] = True
     arguments |= trainer_arguments
     keeper = Keeper(
@@ -239,9 +248,9 @@ def build(
         saved=watchers.saved,
         ranks=ranks,
     )
-    trainer = Trainer(**arguments)
+    trainer = trainer_class(package)(**arguments)
     trainer.between_batches = keeper.between_batches
-    return Run(module, datamodule, trainer, rungs, keeper, watchers, time_limit, ranks)
+    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks)
 
 
 def quieten_lightning() -> None:
@@ -251,11 +260,11 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended.*")
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from.*")
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in (*NAMES, *FABRICS):  # the one that was imported last has the say
+        logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
 
 
-def _length(budget: Budget, module: pl.LightningModule) -> dict[str, Any]:
+def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
     """The Trainer's arguments for a budget.
 
     A module that steps its optimizers itself is counted in batches: Lightning would count the steps of each optimizer.
@@ -265,6 +274,11 @@ def _length(budget: Budget, module: pl.LightningModule) -> dict[str, Any]:
     known = budget.unit == "steps" and module.automatic_optimization
     steps = int(budget.amount) if known else -1
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
+
+
+def members(config: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:
+    """Return the nodes of a group of a config, such as its callbacks, without those that are null."""
+    return [node for node in (config.get(group) or {}).values() if node is not None]
 
 
 def _list(given: Any) -> list[Any]:

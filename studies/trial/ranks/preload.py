@@ -4,10 +4,11 @@ One thread until a rank takes its own number: a process forked after torch has r
 here may touch CUDA.
 """
 
+import pytorch_lightning
 import torch
 
 import studies.trial.ranks.process
 
 torch.set_num_threads(1)
 
-__all__ = ["studies"]
+__all__ = ["pytorch_lightning", "studies"]

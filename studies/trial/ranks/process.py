@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from optuna.exceptions import TrialPruned
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 from torch import distributed
 
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
-from studies.trial.failures import MESSAGE_LENGTH, STOPS, classify
+from studies.trial.failures import MESSAGE_LENGTH, classify, is_stop
+from studies.trial.package import loaded
 from studies.trial.ranks.group import Group
 from studies.trial.ranks.link import Done, Failed, HowFailed, Link
 from studies.trial.training import Job, Training, Watchers
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
 
 LOST_PEER_TEXTS = (
     "closed by peer",
@@ -65,7 +67,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
     group.leave()
 
 
-class Alarm(Callback):
+class Alarm:
     """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
     that never come."""
 
@@ -74,7 +76,7 @@ class Alarm(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tell the worker, unless it was the worker that wanted it: all ranks leave together then."""
-        if not isinstance(exception, STOPS):
+        if not is_stop(exception):
             self._link.end(_failed(exception))
 
 
@@ -86,7 +88,8 @@ def _take(seat: Seat) -> None:
         "WORLD_SIZE": str(seat.size),
         "OMP_NUM_THREADS": str(seat.threads),  # given, Lightning leaves the number of threads alone
     }
-    rank_zero_only.rank = seat.rank  # type: ignore[attr-defined]
+    for package in loaded():
+        package.find("utilities.rank_zero.rank_zero_only").rank = seat.rank
     torch.set_num_threads(seat.threads)
 
 
@@ -109,7 +112,7 @@ def _train(job: Job, group: Group, link: Link) -> Training:
         keeps=partial(agreed, "keeps"),
     )
     run = job.build(watchers, ranks=group)
-    run.trainer.callbacks.insert(0, Alarm(link))  # type: ignore[attr-defined]
+    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link))
     group.join(run.trainer.strategy.root_device)
     return run.fit(job.checkpoint)
 
@@ -121,7 +124,7 @@ def _failed(error: BaseException) -> Failed:
     how: HowFailed = "failed"
     if isinstance(error, TrialPruned):
         how = "pruned"
-    elif isinstance(error, STOPS):
+    elif is_stop(error):
         how = "interrupted"
     elif _is_lost_peer(error):
         how = "lost_peer"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pytorch_lightning import Callback, LightningModule, Trainer
+from typing import TYPE_CHECKING, Any
 
 from studies.trial.ranks.ranks import Ranks
 
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
 
-class StopTogether(Callback):
+
+class StopTogether:
     """The last callback of a trial: where `should_stop` is set on one of the `ranks`, it is set on all.
 
     A rank that stops alone leaves the others waiting for its gradients. This costs an agreement a batch, so it is added
