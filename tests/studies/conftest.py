@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
+from packages import copy_on_lightning
 from selections import CHEAP, RACE, MakeSettings
 from shell import USERS
 
@@ -36,3 +37,18 @@ def user_modules(monkeypatch: pytest.MonkeyPatch) -> None:
 def beside_data(user_modules: None, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     """The same, in the folder of the prepared data."""
     monkeypatch.chdir(data_dir)
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the public modules on the other Lightning package."""
+    folder = tmp_path_factory.mktemp("copies")
+    copy_on_lightning(folder)
+    return folder
+
+
+@pytest.fixture
+def public_modules(copies: Path, user_modules: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The public modules of both packages can be imported, in an empty folder."""
+    monkeypatch.syspath_prepend(str(copies))
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,1 @@
+"""Modules in the styles of public projects. Their imports can be rewritten to the other Lightning package."""
