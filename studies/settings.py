@@ -31,6 +31,7 @@ ValuePolicy = Literal["auto", "final", "common_rung"]
 POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
 TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training gives besides what its module logs
 
+TRAINING_SEED = "training_seed"  # the config key that holds the seed of a trial, and the study's outside of one
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
 CONTEXT_KEYS = (
     "study_name",
@@ -38,6 +39,7 @@ CONTEXT_KEYS = (
     "mode",
     "objective",
     "budget",
+    TRAINING_SEED,
 )  # what the fixed config may refer to (${output_dir})
 TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from studies.settings import StudySettings
@@ -26,10 +27,14 @@ TRAINER = {
 
 
 def run(
-    settings: StudySettings, *, deadline: datetime | None = None, signals: StopSignals | None = None
+    settings: StudySettings,
+    *,
+    deadline: datetime | None = None,
+    signals: StopSignals | None = None,
+    storage: BaseStorage | None = None,
 ) -> list[FrozenTrial]:
     """Work in this process until there is nothing left to do; the trials of the study."""
-    storage = open_storage(settings.storage.address)
+    storage = storage or open_storage(settings.storage.address)
     study = open_study(settings, storage)
     shift = Shift(datetime.now(), deadline)
     work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)

@@ -20,9 +20,11 @@ from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
 from studies.reading.space import read_space
 from studies.reading.storage import read_storage
+from studies.reading.training_seed import space_values, with_stand_in
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
+    TRAINING_SEED,
     CheckpointSettings,
     LauncherName,
     Named,
@@ -77,12 +79,13 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     Raises `BadInput` that lists every problem.
     """
     problems = Problems()
+    config = with_stand_in(config, problems)
     values = _plain(config, problems)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
     _check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
-    fixed = OmegaConf.masked_copy(config, [key for key in FIXED_KEYS if key in config])
+    fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)
     space = (
@@ -140,6 +143,8 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
         try:
             node = config[name]
             values[name] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+            if name == "search_space":
+                values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", "correct the interpolation")
@@ -325,6 +330,6 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         remedy = "set launcher=local, or workers=1"
         problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)
     for parameter in settings.space:
-        if "seed" in parameter.paths:
+        for path in {"seed", TRAINING_SEED}.intersection(parameter.paths):
             remedy = "vary another key: every trial's seed follows from seed and its replicate"
-            problems.add(f"search_space.{parameter.name}.path", "is seed", remedy)
+            problems.add(f"search_space.{parameter.name}.path", f"is {path}", remedy)

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.search.select import Selection
-from studies.settings import FIXED_KEYS, StudySettings
+from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.storage.checkpoints import best_trials, last_state_of
 from studies.storage.identity import without_secrets
 from studies.trial.half_batch import HalfBatch, write_half
@@ -26,6 +26,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
         write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+    applied[TRAINING_SEED] = trial.user_attrs[schema.SEED]
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
@@ -35,7 +36,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "trial": trial.number,
         "value": choice.value,
         "n_seeds": choice.n,
-        "training_seed": trial.user_attrs[schema.SEED],
+        TRAINING_SEED: trial.user_attrs[schema.SEED],
         "point": point,
         "objective": {
             **{"metric": objective.metric, "direction": objective.direction, "value": objective.value},

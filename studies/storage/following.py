@@ -1,4 +1,4 @@
-"""Config keys that follow a searched one: by an interpolation, they vary from trial to trial without being searched.
+"""Config keys that follow a searched one, or the training seed: they vary from trial to trial without being searched.
 
 Their values in the config without a point say nothing of what trials train with, so how they are written is compared.
 """
@@ -11,23 +11,25 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from studies.settings import FIXED_KEYS, StudySettings
+from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 
 REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
 
 
 def following(settings: StudySettings) -> dict[str, str]:
-    """The keys of the fixed config that refer to a searched path, directly or through others: key → as written."""
+    """Return the keys of the fixed config that refer to a searched path or to the training seed, directly or through
+    others: key → as written."""
     written = OmegaConf.to_container(settings.template, resolve=False)
     assert isinstance(written, dict)
     references = {key: text for key, text in _texts(written) if REFERENCE.search(text)}
     searched = {path for parameter in settings.space for path in parameter.paths}
     found: dict[str, str] = {}
     while True:
+        varied = [*searched, *found, TRAINING_SEED]
         more = {
             key: text
             for key, text in references.items()
-            if key not in found and any(_meet(target, [*searched, *found]) for target in _targets(key, text))
+            if key not in found and any(_meet(target, varied) for target in _targets(key, text))
         }
         if not more:
             return {key: text for key, text in found.items() if key.partition(".")[0] in FIXED_KEYS}

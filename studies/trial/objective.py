@@ -15,7 +15,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from studies import schema
 from studies.objectives import convergence
 from studies.schema import Failure
-from studies.settings import ObjectiveSettings, StudySettings
+from studies.settings import TRAINING_SEED, ObjectiveSettings, StudySettings
 from studies.space import Point
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Rung
@@ -71,7 +71,7 @@ def _run(
     watchers = Watchers(report=reports, interrupted=interrupted, saved=attempt.saved, resumed=resumed, keeps=keeps)
     try:
         point = settings.space.suggest(trial)
-        config = resolve(settings, point)
+        config = resolve(settings, point, seed=seed)
         if is_procedure(config):
             ran = run_procedure(
                 config,
@@ -85,7 +85,7 @@ def _run(
 
         def job_of(half: HalfBatch | None) -> Job:
             return Job(
-                config if half is None else resolve(settings, point, half=half),
+                config if half is None else resolve(settings, point, half=half, seed=seed),
                 metric=settings.objective.metric,
                 second=settings.objective.logged_second,
                 budget=settings.budget,
@@ -162,11 +162,18 @@ def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outco
     return Outcome(state, attributes=attributes, device_is_lost=is_lost_device(error))
 
 
-def resolve(settings: StudySettings, point: Point, *, half: HalfBatch | None = None) -> dict[str, Any]:
-    """The config of one point, as plain values; with `half`, at half its batch."""
+def resolve(
+    settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
+) -> dict[str, Any]:
+    """Return the config of one point as plain values; with `half`, at half its batch.
+
+    `${training_seed}` in it is `seed`, the training seed of the trial; without one, the study's seed.
+    """
     config = settings.space.apply(settings.template, point)
     if half is not None:
         write_half(config, settings, half)
+    if seed is not None:
+        config[TRAINING_SEED] = seed
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}

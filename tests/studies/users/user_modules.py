@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, seed_everything
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, random_split
 
@@ -146,6 +146,15 @@ class TwoOptimizers(Plain):
 
     def configure_optimizers(self) -> Any:
         return [torch.optim.SGD([p], lr=self.lr) for p in self.line.parameters()]
+
+
+class SeedsItself(Plain):
+    """Seeds every random generator in its constructor, as some published modules do."""
+
+    def __init__(self, seed: int = 1, **arguments: Any) -> None:
+        seed_everything(seed, verbose=False)
+        super().__init__(**arguments)
+        self.seed = seed
 
 
 class SkipsItsSecondEpoch(Plain):

@@ -83,3 +83,18 @@ def _counts(marker: str | None, times: int) -> bool:
 
 class NoProcedure:
     """Has no method `run`."""
+
+
+class Draws:
+    """Its value is drawn from its own seed; `kind` is a part that may take the seed instead."""
+
+    def __init__(self, x: float, seed: int = 1, kind: Mapping[str, Any] | None = None) -> None:
+        self.x = x
+        self.seed = seed if kind is None else kind["seed"]
+
+    def run(
+        self, *, seed: int, n_rungs: int, report: Callable[[int, float], bool], interrupted: Callable[[], str | None]
+    ) -> Mapping[str, Any]:
+        for rung in range(1, n_rungs + 1):
+            report(rung, self.x + random.Random(self.seed).random())
+        return {"given": self.seed, "trained": seed}
