@@ -6,7 +6,6 @@ config asks for one.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 import warnings
@@ -23,7 +22,10 @@ from studies.trial.callbacks import Interrupted, Rung, Rungs
 from studies.trial.clocks import NEVER, Clock, TimeLimit
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
+from studies.trial.failures import classify
 from studies.trial.length import ScheduleLength, progress_of
+from studies.trial.logger_kinds import TrackedRun
+from studies.trial.loggers import Loggers, build_loggers
 from studies.trial.memory import peak_mb, reset_peak
 from studies.trial.mixing import in_package, refuse_mixing
 from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
@@ -68,6 +70,20 @@ class Training:
     peak_memory_mb: float
     n_parameters: int = 0
     test: Scores = field(default_factory=Scores)
+    logger_failures: Mapping[str, str] = field(default_factory=dict)  # what each logger that failed has failed with
+
+    def state(self) -> str:
+        """How it ended, in one word."""
+        if self.diverged or self.stopped:
+            return "diverged" if self.diverged else "pruned"
+        return "complete" if self.rungs else "error"
+
+    def value(self, *, counts: str, maximize: bool) -> float | None:
+        """The value at the rung that counts: the last one, or the best. None where there is none."""
+        if not self.rungs:
+            return None
+        sign = 1 if maximize else -1
+        return max(self.rungs, key=lambda rung: sign * rung.value).value if counts == "best" else self.rungs[-1].value
 
 
 def keep_nothing(_training: Training) -> bool:
@@ -90,7 +106,7 @@ class Watchers:
 
 @dataclass(slots=True)
 class Run:
-    """A module with its data and Trainer, ready to fit."""
+    """A module with its data, loggers and Trainer, ready to fit."""
 
     module: LightningModule
     datamodule: LightningDataModule | None
@@ -102,14 +118,37 @@ class Run:
     time_limit: TimeLimit | None = None
     ranks: Ranks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
+    tracked: TrackedRun = TrackedRun("", "")
+    loggers: Loggers = field(default_factory=lambda: Loggers({}, TrackedRun("", "")))
 
-    def fit(self, checkpoint: Path | None = None) -> Training:
+    def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
-        at the end where the watchers keep it.
+        at the end where the watchers keep it. The loggers end their runs, unless one that gave a value `stays_open`.
 
         Raises `Interrupted` where it was asked to stop. Exceptions of the module come through, and those of a
         checkpoint that does not fit.
         """
+        try:
+            self.trainer.loggers = self.loggers.begin()
+            training = self._fit(checkpoint)
+        except BaseException as error:
+            self.failed(error)
+            raise
+        if not stays_open:
+            self.ended(training, training.test.metrics)
+        return replace(training, logger_failures=dict(self.loggers.failures))
+
+    def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
+        """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
+        tracked = self.tracked
+        value = training.value(counts=tracked.counts, maximize=tracked.maximize)
+        self.loggers.end(training.state(), value=value, metrics=scores)
+
+    def failed(self, error: BaseException) -> None:
+        """Have the loggers end their runs with the failure that `error` is."""
+        self.loggers.end("pruned" if isinstance(error, self.tracked.prunes) else str(classify(error)[0]))
+
+    def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
         reset_peak(device)
         self.rungs.begun = time.perf_counter()
@@ -142,7 +181,7 @@ class Run:
 class Job:
     """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
     goes on, None: from the beginning; `second` is a further metric that the module logs; `test`: the test part is
-    looked at once, at the end."""
+    looked at once, at the end; `tracked` is how loggers show it; `offline_in`: they write there and ask no server."""
 
     config: Mapping[str, Any]
     metric: str
@@ -155,6 +194,8 @@ class Job:
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
     test: bool = False
     second: str | None = None
+    tracked: TrackedRun | None = None
+    offline_in: Path | None = None
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
@@ -169,6 +210,8 @@ class Job:
             max_trial_s=self.max_trial_s,
             ranks=ranks,
             second=self.second,
+            tracked=self.tracked,
+            offline_in=self.offline_in,
             **self.trainer_arguments,
         )
         run.tested_with = self.config if self.test else None
@@ -187,6 +230,8 @@ def build(
     max_trial_s: float | None = None,
     ranks: Ranks = ALONE,
     second: str | None = None,
+    tracked: TrackedRun | None = None,
+    offline_in: Path | None = None,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
@@ -223,11 +268,14 @@ def build(
         callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
     own = [instantiate(in_package(package, node)) for node in members(config, "callbacks")]
     callbacks += [*own, made(StopTogether)(ranks)] if own and ranks.size > 1 else own
+    tracked = tracked or TrackedRun("", folder.name)
+    nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
+    loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
     arguments = {
         **(config.get("trainer") or {}),
         **_length(budget, module),
         "callbacks": callbacks,
-        "logger": [_logger(in_package(package, node), folder) for node in members(config, "loggers")],
+        "logger": loggers.all,
         "default_root_dir": str(folder),
     }
     arguments["plugins"] = [  # the launcher knows, not SLURM
@@ -250,7 +298,7 @@ def build(
     )
     trainer = trainer_class(package)(**arguments)
     trainer.between_batches = keeper.between_batches
-    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks)
+    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, None, tracked, loggers)
 
 
 def quieten_lightning() -> None:
@@ -283,12 +331,3 @@ def members(config: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:
 
 def _list(given: Any) -> list[Any]:
     return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _logger(node: Mapping[str, Any], folder: Path) -> Any:
-    """A logger that writes one folder a trial, where the logger has versions and the config does not set one."""
-    from hydra.utils import get_class
-
-    accepts = inspect.signature(get_class(node["_target_"])).parameters
-    named = {"version": folder.name} if "version" in accepts and node.get("version") is None else {}
-    return instantiate(node, **named)

@@ -1,0 +1,271 @@
+"""The loggers of one training, from the moment they open a run to the one in which they end it.
+
+Context: a worker trains many trials in one process, and trackers keep one run open until they are told to end it.
+Choice: each training opens runs of its own and ends them with its final state, however it ends. A logger that fails
+is told and left out for the rest of the training. Cost: what it would have shown of that training is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+from studies.errors import Problems
+from studies.trial.instantiate import instantiate
+from studies.trial.lock import alone
+from studies.trial.logger_kinds import TrackedRun, kind_of, logger_problems, offline, own_run
+
+log = logging.getLogger(__name__)
+GOOD = ("complete", "pruned")  # states of a training that ended as it should
+MLFLOW_STATES = {"complete": "FINISHED", "pruned": "FINISHED", "killed": "KILLED"}  # any other: FAILED
+WANDB_EXIT_CODES = {"complete": 0, "pruned": 0, "killed": 255}  # any other: 1; 255 is W&B's own of an interrupt
+ENDS = ("finish", "stop", "end")  # how the experiments of other trackers are ended
+MLFLOW_URI = "MLFLOW_TRACKING_URI"
+
+
+class Silent:
+    """Stands where a logger has failed, so that callbacks and modules that need one go on. It takes every call."""
+
+    name = version = ""
+    save_dir = root_dir = log_dir = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Silent:
+        return self
+
+    def __getitem__(self, _key: Any) -> Silent:
+        return self
+
+
+class Loggers:
+    """The loggers of the training `run`; `failures` says of each that failed what it failed with.
+
+    `opens`: this process writes; other ranks of the same training do not. `strict`: what a logger raises comes through.
+    """
+
+    def __init__(self, built: Mapping[str, Any], run: TrackedRun, *, opens: bool = True, strict: bool = False) -> None:
+        self.failures: dict[str, str] = {}
+        self._built = dict(built)
+        self._run = run
+        self._opens = opens
+        self._strict = strict
+        self._is_open = False
+        self._uri = os.environ.get(MLFLOW_URI)
+
+    @property
+    def all(self) -> list[Any]:
+        """What the Trainer is given."""
+        return list(self._built.values())
+
+    def begin(self) -> list[Any]:
+        """Open a run in each, with the hyperparameters; what the Trainer is to use from now on."""
+        if self._opens and self._built:
+            self._is_open = True
+            for name in self._built:
+                with self._watched(name, leaves_out=True):
+                    self._open(name)
+        return self.all
+
+    def end(self, state: str, *, value: float | None = None, metrics: Mapping[str, float] | None = None) -> None:
+        """End each run in its final state, once: `complete`, `pruned`, or a failure's name."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        results = {"status": state, **({} if value is None else {"value": value}), **(metrics or {})}
+        for name, logger in self._built.items():
+            if not isinstance(logger, Silent):
+                with self._watched(name):
+                    _end(logger, results)
+        _restore(self._uri)
+
+    def _open(self, name: str) -> None:
+        logger = self._built[name]
+        with _first_contact(logger):
+            _ = getattr(logger, "experiment", None)
+        logger.log_hyperparams(dict(self._run.hyperparameters))
+        if not self._strict:
+            _guard(logger, keeps=self._run.hyperparameters, failed=lambda error: self._note(name, error))
+
+    @contextlib.contextmanager
+    def _watched(self, name: str, *, leaves_out: bool = False) -> Iterator[None]:
+        """Note what fails in here; with `leaves_out`, go on without the logger."""
+        try:
+            yield
+        except Exception as error:  # a tracker's failure is not the trial's, whatever it is
+            if self._strict:
+                raise
+            self._note(name, error)
+            if leaves_out:
+                self._built[name] = Silent()
+
+    def _note(self, name: str, error: Exception) -> None:
+        if name not in self.failures:
+            self.failures[name] = f"{type(error).__name__}: {error}"[:500]
+            log.warning("loggers.%s fails, and the training goes on without it (%s)", name, self.failures[name])
+
+
+def build_loggers(
+    nodes: Mapping[str, Any] | None, run: TrackedRun, *, opens: bool = True, offline_in: Path | None = None
+) -> Loggers:
+    """Build the loggers of a config for the training `run`; with `offline_in`, below that folder and for no server.
+
+    Raises `BadInput` where a package is missing or a run's name is fixed. A logger that fails otherwise is told and
+    left out, but for a first try (`offline_in`), which raises what the constructor raises.
+    """
+    problems = Problems()
+    logger_problems({"loggers": nodes}, problems)
+    problems.raise_if_any()
+    loggers: dict[str, Any] = {}
+    failures: dict[str, str] = {}
+    for name, node in (nodes or {}).items():
+        if node is None:
+            continue
+        try:
+            loggers[name] = _build(name, node, run, opens=opens, offline_in=offline_in)
+        except Exception as error:  # a server that is away; what is wrong with the arguments was found at the first try
+            if offline_in is not None:
+                raise
+            failures[name] = f"{type(error).__name__}: {error}"[:500]
+            log.warning("loggers.%s cannot be built, and the training goes on without it (%s)", name, failures[name])
+            loggers[name] = Silent()
+    made = Loggers(loggers, run, opens=opens, strict=offline_in is not None)
+    made.failures |= failures
+    return made
+
+
+def _build(name: str, node: Mapping[str, Any], run: TrackedRun, *, opens: bool, offline_in: Path | None) -> Any:
+    away: dict[str, Any] | None = {}
+    if offline_in is not None:
+        away = offline(node, offline_in)
+        if away is None:
+            log.warning("loggers.%s is not tried beforehand: it takes no save_dir that keeps it from its server", name)
+            return Silent()
+    redirected = {**node, **(away or {})}
+    arguments = {**(away or {}), **own_run(redirected, run, claims=opens and offline_in is None)}
+    for key in ("save_dir", "dir"):
+        folder = redirected.get(key)
+        if isinstance(folder, str) and "://" not in folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)  # W&B would take another one
+    uri = str(redirected.get("tracking_uri") or "")
+    if offline_in is not None and uri.startswith("sqlite:///"):
+        shutil.copyfile(_empty_mlflow(), uri.removeprefix("sqlite:///"))
+    with alone(uri) if uri else contextlib.nullcontext():
+        return instantiate(node, **arguments)
+
+
+@cache
+def _empty_mlflow() -> Path:
+    """Return an MLflow database without any run, made once a process: to make one takes seconds."""
+    from mlflow.tracking import MlflowClient
+
+    path = Path(tempfile.mkdtemp(prefix="mlflow-"), "mlflow.db")
+    _quieten_mlflow()
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+def _quieten_mlflow() -> None:
+    for name in ("mlflow.store.db.utils", "alembic.runtime.migration"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _first_contact(logger: Any) -> Iterator[None]:
+    """Be the only worker in here that begins an MLflow experiment: the second to make one of a name would fail."""
+    kind = kind_of(type(logger))
+    if kind is None or kind.name != "MLFlowLogger":
+        yield
+        return
+    _quieten_mlflow()
+    with alone("MLflow"):
+        yield
+
+
+def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception], None]) -> None:
+    """Have `logger` fail quietly from now on: `failed` is told. After it could not log or save it takes no more.
+
+    Hyperparameters of `keeps` stay as they are: MLflow refuses another value, such as a module's own of that name.
+    """
+    broken = False
+
+    def guarded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            nonlocal broken
+            if broken:
+                return None
+            if name == "log_hyperparams" and arguments and isinstance(arguments[0], Mapping):
+                arguments = ({k: v for k, v in arguments[0].items() if k not in keeps}, *arguments[1:])
+            try:
+                return method(*arguments, **keywords)
+            except Exception as error:  # a tracker's failure is not the trial's, whatever it is
+                broken = name in ("log_metrics", "save")
+                failed(error)
+
+        return call
+
+    with contextlib.suppress(AttributeError):  # of a class with slots
+        for name in ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_checkpoint", "finalize"):
+            if hasattr(logger, name):
+                setattr(logger, name, guarded(name, getattr(logger, name)))
+
+
+def _end(logger: Any, results: Mapping[str, Any]) -> None:
+    state, value = results["status"], results.get("value")
+    kind = kind_of(type(logger))
+    match kind.name if kind is not None else "":
+        case "WandbLogger":
+            wandb_run = logger.experiment
+            wandb_run.summary.update(dict(results))
+            wandb_run.tags = (*(wandb_run.tags or ()), state)
+            wandb_run.finish(exit_code=WANDB_EXIT_CODES.get(state, 1))
+        case "MLFlowLogger":
+            client, run_id = logger.experiment, logger.run_id
+            client.set_tag(run_id, "status", state)
+            for name in (name for name in results if name != "status"):
+                client.log_metric(run_id, name, results[name])
+            client.set_terminated(run_id, MLFLOW_STATES.get(state, "FAILED"))
+        case "TensorBoardLogger":
+            numbers = {name: result for name, result in results.items() if name not in ("status", "value")}
+            logger.log_metrics({"hp_metric": float("nan") if value is None else value, **numbers})
+            logger.experiment.add_text("status", state)
+            _finalize(logger, state)
+        case "CSVLogger":
+            logger.log_hyperparams(dict(results))
+            _finalize(logger, state)
+        case _:
+            logger.log_hyperparams(dict(results))
+            _finalize(logger, state)
+            _end_experiment(getattr(logger, "experiment", None))
+
+
+def _finalize(logger: Any, state: str) -> None:
+    logger.finalize("success" if state in GOOD else "failed")
+
+
+def _end_experiment(experiment: Any) -> None:
+    """End what a tracker calls a run, by the name that it has for that."""
+    end = next((getattr(experiment, name) for name in ENDS if callable(getattr(experiment, name, None))), None)
+    if end is not None:
+        end()
+
+
+def _restore(uri: str | None) -> None:
+    """Set MLflow's address as it was: a logger sets it for the whole process."""
+    if os.environ.get(MLFLOW_URI) == uri:
+        return
+    if uri is None:
+        del os.environ[MLFLOW_URI]
+    else:
+        os.environ[MLFLOW_URI] = uri
