@@ -58,9 +58,7 @@ KINDS = {
     for kind in (
         Kind("WandbLogger", ("id", "version"), ("wandb",), "lightning-studies[wandb]"),
         Kind("MLFlowLogger", ("run_id",), ("mlflow",), "lightning-studies[mlflow]"),
-        Kind(
-            "TensorBoardLogger", ("version",), ("tensorboard", "tensorboardX"), "lightning-studies[tensorboard]"
-        ),
+        Kind("TensorBoardLogger", ("version",), ("tensorboard", "tensorboardX"), "lightning-studies[tensorboard]"),
         Kind("CSVLogger", ("version",)),
         Kind("CometLogger", ("experiment_key",), ("comet_ml",), "comet-ml"),
         Kind("NeptuneLogger", ("run", "with_id"), ("neptune",), "neptune"),
@@ -87,7 +85,9 @@ def logger_problems(config: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"loggers.{name}", complaint, f"pip install '{kind.extra}', or remove the logger")
         for key in kind.fixed:
             if node.get(key) is not None:
-                problems.add(f"loggers.{name}.{key}", f"is {node[key]!r}, which would mix all trials in one run", REMEDY)
+                problems.add(
+                    f"loggers.{name}.{key}", f"is {node[key]!r}, which would mix all trials in one run", REMEDY
+                )
         if kind.name == "WandbLogger" and node.get("resume") not in (None, False, "allow", "never"):
             complaint = f"is {node['resume']!r}, and each trial is a new run"
             problems.add(f"loggers.{name}.resume", complaint, "remove it")
@@ -100,7 +100,7 @@ def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[s
     """
     target = _target(node)
     kind, accepts = kind_of(target), _accepts(target)
-    wanted = _wanted(kind.name if kind is not None else "", node, run)
+    wanted = _wanted(kind.name if kind is not None else "", run)
     given = {key: value for key, value in wanted.items() if node.get(key) is None and accepts(key)}
     if kind is not None and kind.name == "MLFlowLogger" and accepts("tags"):
         given["tags"] = {"study": run.study, "kind": run.kind, **(node.get("tags") or {})}
@@ -130,7 +130,7 @@ def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
             return {key: str(folder) for key in FOLDERS if accepts(key)} or None
 
 
-def _wanted(kind: str, node: Mapping[str, Any], run: TrackedRun) -> dict[str, Any]:
+def _wanted(kind: str, run: TrackedRun) -> dict[str, Any]:
     match kind:
         case "WandbLogger":  # with an id of its own, whatever WANDB_RUN_ID says
             return {"name": run.title, "group": run.study or None, "job_type": run.kind, "id": uuid.uuid4().hex[:16]}

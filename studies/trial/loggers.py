@@ -42,9 +42,11 @@ class Silent:
         return self
 
     def __call__(self, *_: Any, **__: Any) -> Silent:
+        """Do nothing."""
         return self
 
     def __getitem__(self, _key: Any) -> Silent:
+        """Give what takes every call."""
         return self
 
 
@@ -54,10 +56,17 @@ class Loggers:
     `opens`: this process writes; other ranks of the same training do not. `strict`: what a logger raises comes through.
     """
 
-    def __init__(self, built: Mapping[str, Any], run: TrackedRun, *, opens: bool = True, strict: bool = False) -> None:
+    def __init__(
+        self,
+        built: Mapping[str, Any] | None = None,
+        run: TrackedRun | None = None,
+        *,
+        opens: bool = True,
+        strict: bool = False,
+    ) -> None:
         self.failures: dict[str, str] = {}
-        self._built = dict(built)
-        self._run = run
+        self.run = run or TrackedRun("", "")
+        self._built = dict(built or {})
         self._opens = opens
         self._strict = strict
         self._is_open = False
@@ -93,16 +102,16 @@ class Loggers:
         logger = self._built[name]
         with _first_contact(logger):
             _ = getattr(logger, "experiment", None)
-        logger.log_hyperparams(dict(self._run.hyperparameters))
+        logger.log_hyperparams(dict(self.run.hyperparameters))
         if not self._strict:
-            _guard(logger, keeps=self._run.hyperparameters, failed=lambda error: self._note(name, error))
+            _guard(logger, keeps=self.run.hyperparameters, failed=lambda error: self._note(name, error))
 
     @contextlib.contextmanager
     def _watched(self, name: str, *, leaves_out: bool = False) -> Iterator[None]:
         """Note what fails in here; with `leaves_out`, go on without the logger."""
         try:
             yield
-        except Exception as error:  # a tracker's failure is not the trial's, whatever it is
+        except Exception as error:
             if self._strict:
                 raise
             self._note(name, error)
@@ -133,7 +142,7 @@ def build_loggers(
             continue
         try:
             loggers[name] = _build(name, node, run, opens=opens, offline_in=offline_in)
-        except Exception as error:  # a server that is away; what is wrong with the arguments was found at the first try
+        except Exception as error:
             if offline_in is not None:
                 raise
             failures[name] = f"{type(error).__name__}: {error}"[:500]
@@ -209,7 +218,7 @@ def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception
                 arguments = ({k: v for k, v in arguments[0].items() if k not in keeps}, *arguments[1:])
             try:
                 return method(*arguments, **keywords)
-            except Exception as error:  # a tracker's failure is not the trial's, whatever it is
+            except Exception as error:  # noqa: BLE001 - a tracker's failure is not the trial's
                 broken = name in ("log_metrics", "save")
                 failed(error)
 

@@ -22,6 +22,7 @@ from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
+from studies.trial.logger_kinds import TrackedRun
 from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
 from studies.trial.procedure import is_procedure
@@ -95,6 +96,7 @@ def _run(
                 keeping=attempt.keeping,
                 checkpoint=attempt.start(half),
                 test=settings.objective.test,
+                tracked=_tracked(settings, trial, point, seed=seed, half=half, repeated=repeated),
             )
 
         return judge(_train(trial, job_of, settings, watchers, attempt, repeated), settings.objective)
@@ -104,6 +106,38 @@ def _run(
         return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
         return _failed(trial, error, interrupted())
+
+
+def _tracked(
+    settings: StudySettings,
+    trial: BaseTrial,
+    point: Point,
+    *,
+    seed: int,
+    half: HalfBatch | None,
+    repeated: FrozenTrial | None,
+) -> TrackedRun:
+    """How loggers show the trial; its point wins over what else is told of it by the same name."""
+    budget, objective = settings.budget, settings.objective
+    told: dict[str, Any] = {
+        "study": settings.study_name,
+        "trial": trial.number,
+        "training_seed": seed,
+        "budget_unit": budget.unit,
+        "budget_amount": budget.amount,
+    }
+    if repeated is not None:
+        told["retry_of"] = repeated.number
+    if half is not None:
+        told[schema.BATCH_HALVED] = half.batch_size
+    return TrackedRun(
+        settings.study_name,
+        f"trial-{trial.number}" + ("-half-batch" if half is not None else ""),
+        hyperparameters={**told, **point},
+        counts=objective.value,
+        maximize=objective.direction == "maximize",
+        prunes=(TrialPruned,),
+    )
 
 
 def _train(
@@ -192,6 +226,8 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
         schema.N_PARAMETERS: training.n_parameters,
     }
+    if training.logger_failures:
+        attributes[schema.LOGGER_FAILURES] = dict(training.logger_failures)
     if training.test.metrics:
         attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
     return _ended(training, attributes, objective)

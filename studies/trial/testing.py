@@ -14,8 +14,9 @@ from scipy.stats import binomtest
 from studies.budget import Budget
 from studies.errors import StudyError
 from studies.schema import is_share
+from studies.trial.logger_kinds import TrackedRun
 from studies.trial.test_part import look_at_test_part
-from studies.trial.training import Watchers, build, never
+from studies.trial.training import Run, Training, Watchers, build, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,40 @@ def train_and_test(
     config = on_one_device(config)
     metric, seed = config["objective"]["metric"], config["training_seed"]
     watchers = Watchers(interrupted=interrupted)
-    run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers)
-    training = run.fit()
+    tracked = _tracked(config, budget=budget, folder=folder)
+    run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers, tracked=tracked)
+    training = run.fit(stays_open=True)
+    try:
+        tested = _test(run, training, config, folder=folder)
+    except BaseException as error:
+        run.ended(training) if training.diverged else run.failed(error)
+        raise
+    run.ended(training, tested.metrics)
+    return tested
+
+
+def _tracked(config: Mapping[str, Any], *, budget: Budget, folder: Path) -> TrackedRun:
+    """How loggers show a retraining: beside the trials of its study."""
+    told = {"study": config.get("study"), "trial": config.get("trial"), "training_seed": config["training_seed"]}
+    known = {name: value for name, value in told.items() if value is not None}
+    objective = config["objective"]
+    return TrackedRun(
+        str(config.get("study") or ""),
+        f"retrain-{folder.name}",
+        kind="retraining",
+        hyperparameters={
+            **known,
+            "budget_unit": budget.unit,
+            "budget_amount": budget.amount,
+            **(config.get("point") or {}),
+        },
+        maximize=objective.get("direction") == "maximize",
+    )
+
+
+def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Path) -> Tested:
+    """Keep the state that `training` ended in, and test it."""
+    metric = config["objective"]["metric"]
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
     checkpoint = folder / "model.ckpt"

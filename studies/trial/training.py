@@ -20,9 +20,9 @@ from torch.nn.parameter import is_lazy
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung, Rungs
 from studies.trial.clocks import NEVER, Clock, TimeLimit
+from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
-from studies.trial.failures import classify
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.loggers import Loggers, build_loggers
@@ -118,8 +118,7 @@ class Run:
     time_limit: TimeLimit | None = None
     ranks: Ranks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
-    tracked: TrackedRun = TrackedRun("", "")
-    loggers: Loggers = field(default_factory=lambda: Loggers({}, TrackedRun("", "")))
+    loggers: Loggers = field(default_factory=Loggers)
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
@@ -140,13 +139,13 @@ class Run:
 
     def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
         """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
-        tracked = self.tracked
+        tracked = self.loggers.run
         value = training.value(counts=tracked.counts, maximize=tracked.maximize)
         self.loggers.end(training.state(), value=value, metrics=scores)
 
     def failed(self, error: BaseException) -> None:
         """Have the loggers end their runs with the failure that `error` is."""
-        self.loggers.end("pruned" if isinstance(error, self.tracked.prunes) else str(classify(error)[0]))
+        self.loggers.end("pruned" if isinstance(error, self.loggers.run.prunes) else str(classify(error)[0]))
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
@@ -298,7 +297,7 @@ def build(
     )
     trainer = trainer_class(package)(**arguments)
     trainer.between_batches = keeper.between_batches
-    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, None, tracked, loggers)
+    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, loggers=loggers)
 
 
 def quieten_lightning() -> None:

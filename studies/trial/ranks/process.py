@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -71,12 +72,15 @@ class Alarm:
     """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
     that never come."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, failed: Callable[[BaseException], None]) -> None:
         self._link = link
+        self._failed = failed
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Tell the worker, unless it was the worker that wanted it: all ranks leave together then."""
+        """Tell the worker, unless it was the worker that wanted it: all ranks leave together then. The loggers end
+        their runs first: once the worker knows, it ends this process."""
         if not is_stop(exception):
+            self._failed(exception)
             self._link.end(_failed(exception))
 
 
@@ -112,7 +116,7 @@ def _train(job: Job, group: Group, link: Link) -> Training:
         keeps=partial(agreed, "keeps"),
     )
     run = job.build(watchers, ranks=group)
-    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link))
+    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link, run.failed))
     group.join(run.trainer.strategy.root_device)
     return run.fit(job.checkpoint)
 
