@@ -126,6 +126,8 @@ def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
             return {"online": False, "offline_directory": str(folder)}
         case "NeptuneLogger":
             return {"mode": "debug"}
+        case "TensorBoardLogger" | "CSVLogger":
+            return {"save_dir": str(folder)}
         case _:
             return {key: str(folder) for key in FOLDERS if accepts(key)} or None
 

@@ -156,6 +156,7 @@ def build_loggers(
 def _build(name: str, node: Mapping[str, Any], run: TrackedRun, *, opens: bool, offline_in: Path | None) -> Any:
     away: dict[str, Any] | None = {}
     if offline_in is not None:
+        offline_in.mkdir(parents=True, exist_ok=True)
         away = offline(node, offline_in)
         if away is None:
             log.warning("loggers.%s is not tried beforehand: it takes no save_dir that keeps it from its server", name)
