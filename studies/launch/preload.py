@@ -5,6 +5,8 @@ Nothing here may touch CUDA, for a forked process cannot use what its parent has
 optimizer's step, which asks torch for its accelerator.
 """
 
+import gc
+
 import pytorch_lightning
 import torch
 
@@ -12,5 +14,7 @@ import studies.trial.objective
 import studies.worker
 
 torch.set_num_threads(1)
+gc.collect()
+gc.freeze()  # no collection of a worker looks at what is loaded here, which is most of what there is
 
 __all__ = ["pytorch_lightning", "studies"]

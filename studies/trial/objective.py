@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.machine import processor
+from studies.trial.memory import set_imports_aside
 from studies.trial.outcome import Outcome
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_run import Ran, run_procedure
@@ -43,10 +45,12 @@ def run_trial(
     repeated: FrozenTrial | None = None,
 ) -> Outcome:
     """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
+    set_imports_aside()
     attempt = Attempt(trial, settings, repeated)
     outcome = _run(trial, settings, attempt, seed=seed, interrupted=interrupted, repeated=repeated)
+    gc.collect()  # not before: an exception that is being handled holds the frames, and those the module
     if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
-        free_memory()  # not before: an exception that is being handled holds the frames, and those the module
+        free_memory()
     return replace(outcome, has_checkpoint=attempt.has_checkpoint)
 
 
@@ -223,9 +227,12 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.DEVICE: training.device,
         schema.PROCESSOR: processor(),
         schema.THREADS: training.threads,
-        schema.PEAK_MEMORY_MB: round(training.peak_memory_mb, 1),
         schema.N_PARAMETERS: training.n_parameters,
     }
+    if training.peak_memory_mb is not None:
+        attributes[schema.PEAK_MEMORY_MB] = round(training.peak_memory_mb, 1)
+    else:
+        log.info("its peak memory is unknown: the process had more before, and this system cannot begin a new peak")
     if training.logger_failures:
         attributes[schema.LOGGER_FAILURES] = dict(training.logger_failures)
     if training.test.metrics:
@@ -267,5 +274,12 @@ def _ended(done: Training | Ran, attributes: dict[str, Any], objective: Objectiv
     rung = best if objective.value == "best" else done.rungs[-1]
     second = None
     if objective.second is not None:
+        if not objective.second.is_logged and objective.second.metric not in attributes:
+            attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: _unknown(objective.second.metric)}
+            return Outcome(TrialState.FAIL, attributes=attributes)
         second = rung.second if objective.second.is_logged else float(attributes[objective.second.metric])
     return Outcome(TrialState.COMPLETE, rung.value, attributes, second=second)
+
+
+def _unknown(metric: str) -> str:
+    return f"{metric} of this trial is unknown: train on a GPU or under Linux, or name another second objective"

@@ -7,6 +7,7 @@ config asks for one.
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.loggers import Loggers, build_loggers
-from studies.trial.memory import peak_mb, reset_peak
+from studies.trial.memory import Peak
 from studies.trial.mixing import in_package, refuse_mixing
 from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
 from studies.trial.ranks.ranks import ALONE, Ranks
@@ -54,9 +55,12 @@ def never() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a training gave, all that went into its checkpoint included where it went on from one. `seconds` are those
-    of `fit`; `steps` are optimizer steps; memory is the peak in MB (of the GPU, or of the process). `test`
-    is empty unless the job asks for it and the training came to its end."""
+    """What a training gave, all that went into its checkpoint included where it went on from one.
+
+    `seconds` are those of `fit`; `steps` are optimizer steps. `peak_memory_mb` is that of the GPU, or else of the
+    process; None where the system does not tell it for this training alone. `test` is empty unless the job asks for it
+    and the training came to its end.
+    """
 
     rungs: tuple[Rung, ...]
     stopped: bool
@@ -67,7 +71,7 @@ class Training:
     seconds: float
     device: str
     threads: int
-    peak_memory_mb: float
+    peak_memory_mb: float | None
     n_parameters: int = 0
     test: Scores = field(default_factory=Scores)
     logger_failures: Mapping[str, str] = field(default_factory=dict)  # what each logger that failed has failed with
@@ -140,8 +144,8 @@ class Run:
     def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
         """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
         tracked = self.loggers.run
-        value = training.value(counts=tracked.counts, maximize=tracked.maximize)
-        self.loggers.end(training.state(), value=value, metrics=scores)
+        state, value = training.state(), training.value(counts=tracked.counts, maximize=tracked.maximize)
+        self.loggers.end(state, value=value if state == "complete" else None, metrics=scores)
 
     def failed(self, error: BaseException) -> None:
         """Have the loggers end their runs with the failure that `error` is."""
@@ -149,13 +153,14 @@ class Run:
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
-        reset_peak(device)
+        peak = Peak(device)
         self.rungs.begun = time.perf_counter()
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except self.package.sigterm:
             raise Interrupted(self.keeper.reason or "SIGTERM") from None
-        peaks = [peak for (peak,) in self.ranks.share("end", peak_mb(device))]
+        own_mb = peak.mb()
+        peaks = [mb for (mb,) in self.ranks.share("end", math.nan if own_mb is None else own_mb)]
         training = Training(
             rungs=tuple(self.rungs.rungs),
             stopped=self.rungs.stopped,
@@ -166,7 +171,7 @@ class Run:
             seconds=self.rungs.seconds,
             device=str(device) if self.ranks.size == 1 else f"{self.ranks.size} × {device.type}",
             threads=torch.get_num_threads(),
-            peak_memory_mb=max(peaks),
+            peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
             n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
         )
         if self.watchers.keeps(training):

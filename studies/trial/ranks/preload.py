@@ -4,11 +4,15 @@ One thread until a rank takes its own number: a process forked after torch has r
 here may touch CUDA.
 """
 
+import gc
+
 import pytorch_lightning
 import torch
 
 import studies.trial.ranks.process
 
 torch.set_num_threads(1)
+gc.collect()
+gc.freeze()  # no collection of a rank looks at what is loaded here
 
 __all__ = ["pytorch_lightning", "studies"]
