@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from studies.trial.callbacks import Rungs, state_key_of
+from studies.trial.plateau import NEVER, MonitoredSchedulers
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
-
-NEVER = 2**62  # a batch number that no training reaches
 
 
 class Clock:
@@ -38,6 +37,7 @@ class Clock:
         self._seconds_before = 0.0
         self._reached = 0
         self._reported = 0
+        self._schedulers = MonitoredSchedulers()
 
     @property
     def state_key(self) -> str:
@@ -46,13 +46,19 @@ class Clock:
 
     def state_dict(self) -> dict[str, Any]:
         """How far the training is."""
-        return {"seconds": self._seconds(), "reached": self._reached, "reported": self._reported}
+        return {
+            "seconds": self._seconds(),
+            "reached": self._reached,
+            "reported": self._reported,
+            "schedulers": self._schedulers.state(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self._seconds_before = state_dict["seconds"]
         self._reached = state_dict["reached"]
         self._reported = state_dict["reported"]
+        self._schedulers.restore(state_dict.get("schedulers", {}))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; begin with the validation that was interrupted, if one was."""
@@ -73,10 +79,21 @@ class Clock:
         elif due:
             self._reach(trainer)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which metrics there are before the validation."""
+        self._schedulers.before_validation(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The validation of a rung has ended."""
-        if not trainer.sanity_checking and self._reached > self._reported:
+        if trainer.sanity_checking:
+            return
+        self._schedulers.after_validation(trainer)
+        if self._reached > self._reported:
             self._reach(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say which schedulers step after this epoch."""
+        self._schedulers.at_epoch_end(trainer)
 
     def _seconds(self) -> float:
         return self._seconds_before + self._now() - self._begun
