@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from studies.settings import StudySettings
-    from studies.trial.preflight import Look
+    from studies.trial.trying import Look
 
 MAX_CORNERS = 40  # points that are tried with real batches, to find mistakes
 N_TYPICAL = 8  # further points whose mean time stands for all: that of corners is far from it, where sizes are extreme

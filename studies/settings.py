@@ -199,6 +199,13 @@ class OutOfMemorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """How long batches are tried before a study: at most `max_s` seconds, None: as long as it takes."""
+
+    max_s: float | None = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class StudySettings:
     """Everything a study needs, read and checked."""
 
@@ -230,6 +237,7 @@ class StudySettings:
     template: DictConfig
     belief: BeliefSettings | None = None
     select: SelectSettings = field(default_factory=SelectSettings)
+    check: CheckSettings = field(default_factory=CheckSettings)
 
     @property
     def is_designed(self) -> bool:

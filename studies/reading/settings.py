@@ -26,6 +26,7 @@ from studies.settings import (
     TEMPLATE_KEYS,
     TRAINING_SEED,
     CheckpointSettings,
+    CheckSettings,
     LauncherName,
     Named,
     OutOfMemorySettings,
@@ -54,7 +55,7 @@ KEYS = (
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
-    "belief",
+    *("belief", "check"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -124,6 +125,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         template=template,
         belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
+        check=_read_check(top.section("check")),
     )
     for check in (_check_together, check_objective, check_select, *checks):
         check(settings, problems)
@@ -240,6 +242,11 @@ def _read_checkpoint(section: Section) -> CheckpointSettings:
     return CheckpointSettings(
         every_s=section.optional_number("every_s", above=0), keep_best=section.whole("keep_best", low=0)
     )
+
+
+def _read_check(section: Section) -> CheckSettings:
+    section.only(("max_s",))
+    return CheckSettings(section.optional_number("max_s", above=0) if section.values else CheckSettings().max_s)
 
 
 def _read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:

@@ -1,41 +1,56 @@
-"""What a whole training takes, estimated from two short epochs of it.
+"""What a whole training takes, reckoned from a few of its batches.
 
-Setting up, a step and a rung are told apart: the first is paid once a trial, the second as often as the budget says,
-the third (validation, the beginning of an epoch, the report) once a rung. The second of two epochs has no setting up in
-it.
+Setting up is paid once a trial, a step as often as the budget says, a validation once a rung, and what lies between two
+epochs once an epoch.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from studies.budget import Budget
-from studies.trial.length import n_steps
+from studies.trial.length import batches_in_steps
 from studies.trial.training import Run
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
 N_TIMED = 10  # batches of each of the two epochs, whose steps are timed
-TWO_EPOCHS = Budget("epochs", 2, 2)
 
 
-class StepTimes:
-    """The seconds from the end of a batch to the end of the next one of the same epoch."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of the parts of a training: until its first step, a step, a validation, between two epochs."""
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._ended: list[float] = []
+    setup: float
+    step: float
+    validation: float
+    between: float
+
+
+class Stopwatch:
+    """Takes the times of a training from `begun` on, by the clock `now`. The last of a training's callbacks."""
+
+    def __init__(self, begun: float, now: Callable[[], float] = time.perf_counter) -> None:
+        self._begun = begun
+        self._now = now
+        self._last: float | None = None  # the last event of this epoch, a batch or a validation
+        self._before: float | None = None  # the last event of the epoch before
+        self._first = 0.0
+        self._steps: list[float] = []
+        self._validations: list[float] = []
+        self._between: list[float] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with no batch."""
-        self._ended = []
+        self._before, self._last = self._last, None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,45 +58,60 @@ class StepTimes:
         """Note the time at which the device has done what it was asked for."""
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize(trainer.strategy.root_device)
-        self._ended.append(time.perf_counter())
+        now = self._now()
+        if self._last is not None:
+            self._steps.append(now - self._last)
+        elif self._before is not None:
+            self._between.append(now - self._before)
+        else:
+            self._first = now - self._begun
+        self._last = now
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the times between the batches."""
-        self.seconds += [later - earlier for earlier, later in pairwise(self._ended)]
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note how long the validation took, with what it sets up."""
+        if trainer.sanity_checking or self._last is None:
+            return
+        now = self._now()
+        self._validations.append(now - self._last)
+        self._last = now
+
+    @property
+    def times(self) -> Times:
+        """The times so far. A single step counts as part of what lies before it."""
+        step = _mean(self._steps)
+        return Times(
+            setup=max(0.0, self._first - step),
+            step=step,
+            validation=_mean(self._validations),
+            between=max(0.0, _mean(self._between) - step),
+        )
 
 
-def whole_training_s(run: Run, budget: Budget, config: Mapping[str, Any], *, n_devices: int) -> float | None:
-    """Seconds of a training of `config` for `budget` on each of `n_devices`, from its `run`, which is fitted here.
-
-    It is to be two epochs of up to `N_TIMED` batches with whole validations. None where the loader does not tell how
-    long an epoch is.
-    """
-    times = run.package.callback(StepTimes)()
-    run.trainer.callbacks.append(times)
-    training = run.fit()
-    limit = (config.get("trainer") or {}).get("limit_train_batches")
-    n_batches = _n_batches(budget, run, limit, n_devices=n_devices)
+def whole_training_s(run: Run, budget: Budget, times: Times, *, n_devices: int) -> float | None:
+    """Return the seconds of a training for `budget` on each of `n_devices`, by the `times` of its `run`, which was cut
+    short. None where the loader does not tell how long an epoch is."""
+    n_batches = _n_batches(run, budget, n_devices=n_devices)
     if n_batches is None:
         return None
-    if len(training.rungs) < 2:  # it diverged, or a callback stopped it
-        return training.seconds * budget.rungs
-    first_s, both_s = (rung.seconds for rung in training.rungs[:2])
-    epoch_s = both_s - first_s
-    step_s = mean(times.seconds) if times.seconds else epoch_s
-    rung_s = max(0.0, epoch_s - step_s * run.rungs.batches / 2)
-    return max(0.0, first_s - epoch_s) + n_batches * step_s + budget.rungs * rung_s
+    n_epochs = max(1.0, n_batches * n_devices / run.trainer.num_training_batches)
+    between_s = (n_epochs - 1) * times.between
+    return times.setup + n_batches * times.step + budget.rungs * times.validation + between_s
 
 
-def _n_batches(budget: Budget, run: Run, limit: float | None, *, n_devices: int) -> float | None:
-    """Batches of a whole trial, on each of its devices; `limit` is the Trainer's, of an epoch: a number or a share."""
-    if budget.unit == "steps":
-        return budget.amount * run.rungs.batches / max(1, n_steps(run.trainer, run.rungs))
-    if budget.unit == "samples":
-        return budget.amount * run.rungs.batches / run.rungs.samples_seen / n_devices
-    loader: Any = run.trainer.train_dataloader
-    if not hasattr(loader, "__len__"):
-        return None if not isinstance(limit, int) else float(budget.amount * limit)
-    n_batches = len(loader) / n_devices
-    if limit is not None:
-        n_batches = min(n_batches, limit) if isinstance(limit, int) else n_batches * limit
-    return float(budget.amount * n_batches)
+def _n_batches(run: Run, budget: Budget, *, n_devices: int) -> float | None:
+    """Return the batches of a whole training on each of its devices."""
+    trainer, counted = run.trainer, run.rungs
+    epoch: float = trainer.num_training_batches
+    match budget.unit:
+        case "epochs":
+            return None if math.isinf(epoch) else budget.amount * epoch / n_devices
+        case "steps" if math.isinf(epoch):
+            return float(budget.amount * trainer.accumulate_grad_batches)
+        case "steps":
+            return float(budget.amount * epoch / batches_in_steps(trainer, epoch))
+        case _:
+            return float(budget.amount * counted.batches / max(1, counted.samples_seen) / n_devices)
+
+
+def _mean(seconds: Sequence[float]) -> float:
+    return mean(seconds) if seconds else 0.0

@@ -33,6 +33,32 @@ def n_steps(trainer: Trainer, rungs: Rungs) -> int:
     return trainer.global_step if trainer.lightning_module.automatic_optimization else rungs.batches
 
 
+def epoch_share(budget: Budget, trainer: Trainer, rungs: Rungs, *, batch_s: float) -> float | None:
+    """Return the share of `budget` that one epoch spends, from the batches seen so far; None where it is unknown.
+
+    `batch_s`: the seconds of a batch.
+    """
+    batches: float = trainer.num_training_batches
+    if math.isinf(batches) or not rungs.batches:
+        return None
+    match budget.unit:
+        case "epochs":
+            return 1 / budget.amount
+        case "steps":
+            return batches_in_steps(trainer, batches) / budget.amount
+        case "samples":
+            return batches * rungs.samples_seen / rungs.batches / budget.amount
+        case "seconds":
+            return batches * batch_s / budget.amount
+
+
+def batches_in_steps(trainer: Trainer, n_batches: float) -> float:
+    """Return how many steps an epoch of `n_batches` takes; batches, for a module that steps its optimizers itself."""
+    if not trainer.lightning_module.automatic_optimization:
+        return n_batches
+    return math.ceil(n_batches / trainer.accumulate_grad_batches)
+
+
 class ScheduleLength:
     """Tells the Trainer how many steps a budget in samples takes, where that can be known, so that schedules can be
     laid out. The budget itself ends by the samples that were seen.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from studies.errors import Problem
 from studies.settings import StudySettings
 from studies.space import Point
+from studies.trial.diagnosis import in_words
 from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
 from studies.trial.objective import resolve
 from studies.trial.procedure import is_procedure, misplaced
 from studies.trial.procedure_run import run_procedure
+from studies.trial.training import never
 
 log = logging.getLogger(__name__)
 MAX_BUILT = 40  # corner points whose procedures are built
@@ -33,12 +35,16 @@ def procedure_problems(settings: StudySettings, corners: Sequence[Point]) -> lis
     return found
 
 
-def try_rung(settings: StudySettings, point: Point, config: dict[str, object]) -> Problem | float:
+def try_rung(
+    settings: StudySettings, point: Point, config: dict[str, object], *, interrupted: Callable[[], str | None] = never
+) -> Problem | float:
     """Run the procedure at `point` until it has reported once: what is wrong with it, or an estimate of the seconds of
-    a whole trial: the first rung's times the number of rungs."""
+    a whole trial: the first rung's times the number of rungs. Raises `Interrupted` where it was asked to stop."""
     rungs = settings.budget.rungs
     try:
-        ran = run_procedure(config, seed=settings.seed, n_rungs=rungs, report=lambda _rung: True)
+        ran = run_procedure(
+            config, seed=settings.seed, n_rungs=rungs, report=lambda _rung: True, interrupted=interrupted
+        )
     except Exception as error:  # whatever a user's class raises is what this looks for
         log.info("the first rung at %s failed", point, exc_info=True)
         complaint = f"fails before its first rung ends, at {in_words(point)} ({classify(error)[1]})"
@@ -47,8 +53,3 @@ def try_rung(settings: StudySettings, point: Point, config: dict[str, object]) -
         complaint = f"returns at {in_words(point)} before it has reported a value"
         return Problem("model", complaint, f"have its run call report(rung, value) for rung 1, 2, … {rungs}")
     return rungs * (ran.rungs[0].seconds if ran.rungs else ran.seconds)
-
-
-def in_words(point: Point) -> str:
-    """A point's values in one line."""
-    return ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())

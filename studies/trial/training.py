@@ -20,7 +20,8 @@ from torch.nn.parameter import is_lazy
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung, Rungs
-from studies.trial.clocks import NEVER, Clock, TimeLimit
+from studies.trial.clocks import Clock, TimeLimit
+from studies.trial.cut import Cut, CutShort
 from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
@@ -30,6 +31,7 @@ from studies.trial.loggers import Loggers, build_loggers
 from studies.trial.memory import Peak
 from studies.trial.mixing import in_package, refuse_mixing
 from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
+from studies.trial.plateau import NEVER
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
@@ -123,6 +125,7 @@ class Run:
     ranks: Ranks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
     loggers: Loggers = field(default_factory=Loggers)
+    cutter: CutShort | None = None
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
@@ -185,7 +188,8 @@ class Run:
 class Job:
     """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
     goes on, None: from the beginning; `second` is a further metric that the module logs; `test`: the test part is
-    looked at once, at the end; `tracked` is how loggers show it; `offline_in`: they write there and ask no server."""
+    looked at once, at the end; `tracked` is how loggers show it; `offline_in`: they write there and ask no server.
+    `cut`: only so much of it is tried."""
 
     config: Mapping[str, Any]
     metric: str
@@ -200,6 +204,7 @@ class Job:
     second: str | None = None
     tracked: TrackedRun | None = None
     offline_in: Path | None = None
+    cut: Cut | None = None
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
@@ -216,6 +221,7 @@ class Job:
             second=self.second,
             tracked=self.tracked,
             offline_in=self.offline_in,
+            cut=self.cut,
             **self.trainer_arguments,
         )
         run.tested_with = self.config if self.test else None
@@ -236,14 +242,15 @@ def build(
     second: str | None = None,
     tracked: TrackedRun | None = None,
     offline_in: Path | None = None,
+    cut: Cut | None = None,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
 
     Seeds every global random generator with `seed`. Takes everything from the Lightning package that the module derives
     from. Loggers and checkpoints that the config asks for write below `folder`. `keeping` says where and when the
-    training saves its own state, None: never. With several `ranks` the run is one of theirs: all build it alike, and
-    fit together. Raises `PackagesMixed`, and whatever the constructors raise.
+    training saves its own state, None: never. `cut` ends it after a few batches. With several `ranks` the run is one of
+    theirs: all build it alike, and fit together. Raises `PackagesMixed`, and whatever the constructors raise.
     """
     quieten_lightning()
     watchers = watchers or Watchers()
@@ -275,6 +282,9 @@ def build(
     tracked = tracked or TrackedRun("", folder.name)
     nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
     loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
+    cutter = made(CutShort)(cut, rungs, budget) if cut is not None else None
+    if cutter is not None:
+        callbacks.append(cutter)
     arguments = {
         **(config.get("trainer") or {}),
         **_length(budget, module),
@@ -302,16 +312,22 @@ def build(
     )
     trainer = trainer_class(package)(**arguments)
     trainer.between_batches = keeper.between_batches
-    return Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, loggers=loggers)
+    run = Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, loggers=loggers)
+    run.cutter = cutter
+    return run
 
 
 def quieten_lightning() -> None:
     """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
-    own use of torch, one about SLURM, whose tasks our launcher starts, and those about checkpoints, which we tell."""
+    own use of torch, one about SLURM, whose tasks our launcher starts, those about checkpoints, which we tell, and one
+    about schedulers that wait for the first validation."""
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended.*")
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from.*")
+    warnings.filterwarnings(
+        "ignore", message=r"ReduceLROnPlateau conditioned on metric .* Skipping learning rate update"
+    )
     for name in (*NAMES, *FABRICS):  # the one that was imported last has the say
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,71 +17,92 @@ from studies.check import Left, estimate, left_of
 from studies.search.designs import typical_points
 from studies.search.rounds import most_trainings
 from studies.settings import StudySettings
-from studies.trial.estimate import N_TIMED, TWO_EPOCHS, whole_training_s
+from studies.trial.cut import Cut
+from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.objective import resolve
 from studies.trial.preflight import look
 from studies.trial.training import Job
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
-STEP_S, VALIDATION_S, SETUP_S = 0.02, 0.1, 0.5
+STEP_S, VALIDATION_S, SETUP_S, BETWEEN_S = 0.02, 0.1, 0.5, 0.3
 
 
-class Slow(Callback):
-    """Seconds that are known: of a step, a validation and the setting up."""
+class Known(Callback):
+    """Spends seconds that are known, by a clock of its own: for a step, a validation, setting up, between epochs."""
+
+    def __init__(self) -> None:
+        self.clock = 0.0
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        time.sleep(SETUP_S)
+        self.clock += SETUP_S
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.clock += BETWEEN_S * (trainer.current_epoch > 0)
 
     def on_train_batch_start(self, *_: Any) -> None:
-        time.sleep(STEP_S)
+        self.clock += STEP_S
 
     def on_validation_start(self, *_: Any) -> None:
-        time.sleep(VALIDATION_S)
+        self.clock += VALIDATION_S
 
 
-def whole_s(settings: StudySettings, folder: Path, budget: Budget) -> float | None:
-    config = resolve(settings, {"lr": 0.01})
-    job = Job(config, "val_loss", TWO_EPOCHS, 0, folder, trainer_arguments={"limit_train_batches": N_TIMED})
-    run = job.build()
-    run.trainer.callbacks.insert(0, Slow())  # type: ignore[attr-defined]
-    return whole_training_s(run, budget, config, n_devices=1)
+def whole_s(settings: StudySettings, folder: Path, cut: Cut) -> float | None:
+    """What a trial of `settings` is reckoned to take, by a part of it."""
+    job = Job(resolve(settings, {"lr": 0.01}), "val_loss", settings.budget, 0, folder, cut=cut)
+    run, known = job.build(), Known()
+    stopwatch = run.package.callback(Stopwatch)(0.0, now=lambda: known.clock)
+    run.trainer.callbacks.insert(0, known)
+    run.trainer.callbacks.append(stopwatch)
+    run.fit()
+    return whole_training_s(run, settings.budget, stopwatch.times, n_devices=1)
 
 
+@pytest.mark.parametrize("cut", [Cut(N_TIMED, n_epochs=2), Cut(2, n_epochs=2)])
 @pytest.mark.parametrize(
-    ("overrides", "budget", "n_batches", "n_rungs"),
+    ("overrides", "n_batches", "n_rungs", "n_epochs"),
     [
-        ((), Budget("epochs", 30, 30), 1200, 30),  # 400 samples in batches of 10: 40 an epoch
-        (("+trainer.limit_train_batches=0.5",), Budget("epochs", 30, 30), 600, 30),
-        (("+trainer.limit_train_batches=4",), Budget("epochs", 30, 30), 120, 30),
-        ((), Budget("steps", 100, 10), 100, 10),
-        (("trainer.accumulate_grad_batches=2",), Budget("steps", 100, 10), 200, 10),
-        ((), Budget("samples", 1000, 10), 100, 10),
+        (("budget.amount=30",), 1200, 30, 30),  # 400 samples in batches of 10: 40 an epoch
+        (("budget.amount=30", "+trainer.limit_train_batches=0.5"), 600, 30, 30),
+        (("budget.amount=30", "+trainer.limit_train_batches=4"), 120, 30, 30),
+        (("budget.amount=30", "model.batch_size=400"), 30, 30, 30),  # one batch an epoch
+        (("budget.unit=steps", "budget.amount=100"), 100, 10, 2.5),
+        (("budget.unit=steps", "budget.amount=100", "trainer.accumulate_grad_batches=2"), 200, 10, 5),
+        (("budget.unit=steps", "budget.amount=10"), 10, 10, 1),  # a rung each step
+        (("budget.unit=samples", "budget.amount=1000"), 100, 10, 2.5),
     ],
 )
-def test_steps_rungs_and_setting_up_are_counted_as_often_as_they_are_paid(
+def test_each_part_of_a_training_is_counted_as_often_as_it_is_paid(
     make_settings: MakeSettings,
     tmp_path: Path,
+    cut: Cut,
     overrides: tuple[str, ...],
-    budget: Budget,
     n_batches: int,
     n_rungs: int,
+    n_epochs: float,
 ) -> None:
     settings = make_settings("model.n_samples=400", *overrides, study="plain")
-    known = SETUP_S + n_batches * STEP_S + n_rungs * VALIDATION_S
-    found = whole_s(settings, tmp_path, budget)
-    assert found is not None
-    assert known < found < 1.35 * known
+    known = SETUP_S + n_batches * STEP_S + n_rungs * VALIDATION_S + (n_epochs - 1) * BETWEEN_S
+    assert whole_s(settings, tmp_path, cut) == pytest.approx(known)
+
+
+def test_the_time_is_unknown_where_the_loader_does_not_tell_its_length(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    streamed = "model._target_=user_modules.Streamed"
+    assert whole_s(make_settings(streamed, study="plain"), tmp_path, Cut(2)) is None
+    in_steps = make_settings(streamed, "budget.unit=steps", "budget.amount=100", study="plain")
+    assert whole_s(in_steps, tmp_path, Cut(2)) == pytest.approx(SETUP_S + 100 * STEP_S + 10 * VALIDATION_S)
 
 
 def test_a_trial_takes_no_longer_than_it_may(make_settings: MakeSettings) -> None:
-    slow = ("model.sleep_s=0.02", "budget.amount=100")
-    (seen,) = look(make_settings(*slow, study="plain"), [{"lr": 0.01}], timed=True)
-    assert seen.seconds is not None
-    assert 20 < seen.seconds < 30  # 100 epochs of ten batches
-    (limited,) = look(make_settings(*slow, "max_trial_s=3", study="plain"), [{"lr": 0.01}], timed=True)
-    assert limited.seconds == 3
-    (untimed,) = look(make_settings(*slow, study="plain"), [{"lr": 0.01}])
+    (seen,) = look(make_settings("max_trial_s=1e-9", study="plain"), [{"lr": 0.01}], timed=True)
+    assert seen.seconds == 1e-9
+    (known,) = look(
+        make_settings("budget.unit=seconds", "budget.amount=300", study="plain"), [{"lr": 0.01}], timed=True
+    )
+    assert known.seconds == 300
+    (untimed,) = look(make_settings(study="plain"), [{"lr": 0.01}])
     assert untimed.seconds is None
 
 

@@ -1,0 +1,158 @@
+"""Ends a training after a few batches from outside, so that its length, its limits and its schedules stay its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from studies.budget import Budget
+from studies.trial.callbacks import Rungs
+from studies.trial.length import epoch_share
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How much of a training is tried: `n_epochs` epochs of up to `n_batches`, with a validation and a rung in each.
+
+    `in_order`: one epoch without a validation comes first where the whole training has epochs before its first rung.
+    """
+
+    n_batches: int
+    n_epochs: int = 1
+    in_order: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """A scheduler that refuses to step without its metric: after so many batches or epochs, as `interval` says."""
+
+    metric: str
+    interval: str
+    frequency: int
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a training has shown before it ended: its schedulers that monitor a metric, the metrics that it logged, and
+    those that it logs at each step; the batches of an epoch, and those before the first validation, where known."""
+
+    monitored: tuple[Monitored, ...] = ()
+    logged: tuple[str, ...] = ()
+    logged_by_step: tuple[str, ...] = ()
+    n_batches: float = math.inf
+    first_validation: float = 0.0
+
+
+class CutShort:
+    """Ends each epoch of a training after a few batches, and the training after a few epochs.
+
+    The Trainer takes the batch for the last one of its epoch, so it steps, validates and goes through its schedulers as
+    at the end of a whole epoch. `trainer.num_training_batches` and `trainer.max_epochs` are those of a trial.
+    """
+
+    def __init__(self, cut: Cut, rungs: Rungs, budget: Budget) -> None:
+        self.is_done = False
+        self.seen = Seen()
+        self._cut = cut
+        self._rungs = rungs
+        self._budget = budget
+        self._n_ended = 0
+        self._n_rungs_before = 0
+        self._is_at_end = False
+        self._is_waiting = False
+        self._val_check_batch: Any = None
+        self._first_ended: float | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the schedulers as the module gave them."""
+        self.seen.monitored = tuple(
+            Monitored(str(config.monitor), config.interval, config.frequency)
+            for config in (trainer.lr_scheduler_configs if pl_module.automatic_optimization else ())
+            if config.reduce_on_plateau and config.strict
+        )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin an epoch of the usual length."""
+        self._n_rungs_before = len(self._rungs.rungs)
+        self._is_at_end = False
+        if self._val_check_batch is not None:
+            trainer.val_check_batch, self._val_check_batch = self._val_check_batch, None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Make the last batch that is tried the last one of its epoch, before the optimizer steps."""
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        self._is_at_end = (
+            batch_idx + 1 >= self._cut.n_batches
+            or batch_idx + 1 == trainer.num_training_batches
+            or progress.is_last_batch
+        )
+        progress.is_last_batch = self._is_at_end
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Have the Trainer validate after the last batch of an epoch."""
+        if self._first_ended is None:
+            self._first_ended = time.perf_counter()
+            self.seen.logged_by_step = tuple(trainer.callback_metrics)
+        if not self._is_at_end:
+            return
+        self._is_waiting = self._goes_before_the_first_rung(trainer)
+        if self._is_waiting:
+            return
+        if not trainer.enable_validation:
+            self._reach_between_epochs(trainer)
+            return
+        self._val_check_batch, trainer.val_check_batch = trainer.val_check_batch, 1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reach a rung, where rungs are no epochs."""
+        if not trainer.sanity_checking and self._is_at_end:
+            self._reach_between_epochs(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reach a rung, where rungs are epochs, and end the training after the last epoch that is tried."""
+        if self._rungs.at_epochs and self._is_at_end:
+            self._reach(trainer)
+        if self._is_at_end and not self._is_waiting:
+            self._n_ended += 1
+        if self._n_ended >= self._cut.n_epochs:
+            self.is_done = True
+            trainer.fit_loop.min_epochs = None
+            trainer.fit_loop.epoch_loop.min_steps = None
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what was logged, and how long an epoch is."""
+        share = epoch_share(self._budget, trainer, self._rungs, batch_s=self._batch_s())
+        self.seen.logged = tuple(trainer.callback_metrics)
+        self.seen.n_batches = trainer.num_training_batches
+        if share is not None and trainer.enable_validation:
+            self.seen.first_validation = trainer.num_training_batches / (share * self._budget.rungs)
+
+    def _reach_between_epochs(self, trainer: Trainer) -> None:
+        if not self._rungs.at_epochs:
+            self._reach(trainer)
+
+    def _reach(self, trainer: Trainer) -> None:
+        """Reach a rung unless the training has reached one in this epoch by itself."""
+        if len(self._rungs.rungs) == self._n_rungs_before and self._rungs.diverged is None:
+            self._rungs.reach(self._rungs.last_index + 1, trainer)
+
+    def _goes_before_the_first_rung(self, trainer: Trainer) -> bool:
+        """Return whether the first epoch of the whole training ends before its first rung."""
+        if not self._cut.in_order or self._rungs.at_epochs or self._rungs.rungs or trainer.current_epoch > 0:
+            return False
+        share = epoch_share(self._budget, trainer, self._rungs, batch_s=self._batch_s())
+        return share is not None and share * self._budget.rungs < 1 - 1e-9
+
+    def _batch_s(self) -> float:
+        """Return the mean seconds of the batches after the first one, which sets things up."""
+        if self._first_ended is None or self._rungs.batches < 2:
+            return self._rungs.seconds
+        return (time.perf_counter() - self._first_ended) / (self._rungs.batches - 1)

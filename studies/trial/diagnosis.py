@@ -1,0 +1,112 @@
+"""What a tried training shows to be wrong with the config: key, complaint and remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from studies.errors import Problem, nearest
+from studies.settings import TRAINING_METRICS, StudySettings
+from studies.space import Point
+from studies.trial.callbacks import MetricMissing
+from studies.trial.cut import Monitored, Seen
+from studies.trial.failures import classify
+from studies.trial.training import Run, Training
+
+LIMIT = re.compile(r"limit_(?:train|val)_batches")
+ALL_OF_THEM = "give a number of batches of at least 1, or a larger share (1.0 is all of them)"
+
+
+def in_words(point: Point) -> str:
+    """A point's values in one line."""
+    return ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
+
+
+def where(point: Point) -> str:
+    """Say at which point, where there is a search space."""
+    return f" at {in_words(point)}" if point else ""
+
+
+def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Problem:
+    """Return what an exception of the first batches, or of what is built for them, means."""
+    message = classify(error)[1]
+    limit = LIMIT.search(message)
+    trainer = config.get("trainer") or {}
+    if limit is not None and limit[0] in trainer:
+        complaint = f"is {trainer[limit[0]]}, which leaves no batch{where(point)} ({message})"
+        return Problem(f"trainer.{limit[0]}", complaint, ALL_OF_THEM)
+    remedy = "correct the module or the space"
+    if "ReduceLROnPlateau conditioned on metric" in message:
+        remedy = "have the scheduler monitor a metric that is there when it steps, or give it strict: False"
+    return Problem("model", f"fails in one batch{where(point)} ({message})", remedy)
+
+
+def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
+    """Return which of the objectives the module does not log, and what it could be."""
+    remedy = "log it in validation_step (or in training_step), or"
+    complaint = f"is {error.missing}, but {error}"
+    if error.missing == settings.objective.metric:
+        return Problem("objective.metric", complaint, f"{remedy} set objective.metric to one that is logged")
+    known = [name for name in (*TRAINING_METRICS, *error.logged) if name != settings.objective.metric]
+    return Problem("objective.second.metric", complaint, f"{nearest(error.missing, known)}; {remedy} name one of these")
+
+
+def of_training(run: Run, training: Training, point: Point, config: Mapping[str, Any]) -> Problem | None:
+    """Return what a training that came to its end without an exception shows to be wrong, if anything."""
+    if training.diverged is not None:
+        return None
+    if not training.rungs:
+        return _of_no_rung(run, point, config)
+    return _of_monitors(run)
+
+
+def _of_no_rung(run: Run, point: Point, config: Mapping[str, Any]) -> Problem:
+    """Return why a training ends before its first rung."""
+    trainer = run.trainer
+    for name, stage, n_batches in (
+        ("limit_train_batches", "training", trainer.num_training_batches),
+        ("limit_val_batches", "validation", sum(trainer.num_val_batches) if trainer.enable_validation else 1),
+    ):
+        limit = (config.get("trainer") or {}).get(name)
+        if n_batches and limit != 0:
+            continue
+        if limit in (None, 1.0):
+            complaint = f"gives a {stage} loader without a batch{where(point)}, so a trial ends without a value"
+            source = "datamodule" if config.get("datamodule") else "model"
+            return Problem(source, complaint, "give it data, or a smaller batch where drop_last drops the only one")
+        complaint = f"is {limit}, which leaves no {stage} batch{where(point)}, so a trial ends without a value"
+        return Problem(f"trainer.{name}", complaint, ALL_OF_THEM)
+    complaint = f"end the training{where(point)} before its first rung, so a trial ends without a value"
+    stopping = "callbacks" if config.get("callbacks") else "model"
+    verb = complaint if stopping == "callbacks" else complaint.replace("end", "ends", 1)
+    return Problem(stopping, verb, "correct what sets trainer.should_stop, or skips the rest of an epoch")
+
+
+def _of_monitors(run: Run) -> Problem | None:
+    """Return which scheduler monitors a metric that is not there when it steps."""
+    assert run.cutter is not None
+    seen = run.cutter.seen
+    for monitored in seen.monitored:
+        name = monitored.metric
+        if name not in seen.logged:
+            complaint = f"has a ReduceLROnPlateau that monitors {name}, which the module never logs"
+            return Problem("model", complaint, f"log it, or monitor another metric: {nearest(name, seen.logged)}")
+        if monitored.interval == "step" and name not in seen.logged_by_step and _steps_too_early(monitored, seen):
+            complaint = (
+                f"has a ReduceLROnPlateau that steps each {counted(monitored.frequency)} by {name}, which is first "
+                f"logged after about {seen.first_validation:.0f} batches"
+            )
+            return Problem("model", complaint, "give the scheduler interval: epoch, or strict: False")
+    return None
+
+
+def _steps_too_early(monitored: Monitored, seen: Seen) -> bool:
+    """Return whether a scheduler that counts batches of an epoch steps before the first validation."""
+    at_most = min(seen.n_batches, seen.first_validation - 1)
+    return monitored.frequency <= at_most
+
+
+def counted(n: int) -> str:
+    """Say so many batches."""
+    return "batch" if n == 1 else f"{n} batches"

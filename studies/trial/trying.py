@@ -1,0 +1,227 @@
+"""Tries one point: the training that a trial would make of it, ended after a few batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from studies.errors import Problem
+from studies.schema import Failure
+from studies.settings import StudySettings
+from studies.space import Point
+from studies.targets import TargetBroken, find_target
+from studies.trial import diagnosis
+from studies.trial.callbacks import Interrupted, MetricMissing
+from studies.trial.cut import Cut
+from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.failures import classify, free_memory
+from studies.trial.half_batch import HalfBatch, half_of
+from studies.trial.objective import resolve
+from studies.trial.package import loaded
+from studies.trial.procedure import is_procedure
+from studies.trial.procedure_preflight import try_rung
+from studies.trial.test_part import has_test_part, look_at_test_part
+from studies.trial.training import Job, Run, Watchers, never
+
+log = logging.getLogger(__name__)
+N_BATCHES = 3  # of the point that is tried most thoroughly; the second batch finds what the first one left behind
+N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
+TimeUp = Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a few batches at one point have shown. `seconds` is the estimate for a whole trial; without `is_whole` the
+    time was up before the first validation had ended."""
+
+    point: Point
+    problem: Problem | None
+    seconds: float | None = None
+    failure: Failure | None = None
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How thoroughly a point is tried: with the batches of `cut`, in a validation of `n_validated` batches (None: in
+    all of them), with a test part where the study asks for one, and timed."""
+
+    cut: Cut
+    n_validated: int | None = None
+    tests: bool = False
+    is_timed: bool = False
+
+
+THOROUGH = Extent(Cut(N_BATCHES, in_order=True), tests=True)
+BRIEF = Extent(Cut(1), n_validated=1)
+TIMED = Extent(Cut(N_TIMED, n_epochs=2), is_timed=True)
+KNOWN = Extent(Cut(1), n_validated=1, is_timed=True)  # of a budget in seconds
+
+
+def try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never) -> Look:
+    """Train at `point` as far as `extent` says, with the length, the limits and the callbacks of a trial.
+
+    Loggers write to a folder that is deleted. Where a trial would be tried at half the batch after out-of-memory, so is
+    this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop.
+    """
+    config = resolve(settings, point)
+    if is_procedure(config):
+        return _try_procedure(settings, point, config, time_up)
+    look = _try(settings, point, None, extent, time_up)
+    if look.failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
+        free_memory()
+        half = half_of(config, settings.out_of_memory.batch_size)
+        look = look if half is None else _try(settings, point, half, extent, time_up)
+    return look
+
+
+def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
+    """Train and validate a single batch at `point`; a failure counts if it stays with a whole validation.
+
+    A score may need more than one batch of the validation, such as an area under a curve.
+    """
+    look = try_point(settings, point, BRIEF, time_up=time_up)
+    if look.problem is None or look.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
+        return look
+    return try_point(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
+
+
+def take_time(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
+    """Train a few batches at `point`, with whole validations, and estimate the seconds of a trial."""
+    extent = KNOWN if settings.budget.unit == "seconds" else TIMED
+    return try_point(settings, point, extent, time_up=time_up)
+
+
+def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
+    """Train two batches at `point` in as many processes as train a trial together, with a validation."""
+    from studies.trial.ranks.crew import train_in_ranks
+
+    n_ranks, extent = settings.devices_per_trial, Extent(Cut(N_OF_RANKS), n_validated=1)
+    try:
+        with TemporaryDirectory() as folder:
+            job = _job(settings, resolve(settings, point), extent, Path(folder))
+            train_in_ranks(job, n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
+    except Interrupted:
+        return None
+    except Exception as error:  # whatever a user's module raises is what this looks for
+        failure, message = classify(error)
+        if failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
+            return None
+        log.info("two batches in %d processes failed", n_ranks, exc_info=True)
+        complaint = f"is {n_ranks}, and so many processes fail in two batches ({message})"
+        return Problem("launcher.devices_per_trial", complaint, "correct the module or trainer.strategy, or give 1")
+    return None
+
+
+def _try_procedure(settings: StudySettings, point: Point, config: dict[str, Any], time_up: TimeUp) -> Look:
+    try:
+        found = try_rung(settings, point, config, interrupted=time_up)
+    except Interrupted:
+        return Look(point, None, is_whole=False)
+    return Look(point, found) if isinstance(found, Problem) else Look(point, None, found)
+
+
+def _try(settings: StudySettings, point: Point, half: HalfBatch | None, extent: Extent, time_up: TimeUp) -> Look:
+    begun = time.perf_counter()
+    config = resolve(settings, point, half=half)
+    try:
+        with TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning warns of short runs
+            job = _job(settings, config, extent, Path(folder))
+            run = job.build(Watchers(interrupted=time_up))
+            problem = _of_test_part(settings, run)
+            if problem is not None:
+                return Look(point, problem)
+            return _fit(settings, point, run, job.config, extent, begun=begun)
+    except Interrupted:
+        return Look(point, None, is_whole=False)
+    except MetricMissing as error:
+        return Look(point, diagnosis.of_missing(error, settings))
+    except Exception as error:  # whatever a user's module raises is what this looks for
+        log.info("one batch at %s failed", point, exc_info=True)
+        return Look(point, diagnosis.of_error(error, point, config), failure=classify(error)[0])
+
+
+def _fit(
+    settings: StudySettings, point: Point, run: Run, config: Mapping[str, Any], extent: Extent, *, begun: float
+) -> Look:
+    """Train the run and say what it has shown."""
+    stopwatch = run.package.callback(Stopwatch)(begun)
+    run.trainer.callbacks.append(stopwatch)
+    training = run.fit()
+    problem = diagnosis.of_training(run, training, point, config)
+    if problem is not None:
+        return Look(point, problem)
+    if extent.tests and settings.objective.test:
+        problem = _of_failing_test(run, config)
+    return Look(point, problem, _estimate(settings, run, stopwatch) if extent.is_timed else None)
+
+
+def _job(settings: StudySettings, config: Mapping[str, Any], extent: Extent, folder: Path) -> Job:
+    """Return the training of a trial whose files lie below `folder`."""
+    wanted = (config.get("trainer") or {}).get("limit_val_batches")
+    limits = {} if extent.n_validated is None or wanted == 0 else {"limit_val_batches": extent.n_validated}
+    return Job(
+        _with_files_in(folder, config),
+        metric=settings.objective.metric,
+        second=settings.objective.logged_second,
+        budget=settings.budget,
+        seed=settings.seed,
+        folder=folder,
+        trainer_arguments=limits,
+        cut=extent.cut,
+    )
+
+
+def _with_files_in(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `config` with the checkpoints of its callbacks below `folder`, wherever a trial puts them."""
+    callbacks = {
+        name: {**node, "dirpath": str(folder / "checkpoints" / str(name))} if _writes_elsewhere(node) else node
+        for name, node in (config.get("callbacks") or {}).items()
+    }
+    return {**config, "callbacks": callbacks}
+
+
+def _writes_elsewhere(node: Any) -> bool:
+    """Return whether a callback's node names the folder of checkpoints itself."""
+    if not isinstance(node, Mapping) or not node.get("dirpath"):
+        return False
+    try:
+        target = find_target(str(node.get("_target_")))
+    except TargetBroken:
+        return False
+    kinds = tuple(package.find("callbacks.Checkpoint") for package in loaded())
+    return isinstance(target, type) and issubclass(target, kinds)
+
+
+def _of_test_part(settings: StudySettings, run: Run) -> Problem | None:
+    if not settings.objective.test or has_test_part(run.module, run.datamodule):
+        return None
+    remedy = "give the module a test_step and a test_dataloader beside it, or set it to false"
+    return Problem("objective.test", "is true, but the module has no test part", remedy)
+
+
+def _of_failing_test(run: Run, config: Mapping[str, Any]) -> Problem | None:
+    try:
+        look_at_test_part(run.module, run.datamodule, config=config)
+    except Exception as error:  # whatever a user's module raises is what this looks for
+        log.info("the test part failed", exc_info=True)
+        complaint = f"fails in its test part ({classify(error)[1]}), and objective.test is true"
+        return Problem("model", complaint, "correct its test_step or test_dataloader, or set objective.test to false")
+    return None
+
+
+def _estimate(settings: StudySettings, run: Run, stopwatch: Stopwatch) -> float | None:
+    """Return the seconds of a whole trial; None where they cannot be told."""
+    if settings.budget.unit == "seconds":
+        seconds: float | None = float(settings.budget.amount)
+    else:
+        seconds = whole_training_s(run, settings.budget, stopwatch.times, n_devices=settings.devices_per_trial)
+    at_most = settings.max_trial_s
+    return seconds if seconds is None or at_most is None else min(seconds, at_most)
