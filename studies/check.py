@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from studies.command import command
-from studies.errors import BadInput, Problem
+from studies.errors import BadInput
 from studies.report.wording import counted
 
 if TYPE_CHECKING:
@@ -18,69 +19,105 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from studies.launch.checking import Checked
+    from studies.launch.points import Plan
     from studies.settings import StudySettings
-    from studies.trial.trying import Look
 
 MAX_CORNERS = 40  # points that are tried with real batches, to find mistakes
+AT_LEAST = 0.5  # of check.max_s, where loading torch takes long
+UNTIMED = "no training was tried to its end, so the time is unknown"
 N_TYPICAL = 8  # further points whose mean time stands for all: that of corners is far from it, where sizes are extreme
 
 
 def check(config: DictConfig) -> int:
     """Check everything, train and validate a batch at the corners and at each branch, and tell the time, by a few more
-    batches at points that stand for all."""
+    batches at points that stand for all. End after `check.max_s`, and tell what was left out."""
     import optuna
     from rich.console import Console
 
-    from studies.experiment import each_part
+    from studies.experiment import each_part, part_names
 
+    begun = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
-    for part in each_part(config, are_trained=False):
-        _check_study(part.config, console)
+    n_parts = max(1, len(part_names(config)))
+    for number, part in enumerate(each_part(config, are_trained=False), start=1):
+        _check_study(part.config, console, begun=begun, part=number, n_parts=n_parts)
     return 0
 
 
-def _check_study(config: DictConfig, console: Console) -> None:
+def _check_study(config: DictConfig, console: Console, *, begun: float, part: int, n_parts: int) -> None:
+    """Check one study of `n_parts`, which share `check.max_s`."""
     from studies.admission import admit
-    from studies.launch.elsewhere import on_any_accelerator
+    from studies.launch.checking import check_in_time
     from studies.launch.launcher import count_workers, launcher_problems
-    from studies.launch.process import find_problems, gpu_ids
+    from studies.launch.logs import logs_of_this_run
+    from studies.launch.points import Plan
     from studies.search.designs import typical_points
     from studies.search.rounds import announcement
-    from studies.storage.identity import find_study, fixed_config
+    from studies.storage.identity import find_study
     from studies.storage.importing import find_imports
-    from studies.trial.preflight import look
-    from studies.trial.procedure import is_procedure
 
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
     imports = find_imports(settings, storage, study)
-    tried = on_any_accelerator(settings)
-    problems = launcher_problems(settings) or find_problems(settings)
-    if problems:
-        raise BadInput(problems)
-    corners = look(tried, settings.space.corners(limit=MAX_CORNERS))
-    typical = look(tried, typical_points(settings, N_TYPICAL), timed=True) if not _failed(corners) else []
-    looks = [*corners, *typical]
-    failed = _failed(looks)
-    if failed:
-        more = f" (and {len(failed) - 1} more of {counted(len(looks), 'point', 'points')})" if len(failed) > 1 else ""
-        raise BadInput([replace(failed[0], complaint=f"{failed[0].complaint}{more}")])
+    lacking = launcher_problems(settings)
+    if lacking:
+        raise BadInput(lacking)
+    max_s = settings.check.max_s
+    plan = Plan(
+        corners=tuple(settings.space.corners(limit=MAX_CORNERS)),
+        typical=tuple(typical_points(settings, N_TYPICAL)),
+        until=None if max_s is None else begun + max_s * part / n_parts,
+        at_least_s=AT_LEAST * (max_s or 0.0) / n_parts,
+    )
+    checked = check_in_time(settings, plan, log=logs_of_this_run(settings.output_dir) / "check.log")
+    raise_problems(checked)
     trials = study.get_trials(deepcopy=False) if study is not None else []
-    runs_itself = is_procedure(fixed_config(settings))
-    how = "up to their first rung" if runs_itself else "with real batches"
-    console.print(f"study {settings.study_name} is sound: {counted(len(looks), 'point', 'points')} tried {how}")
+    for line in found_in_words(settings, plan, checked):
+        console.print(line)
     size = f"{counted(len(settings.space), 'parameter', 'parameters')}, {_trials(settings.n_trials)}"
     console.print(f"  {size}, {len(trials)} in the storage already")
     if settings.select.name != "none":
         console.print(f"  {announcement(settings)}")
     if imports is not None:
         console.print(f"  to be imported: {imports}")
-    n_workers = count_workers(settings, gpus=gpu_ids())
+    n_workers = count_workers(settings, gpus=checked.gpus)
     left = left_of(settings, trials, storage)
-    seconds = [look.seconds for look in typical if look.seconds is not None]
-    provided = ", if the rungs of a trial take as long as the first" if runs_itself and not left.is_nothing else ""
-    console.print(f"  {estimate(settings, left, seconds, n_workers)}{provided}")
+    if not checked.looks and not left.is_nothing:
+        console.print(f"  {UNTIMED}")
+        return
+    provided = ", if the rungs of a trial take as long as the first" if checked.is_procedure else ""
+    told = "" if left.is_nothing else provided
+    console.print(f"  {estimate(settings, left, checked.seconds, n_workers)}{told}")
+
+
+def raise_problems(checked: Checked) -> None:
+    """Raise `BadInput` with what was found: all problems of the targets, or the first of the points."""
+    if not any(look.problem for look in checked.looks):
+        if checked.problems:
+            raise BadInput(checked.problems)
+    else:
+        first, n = checked.problems[0], len(checked.problems)
+        points = counted(len(checked.looks), "point", "points")
+        more = f" (and {n - 1} more of {points})" if n > 1 else ""
+        raise BadInput([replace(first, complaint=f"{first.complaint}{more}")])
+
+
+def found_in_words(settings: StudySettings, plan: Plan, checked: Checked) -> list[str]:
+    """Say how many points were tried, and how many the time left out."""
+    n_tried, n_left = len(checked.looks), plan.n_points - len(checked.looks)
+    how = "up to their first rung" if checked.is_procedure else "with real batches"
+    tried = f"{counted(n_tried, 'point', 'points')} tried {how}"
+    if not n_left:
+        return [f"study {settings.study_name} is sound: {tried}"]
+    over = f"check.max_s={settings.check.max_s:g} s were over"
+    if not n_tried:
+        first = f"study {settings.study_name}: nothing could be tried to its end before {over}"
+        return [first, "  the first batches take longer, or the data and the model do to be built; raise check.max_s"]
+    first = f"study {settings.study_name} is sound as far as it was tried: {tried}"
+    left_out = counted(n_left, "point was", "points were")
+    return [first, f"  {left_out} left out when {over}; a higher value tries more, null tries all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +172,6 @@ def _why_less(settings: StudySettings, left: Left) -> str:
     reasons = ["trials are pruned"] * (settings.pruner.name != "none" and left.trials > 0)
     reasons += ["configurations leave the race"] * (left.trainings > 0)
     return f", less where {' or '.join(reasons)}" if reasons else ""
-
-
-def _failed(looks: Sequence[Look]) -> list[Problem]:
-    return [look.problem for look in looks if look.problem is not None]
 
 
 def _trials(n: int) -> str:

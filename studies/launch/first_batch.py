@@ -51,9 +51,10 @@ def stop(processes: Sequence[ForkServerProcess], *, grace_s: float) -> None:
 
 
 def try_first_batch(
-    server: ForkServer, settings: StudySettings, *, log: Path, signals: StopSignals
+    server: ForkServer, settings: StudySettings, *, log: Path, signals: StopSignals, tell: Callable[[str], None]
 ) -> tuple[list[str], list[Problem]]:
-    """The GPUs' ids of this machine, and the problems that a first batch shows; nothing where a signal comes first."""
+    """The GPUs' ids of this machine, and the problems that a first batch shows; nothing where a signal comes first.
+    `tell` takes notes."""
     ours, theirs = server.pipe()
     process = server.start(run_preflight, (settings, log, theirs), name="preflight")
     theirs.close()
@@ -62,7 +63,7 @@ def try_first_batch(
             if signals.reason() is not None:
                 stop([process], grace_s=POLL_S)
                 return [], []
-        gpus, problems = ours.recv()
+        gpus, problems, notes = ours.recv()
     except EOFError:
         process.join()
         if signals.reason() is not None:  # a signal to the whole group
@@ -70,4 +71,6 @@ def try_first_batch(
         complaint = f"ended the process of its first batch (exit code {process.exitcode})"
         return [], [Problem("model", complaint, f"see {log}")]
     process.join()
+    for note in notes:
+        tell(note)
     return list(gpus), list(problems)

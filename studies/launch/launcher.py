@@ -40,7 +40,7 @@ def make_launcher(
     if settings.launcher.name == "serial":
         from studies.launch.serial import SerialLauncher
 
-        return SerialLauncher(settings, storage, signals=signals)
+        return SerialLauncher(settings, storage, signals=signals, tell=tell)
     if settings.launcher.name == "slurm":
         from studies.launch.slurm.launcher import SlurmLauncher
 

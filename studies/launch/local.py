@@ -58,7 +58,9 @@ class LocalLauncher:
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
         log = self.logs / "preflight.log"
-        self._gpus, problems = try_first_batch(self._server, self._settings, log=log, signals=self._signals)
+        self._gpus, problems = try_first_batch(
+            self._server, self._settings, log=log, signals=self._signals, tell=self._tell
+        )
         return problems
 
     def places(self) -> list[object]:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 
 log = logging.getLogger(__name__)
+
+
 STOPPED = 4  # exit code of a worker that a signal stopped; where it was not its command's, a new one takes its place
 
 
@@ -64,28 +67,40 @@ def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSig
 
 
 def run_preflight(settings: StudySettings, log: Path, answers: Connection) -> None:
-    """Send the GPUs' ids and the problems that only a first batch shows."""
+    """Send the GPUs' ids, the problems that only a first batch shows, and notes."""
+    begin_trying(log)
+    notes: list[str] = []
+    try:
+        problems = find_problems(settings, tell=notes.append)
+    except Exception as error:  # noqa: BLE001 - logged, and told by the parent
+        problems = [of_failure(error, log)]
+    answers.send((gpu_ids(), problems, notes))
+
+
+def begin_trying(log: Path) -> None:
+    """Be a process that another one ends; write to `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to pass on, as SIGTERM, which ends this process at once
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     follow_parent(lambda _reason: os._exit(1))
     write_to(log)
-    try:
-        problems = find_problems(settings)
-    except Exception as error:
-        logging.getLogger(__name__).exception("preflight failed")
-        problems = [Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")]
-    answers.send((gpu_ids(), problems))
 
 
-def find_problems(settings: StudySettings) -> list[Problem]:
-    """What only this machine's devices, or a first batch on them, show to be wrong."""
+def of_failure(error: Exception, log: Path) -> Problem:
+    """Return what an exception outside of a batch means; its traceback goes to the log."""
+    logging.getLogger(__name__).exception("preflight failed")
+    return Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")
+
+
+def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> list[Problem]:
+    """What only this machine's devices, or a first batch on them, show to be wrong; `tell` takes notes."""
     from studies.trial.preflight import preflight
 
-    if not runs_elsewhere(settings):
-        problems = place_problems(settings, gpus=gpu_ids())
-        if problems:
-            return problems
-    return preflight(on_any_accelerator(settings))
+    return of_places(settings) or preflight(on_any_accelerator(settings), tell=tell)
+
+
+def of_places(settings: StudySettings) -> list[Problem]:
+    """Return what is wrong with the devices that the settings ask of this machine."""
+    return [] if runs_elsewhere(settings) else place_problems(settings, gpus=gpu_ids())
 
 
 def gpu_ids() -> list[str]:

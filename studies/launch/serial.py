@@ -18,15 +18,18 @@ from studies.worker import Post, work
 class SerialLauncher:
     """The same contract as `LocalLauncher`, without processes."""
 
-    def __init__(self, settings: StudySettings, storage: BaseStorage, *, signals: StopSignals) -> None:
+    def __init__(
+        self, settings: StudySettings, storage: BaseStorage, *, signals: StopSignals, tell: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._storage = storage
         self._signals = signals
+        self._tell = tell
         self.logs = settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
-        return find_problems(self._settings)
+        return find_problems(self._settings, tell=self._tell)
 
     def places(self) -> list[str]:
         """Where the worker runs."""

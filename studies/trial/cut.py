@@ -20,11 +20,13 @@ class Cut:
     """How much of a training is tried: `n_epochs` epochs of up to `n_batches`, with a validation and a rung in each.
 
     `in_order`: one epoch without a validation comes first where the whole training has epochs before its first rung.
+    `at_most_s`: an epoch ends with the first batch, from the second on, that begins so many seconds after it.
     """
 
     n_batches: int
     n_epochs: int = 1
     in_order: bool = False
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class CutShort:
         self._is_waiting = False
         self._val_check_batch: Any = None
         self._first_ended: float | None = None
+        self._epoch_began = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the schedulers as the module gave them."""
@@ -80,6 +83,7 @@ class CutShort:
         """Begin an epoch of the usual length."""
         self._n_rungs_before = len(self._rungs.rungs)
         self._is_at_end = False
+        self._epoch_began = time.perf_counter()
         if self._val_check_batch is not None:
             trainer.val_check_batch, self._val_check_batch = self._val_check_batch, None
 
@@ -90,6 +94,7 @@ class CutShort:
             batch_idx + 1 >= self._cut.n_batches
             or batch_idx + 1 == trainer.num_training_batches
             or progress.is_last_batch
+            or (batch_idx > 0 and self._is_late())
         )
         progress.is_last_batch = self._is_at_end
 
@@ -150,6 +155,10 @@ class CutShort:
             return False
         share = epoch_share(self._budget, trainer, self._rungs, batch_s=self._batch_s())
         return share is not None and share * self._budget.rungs < 1 - 1e-9
+
+    def _is_late(self) -> bool:
+        at_most_s = self._cut.at_most_s
+        return at_most_s is not None and time.perf_counter() - self._epoch_began > at_most_s
 
     def _batch_s(self) -> float:
         """Return the mean seconds of the batches after the first one, which sets things up."""

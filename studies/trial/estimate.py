@@ -93,7 +93,7 @@ def whole_training_s(run: Run, budget: Budget, times: Times, *, n_devices: int) 
     n_batches = _n_batches(run, budget, n_devices=n_devices)
     if n_batches is None:
         return None
-    n_epochs = max(1.0, n_batches * n_devices / run.trainer.num_training_batches)
+    n_epochs = max(1.0, n_batches * n_devices / float(run.trainer.num_training_batches))
     between_s = (n_epochs - 1) * times.between
     return times.setup + n_batches * times.step + budget.rungs * times.validation + between_s
 
@@ -104,7 +104,7 @@ def _n_batches(run: Run, budget: Budget, *, n_devices: int) -> float | None:
     epoch: float = trainer.num_training_batches
     match budget.unit:
         case "epochs":
-            return None if math.isinf(epoch) else budget.amount * epoch / n_devices
+            return None if math.isinf(epoch) else float(budget.amount * epoch / n_devices)
         case "steps" if math.isinf(epoch):
             return float(budget.amount * trainer.accumulate_grad_batches)
         case "steps":

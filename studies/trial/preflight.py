@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from studies.errors import Problem, Problems
 from studies.settings import StudySettings
@@ -14,7 +16,9 @@ from studies.trial.procedure_preflight import procedure_problems
 from studies.trial.training import tell_nobody
 from studies.trial.trying import THOROUGH, Look, TimeUp, take_time, try_briefly, try_point, try_ranks
 
+Kind = Literal["middle", "ranks", "corner", "typical"]
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
+FOR_BATCHES = 0.1  # of the time of a check, in each epoch that is tried with several batches
 FOR_CORNERS = 0.6  # of the time of a check; the rest is for points that stand for all
 
 
@@ -56,16 +60,24 @@ def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = Fals
 
 def looks(
     settings: StudySettings, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
-) -> Iterator[tuple[str, Look]]:
+) -> Iterator[tuple[Kind, Look]]:
     """Try the middle of the space thoroughly, then a batch at each of `corners`, then take the time at `typical` ones,
-    and say which of the three each look is.
+    and say which kind each look is. `ranks` is the middle again, in as many processes as train a trial together.
 
     Begins no look after `until` (of `time.monotonic`), and ends the last one between two batches. `corners` leave some
-    of the time to `typical` points.
+    of the time to `typical` points. Begins no further look after one that has found a problem in the middle.
     """
     begun = time.monotonic()
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
-    yield "middle", try_point(settings, middle(settings), THOROUGH, time_up=at(until))
+    at_most_s = None if until is None else FOR_BATCHES * (until - begun)
+    thorough = replace(THOROUGH, is_timed=True, cut=replace(THOROUGH.cut, at_most_s=at_most_s))
+    found = try_point(settings, middle(settings), thorough, time_up=at(until))
+    yield "middle", found
+    if found.problem is None and settings.devices_per_trial > 1 and not _is_over(until):
+        found = Look(found.point, try_ranks(settings, found.point, time_up=at(until)))
+        yield "ranks", found
+    if found.problem is not None:
+        return
     for point in corners:
         if _is_over(for_corners):
             break
@@ -73,7 +85,7 @@ def looks(
     for point in typical:
         if _is_over(until):
             break
-        yield "typical", take_time(settings, point, time_up=at(until))
+        yield "typical", take_time(settings, point, time_up=at(until), at_most_s=at_most_s)
 
 
 def middle(settings: StudySettings) -> Point:

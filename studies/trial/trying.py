@@ -92,9 +92,12 @@ def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = neve
     return try_point(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
 
 
-def take_time(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
-    """Train a few batches at `point`, with whole validations, and estimate the seconds of a trial."""
-    extent = KNOWN if settings.budget.unit == "seconds" else TIMED
+def take_time(
+    settings: StudySettings, point: Point, *, time_up: TimeUp = never, at_most_s: float | None = None
+) -> Look:
+    """Train a few batches at `point`, for `at_most_s` an epoch, with whole validations, and estimate the seconds of a
+    trial."""
+    extent = KNOWN if settings.budget.unit == "seconds" else replace(TIMED, cut=replace(TIMED.cut, at_most_s=at_most_s))
     return try_point(settings, point, extent, time_up=time_up)
 
 

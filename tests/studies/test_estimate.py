@@ -12,7 +12,6 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from pytorch_lightning import Callback
 
-from studies.budget import Budget
 from studies.check import Left, estimate, left_of
 from studies.search.designs import typical_points
 from studies.search.rounds import most_trainings

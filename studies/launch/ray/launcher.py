@@ -48,7 +48,7 @@ class RayLauncher:
         if lacking:
             return lacking
         log = self.logs / "preflight.log"
-        problems = try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals)[1]
+        problems = try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals, tell=self._tell)[1]
         if not problems and self._signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()

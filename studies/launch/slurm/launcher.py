@@ -44,7 +44,7 @@ class SlurmLauncher:
         lacking = slurm_problems()
         if lacking:
             return lacking
-        return try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals)[1]
+        return try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals, tell=self._tell)[1]
 
     def places(self) -> list[str]:
         """What is asked of SLURM, and notes on the storage."""

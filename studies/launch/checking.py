@@ -1,0 +1,123 @@
+"""Tries the points of a check in a process like a worker's, which is ended when the time is up.
+
+With launcher=serial that is this very process. An alarm ends it there, also in the middle of a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.errors import Problem
+from studies.launch.first_batch import POLL_S, ForkServer, stop
+from studies.launch.points import Found, Plan, check_points, run_check
+from studies.settings import StudySettings
+
+if TYPE_CHECKING:
+    from studies.trial.trying import Look
+
+AGAIN_S = 0.5  # an alarm that falls into a destructor is lost
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a check has found. `typical` looks stand for all trials; the middle of the space where there is none."""
+
+    gpus: list[str] = field(default_factory=list)
+    is_procedure: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    typical: list[Look] = field(default_factory=list)
+
+    def add(self, found: Found) -> None:
+        """Take in a piece."""
+        self.gpus += found.gpus
+        self.is_procedure = self.is_procedure or found.is_procedure
+        self.problems += found.problems
+        look = found.look
+        if look is None or (not look.is_whole and look.problem is None):
+            return
+        if look.problem is not None:
+            self.problems.append(look.problem)
+        if found.kind != "ranks":
+            self.looks.append(look)
+        if found.kind == "typical":
+            self.typical.append(look)
+
+    @property
+    def seconds(self) -> list[float]:
+        """The estimates for whole trials."""
+        looks = self.typical or self.looks[:1]
+        return [look.seconds for look in looks if look.seconds is not None]
+
+
+def check_in_time(settings: StudySettings, plan: Plan, *, log: Path) -> Checked:
+    """Try the points of `plan` until it says to end; the process of a worker writes to `log`."""
+    if settings.launcher.name == "serial":
+        return _check_here(settings, plan)
+    return _check_in_child(settings, plan, log)
+
+
+def _check_here(settings: StudySettings, plan: Plan) -> Checked:
+    checked, pieces = Checked(), check_points(settings, plan)
+    first = next(pieces)  # no alarm falls into the imports before it
+    checked.add(first)
+    with contextlib.suppress(TimeIsUp), alarm(first.until):
+        for found in pieces:
+            checked.add(found)
+    return checked
+
+
+def _check_in_child(settings: StudySettings, plan: Plan, log: Path) -> Checked:
+    checked, server = Checked(), ForkServer()
+    ours, theirs = server.pipe()
+    process = server.start(run_check, (settings, plan, log, theirs), name="check")
+    theirs.close()
+    try:
+        until = None
+        while (left_s := POLL_S if until is None else until - time.monotonic()) > 0:
+            if ours.poll(min(POLL_S, left_s)):
+                found = ours.recv()
+                if found is None:
+                    break
+                checked.add(found)
+                until = until or found.until
+    except EOFError:
+        process.join()
+        complaint = f"ended the process of its first batches (exit code {process.exitcode})"
+        checked.problems.append(Problem("model", complaint, f"see {log}"))
+    finally:
+        stop([process], grace_s=0.0)
+    return checked
+
+
+class TimeIsUp(BaseException):
+    """What is being tried has to end now; no error of it."""
+
+
+@contextlib.contextmanager
+def alarm(until: float | None) -> Iterator[None]:
+    """Raise `TimeIsUp` in here at `until` (of `time.monotonic`), again and again until it comes through. Only in the
+    main thread."""
+    if until is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeIsUp
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    others = signal.setitimer(signal.ITIMER_REAL, max(1e-3, until - time.monotonic()), AGAIN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if others[0]:  # somebody else's alarm, a little late
+            signal.setitimer(signal.ITIMER_REAL, *others)

@@ -1,0 +1,87 @@
+"""The points that a check tries, what it finds at them, and the process that tries them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.errors import Problem
+from studies.launch.elsewhere import on_any_accelerator
+from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
+from studies.settings import StudySettings
+from studies.space import Point
+from studies.storage.identity import fixed_config
+
+if TYPE_CHECKING:
+    from studies.trial.preflight import Kind
+    from studies.trial.trying import Look
+
+LAST_BATCH_S = 1.0  # to end between two batches, before the parent ends the process
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The points that a check tries besides the middle of the space, and until when, by `time.monotonic`: to `until`,
+    but for `at_least_s` from the moment on at which torch and Lightning are loaded. None: as long as it takes."""
+
+    corners: tuple[Point, ...]
+    typical: tuple[Point, ...]
+    until: float | None = None
+    at_least_s: float = 0.0
+
+    @property
+    def n_points(self) -> int:
+        """How many points there are, the middle included."""
+        return 1 + len(self.corners) + len(self.typical)
+
+    def ends(self) -> float | None:
+        """Return when to end, where trying begins now."""
+        return None if self.until is None else max(self.until, time.monotonic() + self.at_least_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A piece of what a check finds: the ids of the GPUs and when to end, whether a trial is a procedure, problems, or
+    a look and what kind of point it was at."""
+
+    gpus: tuple[str, ...] = ()
+    until: float | None = None
+    is_procedure: bool = False
+    problems: tuple[Problem, ...] = ()
+    kind: Kind | None = None
+    look: Look | None = None
+
+
+def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) -> Iterator[Found]:
+    """Find what is wrong on this machine's devices, at the targets, and at the points of the `plan`.
+
+    The first piece says when to end. Ends `margin_s` earlier where that is between two batches.
+    """
+    from studies.trial.preflight import bound, looks
+    from studies.trial.procedure import is_procedure
+
+    gpus, until = tuple(gpu_ids()), plan.ends()
+    yield Found(gpus=gpus, until=until)
+    tried = on_any_accelerator(settings)
+    problems = of_places(settings) or bound(tried)
+    yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))
+    if problems:
+        return
+    earlier = None if until is None else until - margin_s
+    for kind, look in looks(tried, corners=plan.corners, typical=plan.typical, until=earlier):
+        yield Found(kind=kind, look=look)
+
+
+def run_check(settings: StudySettings, plan: Plan, log: Path, answers: Connection) -> None:
+    """Send what `check_points` finds, one by one, then None."""
+    begin_trying(log)
+    try:
+        for found in check_points(settings, plan, margin_s=LAST_BATCH_S):
+            answers.send(found)
+    except Exception as error:  # noqa: BLE001 - logged, and told by the parent
+        answers.send(Found(problems=(of_failure(error, log),)))
+    answers.send(None)
