@@ -64,9 +64,10 @@ def of_training(run: Run, training: Training, point: Point, config: Mapping[str,
 def _of_no_rung(run: Run, point: Point, config: Mapping[str, Any]) -> Problem:
     """Return why a training ends before its first rung."""
     trainer = run.trainer
+    validated = trainer.num_val_batches  # of each loader; none before the first validation
     for name, stage, n_batches in (
         ("limit_train_batches", "training", trainer.num_training_batches),
-        ("limit_val_batches", "validation", sum(trainer.num_val_batches) if trainer.enable_validation else 1),
+        ("limit_val_batches", "validation", sum(validated) if validated and trainer.enable_validation else 1),
     ):
         limit = (config.get("trainer") or {}).get(name)
         if n_batches and limit != 0:

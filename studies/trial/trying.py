@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from studies.errors import Problem
+from studies.errors import BadInput, Problem
 from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.space import Point
@@ -78,7 +78,19 @@ def try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up:
         free_memory()
         half = half_of(config, settings.out_of_memory.batch_size)
         look = look if half is None else _try(settings, point, half, extent, time_up)
+    if look.failure is Failure.ERROR and config.get("loggers"):
+        look = _with_loggers_blamed(settings, look, extent, time_up)
     return look
+
+
+def _with_loggers_blamed(settings: StudySettings, failed: Look, extent: Extent, time_up: TimeUp) -> Look:
+    """Return `failed` as a problem of the loggers, where the point works without them."""
+    assert failed.problem is not None
+    look = _try(settings, failed.point, None, extent, time_up, with_loggers=False)
+    if look.problem is not None or not look.is_whole:
+        return failed
+    remedy = "correct the logger, or remove it"
+    return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
 
 
 def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
@@ -130,9 +142,18 @@ def _try_procedure(settings: StudySettings, point: Point, config: dict[str, Any]
     return Look(point, found) if isinstance(found, Problem) else Look(point, None, found)
 
 
-def _try(settings: StudySettings, point: Point, half: HalfBatch | None, extent: Extent, time_up: TimeUp) -> Look:
+def _try(
+    settings: StudySettings,
+    point: Point,
+    half: HalfBatch | None,
+    extent: Extent,
+    time_up: TimeUp,
+    *,
+    with_loggers: bool = True,
+) -> Look:
     begun = time.perf_counter()
     config = resolve(settings, point, half=half)
+    config = config if with_loggers else {**config, "loggers": {}}
     try:
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
@@ -146,6 +167,8 @@ def _try(settings: StudySettings, point: Point, half: HalfBatch | None, extent: 
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
+    except BadInput as error:  # of loggers whose packages are missing
+        return Look(point, error.problems[0])
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("one batch at %s failed", point, exc_info=True)
         return Look(point, diagnosis.of_error(error, point, config), failure=classify(error)[0])
@@ -179,6 +202,7 @@ def _job(settings: StudySettings, config: Mapping[str, Any], extent: Extent, fol
         folder=folder,
         trainer_arguments=limits,
         cut=extent.cut,
+        offline_in=folder / "loggers",
     )
 
 
