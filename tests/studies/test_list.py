@@ -97,3 +97,12 @@ def test_a_study_of_another_tool_with_two_objectives_has_no_best(
     )
     study.add_trial(create_trial(values=[1.0, 2.0]))
     assert listed(tmp_path, capsys, monkeypatch) == [["foreign", "–", "1 complete", "–", "–"]]
+
+
+def test_the_database_is_closed_when_the_command_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite keeps a second file beside the database until the last connection to it is closed."""
+    add(tmp_path, "grid", space=LEVELS)
+    assert listed(tmp_path, capsys, monkeypatch)[0][0] == "grid"
+    assert [path.name for path in tmp_path.iterdir()] == ["s.db"]
