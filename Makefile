@@ -1,10 +1,10 @@
-# make study | test | test-slow | tables | check | bench: each installs what it needs into .venv first.
+# make study | test | test-slow | smoke | tables | check | bench: each installs what it needs into .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: study test test-slow tables check bench clean
+.PHONY: study test test-slow smoke smoke-tests tables check bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,15 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+# On the newest Python of this machine, in an environment of its own: the checks, quick tests of every room, and the
+# commands from a search by two workers to the test of the best model.
+smoke: $(INSTALLED)
+	@found="$$($(BIN)/python tests/newest_python.py)" || exit; \
+	[ -z "$$found" ] || $(MAKE) PYTHON="$${found#* }" VENV=".venv-$${found%% *}" check smoke-tests
+
+smoke-tests: $(INSTALLED)
+	$(BIN)/python -m pytest @tests/smoke.txt
 
 tables: $(INSTALLED)
 	$(BIN)/python -m studies.reference
@@ -38,4 +47,4 @@ bench: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) .venv-3.* build dist

@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.storage.opening import open_existing
 
 USERS = Path(__file__).parent / "studies" / "users"
 TIMEOUT_S = 240
@@ -47,7 +48,8 @@ class Shell:
         return output
 
     def trials(self, study: str) -> list[FrozenTrial]:
-        return optuna.load_study(study_name=study, storage=f"sqlite:///{self.folder}/outputs/studies.db").trials
+        storage = open_existing(f"sqlite:///{self.folder}/outputs/studies.db")
+        return optuna.load_study(study_name=study, storage=storage).trials
 
     def wait_for(self, study: str, condition: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
         deadline = time.monotonic() + TIMEOUT_S

@@ -26,6 +26,7 @@ from urllib.parse import quote
 import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
 
 from studies.storage.address import Address
 from studies.storage.outage import is_creation_race
@@ -65,7 +66,7 @@ def open_database(address: Address) -> RDBStorage:
         _refuse_foreign_tables(address.file)
     for handler in logging.getLogger("optuna").handlers:
         handler.addFilter(_is_news)
-    storage = _make(address.url, _engine_arguments(address))
+    storage = _make(address)
     if address.kind == "sqlite":
         _share(storage.engine)
     _engines.add(storage.engine)
@@ -101,17 +102,36 @@ def _plain(template: str) -> str:
     return template.replace("{{", "{").replace("}}", "}")
 
 
-def _make(url: str, engine_arguments: dict[str, Any]) -> RDBStorage:
+def _make(address: Address) -> RDBStorage:
     """Optuna looks whether a table is there and then makes it: of several that do so at once, some fail. They find the
     tables when they look again."""
     for _ in range(CREATION_TRIES - 1):
         try:
-            return RDBStorage(url, engine_kwargs=dict(engine_arguments))
+            return _try_to_make(address)
         except Exception as error:
             if not is_creation_race(error):
                 raise
         time.sleep(random.uniform(0.05, 0.5))
-    return RDBStorage(url, engine_kwargs=dict(engine_arguments))
+    return _try_to_make(address)
+
+
+def _try_to_make(address: Address) -> RDBStorage:
+    """Make Optuna's storage. Where that fails, close the connections that Optuna leaves open."""
+    pools: weakref.WeakSet[QueuePool] = weakref.WeakSet()
+
+    class Noted(QueuePool):  # what SQLAlchemy takes for a file and for these servers anyway
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            pools.add(self)
+
+    is_pooled = address.file is not None or address.kind in ("postgresql", "mysql")
+    arguments = _engine_arguments(address) | ({"poolclass": Noted} if is_pooled else {})
+    try:
+        return RDBStorage(address.url, engine_kwargs=arguments)
+    except Exception:
+        for pool in list(pools):
+            pool.dispose()
+        raise
 
 
 def _refuse_foreign_tables(path: Path) -> None:

@@ -298,7 +298,7 @@ def test_the_sweep_knows_a_needed_file_under_another_path_too(digits: MakeSettin
 def test_the_sweep_leaves_running_trials_alone(digits: MakeSettings) -> None:
     settings = digits("budget.amount=2")
     (best,) = run(settings)
-    study = optuna.load_study(study_name="digits", storage=settings.storage.address)
+    study = optuna.load_study(study_name="digits", storage=open_storage(settings.storage.address))
     running = study.ask()
     path = checkpoint_of(best)
     assert path is not None

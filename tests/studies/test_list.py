@@ -14,6 +14,7 @@ from optuna.trial import create_trial
 from studies import schema
 from studies.configs import compose
 from studies.list import list_studies
+from studies.storage.opening import open_storage
 
 LEVELS = (
     "x: {paths: [model.x], type: float, role: nuisance, low: 0.0, high: 1.0, log: false, step: null, levels: [0, 1]}"
@@ -23,7 +24,7 @@ LUCKY = ((0.0, 0.9), (0.0, 0.1), (1.0, 0.6), (1.0, 0.8))  # the best single valu
 
 
 def add(folder: Path, name: str, *, values: tuple[tuple[float, float], ...] = LUCKY, **attributes: Any) -> None:
-    study = optuna.create_study(study_name=name, direction="maximize", storage=f"sqlite:///{folder}/s.db")
+    study = optuna.create_study(study_name=name, direction="maximize", storage=open_storage(f"sqlite:///{folder}/s.db"))
     described: Mapping[str, Any] = {
         schema.STUDY_FINGERPRINT: "0" * 16,
         schema.STUDY_METRIC: {"name": "val/accuracy"},
@@ -92,7 +93,16 @@ def test_a_study_of_another_tool_with_two_objectives_has_no_best(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = optuna.create_study(
-        study_name="foreign", directions=["minimize", "minimize"], storage=f"sqlite:///{tmp_path}/s.db"
+        study_name="foreign", directions=["minimize", "minimize"], storage=open_storage(f"sqlite:///{tmp_path}/s.db")
     )
     study.add_trial(create_trial(values=[1.0, 2.0]))
     assert listed(tmp_path, capsys, monkeypatch) == [["foreign", "–", "1 complete", "–", "–"]]
+
+
+def test_the_database_is_closed_when_the_command_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite keeps a second file beside the database until the last connection to it is closed."""
+    add(tmp_path, "grid", space=LEVELS)
+    assert listed(tmp_path, capsys, monkeypatch)[0][0] == "grid"
+    assert [path.name for path in tmp_path.iterdir()] == ["s.db"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from pathlib import Path
@@ -16,7 +17,7 @@ def test_a_sqlite_file_and_its_folder_are_made_and_shared_safely(tmp_path: Path)
     path = tmp_path / "deep" / "studies.db"
     storage = open_storage(f"sqlite:///{path}")
     optuna.create_study(storage=storage)
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -30,6 +31,22 @@ def test_a_reader_does_not_stop_a_writer(tmp_path: Path) -> None:
     reader.execute("COMMIT")
     reader.close()
     assert len(study.trials) == 1
+
+
+def test_a_storage_that_is_dropped_or_refused_leaves_no_connection_open(tmp_path: Path) -> None:
+    """SQLite keeps a second file beside the database until the last connection to it is closed."""
+    path = tmp_path / "s.db"
+    storage = open_storage(f"sqlite:///{path}")
+    optuna.create_study(storage=storage)
+    assert len(list(tmp_path.iterdir())) > 1
+    del storage
+    assert list(tmp_path.iterdir()) == [path]
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v0.0.1'")
+    for _ in range(2):
+        with pytest.raises(BadInput, match="no longer compatible with the table schema"):
+            open_storage(f"sqlite:///{path}")
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_memory_is_a_storage() -> None:
@@ -52,7 +69,7 @@ def test_a_file_that_is_no_database_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "s.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as connection:
         connection.execute("CREATE TABLE studies (name TEXT)")
     with pytest.raises(BadInput, match=r"storage\.url"):
         open_storage(f"sqlite:///{tmp_path}/s.db")

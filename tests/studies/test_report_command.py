@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 from conftest import MakeSettings
+from optuna.storages import RDBStorage
 from optuna.trial import create_trial
 from shell import PLAIN, Shell
 
@@ -34,13 +35,12 @@ def plain_study(shell: Shell) -> Shell:
         batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128, 256])
         return -((math.log10(lr) + 3 - 0.5 * (math.log10(batch_size) - 1.8)) ** 2)
 
+    storage = RDBStorage(f"sqlite:///{shell.folder}/mine.db")
     study = optuna.create_study(
-        study_name="mine",
-        storage=f"sqlite:///{shell.folder}/mine.db",
-        direction="maximize",
-        sampler=optuna.samplers.RandomSampler(seed=0),
+        study_name="mine", storage=storage, direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
     )
     study.optimize(objective, n_trials=60)
+    storage.engine.dispose()
     return shell
 
 

@@ -15,15 +15,16 @@ from optuna.trial import FrozenTrial, TrialState
 from shell import PLAIN, Shell
 
 from studies import schema
+from studies.storage.opening import open_existing
 
 RACE = ("select=race", "select.k=3", "select.seeds=3", "select.estimate_seeds=3")
 
 
 def rounds(shell: Shell) -> dict[str, list[FrozenTrial]]:
     """The trials of each round in the storage."""
-    url = f"sqlite:///{shell.folder}/outputs/studies.db"
-    names = [name for name in optuna.get_all_study_names(url) if ".select-" in name]
-    return {name: optuna.load_study(study_name=name, storage=url).trials for name in names}
+    storage = open_existing(f"sqlite:///{shell.folder}/outputs/studies.db")
+    names = [name for name in optuna.get_all_study_names(storage) if ".select-" in name]
+    return {name: optuna.load_study(study_name=name, storage=storage).trials for name in names}
 
 
 def check_rounds(shell: Shell) -> None:

@@ -30,6 +30,7 @@ from studies.launch.slurm.task import Task, _trials_of, hide_gpus_of_others
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.storage.opening import open_existing
 from studies.storage.slots import read_slots
 
 MakeSettings = Callable[..., StudySettings]
@@ -294,7 +295,7 @@ def test_sigterm_of_the_command_cancels_the_job(submitting: Shell, slurm: SlurmC
 def test_a_task_that_began_no_trial_does_not_come_back_by_itself(submitting: Shell, slurm: SlurmCluster) -> None:
     """It waits for the trial of a worker elsewhere, and is replaced by the command, which counts such tasks."""
     submitting.run("run", *PLAIN, "n_trials=1", "launcher=serial")
-    storage = f"sqlite:///{submitting.folder}/outputs/studies.db"
+    storage = open_existing(f"sqlite:///{submitting.folder}/outputs/studies.db")
     study = optuna.load_study(study_name="plain", storage=storage)
     foreign = study.ask({"lr": FloatDistribution(1e-3, 1e-1, log=True)})
     foreign.set_user_attr(schema.WORKER, "another:0:1")

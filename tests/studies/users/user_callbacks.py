@@ -9,6 +9,8 @@ import optuna
 from optuna.trial import TrialState
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from studies.storage.opening import open_storage
+
 
 class TakesTheFirstTrial(Callback):
     """Tells the study's first trial FAIL while it trains, as a watcher does to a worker that fell silent."""
@@ -17,7 +19,7 @@ class TakesTheFirstTrial(Callback):
         self.url = url
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        study = optuna.load_study(study_name="plain", storage=self.url)
+        study = optuna.load_study(study_name="plain", storage=open_storage(self.url))
         if study.trials[0].state == TrialState.RUNNING:
             study.tell(0, state=TrialState.FAIL)
 
