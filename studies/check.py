@@ -76,6 +76,8 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     trials = study.get_trials(deepcopy=False) if study is not None else []
     for line in found_in_words(settings, plan, checked):
         console.print(line)
+    for note in checked.notes:
+        console.print(f"  {note}", markup=False)
     size = f"{counted(len(settings.space), 'parameter', 'parameters')}, {_trials(settings.n_trials)}"
     console.print(f"  {size}, {len(trials)} in the storage already")
     if settings.select.name != "none":

@@ -34,12 +34,14 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     typical: list[Look] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, found: Found) -> None:
         """Take in a piece."""
         self.gpus += found.gpus
         self.is_procedure = self.is_procedure or found.is_procedure
         self.problems += found.problems
+        self.notes += found.notes
         look = found.look
         if look is None or (not look.is_whole and look.problem is None):
             return

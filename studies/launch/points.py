@@ -46,7 +46,7 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Found:
     """A piece of what a check finds: the ids of the GPUs and when to end, whether a trial is a procedure, problems, or
-    a look and what kind of point it was at."""
+    a look and what kind of point it was at; notes for a person."""
 
     gpus: tuple[str, ...] = ()
     until: float | None = None
@@ -54,6 +54,7 @@ class Found:
     problems: tuple[Problem, ...] = ()
     kind: Kind | None = None
     look: Look | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) -> Iterator[Found]:
@@ -61,7 +62,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 
     The first piece says when to end. Ends `margin_s` earlier where that is between two batches.
     """
-    from studies.trial.preflight import bound, looks
+    from studies.trial.preflight import bound, looks, notes
     from studies.trial.procedure import is_procedure
 
     gpus, until = tuple(gpu_ids()), plan.ends()
@@ -71,6 +72,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
     yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))
     if problems:
         return
+    yield Found(notes=tuple(notes(tried)))
     earlier = None if until is None else until - margin_s
     for kind, look in looks(tried, corners=plan.corners, typical=plan.typical, until=earlier):
         yield Found(kind=kind, look=look)

@@ -11,6 +11,7 @@ from studies.errors import Problem, Problems
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.trial.instantiate import binding_problems
+from studies.trial.mixing import exchanged
 from studies.trial.objective import resolve
 from studies.trial.procedure_preflight import procedure_problems
 from studies.trial.training import tell_nobody
@@ -31,6 +32,8 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
     problems = bound(settings)
     if problems:
         return problems
+    for note in notes(settings):
+        tell(note)
     time_up = after(settings.check.max_s)
     look = try_point(settings, middle(settings), THOROUGH, time_up=time_up)
     problem = look.problem
@@ -51,6 +54,11 @@ def bound(settings: StudySettings) -> list[Problem]:
     for point in corners:
         binding_problems(resolve(settings, point), problems)
     return problems.found or procedure_problems(settings, corners)
+
+
+def notes(settings: StudySettings) -> list[str]:
+    """Return what a person should know of the config, though nothing is wrong with it."""
+    return [f"note: {sentence}" for sentence in exchanged(resolve(settings, middle(settings)))]
 
 
 def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:

@@ -138,6 +138,7 @@ def test_a_whole_study_on_the_other_package_is_searched_tested_and_retrained(
     asked = ("objective.metric=val/acc", "objective.direction=maximize", "budget.amount=2", "workers=2", "pruner=none")
     output = shell.run("run", *named, *asked, "objective.test=true", "+loggers=csv")
     assert "3 of 3 trials finished" in output
+    assert "lightning.pytorch.loggers.CSVLogger takes its place" in output
     retrained = shell.run("retrain", *named, *asked, "objective.test=true", "+loggers=csv")
     assert "test/acc" in retrained
     logs = "".join(path.read_text() for path in (tmp_path / "outputs" / "other" / "logs").rglob("*.log"))
