@@ -26,7 +26,15 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 SEARCH_PATH = re.compile(r"file://([^,\]\s'\"]+)")  # a folder in hydra.searchpath
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
-EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "search_space")  # where +key=… makes sense
+EXTENSIBLE = (
+    "model",
+    "datamodule",
+    "trainer",
+    "callbacks",
+    "loggers",
+    "links",
+    "search_space",
+)  # where +key=… makes sense
 
 
 def command(task: Task) -> Callable[[], None]:

@@ -80,6 +80,7 @@ RESUMED_FROM: Final = (
     "resumed_from"  # {trial, rung, steps, exact}: where this trial went on; exact: as if never stopped
 )
 RESTARTED: Final = "restarted"  # why this trial began anew although the one it repeats had a checkpoint, in words
+LINKED: Final = "linked"  # {config path: value}: what the links read off this trial's data
 LOGGER_FAILURES: Final = "logger_failures"  # {logger: message}: these failed, and the training went on without them
 LEASE: Final = "lease"  # a counter that the living worker moves on
 

@@ -206,6 +206,19 @@ class CheckSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A value of the built data module, the attribute `source`, that is written into the config at `target`."""
+
+    target: str
+    source: str
+
+    @property
+    def attributes(self) -> list[str]:
+        """The names to follow from the data module on."""
+        return self.source.split(".")[1:]
+
+
+@dataclass(frozen=True, slots=True)
 class StudySettings:
     """Everything a study needs, read and checked."""
 
@@ -238,6 +251,7 @@ class StudySettings:
     belief: BeliefSettings | None = None
     select: SelectSettings = field(default_factory=SelectSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
+    links: tuple[Link, ...] = ()
 
     @property
     def is_designed(self) -> bool:

@@ -15,6 +15,7 @@ from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading.analysis import read_analysis
 from studies.reading.belief import read_belief
+from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
 from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
@@ -55,7 +56,7 @@ KEYS = (
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
-    *("belief", "check"),
+    *("belief", "check", "links"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 TRAINER_KEYS_OF_OURS = {
@@ -80,7 +81,8 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     Raises `BadInput` that lists every problem.
     """
     problems = Problems()
-    config = with_stand_in(config, problems)
+    given = config
+    config = with_targets(with_stand_in(config, problems))
     values = _plain(config, problems)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
@@ -126,6 +128,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
         check=_read_check(top.section("check")),
+        links=read_links(given, space, problems),
     )
     for check in (_check_together, check_objective, check_select, *checks):
         check(settings, problems)

@@ -16,6 +16,7 @@ from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.storage.checkpoints import best_trials, last_state_of
 from studies.storage.identity import without_secrets
 from studies.trial.half_batch import HalfBatch, write_half
+from studies.trial.links import Plain, plain
 
 
 def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
@@ -26,6 +27,9 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
         write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+    values = linked_values(trial, settings)
+    for target, value in values.items():
+        OmegaConf.update(applied, target, value, force_add=True)
     applied[TRAINING_SEED] = trial.user_attrs[schema.SEED]
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
@@ -46,8 +50,17 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
         "threads": trial.user_attrs.get(schema.THREADS),
         **({"devices_per_trial": settings.devices_per_trial} if settings.devices_per_trial > 1 else {}),
         **({"checkpoint": str(checkpoint.absolute())} if checkpoint is not None else {}),
+        **({"links": {link.target: link.source for link in settings.links}} if settings.links else {}),
+        **({"linked": values} if values else {}),
         **{str(key): value for key, value in config.items() if key in FIXED_KEYS},
     }
+
+
+def linked_values(trial: FrozenTrial, settings: StudySettings) -> dict[str, Plain]:
+    """Return what the links of the study wrote into the config of `trial`, as far as it has recorded that."""
+    recorded = trial.user_attrs.get(schema.LINKED)
+    known = recorded if isinstance(recorded, dict) else {}
+    return {link.target: plain(known[link.target]) for link in settings.links if link.target in known}
 
 
 def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | None:

@@ -85,6 +85,9 @@ def identity(settings: StudySettings) -> dict[str, Any]:
     if objective.second is not None:
         values["objective.second.metric"] = objective.second.metric
         values["objective.second.direction"] = objective.second.direction
+    for link in settings.links:
+        values = {key: value for key, value in values.items() if key != link.target}  # the link overwrites it
+        values[f"links.{link.target}"] = link.source
     if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
         values["launcher.devices_per_trial"] = settings.devices_per_trial
     return {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key)}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
@@ -23,6 +23,7 @@ from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
 from studies.trial.half_batch import HalfBatch, write_half
+from studies.trial.links import Linked
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
@@ -100,6 +101,7 @@ def _run(
                 keeping=attempt.keeping,
                 checkpoint=attempt.start(half),
                 test=settings.objective.test,
+                linked=linked(settings, point, half=half, seed=seed),
                 tracked=_tracked(settings, trial, point, seed=seed, half=half, repeated=repeated),
             )
 
@@ -207,14 +209,31 @@ def resolve(
 
     `${training_seed}` in it is `seed`, the training seed of the trial; without one, the study's seed.
     """
+    return _plain(_written(settings, point, half=half, seed=seed), resolves=True)
+
+
+def linked(
+    settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
+) -> Linked | None:
+    """Return what the links of the study need to complete the config that `resolve` gives; None without links."""
+    if not settings.links:
+        return None
+    return Linked(settings.links, _plain(_written(settings, point, half=half, seed=seed), resolves=False))
+
+
+def _written(settings: StudySettings, point: Point, *, half: HalfBatch | None, seed: int | None) -> DictConfig:
     config = settings.space.apply(settings.template, point)
     if half is not None:
         write_half(config, settings, half)
     if seed is not None:
         config[TRAINING_SEED] = seed
-    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    return config
+
+
+def _plain(config: DictConfig, *, resolves: bool) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=resolves, throw_on_missing=resolves)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
 
 
 def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
@@ -233,6 +252,8 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         attributes[schema.PEAK_MEMORY_MB] = round(training.peak_memory_mb, 1)
     else:
         log.info("its peak memory is unknown: the process had more before, and this system cannot begin a new peak")
+    if training.linked:
+        attributes[schema.LINKED] = dict(training.linked)
     if training.logger_failures:
         attributes[schema.LOGGER_FAILURES] = dict(training.logger_failures)
     if training.test.metrics:

@@ -11,6 +11,7 @@ from studies.errors import Problem, Problems
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.trial.instantiate import binding_problems
+from studies.trial.logger_kinds import logger_problems
 from studies.trial.mixing import exchanged
 from studies.trial.objective import resolve
 from studies.trial.procedure_preflight import procedure_problems
@@ -52,7 +53,9 @@ def bound(settings: StudySettings) -> list[Problem]:
     problems = Problems()
     corners = settings.space.corners(limit=ALL_BRANCHES)
     for point in corners:
-        binding_problems(resolve(settings, point), problems)
+        config = resolve(settings, point)
+        binding_problems(config, problems)
+        logger_problems(config, problems)
     return problems.found or procedure_problems(settings, corners)
 
 

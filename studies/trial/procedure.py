@@ -58,6 +58,7 @@ def misplaced(settings: StudySettings, config: Mapping[str, Any]) -> list[Proble
         "datamodule": (config.get("datamodule"), "set datamodule=none; a procedure brings its own data"),
         "callbacks": (_given(config, "callbacks"), "remove them; they are called by Lightning"),
         "loggers": (_given(config, "loggers"), "remove them; they are called by Lightning"),
+        "links": (settings.links, "remove them; they read a data module"),
         "objective.test": (settings.objective.test, "set it to false, and return what is tested as a result"),
         "objective.second": (_asks_of_training(settings), "give seconds, or null"),
         "launcher.devices_per_trial": (settings.devices_per_trial > 1, "give 1"),

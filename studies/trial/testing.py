@@ -14,6 +14,8 @@ from scipy.stats import binomtest
 from studies.budget import Budget
 from studies.errors import StudyError
 from studies.schema import is_share
+from studies.settings import FIXED_KEYS, Link
+from studies.trial.links import Linked, plain
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.test_part import look_at_test_part
 from studies.trial.training import Run, Training, Watchers, build, never
@@ -55,7 +57,16 @@ def train_and_test(
     metric, seed = config["objective"]["metric"], config["training_seed"]
     watchers = Watchers(interrupted=interrupted)
     tracked = _tracked(config, budget=budget, folder=folder)
-    run = build(config, metric=metric, budget=budget, seed=seed, folder=folder, watchers=watchers, tracked=tracked)
+    run = build(
+        config,
+        metric=metric,
+        budget=budget,
+        seed=seed,
+        folder=folder,
+        watchers=watchers,
+        tracked=tracked,
+        linked=_linked(config),
+    )
     training = run.fit(stays_open=True)
     try:
         tested = _test(run, training, config, folder=folder)
@@ -83,6 +94,16 @@ def _tracked(config: Mapping[str, Any], *, budget: Budget, folder: Path) -> Trac
         },
         maximize=objective.get("direction") == "maximize",
     )
+
+
+def _linked(config: Mapping[str, Any]) -> Linked | None:
+    """What a best.yaml says of its links: the data are set up as in the search, and have to give the same values."""
+    links, known = config.get("links"), config.get("linked")
+    if not isinstance(links, Mapping) or not links:
+        return None
+    values = {str(target): plain(value) for target, value in known.items()} if isinstance(known, Mapping) else {}
+    written = {key: config[key] for key in FIXED_KEYS if key in config}
+    return Linked(tuple(Link(str(target), str(source)) for target, source in links.items()), written, values)
 
 
 def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Path) -> Tested:

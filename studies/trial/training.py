@@ -26,6 +26,7 @@ from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
+from studies.trial.links import Linked, Plain
 from studies.trial.logger_kinds import TrackedRun
 from studies.trial.loggers import Loggers, build_loggers
 from studies.trial.memory import Peak
@@ -77,6 +78,7 @@ class Training:
     n_parameters: int = 0
     test: Scores = field(default_factory=Scores)
     logger_failures: Mapping[str, str] = field(default_factory=dict)  # what each logger that failed has failed with
+    linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into its config
 
     def state(self) -> str:
         """How it ended, in one word."""
@@ -126,6 +128,7 @@ class Run:
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
     loggers: Loggers = field(default_factory=Loggers)
     cutter: CutShort | None = None
+    linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into the config
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
@@ -142,7 +145,7 @@ class Run:
             raise
         if not stays_open:
             self.ended(training, training.test.metrics)
-        return replace(training, logger_failures=dict(self.loggers.failures))
+        return replace(training, logger_failures=dict(self.loggers.failures), linked=self.linked)
 
     def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
         """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
@@ -205,6 +208,7 @@ class Job:
     tracked: TrackedRun | None = None
     offline_in: Path | None = None
     cut: Cut | None = None
+    linked: Linked | None = None
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
         """A run of this job, with those who follow it."""
@@ -222,6 +226,7 @@ class Job:
             tracked=self.tracked,
             offline_in=self.offline_in,
             cut=self.cut,
+            linked=self.linked,
             **self.trainer_arguments,
         )
         run.tested_with = self.config if self.test else None
@@ -243,6 +248,7 @@ def build(
     tracked: TrackedRun | None = None,
     offline_in: Path | None = None,
     cut: Cut | None = None,
+    linked: Linked | None = None,
     **trainer_arguments: Any,
 ) -> Run:
     """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
@@ -256,6 +262,8 @@ def build(
     watchers = watchers or Watchers()
     package_of_target(config["model"]["_target_"]).seed_everything(seed)
     datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
+    values = linked.values(datamodule) if linked is not None else {}
+    config = linked.resolved(config, values) if linked is not None else config
     module = instantiate(config["model"])
     package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
     refuse_mixing(package, module=module, datamodule=datamodule)
@@ -313,7 +321,7 @@ def build(
     trainer = trainer_class(package)(**arguments)
     trainer.between_batches = keeper.between_batches
     run = Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, loggers=loggers)
-    run.cutter = cutter
+    run.cutter, run.linked = cutter, values
     return run
 
 

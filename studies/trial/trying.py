@@ -22,7 +22,8 @@ from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
-from studies.trial.objective import resolve
+from studies.trial.links import Linked
+from studies.trial.objective import linked, resolve
 from studies.trial.package import loaded
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
@@ -120,7 +121,7 @@ def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never)
     n_ranks, extent = settings.devices_per_trial, Extent(Cut(N_OF_RANKS), n_validated=1)
     try:
         with TemporaryDirectory() as folder:
-            job = _job(settings, resolve(settings, point), extent, Path(folder))
+            job = _job(settings, resolve(settings, point), extent, Path(folder), links=linked(settings, point))
             train_in_ranks(job, n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
     except Interrupted:
         return None
@@ -157,7 +158,8 @@ def _try(
     try:
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
-            job = _job(settings, config, extent, Path(folder))
+            links = linked(settings, point, half=half)
+            job = _job(settings, config, extent, Path(folder), links=links)
             run = job.build(Watchers(interrupted=time_up))
             problem = _of_test_part(settings, run)
             if problem is not None:
@@ -167,7 +169,7 @@ def _try(
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
-    except BadInput as error:  # of loggers whose packages are missing
+    except BadInput as error:  # of loggers and links
         return Look(point, error.problems[0])
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("one batch at %s failed", point, exc_info=True)
@@ -189,7 +191,9 @@ def _fit(
     return Look(point, problem, _estimate(settings, run, stopwatch) if extent.is_timed else None)
 
 
-def _job(settings: StudySettings, config: Mapping[str, Any], extent: Extent, folder: Path) -> Job:
+def _job(
+    settings: StudySettings, config: Mapping[str, Any], extent: Extent, folder: Path, *, links: Linked | None
+) -> Job:
     """Return the training of a trial whose files lie below `folder`."""
     wanted = (config.get("trainer") or {}).get("limit_val_batches")
     limits = {} if extent.n_validated is None or wanted == 0 else {"limit_val_batches": extent.n_validated}
@@ -203,6 +207,7 @@ def _job(settings: StudySettings, config: Mapping[str, Any], extent: Extent, fol
         trainer_arguments=limits,
         cut=extent.cut,
         offline_in=folder / "loggers",
+        linked=links,
     )
 
 
