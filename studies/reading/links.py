@@ -20,12 +20,12 @@ TARGETS = ("model", "callbacks", "trainer")
 
 def with_targets(config: DictConfig) -> DictConfig:
     """Return `config` with null at each link's target that it leaves open, where one may be written."""
-    links = list(_flat(_written(config)))
+    links = dict(_flat(_written(config)))
     if not links:
         return config
     filled = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
     assert isinstance(filled, DictConfig)
-    for target, _ in links:
+    for target in links:
         if path_exists(filled, target) and select(filled, target) is None:
             OmegaConf.update(filled, target, None, force_add=True)
     return filled
@@ -36,16 +36,16 @@ def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tu
     written = _written(config)
     if written is not None and not isinstance(written, Mapping):
         problems.add("links", f"is {written!r}", "give a mapping of config paths to attributes of the data module")
-    found = list(_flat(written))
+    found = dict(_flat(written))
     datamodule = select(config, SOURCE)
     if found and not (isinstance(datamodule, DictConfig) and "_target_" in datamodule):
         remedy = "name a data module, or remove the links"
         problems.add("links", "read attributes of a data module, and there is none", remedy)
         return ()
-    for target, source in found:
+    for target, source in found.items():
         _check_target(target, config, space, problems)
         _check_source(target, source, problems)
-    return tuple(Link(target, str(source)) for target, source in found)
+    return tuple(Link(target, str(source)) for target, source in found.items())
 
 
 def _written(config: DictConfig) -> Any:
@@ -54,7 +54,8 @@ def _written(config: DictConfig) -> Any:
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield targets and sources; `links.model.n_classes=…` on the command line writes a mapping in a mapping."""
+    """Yield targets and sources. `+links.model.n_classes=…` on the command line writes a mapping in a mapping, which
+    comes after what a file says of the same target."""
     for key, value in values.items() if isinstance(values, Mapping) else ():
         path = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):

@@ -59,12 +59,13 @@ def write_trials_csv(
     device_seconds: Mapping[int, float] | None = None,
 ) -> None:
     """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
-    returned has columns `result_NAME`, but for lists and mappings. Without a `budget` nothing is told of epochs. The
-    value of a `second` objective has a column of its own, `second_METRIC`. Convergence is told by `tolerance`, by
-    default as the trials recorded it. `device_seconds` are those of each trial, by number."""
+    returned has columns `result_NAME`, but for lists and mappings; what links have read off the data, `linked_PATH`.
+    Without a `budget` nothing is told of epochs. The value of a `second` objective has a column of its own,
+    `second_METRIC`. Convergence is told by `tolerance`, by default as the trials recorded it. `device_seconds` are
+    those of each trial, by number."""
     extra = [f"second_{second.metric}"] if second is not None else []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    results = list(dict.fromkeys(name for trial in trials for name in _results(trial)))
+    results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
     with path.open("w", newline="") as file:
         params = [f"params_{name}" for name in names]
@@ -75,7 +76,8 @@ def write_trials_csv(
             values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
             rung = converged_at(trial, tolerance)
             held = {"device_seconds": (device_seconds or {}).get(trial.number)}
-            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **point, **_results(trial)})
+            found = {**_linked(trial), **_results(trial)}
+            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **point, **found})
 
 
 def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
@@ -114,6 +116,12 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, co
         schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
     }
+
+
+def _linked(trial: FrozenTrial) -> dict[str, Any]:
+    """What links have read off the trial's data."""
+    found = trial.user_attrs.get(schema.LINKED)
+    return {f"linked_{path}": value for path, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _results(trial: FrozenTrial) -> dict[str, Any]:

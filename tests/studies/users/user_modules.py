@@ -272,3 +272,24 @@ class StepsItself(Classifier):
     def configure_optimizers(self) -> Any:
         parameters = list(self.parameters())
         return [torch.optim.Adam(part, lr=0.01) for part in (parameters[:2], parameters[2:])]
+
+
+class Sorts(LightningModule):
+    """Sorts points into `n_classes`, which its data have to tell; `width` and `names` are only kept."""
+
+    def __init__(self, n_classes: int, lr: float = 0.1, width: int = 0, names: Any = ()) -> None:
+        super().__init__()
+        self.lr, self.n_classes, self.width, self.names = lr, n_classes, width, names
+        self.line = nn.Linear(1, n_classes)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return nn.functional.cross_entropy(self.line(batch[0]), batch[1])
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.log("val_loss", nn.functional.cross_entropy(self.line(batch[0]), batch[1]))
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.log("test_loss", nn.functional.cross_entropy(self.line(batch[0]), batch[1]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
