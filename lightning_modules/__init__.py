@@ -6,6 +6,7 @@ from lightning_modules.cnn import CNN
 from lightning_modules.data import MNIST, Digits, FashionMNIST, Gratings, ImageDataModule
 from lightning_modules.loader import TensorLoader
 from lightning_modules.mlp import MLP
+from lightning_modules.optimizer_settings import OptimizerSettings
 from lightning_modules.schedule import (
     CosineDecay,
     ExponentialDecay,
@@ -29,6 +30,7 @@ __all__ = [
     "Gratings",
     "ImageDataModule",
     "OneCycle",
+    "OptimizerSettings",
     "ReduceOnPlateau",
     "Schedule",
     "StepDecay",

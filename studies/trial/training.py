@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung, Rungs
 from studies.trial.clocks import Clock, TimeLimit
+from studies.trial.config_callbacks import callback_of
 from studies.trial.cut import Cut, CutShort
 from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
@@ -285,7 +286,7 @@ def build(
     if budget.unit == "samples":
         shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
         callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-    own = [instantiate(in_package(package, node)) for node in members(config, "callbacks")]
+    own = [callback_of(package, node) for node in members(config, "callbacks")]
     callbacks += [*own, made(StopTogether)(ranks)] if own and ranks.size > 1 else own
     tracked = tracked or TrackedRun("", folder.name)
     nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
