@@ -1,4 +1,4 @@
-"""A callback that sets the options of optimizers, for modules that write their learning rate in code."""
+"""Sets the options of optimizers from outside, for modules with the learning rate written in code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OptimizerSettings:
     An option that is None stays as the module sets it; `options` are further ones by name, such as `{rho: 0.9}`. They
     are set in each parameter group of each optimizer, or of the one with the index `optimizer`, or in the group with
     the index `group`. Where there is a schedule, its shape stays: `lr` is its peak, and its other rates are scaled with
-    it, but for a floor that it has. A training that goes on from a checkpoint takes what is saved there.
+    it, but for a floor that it has. A training resumed from a checkpoint keeps the saved options.
 
     It belongs to neither Lightning package. A study makes it a callback of the package of its module; for a Trainer of
     your own, derive from it and from `Callback`.
@@ -72,7 +72,7 @@ def _chosen(members: list[Any], index: int | None, name: str) -> list[tuple[int,
 
 
 def _scale(group: dict[str, Any], position: int, lr: float, schedulers: list[Any]) -> None:
-    """Multiply all rates of a group, and its part of the schedules that move them, so that its peak is `lr`."""
+    """Scale all rates of a group and of its schedules to the peak `lr`."""
     cycles = [scheduler.max_lrs[position] for scheduler in schedulers if hasattr(scheduler, "max_lrs")]
     peak = group.get("max_lr") or next(iter(cycles), group.get("initial_lr", group["lr"]))
     if not peak:
@@ -90,7 +90,7 @@ def _scale(group: dict[str, Any], position: int, lr: float, schedulers: list[Any
 
 
 def _nested(scheduler: Any) -> Iterator[Any]:
-    """Yield a scheduler and those that it is made of, such as the phases of a SequentialLR."""
+    """Yield a scheduler and the schedulers inside it, such as the phases of a SequentialLR."""
     yield scheduler
     for value in vars(scheduler).values():
         for inner in value if isinstance(value, list | tuple) else ():

@@ -13,12 +13,20 @@ from collections.abc import Mapping, Sequence
 from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.settings import TRAINING_LOSS
 
 
 def by_first(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """`trials` with the first objective as their only value, and its rungs as their intermediate values; those of a
     study of one objective as they are."""
     return [_by_first(trial) for trial in trials]
+
+
+def objective_notes(metrics: Sequence[str | None]) -> list[str]:
+    """Return what a person should know of the metrics that trials are compared by."""
+    if TRAINING_LOSS not in metrics:
+        return []
+    return [f"{TRAINING_LOSS} is the mean loss on the data that a trial trains on: it says nothing about new data"]
 
 
 def rungs_of(trial: FrozenTrial) -> Mapping[int, float]:

@@ -185,7 +185,9 @@ def search(
     selection run in the same way."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
+    from studies.objectives import objective_notes
     from studies.progress import Progress
+    from studies.report.logger_notes import logger_notes
     from studies.report.wording import counted
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
@@ -219,7 +221,8 @@ def search(
         console.print(
             f"{n_trials}, sampler {settings.sampler.name}, pruner {settings.pruner.name}; logs in {launcher.logs}"
         )
-        for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings)):
+        notes = objective_notes((settings.objective.metric, settings.objective.logged_second))
+        for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings), *notes):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
@@ -235,6 +238,8 @@ def search(
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
     trials = study.get_trials(deepcopy=False)
+    for note in logger_notes(trials):
+        console.print(f"note: {note}", markup=False)
     if are_devices_spent(trials, settings):
         console.print(_device_time(trials, settings))
     if has_reached(trials, settings):

@@ -30,6 +30,7 @@ ValuePolicy = Literal["auto", "final", "common_rung"]
 
 POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
 TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training gives besides what its module logs
+TRAINING_LOSS = "training_loss"  # as a metric: the mean loss since the last rung, unless the module logs that name
 
 TRAINING_SEED = "training_seed"  # the config key that holds the seed of a trial, and the study's outside of one
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial

@@ -1,6 +1,6 @@
-"""Reads `links`: which attributes of the built data module are written into a trial's config, and where.
+"""Reads `links`: attributes of the built data module and the config paths to write them to.
 
-Until a trial has built its data, a target holds what the config says of it, or null.
+Until a trial has built its data, a target holds its value in the config, or null.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TARGETS = ("model", "callbacks", "trainer")
 
 
 def with_targets(config: DictConfig) -> DictConfig:
-    """Return `config` with null at each link's target that it leaves open, where one may be written."""
+    """Return `config` with null at each target of a link without a value."""
     links = dict(_flat(_written(config)))
     if not links:
         return config
@@ -32,7 +32,7 @@ def with_targets(config: DictConfig) -> DictConfig:
 
 
 def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
-    """Return the links of `config`, whose targets are there, or may be; note what is wrong with them."""
+    """Return the links of `config` and note every problem with them."""
     written = _written(config)
     if written is not None and not isinstance(written, Mapping):
         problems.add("links", f"is {written!r}", "give a mapping of config paths to attributes of the data module")
@@ -54,8 +54,8 @@ def _written(config: DictConfig) -> Any:
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield targets and sources. `+links.model.n_classes=…` on the command line writes a mapping in a mapping, which
-    comes after what a file says of the same target."""
+    """Yield targets and sources. On the command line, `+links.model.n_classes=…` makes a mapping in a mapping. It comes
+    after the same target of a file."""
     for key, value in values.items() if isinstance(values, Mapping) else ():
         path = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):

@@ -7,6 +7,7 @@ from typing import get_args
 from studies.errors import Problems, nearest
 from studies.reading.section import Section
 from studies.settings import (
+    TRAINING_LOSS,
     TRAINING_METRICS,
     Direction,
     ObjectiveSettings,
@@ -35,17 +36,25 @@ def read_objective(section: Section) -> ObjectiveSettings:
 def check_objective(settings: StudySettings, problems: Problems) -> None:
     """Note a second objective that says nothing beside the first one or the budget, and a noise without any."""
     second = settings.objective.second
+    _check_training_loss("objective", settings.objective, problems)
     if second is None:
         if settings.objective.noise is not None:
             complaint = f"is {settings.objective.noise:g} but there is no second objective, where alone it is used"
             problems.add("objective.noise", complaint, "remove it, or give objective.second=seconds")
         return
+    _check_training_loss("objective.second", second, problems)
     key = "objective.second.metric"
     if second.metric == settings.objective.metric:
         problems.add(key, f"is {second.metric}, the first metric too", "name another, or give objective.second=null")
     if SPENT_ALIKE.get(second.metric) == settings.budget.unit:
         complaint = f"is {second.metric}, of which budget.unit={settings.budget.unit} gives each trial as many"
         problems.add(key, complaint, "set budget.unit=epochs, or name another metric")
+
+
+def _check_training_loss(key: str, objective: ObjectiveSettings | SecondObjective, problems: Problems) -> None:
+    if objective.metric == TRAINING_LOSS and objective.direction == "maximize":
+        complaint = f"is maximize, and {key}.metric is {TRAINING_LOSS}, which is better where it is less"
+        problems.add(f"{key}.direction", complaint, "set it to minimize")
 
 
 def _read_second(objective: Section) -> SecondObjective:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice, ranked
 from studies.budget import Budget, Unit
+from studies.objectives import objective_notes
 from studies.report.findings import findings
 from studies.report.markdown import (
     NOT_ANALYSED,
@@ -96,6 +97,7 @@ def describe(
 def render_any(found: AnyStudy) -> str:
     """The whole report."""
     parts = [f"# Study {found.name}", found.headline]
+    parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
     parts.append(endings_section(found.ended))

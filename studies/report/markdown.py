@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.objectives import objective_notes
 from studies.report.findings import TITLE, clause, findings
 from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
@@ -124,6 +125,7 @@ def render(results: Results, settings: StudySettings) -> str:
     """The whole report."""
     metric = settings.objective.metric
     parts = [f"# Study {settings.study_name}", headline(results, settings)]
+    parts += [f"Note: {note}." for note in objective_notes((metric, settings.objective.logged_second))]
     selection = results.selection
     if selection is not None and (champion := champion_of(selection)) is not None:
         parts.append(best_section(champion.trial.params))

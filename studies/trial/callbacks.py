@@ -13,10 +13,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studies.settings import TRAINING_LOSS
 from studies.trial import generators
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
@@ -42,18 +44,23 @@ class Rung:
 
 
 class MetricMissing(Exception):
-    """The module never logged the metric `missing` that the study optimises; `logged` are those that it did."""
+    """The module never logged the metric `missing` that the study optimises; `logged` are those that it did, and
+    `validates` says whether there was a validation to log it in."""
 
-    def __init__(self, missing: str, logged: Sequence[str]) -> None:
+    def __init__(self, missing: str, logged: Sequence[str], *, validates: bool = True) -> None:
+        why = f"the module never logged {missing}"
+        if missing == TRAINING_LOSS:
+            why = "training_step returned no loss that could be averaged"
         super().__init__(
-            f"the module never logged {missing}; by the end of the rung it had logged: "
+            f"{why}; by the end of the rung it had logged: "
             f"{', '.join(logged) or 'nothing'} (what a module logs in its own on_train_epoch_end comes too late)"
         )
         self.missing = missing
         self.logged = tuple(logged)
+        self.validates = validates
 
-    def __reduce__(self) -> tuple[type[MetricMissing], tuple[str, tuple[str, ...]]]:
-        return type(self), (self.missing, self.logged)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), validates=self.validates), (self.missing, self.logged)
 
 
 class Interrupted(BaseException):
@@ -100,6 +107,9 @@ class Rungs:
         self._seconds_before = 0.0
         self._uncounted = 0  # this rank's samples that the others have not been told of
         self._loss_sum: torch.Tensor | float = 0.0
+        self._averages_loss = TRAINING_LOSS in (metric, second)
+        self._losses: torch.Tensor | float = 0.0  # those since the last rung, and their number
+        self._n_losses = 0
         self._epoch_began_at = 0
         self._validated = False
         self._told_of_shares = False
@@ -126,6 +136,7 @@ class Rungs:
             "samples_seen": self.samples_seen,
             "batches": self.batches,
             "loss_sum": float(self._loss_sum),
+            "losses": [float(self._losses), self._n_losses],
             "epoch_began_at": self._epoch_began_at,
             "validated": self._validated,
         }
@@ -137,6 +148,7 @@ class Rungs:
         self.samples_seen = state_dict["samples_seen"]
         self.batches = state_dict["batches"]
         self._loss_sum = state_dict["loss_sum"]
+        self._losses, self._n_losses = state_dict.get("losses", (0.0, 0))
         self._epoch_began_at = state_dict["epoch_began_at"]
         self._validated = state_dict["validated"]
 
@@ -173,6 +185,8 @@ class Rungs:
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss_sum = loss.detach().sum(dtype=torch.float32) + self._loss_sum
+            if self._averages_loss:
+                self._add_loss(loss, trainer)
         if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
             trainer.should_stop = True
         if self.at_epochs and batch_idx + 1 == trainer.num_training_batches:
@@ -211,6 +225,7 @@ class Rungs:
         if fresh and not self.stopped and not self._loss_is_broken():
             names = [self.metric] if self.second is None else [self.metric, self.second]
             values = {name: self._value(trainer, name) for name in names}
+            self._losses, self._n_losses = 0.0, 0
             broken = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
             if not broken:
                 second = values.get(self.second or "")
@@ -222,12 +237,20 @@ class Rungs:
         if self.stopped or self.diverged:
             trainer.should_stop = True
 
+    def _add_loss(self, loss: torch.Tensor, trainer: Trainer) -> None:
+        """Keep a loss for the mean of this rung, as the module returned it: Lightning divides those of one step."""
+        divided_by = trainer.accumulate_grad_batches if trainer.lightning_module.automatic_optimization else 1
+        self._losses = loss.detach().mean(dtype=torch.float32) * divided_by + self._losses
+        self._n_losses += 1
+
     def _value(self, trainer: Trainer, metric: str) -> float:
         own = trainer.callback_metrics.get(metric)
+        if own is None and metric == TRAINING_LOSS and self._n_losses:
+            own = torch.as_tensor(self._losses / self._n_losses)
         shared = self._ranks.share("rung", *((0.0, False) if own is None else (float(own), True)))
         values = [value for value, is_logged in shared if is_logged]
         if not values:
-            raise MetricMissing(metric, sorted(trainer.callback_metrics))
+            raise MetricMissing(metric, sorted(trainer.callback_metrics), validates=bool(trainer.enable_validation))
         return self._agreed(metric, values)
 
     def _agreed(self, metric: str, values: list[float]) -> float:
@@ -236,7 +259,8 @@ class Rungs:
         if len(set(values)) == 1:
             return values[0]
         mean = sum(values) / len(values)
-        if math.isfinite(mean) and not self._told_of_shares and self._ranks.rank == 0:
+        tells = metric != TRAINING_LOSS and not self._told_of_shares and self._ranks.rank == 0
+        if math.isfinite(mean) and tells:
             shown = ", ".join(f"{value:.6g}" for value in values)
             log.warning("%s differs between ranks (%s): their mean counts; log it with sync_dist=True", metric, shown)
         self._told_of_shares = True

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studies.errors import Problem, nearest
-from studies.settings import TRAINING_METRICS, StudySettings
+from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
@@ -47,7 +47,11 @@ def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
     remedy = "log it in validation_step (or in training_step), or"
     complaint = f"is {error.missing}, but {error}"
     if error.missing == settings.objective.metric:
-        return Problem("objective.metric", complaint, f"{remedy} set objective.metric to one that is logged")
+        other = "set objective.metric to one that is logged"
+        if not error.validates and error.missing != TRAINING_LOSS:
+            other += f"; there is no validation: objective.metric={TRAINING_LOSS} with objective.direction=minimize "
+            other += "takes the mean loss of the training itself, which says nothing about new data"
+        return Problem("objective.metric", complaint, f"{remedy} {other}")
     known = [name for name in (*TRAINING_METRICS, *error.logged) if name != settings.objective.metric]
     return Problem("objective.second.metric", complaint, f"{nearest(error.missing, known)}; {remedy} name one of these")
 

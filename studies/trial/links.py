@@ -1,4 +1,4 @@
-"""Writes what the built data module knows, such as its number of classes, into the config that the model is built from.
+"""Reads values off the built data module, such as its number of classes, and writes them into the model's config.
 
 Context: a link's value is known only after `prepare_data` and `setup("fit")`, which Lightning calls after the model is
 built. Choice: they are called here, on the data module that the Trainer gets, and the Trainer's own first calls of them
@@ -32,17 +32,17 @@ class NotPlain(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The links of a trial, and its config as it is `written`: plain values, interpolations unresolved. `known` are the
-    values that the links had before, where they have to come out alike."""
+    """The links of a trial. `written` is its config with interpolations unresolved. `known` are values of an earlier
+    training: the data have to give the same again."""
 
     links: tuple[Link, ...]
     written: Mapping[str, Any]
     known: Mapping[str, Plain] = field(default_factory=dict)
 
     def values(self, datamodule: Any) -> dict[str, Plain]:
-        """Return the value of each target, and set `datamodule` up for it.
+        """Set `datamodule` up and return the value of each target.
 
-        Raises `BadInput` for an attribute that is not there, that no config can hold, or that is not as it was.
+        Raises `BadInput` for a missing attribute, a value that no config can hold, and a value other than before.
         """
         _set_up(datamodule, key=self.links[0].target)
         values = {link.target: _read(link, datamodule) for link in self.links}
@@ -121,7 +121,7 @@ def _set_up(datamodule: Any, *, key: str) -> None:
 
 
 def _skip_once(datamodule: Any, name: str) -> None:
-    """Have the next call of a hook do nothing, unless it is a setup for another stage than fit."""
+    """Have the next call of a hook do nothing. A setup for another stage than fit is done."""
     hook: Callable[..., Any] = getattr(datamodule, name)
 
     @wraps(hook)

@@ -1,7 +1,7 @@
 """Knows Lightning's own loggers: how each of them is given a run of its own, and how it is kept from its server.
 
-A class is recognised by its name and those of its bases, so that a user's subclass is one of the kind, and so that the
-two packages of Lightning are alike.
+A class is recognised by its name and the names of its bases. So a user's subclass is of the same kind, and the two
+Lightning packages are alike.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FOLDERS = ("save_dir", "dir", "root_dir", "log_dir")  # arguments by which a log
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """A training as trackers are to show it: `name` is unique in `study`, which groups it.
+    """How loggers show one training. Its `name` is unique in the group `study`.
 
-    `hyperparameters` are plain values. `counts` and `maximize` say which rung's value is that of the training. `prunes`
-    are the exceptions by which a module ends its own training early.
+    `hyperparameters` are plain values. `counts` and `maximize` choose the rung of the final value. A module ends its
+    own training early by one of the exceptions `prunes`.
     """
 
     study: str
@@ -45,7 +45,7 @@ class TrackedRun:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of Lightning's loggers. `modules`: it needs one of these. `fixed`: its arguments that name one run."""
+    """One of Lightning's loggers. It needs one of `modules`. Its arguments `fixed` name one run."""
 
     name: str
     fixed: tuple[str, ...]
@@ -68,13 +68,13 @@ IN_FOLDERS = ("TensorBoardLogger", "CSVLogger")  # they write save_dir/name/vers
 
 
 def kind_of(target: Any) -> Kind | None:
-    """Return which of Lightning's loggers a class is; None for a user's own, and for a function."""
+    """Return the kind of a logger class. None for a user's own class and for a function."""
     names = [base.__name__ for base in target.__mro__] if inspect.isclass(target) else []
     return next((KINDS[name] for name in names if name in KINDS), None)
 
 
 def logger_problems(config: Mapping[str, Any], problems: Problems) -> None:
-    """Note each logger in `config` whose package is missing, or that would write all trainings into one run."""
+    """Note each logger in `config` without its package, and each that would mix all trainings in one run."""
     for name, node in (config.get("loggers") or {}).items():
         target = _target(node)
         kind = kind_of(target)
@@ -94,9 +94,9 @@ def logger_problems(config: Mapping[str, Any], problems: Problems) -> None:
 
 
 def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[str, Any]:
-    """Return the arguments by which the logger of `node` makes a run of its own; what the config sets stays.
+    """Return the arguments for a run of its own. Arguments in the config `node` stay as they are.
 
-    `claims`: make the run's folder, so that nobody else takes it.
+    With `claims`, the run's folder is made here, so that nobody else takes it.
     """
     target = _target(node)
     kind, accepts = kind_of(target), _accepts(target)
@@ -112,8 +112,10 @@ def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[s
 
 
 def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """Return the arguments that keep the logger of `node` below `folder` and away from any server; None where there are
-    none, as for a user's own logger that takes no folder."""
+    """Return the arguments that make a logger write below `folder` and contact no server.
+
+    None where no argument can do that, as for a user's own logger without a folder.
+    """
     target = _target(node)
     kind, accepts = kind_of(target), _accepts(target)
     match kind.name if kind is not None else "":
@@ -166,7 +168,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _target(node: Any) -> Any:
-    """Return what `node` builds; None where it has no target that can be imported, which others tell."""
+    """Return the class or function of `node`. None where it cannot be imported: another check tells that."""
     try:
         return find_target(str(node["_target_"])) if isinstance(node, Mapping) and "_target_" in node else None
     except TargetBroken:

@@ -1,8 +1,8 @@
-"""The loggers of one training, from the moment they open a run to the one in which they end it.
+"""The loggers of one training: each opens a run of its own at the beginning, and ends it with the final state.
 
-Context: a worker trains many trials in one process, and trackers keep one run open until they are told to end it.
-Choice: each training opens runs of its own and ends them with its final state, however it ends. A logger that fails
-is told and left out for the rest of the training. Cost: what it would have shown of that training is lost.
+Context: a worker trains many trials in one process, and a tracker keeps its run open until it is told to end it.
+Choice: every training ends its runs, also after a failure or a signal. A logger that fails is told, and the training
+goes on without it. Cost: the rest of that training is not logged there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 
 class Silent:
-    """Stands where a logger has failed, so that callbacks and modules that need one go on. It takes every call."""
+    """Takes the place of a failed logger and accepts every call: callbacks and modules may need a logger."""
 
     name = version = ""
     save_dir = root_dir = log_dir = None
@@ -51,9 +51,10 @@ class Silent:
 
 
 class Loggers:
-    """The loggers of the training `run`; `failures` says of each that failed what it failed with.
+    """The loggers of the training `run`. `failures` has the message of each one that failed.
 
-    `opens`: this process writes; other ranks of the same training do not. `strict`: what a logger raises comes through.
+    `opens` is false on other ranks than the first, which do not write. With `strict`, exceptions of a logger come
+    through.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Loggers:
         return list(self._built.values())
 
     def begin(self) -> list[Any]:
-        """Open a run in each, with the hyperparameters; what the Trainer is to use from now on."""
+        """Open a run in each, with the hyperparameters. Return the loggers that the Trainer uses from now on."""
         if self._opens and self._built:
             self._is_open = True
             for name in self._built:
@@ -108,7 +109,7 @@ class Loggers:
 
     @contextlib.contextmanager
     def _watched(self, name: str, *, leaves_out: bool = False) -> Iterator[None]:
-        """Note what fails in here; with `leaves_out`, go on without the logger."""
+        """Note a failure in here. With `leaves_out`, go on without the logger."""
         try:
             yield
         except Exception as error:
@@ -127,10 +128,10 @@ class Loggers:
 def build_loggers(
     nodes: Mapping[str, Any] | None, run: TrackedRun, *, opens: bool = True, offline_in: Path | None = None
 ) -> Loggers:
-    """Build the loggers of a config for the training `run`; with `offline_in`, below that folder and for no server.
+    """Build the loggers of a config for the training `run`.
 
-    Raises `BadInput` where a package is missing or a run's name is fixed. A logger that fails otherwise is told and
-    left out, but for a first try (`offline_in`), which raises what the constructor raises.
+    With `offline_in` they write below that folder and contact no server, and every exception comes through. Without
+    it, a logger that cannot be built is told and left out. Raises `BadInput` for a missing package or a fixed run.
     """
     problems = Problems()
     logger_problems({"loggers": nodes}, problems)
@@ -176,7 +177,7 @@ def _build(name: str, node: Mapping[str, Any], run: TrackedRun, *, opens: bool, 
 
 @cache
 def _empty_mlflow() -> Path:
-    """Return an MLflow database without any run, made once a process: to make one takes seconds."""
+    """Return an MLflow database without runs. Making one takes seconds, so each process makes it once."""
     from mlflow.tracking import MlflowClient
 
     path = Path(tempfile.mkdtemp(prefix="mlflow-"), "mlflow.db")
@@ -192,7 +193,7 @@ def _quieten_mlflow() -> None:
 
 @contextlib.contextmanager
 def _first_contact(logger: Any) -> Iterator[None]:
-    """Be the only worker in here that begins an MLflow experiment: the second to make one of a name would fail."""
+    """Let only one worker begin an MLflow experiment at a time: creating the same name twice fails."""
     kind = kind_of(type(logger))
     if kind is None or kind.name != "MLFlowLogger":
         yield
@@ -203,9 +204,9 @@ def _first_contact(logger: Any) -> Iterator[None]:
 
 
 def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception], None]) -> None:
-    """Have `logger` fail quietly from now on: `failed` is told. After it could not log or save it takes no more.
+    """Have `logger` tell failures to `failed` and not raise them. After it failed to log or save, it stays silent.
 
-    Hyperparameters of `keeps` stay as they are: MLflow refuses another value, such as a module's own of that name.
+    Hyperparameters named in `keeps` are not logged again: MLflow refuses a second value.
     """
     broken = False
 
@@ -265,14 +266,14 @@ def _finalize(logger: Any, state: str) -> None:
 
 
 def _end_experiment(experiment: Any) -> None:
-    """End what a tracker calls a run, by the name that it has for that."""
+    """End the run of another tracker, whatever the method is called there."""
     end = next((getattr(experiment, name) for name in ENDS if callable(getattr(experiment, name, None))), None)
     if end is not None:
         end()
 
 
 def _restore(uri: str | None) -> None:
-    """Set MLflow's address as it was: a logger sets it for the whole process."""
+    """Set MLflow's address as it was before. Its logger changes it for the whole process."""
     if os.environ.get(MLFLOW_URI) == uri:
         return
     if uri is None:

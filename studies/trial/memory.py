@@ -1,7 +1,7 @@
-"""The peak memory of one training: of its GPU, or of its process; and what is freed between two trainings.
+"""The peak memory of one training, on its GPU or else of its process, and memory between two trainings.
 
-A finished module, its Trainer and its data are one cycle of references, which only a collection frees. A collection
-looks at every object of the process, those of torch and Lightning too, unless these have been set aside.
+A finished module, its Trainer and its data are one cycle of references: only a garbage collection frees them. A
+collection visits every object of the process, those of torch and Lightning too, unless they are set aside before.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def process_peak_mb() -> float:
 
 @cache
 def set_imports_aside() -> None:
-    """Keep what is loaded out of all collections to come, once a process, so that each takes next to no time."""
+    """Keep all loaded objects out of later collections, once a process. Each then takes next to no time."""
     gc.collect()
     gc.freeze()
 
 
 def _reset() -> bool:
-    """Begin a new peak of the process; whether the system can do that."""
+    """Begin a new peak of the process. Return whether the system can do that."""
     try:
         (OWN / "clear_refs").write_text(RESET_PEAK)
     except OSError:

@@ -1,4 +1,4 @@
-"""Links: what the data know once they are set up, in the config that the model is built from."""
+"""Links: values of the data module in the config of the model."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from studies.analysis.choice import Choice
 from studies.budget import Budget
 from studies.errors import BadInput, Problems
 from studies.report.best_yaml import chosen
+from studies.report.logger_notes import logger_notes
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.trial.logger_kinds import TrackedRun, logger_problems
@@ -131,6 +132,8 @@ def test_a_logger_that_fails_is_told_and_does_not_fail_the_trial(plain: MakeSett
     (trial,) = run(plain(*SHORT, "n_trials=1", breaks, csv_in(tmp_path / "csv")))
     assert trial.state == TrialState.COMPLETE
     assert trial.user_attrs[schema.LOGGER_FAILURES] == {"own": "OSError: no space left on device"}
+    (note,) = logger_notes([trial])
+    assert note.startswith("loggers.own failed in 1 trial, and the trainings went on without it (OSError: no")
     assert hyperparameters(tmp_path / "csv" / "plain" / "trial-0")["status"] == "complete"
 
 
@@ -241,7 +244,7 @@ def test_tensorboard_shows_the_value_and_the_state(plain: MakeSettings, tmp_path
 def test_each_trial_is_a_run_of_its_own_in_wandb(
     plain: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the run of the shell is that the command was started in."""
+    """The run of the surrounding shell is another one."""
     import wandb
 
     monkeypatch.setenv("WANDB_MODE", "offline")

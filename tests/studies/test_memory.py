@@ -57,7 +57,7 @@ def test_the_peak_is_that_of_the_training_alone() -> None:
 def test_a_peak_that_cannot_be_begun_anew_is_told_only_where_it_rose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on systems without /proc, where a process has one peak, that since its start."""
+    """Systems without /proc know one peak of a process, the one since its start."""
     monkeypatch.setattr(memory, "OWN", tmp_path / "nowhere")
     peak = Peak(torch.device("cpu"))
     assert peak.mb() is None

@@ -293,3 +293,39 @@ class Sorts(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+
+class Silent(Plain):
+    """Logs nothing and has no validation: its loss is all there is."""
+
+    validation_step = LightningModule.validation_step
+    val_dataloader = LightningModule.val_dataloader
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return nn.functional.mse_loss(self.line(batch[0]), batch[1])
+
+
+class Counting(LightningModule):
+    """Its loss is the number of batches before, of which there are four an epoch; it may step `by_hand`."""
+
+    def __init__(self, by_hand: bool = False, returns: bool = True, logs: float | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = not by_hand
+        self.returns, self.logs, self.seen = returns, logs, 0
+        self.line = nn.Linear(1, 1)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Any:
+        loss = self.line(batch[0]).sum() * 0 + self.seen
+        self.seen += 1
+        if self.logs is not None:
+            self.log("training_loss", self.logs)
+        if not self.automatic_optimization:
+            self.manual_backward(loss)
+            self.optimizers().step()
+        return {"loss": loss} if self.returns else None
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(torch.ones(4, 1)), batch_size=1)
