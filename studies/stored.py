@@ -1,0 +1,108 @@
+"""What a storage says of a study and its trials, read and checked in one place.
+
+Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
+`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, and its categories
+become texts where they are no plain values. A study of ours is checked against `studies.shapes`. Cost: shallow copies
+of another tool's trials, and one look at each attribute of ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.errors import BadInput, Problem
+from studies.shapes import OF_A_TRIAL, damage_of_study, damage_of_trial
+
+REMEDY = "restore what was edited, or name another study"
+PLAIN = (type(None), bool, int, float, str)
+
+
+def trials_of(study: Study) -> list[FrozenTrial]:
+    """Return all trials of `study`, as the rest of the house may trust them.
+
+    Raises `BadInput` where the study is ours and an attribute has another shape than the schema says.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if not schema.is_ours(study.user_attrs):
+        return _of_another_tool(trials)
+    _check(study, trials)
+    return trials
+
+
+def check_stored(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and an attribute of it or of a trial was damaged."""
+    trials_of(study)
+
+
+def attributes_of(study: Study) -> Mapping[str, Any]:
+    """Return the attributes of a study of ours; none where another tool made it."""
+    return study.user_attrs if schema.is_ours(study.user_attrs) else {}
+
+
+def _check(study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """Raise `BadInput` with the first damaged attribute of a study of ours, and the number of others."""
+    found = list(damage_of_study(study.user_attrs))
+    for trial in trials:
+        found += [f"trial {trial.number} has {damage}" for damage in damage_of_trial(trial)]
+    if found:
+        more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
+        complaint = f"is {study.study_name}, which was damaged in the storage: {found[0]}{more}"
+        raise BadInput([Problem("study_name", complaint, REMEDY)])
+
+
+def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials without attributes that only look like ours, their categories as plain and distinct values."""
+    texts = _texts(trials)
+    return [_plain(trial, {name: texts[name] for name in trial.params if name in texts}) for trial in trials]
+
+
+def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
+    if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
+        return trial
+    seen = copy.copy(trial)
+    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL}
+    seen.params = {
+        name: texts[name].get(repr(value), str(value)) if name in texts else value
+        for name, value in trial.params.items()
+    }
+    seen.distributions = {
+        name: CategoricalDistribution(tuple(texts[name].values())) if name in texts else distribution
+        for name, distribution in trial.distributions.items()
+    }
+    return seen
+
+
+def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
+    """Parameter → a choice as Python writes it → its text, for parameters whose choices cannot stand as they are."""
+    known: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            if isinstance(distribution, CategoricalDistribution):
+                found = known.setdefault(name, {})
+                found.update({repr(choice): choice for choice in distribution.choices})
+    return {name: _distinct(choices) for name, choices in known.items() if not _stand_alone(list(choices.values()))}
+
+
+def _stand_alone(choices: Sequence[Any]) -> bool:
+    """Whether all are plain values, and no two are equal or have one text: as 1, True and "1" are or have."""
+    if not all(isinstance(choice, PLAIN) for choice in choices):
+        return False
+    is_number = all(not isinstance(choice, float) or not math.isnan(choice) for choice in choices)
+    return is_number and len(set(choices)) == len({str(choice) for choice in choices}) == len(choices)
+
+
+def _distinct(choices: Mapping[str, Any]) -> dict[str, str]:
+    """A text for each choice: its own, or what Python writes where two would have the same."""
+    texts = {written: str(choice) for written, choice in choices.items()}
+    for written, text in list(texts.items()):
+        if list(texts.values()).count(text) > 1 and not isinstance(choices[written], int | float | None):
+            texts[written] = written
+    return texts if len(set(texts.values())) == len(texts) else {written: written for written in texts}
