@@ -30,9 +30,8 @@ def damage_of_study(attributes: Mapping[str, Any]) -> Iterator[str]:
 def damage_of_trial(trial: FrozenTrial) -> Iterator[str]:
     """Tell which attributes of a trial of ours have another shape than the schema says."""
     yield from _damage(trial.user_attrs, OF_A_TRIAL)
-    repeated: Any = trial.user_attrs.get(schema.RETRY_OF)
-    if _is_count(repeated) and repeated >= trial.number:
-        yield f"{schema.RETRY_OF} is {repeated}, no earlier trial"
+    if trial.user_attrs.get(schema.RETRY_OF) == trial.number:
+        yield f"{schema.RETRY_OF} is {trial.number}, no other trial"
 
 
 def _is_count(value: Any) -> bool:
@@ -163,7 +162,7 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
     **dict.fromkeys((schema.THREADS, schema.N_PARAMETERS, schema.CONVERGENCE), (_or_none(_is_count), COUNT[1])),
     schema.TEST: (_are_named_numbers, "mapping of numbers"),
-    schema.RESULT: MAPPING,
+    **dict.fromkeys((schema.RESULT, schema.LOGGER_FAILURES), MAPPING),
     schema.BATCH_HALVED: (_is_half, "mapping of batch_size and accumulate_grad_batches"),
     **dict.fromkeys((schema.CHECKPOINT, schema.RESUMED_FROM), (_or_none(_is_mapping), "mapping")),
 }

@@ -51,7 +51,7 @@ def _check(study: Study, trials: Sequence[FrozenTrial]) -> None:
     """Raise `BadInput` with the first damaged attribute of a study of ours, and the number of others."""
     found = list(damage_of_study(study.user_attrs))
     for trial in trials:
-        found += [f"trial {trial.number} has {damage}" for damage in damage_of_trial(trial)]
+        found += [f"of trial {trial.number}, {damage}" for damage in damage_of_trial(trial)]
     if found:
         more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
         complaint = f"is {study.study_name}, which was damaged in the storage: {found[0]}{more}"
@@ -61,22 +61,24 @@ def _check(study: Study, trials: Sequence[FrozenTrial]) -> None:
 def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials without attributes that only look like ours, their categories as plain and distinct values."""
     texts = _texts(trials)
-    return [_plain(trial, {name: texts[name] for name in trial.params if name in texts}) for trial in trials]
+    return [_plain(trial, {name: texts[name] for name in _categories(trial) if name in texts}) for trial in trials]
+
+
+def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
+    """The choices of the trial's categorical parameters, and its own one beside them."""
+    found = {name: own for name, own in trial.distributions.items() if isinstance(own, CategoricalDistribution)}
+    return {name: (*own.choices, trial.params[name]) for name, own in found.items()}
 
 
 def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
+    """The trial with `texts` instead of choices: parameter → a choice as Python writes it → its text."""
     if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
         return trial
     seen = copy.copy(trial)
     seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL}
-    seen.params = {
-        name: texts[name].get(repr(value), str(value)) if name in texts else value
-        for name, value in trial.params.items()
-    }
-    seen.distributions = {
-        name: CategoricalDistribution(tuple(texts[name].values())) if name in texts else distribution
-        for name, distribution in trial.distributions.items()
-    }
+    seen.params = {**trial.params, **{name: own[repr(trial.params[name])] for name, own in texts.items()}}
+    choices = {name: CategoricalDistribution(tuple(own.values())) for name, own in texts.items()}
+    seen.distributions = {**trial.distributions, **choices}
     return seen
 
 
@@ -84,11 +86,9 @@ def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
     """Parameter → a choice as Python writes it → its text, for parameters whose choices cannot stand as they are."""
     known: dict[str, dict[str, Any]] = {}
     for trial in trials:
-        for name, distribution in trial.distributions.items():
-            if isinstance(distribution, CategoricalDistribution):
-                found = known.setdefault(name, {})
-                found.update({repr(choice): choice for choice in distribution.choices})
-    return {name: _distinct(choices) for name, choices in known.items() if not _stand_alone(list(choices.values()))}
+        for name, choices in _categories(trial).items():
+            known.setdefault(name, {}).update({repr(choice): choice for choice in choices})
+    return {name: _distinct(own) for name, own in known.items() if not _stand_alone(list(own.values()))}
 
 
 def _stand_alone(choices: Sequence[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,11 +76,17 @@ def next_round(
 
 
 def space_of_trials(trials: Sequence[FrozenTrial]) -> SearchSpace:
-    """The parameters that trials had, with their newest distributions and without paths or conditions."""
+    """The parameters that trials had, with their newest distributions and without paths or conditions.
+
+    One that was categorical in some trials only has no values that could be compared, and is left out.
+    """
     newest: dict[str, BaseDistribution] = {}
+    kinds: dict[str, set[bool]] = defaultdict(set)
     for trial in trials:
         newest |= trial.distributions
-    return SearchSpace(tuple(_parameter(name, distribution) for name, distribution in newest.items()))
+        for name, distribution in trial.distributions.items():
+            kinds[name].add(isinstance(distribution, CategoricalDistribution))
+    return SearchSpace(tuple(_parameter(name, newest[name]) for name in newest if len(kinds[name]) == 1))
 
 
 def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
