@@ -47,15 +47,14 @@ def list_studies(config: DictConfig) -> int:
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
     """What is told of a study, a text a column."""
     from studies import schema
-    from studies.errors import BadInput
-    from studies.stored import attributes_of, trials_of
+    from studies.stored import attributes_of, damage_of, trials_of
 
     attributes = attributes_of(study)
     name = f"  {study.study_name}" if schema.STUDY_SELECT in attributes else study.study_name
-    try:
-        trials = trials_of(study)
-    except BadInput as error:
-        return name, NONE, error.problems[0].complaint, NONE, NONE
+    damage = damage_of(study)
+    if damage is not None:
+        return name, NONE, damage, NONE, NONE
+    trials = trials_of(study)
     slots = _slots(attributes.get(schema.STUDY_N_TRIALS), trials)
     return name, slots, _endings(trials), _metrics(study), _best(study, trials, is_raced=is_raced)
 

@@ -33,8 +33,21 @@ def trials_of(study: Study) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False)
     if not schema.is_ours(study.user_attrs):
         return _of_another_tool(trials)
-    _check(study, trials)
+    damage = damage_of(study)
+    if damage is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, which the storage holds {damage}", REMEDY)])
     return trials
+
+
+def damage_of(study: Study) -> str | None:
+    """Return what is damaged in a study of ours: the first attribute of a wrong shape, and how many more there are."""
+    if not schema.is_ours(study.user_attrs):
+        return None
+    found = list(damage_of_study(study.user_attrs))
+    for trial in study.get_trials(deepcopy=False):
+        found += [f"of trial {trial.number}, {damage}" for damage in damage_of_trial(trial)]
+    more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
+    return f"damaged: {found[0]}{more}" if found else None
 
 
 def check_stored(study: Study) -> None:
@@ -45,17 +58,6 @@ def check_stored(study: Study) -> None:
 def attributes_of(study: Study) -> Mapping[str, Any]:
     """Return the attributes of a study of ours; none where another tool made it."""
     return study.user_attrs if schema.is_ours(study.user_attrs) else {}
-
-
-def _check(study: Study, trials: Sequence[FrozenTrial]) -> None:
-    """Raise `BadInput` with the first damaged attribute of a study of ours, and the number of others."""
-    found = list(damage_of_study(study.user_attrs))
-    for trial in trials:
-        found += [f"of trial {trial.number}, {damage}" for damage in damage_of_trial(trial)]
-    if found:
-        more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
-        complaint = f"is {study.study_name}, which was damaged in the storage: {found[0]}{more}"
-        raise BadInput([Problem("study_name", complaint, REMEDY)])
 
 
 def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -16,6 +16,7 @@ from studies import schema
 from studies.analysis.choice import Choice, ranked
 from studies.budget import Budget, Unit
 from studies.eligible import Excluded, excluded
+from studies.report.any_front import any_front_section, front_of_any
 from studies.report.findings import findings
 from studies.report.markdown import (
     NOT_ANALYSED,
@@ -40,10 +41,10 @@ BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study w
 @dataclass(frozen=True, slots=True)
 class AnyStudy:
     """What is known of a study without its config. `budget` is None where it is not recorded, `best` where there is
-    none; `excluded` counts the complete trials that cannot be the best; `has_direction` is False where the storage does
-    not say whether a small or a large value is good; `by_cells`: the best is a point's mean over its training seeds;
-    `rounds` are the studies of a selection among the best; `analysis` and the rest as in
-    `studies.report.markdown.Results`."""
+    none; `by_cells`: that is a point's mean over its training seeds; `front` has the trials on the front of several
+    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best; `has_direction` is
+    False where the storage does not say whether a small or a large value is good; `rounds` are the studies of a
+    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`."""
 
     name: str
     metric: str
@@ -51,6 +52,8 @@ class AnyStudy:
     best: Choice | None
     ended: Mapping[str, int]
     n_objectives: int = 1
+    metrics: Sequence[str] = ()
+    front: Sequence[FrozenTrial] = ()
     excluded: Excluded = field(default_factory=Excluded)
     has_direction: bool = True
     by_cells: bool = False
@@ -103,6 +106,8 @@ def describe(
         best,
         ended,
         n_objectives=n_objectives,
+        metrics=study.metric_names or [f"value {i}" for i in range(1, n_objectives + 1)],
+        front=front_of_any(study, trials),
         excluded=excluded(run),
         has_direction=has_direction,
         by_cells=by_cells,
@@ -115,6 +120,7 @@ def render_any(found: AnyStudy) -> str:
     parts = [f"# Study {found.name}", found.headline]
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
+    parts += [any_front_section(found.front, found.metrics)] if found.front else []
     parts.append(endings_section(found.ended))
     parts += list(_cannot_be_best(found.excluded))
     if found.analysis is not None:

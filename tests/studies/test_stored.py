@@ -90,7 +90,7 @@ def test_a_damaged_attribute_of_a_study_is_told_with_its_value(key: str, value: 
     with pytest.raises(BadInput) as raised:
         trials_of(study)
     (problem,) = raised.value.problems
-    assert f"is stored, which was damaged in the storage: {key} is {value!r}, no " in problem.complaint
+    assert f"is stored, which the storage holds damaged: {key} is {value!r}, no " in problem.complaint
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_damaged_attribute_of_a_trial_is_told_with_its_number(key: str, value:
     with pytest.raises(BadInput) as raised:
         trials_of(study)
     (problem,) = raised.value.problems
-    assert f": of trial 1, {key} is {value!r}, no " in problem.complaint
+    assert f"damaged: of trial 1, {key} is {value!r}, no " in problem.complaint
     assert problem.complaint.endswith(", and 1 more of this kind")
 
 

@@ -98,6 +98,24 @@ def test_with_two_objectives_infeasible_trials_are_told(tmp_path: Path) -> None:
     assert headline == "2 trials finished (1 infeasible, 1 infinite), with 2 objectives: there is no single best one."
 
 
+def test_the_front_of_several_objectives_holds_feasible_trials_as_optuna_has_it(tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="foreign", directions=["minimize", "maximize", "minimize"])
+    values = [[1.0, 2.0, 3.0], [1.0, 2.0, 4.0], [0.5, 9.0, 0.0], [2.0, 5.0, 1.0]]
+    for i, each in enumerate(values):
+        study.add_trial(create_trial(values=each, constraints={"a": 1.0 if i == 2 else -1.0}))
+    _, text = reported(study, tmp_path, NONE)
+    rows = text.partition("## The front")[2].split("\n\n")[1].splitlines()
+    assert rows == [
+        "| trial | value 1 | value 2 | value 3 |",
+        "| --- | --- | --- | --- |",
+        "| 0 | 1 | 2 | 3 |",
+        "| 3 | 2 | 5 | 1 |",
+    ]
+    assert [trial.number for trial in study.best_trials] == [0, 3]
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        assert [row["feasible"] for row in csv.DictReader(file)] == ["True", "True", "False", "True"]
+
+
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_infinite_values_are_nobody_s_best_and_reach_no_surrogate(tmp_path: Path, direction: str) -> None:
     study = study_of(*(trial(v, i=i) for i, v in enumerate([math.inf, 0.5, -math.inf])), direction=direction)
