@@ -1,7 +1,8 @@
 """`python -m studies.list [storage.url=…]`: the studies of a storage, how far they are, and their best values.
 
 The best of a designed study is the cell with the best mean. The rounds of a selection stand below the study whose best
-they compare: no single value of theirs is a best one, and that of the search is what it was before them.
+they compare: no single value of theirs is a best one, and that of the search is what it was before them. A study that
+was damaged is listed with what is wrong with it, and takes none of the others with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 COLUMNS = ("study", "slots", "trials", "metric", "best")
+NONE = "–"
 WHOLE = ("study", "slots", "metric")  # columns that are never broken
 UNBOUNDED = 10_000  # characters: wider than any table
 
@@ -45,20 +47,40 @@ def list_studies(config: DictConfig) -> int:
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
     """What is told of a study, a text a column."""
     from studies import schema
+    from studies.stored import attributes_of, damage_of, trials_of
+
+    attributes = attributes_of(study)
+    name = f"  {study.study_name}" if schema.STUDY_SELECT in attributes else study.study_name
+    damage = damage_of(study)
+    if damage is not None:
+        return name, NONE, damage, NONE, NONE
+    trials = trials_of(study)
+    slots = _slots(attributes.get(schema.STUDY_N_TRIALS), trials)
+    return name, slots, _endings(trials), _metrics(study), _best(study, trials, is_raced=is_raced)
+
+
+def _endings(trials: Sequence[FrozenTrial]) -> str:
+    """How many trials ended how, and how many complete ones cannot be the best."""
+    from studies import schema
+    from studies.eligible import excluded
     from studies.schema import failure_of, is_imported
 
-    trials = study.get_trials(deepcopy=False)
     run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
     counts = Counter(
         "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
     )
-    return (
-        f"  {study.study_name}" if schema.STUDY_SELECT in study.user_attrs else study.study_name,
-        _slots(study.user_attrs.get(schema.STUDY_N_TRIALS), trials),
-        ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet",
-        study.user_attrs.get(schema.STUDY_METRIC, {}).get("name", "–"),
-        _best(study, trials, is_raced=is_raced),
-    )
+    lost = str(excluded(run))
+    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
+    return f"{told} ({lost})" if lost else told
+
+
+def _metrics(study: Study) -> str:
+    """What the study calls its value, or its values."""
+    from studies import schema
+    from studies.stored import attributes_of
+
+    recorded = attributes_of(study).get(schema.STUDY_METRIC)
+    return str(recorded["name"]) if recorded is not None else ", ".join(study.metric_names or [NONE])
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -100,21 +122,23 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     from studies.analysis.choice import ranked
     from studies.report.any_study import repeats_points
     from studies.report.wording import counted
+    from studies.stored import attributes_of
 
-    if len(study.directions) > 1 and schema.STUDY_FINGERPRINT not in study.user_attrs:
-        return "–"
+    attributes = attributes_of(study)
+    if any(d.name == "NOT_SET" for d in study.directions) or (len(study.directions) > 1 and not attributes):
+        return NONE
     maximize = study.directions[0].name == "MAXIMIZE"
     then_maximize = [direction.name == "MAXIMIZE" for direction in study.directions[1:]]
     choices = ranked(
         trials, maximize=maximize, by_point=repeats_points(study), then_maximize=next(iter(then_maximize), None)
     )
-    round_ = study.user_attrs.get(schema.STUDY_SELECT)
+    round_ = attributes.get(schema.STUDY_SELECT)
     if not choices:
-        return "–"
+        return NONE
     best = choices[0]
     if round_ is not None:
         if round_.get("stage") != "estimate" or len(choices) > 1:
-            return "–"
+            return NONE
         return f"{best.value:.4g} (trial {round_['trials'][0]}, mean of {counted(best.n, 'fresh seed', 'fresh seeds')})"
     seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
     return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
@@ -127,7 +151,7 @@ def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:
     from studies.storage.slots import FINISHED, read_slots
 
     if not isinstance(n_trials, int):
-        return "–"
+        return NONE
     last = [slot.last.state for slot in read_slots(trials, n_trials)]
     failed = last.count(TrialState.FAIL)
     return f"{sum(map(last.count, FINISHED))} of {n_trials}" + (f", {failed} failed" if failed else "")

@@ -86,6 +86,7 @@ LEASE: Final = "lease"  # a counter that the living worker moves on
 
 SHARE: Final = re.compile(r"((test|val|valid|validation|eval|train)_)?(top_?\d+_)?(accuracy|acc|error_rate)")
 BOUNDED: Final = re.compile(r".*accuracy|(.*_)?(acc|error_rate)")
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{16}")
 INTERRUPTED: Final = "interrupted"  # how `failure_message` begins when a person or a signal stopped the trial
 
 
@@ -96,14 +97,28 @@ class Failure(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     ERROR = "error"
     KILLED = "killed"
+    FAILED = "failed"  # and nobody recorded why, as where another tool ran the trial
 
 
 OF_THE_POINT: Final = frozenset({Failure.DIVERGED, Failure.OUT_OF_MEMORY})  # a result of the configuration, not retried
 
 
+def is_ours(user_attrs: Mapping[str, Any]) -> bool:
+    """Return whether this framework made the study with these attributes.
+
+    Another tool may use any of our names, and libraries of data sets make fingerprints of sixteen digits, too. So a
+    fingerprint counts beside the schema's version or a described space only.
+    """
+    fingerprint, version, space = (user_attrs.get(key) for key in (STUDY_FINGERPRINT, STUDY_SCHEMA, STUDY_SPACE))
+    if not isinstance(fingerprint, str) or FINGERPRINT.fullmatch(fingerprint) is None:
+        return False
+    is_versioned = isinstance(version, int) and not isinstance(version, bool)
+    return is_versioned or (isinstance(space, str) and "type:" in space)
+
+
 def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
     """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
-    told = user_attrs.get(STUDY_SELECT)
+    told = user_attrs.get(STUDY_SELECT) if is_ours(user_attrs) else None
     return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
 
 
@@ -127,9 +142,10 @@ def failure_of(trial: FrozenTrial) -> Failure | None:
     if VOID in trial.user_attrs or trial.state not in (TrialState.FAIL, TrialState.PRUNED):
         return None
     recorded = trial.user_attrs.get(FAILURE)
+    known = Failure(recorded) if recorded in tuple(Failure) else None
     if trial.state == TrialState.PRUNED:
-        return Failure(recorded) if recorded in OF_THE_POINT else None
-    return Failure(recorded) if recorded in tuple(Failure) else Failure.KILLED
+        return known if known in OF_THE_POINT else None
+    return known or Failure.FAILED
 
 
 def was_interrupted(trial: FrozenTrial) -> bool:

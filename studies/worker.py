@@ -36,6 +36,7 @@ from studies.trial.outcome import Outcome, RunTrial
 log = logging.getLogger(__name__)
 POLL_S = 0.5
 DEVICE_LOST = 3  # exit code
+UNTOLD = (Failure.KILLED, Failure.FAILED)  # the worker told nothing: it died, or another tool ended the trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since:
     ended = [t for t in trials if t.datetime_complete is not None and t.datetime_complete >= since]
     ended = [t for t in ended if schema.VOID not in t.user_attrs and not was_interrupted(t)]
     by_end = sorted(ended, key=lambda trial: trial.datetime_complete or since)
-    once = {first_try(trials, t).number if failure_of(t) is Failure.KILLED else t.number: t for t in by_end}
+    once = {first_try(trials, t).number if failure_of(t) in UNTOLD else t.number: t for t in by_end}
     last = sorted(once.values(), key=lambda trial: trial.datetime_complete or since)[-max_failures:]
     kinds = {_kind(trial) for trial in last}
     if len(last) == max_failures and len(kinds) == 1 and None not in kinds:
@@ -139,7 +140,7 @@ def stop_if_hopeless(trials: Sequence[FrozenTrial], max_failures: int, *, since:
 def _kind(trial: FrozenTrial) -> str | None:
     """What makes two failures alike: the class and the exception's type. None for a trial that counts as good."""
     failure = failure_of(trial)
-    if failure not in (Failure.ERROR, Failure.KILLED):
+    if failure is not Failure.ERROR and failure not in UNTOLD:
         return None
     return f"{failure} {str(trial.user_attrs.get(schema.FAILURE_MESSAGE, '')).partition(':')[0].split(' ')[0]}"
 

@@ -21,10 +21,15 @@ def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
     """What would make the verdict ok; empty where it is."""
     if verdict.level == "ok":
         return ()
+    if not evidence.n and evidence.infeasible:
+        return ("loosen the constraints or search elsewhere: no feasible trial has a value",)
     if not evidence.n:
         return ("find out why no trial ended with a value: see how trials ended",)
+    if evidence.n == 1:
+        return ("run more trials: only one has a value to compare",)
     if evidence.is_constant:
-        return ("check the metric: no trial differs from another",)
+        at = "" if evidence.compared == "final" else f" at {evidence.compared}"
+        return (f"check the metric: no trial differs from another{at}",)
     if not evidence.n_parameters:
         return ("let at least one parameter vary",)
     found = [
@@ -55,8 +60,12 @@ def _more_trials(evidence: Evidence) -> list[str]:
         found.append(f"give the grid more levels or replicates: {needed} more {trials}")
     if needed and not evidence.is_grid:
         found.append(f"run {needed} more quasi-random {trials} (sampler=qmc, or Optuna's QMCSampler)")
-    if evidence.survivors_only:
+    if evidence.survivors_only and evidence.steps_differ:
+        found.append("let all trials report at the same steps (epochs, say), or run without a pruner")
+    elif evidence.survivors_only:
         found.append("let trials report intermediate values, or run without a pruner")
+    elif evidence.has_own_steps:
+        found.append("let all trials report at the same steps (epochs, say)")
     noise = evidence.noise_share
     if noise is not None and noise > 1 - CAUTION_Q2:
         found.append(f"{noise:.0%} of the variance is between training seeds: train each point with more of them")
@@ -69,6 +78,8 @@ def _better_trials(evidence: Evidence) -> list[str]:
         ends = {"give no value": evidence.failed, "end at the worst value": evidence.capped}
         told = " or ".join(end for end, share in ends.items() if share >= NOTICED)
         found.append(f"narrow the ranges so that fewer trials {told}")
+    if evidence.infeasible:
+        found.append("narrow the ranges to where trials are feasible (see the next round)")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
     if evidence.n_duplicates:

@@ -2,7 +2,7 @@
 
 Where a point was trained with several seeds, its mean over them is compared, never its luckiest seed; a point that
 lacks some of its seeds (a diverged one, say) comes after all that have them. Of two objectives the first decides, and
-among its equals the second: the best is on the front.
+among its equals the second: the best is on the front. Infeasible trials and infinite values are no choice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t
 
+from studies.eligible import can_be_best
 from studies.objectives import by_first, losses_of
 from studies.schema import failure_of
 
@@ -36,7 +37,7 @@ class Choice:
 def best_of(trials: Sequence[FrozenTrial], *, maximize: bool, then_maximize: bool | None = None) -> FrozenTrial | None:
     """The completed trial with the best value; of equals the one with the better second value, or the earliest."""
     losses = partial(losses_of, maximize=maximize, then_maximize=then_maximize)
-    best = sorted(_complete(trials), key=lambda trial: (*losses(trial), trial.number))[:1]
+    best = sorted(filter(can_be_best, trials), key=lambda trial: (*losses(trial), trial.number))[:1]
     return next(iter(by_first(best)), None)
 
 
@@ -56,7 +57,7 @@ def ranked(
         return tuple(sorted(trial.params.items())) if by_point else trial.number
 
     groups: dict[object, list[FrozenTrial]] = defaultdict(list)
-    for trial in sorted(_complete(trials), key=lambda trial: trial.number):
+    for trial in sorted(filter(can_be_best, trials), key=lambda trial: trial.number):
         groups[place(trial)].append(trial)
     pruned = Counter(place(trial) for trial in trials if trial.state == TrialState.PRUNED and failure_of(trial) is None)
     return [_choice(groups[at], n_pruned=pruned[at]) for at in sorted(groups, key=lambda at: rank(groups[at]))]
@@ -68,7 +69,3 @@ def _choice(group: Sequence[FrozenTrial], *, n_pruned: int) -> Choice:
     n = len(values)
     half_width = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)) if n > 1 else None
     return Choice(seen[0], float(values.mean()), n, half_width, n_pruned)
-
-
-def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values]

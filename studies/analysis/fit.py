@@ -45,7 +45,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     """Fit trials without inactive parameters; a table that cannot be fitted gets its verdict all the same."""
     whole, table = table, _sample(table, seed)
     n, d = table.x.shape
-    is_constant = n > 0 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
+    is_constant = n > 1 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
     if n < MIN_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
@@ -75,12 +75,16 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         n=n,
         n_parameters=d,
         q2=found.q2 if found is not None else float("nan"),
+        compared=table.compared,
         is_constant=is_constant,
         survivors_only=table.survivors_only,
+        steps_differ=table.steps_differ,
+        has_own_steps=table.has_own_steps,
         noise_share=noise,
         lack_of_fit_p=None if found is None or noise is None else _lack_of_fit(table, found),
         space_filling=table.space_filling_share,
         failed=table.n_failed / max(1, table.n_finished),
+        infeasible=table.n_infeasible / max(1, table.n_finished),
         capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
         unexplained=0.0 if found is None else found.unexplained.estimate,

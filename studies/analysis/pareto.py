@@ -20,11 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from scipy.stats import norm, t
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.eligible import can_be_best
 
 N_DRAWS = 2000
 Mask = npt.NDArray[np.bool_]
@@ -89,11 +90,11 @@ class Front:
 def front_of(
     trials: Sequence[FrozenTrial], goals: tuple[Goal, Goal], *, by_point: bool = False, seed: int = 0
 ) -> Front | None:
-    """The front of those `trials` that are complete with two values; trials at one point are one configuration where
-    `by_point`. None where there is none."""
+    """The front of those `trials` that are complete with two finite values and feasible; trials at one point are one
+    configuration where `by_point`. None where there is none."""
     groups: dict[object, list[FrozenTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: trial.number):
-        if trial.state == TrialState.COMPLETE and trial.values is not None and len(trial.values) == 2:
+        if can_be_best(trial) and len(trial.values) == 2:
             groups[tuple(sorted(trial.params.items())) if by_point else trial.number].append(trial)
     points = list(groups.values())
     if not points:

@@ -3,6 +3,9 @@
 Only trials that ended well have a value of their own. Where more than a tenth were pruned, those alone would be an
 analysis of survivors: a true share of .24 came out as .10. All trials are then compared at a common rung, the last one
 that nine in ten of them reached.
+
+A trial that violates a constraint is no candidate. It is left out and counted, for whatever ranks trials reads this
+table.
 """
 
 from __future__ import annotations
@@ -20,15 +23,18 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.axis import Array, Axis, axis_of, levelled
-from studies.errors import BadInput, Problem, nearest
+from studies.analysis.axis import Array, Axis, levelled
+from studies.analysis.common_step import CommonStep, common_step
+from studies.analysis.trial_axes import axes_of, encoded, is_inside
+from studies.eligible import is_feasible, is_finite
+from studies.errors import BadInput, Problem
 from studies.objectives import by_first
 from studies.schema import OF_THE_POINT, failure_of, is_imported
+from studies.stored import attributes_of, trials_of
 
 ValuePolicy = Literal["auto", "final", "common_rung"]
 Target = Callable[[FrozenTrial], float]
 
-INFINITE = 1e100  # a value beyond this is as good as infinite
 PRUNED_SHARE = 0.10  # above this share of pruned trials, survivors alone mislead
 SPACE_FILLING = frozenset({"random", "qmc", "explore", "grid"})  # sources that spread their points evenly
 IMPORTED = "imported"  # the source of an imported trial of which its own study did not say who proposed it
@@ -39,11 +45,14 @@ class TrialsTable:
     """Trials with a value. `x` is (n, d) in the axes' encoded units, NaN where a parameter was not active; `y` is (n,)
     in the metric's own unit; `sources`, `replicates` and `samples` (training samples seen) are None where unknown.
 
-    `policy` says which value a trial counts with: `final`, or `rung k`. Of `n_finished` trials, `n_pruned` were pruned
-    (with a value or not), `n_failed` gave no value for other reasons, `n_diverged` of them by diverging or running out
-    of memory. `n_rungs` is the last step that any trial reported. `survivors_only`: more than a tenth lack
-    the value in question. `has_target`: `y` is no objective, so which end is the worst is not known. `n_objectives`:
-    how many the study has, of which `y` is the first. `assumed_source`
+    `policy` says which value a trial counts with: `final`, `rung k`, or `step k`, the last report up to there. Of
+    `n_finished` trials, `n_pruned` were pruned (with a value or not), `n_failed` gave no value for other reasons,
+    `n_diverged` of them by diverging or running out of memory, and `n_infinite` of these by an infinite value.
+    `n_infeasible` violate a constraint and `n_outside` lie outside the ranges of their parameters: both are left out.
+    `n_rungs` is the last step that any trial reported. `survivors_only`: more than a tenth lack the value in question.
+    `steps_differ`: some of these did report, at steps that the others do not share. `has_no_step`: trials were to be
+    compared at a common step, which there is none. `has_target`: `y` is no objective, so which end is the worst is not
+    known. `n_objectives`: how many the study has, of which `y` is the first. `assumed_source`
     stands for sources that the storage did not record. `is_grid`: the trials fill a grid, or were
     proposed as one. `dropped` names parameters left out, and why.
     """
@@ -61,8 +70,13 @@ class TrialsTable:
     n_pruned: int = 0
     n_failed: int = 0
     n_diverged: int = 0
+    n_infinite: int = 0
+    n_infeasible: int = 0
+    n_outside: int = 0
     n_rungs: int = 0
     survivors_only: bool = False
+    steps_differ: bool = False
+    has_no_step: bool = False
     has_target: bool = False
     n_objectives: int = 1
     assumed_source: str | None = None
@@ -87,7 +101,14 @@ class TrialsTable:
     @property
     def compared(self) -> str:
         """The value by which trials are compared, in words: `final`, or the rung where most were not pruned yet."""
+        if self.has_own_steps:
+            return f"{self.policy} (each by its last report up to there)"
         return f"{self.policy} of {self.n_rungs}" if self.policy != "final" and self.n_rungs else self.policy
+
+    @property
+    def has_own_steps(self) -> bool:
+        """Whether trials report at steps of their own, so that each counts with its last report up to a step."""
+        return self.policy.startswith("step ")
 
     @property
     def space_filling_share(self) -> float | None:
@@ -135,13 +156,13 @@ def trials_table(
     Raises `BadInput` for parameters that no trial has, and for final values where more than a tenth of the trials were
     pruned.
     """
-    trials = study.get_trials(deepcopy=False)
-    maximize = target is None and study.directions[0] == StudyDirection.MAXIMIZE
+    trials = trials_of(study)
+    stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     return table_of(
         trials,
-        maximize=maximize,
+        maximize=target is None and study.directions[0] == StudyDirection.MAXIMIZE,
         params=params,
-        target=target,
+        target=None if target is None else lambda trial: target(stored[trial.number]),
         value_policy=value_policy,
         source=source,
         powers_of_two=powers_of_two(study),
@@ -160,39 +181,48 @@ def table_of(
     powers_of_two: frozenset[str] = frozenset(),
     n_objectives: int = 1,
 ) -> TrialsTable:
-    """The table of `trials`; see `trials_table`."""
+    """The table of `trials`; see `trials_table`. Constraints are about the objectives, so a `target` has all trials."""
     trials = by_first(trials) if target is None else trials
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
     finished = [t for t in finished if t.number not in replaced or t.state != TrialState.FAIL]
     valued = [t for t in finished if failure_of(t) is None]
-    n_pruned = sum(t.state == TrialState.PRUNED for t in valued)
-    many = n_pruned > PRUNED_SHARE * max(1, len(valued))
+    compared = [t for t in valued if target is not None or is_feasible(t)]
+    n_pruned = sum(t.state == TrialState.PRUNED for t in compared)
+    many = n_pruned > PRUNED_SHARE * max(1, len(compared))
     if value_policy == "final" and many:
-        complaint = f"is final, but {n_pruned} of {len(valued)} trials were pruned: the survivors alone mislead"
+        complaint = f"is final, but {n_pruned} of {len(compared)} trials were pruned: the survivors alone mislead"
         raise BadInput([Problem("value_policy", complaint, "use auto or common_rung")])
-    wants_rung = target is None and (value_policy == "common_rung" or (value_policy == "auto" and many))
-    rung = _common_rung(valued) if wants_rung else None
-    values = [(t, y) for t in valued if (y := _value(t, rung, target)) is not None]
-    used = [(t, y) for t, y in values if abs(y) < INFINITE]
-    infinite = len(values) - len(used)
-    axes, dropped = _axes([t for t, _ in used], params, powers_of_two)
+    wants_step = target is None and (value_policy == "common_rung" or (value_policy == "auto" and many))
+    step = common_step(compared) if wants_step else None
+    values = [(t, _value(t, step, target)) for t in compared]
+    lacking = [t for t, y in values if y is None]
+    finite = [(t, y) for t, y in values if y is not None and is_finite(y)]
+    infinite = len(compared) - len(lacking) - len(finite)
+    ranges, _ = axes_of([t for t, _ in finite], params, powers_of_two)
+    used = [(t, y) for t, y in finite if is_inside(t, ranges)]
+    axes, dropped = axes_of([t for t, _ in used], params, powers_of_two)
     table = TrialsTable(
         axes=axes,
-        x=np.array([[_encoded(axis, t) for axis in axes] for t, _ in used], dtype=float).reshape(len(used), len(axes)),
+        x=np.array([[encoded(axis, t) for axis in axes] for t, _ in used], dtype=float).reshape(len(used), len(axes)),
         y=np.array([y for _, y in used], dtype=float),
         maximize=maximize,
         numbers=np.array([t.number for t, _ in used], dtype=np.int64),
         sources=tuple(_source(t) or source for t, _ in used),
         replicates=tuple(_replicate(t) for t, _ in used),
-        samples=tuple(_samples(t, rung) for t, _ in used),
-        policy="final" if rung is None else f"rung {rung}",
+        samples=tuple(_samples(t, step) for t, _ in used),
+        policy="final" if step is None else step.policy,
         n_finished=len(finished),
-        n_pruned=n_pruned,
+        n_pruned=sum(t.state == TrialState.PRUNED for t in valued),
         n_failed=len(finished) - len(valued) + infinite,
         n_diverged=sum(failure_of(t) in OF_THE_POINT for t in finished) + infinite,
-        n_rungs=max((max(t.intermediate_values, default=0) for t in valued), default=0),
-        survivors_only=many and len(valued) - len(values) > PRUNED_SHARE * len(valued),
+        n_infinite=infinite,
+        n_infeasible=len(valued) - len(compared),
+        n_outside=len(finite) - len(used),
+        n_rungs=max((max(t.intermediate_values, default=0) for t in compared), default=0),
+        survivors_only=many and len(lacking) > PRUNED_SHARE * len(compared),
+        steps_differ=any(t.state == TrialState.PRUNED and t.intermediate_values for t in lacking),
+        has_no_step=wants_step and step is None,
         has_target=target is not None,
         n_objectives=n_objectives,
         assumed_source=source if any(_source(t) is None for t, _ in used) else None,
@@ -203,59 +233,25 @@ def table_of(
 
 def powers_of_two(study: Study) -> frozenset[str]:
     """The parameters that the study's own description calls powers of two."""
-    described = study.user_attrs.get(schema.STUDY_SPACE)
-    if schema.STUDY_FINGERPRINT not in study.user_attrs or not isinstance(described, str):
+    described = attributes_of(study).get(schema.STUDY_SPACE)
+    if described is None:
         return frozenset()
     return frozenset(name for name, entry in yaml.safe_load(described).items() if entry["type"] == "power_of_two")
 
 
-def _axes(
-    trials: Sequence[FrozenTrial], params: Sequence[str] | None, powers: frozenset[str]
-) -> tuple[tuple[Axis, ...], dict[str, str]]:
-    known = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    unknown = [name for name in params or () if name not in known]
-    if unknown and trials:
-        raise BadInput(
-            [Problem(f"params.{name}", "is no parameter of the study", nearest(name, known)) for name in unknown]
-        )
-    axes, dropped = [], {}
-    for name in known if params is None else [name for name in params if name in known]:
-        distributions = list(dict.fromkeys(t.distributions[name] for t in trials if name in t.params))
-        values = {t.params[name] for t in trials if name in t.params}
-        axis = axis_of(name, distributions, is_power_of_two=name in powers)
-        if axis is None:
-            dropped[name] = "its trials had ranges of different kinds"
-        elif axis.is_single or len(values) < 2:
-            dropped[name] = "all trials had the same value"
-        else:
-            axes.append(axis)
-    return tuple(axes), dropped
-
-
-def _encoded(axis: Axis, trial: FrozenTrial) -> float:
-    return axis.encode(trial.params[axis.name]) if axis.name in trial.params else math.nan
-
-
-def _common_rung(trials: Sequence[FrozenTrial]) -> int | None:
-    """The last rung that nine in ten of the trials reached; None where fewer reported anything."""
-    last = sorted(max(t.intermediate_values, default=-math.inf) for t in trials)
-    rung = last[math.floor(PRUNED_SHARE * len(last))] if last else -math.inf
-    return int(rung) if rung >= 0 else None
-
-
-def _value(trial: FrozenTrial, rung: int | None, target: Target | None) -> float | None:
-    if rung is not None:
-        return trial.intermediate_values.get(rung)
+def _value(trial: FrozenTrial, step: CommonStep | None, target: Target | None) -> float | None:
+    if step is not None:
+        return step.value_of(trial)
     if trial.state != TrialState.COMPLETE:
         return None
     return float(target(trial)) if target is not None else trial.value
 
 
-def _samples(trial: FrozenTrial, rung: int | None) -> float | None:
+def _samples(trial: FrozenTrial, step: CommonStep | None) -> float | None:
     seen = trial.user_attrs.get(schema.SAMPLES_SEEN)
     if not isinstance(seen, list) or not seen or not all(isinstance(count, int | float) for count in seen):
         return None
-    return float(seen[-1] if rung is None else seen[min(rung, len(seen)) - 1])
+    return float(seen[-1] if step is None else seen[min(step.step, len(seen)) - 1])
 
 
 def _source(trial: FrozenTrial) -> str | None:

@@ -57,17 +57,23 @@ class Verdict:
 class Evidence:
     """What a verdict rests on. `q2` is NaN where nothing was fitted; `noise_share` (the least that replicates allow, of
     the target's variance) and `lack_of_fit_p` are None without replicates; `space_filling` is None where unknown;
-    `failed` is the share of trials without a value, pruned ones not counted, `capped` that at the worst value."""
+    `failed` is the share of trials without a value, pruned ones not counted, `infeasible` that which violates a
+    constraint, `capped` that at the worst value. `compared` is the value that is compared; for `survivors_only`,
+    `steps_differ` and `has_own_steps` see `TrialsTable`."""
 
     n: int
     n_parameters: int
     q2: float
+    compared: str = "final"
     is_constant: bool = False
     survivors_only: bool = False
+    steps_differ: bool = False
+    has_own_steps: bool = False
     noise_share: float | None = None
     lack_of_fit_p: float | None = None
     space_filling: float | None = None
     failed: float = 0.0
+    infeasible: float = 0.0
     capped: float = 0.0
     n_duplicates: int = 0
     unexplained: float = 0.0
@@ -154,17 +160,21 @@ def _apart(worst_first: Array, least: float) -> int:
 def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
     found = []
     if not evidence.n:
-        found.append("no trial has a value")
+        found.append("no feasible trial has a value" if evidence.infeasible else "no trial has a value")
     elif evidence.is_constant:
-        found.append("all trials have the same value")
+        at = "" if evidence.compared == "final" else f" at {evidence.compared}"
+        found.append(f"all trials have the same value{at}")
     elif not evidence.n_parameters:
         found.append("no parameter varies")
     if evidence.survivors_only:
-        found.append("many trials were pruned and reported nothing: only survivors are seen")
+        what = "reported at steps that the others do not share" if evidence.steps_differ else "reported nothing"
+        found.append(f"many trials were pruned and {what}: only survivors are seen")
     if evidence.n < UNRELIABLE_TRIALS * evidence.n_parameters:
         found.append(f"{_counted(evidence.n, 'trial')} for {_counted(evidence.n_parameters, 'parameter')}")
     if evidence.failed > MOST_LOST:
         found.append(f"{evidence.failed:.0%} of the trials gave no value")
+    if evidence.infeasible > MOST_LOST:
+        found.append(_infeasible(evidence))
     if (
         not (evidence.explained >= UNRELIABLE_Q2 and evidence.q2 >= LEAST_Q2)
         and not evidence.is_constant
@@ -189,6 +199,10 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(f"{evidence.space_filling:.0%} space-filling trials")
     if evidence.failed + evidence.capped > LOST:
         found.append(_lost(evidence))
+    if 0 < evidence.infeasible <= MOST_LOST:
+        found.append(_infeasible(evidence))
+    if evidence.has_own_steps:
+        found.append("trials report at steps of their own, so values of different steps are compared")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.n_duplicates:
@@ -199,6 +213,11 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
 
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _infeasible(evidence: Evidence) -> str:
+    share = f"{evidence.infeasible:.0%}" if evidence.infeasible >= NOTICED else "a few"
+    return f"{share} of the trials are infeasible and left out: nothing is known of the values there"
 
 
 def _lost(evidence: Evidence) -> str:

@@ -53,6 +53,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
     from studies.schema import searched_study
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
+    from studies.stored import check_stored
 
     asked = _asked(config)
     storage = existing_storage(config)
@@ -62,6 +63,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
         complaint = f"is {config.study_name}, which the storage does not hold"
         raise BadInput([Problem("study_name", complaint, nearest(str(config.study_name), names))])
     study = optuna.load_study(study_name=str(config.study_name), storage=storage)
+    check_stored(study)
     settings = _own_settings(config, storage)
     if settings is not None:
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)

@@ -5,7 +5,8 @@ Schema version 1. Strict JSON: a number that does not exist, or is infinite, is 
 - `version` (1), `package` (this package's version), `method`, `seed`, `metric`, `direction` (`maximize | minimize`),
   `budget_unit` (null where unknown).
 - `value_policy`: `final`, or `rung k`: the value with which a trial counts.
-- `trials`: `finished`, `used` (all that have that value), `pruned`, `failed`, `diverged` (among the failed).
+- `trials`: `finished`, `used` (all that have that value), `pruned`, `failed`, `diverged` (among the failed);
+  `infeasible` where some violate a constraint.
 - `parameters`: a list of `name`, `kind` (`continuous | discrete | categorical`), `scale` (`linear | log10 | log2`),
   `low` and `high` in units of the scale, `values` of one that is not continuous; `dropped`: name → why it is left out.
 - `verdict`: `level` (`ok | caution | unreliable`) and `reasons`; `evidence` that it rests on; `advice`.
@@ -68,6 +69,7 @@ def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
             "pruned": table.n_pruned,
             "failed": table.n_failed,
             "diverged": table.n_diverged,
+            **({"infeasible": table.n_infeasible} if table.n_infeasible else {}),
         },
         "parameters": [_parameter(axis) for axis in table.axes],
         "dropped": dict(sorted(table.dropped.items())),

@@ -15,7 +15,9 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.analysis.choice import Choice, ranked
 from studies.budget import Budget, Unit
+from studies.eligible import Excluded, excluded
 from studies.objectives import objective_notes
+from studies.report.any_front import any_front_section, front_of_any
 from studies.report.findings import findings
 from studies.report.markdown import (
     NOT_ANALYSED,
@@ -29,6 +31,7 @@ from studies.report.markdown import (
 from studies.report.wording import counted
 from studies.schema import failure_of
 from studies.storage.described_space import space_of
+from studies.stored import attributes_of
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -39,8 +42,10 @@ BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study w
 @dataclass(frozen=True, slots=True)
 class AnyStudy:
     """What is known of a study without its config. `budget` is None where it is not recorded, `best` where there is
-    none; `by_cells`: that is a point's mean over its training seeds; `rounds` are the studies of a selection among the
-    best; `analysis` and the rest as in `studies.report.markdown.Results`."""
+    none; `by_cells`: that is a point's mean over its training seeds; `front` has the trials on the front of several
+    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best; `has_direction` is
+    False where the storage does not say whether a small or a large value is good; `rounds` are the studies of a
+    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`."""
 
     name: str
     metric: str
@@ -48,6 +53,10 @@ class AnyStudy:
     best: Choice | None
     ended: Mapping[str, int]
     n_objectives: int = 1
+    metrics: Sequence[str] = ()
+    front: Sequence[FrozenTrial] = ()
+    excluded: Excluded = field(default_factory=Excluded)
+    has_direction: bool = True
     by_cells: bool = False
     rounds: Sequence[str] = ()
     analysis: Analysis | None = None
@@ -61,8 +70,14 @@ class AnyStudy:
         """One sentence: what came out, and the strongest effect where the verdict is ok."""
         n = sum(count for state, count in self.ended.items() if state not in ("running", "waiting"))
         done = counted(n, "trial finished", "trials finished")
+        lost = f" ({self.excluded})" if str(self.excluded) else ""
         if self.n_objectives > 1:
-            return f"{done}, with {self.n_objectives} objectives: there is no single best one."
+            return f"{done}{lost}, with {self.n_objectives} objectives: there is no single best one."
+        if not self.has_direction:
+            return f"{done}{lost}; the study does not say which values are good, so none is the best."
+        if self.best is None and lost:
+            return f"{done}{lost}: none of them can be the best."
+        done += lost
         if not self.rounds:
             return told(self.best, self.metric, done=done, analysis=self.analysis)
         claimed = f"Best {self.metric} of the search alone {valued(self.best)}" if self.best is not None else None
@@ -79,8 +94,11 @@ def describe(
     their best is the point with the best mean.
     """
     maximize, by_cells = study.directions[0] == StudyDirection.MAXIMIZE, repeats_points(study)
-    choices = ranked(trials, maximize=maximize, by_point=by_cells) if len(study.directions) == 1 else []
-    ended = Counter(_ending(t) for t in trials if not t.user_attrs.get(schema.VOID))
+    has_direction = StudyDirection.NOT_SET not in study.directions
+    has_best = has_direction and len(study.directions) == 1
+    choices = ranked(trials, maximize=maximize, by_point=by_cells) if has_best else []
+    run = [trial for trial in trials if not trial.user_attrs.get(schema.VOID)]
+    ended = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in run)
     best, n_objectives = next(iter(choices), None), len(study.directions)
     return AnyStudy(
         study.study_name,
@@ -89,6 +107,10 @@ def describe(
         best,
         ended,
         n_objectives=n_objectives,
+        metrics=study.metric_names or [f"value {i}" for i in range(1, n_objectives + 1)],
+        front=front_of_any(study, trials),
+        excluded=excluded(run),
+        has_direction=has_direction,
         by_cells=by_cells,
         rounds=rounds,
     )
@@ -100,7 +122,9 @@ def render_any(found: AnyStudy) -> str:
     parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
+    parts += [any_front_section(found.front, found.metrics)] if found.front else []
     parts.append(endings_section(found.ended))
+    parts += list(_cannot_be_best(found.excluded))
     if found.analysis is not None:
         parts.append(findings(found.analysis, metric=found.metric, pictures=found.pictures))
     else:
@@ -126,25 +150,27 @@ def _rests_on(found: AnyStudy, best: Choice) -> Iterator[str]:
         )
 
 
+def _cannot_be_best(lost: Excluded) -> Iterator[str]:
+    """Which complete trials are no candidates."""
+    if lost.infeasible:
+        n = counted(lost.infeasible, "complete trial violates", "complete trials violate")
+        yield f"{n} a constraint: infeasible, and never the best."
+    if lost.infinite:
+        n = counted(lost.infinite, "complete trial has", "complete trials have")
+        yield f"{n} an infinite value: never the best."
+
+
 def repeats_points(study: Study) -> bool:
     """Whether `study` is one of ours that trains each of its points with several seeds: a design, whose description has
     levels, or a round of a selection."""
-    if schema.STUDY_FINGERPRINT not in study.user_attrs:
-        return False
     space = space_of(study)
     is_designed = space is not None and any(parameter.levels is not None for parameter in space)
-    return is_designed or schema.STUDY_SELECT in study.user_attrs
-
-
-def _ending(trial: FrozenTrial) -> str:
-    """How a trial ended: why it failed where that is recorded, else its state."""
-    recorded = failure_of(trial) if schema.FAILURE in trial.user_attrs else None
-    return str(recorded or trial.state.name.lower())
+    return is_designed or schema.STUDY_SELECT in attributes_of(study)
 
 
 def metric_of(study: Study) -> str:
     """The name of a study's value: what this framework recorded, Optuna's metric name, or `value`."""
-    recorded = study.user_attrs.get(schema.STUDY_METRIC)
+    recorded = attributes_of(study).get(schema.STUDY_METRIC)
     if isinstance(recorded, Mapping) and recorded.get("name"):
         return str(recorded["name"])
     return study.metric_names[0] if study.metric_names else "value"
@@ -152,7 +178,7 @@ def metric_of(study: Study) -> str:
 
 def budget_of(study: Study) -> Budget | None:
     """The budget of a trial, where this framework recorded one."""
-    recorded = study.user_attrs.get(schema.STUDY_BUDGET)
+    recorded = attributes_of(study).get(schema.STUDY_BUDGET)
     if not isinstance(recorded, Mapping) or recorded.get("unit") not in get_args(Unit):
         return None
     amount, rungs = recorded.get("amount"), recorded.get("rungs")

@@ -87,7 +87,7 @@ def _verdict(fit: Fit) -> str:
 
 def _values(trials: TrialsTable, fit: Fit) -> str:
     """Which value each trial counts with, why, and which trials and parameters are left out."""
-    n_without = trials.n_finished - trials.n_failed - len(trials.y)
+    n_without = trials.n_finished - trials.n_failed - trials.n_infeasible - trials.n_outside - len(trials.y)
     without = f"; {n_without} without that value are left out" if n_without else ""
     if trials.policy == "final":
         pruned = f", {trials.n_pruned} of {trials.n_finished} trials were pruned" if trials.n_pruned else ""
@@ -101,9 +101,7 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
     else:
         said = f"All trials are compared at {_rung(trials)}, as value_policy asks{without}."
     sentences = [said]
-    if trials.n_failed:
-        diverged = f" ({trials.n_diverged} diverged or ran out of memory)" if trials.n_diverged else ""
-        sentences.append(f"{counted(trials.n_failed, 'trial', 'trials')} gave no value{diverged}.")
+    sentences += _left_out(trials)
     if trials.assumed_source is not None:
         sentences.append(
             f"The storage does not say who proposed some of the trials; that it was {trials.assumed_source} is what "
@@ -113,6 +111,25 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
         sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
     sentences += [f"`{name}` is left out: {why}." for name, why in sorted(trials.dropped.items())]
     return " ".join(sentences)
+
+
+def _left_out(trials: TrialsTable) -> Iterator[str]:
+    """Which trials are not compared, and why."""
+    if trials.has_no_step:
+        yield "There is no step at which nine in ten of the trials could be compared."
+    failed, diverged = trials.n_failed - trials.n_infinite, trials.n_diverged - trials.n_infinite
+    if failed:
+        how = f" ({diverged} diverged or ran out of memory)" if diverged else ""
+        yield f"{counted(failed, 'trial', 'trials')} gave no value{how}."
+    if trials.n_infinite:
+        n = counted(trials.n_infinite, "trial has", "trials have")
+        yield f"{n} an infinite value, or one that is no number, which is compared with none."
+    if trials.n_infeasible:
+        n = counted(trials.n_infeasible, "trial violates", "trials violate")
+        yield f"{n} a constraint (infeasible): what follows is about feasible trials alone."
+    if trials.n_outside:
+        n = counted(trials.n_outside, "trial lies", "trials lie")
+        yield f"{n} outside the ranges of the parameters: left out."
 
 
 def _rung(trials: TrialsTable) -> str:

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
 from studies.analysis.pareto import Candidate, Front, Goal, front_of
+from studies.eligible import can_be_best
 from studies.report.wording import counted, listed, shown, table
 from studies.schema import failure_of
 from studies.settings import StudySettings
@@ -44,9 +45,9 @@ class FrontFound:
 
 def front_in(trials: Sequence[FrozenTrial], ended: Sequence[FrozenTrial], settings: StudySettings) -> FrontFound | None:
     """The front of the trials that `ended` the slots of a study, `trials` being all of it; None for one objective, and
-    where no trial has values."""
+    where no trial can be on it."""
     second = settings.objective.second
-    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    complete = list(filter(can_be_best, ended))
     if second is None or not complete:
         return None
     objective = settings.objective

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 12  # cells of a designed experiment that the report lists
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
+NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
 UNFINISHED = "Not analysed: an error or an interruption ended the analysis; what was printed then says which."
 
 

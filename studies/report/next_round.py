@@ -74,6 +74,8 @@ def _limits(found: NextRound) -> str:
         "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
         "95 % on."
     )
+    if found.n_infeasible:
+        note += " Infeasible trials are not asked where the best lies."
     if found.compared != "final":
         note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
     return f"{table(header, rows)}\n\n{note}"
@@ -112,8 +114,9 @@ def _confidence(share: float) -> str:
 
 def _region(region: Region) -> str:
     where = " and ".join(map(str, region.sides))
+    verb = "are" if region.failure == "infeasible" else "end in"
     return (
-        f"Trials end in **{region.failure}** where {where}: {_rate(region.inside)} there, {_rate(region.outside)} "
+        f"Trials {verb} **{region.failure}** where {where}: {_rate(region.inside)} there, {_rate(region.outside)} "
         "elsewhere. The region was chosen by these trials, so its rate is somewhat too high."
     )
 
@@ -147,7 +150,8 @@ def _enough(found: NextRound, metric: str) -> str:
     if found.tolerance is not None:
         less = {True: "less than", False: "", None: "more or less than"}[verdict]
         said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
-    lost = f" {curve.n_lost} of them gave no value and count as the worst." if curve.n_lost else ""
+    how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
+    lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
     return (
         f"{said}. The upper end takes the best values to thin out at least as fast as an exponential tail: it cannot "
         f"know of far better ones that are rare.{lost} Values are as measured, noise included, so that the best of "

@@ -26,7 +26,7 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
 from studies.report.fitted_section import isolated, write_isolation
 from studies.report.front import front_in
-from studies.report.markdown import NOT_ANALYSED, UNFINISHED, Results, headline, render
+from studies.report.markdown import NO_DIRECTION, NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.next_round_files import drawings_of, leave_next_round
 from studies.report.race_files import remove_race, write_race
 from studies.report.race_searches import is_race
@@ -44,6 +44,7 @@ from studies.storage.described_space import space_of
 from studies.storage.device_time import seconds_of_each
 from studies.storage.importing import told
 from studies.storage.slots import Rules, Slot, originals, read_slots
+from studies.stored import trials_of
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -144,18 +145,19 @@ def write_study_report(
     `metric` is the value's name, by default what the study calls it; of several objectives the first is analysed.
     `rounds` are the studies of a selection among the study's best: that there are some is told, not what they show.
     Raises `BadInput` for unknown parameters, and final values of a much pruned study; all but the analysis is written
-    even then.
+    even then. So it does, and nothing is written, for a study of ours that was damaged.
     """
-    trials = study.get_trials(deepcopy=False)
+    trials = trials_of(study)
     folder.mkdir(parents=True, exist_ok=True)
-    unanalysed = NOT_ANALYSED if wanted.name == "none" else UNFINISHED
     found = describe(study, trials, metric=metric, rounds=rounds)
+    is_analysed = wanted.name != "none" and found.has_direction
+    unanalysed = UNFINISHED if is_analysed else NOT_ANALYSED if wanted.name == "none" else NO_DIRECTION
     found = replace(found, files=_always(folder), unanalysed=unanalysed)
     write_trials_csv(folder / "trials.csv", trials, budget=found.budget)
     report = folder / ALWAYS["report"]
     report.write_text(render_any(found), encoding="utf-8")
     try:
-        if wanted.name == "none":
+        if not is_analysed:
             remove_analysis(folder)
         else:
             unit = found.budget.unit if found.budget is not None else None
@@ -298,7 +300,7 @@ def next_round_of_any(study: Study, analysis: Analysis) -> NextRound:
     """What any study says of the next round: with config paths where this framework made it."""
     from studies.analysis.next_round.round import next_round
 
-    return next_round(analysis, study.get_trials(deepcopy=False), space=space_of(study))
+    return next_round(analysis, trials_of(study), space=space_of(study))
 
 
 def _announce(table: TrialsTable, console: Console) -> None:

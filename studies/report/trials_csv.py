@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.budget import Budget
+from studies.eligible import is_feasible
 from studies.objectives import convergence, rungs_of, second_of
 from studies.schema import attempt_of, failure_of
 from studies.settings import SecondObjective
@@ -28,6 +29,7 @@ COLUMNS = (
     "steps",
     "rungs",
 )
+FEASIBLE = "feasible"
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
 ORIGIN = (
     schema.SOURCE,
@@ -62,22 +64,25 @@ def write_trials_csv(
     returned has columns `result_NAME`, but for lists and mappings; what links have read off the data, `linked_PATH`.
     Without a `budget` nothing is told of epochs. The value of a `second` objective has a column of its own,
     `second_METRIC`. Convergence is told by `tolerance`, by default as the trials recorded it. `device_seconds` are
-    those of each trial, by number."""
+    those of each trial, by number. Where trials have constraints, `feasible` says whether they satisfy them."""
     extra = [f"second_{second.metric}"] if second is not None else []
+    has_constraints = any(trial.constraints for trial in trials)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
     with path.open("w", newline="") as file:
         params = [f"params_{name}" for name in names]
-        writer = csv.DictWriter(file, [*COLUMNS, *extra, *RECORDED, *ORIGIN, *params, *results])
+        feasible = [FEASIBLE] if has_constraints else []
+        writer = csv.DictWriter(file, [*COLUMNS, *extra, *feasible, *RECORDED, *ORIGIN, *params, *results])
         writer.writeheader()
         for trial in trials:
             point = {f"params_{name}": trial.params.get(name) for name in names}
             values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
             rung = converged_at(trial, tolerance)
             held = {"device_seconds": (device_seconds or {}).get(trial.number)}
+            kept = {FEASIBLE: is_feasible(trial)} if has_constraints else {}
             found = {**_linked(trial), **_results(trial)}
-            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **point, **found})
+            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **kept, **point, **found})
 
 
 def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:

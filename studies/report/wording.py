@@ -75,6 +75,10 @@ def crossed(params: Sequence[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table. A bar in a cell is written so that it ends no column."""
+    """A Markdown table. A bar in a cell is written so that it ends no column, a line break as a space."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in cells)} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(map(_in_a_cell, cells))} |" for cells in lines)
+
+
+def _in_a_cell(text: str) -> str:
+    return " ".join(text.replace("|", "∣").splitlines())

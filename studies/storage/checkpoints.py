@@ -17,6 +17,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.eligible import can_be_best
 from studies.objectives import by_first, losses_of
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
@@ -68,7 +69,7 @@ def best_trials(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[
     better second value, or the earlier one."""
     maximize, then_maximize = settings.objective.direction == "maximize", settings.objective.then_maximize
     losses = partial(losses_of, maximize=maximize, then_maximize=then_maximize)
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
+    complete = list(filter(can_be_best, trials))
     complete.sort(key=lambda trial: (*losses(trial), trial.number))
     return by_first(complete[: settings.checkpoint.keep_best])
 

@@ -29,6 +29,7 @@ from studies.settings import FIXED_KEYS, StudySettings
 from studies.space import Point, SearchSpace, is_active, select
 from studies.storage.described_space import space_of
 from studies.storage.identity import compared, fixed_config, identity, without_secrets
+from studies.stored import trials_of
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
 OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the trials of one study only
@@ -70,14 +71,15 @@ def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatib
     Raises `BadInput` where there is no such study, or none of its trials fits: with the keys that differ.
     """
     study = _origin(settings, storage)
+    trials = _stored_trials(study)
     space = space_of(study)
-    if space is None or schema.STUDY_CONFIG not in study.user_attrs:
+    if space is None or not {schema.STUDY_CONFIG, schema.STUDY_IDENTITY} <= study.user_attrs.keys():
         complaint = f"is {study.study_name}, a study that this framework did not make"
         raise BadInput([Problem(KEY, complaint, "name a study that studies.run made, or give null")])
     _refuse_another_task(settings, study)
     comparison = _Comparison(settings, space, yaml.safe_load(study.user_attrs[schema.STUDY_CONFIG]))
     found, left_out, differing = [], Counter[str](), []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         if schema.VOID in trial.user_attrs:
             continue
         try:
@@ -145,6 +147,13 @@ def _origin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
         complaint = f"is {name}, a round of a selection, whose seeds a selection here would train as fresh ones"
         raise BadInput([Problem(KEY, complaint, f"name the study that was searched: {searched}")])
     return study
+
+
+def _stored_trials(study: optuna.Study) -> list[FrozenTrial]:
+    try:
+        return trials_of(study)
+    except BadInput as error:
+        raise BadInput([Problem(KEY, problem.complaint, problem.remedy) for problem in error.problems]) from None
 
 
 def _refuse_another_task(settings: StudySettings, study: optuna.Study) -> None:

@@ -11,6 +11,7 @@ from optuna import Study
 from studies import schema
 from studies.parameter import Parameter
 from studies.space import SearchSpace
+from studies.stored import attributes_of
 
 
 def space_of(study: Study) -> SearchSpace | None:
@@ -18,8 +19,8 @@ def space_of(study: Study) -> SearchSpace | None:
 
     What is named like a secret is masked in it. Only a design's levels are known.
     """
-    described = study.user_attrs.get(schema.STUDY_SPACE)
-    if schema.STUDY_FINGERPRINT not in study.user_attrs or not isinstance(described, str):
+    described = attributes_of(study).get(schema.STUDY_SPACE)
+    if described is None:
         return None
     read = yaml.safe_load(described)
     if not isinstance(read, Mapping) or not all(isinstance(e, Mapping) and "paths" in e for e in read.values()):

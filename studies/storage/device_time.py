@@ -46,7 +46,7 @@ def _held_s(trial: FrozenTrial, now: datetime, *, beat_s: float) -> float:
     if trial.datetime_start is None or trial.state == TrialState.WAITING or _is_free(trial):
         return 0.0
     span = max(0.0, ((trial.datetime_complete or now) - trial.datetime_start).total_seconds())
-    died = failure_of(trial) is Failure.KILLED and not was_interrupted(trial)
+    died = failure_of(trial) in (Failure.KILLED, Failure.FAILED) and not was_interrupted(trial)
     if trial.state == TrialState.RUNNING or died:
         return min(span, beat_s * (int(trial.user_attrs.get(schema.LEASE, 0)) + 1))
     return span

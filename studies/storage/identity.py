@@ -27,6 +27,7 @@ from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
 from studies.settings import FIXED_KEYS, POINTS, BeliefSettings, ObjectiveSettings, StudySettings
 from studies.storage.following import following
+from studies.stored import trials_of
 
 NOT_IDENTITY = re.compile(
     r"(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"
@@ -40,7 +41,8 @@ PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-
 def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.Study | None, StudySettings]:
     """The stored study that `settings` would continue, or None; and the settings with the name it has or will have.
 
-    Raises `StudyChanged` with the differing keys where the storage holds another study of that name.
+    Raises `StudyChanged` with the differing keys where the storage holds another study of that name, and `BadInput`
+    where the stored study was damaged.
     """
     names = {study.study_name for study in storage.get_all_studies()}
     if settings.resume == "fork" and settings.study_name in names:
@@ -48,7 +50,7 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
     if settings.study_name not in names:
         return None, settings
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
-    if study.get_trials(deepcopy=False):
+    if trials_of(study):
         _refuse_changes(settings, study)
     _refuse_another_direction(settings, study)
     return study, settings
@@ -204,7 +206,7 @@ def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:
 
 
 def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
-    if schema.STUDY_FINGERPRINT not in study.user_attrs:
+    if not schema.is_ours(study.user_attrs) or schema.STUDY_IDENTITY not in study.user_attrs:
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))

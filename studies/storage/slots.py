@@ -131,6 +131,6 @@ def originals(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> FrozenTrial:
     """The first of the trials in a row, up to `trial`, that tried its point. `trials` are all of a study, by number."""
-    while schema.RETRY_OF in trial.user_attrs and schema.REDRAWN not in trial.user_attrs:
+    while schema.REDRAWN not in trial.user_attrs and trial.user_attrs.get(schema.RETRY_OF, trial.number) < trial.number:
         trial = trials[trial.user_attrs[schema.RETRY_OF]]
     return trial

@@ -18,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
+from studies.eligible import can_be_best
 from studies.objectives import by_first
 from studies.settings import StudySettings
 from studies.trial.files import discard, sha256_of, trial_folder
@@ -131,7 +132,8 @@ class Attempt:
         if k == 0 or not isinstance(self._trial, Trial):
             return False
         sign = 1 if self._settings.objective.direction == "maximize" else -1
-        others = by_first(self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        complete = self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        others = by_first(list(filter(can_be_best, complete)))
         own = (sign * value, math.inf if self._settings.objective.second is not None else -self._trial.number)
         return sum(1 for other in others if (sign * (other.value or 0.0), -other.number) > own) < k
 

@@ -18,8 +18,8 @@ STUDIES = Path(studies.__file__).parent
 MODELS = Path(lightning_modules.__file__).parent
 
 GROUND = {
-    *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shift", "signals"),
-    *("space", "targets"),
+    *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shapes", "shift"),
+    *("eligible", "signals", "space", "stored", "targets"),
 }
 FLOORS: list[set[str]] = [
     GROUND,

@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.trial import create_trial
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState, create_trial
 
 from studies import schema
 from studies.configs import compose
@@ -106,3 +107,47 @@ def test_the_database_is_closed_when_the_command_has_ended(
     add(tmp_path, "grid", space=LEVELS)
     assert listed(tmp_path, capsys, monkeypatch)[0][0] == "grid"
     assert [path.name for path in tmp_path.iterdir()] == ["s.db"]
+
+
+def test_a_damaged_study_is_told_and_takes_no_other_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(tmp_path, "whole", space=SEARCHED)
+    add(tmp_path, "damaged", space=SEARCHED, n_trials="four")
+    add(tmp_path, "worse", space=SEARCHED, metric="accuracy", select=["whole"])
+    assert listed(tmp_path, capsys, monkeypatch) == [
+        ["whole", "4 of 4", "4 complete", "val/accuracy", "0.9 (trial 0)"],
+        ["damaged", "–", "damaged: n_trials is 'four', no whole number from 0 on", "–", "–"],
+        [
+            "worse",
+            "–",
+            "damaged: metric is 'accuracy', no mapping with the metric's name, and 1 more of this kind",
+            "–",
+            "–",
+        ],
+    ]
+
+
+def test_attributes_of_another_tool_are_not_read_as_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(study_name="foreign", storage=f"sqlite:///{tmp_path}/s.db")
+    others = {"n_trials": 99, "metric": "acc", "select": {"of": "foreign"}, "space": [1], "fingerprint": "0" * 16}
+    for key, value in others.items():
+        study.set_user_attr(key, value)
+    junk = {"attempt": "first", "rungs": 3, "retry_of": [1], "void": True, "imported_from": "elsewhere"}
+    study.add_trial(create_trial(value=1.0, user_attrs=junk))
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"failure": {"code": 1}}))
+    assert listed(tmp_path, capsys, monkeypatch) == [["foreign", "–", "1 complete, 1 failed", "–", "1 (trial 0)"]]
+
+
+def test_what_cannot_be_the_best_is_counted_and_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(study_name="foreign", direction="maximize", storage=f"sqlite:///{tmp_path}/s.db")
+    with pytest.warns(ExperimentalWarning):
+        study.set_metric_names(["accuracy"])
+    for value, memory in ((0.9, 1.0), (float("inf"), 0.0), (0.5, -1.0)):
+        study.add_trial(create_trial(value=value, constraints={"memory": memory}))
+    (row,) = listed(tmp_path, capsys, monkeypatch)
+    assert row[2:] == ["3 complete (1 infeasible, 1 infinite)", "accuracy", "0.5 (trial 2)"]

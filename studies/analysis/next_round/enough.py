@@ -6,8 +6,8 @@ Work*). Choice: the unbiased one, over all subsets of m trials: Σ x₍ᵢ₎ C(
 is the bootstrap's; near m = n, where the curve rests on the very best trials, no band is trustworthy.
 
 It holds for exchangeable trials: those of a sampler that learns are not, so only space-filling ones are taken where
-there are enough. What was pruned or diverged has no value and counts as the worst of all. A grid has no curve: its
-points were not drawn, and as many again, let alone seeds of the same points, are no more of it.
+there are enough. What was pruned, diverged or is infeasible has no value and counts as the worst of all. A grid has no
+curve: its points were not drawn, and as many again, let alone seeds of the same points, are no more of it.
 
 As many trials again: what each doubling of a search brings shrinks by a constant factor where values are bounded (the
 extreme-value law); the factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: where
@@ -35,6 +35,7 @@ from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.sobol import Interval
 from studies.analysis.table import SPACE_FILLING, TrialsTable
+from studies.eligible import can_be_best
 
 MIN_TRIALS = 8  # two doublings
 MIN_SPACE_FILLING = 12
@@ -81,7 +82,8 @@ def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> E
     chosen, basis = _exchangeable(own)
     values = dict(zip(table.numbers.tolist(), table.loss.tolist(), strict=True))
     found = [values[trial.number] for trial in chosen if trial.number in values]
-    n_lost = sum(trial.state == TrialState.PRUNED for trial in chosen if trial.number not in values)
+    without = [trial for trial in chosen if trial.number not in values]
+    n_lost = sum(trial.state == TrialState.PRUNED or not can_be_best(trial) for trial in without)
     if len(found) + n_lost < MIN_TRIALS or not found:
         return None
     loss = np.array([*found, *[max(found)] * n_lost])

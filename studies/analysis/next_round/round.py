@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,17 +14,20 @@ from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.next_round.enough import Enough, enough
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
-from studies.analysis.table import INFINITE
+from studies.eligible import is_feasible, is_finite
 from studies.parameter import Parameter
 from studies.schema import Failure, failure_of
 from studies.space import SearchSpace
+
+INFEASIBLE = "infeasible"  # how a trial failed whose values violate a constraint
 
 
 @dataclass(frozen=True, slots=True)
 class NextRound:
     """What a study says about the next one. `enough` is None with too few trials, and where `is_grid`; `tolerance` is
     the difference in the metric that does not matter, None where that is not known. `compared` tells by which value of
-    the trials: `final`, or a rung. `space` is the study's own, its paths empty where they are not known."""
+    the trials: `final`, or a rung. `n_infeasible` trials violate a constraint. `space` is the study's own, its paths
+    empty where they are not known."""
 
     space: SearchSpace
     places: tuple[Place, ...]
@@ -33,6 +36,7 @@ class NextRound:
     next: NextSpace
     tolerance: float | None
     compared: str = "final"
+    n_infeasible: int = 0
     is_grid: bool = False
 
     @property
@@ -50,10 +54,11 @@ def next_round(
 ) -> NextRound:
     """The next round after the study of `analysis`, whose finished trials are `trials`.
 
-    `space` is the study's; without it, what the trials' distributions tell.
+    `space` is the study's; without it, what the trials' distributions tell. Where trials are infeasible, no fitted
+    function says where the best lies: its minimum may violate a constraint, too.
     """
     known = space or space_of_trials(trials)
-    found = places(analysis.table, analysis.fits, seed=analysis.seed)
+    found = places(analysis.table, () if analysis.table.n_infeasible else analysis.fits, seed=analysis.seed)
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     tried = [trial for trial in ended if trial.params]
     regions = infeasible(known, [trial.params for trial in tried], [_failure(trial) for trial in tried])
@@ -65,16 +70,23 @@ def next_round(
         next=next_space(known, found, regions),
         tolerance=tolerance,
         compared=analysis.table.compared,
+        n_infeasible=analysis.table.n_infeasible,
         is_grid=analysis.table.is_grid,
     )
 
 
 def space_of_trials(trials: Sequence[FrozenTrial]) -> SearchSpace:
-    """The parameters that trials had, with their newest distributions and without paths or conditions."""
+    """The parameters that trials had, with their newest distributions and without paths or conditions.
+
+    One that was categorical in some trials only has no values that could be compared, and is left out.
+    """
     newest: dict[str, BaseDistribution] = {}
+    kinds: dict[str, set[bool]] = defaultdict(set)
     for trial in trials:
         newest |= trial.distributions
-    return SearchSpace(tuple(_parameter(name, distribution) for name, distribution in newest.items()))
+        for name, distribution in trial.distributions.items():
+            kinds[name].add(isinstance(distribution, CategoricalDistribution))
+    return SearchSpace(tuple(_parameter(name, newest[name]) for name in newest if len(kinds[name]) == 1))
 
 
 def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
@@ -96,8 +108,10 @@ def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
 
 
 def _failure(trial: FrozenTrial) -> str | None:
-    """How a trial failed; an infinite value is what diverging leaves where nobody looks."""
+    """How a trial failed, if it did; an infinite value is what diverging leaves where nobody looks."""
     failure = failure_of(trial)
-    if failure is None and any(math.isnan(v) or abs(v) >= INFINITE for v in trial.values or []):
+    if failure is not None:
+        return str(failure)
+    if not all(map(is_finite, trial.values or [])):
         return str(Failure.DIVERGED)
-    return str(failure) if failure is not None else None
+    return None if is_feasible(trial) else INFEASIBLE

@@ -79,9 +79,9 @@ def test_all_trials_are_listed_without_a_budget(tmp_path: Path) -> None:
     assert [row["state"] for row in rows] == ["COMPLETE"] * 4 + ["PRUNED", "FAIL", "RUNNING"]
     assert [row["value"] for row in rows[:5]] == ["0.0", "0.25", "0.5", "0.75", ""]
     assert rows[0]["samples_seen"] == rows[0]["epochs_to_convergence"] == ""
-    assert rows[5]["failure"] == "killed"
+    assert rows[5]["failure"] == "failed"
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for row in ("| complete | 4 |", "| pruned | 1 |", "| fail | 1 |", "| running | 1 |"):
+    for row in ("| complete | 4 |", "| pruned | 1 |", "| failed | 1 |", "| running | 1 |"):
         assert row in text
 
 
@@ -143,6 +143,8 @@ def test_metric_and_budget_are_read_off_the_study() -> None:
     with pytest.warns(ExperimentalWarning):
         study.set_metric_names(["accuracy"])
     assert metric_of(study) == "accuracy"
+    for key, value in {"fingerprint": "0" * 16, "schema": 1}.items():
+        study.set_user_attr(key, value)
     study.set_user_attr("metric", {"name": "val/accuracy"})
     study.set_user_attr("budget", {"unit": "steps", "amount": 100, "rungs": 4})
     assert (metric_of(study), budget_of(study)) == ("val/accuracy", Budget("steps", 100, 4))

@@ -1,0 +1,183 @@
+"""The shapes of our attributes: what a study of ours and its trials hold in a storage, name by name.
+
+Another person may have edited them, so whoever reads them asks `damage_of_study` and `damage_of_trial` first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, get_args
+
+import yaml
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.budget import Unit
+from studies.parameter import ParameterType, Role
+
+SHOWN = 60  # letters of a damaged value
+
+Check = Callable[[Any], bool]
+Shape = tuple[Check, str]  # what a value has to satisfy, in words
+
+
+def damage_of_study(attributes: Mapping[str, Any]) -> Iterator[str]:
+    """Tell which attributes of a study of ours have another shape than the schema says."""
+    return _damage(attributes, OF_A_STUDY)
+
+
+def damage_of_trial(trial: FrozenTrial) -> Iterator[str]:
+    """Tell which attributes of a trial of ours have another shape than the schema says."""
+    yield from _damage(trial.user_attrs, OF_A_TRIAL)
+    if trial.user_attrs.get(schema.RETRY_OF) == trial.number:
+        yield f"{schema.RETRY_OF} is {trial.number}, no other trial"
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _are_numbers(value: Any) -> bool:
+    return _is_list(value) and all(map(_is_number, value))
+
+
+def _are_rungs(value: Any) -> bool:
+    return _is_list(value) and all(
+        _is_list(pair) and len(pair) == 2 and _is_count(pair[0]) and _is_number(pair[1]) for pair in value
+    )
+
+
+def _is_origin(value: Any) -> bool:
+    trial = value.get("trial") if _is_mapping(value) else "none"
+    return _is_mapping(value) and _is_text(value.get("study")) and (trial is None or _is_count(trial))
+
+
+def _is_half(value: Any) -> bool:
+    return _is_mapping(value) and all(_is_count(value.get(key)) for key in ("batch_size", "accumulate_grad_batches"))
+
+
+def _is_mapping_of(value: Any, check: Check) -> bool:
+    return _is_mapping(value) and all(map(check, value.values()))
+
+
+def _are_named_numbers(value: Any) -> bool:
+    return _is_mapping_of(value, _is_number)
+
+
+def _is_yaml_mapping(value: Any) -> bool:
+    return _is_text(value) and _is_mapping(_yaml(value))
+
+
+def _is_json_mapping(value: Any) -> bool:
+    try:
+        return _is_text(value) and _is_mapping(json.loads(value))
+    except ValueError:
+        return False
+
+
+def _is_space(value: Any) -> bool:
+    return _is_text(value) and _is_mapping_of(_yaml(value), _is_parameter)
+
+
+def _is_parameter(entry: Any) -> bool:
+    if not _is_mapping(entry) or entry.get("type") not in get_args(ParameterType):
+        return False
+    is_named = "paths" not in entry or (_is_list(entry["paths"]) and entry.get("role") in get_args(Role))
+    has_limits = all(_is_number(entry.get(key, 0.0)) for key in ("low", "high"))
+    has_levels = _is_list(entry.get("levels") or []) and _is_mapping_of(entry.get("when") or {}, _is_list)
+    return is_named and has_limits and has_levels and _is_mapping(entry.get("choices") or {})
+
+
+def _is_metric(value: Any) -> bool:
+    second = value.get("second") if _is_mapping(value) else None
+    return _is_mapping(value) and _is_text(value.get("name")) and (second is None or _is_metric(second))
+
+
+def _is_budget(value: Any) -> bool:
+    if not _is_mapping(value) or value.get("unit") not in get_args(Unit):
+        return False
+    return _is_number(value.get("amount")) and _is_count(value.get("rungs")) and value["rungs"] > 0
+
+
+def _is_round(value: Any) -> bool:
+    trials: Any = value.get("trials") if _is_mapping(value) else None
+    return _is_mapping(value) and _is_text(value.get("of")) and _is_list(trials) and all(map(_is_count, trials))
+
+
+def _is_import(value: Any) -> bool:
+    if not _is_mapping(value) or not _is_mapping_of(value.get("left_out"), _is_count):
+        return False
+    return _is_text(value.get("study")) and _is_count(value.get("trials"))
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+COUNT: Final[Shape] = (_is_count, "whole number from 0 on")
+TEXT: Final[Shape] = (_is_text, "text")
+NUMBER: Final[Shape] = (_is_number, "number")
+NUMBERS: Final[Shape] = (_are_numbers, "list of numbers")
+MAPPING: Final[Shape] = (_is_mapping, "mapping")
+
+OF_A_STUDY: Final[Mapping[str, Shape]] = {
+    schema.STUDY_SCHEMA: COUNT,
+    schema.STUDY_CONFIG: (_is_yaml_mapping, "config in YAML"),
+    schema.STUDY_SPACE: (_is_space, "search space in YAML"),
+    schema.STUDY_METRIC: (_is_metric, "mapping with the metric's name"),
+    schema.STUDY_BUDGET: (_is_budget, "mapping of unit, amount and rungs"),
+    schema.STUDY_N_TRIALS: COUNT,
+    schema.STUDY_SEARCH: MAPPING,
+    schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
+    schema.STUDY_BELIEF: MAPPING,
+    schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
+    schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
+}
+OF_A_TRIAL: Final[Mapping[str, Shape]] = {
+    **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
+    **dict.fromkeys((schema.SOURCE, schema.FAILURE_MESSAGE, schema.PLACE, schema.DEVICE, schema.PROCESSOR), TEXT),
+    **dict.fromkeys((schema.WORKER, schema.RESTARTED), TEXT),
+    schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
+    schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
+    **dict.fromkeys((schema.REDRAWN, schema.VOID), (lambda value: isinstance(value, bool), "truth value")),
+    **dict.fromkeys((schema.SAMPLES_SEEN, schema.RUNG_SECONDS), NUMBERS),
+    schema.RUNGS: (_are_rungs, "list of pairs of a rung and its value"),
+    **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
+    **dict.fromkeys((schema.THREADS, schema.N_PARAMETERS, schema.CONVERGENCE), (_or_none(_is_count), COUNT[1])),
+    schema.TEST: (_are_named_numbers, "mapping of numbers"),
+    **dict.fromkeys((schema.RESULT, schema.LOGGER_FAILURES), MAPPING),
+    schema.BATCH_HALVED: (_is_half, "mapping of batch_size and accumulate_grad_batches"),
+    **dict.fromkeys((schema.CHECKPOINT, schema.RESUMED_FROM), (_or_none(_is_mapping), "mapping")),
+}
+
+
+def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Iterator[str]:
+    for key, (is_right, words) in shapes.items():
+        if key in attributes and not is_right(attributes[key]):
+            shown = repr(attributes[key])
+            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]} …"
+            yield f"{key} is {shown}, no {words}"
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None

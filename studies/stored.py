@@ -1,0 +1,110 @@
+"""What a storage says of a study and its trials, read and checked in one place.
+
+Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
+`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, and its categories
+become texts where they are no plain values. A study of ours is checked against `studies.shapes`. Cost: shallow copies
+of another tool's trials, and one look at each attribute of ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.errors import BadInput, Problem
+from studies.shapes import OF_A_TRIAL, damage_of_study, damage_of_trial
+
+REMEDY = "restore what was edited, or name another study"
+PLAIN = (type(None), bool, int, float, str)
+
+
+def trials_of(study: Study) -> list[FrozenTrial]:
+    """Return all trials of `study`, as the rest of the house may trust them.
+
+    Raises `BadInput` where the study is ours and an attribute has another shape than the schema says.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if not schema.is_ours(study.user_attrs):
+        return _of_another_tool(trials)
+    damage = damage_of(study)
+    if damage is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, which the storage holds {damage}", REMEDY)])
+    return trials
+
+
+def damage_of(study: Study) -> str | None:
+    """Return what is damaged in a study of ours: the first attribute of a wrong shape, and how many more there are."""
+    if not schema.is_ours(study.user_attrs):
+        return None
+    found = list(damage_of_study(study.user_attrs))
+    for trial in study.get_trials(deepcopy=False):
+        found += [f"of trial {trial.number}, {damage}" for damage in damage_of_trial(trial)]
+    more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
+    return f"damaged: {found[0]}{more}" if found else None
+
+
+def check_stored(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and an attribute of it or of a trial was damaged."""
+    trials_of(study)
+
+
+def attributes_of(study: Study) -> Mapping[str, Any]:
+    """Return the attributes of a study of ours; none where another tool made it."""
+    return study.user_attrs if schema.is_ours(study.user_attrs) else {}
+
+
+def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials without attributes that only look like ours, their categories as plain and distinct values."""
+    texts = _texts(trials)
+    return [_plain(trial, {name: texts[name] for name in _categories(trial) if name in texts}) for trial in trials]
+
+
+def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
+    """The choices of the trial's categorical parameters, and its own one beside them."""
+    found = {name: own for name, own in trial.distributions.items() if isinstance(own, CategoricalDistribution)}
+    return {name: (*own.choices, trial.params[name]) for name, own in found.items()}
+
+
+def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
+    """The trial with `texts` instead of choices: parameter → a choice as Python writes it → its text."""
+    if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
+        return trial
+    seen = copy.copy(trial)
+    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL}
+    seen.params = {**trial.params, **{name: own[repr(trial.params[name])] for name, own in texts.items()}}
+    choices = {name: CategoricalDistribution(tuple(own.values())) for name, own in texts.items()}
+    seen.distributions = {**trial.distributions, **choices}
+    return seen
+
+
+def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
+    """Parameter → a choice as Python writes it → its text, for parameters whose choices cannot stand as they are."""
+    known: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        for name, choices in _categories(trial).items():
+            known.setdefault(name, {}).update({repr(choice): choice for choice in choices})
+    return {name: _distinct(own) for name, own in known.items() if not _stand_alone(list(own.values()))}
+
+
+def _stand_alone(choices: Sequence[Any]) -> bool:
+    """Whether all are plain values, and no two are equal or have one text: as 1, True and "1" are or have."""
+    if not all(isinstance(choice, PLAIN) for choice in choices):
+        return False
+    is_number = all(not isinstance(choice, float) or not math.isnan(choice) for choice in choices)
+    return is_number and len(set(choices)) == len({str(choice) for choice in choices}) == len(choices)
+
+
+def _distinct(choices: Mapping[str, Any]) -> dict[str, str]:
+    """A text for each choice: its own, or what Python writes where two would have the same."""
+    texts = {written: str(choice) for written, choice in choices.items()}
+    for written, text in list(texts.items()):
+        if list(texts.values()).count(text) > 1 and not isinstance(choices[written], int | float | None):
+            texts[written] = written
+    return texts if len(set(texts.values())) == len(texts) else {written: written for written in texts}
