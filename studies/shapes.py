@@ -162,7 +162,7 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
     **dict.fromkeys((schema.THREADS, schema.N_PARAMETERS, schema.CONVERGENCE), (_or_none(_is_count), COUNT[1])),
     schema.TEST: (_are_named_numbers, "mapping of numbers"),
-    **dict.fromkeys((schema.RESULT, schema.LOGGER_FAILURES), MAPPING),
+    **dict.fromkeys((schema.RESULT, schema.LINKED, schema.LOGGER_FAILURES), MAPPING),
     schema.BATCH_HALVED: (_is_half, "mapping of batch_size and accumulate_grad_batches"),
     **dict.fromkeys((schema.CHECKPOINT, schema.RESUMED_FROM), (_or_none(_is_mapping), "mapping")),
 }

@@ -79,10 +79,10 @@ def _with_changes(config: Mapping[Any, Any], before: Mapping[Any, Any], after: M
     """Return `config` with the differences between two mappings. What it lacks of them stays away."""
     changed = dict(config)
     for key, value in after.items():
-        known = before.get(key)
-        if value == known or (key in before and key not in config):
+        known: Any = before.get(key)
+        if (type(value), value) == (type(known), known) or (key in before and key not in config):
             continue
-        nested = isinstance(value, Mapping) and isinstance(known, Mapping) and isinstance(config[key], Mapping)
+        nested = all(isinstance(member, Mapping) for member in (value, known, config.get(key)))
         changed[key] = _with_changes(config[key], known, value) if nested else value
     return changed
 
