@@ -33,13 +33,13 @@ def check(config: DictConfig) -> int:
     """Check everything, train and validate a batch at the corners and at each branch, and tell the time, by a few more
     batches at points that stand for all. End after `check.max_s`, and tell what was left out."""
     import optuna
-    from rich.console import Console
 
+    from studies.console import make_console
     from studies.experiment import each_part, part_names
 
     begun = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     n_parts = max(1, len(part_names(config)))
     for number, part in enumerate(each_part(config, are_trained=False), start=1):
         _check_study(part.config, console, begun=begun, part=number, n_parts=n_parts)

@@ -7,8 +7,9 @@ was damaged is listed with what is wrong with it, and takes none of the others w
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -18,17 +19,18 @@ from studies.command import command
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
+    from rich.table import Table
 
 COLUMNS = ("study", "slots", "trials", "metric", "best")
 NONE = "–"
 WHOLE = ("study", "slots", "metric")  # columns that are never broken
 UNBOUNDED = 10_000  # characters: wider than any table
+INDENT = "    "  # of what stands below a study's name where the table does not fit
 
 
 def list_studies(config: DictConfig) -> int:
-    """Print one line a study."""
+    """Print what is known of each study."""
     from optuna import load_study
-    from rich.console import Console
 
     from studies.admission import existing_storage
     from studies.schema import searched_study
@@ -38,9 +40,9 @@ def list_studies(config: DictConfig) -> int:
     searched = {searched_study(study.user_attrs) for study in studies}
     rows = [_row(study, is_raced=study.study_name in searched) for study in studies]
     if rows:
-        _print_table(rows)
+        _print_rows(rows)
     else:
-        Console().print("no studies in this storage")
+        print("no studies in this storage")
     return 0
 
 
@@ -83,21 +85,50 @@ def _metrics(study: Study) -> str:
     return str(recorded["name"]) if recorded is not None else ", ".join(study.metric_names or [NONE])
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print `rows`. Names and slots stay whole and all else is broken between its words only, so a narrow screen gets a
-    table that is wider than it is."""
-    from rich.console import Console
+def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows` as a table, or one below another where the screen is too narrow for it: no name is ever cut."""
     from rich.measure import Measurement
+
+    from studies.console import make_console
+
+    console, table = make_console(), _table(rows)
+    unbroken = Measurement.get(console, console.options.update(width=UNBOUNDED), table).minimum
+    if unbroken <= console.width:
+        console.print(table, soft_wrap=False)
+        return
+    for row in rows:
+        print("\n".join(_lines(row, width=console.width)))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    """Build the table of `rows`. Names and slots stay whole, and all else is broken between its words only."""
+    from rich.cells import cell_len
     from rich.table import Table
 
-    table, console = Table(), Console()
+    table = Table()
     for column, cells in zip(COLUMNS, zip(*rows, strict=True), strict=True):
-        width = max(map(len, cells)) if column in WHOLE else None
+        width = max(map(cell_len, cells)) if column in WHOLE else None
         table.add_column(column, min_width=width, no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*row)
-    unbroken = Measurement.get(console, console.options.update(width=UNBOUNDED), table).minimum
-    Console(width=max(console.width, unbroken)).print(table)
+    return table
+
+
+def _lines(row: Sequence[str], *, width: int) -> Iterator[str]:
+    """Write the cells of `row` below its name, broken between words where the screen ends."""
+    name, *cells = row
+    yield name
+    for column, cell in zip(COLUMNS[1:], cells, strict=True):
+        text = f"{column}: {cell}"
+        folded = textwrap.wrap(
+            text,
+            max(width, 1),
+            initial_indent=INDENT,
+            subsequent_indent=INDENT * 2,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        yield from folded
 
 
 def _in_order(studies: Sequence[Study]) -> list[Study]:

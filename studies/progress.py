@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from studies.analysis.choice import best_of
 from studies.schema import failure_of, is_imported
@@ -113,7 +114,7 @@ class Progress:
             self._live.update(self._table(now), refresh=True)
         elif final or self._clock() - self._last_line >= LINE_EVERY_S:
             self._last_line = self._clock()
-            self._console.print(self._line(now), soft_wrap=True, highlight=False)
+            self._console.print(self._line(now), soft_wrap=True, highlight=False, markup=False)
         return now.begun
 
     def _table(self, now: Standing) -> Table:
@@ -132,7 +133,7 @@ class Progress:
         }
         table = Table.grid(padding=(0, 2))
         for name, value in rows.items():
-            table.add_row(f"[bold]{name}[/bold]", value)
+            table.add_row(Text(name, style="bold"), Text(value))
         return table
 
     def _line(self, now: Standing) -> str:

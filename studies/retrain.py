@@ -20,11 +20,10 @@ KEYS = ("model", "training_seed", "objective", "budget")
 
 def retrain(config: DictConfig) -> int:
     """Train the chosen configuration, keep its checkpoint, and print its test metrics with a 95 % interval."""
-    from rich.console import Console
-
+    from studies.console import make_console
     from studies.looks import of_file
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     if config.config is not None:
         _refuse_other_overrides()
         chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent

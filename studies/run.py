@@ -26,13 +26,13 @@ def run(config: DictConfig) -> int:
     """Run the study that `config` describes to its end; 0 when it is finished, 130 when a signal ended it."""
     import optuna
     from optuna.exceptions import StorageInternalError
-    from rich.console import Console
 
+    from studies.console import make_console
     from studies.errors import StorageUnusable
     from studies.signals import StopSignals
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     signals = StopSignals()
     try:
         return _run_parts(config, console, signals)

@@ -30,13 +30,13 @@ REMEDY = (
 def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
-    from rich.console import Console
 
     from studies.admission import need_study
+    from studies.console import make_console
     from studies.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     need_study(config)
     for part in each_part(config):
         _report_study(part.config, console)

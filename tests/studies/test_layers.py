@@ -20,6 +20,7 @@ MODELS = Path(lightning_modules.__file__).parent
 GROUND = {
     *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shapes", "shift"),
     *("eligible", "signals", "space", "stored", "targets"),
+    *("console",),
 }
 FLOORS: list[set[str]] = [
     GROUND,
@@ -123,6 +124,11 @@ def test_no_private_name_of_another_package_is_used() -> None:
         for module, path in modules_of(package).items():
             private = [i for i in imports(path, package) if "._" in i and i.partition(".")[0] not in own]
             assert private == [], module
+
+
+def test_one_file_alone_decides_how_names_are_printed() -> None:
+    makers = [path.name for path in modules_of(STUDIES).values() if "Console(" in path.read_text()]
+    assert makers == ["console.py"]
 
 
 def test_the_command_itself_never_imports_torch() -> None:

@@ -78,16 +78,41 @@ def test_what_was_selected_is_told_by_its_fresh_seeds(
     ]
 
 
-def test_names_stay_whole_however_narrow_the_screen_is(
+def printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int
+) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert list_studies(compose([f"storage.url=sqlite:///{folder}/s.db"])) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_screen_that_is_too_narrow_for_the_table_gets_each_study_in_lines_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "a_study_with_a_long_name.select-estimate-71ec83"
     add(tmp_path, name, space=LEVELS)
-    rows = listed(tmp_path, capsys, monkeypatch, width=30)
-    assert [row[0] for row in rows if row[0]] == [name]
-    assert rows[0][1] == "4 of 4"
-    assert rows[0][3] == "val/accuracy"
-    assert " ".join(row[4] for row in rows) == "0.7 (trial 2, mean of 2 seeds)"
+    assert printed(tmp_path, capsys, monkeypatch, width=30) == [
+        name,
+        "    slots: 4 of 4",
+        "    trials: 4 complete",
+        "    metric: val/accuracy",
+        "    best: 0.7 (trial 2, mean",
+        "        of 2 seeds)",
+    ]
+    assert max(map(len, printed(tmp_path, capsys, monkeypatch, width=80))) <= 80
+
+
+@pytest.mark.parametrize(
+    "name", ["ablation[v2]", "bert[/base]", "[red]", ":smile:", "étude 研究 😀", "a|b*c_d`e", "x" * 300]
+)
+@pytest.mark.parametrize("width", [80, 1000])
+def test_a_name_is_printed_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, width: int
+) -> None:
+    add(tmp_path, name, metric={"name": f"val{name}"})
+    lines = printed(tmp_path, capsys, monkeypatch, width=width)
+    assert any(name in line for line in lines)
+    assert any(f"val{name}" in line for line in lines)
 
 
 def test_a_study_of_another_tool_with_two_objectives_has_no_best(
