@@ -43,16 +43,15 @@ def command(task: Task) -> Callable[[], None]:
     @functools.wraps(task)
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
-        codes: list[int | None] = []
+        codes = [0]
+        is_composed = False
 
         def job(config: DictConfig) -> None:
-            codes.append(None)  # composed
-            overrides = HydraConfig.get().overrides.task
-            lost = overruled(config, overrides)
-            if lost:
-                codes.append(_tell(BadInput([_of_lost(lost, overrides)])))
-            else:
-                codes.append(_attempt(task, deselected(config, overrides)))
+            nonlocal is_composed
+            is_composed = True
+            codes.append(_do(task, config))
+            if codes[-1] == INTERRUPTED_EXIT_CODE:  # of a sweep: its other jobs shall not begin
+                sys.exit(INTERRUPTED_EXIT_CODE)
 
         OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
         try:
@@ -62,12 +61,12 @@ def command(task: Task) -> Callable[[], None]:
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED_EXIT_CODE)
         except COMPOSITION_ERRORS as error:
-            if codes:
+            if is_composed:
                 raise
             if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt | SystemExit):
                 sys.exit(INTERRUPTED_EXIT_CODE)
             sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
-        sys.exit(codes[-1] if codes else 0)
+        sys.exit(max(codes))  # of a sweep: the worst of its jobs
 
     return main
 
@@ -117,9 +116,14 @@ def _place(override: str) -> int:
     return 0 if override.startswith("+study=") else 1 + ("." in override.partition("=")[0])
 
 
-def _attempt(task: Task, config: DictConfig) -> int:
+def _do(task: Task, config: DictConfig) -> int:
+    """Run the task on `config`, and return its exit code."""
+    overrides = HydraConfig.get().overrides.task
     try:
-        return task(config)
+        lost = overruled(config, overrides)
+        if lost:
+            raise BadInput([_of_lost(lost, overrides)])
+        return task(deselected(config, overrides))
     except StudyError as error:
         return _tell(error)
     except KeyboardInterrupt:
