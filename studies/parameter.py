@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from optuna.trial import BaseTrial
 
 ParameterType = Literal["float", "int", "power_of_two", "categorical"]
 Role = Literal["scientific", "nuisance", "fixed"]
-DECIMALS = 12  # 0.1 + 2 · 0.1 is 0.3
+OFF_GRID = 1e-8  # steps by which Optuna lets a value lie off its grid
 Value = CategoricalChoiceType  # None | bool | int | float | str
 
 
@@ -97,9 +98,9 @@ class Parameter:
             return False
         if self.type == "power_of_two":
             return float(value).is_integer() and not int(value) & (int(value) - 1)
-        steps = (value - self.low) / self.step if self.step else 0.0
+        steps = steps_between(self.low, value, self.step) if self.step else 0.0
         whole = self.type == "float" or float(value).is_integer()
-        return whole and math.isclose(steps, round(steps), abs_tol=1e-8)
+        return whole and abs(steps - round(steps)) <= OFF_GRID
 
     def from_unit(self, u: float) -> Value:
         """The value at quantile `u` in [0, 1) of the parameter's own measure.
@@ -118,8 +119,7 @@ class Parameter:
                 step = int(self.step or 1)
                 return int(self.low) + step * _cell(u, int((self.high - self.low) // step) + 1)
             case "float" if self.step:
-                n_steps = math.floor((self.high - self.low) / self.step + 1e-8)
-                return min(round(self.low + self.step * _cell(u, n_steps + 1), DECIMALS), self.high)
+                return stepped(self.low, self.step, _cell(u, self._count(self.step)))
             case "float" if self.log:
                 low, high = math.log(self.low), math.log(self.high)
                 return float(min(max(math.exp(low + u * (high - low)), self.low), self.high))
@@ -141,7 +141,7 @@ class Parameter:
                 return (math.log(value - 0.5) - low) / (high - low), (math.log(value + 0.5) - low) / (high - low)
             case "int" | "float" if self.step or self.type == "int":
                 step = self.step or 1.0
-                return _nth(round((value - self.low) / step), math.floor((self.high - self.low) / step + 1e-8) + 1)
+                return _nth(round(steps_between(self.low, value, step)), self._count(step))
             case "float" if self.low == self.high:
                 return 0.0, 1.0
             case "float" if self.log:
@@ -158,9 +158,8 @@ class Parameter:
             powers = self._powers()
             return tuple(powers[i] for i in _evenly(len(powers), n))
         if self.step is not None:
-            count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
-            stepped = [round(self.low + self.step * i, DECIMALS) for i in _evenly(count, n)]
-            return tuple(int(value) for value in stepped) if self.type == "int" else tuple(stepped)
+            found = [stepped(self.low, self.step, i) for i in _evenly(self._count(self.step), n)]
+            return tuple(int(value) for value in found) if self.type == "int" else tuple(found)
         if self.type == "int" and n > self.high - self.low:
             return tuple(range(int(self.low), int(self.high) + 1))
         if n == 1:
@@ -168,22 +167,51 @@ class Parameter:
         between = np.geomspace if self.log else np.linspace
         inner = [float(value) for value in between(self.low, self.high, n)[1:-1]]
         values = [self.low, *inner, self.high]
-        return tuple(dict.fromkeys(round(value) for value in values)) if self.type == "int" else tuple(values)
+        return tuple(dict.fromkeys(round(value) if self.type == "int" else value for value in values))
 
     def corners(self) -> tuple[Value, ...]:
         """The extreme values: both ends of a range, every choice of a categorical."""
         return tuple(self.choices) if self.type == "categorical" else tuple(dict.fromkeys(self.spread(2)))
+
+    def _count(self, step: float) -> int:
+        """Return the number of values that `step` gives between both ends."""
+        return math.floor(steps_between(self.low, self.high, step) + OFF_GRID) + 1
 
     def _powers(self) -> tuple[int, ...]:
         first, last = round(math.log2(self.low)), round(math.log2(self.high))
         return tuple(2**exponent for exponent in range(first, last + 1))
 
 
-def label_of(values: Iterable[Value]) -> str:
-    """Values in words, as tables name them; an inactive parameter is a dash."""
+def stepped(low: float, step: float, n: int) -> float:
+    """Return `low` and `n` steps more, added as decimals: 0.1 + 2 · 0.1 is 0.3, and 3 · 1e-13 is 3e-13."""
+    return float(_decimal(low) + n * _decimal(step))
+
+
+def steps_between(low: float, value: float, step: float) -> float:
+    """Return the number of steps from `low` to `value`, computed in decimals as `stepped` does."""
+    return float((_decimal(value) - _decimal(low)) / _decimal(step))
+
+
+def label_of(values: Iterable[Value], *, among: Iterable[Iterable[Value]] = ()) -> str:
+    """Values in words, as tables name them; an inactive parameter is a dash.
+
+    A float has six digits, or all of them where one of `among` would be named alike.
+    """
+    own = tuple(values)
+    short = _label(own, "{:.6g}")
+    others = (other for other in map(tuple, among) if other != own)
+    return _label(own, "{!r}") if any(_label(other, "{:.6g}") == short for other in others) else short
+
+
+def _label(values: Iterable[Value], written: str) -> str:
     return " × ".join(
-        "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in values
+        "–" if value is None else written.format(value) if isinstance(value, float) else str(value) for value in values
     )
+
+
+def _decimal(value: float) -> Decimal:
+    """Return the decimal number that is written for a float."""
+    return Decimal(repr(float(value)))
 
 
 def _cell(u: float, n: int) -> int:

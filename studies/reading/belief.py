@@ -69,9 +69,10 @@ def _label(section: Section, name: str, space: SearchSpace) -> str:
         section.problems.add(section.key(name), f"is {value!r}", "give one of the parameter's values")
         return ""
     scientific = [parameter for parameter in space if parameter.role == "scientific"]
-    label = label_of([value])
+    known = [(level,) for level in scientific[0].levels or ()] if len(scientific) == 1 else []
+    label = label_of([value], among=known)
     if len(scientific) == 1:
-        levels = [label_of([level]) for level in scientific[0].levels or ()]
+        levels = [label_of(level, among=known) for level in known]
         if label not in levels:
             section.problems.add(section.key(name), f"is {value!r}", f"give one of {', '.join(levels)}")
     return label

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from omegaconf import DictConfig
 
 from studies.errors import Problems, nearest
-from studies.parameter import Parameter, ParameterType, Role, Value
+from studies.parameter import OFF_GRID, Parameter, ParameterType, Role, Value, steps_between
 from studies.reading.section import Section, is_number
 from studies.space import SearchSpace, path_exists, select
 
@@ -140,7 +140,10 @@ def _check_range(
         problems.add(entry.key("step"), "does nothing for type power_of_two", "remove it")
     elif step is not None and log:
         problems.add(entry.key("step"), f"is {step:g} but log is true", "give one of step and log")
-    elif step is not None and not math.isclose((high - low) / step, round((high - low) / step), abs_tol=1e-8):
+    elif step is not None and math.ulp(max(abs(low), abs(high))) > OFF_GRID * step / 2:
+        complaint = f"is {step:g}, too small a step for the digits of a float near {max(low, high, key=abs):g}"
+        problems.add(entry.key("step"), complaint, "give a larger one, or leave it out")
+    elif step is not None and abs((steps := steps_between(low, high, step)) - round(steps)) > OFF_GRID:
         problems.add(
             entry.key("step"), f"is {step:g}, which does not divide {low:g}…{high:g}", "make high low + k·step"
         )

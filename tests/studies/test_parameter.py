@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, create_trial
 
-from studies.parameter import Parameter, ParameterType, Value
+from studies.parameter import Parameter, ParameterType, Value, label_of
 
 ALMOST_ONE = np.nextafter(1.0, 0.0)
 
@@ -235,3 +235,28 @@ def test_a_values_cell_holds_the_quantiles_that_give_it(parameter: Parameter) ->
         cells.add((low, high))
     if all(high > low for low, high in cells):
         assert sum(high - low for low, high in cells) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0.0, 1e-12, 1e-13), (0.0, 1e-299, 1e-300), (1e12, 1e12 + 1, 0.1), (-0.5, 0.5, 0.1)]
+)
+def test_a_step_of_any_size_gives_each_of_its_values_once(low: float, high: float, step: float) -> None:
+    stepped = parameter("float", low, high, step=step)
+    levels = stepped.spread(11)
+    assert len(set(levels)) == 11
+    assert (levels[0], levels[-1]) == (low, high)
+    assert [stepped.from_unit((i + 0.5) / 11) for i in range(11)] == list(levels)
+    for i, level in enumerate(levels):
+        assert stepped.contains(level)
+        assert stepped.cell(level) == (i / 11, (i + 1) / 11)
+
+
+def test_levels_that_a_float_cannot_tell_apart_appear_once() -> None:
+    narrow = parameter("float", 1.0, 1.0 + 4e-16)
+    assert len(set(narrow.spread(11))) == len(narrow.spread(11)) == 3
+
+
+def test_values_alike_in_six_digits_have_names_of_their_own() -> None:
+    near = [(0.12345678,), (0.12345679,), (0.5,)]
+    assert [label_of(key, among=near) for key in near] == ["0.12345678", "0.12345679", "0.5"]
+    assert label_of((0.12345678,), among=[(0.5,)]) == "0.123457"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from studies.parameter import DECIMALS, Parameter
+from studies.parameter import Parameter, stepped
 
 MANY = 10**6  # more values than any grid has
 HALF = 0.5  # of the range's width
@@ -86,14 +86,14 @@ def _moved_linearly(parameter: Parameter, *, is_high: bool) -> float:
         n_steps = max(1, math.ceil(by / step - 1e-9))
         if not is_high:
             n_steps = min(n_steps, math.floor((low - least) / step + 1e-9)) if math.isfinite(least) else n_steps
-            return round(low - n_steps * step, DECIMALS)
-        moved = round(high + n_steps * step, DECIMALS)
+            return stepped(low, step, -n_steps)
+        moved = stepped(high, step, n_steps)
         return moved if parameter.type == "int" or not _is_share(parameter) or moved < 1 else high
     if not is_high:
         return max(least, _rounded_by(low - by, by, up=False))
     if _is_share(parameter):
         by = min(by, (1 - high) / 2)
-        return round(high + by, DECIMALS) if high < 1 else high
+        return float(f"{high + by:.12g}") if high < 1 else high
     return _rounded_by(high + by, by, up=True)
 
 
@@ -109,7 +109,7 @@ def _inside(parameter: Parameter, value: float, *, up: bool) -> float:
     if parameter.step or parameter.type == "int":
         step = parameter.step or 1.0
         steps = turned((value - parameter.low) / step + (-1e-9 if up else 1e-9))
-        return round(parameter.low + steps * step, DECIMALS)
+        return stepped(parameter.low, step, steps)
     return rounded(value, up=up) if parameter.log else _rounded_by(value, parameter.high - parameter.low, up=up)
 
 

@@ -123,10 +123,10 @@ def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> Valu
 def cells_by_value(trials: Sequence[FrozenTrial], settings: StudySettings) -> dict[str, dict[Cell, dict[int, float]]]:
     """Scientific value → cell of the nuisance parameters → training seed → value, of the complete `trials`."""
     names = [parameter.name for parameter in scientific(settings)]
-    groups: dict[str, list[FrozenTrial]] = defaultdict(list)
+    groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
     for trial in by_first(trials):
-        groups[label_of(tuple(trial.params.get(name) for name in names))].append(trial)
-    return {label: _values(_cells(group, names)) for label, group in groups.items()}
+        groups[tuple(trial.params.get(name) for name in names)].append(trial)
+    return {label_of(key, among=groups): _values(_cells(group, names)) for key, group in groups.items()}
 
 
 def _values(cells: Mapping[Cell, Mapping[int, FrozenTrial]]) -> dict[Cell, dict[int, float]]:
@@ -177,7 +177,7 @@ def _table(
     isolated = [isolate(values[key], seeds=seeds, maximize=maximize) for key in order]
     ranking = rank(isolated, maximize=maximize)
     rows = tuple(
-        row_of(label_of(key), cells[key], found, standing, groups[key], settings)
+        row_of(label_of(key, among=order), cells[key], found, standing, groups[key], settings)
         for key, found, standing in zip(order, isolated, ranking.standings, strict=True)
     )
     honest = all(found.is_honest for found in isolated if found is not None)
