@@ -6,25 +6,31 @@ import errno
 import functools
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.arguments import for_hydra, read_arguments
 from studies.configs import compose, config_dir, deselected, group_options, overruled
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
+from studies.help import brief_help, versions
+from studies.own_options import place_of, register
+from studies.quoting import in_quotes, is_key, is_read
 
 Task = Callable[[DictConfig], int]
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
-SEARCH_PATH = re.compile(r"file://([^,\]\s'\"]+)")  # a folder in hydra.searchpath
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
 EXTENSIBLE = (
     "model",
@@ -34,6 +40,7 @@ EXTENSIBLE = (
     "loggers",
     "links",
     "search_space",
+    "vars",
 )  # where +key=… makes sense
 
 
@@ -42,33 +49,75 @@ def command(task: Task) -> Callable[[], None]:
 
     @functools.wraps(task)
     def main() -> None:
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
-        codes = [0]
-        is_composed = False
-
-        def job(config: DictConfig) -> None:
-            nonlocal is_composed
-            is_composed = True
-            codes.append(_do(task, config))
-            if codes[-1] == INTERRUPTED_EXIT_CODE:  # of a sweep: its other jobs shall not begin
-                sys.exit(INTERRUPTED_EXIT_CODE)
-
-        OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
         try:
             for number in STOPPING:  # a process that is the first of its container would ignore them
                 signal.signal(number, _interrupt)
-            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
+            sys.exit(_run(task))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED_EXIT_CODE)
-        except COMPOSITION_ERRORS as error:
-            if is_composed:
-                raise
-            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt | SystemExit):
-                sys.exit(INTERRUPTED_EXIT_CODE)
-            sys.exit(_tell(BadInput(all_problems(sys.argv[1:], error))))
-        sys.exit(max(codes))  # of a sweep: the worst of its jobs
+        except StudyError as error:
+            sys.exit(_tell(error))
 
     return main
+
+
+def prepared(given: Sequence[str], name: str) -> list[str]:
+    """Return the arguments that Hydra gets for those that were `given` to the command `name`, and make the current
+    folder importable. Prints help or versions where these are asked for, and exits. Raises `BadInput`."""
+    arguments = read_arguments(given)
+    if arguments.has("--help"):
+        print(brief_help(name))
+        sys.exit(0)
+    if arguments.has("--version"):
+        print(versions())
+        sys.exit(0)
+    for_its_task = for_hydra(arguments)
+    make_importable(Path.cwd(), *(Path(word).absolute().parent for word in arguments.words if Path(word).is_file()))
+    return for_its_task
+
+
+def make_importable(*folders: Path) -> None:
+    """Let modules in `folders` be imported, here and in every process that this one starts, wherever it runs."""
+    known = [Path(entry).absolute() for entry in sys.path]
+    sys.path[:0] = [str(folder) for folder in dict.fromkeys(folders) if folder not in known]
+    inherited = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    entries = dict.fromkeys([*map(str, folders), *(str(Path(entry).absolute()) for entry in inherited)])
+    os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+
+
+def _run(task: Task) -> int:
+    """Compose the config of each job and run `task` on it: the worst exit code."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
+    codes, is_composed = [0], False
+
+    def job(config: DictConfig) -> None:
+        nonlocal is_composed
+        is_composed = True
+        codes.append(_do(task, config))
+        if codes[-1] == INTERRUPTED_EXIT_CODE:  # of a sweep: its other jobs shall not begin
+            sys.exit(INTERRUPTED_EXIT_CODE)
+
+    OmegaConf.register_new_resolver("purpose", lambda: _purpose(task), replace=True)
+    register()
+    given, sys.argv[1:] = sys.argv[1:], prepared(sys.argv[1:], name_of(task))
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
+    except COMPOSITION_ERRORS as error:
+        if is_composed:
+            raise
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt | SystemExit):
+            return INTERRUPTED_EXIT_CODE
+        raise BadInput(all_problems(sys.argv[1:], error)) from None
+    finally:
+        sys.argv[1:] = given
+    return max(codes)
+
+
+def name_of(task: Task) -> str:
+    """Return the name of a task's command, as in `python -m studies.NAME`."""
+    module = sys.modules[task.__module__]
+    spec = module.__spec__.name if module.__spec__ is not None else task.__module__
+    return spec.removeprefix("studies.").removesuffix(".__main__")
 
 
 def _purpose(task: Task) -> str:
@@ -86,11 +135,9 @@ def _interrupt(*_: object) -> None:
 def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
     """Everything in `arguments` that keeps the config from being composed, tried one by one, and what is wrong with
     the rest; `error` itself where that finds nothing."""
-    given = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
-    overrides = [override for override in given if not override.startswith("hydra.searchpath=")]
-    folders = [arguments[i + 1] for i, a in enumerate(arguments[:-1]) if a in ("--config-dir", "-cd")]
-    folders += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
-    folders += [folder for override in given if override not in overrides for folder in SEARCH_PATH.findall(override)]
+    given = read_arguments(arguments)
+    overrides = [_one_of(override) for override in given.overrides] if given.has("--multirun") else given.overrides
+    folders = [*given.folders, *map(place_of, given.more_sources)]
     problems = Problems()
     good: list[str] = []
     for override in sorted(overrides, key=_place):
@@ -101,6 +148,17 @@ def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
             problems.add(*(_of_null(override, overrides, good, folders) or _explain(override, failure, good, folders)))
     rest = _problems_of(good, folders) if problems.found else []
     return [*problems.found, *rest] or [Problem("config", f"cannot be composed ({_first_line(error)})", "correct it")]
+
+
+def _one_of(override: str) -> str:
+    """The first job's part of an override that is swept; any other one as it is."""
+    try:
+        read = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return override
+    if not read.is_discrete_sweep():
+        return override
+    return f"{read.get_key_element()}={next(iter(read.sweep_string_iterator()))}"
 
 
 def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
@@ -191,6 +249,9 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     key, _, value = override.lstrip("+~").partition("=")
     if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
         return key, "is (hidden), which does not work", "correct or quote the value"
+    refused = _refused_by_the_grammar(override, error)
+    if refused is not None:
+        return refused
     if key == "study" and not override.startswith("+"):
         return key, "is added and not overridden", f"write +study={value}"
     options = group_options(key, config_dirs=folders)
@@ -207,6 +268,20 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
     return key, f"is {value}, which does not work ({_first_line(error)})", "correct or quote the value"
+
+
+def _refused_by_the_grammar(override: str, error: Exception) -> tuple[str, str, str] | None:
+    """Key, complaint and remedy for an override that Hydra cannot even read; None for any other one."""
+    given, equals, value = override.partition("=")
+    key = given.lstrip("+~")
+    if not is_key(key):
+        return key, "is a key that the command line cannot name", "set it in the study's file"
+    if not equals or is_read(value):
+        return None
+    complaint = f"is {value}, which does not work ({_first_line(error)})"
+    if value[:1] in ("[", "{"):
+        return key, complaint, f"""quote each text in it, as in '{given}=["a text"]'"""
+    return key, complaint, f"quote the value: {shlex.quote(f'{given}={in_quotes(value)}')}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,9 @@
-"""Our own config folder, its groups, and configs composed outside a command."""
+"""Our own config folder, its groups, and configs composed outside a command.
+
+Context: Hydra takes the first file of a name that it finds, and looks into our folder first, so an option of one's own
+named like a shipped one was never read. Choice: such a pair is refused, with both paths. Cost: a file has to be
+renamed. If one's own won instead, a shipped study would quietly train on another data module than it names.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf
 
+from studies.errors import Problem
+from studies.own_options import register, source_of
+from studies.quoting import in_quotes
+
 OPTION = re.compile(r"[\w/-]+")
 
 
@@ -24,7 +33,8 @@ def config_dir() -> Path:
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> DictConfig:
     """The config that a command with these overrides would get, whatever the command that runs now was given. Raises
     Hydra's and OmegaConf's errors."""
-    folders = ",".join(f"file://{Path(folder).resolve()}" for folder in config_dirs)
+    register()
+    folders = ",".join(in_quotes(source_of(folder)) for folder in config_dirs)
     search_path = [f"hydra.searchpath=[{folders}]"] if folders else []
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -73,5 +83,36 @@ def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:
     options = loader.get_group_options(group, ObjectType.CONFIG)
     inner = loader.get_group_options(group, ObjectType.GROUP)
     nested = [f"{name}/{option}" for name in inner for option in group_options(f"{group}/{name}")]
-    theirs = [path.stem for folder in config_dirs for path in sorted(Path(folder, group).glob("*.yaml"))]
+    theirs = [option for folder in config_dirs for option in _options_in(Path(folder, group))]
     return list(dict.fromkeys([*options, *nested, *theirs]))
+
+
+def shadowed(config_dirs: Sequence[str]) -> list[Problem]:
+    """Return a problem for each file in these folders that Hydra would never read, because a shipped file or one in an
+    earlier folder has its name. A copy of the same content is none."""
+    folders = dict.fromkeys(Path(folder).resolve() for folder in config_dirs)
+    ours = config_dir().resolve()
+    read = {path.relative_to(ours): path for path in sorted(ours.rglob("*.yaml"))}
+    groups = {path.parts[0] for path in read if len(path.parts) > 1}
+    problems = []
+    for folder in folders:
+        theirs = {path: folder / path for path in read if (folder / path).is_file()}
+        hidden = {path: file for path, file in theirs.items() if file.read_bytes() != read[path].read_bytes()}
+        problems += [_of_hidden(path, file, read[path]) for path, file in hidden.items()]
+        own = (Path(group, f"{option}.yaml") for group in groups for option in _options_in(folder / group))
+        read = {**{path: folder / path for path in own}, **read}
+    return problems
+
+
+def _of_hidden(path: Path, file: Path, other: Path) -> Problem:
+    group, option = path.parent.as_posix(), path.stem
+    if group == ".":
+        complaint = f"is {file} and {other}, and Hydra would read the second alone"
+        return Problem(path.name, complaint, "put its keys into a file of the group study, and remove or rename it")
+    complaint = f"is {option}, which is {file} and {other}, and Hydra would read the second alone"
+    return Problem(group, complaint, "give the first another name, and choose it by that")
+
+
+def _options_in(folder: Path) -> list[str]:
+    """The options in the folder of a group, those of groups inside it too."""
+    return [path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.yaml"))]

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.quoting import argument, command_line
 from studies.search.select import Selection
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.storage.checkpoints import best_trials, last_state_of
@@ -102,6 +103,6 @@ def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, select
     """Write the configuration of the best choice, or the one that was selected, with its value; what is named like a
     secret is masked."""
     winner = selected(settings, selection) if selection is not None else None
-    header = f"# The best configuration of study {settings.study_name}: run it with\n"
-    header += f"#   python -m studies.retrain config={path}\n"
+    header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
+    header += f"#   {command_line('retrain', argument('config', path))}\n"
     path.write_text(header + yaml.safe_dump(without_secrets(winner or chosen(settings, best)), sort_keys=False))

@@ -189,9 +189,11 @@ def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> N
 def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
     config = shell.run("run", "+study=mnist", "--cfg", "job")
     assert yaml.safe_load(config)["study_name"] == "mnist"
-    assert "search_space" in shell.run("run", "--help")
-    assert shell.run("retrain", "--help").startswith("`python -m studies.retrain +study=NAME [trial=best|N]`, or `con")
-    assert f"stands beside it in {config_dir()}: config.yaml" in shell.run("list", "--help")
+    assert "search_space" in shell.run("run", "--help-all")
+    assert shell.run("retrain", "--help-all").startswith(
+        "`python -m studies.retrain +study=NAME [trial=best|N]`, or `con"
+    )
+    assert f"stands beside it in {config_dir()}: config.yaml" in shell.run("list", "--help-all")
     script = (
         "import sys, runpy; sys.argv = ['run', '+study=mnist', '--cfg', 'job']\n"
         "try: runpy.run_module('studies.run', run_name='__main__')\n"

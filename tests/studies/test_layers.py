@@ -20,7 +20,7 @@ MODELS = Path(lightning_modules.__file__).parent
 GROUND = {
     *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shapes", "shift"),
     *("eligible", "signals", "space", "stored", "targets"),
-    *("console",),
+    *("console", "own_options", "quoting", "yaml_names"),
 }
 FLOORS: list[set[str]] = [
     GROUND,
@@ -34,7 +34,7 @@ FLOORS: list[set[str]] = [
     {"launch"},
     {"progress"},
     {"admission", "command", "experiment", "run", "check", "retrain", "looks", "dashboard", "list"}
-    | {"reference", "selection"},
+    | {"reference", "selection", "arguments", "help", "__main__"},
 ]
 
 

@@ -1,0 +1,56 @@
+"""Arguments and commands that can be pasted as they stand: quoted for Hydra's grammar and for the shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+BACKSLASHES = re.compile(r'(\\*)("|$)')  # those that Hydra's grammar reads as escapes: before a quote, and at the end
+
+
+def argument(key: str, text: object) -> str:
+    """Return the argument that sets `key` to this text, quoted where Hydra would read anything else."""
+    return f"{key}={hydra_quoted(str(text))}"
+
+
+def command_line(module: str, *arguments: str) -> str:
+    """Return the command `python -m studies.MODULE` with these arguments, each quoted for the shell."""
+    return " ".join([f"python -m studies.{module}", *map(shlex.quote, arguments)])
+
+
+def hydra_quoted(text: str) -> str:
+    """Return `text` as a value that Hydra reads as this very text."""
+    return text if text and read_value(text) == text else in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """Return `text` in quotes, as Hydra's grammar has them."""
+    return '"' + BACKSLASHES.sub(lambda found: 2 * found[1] + (r"\"" if found[2] else ""), text) + '"'
+
+
+def read_value(value: str) -> object:
+    """Return what Hydra makes of an unquoted `value`; None where it refuses it, or takes it for a sweep."""
+    override = _read(f"key={value}")
+    return None if override is None or override.is_sweep_override() else override.value()
+
+
+def is_read(value: str) -> bool:
+    """Whether Hydra can read this unquoted value as a single one."""
+    override = _read(f"key={value}")
+    return override is not None and not override.is_sweep_override()
+
+
+def is_key(key: str) -> bool:
+    """Whether the command line can name this key."""
+    return _read(f"{key}=1") is not None
+
+
+def _read(override: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
