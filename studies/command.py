@@ -24,7 +24,7 @@ from studies.configs import compose, config_dir, deselected, group_options, over
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 from studies.help import brief_help, versions
 from studies.own_options import place_of, register
-from studies.quoting import in_quotes, is_key, is_read
+from studies.quoting import in_quotes, is_key, is_read, pasted
 
 Task = Callable[[DictConfig], int]
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
@@ -238,7 +238,7 @@ def _of_null(
     settings = [other.lstrip("+").partition("=") for other in overrides]
     beside = [(key, value) for key, _, value in settings if key.startswith(f"{parent}.")]
     listed = ", ".join(f"{key.removeprefix(f'{parent}.')}: {value}" for key, value in beside)
-    return parent, "is null and has no keys to set", f"give them all at once: '{parent}={{{listed}}}'"
+    return parent, "is null and has no keys to set", f"give them all at once: {shlex.quote(f'{parent}={{{listed}}}')}"
 
 
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
@@ -253,7 +253,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if refused is not None:
         return refused
     if key == "study" and not override.startswith("+"):
-        return key, "is added and not overridden", f"write +study={value}"
+        return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
     options = group_options(key, config_dirs=folders)
     if options and value not in options:
         return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"

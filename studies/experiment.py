@@ -139,6 +139,10 @@ def _parts(config: DictConfig) -> dict[str, Any]:
     if not isinstance(parts, DictConfig) or not all(isinstance(changes, DictConfig) for changes in parts.values()):
         remedy = "give a mapping of names to the keys that each part changes, or {}"
         raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])
+    for name in map(str, parts):
+        if "/" in name or name in ("", ".", ".."):
+            complaint = f"holds {name!r}, which is no name of a folder in output_dir"
+            raise BadInput([Problem("belief.parts", complaint, "give the part another name")])
     return {str(name): changes for name, changes in parts.items()}
 
 

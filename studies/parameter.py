@@ -102,6 +102,14 @@ class Parameter:
         whole = self.type == "float" or float(value).is_integer()
         return whole and abs(steps - round(steps)) <= OFF_GRID
 
+    def own(self, value: Any) -> Any:
+        """Return the choice that `value` names. Choices with names have texts for them, also where YAML makes a number,
+        a boolean or null of a name."""
+        if self.type != "categorical" or self.contains(value):
+            return value
+        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return text if text in self.choices else value
+
     def from_unit(self, u: float) -> Value:
         """The value at quantile `u` in [0, 1) of the parameter's own measure.
 

@@ -17,6 +17,11 @@ def argument(key: str, text: object) -> str:
     return f"{key}={hydra_quoted(str(text))}"
 
 
+def pasted(key: str, text: object) -> str:
+    """Return the argument that sets `key` to this text, quoted for the shell too."""
+    return shlex.quote(argument(key, text))
+
+
 def command_line(module: str, *arguments: str) -> str:
     """Return the command `python -m studies.MODULE` with these arguments, each quoted for the shell."""
     return " ".join([f"python -m studies.{module}", *map(shlex.quote, arguments)])

@@ -58,7 +58,7 @@ def _from_file(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        chosen = yaml.safe_load(path.read_text())
+        chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         complaint = f"is {path}, which cannot be read ({type(error).__name__})"
         raise BadInput([Problem("config", complaint, "give the path of a best.yaml")]) from None
@@ -77,6 +77,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     from studies.experiment import part_names
     from studies.looks import of_study
     from studies.objectives import by_first
+    from studies.quoting import pasted
     from studies.report.best_yaml import chosen, selected
     from studies.report.report import choices_of
     from studies.selection import selection_of
@@ -84,14 +85,15 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
 
     parts = part_names(config)
     if parts:
-        remedy = " or ".join(f"config={config.output_dir}/{name}/best.yaml" for name in parts)
+        remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
     settings, storage = admit(config)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:
-        remedy = f"give the overrides that the study was run with, or config={settings.output_dir / 'best.yaml'} alone"
+        own = pasted("config", settings.output_dir / "best.yaml")
+        remedy = f"give the overrides that the study was run with, or {own} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
     every = study.get_trials(deepcopy=False) if study is not None else []
     trials = by_first(every)

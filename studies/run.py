@@ -70,6 +70,7 @@ def _run(
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
     from studies.admission import admit
     from studies.errors import StudyStopped
+    from studies.quoting import pasted
     from studies.search.rounds import announcement
     from studies.selection import selection_of
     from studies.shift import Shift
@@ -83,7 +84,8 @@ def _run(
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
     if settings.study_name != asked_for:
-        console.print(f"forked: continue this study with study_name={settings.study_name}, without resume=fork")
+        named = pasted("study_name", settings.study_name)
+        console.print(f"forked: continue this study with {named}, without resume=fork")
     imports = find_imports(settings, storage, study)
     notes = [tell(settings, study) for tell in (ignored, moved_data, changed_search)] if study is not None else []
     for note in filter(None, notes):

@@ -33,7 +33,7 @@ TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training giv
 TRAINING_LOSS = "training_loss"  # as a metric: the mean loss since the last rung, unless the module logs that name
 
 TRAINING_SEED = "training_seed"  # the config key that holds the seed of a trial, and the study's outside of one
-FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed")  # the config of a trial
+FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed", "vars")  # the config of a trial
 CONTEXT_KEYS = (
     "study_name",
     "output_dir",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,11 +15,13 @@ from studies.reading.analysis import read_analysis
 from studies.reading.belief import read_belief
 from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
+from studies.reading.output_folder import read_output_dir
 from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
 from studies.reading.space import read_space
 from studies.reading.storage import read_storage
 from studies.reading.training_seed import space_values, with_stand_in
+from studies.reading.vars import check_vars
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
@@ -123,14 +123,16 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         storage=read_storage(top.section("storage")),
         checkpoint=_read_checkpoint(top.section("checkpoint")),
         out_of_memory=_read_out_of_memory(top.section("out_of_memory"), values, problems),
-        output_dir=_read_output_dir(top),
+        output_dir=read_output_dir(
+            top.text("output_dir", default="outputs"), study_name=str(values.get("study_name")), problems=problems
+        ),
         template=template,
         belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
         check=_read_check(top.section("check")),
         links=read_links(given, space, problems),
     )
-    for check in (_check_together, check_objective, check_select, *checks):
+    for check in (_check_together, check_objective, check_select, check_vars, *checks):
         check(settings, problems)
     problems.raise_if_any()
     return settings
@@ -143,6 +145,9 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
         problems.add(missing, "is missing", "give it a value")
     for key in config:
         name = str(key)
+        if not isinstance(key, str):
+            problems.add(name, "is a key and no text", f"remove it, or write it in quotes: '{name}'")
+            continue
         if OmegaConf.is_missing(config, name):
             continue
         try:
@@ -295,7 +300,7 @@ def _read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[P
         for parameter in space:
             if parameter.name not in point.values:
                 continue
-            value = point.values[parameter.name]
+            value = parameter.own(point.values[parameter.name])
             key = point.key(parameter.name)
             if not parameter.contains(value):
                 problems.add(key, f"is {value!r}, outside the search space", "give a value that the parameter can take")
@@ -304,14 +309,6 @@ def _read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[P
             kept[parameter.name] = value
         points.append(kept)
     return tuple(points)
-
-
-def _read_output_dir(top: Section) -> Path:
-    path = Path(top.text("output_dir", default="outputs"))
-    existing = next((parent for parent in (path, *path.parents) if parent.exists()), Path())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        top.problems.add("output_dir", f"is {path}, and {existing} cannot be written", "name a folder you can write to")
-    return path
 
 
 def _check_together(settings: StudySettings, problems: Problems) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from studies.errors import Problems, nearest
 from studies.parameter import OFF_GRID, Parameter, ParameterType, Role, Value, steps_between
+from studies.quoting import is_key
 from studies.reading.section import Section, is_number
 from studies.space import SearchSpace, path_exists, select
 
@@ -28,8 +29,9 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
     entries = Section(values, prefix="search_space", problems=problems)
     if not entries.values:
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
-    sections = {name: entries.section(str(name)) for name in entries.values if _is_mapping(str(name), entries)}
-    read = {name: _read_parameter(str(name), section) for name, section in sections.items()}
+    sections = {name: entries.section(name) for name in entries.values if _is_mapping(name, entries)}
+    read = {name: _read_parameter(name, section) for name, section in sections.items()}
+    read = {name: _with_named_conditions(parameter, read) for name, parameter in read.items()}
     ordered = _in_order(read, problems)
     ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
     if read and all(parameter.role == "fixed" for parameter in read.values()):
@@ -42,11 +44,15 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
     return space
 
 
-def _is_mapping(name: str, entries: Section) -> bool:
+def _is_mapping(name: Any, entries: Section) -> bool:
     """Whether the parameter `name` can be read at all; noted where it cannot."""
-    value = entries.values[name]
+    value, key = entries.values[name], entries.key(str(name))
+    if not isinstance(name, str):
+        entries.problems.add(key, f"is named {name!r}, which is no text", f"write its name in quotes: '{name}'")
+        return False
     if value is None:
-        entries.problems.add(entries.key(name), "is null", f"remove it with ~{entries.key(name)}")
+        removed = f"remove it with ~{key}" if is_key(key) else "remove it"
+        entries.problems.add(entries.key(name), "is null", removed)
     elif not isinstance(value, Mapping):
         entries.problems.add(entries.key(name), f"is {value!r}", "give a mapping of keys to values")
     return isinstance(value, Mapping)
@@ -88,6 +94,15 @@ def _read_paths(entry: Section) -> tuple[str, ...]:
 
 def _read_when(when: Section) -> dict[str, tuple[Value, ...]]:
     return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
+
+
+def _with_named_conditions(parameter: Parameter, read: Mapping[str, Parameter]) -> Parameter:
+    """`parameter` with its conditions in the values of the parameters that they name."""
+    when = {
+        parent: tuple(read[parent].own(value) for value in allowed) if parent in read else allowed
+        for parent, allowed in parameter.when.items()
+    }
+    return replace(parameter, when=when)
 
 
 def _read_choices(entry: Section) -> dict[str, Any]:
@@ -166,8 +181,8 @@ def _with_levels(parameter: Parameter, entry: Section) -> Parameter:
         else:
             levels = parameter.spread(10**6)
     elif isinstance(given, list) and given:
-        levels = tuple(given)
-        outside = [level for level in given if not parameter.contains(level)]
+        levels = tuple(map(parameter.own, given))
+        outside = [level for level in levels if not parameter.contains(level)]
         if outside:
             entry.problems.add(entry.key("levels"), f"holds {outside}", "give values that the parameter can take")
         elif len(set(levels)) < len(levels):

@@ -7,7 +7,6 @@ own is refused: what one would write beside what the study wrote could tell anot
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -48,7 +47,8 @@ def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
     from studies.admission import existing_storage
-    from studies.errors import BadInput, Problem, nearest
+    from studies.errors import BadInput, Problem, Problems, nearest
+    from studies.reading.output_folder import read_output_dir
     from studies.report.report import write_report, write_study_report
     from studies.schema import searched_study
     from studies.selection import selection_of
@@ -71,7 +71,9 @@ def _report_study(config: DictConfig, console: Console) -> None:
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
-        folder = Path(str(config.output_dir))
+        problems = Problems()
+        folder = read_output_dir(str(config.output_dir), study_name=study.study_name, problems=problems)
+        problems.raise_if_any()
         write_study_report(study, folder, asked, seed=int(config.seed), rounds=rounds, console=console)
 
 

@@ -21,6 +21,7 @@ from studies.analysis.belief import (
     together,
 )
 from studies.analysis.values.table import cells_by_value, value_tables
+from studies.quoting import pasted
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
@@ -127,9 +128,10 @@ def _remedy(part: Evidence, replicates: int, *, n_trials: int) -> str:
     """How an undecided part is decided: by another study, since the number of seeds is part of what a study is."""
     name = part.settings.study_name
     whole = name.removesuffix(f"_{part.name}") if part.name else name
+    another = pasted("study_name", f"{whole}-2")
     return (
         f"About {replicates} seeds would decide it; a study that has begun takes no more of them, so run another one: "
-        f"replicates={replicates} study_name={whole}-2 ({n_trials} trainings{' of this part' if part.name else ''})."
+        f"replicates={replicates} {another} ({n_trials} trainings{' of this part' if part.name else ''})."
     )
 
 

@@ -105,4 +105,5 @@ def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, select
     winner = selected(settings, selection) if selection is not None else None
     header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
     header += f"#   {command_line('retrain', argument('config', path))}\n"
-    path.write_text(header + yaml.safe_dump(without_secrets(winner or chosen(settings, best)), sort_keys=False))
+    told = without_secrets(winner or chosen(settings, best))
+    path.write_text(header + yaml.safe_dump(told, sort_keys=False), encoding="utf-8")

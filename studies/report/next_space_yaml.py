@@ -7,7 +7,6 @@ changed line says why. A choice that the study's config got by an interpolation 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.errors import masked
+from studies.own_options import SCHEME
 from studies.parameter import Parameter
+from studies.quoting import argument, command_line, in_quotes
+from studies.report.wording import nearby
 from studies.settings import StudySettings
 from studies.storage.identity import without_secrets
 
@@ -61,16 +63,26 @@ def command_of(settings: StudySettings, found: NextSpace) -> str | None:
     given = HydraConfig.get() if HydraConfig.initialized() else None
     asked = list(given.overrides.task) if given is not None else [f"+study={settings.study_name}"]
     sources = given.runtime.config_sources if given is not None else []
-    theirs = [str(source.path) for source in sources if source.provider == "command-line"]
+    theirs = [str(source.path) for source in sources if source.schema == SCHEME]
+    files = [path for path in theirs if not Path(path).is_dir()]  # a study that was named by its path
     kept = [override for override in asked if not DROPPED.match(override)]
-    named = [f"{GROUP}={OPTION}", f"study_name={_next_name(settings.study_name)}"]
-    imports = [] if settings.is_designed else [f"import_from={settings.study_name}"]
+    named = [f"{GROUP}={OPTION}", argument("study_name", _next_name(settings.study_name))]
+    imports = [] if settings.is_designed else [argument("import_from", settings.study_name)]
     folder = str(settings.output_dir)
-    ours = f"hydra.searchpath=[file://{settings.output_dir.resolve()}]"
-    for config_dir, last in ((folder, []), *((their, [ours]) for their in theirs)):
-        if _is_what_composes([*kept, *named], list(dict.fromkeys([config_dir, folder])), found):
-            words = ["--config-dir", config_dir, *map(masked, kept), *named, *imports, *last]
-            return " ".join(["python -m studies.run", *map(shlex.quote, words)])
+    ours = f"hydra.searchpath=[{in_quotes(f'file://{settings.output_dir.resolve()}')}]"
+    for config_dir, last in ((folder, []), *((nearby(Path(their)), [ours]) for their in theirs if their not in files)):
+        if _is_what_composes([*kept, *named], list(dict.fromkeys([config_dir, folder, *files])), found):
+            again = [override for override in kept if not (files and override.startswith("+study="))]
+            words = [
+                "--config-dir",
+                config_dir,
+                *(nearby(Path(file)) for file in files),
+                *map(masked, again),
+                *named,
+                *imports,
+                *last,
+            ]
+            return command_line("run", *words)
     return None
 
 

@@ -70,7 +70,7 @@ def open_study(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
 
 def identity(settings: StudySettings) -> dict[str, Any]:
     """The keys that make trials comparable, flat, with their values."""
-    fixed = fixed_config(settings)
+    fixed = {key: value for key, value in fixed_config(settings).items() if key != "vars" or value}
     objective, budget = settings.objective, settings.budget
     values = {
         **dict(_flat(without_secrets(fixed))),

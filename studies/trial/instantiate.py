@@ -36,7 +36,7 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
     package than the model."""
     package = package_of_target((config.get("model") or {}).get("_target_"))
     trainer = {"_target_": f"{package.name}.Trainer", **(config.get("trainer") or {})}
-    for path, node in _targets({**config, "trainer": trainer}, ""):
+    for path, node in _targets({**config, "trainer": trainer, "vars": {}}, ""):
         try:
             target = find_target(node["_target_"])
         except TargetBroken as error:

@@ -1,0 +1,35 @@
+"""Reads the output folder, which usually bears the study's name: no name may lead out of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from studies.errors import Problems
+
+REMEDY = "give another study_name, or output_dir=FOLDER"
+LONGEST_NAME = 255  # bytes that file systems take for one name
+
+
+def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
+    """Return the folder `given`; a name that is no folder's, and one that cannot be written, are noted."""
+    path = Path(given)
+    why = _why_no_folder(given, study_name)
+    if why is not None:
+        problems.add("study_name", f"is {study_name!r}, {why}", REMEDY)
+        return path
+    existing = next((parent for parent in (path, *path.parents) if parent.exists()), Path())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        problems.add("output_dir", f"is {path}, and {existing} cannot be written", "name a folder you can write to")
+    return path
+
+
+def _why_no_folder(given: str, study_name: str) -> str | None:
+    """Why a folder that bears the study's name cannot; None where it can, and where it does not bear it."""
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in given.split("/")):
+        return "too long a name for a folder"
+    if not f"/{given}".endswith(f"/{study_name}"):
+        return None
+    if "\0" in study_name or any(part in ("", ".", "..") for part in study_name.split("/")):
+        return "which names no folder of its own in output_dir"
+    return None
