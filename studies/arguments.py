@@ -12,7 +12,7 @@ from pathlib import Path
 
 from studies.configs import group_options, shadowed
 from studies.errors import Problems, nearest
-from studies.own_options import SUFFIXES, option_of, place_of, source_of
+from studies.own_options import BY_PATH, SUFFIXES, option_of, place_of, source_of
 from studies.quoting import argument, in_quotes, read_value
 
 FLAGS: Mapping[str, str] = {  # those without a value → their short form
@@ -187,7 +187,7 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
         return [argument("+study", word)], None
     file = Path(word)
     if file.is_file() and file.suffix in SUFFIXES:
-        return [argument("+study", option_of(file))], file
+        return [argument(f"+{BY_PATH}", option_of(file))], file
     problems.add("study", f"is {word}, {_why_none(file)}", f"{_nearest_study(file, known)}; {OWN_STUDIES}")
     return [], None
 

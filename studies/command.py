@@ -23,7 +23,7 @@ from studies.arguments import for_hydra, read_arguments
 from studies.configs import compose, config_dir, deselected, group_options, overruled
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 from studies.help import brief_help, versions
-from studies.own_options import place_of, register
+from studies.own_options import BY_PATH, place_of, register
 from studies.quoting import in_quotes, is_key, is_read, pasted
 
 Task = Callable[[DictConfig], int]
@@ -171,7 +171,7 @@ def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
 
 def _place(override: str) -> int:
     """The study first, then other groups: what they bring may be what the rest sets."""
-    return 0 if override.startswith("+study=") else 1 + ("." in override.partition("=")[0])
+    return 0 if override.startswith(("+study=", f"+{BY_PATH}=")) else 1 + ("." in override.partition("=")[0])
 
 
 def _do(task: Task, config: DictConfig) -> int:

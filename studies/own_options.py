@@ -21,7 +21,8 @@ from studies.errors import BadInput, Problem
 from studies.yaml_names import doubtful_values, with_quoted_names
 
 SCHEME = "own"
-BY_PATH = "by_path"  # a group inside the group study: where the files beside a study file are options
+BY_PATH = "study/by_path"  # the group whose options are a study file and those beside it
+NAME = f"{BY_PATH}/name_of_the_file"  # an option that only gives the study the name of its file
 SUFFIXES = (".yaml", ".yml")
 PACKAGE = re.compile(r"(?:\s*#\s*@\S+\s+\S+\s*\n|\s*\n)*?\s*#\s*@package\s+(\S+)")
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
@@ -43,8 +44,8 @@ def place_of(source: str) -> str:
 
 
 def option_of(file: Path) -> str:
-    """Return the option of the group `study` that stands for a study file."""
-    return f"{BY_PATH}/{UNNAMEABLE.sub('_', file.stem)}"
+    """Return the option of the group `study/by_path` that stands for a study file."""
+    return UNNAMEABLE.sub("_", file.stem)
 
 
 class OwnOptions(ConfigSource):
@@ -62,20 +63,25 @@ class OwnOptions(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the option with this path. Raises `BadInput` where its file cannot be read as YAML."""
-        path = self._path_of(f"{config_path.removesuffix('.yaml')}.yaml")
+        package, config = self._load(config_path.removesuffix(".yaml"))
+        place = source_of(self.path)
+        return ConfigResult(config=config, path=place, provider=self.provider, header={"package": package})
+
+    def _load(self, config_path: str) -> tuple[str | None, DictConfig]:
+        """The package and the content of an option."""
+        if self._file is not None and config_path == NAME:
+            return "_global_", OmegaConf.create({"study_name": self._file.stem})
+        path = self._path_of(f"{config_path}.yaml")
         if path is None or not path.is_file():
             raise ConfigLoadError(f"Config not found : {config_path}")
-        text = read_text(path)
-        group = config_path.rpartition("/")[0]
+        text, group = read_text(path), config_path.rpartition("/")[0]
         found = PACKAGE.match(text)
         package = found[1] if found else "_global_" if group.partition("/")[0] == "study" else None
         root = group.replace("/", ".") if package in (None, "_group_") else package
-        return ConfigResult(
-            config=_parsed(text, path, root=root.removeprefix("_global_").strip(".")),
-            path=source_of(self.path),
-            provider=self.provider,
-            header={"package": package},
-        )
+        config = _parsed(text, path, root=root.removeprefix("_global_").strip("."))
+        if path == self._file and "study_name" not in config:  # then it is the file's, unless a default of it has one
+            config.defaults = [f"/{NAME}", *(config.get("defaults") or ["_self_"])]
+        return package, config
 
     def available(self) -> bool:
         """Whether the folder, or the file, is there."""
@@ -88,8 +94,9 @@ class OwnOptions(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether there is an option under this path."""
-        path = self._path_of(f"{config_path.removesuffix('.yaml')}.yaml")
-        return path is not None and path.is_file()
+        option = config_path.removesuffix(".yaml")
+        path = self._path_of(f"{option}.yaml")
+        return (path is not None and path.is_file()) or (self._file is not None and option == NAME)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the names of the options and groups under this path."""
@@ -104,14 +111,10 @@ class OwnOptions(ConfigSource):
         """Return where the option or group with this path lies, if this source may have it."""
         if self._file is None:
             return Path(self.path, config_path)
-        group = f"study/{BY_PATH}"
-        if config_path == f"study/{option_of(self._file)}.yaml":
+        if config_path == f"{BY_PATH}/{option_of(self._file)}.yaml":
             return self._file
-        if config_path in ("", "study"):
-            return None
-        return (
-            self._file.parent / config_path.removeprefix(f"{group}/") if config_path.startswith(f"{group}/") else None
-        )
+        inner = f"{config_path}/".removeprefix(f"{BY_PATH}/")
+        return self._file.parent / inner if inner != f"{config_path}/" else None
 
 
 def read_text(path: Path) -> str:

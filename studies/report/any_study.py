@@ -28,7 +28,7 @@ from studies.report.markdown import (
     told,
     valued,
 )
-from studies.report.wording import counted
+from studies.report.wording import counted, plain
 from studies.schema import failure_of
 from studies.storage.described_space import space_of
 from studies.stored import attributes_of
@@ -118,7 +118,7 @@ def describe(
 
 def render_any(found: AnyStudy) -> str:
     """The whole report."""
-    parts = [f"# Study {found.name}", found.headline]
+    parts = [f"# Study {plain(found.name)}", found.headline]
     parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]

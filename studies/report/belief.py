@@ -26,7 +26,7 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
-from studies.report.wording import NONE, table
+from studies.report.wording import NONE, plain, table
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
@@ -278,7 +278,7 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
     told = " ".join(
         filter(None, [f"**{found.word.capitalize()}** on this task.", found.combined, _shortly(found), why])
     )
-    blocks = [f"# {found.claim}", told, rule]
+    blocks = [f"# {plain(found.claim)}", told, rule]
     blocks.append("\n".join(f"- {sentence}" for sentence in _sentences(found)))
     rows = [
         (

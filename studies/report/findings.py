@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.report.findings_tables import anova_table, effects_table, ridges_table, screen_table, where
-from studies.report.wording import counted, crossed, share_of_variance
+from studies.report.wording import code, counted, crossed, plain, share_of_variance
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -48,7 +48,7 @@ def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | 
     if analysis.screen:
         parts.append(screen_table(analysis.screen))
     parts += ["### Figures"] if pictures else []
-    parts += [f"![{path.stem}]({path.as_posix()})\n\n*{caption}.*" for caption, path in (pictures or {}).items()]
+    parts += [f"![{path.stem}]({path.as_posix()})\n\n*{plain(caption)}.*" for caption, path in (pictures or {}).items()]
     return "\n\n".join(filter(None, parts))
 
 
@@ -109,7 +109,7 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
         )
     if fit.n_trials > len(fit.table.y):
         sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
-    sentences += [f"`{name}` is left out: {why}." for name, why in sorted(trials.dropped.items())]
+    sentences += [f"{code(name)} is left out: {why}." for name, why in sorted(trials.dropped.items())]
     return " ".join(sentences)
 
 

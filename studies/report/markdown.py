@@ -18,7 +18,7 @@ from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
-from studies.report.wording import counted, shown, table
+from studies.report.wording import code, counted, plain, shown, table
 from studies.search.select import Selection
 from studies.settings import StudySettings
 
@@ -125,7 +125,7 @@ def valued(choice: Choice) -> str:
 def render(results: Results, settings: StudySettings) -> str:
     """The whole report."""
     metric = settings.objective.metric
-    parts = [f"# Study {settings.study_name}", headline(results, settings)]
+    parts = [f"# Study {plain(settings.study_name)}", headline(results, settings)]
     parts += [f"Note: {note}." for note in objective_notes((metric, settings.objective.logged_second))]
     selection = results.selection
     if selection is not None and (champion := champion_of(selection)) is not None:
@@ -171,7 +171,7 @@ def endings_section(ended: Mapping[str, int]) -> str:
 
 def files_section(files: Mapping[str, str]) -> str:
     """Where the files lie."""
-    return "## Files\n\n" + "\n".join(f"- {name}: `{path}`" for name, path in files.items())
+    return "## Files\n\n" + "\n".join(f"- {name}: {code(path)}" for name, path in files.items())
 
 
 def _rests_on(best: Choice, settings: StudySettings) -> str:

@@ -11,6 +11,7 @@ from studies.report.figures.best_of_m import best_of_m
 from studies.report.figures.drawing import Drawing
 from studies.report.next_round import next_round_section, write_next_round
 from studies.report.next_space_yaml import OPTION, command_of, remove_next_space, write_next_space
+from studies.report.wording import plain
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def leave_next_round(
     else:
         remove_next_space(folder)
     own = {drawing.caption for drawing in drawings_of(found, metric=metric)}
-    shown = [f"![{path.stem}]({path.as_posix()})\n\n*{name}.*" for name, path in pictures.items() if name in own]
+    shown = [f"![{path.stem}]({path.as_posix()})\n\n*{plain(name)}.*" for name, path in pictures.items() if name in own]
     section = next_round_section(found, metric=metric, path=path, how=how, picture="\n\n".join(shown))
     return Left(section, files, {name: path for name, path in pictures.items() if name not in own})
 

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.errors import masked
-from studies.own_options import SCHEME
+from studies.own_options import BY_PATH, SCHEME
 from studies.parameter import Parameter
 from studies.quoting import argument, command_line, in_quotes
 from studies.report.wording import nearby
@@ -42,7 +42,9 @@ def write_next_space(folder: Path, found: NextSpace, *, study_name: str) -> Path
     """Write the file below `folder`, with the reasons for what differs."""
     path = path_in(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_lines(found, study_name)) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n", encoding="utf-8"
+    )
     return path
 
 
@@ -72,7 +74,7 @@ def command_of(settings: StudySettings, found: NextSpace) -> str | None:
     ours = f"hydra.searchpath=[{in_quotes(f'file://{settings.output_dir.resolve()}')}]"
     for config_dir, last in ((folder, []), *((nearby(Path(their)), [ours]) for their in theirs if their not in files)):
         if _is_what_composes([*kept, *named], list(dict.fromkeys([config_dir, folder, *files])), found):
-            again = [override for override in kept if not (files and override.startswith("+study="))]
+            again = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
             words = [
                 "--config-dir",
                 config_dir,

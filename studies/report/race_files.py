@@ -27,7 +27,7 @@ from studies.report.figures.best_so_far import COLUMNS, best_so_far, curve_rows
 from studies.report.figures.drawing import Drawing, write_drawings
 from studies.report.race_searches import searches_of
 from studies.report.race_words import SURE, amount, chance, headline, regret, sentences
-from studies.report.wording import NONE, p_value, table
+from studies.report.wording import NONE, p_value, plain, table
 from studies.settings import StudySettings
 
 FOLDER, PAGE = "race", "race.md"
@@ -128,9 +128,9 @@ def _document(
     pictures: Mapping[str, Path],
 ) -> str:
     folder = settings.output_dir
-    parts = [f"# Race {settings.study_name}: ways to search compared", headline(met), HOW.replace("\n", " ")]
+    parts = [f"# Race {plain(settings.study_name)}: ways to search compared", headline(met), HOW.replace("\n", " ")]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in found)]
-    parts += [f"![{caption}]({path.relative_to(folder)})" for caption, path in pictures.items()]
+    parts += [f"![{plain(caption)}]({path.relative_to(folder)})" for caption, path in pictures.items()]
     for problem in problems_of(searches):
         own = [search for search in searches if search.problem == problem]
         parts += [f"## {problem}", _standings(own, [r for r in came if r.problem == problem])]

@@ -15,7 +15,7 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.values import NAME, values_drawing
 from studies.report.value_pages import Grid, html_page, latex_comment, latex_table
 from studies.report.value_words import against_best, caption_of, compared, notes_of, sentence, with_width
-from studies.report.wording import NONE, fixed, shown, table
+from studies.report.wording import NONE, fixed, plain, shown, table
 
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
 REST = ("test ± 95 %", "peak MB", "n", "against the best")
@@ -33,7 +33,7 @@ def write_value_files(folder: Path, tables: ValueTables, *, title: str) -> dict[
     views = views_of(tables)
     write_csv(paths["csv"], COLUMNS, [_csv_row(view, row) for view in views for row in view.rows])
     paths["md"].write_text(
-        f"# {title}\n\n{sentence(tables.main)}\n\n"
+        f"# {plain(title)}\n\n{sentence(tables.main)}\n\n"
         + "\n\n".join([*(markdown_of(view) for view in views), *notes_of(tables)])
         + "\n",
         encoding="utf-8",

@@ -7,7 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LATEX = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "~": r"\textasciitilde{}"})
+LATEX = str.maketrans(
+    {mark: f"\\{mark}" for mark in "&%_#${}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " "}
+)
 SYMBOLS = {"±": r"$\pm$", "×": r"$\times$", "–": "--", "<": "$<$", ">": "$>$"}
 MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 STYLE = (
@@ -75,7 +78,7 @@ def latex_comment(sentences: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    escaped = MINUS.sub("$-$", text.replace("\\", r"\textbackslash{}").translate(LATEX))
+    escaped = MINUS.sub("$-$", text.translate(LATEX))
     for symbol, written in SYMBOLS.items():
         escaped = escaped.replace(symbol, written)
     return escaped

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 NONE = "–"  # where there is no number
+MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, and marks at the end of a title
+    r"[*`]|\\(?=[!-/:-@\[-`{-~])|(?<!\w)_|_(?!\w)|(?<=\])\(|<(?=[A-Za-z/!?])|~(?=~)|(?<=\s)#(?=#*\s*$)"
+)
 
 
 class Ranged(Protocol):
@@ -75,10 +79,16 @@ def crossed(params: Sequence[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table. A bar in a cell is written so that it ends no column, a line break as a space."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(_in_a_cell, cells))} |" for cells in lines)
+    """A Markdown table. What stands in a cell is no markup: names are shown as they are."""
+    lines = [[*map(plain, header)], ["---"] * len(header), *([*map(plain, cells)] for cells in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _in_a_cell(text: str) -> str:
-    return " ".join(text.replace("|", "∣").splitlines())
+def plain(text: str) -> str:
+    """Return `text` as Markdown that shows it as it is, on one line and in one cell of a table."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines())).replace("|", "∣")
+
+
+def code(text: str) -> str:
+    """Return `text` as a piece of code in Markdown."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
