@@ -23,7 +23,7 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "run": Command(
         "search, select, report; the same command again continues an unfinished study",
-        (("mnist", "a study that is shipped"), ("my_study.yaml n_trials=20", "one of your own, a key changed")),
+        (("mnist", "a study that is shipped"), ("my_study.yaml n_trials=20", "your own, a key changed")),
     ),
     "check": Command(
         "find every mistake before an hour is spent, and estimate the time",
@@ -35,11 +35,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "retrain": Command(
         "train the chosen configuration in full, and test it once",
-        (("mnist", "the best one of a study"), ("config=outputs/mnist/best.yaml", "the one in a file")),
+        (("mnist", "a study's best"), ("config=outputs/mnist/best.yaml", "the one in a file")),
     ),
     "dashboard": Command(
         "show the studies of a storage in a browser, by optuna-dashboard",
-        (("mnist", "the storage of a study"), ("storage.url=sqlite:///my.db", "any storage")),
+        (("mnist", "a study's storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
     "list": Command(
         "list the studies of a storage, how far they are, and their best values",
@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Command] = {
 ARGUMENTS = """\
 arguments:
   STUDY             a study by its name, or the path of a YAML file
-  key=value         change a key of the config; +key=value adds one, ~key removes it
+  key=value         change a key of the config (+key=value adds one)
 flags:
   --config-dir DIR  a folder with options of your own: DIR/study, DIR/model, ...
   --cfg job         print the composed config, and run nothing

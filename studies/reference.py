@@ -18,7 +18,11 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.arguments import Arguments, as_text, read_arguments
+from studies.command import COMPOSITION_ERRORS, all_problems, make_importable
 from studies.configs import compose, group_options
+from studies.errors import BadInput, Problems, StudyError, nearest
+from studies.help import brief_help, versions
 from studies.report.wording import listed
 
 PAGE = Path("docs/reference")
@@ -177,20 +181,55 @@ def _between_marks(text: str) -> tuple[int, int]:
     return begin, end
 
 
-def main() -> None:
-    """Run all, then build the page and the README's table."""
-    overrides = sys.argv[1:]
-    experiments = []
-    for name in names():  # all that cannot be composed is found before the first one trains
-        compose([f"+study={name}", *overrides])
-    if README.exists():
+def reference(chosen: Sequence[str], overrides: Sequence[str]) -> None:
+    """Run the experiments that are named. Without names run all, then write the page and the README's table."""
+    if README.exists() and not chosen:
         _between_marks(README.read_text(encoding="utf-8"))
-    for name in names():
+    experiments = []
+    for name in chosen or names():
         print(f"== {name}", flush=True)
         experiments.append(run_experiment(name, overrides))
+    if chosen:
+        print(f"{PAGE} stays as it is: it is written when all experiments are run")
+        return
     print(f"page: {build(experiments)}")
     if README.exists():
         write_into_readme(experiments)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    try:
+        given = read_arguments(sys.argv[1:])
+        if given.has("--help") or given.has("--help-all"):
+            print(brief_help("reference"))
+        elif given.has("--version"):
+            print(versions())
+        else:
+            _refuse(given)
+            overrides = [as_text(override) for override in given.overrides]
+            make_importable(Path.cwd())
+            reference(given.words, overrides)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _refuse(given: Arguments) -> None:
+    """Raise `BadInput` for everything that cannot be run, before the first experiment trains."""
+    problems = Problems()
+    for flag, _ in given.flags:
+        problems.add(flag, "does nothing for reference experiments", "remove it, and give overrides")
+    for word in given.words:
+        if word not in names():
+            problems.add("study", f"is {word}, which is no reference experiment", nearest(word, names()))
+    problems.raise_if_any()
+    for name in given.words or names():
+        arguments = [f"+study={name}", *given.overrides]
+        try:
+            compose(arguments)
+        except COMPOSITION_ERRORS as error:
+            raise BadInput(all_problems(arguments, error)) from None
 
 
 if __name__ == "__main__":
