@@ -30,7 +30,7 @@ ACCUMULATE = "trainer.accumulate_grad_batches"
 def resolved_here(settings: StudySettings) -> StudySettings:
     """Return `settings` for workers: with the values of resolvers in place of their calls, where these are the same for
     all trials. Secrets stay calls where the settings are written into a file."""
-    changing = depending(settings, besides=_changed_by_half_batches(settings))
+    changing = depending(settings, besides=_changed_in_a_trial(settings))
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(path) not in changing]
     if writes_jobs(settings):
@@ -46,11 +46,11 @@ def resolved_here(settings: StudySettings) -> StudySettings:
     return replace(settings, template=template)
 
 
-def _changed_by_half_batches(settings: StudySettings) -> list[str]:
-    """Return the keys that out-of-memory changes."""
-    if settings.out_of_memory.retry == "none":
-        return []
-    return [settings.out_of_memory.batch_size, ACCUMULATE]
+def _changed_in_a_trial(settings: StudySettings) -> list[str]:
+    """Return the keys that links and out-of-memory write, besides the point."""
+    linked = [link.target for link in settings.links]
+    halved = [settings.out_of_memory.batch_size, ACCUMULATE] if settings.out_of_memory.retry != "none" else []
+    return [*linked, *halved]
 
 
 def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -81,6 +81,13 @@ def test_what_follows_the_seed_or_half_a_batch_stays_a_call(plain: MakeSettings)
     assert template["model"]["b"] == "${times:2,${model.batch_size}}"  # type: ignore[index, call-overload]
 
 
+def test_what_follows_a_link_stays_a_call(make_settings: MakeSettings) -> None:
+    text = "${times:2,${model.n_samples}}"
+    linked = ("datamodule=digits", "+links={model.n_samples: datamodule.n_classes}")
+    settings = make_settings(*linked, *given(a=text), study="plain")
+    assert OmegaConf.to_container(resolved_here(settings).template, resolve=False)["model"]["a"] == text  # type: ignore[index, call-overload]
+
+
 def test_secrets_are_not_written_into_the_files_of_jobs(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
