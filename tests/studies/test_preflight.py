@@ -74,6 +74,8 @@ def test_what_needs_a_logger_has_one_and_leaves_nothing(plain: MakeSettings, tmp
     assert not list(tmp_path.rglob("*.csv"))
     (problem,) = preflight(plain(monitor))
     assert "Cannot use `LearningRateMonitor` callback with `Trainer` that has no logger" in problem.complaint
+    assert str(problem).startswith("callbacks fail in one batch at lr=0.01 (")
+    assert problem.remedy == "add a logger (+loggers=csv), or remove the callback"
 
 
 def test_a_logger_that_cannot_be_built_is_told(plain: MakeSettings) -> None:
@@ -137,6 +139,15 @@ def test_epochs_before_the_first_rung_are_tried_in_their_order(plain: MakeSettin
 
 
 @pytest.mark.parametrize("more", [("+trainer.min_epochs=50",), ("+trainer.min_steps=500",)])
+def test_early_stopping_that_looks_before_the_first_validation_is_told(plain: MakeSettings) -> None:
+    each_epoch = {"monitor": "val_loss", "check_on_train_epoch_end": "true"}
+    stopping = callback("pytorch_lightning.callbacks.EarlyStopping", **each_epoch)
+    assert preflight(plain(stopping)) == []
+    (problem,) = preflight(plain(stopping, *STEPS))
+    assert problem.key == "callbacks"
+    assert problem.remedy.startswith("name a metric that is there when it looks")
+
+
 def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path: Path, more: tuple[str, ...]) -> None:
     settings = plain("budget.amount=100", *more)
     job = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, cut=Cut(3, n_epochs=2))
