@@ -42,6 +42,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/times.py
 	$(BIN)/python benchmarks/analysis.py
 	$(BIN)/python benchmarks/winner.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from studies.errors import Problem
 from studies.launch.first_batch import POLL_S, ForkServer, stop
 from studies.launch.points import Found, Plan, check_points, run_check
+from studies.launch.resolved import resolved_here
 from studies.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Checked:
 
 def check_in_time(settings: StudySettings, plan: Plan, *, log: Path) -> Checked:
     """Try the points of `plan` until it says to end; the process of a worker writes to `log`."""
+    settings = resolved_here(settings)
     if settings.launcher.name == "serial":
         return _check_here(settings, plan)
     return _check_in_child(settings, plan, log)

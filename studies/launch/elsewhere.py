@@ -23,6 +23,11 @@ def runs_elsewhere(settings: StudySettings) -> bool:
     return settings.launcher.name in ELSEWHERE
 
 
+def writes_jobs(settings: StudySettings) -> bool:
+    """Return whether the settings are written into files, of which workers read them."""
+    return settings.launcher.name == "slurm"
+
+
 def on_any_accelerator(settings: StudySettings) -> StudySettings:
     """`settings` for trying batches here: with the accelerator that this machine has, where the workers' may differ."""
     if not runs_elsewhere(settings):

@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage
 
 from studies.errors import Problem
 from studies.launch.devices import available_cores, places
+from studies.launch.resolved import resolved_here
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -37,6 +38,7 @@ def make_launcher(
     settings: StudySettings, storage: BaseStorage, *, signals: StopSignals, tell: Callable[[str], None]
 ) -> Launcher:
     """The launcher of a study; `tell` shows a person what becomes of the workers."""
+    settings = resolved_here(settings)
     if settings.launcher.name == "serial":
         from studies.launch.serial import SerialLauncher
 

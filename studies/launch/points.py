@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from studies.errors import Problem
 from studies.launch.elsewhere import on_any_accelerator
 from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
+from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.storage.identity import fixed_config
@@ -67,6 +68,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 
     gpus, until = tuple(gpu_ids()), plan.ends()
     yield Found(gpus=gpus, until=until)
+    load_resolvers(settings.template)
     tried = on_any_accelerator(settings)
     problems = of_places(settings) or bound(tried)
     yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))

@@ -15,6 +15,7 @@ from studies.errors import Problem, StorageUnusable, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
 from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
+from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import SIGNALS, StopSignals, follow_parent
@@ -53,6 +54,7 @@ def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSig
     from studies.worker import Post, work
 
     log.info("%s, process %d", place, os.getpid())
+    load_resolvers(settings.template)
     try:
         patience = Patience(settings.storage.patience_s, signals.wait)
         storage = open_patiently(settings.storage.address, patience=patience)
@@ -95,6 +97,7 @@ def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> li
     """What only this machine's devices, or a first batch on them, show to be wrong; `tell` takes notes."""
     from studies.trial.preflight import preflight
 
+    load_resolvers(settings.template)
     return of_places(settings) or preflight(on_any_accelerator(settings), tell=tell)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
 from studies.budget import Budget, Unit
 from studies.errors import Problems
@@ -22,6 +22,7 @@ from studies.reading.space import read_space
 from studies.reading.storage import read_storage
 from studies.reading.training_seed import space_values, with_stand_in
 from studies.reading.vars import check_vars
+from studies.resolvers import REMEDY, load_resolvers
 from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
@@ -81,6 +82,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     Raises `BadInput` that lists every problem.
     """
     problems = Problems()
+    load_resolvers(config)
     given = config
     config = with_targets(with_stand_in(config, problems))
     values = _plain(config, problems)
@@ -157,7 +159,10 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
-            problems.add(error.full_key or name, f"cannot be resolved ({complaint})", "correct the interpolation")
+            remedy = "correct the interpolation"
+            if isinstance(error, UnsupportedInterpolationType):
+                remedy = f"correct its name, or {REMEDY}"
+            problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)
     return values
 
 

@@ -6,48 +6,47 @@ Their values in the config without a point say nothing of what trials train with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from omegaconf import OmegaConf
 
+from studies.resolvers import texts
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 
 REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
+SELECTED = re.compile(r"\$\{oc\.(?:select|deprecated|dict\.keys|dict\.values):([^${},]+)")  # one that names a node
 
 
 def following(settings: StudySettings) -> dict[str, str]:
     """Return the keys of the fixed config that refer to a searched path or to the training seed, directly or through
     others: key → as written."""
+    return {key: text for key, text in depending(settings).items() if key.partition(".")[0] in FIXED_KEYS}
+
+
+def depending(settings: StudySettings, *, besides: Collection[str] = ()) -> dict[str, str]:
+    """Return all keys that refer to a searched path, to the training seed or to a path of `besides`, directly or
+    through others: key → as written."""
     written = OmegaConf.to_container(settings.template, resolve=False)
     assert isinstance(written, dict)
-    references = {key: text for key, text in _texts(written) if REFERENCE.search(text)}
+    references = {key: text for key, text in texts(written) if any(_targets(key, text))}
     searched = {path for parameter in settings.space for path in parameter.paths}
     found: dict[str, str] = {}
     while True:
-        varied = [*searched, *found, TRAINING_SEED]
+        varied = [*searched, *found, *besides, TRAINING_SEED]
         more = {
             key: text
             for key, text in references.items()
             if key not in found and any(_meet(target, varied) for target in _targets(key, text))
         }
         if not more:
-            return {key: text for key, text in found.items() if key.partition(".")[0] in FIXED_KEYS}
+            return found
         found |= {key: text for key, text in more.items() if not _lies_in(key, searched)}
         references = {key: text for key, text in references.items() if key not in more}
 
 
-def _texts(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(values, Mapping | list):
-        for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
-            yield from _texts(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(values, str):
-        yield prefix, values
-
-
 def _targets(key: str, text: str) -> Iterator[str]:
     """The paths that the interpolations in `text` at `key` name; `.x` is a sibling of `key`, `..x` of its parent."""
-    for name in REFERENCE.findall(text):
+    for name in (*REFERENCE.findall(text), *SELECTED.findall(text)):
         path = name.strip().replace("[", ".").replace("]", "")
         dots = len(path) - len(path.lstrip("."))
         above = key.split(".")[:-dots] if dots else []

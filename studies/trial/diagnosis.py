@@ -14,6 +14,11 @@ from studies.trial.cut import Monitored, Seen
 from studies.trial.failures import classify
 from studies.trial.training import Run, Training
 
+OF_CALLBACKS = {  # what Lightning says: what to do about it
+    "Early stopping conditioned on metric": "name a metric that is there when it looks, or give it strict: false",
+    "could not find the monitored key": "have ModelCheckpoint monitor a metric that is logged",
+    "that has no logger": "add a logger (+loggers=csv), or remove the callback",
+}
 LIMIT = re.compile(r"limit_(?:train|val)_batches")
 ALL_OF_THEM = "give a number of batches of at least 1, or a larger share (1.0 is all of them)"
 
@@ -36,10 +41,14 @@ def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Probl
     if limit is not None and limit[0] in trainer:
         complaint = f"is {trainer[limit[0]]}, which leaves no batch{where(point)} ({message})"
         return Problem(f"trainer.{limit[0]}", complaint, ALL_OF_THEM)
+    what = f"in one batch{where(point)} ({message})"
+    for text, remedy in OF_CALLBACKS.items():
+        if text in message and config.get("callbacks"):
+            return Problem("callbacks", f"fail {what}", remedy)
     remedy = "correct the module or the space"
     if "ReduceLROnPlateau conditioned on metric" in message:
         remedy = "have the scheduler monitor a metric that is there when it steps, or give it strict: False"
-    return Problem("model", f"fails in one batch{where(point)} ({message})", remedy)
+    return Problem("model", f"fails {what}", remedy)
 
 
 def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:

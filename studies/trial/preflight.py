@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from omegaconf.errors import OmegaConfBaseException
+
 from studies.errors import Problem, Problems
+from studies.resolvers import REMEDY
 from studies.settings import StudySettings
 from studies.space import Point
+from studies.trial.diagnosis import where
 from studies.trial.instantiate import binding_problems
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.mixing import exchanged
@@ -53,7 +57,12 @@ def bound(settings: StudySettings) -> list[Problem]:
     problems = Problems()
     corners = settings.space.corners(limit=ALL_BRANCHES)
     for point in corners:
-        config = resolve(settings, point)
+        try:
+            config = resolve(settings, point)
+        except OmegaConfBaseException as error:
+            complaint = f"cannot be resolved in a worker{where(point)} ({str(error).splitlines()[0]})"
+            problems.add(error.full_key or "model", complaint, REMEDY)
+            return problems.found
         binding_problems(config, problems)
         logger_problems(config, problems)
     return problems.found or procedure_problems(settings, corners)

@@ -13,7 +13,7 @@ from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate
 from studies.trial.objective import resolve
 from studies.trial.procedure import is_procedure, misplaced
-from studies.trial.procedure_run import run_procedure
+from studies.trial.procedure_run import Ran, run_procedure
 from studies.trial.training import never
 
 log = logging.getLogger(__name__)
@@ -52,4 +52,9 @@ def try_rung(
     if not ran.rungs and not ran.diverged:
         complaint = f"returns at {in_words(point)} before it has reported a value"
         return Problem("model", complaint, f"have its run call report(rung, value) for rung 1, 2, … {rungs}")
-    return rungs * (ran.rungs[0].seconds if ran.rungs else ran.seconds)
+    return whole_s(ran, n_rungs=rungs)
+
+
+def whole_s(ran: Ran, *, n_rungs: int) -> float:
+    """Return the seconds of a whole trial if each of its rungs takes as long as the first."""
+    return n_rungs * (ran.rungs[0].seconds if ran.rungs else ran.seconds)

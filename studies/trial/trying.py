@@ -23,6 +23,7 @@ from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.links import Linked
+from studies.trial.memory import set_imports_aside
 from studies.trial.objective import linked, resolve
 from studies.trial.package import loaded
 from studies.trial.procedure import is_procedure
@@ -74,6 +75,7 @@ def try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up:
     config = resolve(settings, point)
     if is_procedure(config):
         return _try_procedure(settings, point, config, time_up)
+    set_imports_aside()
     look = _try(settings, point, None, extent, time_up)
     if look.failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
         free_memory()
@@ -81,6 +83,7 @@ def try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up:
         look = look if half is None else _try(settings, point, half, extent, time_up)
     if look.failure is Failure.ERROR and config.get("loggers"):
         look = _with_loggers_blamed(settings, look, extent, time_up)
+    free_memory()  # for the next point
     return look
 
 

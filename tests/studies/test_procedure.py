@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +19,11 @@ from studies.search.seeds import training_seed
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.storage.slots import rules_of
+from studies.trial.callbacks import Rung
 from studies.trial.preflight import look, preflight
 from studies.trial.procedure import is_procedure
+from studies.trial.procedure_preflight import whole_s
+from studies.trial.procedure_run import Ran
 
 MakeSettings = Callable[..., StudySettings]
 BOWL = ("--config-dir", str(USERS / "conf"), "+study=bowl")
@@ -113,13 +115,12 @@ def test_one_that_failed_is_tried_again_at_the_same_point(bowl: MakeSettings, tm
     assert retry.params == failed.params
 
 
+@pytest.mark.timeout(60)
 def test_one_that_is_interrupted_is_freed_and_not_blamed(bowl: MakeSettings) -> None:
     signals = StopSignals()
     settings = bowl("n_trials=2", "+model.sleep_s=30")
     threading.Timer(1.0, signals.stop, args=("test",)).start()
-    begun = time.monotonic()
     trials = run(settings, signals=signals)
-    assert time.monotonic() - begun < 20
     assert trials[0].user_attrs[schema.FAILURE] == Failure.KILLED
     assert not rules_of(settings).are_all_finished(trials)
 
@@ -150,11 +151,13 @@ def test_one_that_cannot_work_is_told_before_the_study(bowl: MakeSettings, behav
 
 
 def test_check_runs_a_first_rung_and_estimates_the_whole(bowl: MakeSettings) -> None:
-    settings = bowl("+model.sleep_s=0.1")
-    assert preflight(settings) == []
-    (seen,) = look(settings, [{"x": 1.0}])
+    assert preflight(bowl()) == []
+    (seen,) = look(bowl(), [{"x": 1.0}])
     assert seen.problem is None
-    assert seen.seconds == pytest.approx(0.3, abs=0.2)
+    assert seen.seconds is not None
+    first = Rung(1, 0.5, 0, seconds=2.0)
+    assert whole_s(Ran((first,), stopped=True, diverged=None, out_of_time=False, seconds=2.5), n_rungs=3) == 6.0
+    assert whole_s(Ran((), stopped=False, diverged="nan", out_of_time=False, seconds=2.5), n_rungs=3) == 7.5
 
 
 @pytest.mark.parametrize(

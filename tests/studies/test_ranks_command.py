@@ -58,10 +58,8 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
     process = shell.start("run", *SLOW, "n_trials=4", f"+model.notes={shell.folder}")
     worker, ranks = wait_until_training(shell, n_begun=1)
     os.kill(ranks[1], signal.SIGKILL)
-    begun = time.monotonic()
     shell.wait_for("plain", lambda trials: trials[0].state == TrialState.FAIL)
     wait_for_the_end_of(ranks)
-    assert time.monotonic() - begun < SOON_S
     same_worker, ranks = wait_until_training(shell, n_begun=2)
     assert same_worker == worker
     os.kill(worker, signal.SIGKILL)
@@ -90,11 +88,9 @@ def test_sigterm_frees_the_trial_and_ends_the_ranks_within_seconds(shell: Shell,
     notes = f"+callbacks.end={{_target_: user_ranks.NotesItsEnd, notes: {shell.folder}}}"
     process = shell.start("run", *SLOW, "n_trials=4", "budget.amount=500", notes)
     _, ranks = wait_until_training(shell, n_begun=1)
-    begun = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM) if to_all else process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)  # the study would take many minutes
     assert process.returncode == 130, output
-    assert time.monotonic() - begun < SOON_S
     wait_for_the_end_of(ranks)
     (trial,) = shell.trials("plain")
     assert trial.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGTERM)"

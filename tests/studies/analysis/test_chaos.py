@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -256,19 +255,10 @@ def test_a_value_that_is_not_finite_is_refused() -> None:
         chaos([np.zeros((12, 1))], [rising(1)], np.array([math.inf] + [0.0] * 11, dtype=np.float64))
 
 
-def test_six_parameters_take_less_than_a_second() -> None:
-    bases, y = sample(friedman, 6, n=200, noise=0.1, seed=0)
-    start = time.process_time()
-    chaos(bases, [rising(M)] * 6, y)
-    assert time.process_time() - start < 1
-
-
 @pytest.mark.slow
-def test_ten_parameters_and_a_thousand_trials_take_less_than_fifteen_seconds() -> None:
+def test_a_pair_is_found_among_ten_parameters_in_a_thousand_trials() -> None:
     bases, y = sample(lambda x: friedman(x) + 3 * x[:, 8] * x[:, 9], 10, n=1000, noise=0.3, seed=0)
-    start = time.process_time()
     result = chaos(bases, [rising(M)] * 10, y)
-    assert time.process_time() - start < 15
     assert result.pairs[8, 9] > 0.02
 
 

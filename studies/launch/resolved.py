@@ -1,0 +1,97 @@
+"""Calls the resolvers of a config once, in the command's process, where they give all trials the same.
+
+Context: workers may be other processes and machines, which have other environment variables, and perhaps not the
+resolvers. Choice: what depends neither on the point nor on the seed is resolved here and sent along as a value. What
+depends on them is resolved by the worker, which imports what may register resolvers. Cost: a resolver that reads a
+searched key by itself is found by trying some points only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.launch.elsewhere import writes_jobs
+from studies.resolvers import CALL
+from studies.settings import StudySettings
+from studies.storage.following import depending
+from studies.storage.identity import SECRET
+
+BUILT_IN = "oc."  # resolvers of every process, but for the one that reads the environment
+ENVIRONMENT = "oc.env"
+N_POINTS = 6  # at which a call has to give the same
+ACCUMULATE = "trainer.accumulate_grad_batches"
+
+
+def resolved_here(settings: StudySettings) -> StudySettings:
+    """Return `settings` for workers: with the values of resolvers in place of their calls, where these are the same for
+    all trials. Secrets stay calls where the settings are written into a file."""
+    changing = depending(settings, besides=_changed_in_a_trial(settings))
+    written = OmegaConf.to_container(settings.template, resolve=False)
+    calls = [path for path in _calls(written, ()) if ".".join(path) not in changing]
+    if writes_jobs(settings):
+        calls = [path for path in calls if not _is_secret(path, _at(written, path))]
+    fixed = [path for path in calls if _is_the_same(settings, path)]
+    if not fixed:
+        return settings
+    template = OmegaConf.create(written, flags={"allow_objects": True})
+    assert isinstance(template, DictConfig)
+    for path in fixed:
+        node = _at(template, path[:-1])
+        node[path[-1]] = _plain(_at(settings.template, path))
+    return replace(settings, template=template)
+
+
+def _changed_in_a_trial(settings: StudySettings) -> list[str]:
+    """Return the keys that links and out-of-memory write, besides the point."""
+    linked = [link.target for link in settings.links]
+    halved = [settings.out_of_memory.batch_size, ACCUMULATE] if settings.out_of_memory.retry != "none" else []
+    return [*linked, *halved]
+
+
+def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the paths of the texts that call a resolver which a worker may lack, or which reads the environment."""
+    if isinstance(node, str):
+        names = CALL.findall(node)
+        return [path] if any(name == ENVIRONMENT or not name.startswith(BUILT_IN) for name in names) else []
+    if not isinstance(node, Mapping | list):
+        return []
+    children = node.items() if isinstance(node, Mapping) else enumerate(node)
+    return [found for key, child in children for found in _calls(child, (*path, key))]
+
+
+def _is_secret(path: tuple[Any, ...], text: str) -> bool:
+    return any(SECRET.search(name) for name in (*map(str, path), *_variables(text)))
+
+
+def _variables(text: str) -> list[str]:
+    """Return the environment variables that a text reads."""
+    parts = text.split(f"${{{ENVIRONMENT}:")[1:]
+    return [part.partition("}")[0].partition(",")[0].strip() for part in parts]
+
+
+def _is_the_same(settings: StudySettings, path: tuple[Any, ...]) -> bool:
+    """Return whether the text at `path` gives the same at some points as without one. What differs from call to call
+    counts as the same, so that all trials have one value of it."""
+    try:
+        value, again = (_plain(_at(settings.template, path)) for _ in range(2))
+        if value != again:
+            return True
+        points = settings.space.corners(limit=N_POINTS)
+        return all(_plain(_at(settings.space.apply(settings.template, point), path)) == value for point in points)
+    except (OmegaConfBaseException, KeyError, TypeError, IndexError):  # below a choice, or told by who tries the points
+        return False
+
+
+def _at(node: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        node = node[key]
+    return node
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
