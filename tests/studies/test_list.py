@@ -156,7 +156,7 @@ def test_a_damaged_study_is_told_and_takes_no_other_with_it(
 def test_attributes_of_another_tool_are_not_read_as_ours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = optuna.create_study(study_name="foreign", storage=f"sqlite:///{tmp_path}/s.db")
+    study = optuna.create_study(study_name="foreign", storage=open_storage(f"sqlite:///{tmp_path}/s.db"))
     others = {"n_trials": 99, "metric": "acc", "select": {"of": "foreign"}, "space": [1], "fingerprint": "0" * 16}
     for key, value in others.items():
         study.set_user_attr(key, value)
@@ -169,7 +169,9 @@ def test_attributes_of_another_tool_are_not_read_as_ours(
 def test_what_cannot_be_the_best_is_counted_and_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = optuna.create_study(study_name="foreign", direction="maximize", storage=f"sqlite:///{tmp_path}/s.db")
+    study = optuna.create_study(
+        study_name="foreign", direction="maximize", storage=open_storage(f"sqlite:///{tmp_path}/s.db")
+    )
     with pytest.warns(ExperimentalWarning):
         study.set_metric_names(["accuracy"])
     for value, memory in ((0.9, 1.0), (float("inf"), 0.0), (0.5, -1.0)):
