@@ -1,8 +1,8 @@
 """Which trials may be the best: complete ones whose values are finite and satisfy every constraint of the study.
 
 Optuna's `Study.best_trial` follows the same rule for constraints: a trial is feasible where none of its constraint
-values exceeds zero. An infinite value is what diverging leaves where nobody looks, so it is nobody's best, also where
-`-inf` is less than every other value.
+values exceeds zero. Infinite values come from trainings that diverged, so they are nobody's best. That holds for `-inf`
+of a metric that is minimised, too.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
 
 
 def _endings(trials: Sequence[FrozenTrial]) -> str:
-    """How many trials ended how, and how many complete ones cannot be the best."""
+    """Count how trials ended, and the complete ones that cannot be the best."""
     from studies import schema
     from studies.eligible import excluded
     from studies.schema import failure_of, is_imported
@@ -77,7 +77,7 @@ def _endings(trials: Sequence[FrozenTrial]) -> str:
 
 
 def _metrics(study: Study) -> str:
-    """What the study calls its value, or its values."""
+    """Return what the study calls its value, or its values."""
     from studies import schema
     from studies.stored import attributes_of
 

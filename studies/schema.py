@@ -17,6 +17,7 @@ Trial user attributes: see the constants below. How a trial ended:
 | `diverged`, `out_of_memory`        | PRUNED, `failure`, no NaN    | yes                      |
 | `error`, `killed`, then retried    | FAIL, `failure`              | no, its retry does       |
 | the same after `max_retries`       | FAIL, `failure`              | in a grid; else a new point is drawn |
+| `failed`: nobody said why          | FAIL, no `failure`           | as `error`               |
 | a surplus claim                    | FAIL, `void`                 | no                       |
 | imported from another study        | as it ended there            | no                       |
 """

@@ -61,19 +61,19 @@ def attributes_of(study: Study) -> Mapping[str, Any]:
 
 
 def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials without attributes that only look like ours, their categories as plain and distinct values."""
+    """Drop attributes that only look like ours, and make categories plain and distinct values."""
     texts = _texts(trials)
     return [_plain(trial, {name: texts[name] for name in _categories(trial) if name in texts}) for trial in trials]
 
 
 def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
-    """The choices of the trial's categorical parameters, and its own one beside them."""
+    """Return the choices of the trial's categorical parameters, and its own one beside them."""
     found = {name: own for name, own in trial.distributions.items() if isinstance(own, CategoricalDistribution)}
     return {name: (*own.choices, trial.params[name]) for name, own in found.items()}
 
 
 def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
-    """The trial with `texts` instead of choices: parameter → a choice as Python writes it → its text."""
+    """Replace choices by `texts`: parameter → a choice as Python writes it → its text."""
     if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
         return trial
     seen = copy.copy(trial)
@@ -85,7 +85,7 @@ def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> Frozen
 
 
 def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
-    """Parameter → a choice as Python writes it → its text, for parameters whose choices cannot stand as they are."""
+    """Collect texts of choices that cannot stand as they are: parameter → a choice as Python writes it → its text."""
     known: dict[str, dict[str, Any]] = {}
     for trial in trials:
         for name, choices in _categories(trial).items():
@@ -94,7 +94,7 @@ def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
 
 
 def _stand_alone(choices: Sequence[Any]) -> bool:
-    """Whether all are plain values, and no two are equal or have one text: as 1, True and "1" are or have."""
+    """Tell whether all are plain values and no two are equal or have the same text, such as 1, True and "1"."""
     if not all(isinstance(choice, PLAIN) for choice in choices):
         return False
     is_number = all(not isinstance(choice, float) or not math.isnan(choice) for choice in choices)
@@ -102,7 +102,7 @@ def _stand_alone(choices: Sequence[Any]) -> bool:
 
 
 def _distinct(choices: Mapping[str, Any]) -> dict[str, str]:
-    """A text for each choice: its own, or what Python writes where two would have the same."""
+    """Return a text for each choice: its own, or what Python writes where two would have the same."""
     texts = {written: str(choice) for written, choice in choices.items()}
     for written, text in list(texts.items()):
         if list(texts.values()).count(text) > 1 and not isinstance(choices[written], int | float | None):

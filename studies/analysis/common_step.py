@@ -51,7 +51,7 @@ def common_step(trials: Sequence[FrozenTrial]) -> CommonStep | None:
 
 
 def _last_before(trials: Sequence[FrozenTrial]) -> CommonStep | None:
-    """The latest of the last steps at which nine in ten of the trials have reported and are not pruned yet."""
+    """Find the latest of the last steps at which nine in ten of the trials have reported and are not pruned yet."""
     reporting = [trial for trial in trials if trial.intermediate_values]
     first = np.sort([min(trial.intermediate_values) for trial in reporting])
     last = np.array([max(trial.intermediate_values) for trial in reporting])
@@ -62,10 +62,10 @@ def _last_before(trials: Sequence[FrozenTrial]) -> CommonStep | None:
 
 
 def _is_there(trial: FrozenTrial, step: int) -> bool:
-    """Whether `trial` has reported by `step` and is not pruned yet."""
+    """Tell whether `trial` has reported by `step` and is not pruned yet."""
     return bool(trial.intermediate_values) and min(trial.intermediate_values) <= step <= _end(trial)
 
 
 def _end(trial: FrozenTrial) -> float:
-    """The step up to which `trial` is to be compared: a complete one is not cut short by its last report."""
+    """Return the step up to which `trial` is compared. A complete one is not cut short by its last report."""
     return math.inf if trial.state == TrialState.COMPLETE else max(trial.intermediate_values)

@@ -47,7 +47,7 @@ def encoded(axis: Axis, trial: FrozenTrial) -> float:
 
 
 def _axis(name: str, trials: Sequence[FrozenTrial], powers: frozenset[str]) -> tuple[Axis | None, str]:
-    """The axis of a parameter that `trials` have, or why there is none."""
+    """Return the axis of a parameter that `trials` have, or why there is none."""
     distributions = list(dict.fromkeys(trial.distributions[name] for trial in trials))
     axis = axis_of(name, distributions, is_power_of_two=name in powers)
     if axis is None:

@@ -1,4 +1,4 @@
-"""The front of a study of several objectives that any tool made: which trials no other one dominates."""
+"""The front of several objectives in any Optuna study: the trials that no other one dominates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_MEMBERS = 20  # trials that the report lists
 
 
 def front_of_any(study: Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that no other dominates, of those that are feasible with finite values; by number.
+    """Return the trials that no other one dominates, by number. All are feasible and have finite values.
 
-    Empty for one objective, and where the study does not say which values are good.
+    Empty for one objective, and where the study has no direction.
     """
     valued = list(filter(can_be_best, trials))
     if len(study.directions) == 1 or StudyDirection.NOT_SET in study.directions or not valued:

@@ -41,11 +41,14 @@ BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study w
 
 @dataclass(frozen=True, slots=True)
 class AnyStudy:
-    """What is known of a study without its config. `budget` is None where it is not recorded, `best` where there is
-    none; `by_cells`: that is a point's mean over its training seeds; `front` has the trials on the front of several
-    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best; `has_direction` is
-    False where the storage does not say whether a small or a large value is good; `rounds` are the studies of a
-    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`."""
+    """What is known of a study without its config.
+
+    `budget` is None where it is not recorded, `best` where there is none. `by_cells`: the best is a point's mean over
+    its training seeds. `front` has the trials on the front of several objectives, called `metrics`. `excluded` counts
+    the complete trials that cannot be the best. `has_direction`: the storage says whether small or large values are
+    good. `rounds` are the studies of a selection among the best. `analysis` and the rest are as in
+    `studies.report.markdown.Results`.
+    """
 
     name: str
     metric: str
@@ -151,7 +154,7 @@ def _rests_on(found: AnyStudy, best: Choice) -> Iterator[str]:
 
 
 def _cannot_be_best(lost: Excluded) -> Iterator[str]:
-    """Which complete trials are no candidates."""
+    """Tell which complete trials are no candidates."""
     if lost.infeasible:
         n = counted(lost.infeasible, "complete trial violates", "complete trials violate")
         yield f"{n} a constraint: infeasible, and never the best."

@@ -114,7 +114,7 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
 
 
 def _left_out(trials: TrialsTable) -> Iterator[str]:
-    """Which trials are not compared, and why."""
+    """Tell which trials are not compared, and why."""
     if trials.has_no_step:
         yield "There is no step at which nine in ten of the trials could be compared."
     failed, diverged = trials.n_failed - trials.n_infinite, trials.n_diverged - trials.n_infinite

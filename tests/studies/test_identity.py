@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from shipped import settings_of
 
 from studies import schema
-from studies.errors import StudyChanged
+from studies.errors import BadInput, StudyChanged
 from studies.settings import StudySettings
 from studies.storage.following import following
 from studies.storage.identity import (
@@ -219,6 +219,13 @@ def test_a_fork_of_nothing_is_the_study_itself(storage: BaseStorage) -> None:
 def test_a_study_of_another_tool_is_refused(storage: BaseStorage) -> None:
     optuna.create_study(study_name="digits", storage=storage, direction="maximize").ask()
     assert "that this framework did not make" in refused(settings_of(), storage)["study_name"]
+
+
+def test_a_study_that_was_damaged_is_told_and_not_continued(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    optuna.load_study(study_name="digits", storage=storage).set_user_attr(schema.STUDY_N_TRIALS, "many")
+    with pytest.raises(BadInput, match="the storage holds damaged: n_trials is 'many', no whole number"):
+        find_study(settings_of(), storage)
 
 
 def test_an_empty_study_that_was_left_behind_is_described_anew(storage: BaseStorage) -> None:

@@ -182,6 +182,19 @@ def test_a_study_of_another_tool_has_nothing_to_give(storage: BaseStorage) -> No
     assert "did not make" in refused(storage)["import_from"]
 
 
+def test_attributes_that_look_like_ours_do_not_make_a_study_ours(storage: BaseStorage) -> None:
+    study = optuna.create_study(study_name="digits", storage=storage)
+    for key, value in {"fingerprint": "0" * 16, "config": "a: [", "identity": "{", "space": "small"}.items():
+        study.set_user_attr(key, value)
+    assert "did not make" in refused(storage)["import_from"]
+
+
+def test_a_damaged_study_has_nothing_to_give(storage: BaseStorage) -> None:
+    first(storage).set_user_attr(schema.STUDY_IDENTITY, "{")
+    told = refused(storage)["import_from"]
+    assert told == "is digits, which the storage holds damaged: identity is '{', no mapping in JSON"
+
+
 def test_a_round_of_a_selection_has_nothing_to_give_since_its_seeds_are_to_be_fresh(storage: BaseStorage) -> None:
     study = first(storage)
     study.set_user_attr(schema.STUDY_SELECT, {"of": "searched", "stage": "race", "round": 1, "trials": [0]})
