@@ -9,38 +9,17 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from studies.errors import Problems
 from studies.targets import TargetBroken, find_target, signature_of
+from studies.trial.tracked import TrackedRun
 
 REMEDY = "remove it: each trial and each retraining gets one of its own"
 FOLDERS = ("save_dir", "dir", "root_dir", "log_dir")  # arguments by which a logger is told where to write
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedRun:
-    """How loggers show one training. Its `name` is unique in the group `study`.
-
-    `hyperparameters` are plain values. `counts` and `maximize` choose the rung of the final value. A module ends its
-    own training early by one of the exceptions `prunes`.
-    """
-
-    study: str
-    name: str
-    kind: Literal["trial", "retraining"] = "trial"
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    counts: Literal["last", "best"] = "last"
-    maximize: bool = False
-    prunes: tuple[type[BaseException], ...] = ()
-
-    @property
-    def title(self) -> str:
-        """A name that tells it from the trainings of other studies."""
-        return f"{self.study}-{self.name}" if self.study else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,11 @@ from typing import Any
 from studies.errors import Problems
 from studies.trial.instantiate import instantiate
 from studies.trial.lock import alone
-from studies.trial.logger_kinds import TrackedRun, kind_of, logger_problems, offline, own_run
+from studies.trial.logger_ends import end_run
+from studies.trial.logger_kinds import kind_of, logger_problems, offline, own_run
+from studies.trial.tracked import TrackedRun
 
 log = logging.getLogger(__name__)
-GOOD = ("complete", "pruned")  # states of a training that ended as it should
-MLFLOW_STATES = {"complete": "FINISHED", "pruned": "FINISHED", "killed": "KILLED"}  # any other: FAILED
-WANDB_EXIT_CODES = {"complete": 0, "pruned": 0, "killed": 255}  # any other: 1; 255 is W&B's own of an interrupt
-ENDS = ("finish", "stop", "end")  # how the experiments of other trackers are ended
 MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 
@@ -96,7 +94,7 @@ class Loggers:
         for name, logger in self._built.items():
             if not isinstance(logger, Silent):
                 with self._watched(name):
-                    _end(logger, results)
+                    end_run(logger, results)
         _restore(self._uri)
 
     def _open(self, name: str) -> None:
@@ -230,46 +228,6 @@ def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception
         for name in ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_checkpoint", "finalize"):
             if hasattr(logger, name):
                 setattr(logger, name, guarded(name, getattr(logger, name)))
-
-
-def _end(logger: Any, results: Mapping[str, Any]) -> None:
-    state, value = results["status"], results.get("value")
-    kind = kind_of(type(logger))
-    match kind.name if kind is not None else "":
-        case "WandbLogger":
-            wandb_run = logger.experiment
-            wandb_run.summary.update(dict(results))
-            wandb_run.tags = (*(wandb_run.tags or ()), state)
-            wandb_run.finish(exit_code=WANDB_EXIT_CODES.get(state, 1))
-        case "MLFlowLogger":
-            client, run_id = logger.experiment, logger.run_id
-            client.set_tag(run_id, "status", state)
-            for name in (name for name in results if name != "status"):
-                client.log_metric(run_id, name, results[name])
-            client.set_terminated(run_id, MLFLOW_STATES.get(state, "FAILED"))
-        case "TensorBoardLogger":
-            numbers = {name: result for name, result in results.items() if name not in ("status", "value")}
-            logger.log_metrics({"hp_metric": float("nan") if value is None else value, **numbers})
-            logger.experiment.add_text("status", state)
-            _finalize(logger, state)
-        case "CSVLogger":
-            logger.log_hyperparams(dict(results))
-            _finalize(logger, state)
-        case _:
-            logger.log_hyperparams(dict(results))
-            _finalize(logger, state)
-            _end_experiment(getattr(logger, "experiment", None))
-
-
-def _finalize(logger: Any, state: str) -> None:
-    logger.finalize("success" if state in GOOD else "failed")
-
-
-def _end_experiment(experiment: Any) -> None:
-    """End the run of another tracker, whatever the method is called there."""
-    end = next((getattr(experiment, name) for name in ENDS if callable(getattr(experiment, name, None))), None)
-    if end is not None:
-        end()
 
 
 def _restore(uri: str | None) -> None:

@@ -9,29 +9,28 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
 from studies.objectives import convergence
 from studies.schema import Failure
-from studies.settings import TRAINING_SEED, ObjectiveSettings, StudySettings
-from studies.space import Point
+from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import trial_folder
-from studies.trial.half_batch import HalfBatch, write_half
-from studies.trial.links import Linked
-from studies.trial.logger_kinds import TrackedRun
+from studies.trial.half_batch import HalfBatch
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
 from studies.trial.outcome import Outcome
+from studies.trial.point_config import linked
+from studies.trial.point_config import resolve as resolve  # its old place
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_run import Ran, run_procedure
 from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
+from studies.trial.tracked import tracked_trial
 from studies.trial.training import Job, Training, Watchers
 
 log = logging.getLogger(__name__)
@@ -102,7 +101,15 @@ def _run(
                 checkpoint=attempt.start(half),
                 test=settings.objective.test,
                 linked=linked(settings, point, half=half, seed=seed),
-                tracked=_tracked(settings, trial, point, seed=seed, half=half, repeated=repeated),
+                tracked=tracked_trial(
+                    settings,
+                    trial.number,
+                    point,
+                    seed=seed,
+                    half=half,
+                    retry_of=repeated.number if repeated is not None else None,
+                    prunes=(TrialPruned,),
+                ),
             )
 
         return judge(_train(trial, job_of, settings, watchers, attempt, repeated), settings.objective)
@@ -112,38 +119,6 @@ def _run(
         return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
         return _failed(trial, error, interrupted())
-
-
-def _tracked(
-    settings: StudySettings,
-    trial: BaseTrial,
-    point: Point,
-    *,
-    seed: int,
-    half: HalfBatch | None,
-    repeated: FrozenTrial | None,
-) -> TrackedRun:
-    """How loggers show the trial; its point wins over what else is told of it by the same name."""
-    budget, objective = settings.budget, settings.objective
-    told: dict[str, Any] = {
-        "study": settings.study_name,
-        "trial": trial.number,
-        "training_seed": seed,
-        "budget_unit": budget.unit,
-        "budget_amount": budget.amount,
-    }
-    if repeated is not None:
-        told["retry_of"] = repeated.number
-    if half is not None:
-        told[schema.BATCH_HALVED] = half.batch_size
-    return TrackedRun(
-        settings.study_name,
-        f"trial-{trial.number}" + ("-half-batch" if half is not None else ""),
-        hyperparameters={**told, **point},
-        counts=objective.value,
-        maximize=objective.direction == "maximize",
-        prunes=(TrialPruned,),
-    )
 
 
 def _train(
@@ -200,40 +175,6 @@ def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outco
     state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
     attributes = {schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
     return Outcome(state, attributes=attributes, device_is_lost=is_lost_device(error))
-
-
-def resolve(
-    settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
-) -> dict[str, Any]:
-    """Return the config of one point as plain values; with `half`, at half its batch.
-
-    `${training_seed}` in it is `seed`, the training seed of the trial; without one, the study's seed.
-    """
-    return _plain(_written(settings, point, half=half, seed=seed), resolves=True)
-
-
-def linked(
-    settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
-) -> Linked | None:
-    """Return what the links of the study need to complete the config that `resolve` gives; None without links."""
-    if not settings.links:
-        return None
-    return Linked(settings.links, _plain(_written(settings, point, half=half, seed=seed), resolves=False))
-
-
-def _written(settings: StudySettings, point: Point, *, half: HalfBatch | None, seed: int | None) -> DictConfig:
-    config = settings.space.apply(settings.template, point)
-    if half is not None:
-        write_half(config, settings, half)
-    if seed is not None:
-        config[TRAINING_SEED] = seed
-    return config
-
-
-def _plain(config: DictConfig, *, resolves: bool) -> dict[str, Any]:
-    values = OmegaConf.to_container(config, resolve=resolves, throw_on_missing=resolves)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
 def judge(training: Training, objective: ObjectiveSettings) -> Outcome:

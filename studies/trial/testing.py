@@ -16,8 +16,8 @@ from studies.errors import StudyError
 from studies.schema import is_share
 from studies.settings import FIXED_KEYS, Link
 from studies.trial.links import Linked, plain
-from studies.trial.logger_kinds import TrackedRun
 from studies.trial.test_part import look_at_test_part
+from studies.trial.tracked import tracked_retraining
 from studies.trial.training import Run, Training, Watchers, build, never
 
 
@@ -56,7 +56,7 @@ def train_and_test(
     config = on_one_device(config)
     metric, seed = config["objective"]["metric"], config["training_seed"]
     watchers = Watchers(interrupted=interrupted)
-    tracked = _tracked(config, budget=budget, folder=folder)
+    tracked = tracked_retraining(config, budget=budget, name=folder.name)
     run = build(
         config,
         metric=metric,
@@ -75,25 +75,6 @@ def train_and_test(
         raise
     run.ended(training, tested.metrics)
     return tested
-
-
-def _tracked(config: Mapping[str, Any], *, budget: Budget, folder: Path) -> TrackedRun:
-    """How loggers show a retraining: beside the trials of its study."""
-    told = {"study": config.get("study"), "trial": config.get("trial"), "training_seed": config["training_seed"]}
-    known = {name: value for name, value in told.items() if value is not None}
-    objective = config["objective"]
-    return TrackedRun(
-        str(config.get("study") or ""),
-        f"retrain-{folder.name}",
-        kind="retraining",
-        hyperparameters={
-            **known,
-            "budget_unit": budget.unit,
-            "budget_amount": budget.amount,
-            **(config.get("point") or {}),
-        },
-        maximize=objective.get("direction") == "maximize",
-    )
 
 
 def _linked(config: Mapping[str, Any]) -> Linked | None:

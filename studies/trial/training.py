@@ -28,7 +28,6 @@ from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping, Saved
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.links import Linked, Plain
-from studies.trial.logger_kinds import TrackedRun
 from studies.trial.loggers import Loggers, build_loggers
 from studies.trial.memory import Peak
 from studies.trial.mixing import in_package, refuse_mixing
@@ -37,6 +36,7 @@ from studies.trial.plateau import NEVER
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
+from studies.trial.tracked import TrackedRun
 from studies.trial.trainer import trainer_class
 
 if TYPE_CHECKING:

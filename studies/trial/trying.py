@@ -24,8 +24,8 @@ from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
-from studies.trial.objective import linked, resolve
 from studies.trial.package import loaded
+from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
 from studies.trial.test_part import has_test_part, look_at_test_part

@@ -25,7 +25,7 @@ from studies.settings import StudySettings
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.links import NotPlain, plain
-from studies.trial.objective import linked, resolve
+from studies.trial.point_config import linked, resolve
 from studies.trial.preflight import preflight
 from studies.trial.testing import train_and_test
 from studies.trial.training import Job, Run
