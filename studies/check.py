@@ -116,10 +116,10 @@ def found_in_words(settings: StudySettings, plan: Plan, checked: Checked) -> lis
     over = f"check.max_s={settings.check.max_s:g} s were over"
     if not n_tried:
         first = f"study {settings.study_name}: nothing could be tried to its end before {over}"
-        return [first, "  the first batches take longer, or the data and the model do to be built; raise check.max_s"]
+        return [first, "  the first batches take longer, or building the data and the model does: raise check.max_s"]
     first = f"study {settings.study_name} is sound as far as it was tried: {tried}"
     left_out = counted(n_left, "point was", "points were")
-    return [first, f"  {left_out} left out when {over}; a higher value tries more, null tries all"]
+    return [first, f"  {left_out} left out when {over}: a higher value tries more, null tries all"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The resolvers that a config calls, `${NAME:…}`: which there are, and how a process comes to have them.
+"""The resolvers of a config, called by `${NAME:…}`, and how a process comes to have them.
 
-A resolver is known to a process in which it was registered. Hydra imports the modules of the package `hydra_plugins`
+A process knows the resolvers that were registered in it. Hydra imports the modules of the package `hydra_plugins`
 when a command begins, and a module that `_target_` names may register its own when it is imported. A worker does both
 where a resolver is missing.
 """
@@ -24,7 +24,7 @@ REMEDY = (
 
 
 def load_resolvers(config: DictConfig) -> None:
-    """Import what may register the resolvers that `config` calls, where one of them is missing."""
+    """Import modules that may register resolvers, if `config` calls a missing one."""
     written = OmegaConf.to_container(config, resolve=False)
     called = {name for _, text in texts(written) for name in CALL.findall(text)}
     if not _missing(called):

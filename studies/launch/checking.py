@@ -28,7 +28,7 @@ AGAIN_S = 0.5  # an alarm that falls into a destructor is lost
 
 @dataclass(slots=True)
 class Checked:
-    """What a check has found. `typical` looks stand for all trials; the middle of the space where there is none."""
+    """The findings of a check. `typical` looks stand for all trials, the middle of the space if there are none."""
 
     gpus: list[str] = field(default_factory=list)
     is_procedure: bool = False
@@ -61,7 +61,7 @@ class Checked:
 
 
 def check_in_time(settings: StudySettings, plan: Plan, *, log: Path) -> Checked:
-    """Try the points of `plan` until it says to end; the process of a worker writes to `log`."""
+    """Try the points of `plan` until its end. A process of its own writes to `log`."""
     settings = resolved_here(settings)
     if settings.launcher.name == "serial":
         return _check_here(settings, plan)
@@ -102,7 +102,7 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path) -> Checked:
 
 
 class TimeIsUp(BaseException):
-    """What is being tried has to end now; no error of it."""
+    """The time of a check is up. This is no error of the point that is being tried."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The points that a check tries, what it finds at them, and the process that tries them."""
+"""The points of a check, its findings, and the process that tries the points."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ LAST_BATCH_S = 1.0  # to end between two batches, before the parent ends the pro
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The points that a check tries besides the middle of the space, and until when, by `time.monotonic`: to `until`,
-    but for `at_least_s` from the moment on at which torch and Lightning are loaded. None: as long as it takes."""
+    """The points of a check besides the middle of the space, and its end, by `time.monotonic`.
+
+    The check ends at `until`, None: when all points are tried. It goes on for `at_least_s` after torch is loaded.
+    """
 
     corners: tuple[Point, ...]
     typical: tuple[Point, ...]
@@ -46,8 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A piece of what a check finds: the ids of the GPUs and when to end, whether a trial is a procedure, problems, or
-    a look and what kind of point it was at; notes for a person."""
+    """A piece of the findings of a check. `until`: when it ends. `kind`: of the point at which `look` was."""
 
     gpus: tuple[str, ...] = ()
     until: float | None = None
@@ -59,9 +60,9 @@ class Found:
 
 
 def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) -> Iterator[Found]:
-    """Find what is wrong on this machine's devices, at the targets, and at the points of the `plan`.
+    """Yield the findings on this machine's devices, at the targets, and at the points of the `plan`.
 
-    The first piece says when to end. Ends `margin_s` earlier where that is between two batches.
+    The first piece says when the check ends. Between two batches it ends `margin_s` earlier.
     """
     from studies.trial.preflight import bound, looks, notes
     from studies.trial.procedure import is_procedure
@@ -81,7 +82,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 
 
 def run_check(settings: StudySettings, plan: Plan, log: Path, answers: Connection) -> None:
-    """Send what `check_points` finds, one by one, then None."""
+    """Send the findings of `check_points` one by one, then None."""
     begin_trying(log)
     try:
         for found in check_points(settings, plan, margin_s=LAST_BATCH_S):

@@ -1,9 +1,9 @@
-"""Calls the resolvers of a config once, in the command's process, where they give all trials the same.
+"""Calls those resolvers of a config in the command's process that give all trials the same.
 
-Context: workers may be other processes and machines, which have other environment variables, and perhaps not the
-resolvers. Choice: what depends neither on the point nor on the seed is resolved here and sent along as a value. What
-depends on them is resolved by the worker, which imports what may register resolvers. Cost: a resolver that reads a
-searched key by itself is found by trying some points only.
+Context: workers may run in other processes and machines. These have other environment variables and may lack the
+resolvers. Choice: a call that depends neither on the point nor on the seed is made here, and workers get its value. Any
+other call is left to the worker, see `studies.resolvers`. Cost: a resolver may read a searched key without naming it.
+That shows only in a comparison of some points.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ ACCUMULATE = "trainer.accumulate_grad_batches"
 
 
 def resolved_here(settings: StudySettings) -> StudySettings:
-    """Return `settings` for workers: with the values of resolvers in place of their calls, where these are the same for
-    all trials. Secrets stay calls where the settings are written into a file."""
+    """Return `settings` for workers: calls of resolvers that are the same for all trials are replaced by their values.
+
+    Secrets stay calls if the settings are written into a file.
+    """
     changing = depending(settings, besides=_changed_in_a_trial(settings))
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(path) not in changing]
@@ -54,7 +56,7 @@ def _changed_in_a_trial(settings: StudySettings) -> list[str]:
 
 
 def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Return the paths of the texts that call a resolver which a worker may lack, or which reads the environment."""
+    """Return the paths of the texts with a call of `oc.env`, or of a resolver that a worker may lack."""
     if isinstance(node, str):
         names = CALL.findall(node)
         return [path] if any(name == ENVIRONMENT or not name.startswith(BUILT_IN) for name in names) else []
@@ -75,8 +77,10 @@ def _variables(text: str) -> list[str]:
 
 
 def _is_the_same(settings: StudySettings, path: tuple[Any, ...]) -> bool:
-    """Return whether the text at `path` gives the same at some points as without one. What differs from call to call
-    counts as the same, so that all trials have one value of it."""
+    """Return whether the text at `path` gives the same at some points as without one.
+
+    A text that differs from call to call counts as the same: all trials get one value of it.
+    """
     try:
         value, again = (_plain(_at(settings.template, path)) for _ in range(2))
         if value != again:

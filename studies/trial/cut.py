@@ -31,7 +31,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """A scheduler that refuses to step without its metric: after so many batches or epochs, as `interval` says."""
+    """A scheduler that refuses to step without its metric. `frequency` counts batches or epochs, as `interval` says."""
 
     metric: str
     interval: str
@@ -40,8 +40,11 @@ class Monitored:
 
 @dataclass(slots=True)
 class Seen:
-    """What a training has shown before it ended: its schedulers that monitor a metric, the metrics that it logged, and
-    those that it logs at each step; the batches of an epoch, and those before the first validation, where known."""
+    """Notes on a training that was cut short.
+
+    `monitored`: its schedulers with a metric. `logged`: all its metrics. `logged_by_step`: those after the first batch.
+    `n_batches`: of an epoch. `first_validation`: batches before it, 0 if unknown.
+    """
 
     monitored: tuple[Monitored, ...] = ()
     logged: tuple[str, ...] = ()
@@ -116,12 +119,12 @@ class CutShort:
         self._val_check_batch, trainer.val_check_batch = trainer.val_check_batch, 1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reach a rung, where rungs are no epochs."""
+        """Reach a rung in any other budget than one of epochs."""
         if not trainer.sanity_checking and self._is_at_end:
             self._reach_between_epochs(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reach a rung, where rungs are epochs, and end the training after the last epoch that is tried."""
+        """Reach a rung in a budget of epochs, and end the training after the last epoch to try."""
         if self._rungs.at_epochs and self._is_at_end:
             self._reach(trainer)
         if self._is_at_end and not self._is_waiting:

@@ -1,4 +1,4 @@
-"""What a tried training shows to be wrong with the config: key, complaint and remedy."""
+"""Turns a failed try into a problem of the config: key, complaint and remedy."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def in_words(point: Point) -> str:
 
 
 def where(point: Point) -> str:
-    """Say at which point, where there is a search space."""
+    """Return the words for a point, empty for that of an empty space."""
     return f" at {in_words(point)}" if point else ""
 
 
 def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Problem:
-    """Return what an exception of the first batches, or of what is built for them, means."""
+    """Return the problem behind an exception in building a training or in its first batches."""
     message = classify(error)[1]
     limit = LIMIT.search(message)
     trainer = config.get("trainer") or {}
@@ -52,7 +52,7 @@ def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Probl
 
 
 def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
-    """Return which of the objectives the module does not log, and what it could be."""
+    """Return the problem of an objective that the module does not log."""
     remedy = "log it in validation_step (or in training_step), or"
     complaint = f"is {error.missing}, but {error}"
     if error.missing == settings.objective.metric:
@@ -66,7 +66,7 @@ def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
 
 
 def of_training(run: Run, training: Training, point: Point, config: Mapping[str, Any]) -> Problem | None:
-    """Return what a training that came to its end without an exception shows to be wrong, if anything."""
+    """Return the problem of a training that ended without an exception, if there is one."""
     if training.diverged is not None:
         return None
     if not training.rungs:
@@ -98,7 +98,7 @@ def _of_no_rung(run: Run, point: Point, config: Mapping[str, Any]) -> Problem:
 
 
 def _of_monitors(run: Run) -> Problem | None:
-    """Return which scheduler monitors a metric that is not there when it steps."""
+    """Return the problem of a scheduler whose metric is not there when it steps, if there is one."""
     assert run.cutter is not None
     seen = run.cutter.seen
     for monitored in seen.monitored:

@@ -1,6 +1,6 @@
 """What a whole training takes, reckoned from a few of its batches.
 
-Setting up is paid once a trial, a step as often as the budget says, a validation once a rung, and what lies between two
+Setting up is paid once a trial, a step as often as the budget says, a validation once a rung, and the time between two
 epochs once an epoch.
 """
 
@@ -55,7 +55,7 @@ class Stopwatch:
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the time at which the device has done what it was asked for."""
+        """Note the time, once the device has done its work."""
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize(trainer.strategy.root_device)
         now = self._now()
@@ -88,8 +88,10 @@ class Stopwatch:
 
 
 def whole_training_s(run: Run, budget: Budget, times: Times, *, n_devices: int) -> float | None:
-    """Return the seconds of a training for `budget` on each of `n_devices`, by the `times` of its `run`, which was cut
-    short. None where the loader does not tell how long an epoch is."""
+    """Return the seconds of a training for `budget` on each of `n_devices`, by the `times` of its `run`, cut short.
+
+    None if the loader does not tell how long an epoch is.
+    """
     n_batches = _n_batches(run, budget, n_devices=n_devices)
     if n_batches is None:
         return None

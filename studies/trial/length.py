@@ -34,7 +34,7 @@ def n_steps(trainer: Trainer, rungs: Rungs) -> int:
 
 
 def epoch_share(budget: Budget, trainer: Trainer, rungs: Rungs, *, batch_s: float) -> float | None:
-    """Return the share of `budget` that one epoch spends, from the batches seen so far; None where it is unknown.
+    """Return the share of `budget` that one epoch spends, from the batches seen so far. None: it is unknown.
 
     `batch_s`: the seconds of a batch.
     """

@@ -1,4 +1,4 @@
-"""Schedulers that monitor a validation metric in a training whose validations are not at the ends of its epochs.
+"""Schedulers with a validation metric, in a training whose validations are not at the ends of its epochs.
 
 Context: Lightning steps a ReduceLROnPlateau at the end of each epoch and raises where its metric is not there. In a
 budget of steps, samples or seconds the validations are the rungs, so an epoch may end before the first one, or between

@@ -1,4 +1,4 @@
-"""What can be found out before a study: targets that do not bind, modules that fail, metrics that are never logged."""
+"""Finds mistakes before a study: targets that do not bind, failing modules, missing metrics."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ FOR_CORNERS = 0.6  # of the time of a check; the rest is for points that stand f
 
 
 def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nobody) -> list[Problem]:
-    """Bind every branch of the space, then train a few batches in the middle of it, with a whole validation; then once
-    more in as many processes as train a trial together.
+    """Bind every branch of the space, then train a few batches in the middle of it, with a whole validation.
 
-    The training ends between two batches once it takes longer than `check.max_s`; `tell` is told of that.
+    This is done once more in as many processes as train a trial together. The training ends between two batches once it
+    takes longer than `check.max_s`, of which `tell` is told.
     """
     problems = bound(settings)
     if problems:
@@ -53,7 +53,7 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
 
 
 def bound(settings: StudySettings) -> list[Problem]:
-    """Return what is wrong with the targets at the corners of the space, without a batch."""
+    """Return the problems of the targets at the corners of the space, without a batch."""
     problems = Problems()
     corners = settings.space.corners(limit=ALL_BRANCHES)
     for point in corners:
@@ -74,18 +74,18 @@ def notes(settings: StudySettings) -> list[str]:
 
 
 def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:
-    """Train and validate a batch at each of `points`; with `timed`, estimate what a whole trial takes there."""
+    """Train and validate a batch at each of `points`. With `timed`, estimate the time of a whole trial there."""
     return [take_time(settings, point) if timed else try_briefly(settings, point) for point in points]
 
 
 def looks(
     settings: StudySettings, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
 ) -> Iterator[tuple[Kind, Look]]:
-    """Try the middle of the space thoroughly, then a batch at each of `corners`, then take the time at `typical` ones,
-    and say which kind each look is. `ranks` is the middle again, in as many processes as train a trial together.
+    """Yield each look with its kind: the middle of the space, `corners` with one batch each, `typical` points timed.
 
-    Begins no look after `until` (of `time.monotonic`), and ends the last one between two batches. `corners` leave some
-    of the time to `typical` points. Begins no further look after one that has found a problem in the middle.
+    The kind `ranks` is the middle again, in as many processes as train a trial together. No look begins after `until`
+    (of `time.monotonic`), and the last one ends between two batches. The corners leave some of the time to typical
+    points. After a problem in the middle there is no further look.
     """
     begun = time.monotonic()
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
@@ -114,12 +114,12 @@ def middle(settings: StudySettings) -> Point:
 
 
 def at(until: float | None) -> TimeUp:
-    """Return what says that the time is up from `until` on."""
+    """Return a function that gives a reason to stop from `until` on."""
     return lambda: "the time is up" if _is_over(until) else None
 
 
 def after(seconds: float | None) -> TimeUp:
-    """Return what says that the time is up so many seconds after it was asked first."""
+    """Return a function that gives a reason to stop so many seconds after its first call."""
     until: float | None = None
 
     def time_up() -> str | None:

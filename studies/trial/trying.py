@@ -39,8 +39,10 @@ TimeUp = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a few batches at one point have shown. `seconds` is the estimate for a whole trial; without `is_whole` the
-    time was up before the first validation had ended."""
+    """The findings of a few batches at one point. `seconds` is the estimate for a whole trial.
+
+    Without `is_whole` the time was up before the try had ended.
+    """
 
     point: Point
     problem: Problem | None
@@ -98,7 +100,7 @@ def _with_loggers_blamed(settings: StudySettings, failed: Look, extent: Extent, 
 
 
 def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
-    """Train and validate a single batch at `point`; a failure counts if it stays with a whole validation.
+    """Train and validate a single batch at `point`. A failure counts if it stays with a whole validation.
 
     A score may need more than one batch of the validation, such as an area under a curve.
     """
@@ -253,7 +255,7 @@ def _of_failing_test(run: Run, config: Mapping[str, Any]) -> Problem | None:
 
 
 def _estimate(settings: StudySettings, run: Run, stopwatch: Stopwatch) -> float | None:
-    """Return the seconds of a whole trial; None where they cannot be told."""
+    """Return the seconds of a whole trial, None if they are unknown."""
     if settings.budget.unit == "seconds":
         seconds: float | None = float(settings.budget.amount)
     else:

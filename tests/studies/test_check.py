@@ -55,7 +55,7 @@ def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
     checked = Checked(looks=[Look(POINT, None, 2.5), Look(POINT, None)])
     assert found_in_words(plain("check.max_s=30"), plan(9), checked) == [
         "study plain is sound as far as it was tried: 2 points tried with real batches",
-        "  9 points were left out when check.max_s=30 s were over; a higher value tries more, null tries all",
+        "  9 points were left out when check.max_s=30 s were over: a higher value tries more, null tries all",
     ]
     assert checked.seconds == [2.5]  # of the middle, where no other point was timed
     checked.typical.append(Look(POINT, None, 7.0))

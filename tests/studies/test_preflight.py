@@ -138,7 +138,6 @@ def test_epochs_before_the_first_rung_are_tried_in_their_order(plain: MakeSettin
     assert "KeyError: 'val_loss'" in problem.complaint
 
 
-@pytest.mark.parametrize("more", [("+trainer.min_epochs=50",), ("+trainer.min_steps=500",)])
 def test_early_stopping_that_looks_before_the_first_validation_is_told(plain: MakeSettings) -> None:
     each_epoch = {"monitor": "val_loss", "check_on_train_epoch_end": "true"}
     stopping = callback("pytorch_lightning.callbacks.EarlyStopping", **each_epoch)
@@ -148,6 +147,7 @@ def test_early_stopping_that_looks_before_the_first_validation_is_told(plain: Ma
     assert problem.remedy.startswith("name a metric that is there when it looks")
 
 
+@pytest.mark.parametrize("more", [("+trainer.min_epochs=50",), ("+trainer.min_steps=500",)])
 def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path: Path, more: tuple[str, ...]) -> None:
     settings = plain("budget.amount=100", *more)
     job = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, cut=Cut(3, n_epochs=2))
