@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import BadInput, Problem
+from studies.reading.direction import flat_keys, forget_directions
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -164,6 +165,7 @@ def _changed(config: DictConfig, name: str, changes: Any, checkpoints: Mapping[s
         complaint = f"cannot be applied ({str(error).splitlines()[0]})"
         raise BadInput([Problem(f"belief.parts.{name}", complaint, "change only keys that the config has")]) from None
     assert isinstance(merged, DictConfig)
+    forget_directions(merged, config, set(flat_keys(OmegaConf.to_container(changes), "")))
     return merged
 
 

@@ -77,12 +77,14 @@ def _endings(trials: Sequence[FrozenTrial]) -> str:
 
 
 def _metrics(study: Study) -> str:
-    """What the study calls its value, or its values."""
-    from studies import schema
-    from studies.stored import attributes_of
+    """Return each metric with its direction; a dash for several that have no names."""
+    from studies.report.goal import stored_goals
+    from studies.report.wording import NONE
 
-    recorded = attributes_of(study).get(schema.STUDY_METRIC)
-    return str(recorded["name"]) if recorded is not None else ", ".join(study.metric_names or [NONE])
+    goals = stored_goals(study)
+    if len(goals) > 1 and all(name == NONE for name, _ in goals):
+        return NONE
+    return ", ".join(f"{name} ({direction})" for name, direction in goals)
 
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:

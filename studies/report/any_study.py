@@ -19,6 +19,7 @@ from studies.eligible import Excluded, excluded
 from studies.objectives import objective_notes
 from studies.report.any_front import any_front_section, front_of_any
 from studies.report.findings import findings
+from studies.report.goal import stored_goal_sentence
 from studies.report.markdown import (
     NOT_ANALYSED,
     best_section,
@@ -41,11 +42,14 @@ BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study w
 
 @dataclass(frozen=True, slots=True)
 class AnyStudy:
-    """What is known of a study without its config. `budget` is None where it is not recorded, `best` where there is
-    none; `by_cells`: that is a point's mean over its training seeds; `front` has the trials on the front of several
-    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best; `has_direction` is
-    False where the storage does not say whether a small or a large value is good; `rounds` are the studies of a
-    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`."""
+    """What is known of a study without its config.
+
+    `budget` is None where it is not recorded, and `best` where there is none. `goal` says what is optimised.
+    `by_cells`: the best is a point's mean over its training seeds. `front` has the trials on the front of several
+    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best. `has_direction` is
+    False where the storage does not say whether a small or a large value is good. `rounds` are the studies of a
+    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`.
+    """
 
     name: str
     metric: str
@@ -57,6 +61,7 @@ class AnyStudy:
     front: Sequence[FrozenTrial] = ()
     excluded: Excluded = field(default_factory=Excluded)
     has_direction: bool = True
+    goal: str = ""
     by_cells: bool = False
     rounds: Sequence[str] = ()
     analysis: Analysis | None = None
@@ -111,6 +116,7 @@ def describe(
         front=front_of_any(study, trials),
         excluded=excluded(run),
         has_direction=has_direction,
+        goal=stored_goal_sentence(study),
         by_cells=by_cells,
         rounds=rounds,
     )
@@ -118,7 +124,7 @@ def describe(
 
 def render_any(found: AnyStudy) -> str:
     """The whole report."""
-    parts = [f"# Study {plain(found.name)}", found.headline]
+    parts = [f"# Study {plain(found.name)}", found.headline, found.goal]
     parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]

@@ -16,6 +16,7 @@ from studies.objectives import objective_notes
 from studies.report.findings import TITLE, clause, findings
 from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
+from studies.report.goal import goal_sentence
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
 from studies.report.wording import code, counted, plain, shown, table
@@ -125,7 +126,7 @@ def valued(choice: Choice) -> str:
 def render(results: Results, settings: StudySettings) -> str:
     """The whole report."""
     metric = settings.objective.metric
-    parts = [f"# Study {plain(settings.study_name)}", headline(results, settings)]
+    parts = [f"# Study {plain(settings.study_name)}", headline(results, settings), goal_sentence(settings.objective)]
     parts += [f"Note: {note}." for note in objective_notes((metric, settings.objective.logged_second))]
     selection = results.selection
     if selection is not None and (champion := champion_of(selection)) is not None:

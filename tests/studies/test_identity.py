@@ -79,7 +79,12 @@ def test_the_same_config_continues_the_study(storage: BaseStorage) -> None:
 def test_what_makes_trials_incomparable_is_refused_with_both_values(
     storage: BaseStorage, override: str, changes: dict[str, str] | None
 ) -> None:
-    extra = ("+search_space.lr.linear=true",) if override == "search_space.lr.log=false" else ()
+    needed = {
+        "search_space.lr.log=false": ("+search_space.lr.linear=true",),
+        "objective.metric=val/loss": ("objective.direction=minimize",),
+        "objective.direction=minimize": ("objective.direction_is_meant=true",),
+    }
+    extra = needed.get(override, ())
     begin(settings_of(), storage)
     found = refused(settings_of(override, *extra), storage)
     for key, complaint in (changes or {"search_space.lr.log": "is False but True"}).items():
@@ -232,7 +237,7 @@ def test_an_empty_study_that_was_left_behind_is_described_anew(storage: BaseStor
 
 
 def test_an_empty_study_cannot_change_its_direction(storage: BaseStorage) -> None:
-    open_study(settings_of("objective.direction=minimize"), storage)
+    open_study(settings_of("objective.direction=minimize", "objective.direction_is_meant=true"), storage)
     assert refused(settings_of(), storage) == {"objective.direction": "is maximize but minimize in the stored study"}
 
 

@@ -54,8 +54,8 @@ def test_a_replicated_grid_is_listed_by_its_best_cell(
     add(tmp_path, "grid", space=LEVELS)
     add(tmp_path, "search", space=SEARCHED)
     assert listed(tmp_path, capsys, monkeypatch) == [
-        ["grid", "4 of 4", "4 complete", "val/accuracy", "0.7 (trial 2, mean of 2 seeds)"],
-        ["search", "4 of 4", "4 complete", "val/accuracy", "0.9 (trial 0)"],
+        ["grid", "4 of 4", "4 complete", "val/accuracy (maximize)", "0.7 (trial 2, mean of 2 seeds)"],
+        ["search", "4 of 4", "4 complete", "val/accuracy (maximize)", "0.9 (trial 0)"],
     ]
 
 
@@ -96,6 +96,7 @@ def test_a_screen_that_is_too_narrow_for_the_table_gets_each_study_in_lines_of_i
         "    slots: 4 of 4",
         "    trials: 4 complete",
         "    metric: val/accuracy",
+        "        (maximize)",
         "    best: 0.7 (trial 2, mean",
         "        of 2 seeds)",
     ]
