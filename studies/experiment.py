@@ -64,6 +64,7 @@ def part_names(config: DictConfig) -> list[str]:
 
 def conclude_experiment(config: DictConfig, console: Console) -> None:
     """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
+    from studies.analysis.same_runs import same_runs_note
     from studies.report.belief import Evidence, conclude, remove_belief, write_belief
     from studies.report.report import ended_trials
     from studies.storage.identity import rule_of
@@ -77,7 +78,8 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         settings, study = stored(part.config)
         rules, every = rules_of(settings), study.get_trials(deepcopy=False)
         ended = ended_trials(every, settings, rules)
-        parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study)))
+        same_runs = same_runs_note(every) or ""
+        parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study), same_runs))
     found = conclude(parts, console=console)
     write_belief(Path(str(config.output_dir)), found, parts, console=console)
 

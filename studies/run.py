@@ -225,9 +225,9 @@ def search(
             f"{n_trials}, sampler {settings.sampler.name}, pruner {settings.pruner.name}; logs in {launcher.logs}"
         )
         console.print(f"  objective: {goal(settings.objective)}", markup=False)
-        told = objective_notes((settings.objective.metric, settings.objective.logged_second))
-        notes = (*goal_notes(settings.objective), *sampler_notes(settings), *pruner_notes(settings), *told)
-        for line in (*launcher.places(), *notes):
+        of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
+        of_goal = (*goal_notes(settings.objective), *of_metrics)
+        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials

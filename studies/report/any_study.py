@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.same_runs import same_runs_note
 from studies.budget import Budget, Unit
 from studies.eligible import Excluded, excluded
 from studies.objectives import objective_notes
@@ -45,10 +46,11 @@ class AnyStudy:
     """What is known of a study without its config.
 
     `budget` is None where it is not recorded, and `best` where there is none. `goal` says what is optimised.
-    `by_cells`: the best is a point's mean over its training seeds. `front` has the trials on the front of several
-    objectives, called `metrics`; `excluded` counts the complete trials that cannot be the best. `has_direction` is
-    False where the storage does not say whether a small or a large value is good. `rounds` are the studies of a
-    selection among the best; `analysis` and the rest as in `studies.report.markdown.Results`.
+    `same_runs` tells of trials that their seeds do not tell apart. `by_cells`: the best is a point's mean over its
+    training seeds. `front` has the trials on the front of several objectives, called `metrics`; `excluded` counts the
+    complete trials that cannot be the best. `has_direction` is False where the storage does not say whether a small or
+    a large value is good. `rounds` are the studies of a selection among the best; `analysis` and the rest as in
+    `studies.report.markdown.Results`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class AnyStudy:
     excluded: Excluded = field(default_factory=Excluded)
     has_direction: bool = True
     goal: str = ""
+    same_runs: str = ""
     by_cells: bool = False
     rounds: Sequence[str] = ()
     analysis: Analysis | None = None
@@ -117,6 +120,7 @@ def describe(
         excluded=excluded(run),
         has_direction=has_direction,
         goal=stored_goal_sentence(study),
+        same_runs=same_runs_note(trials) or "",
         by_cells=by_cells,
         rounds=rounds,
     )
@@ -126,6 +130,7 @@ def render_any(found: AnyStudy) -> str:
     """The whole report."""
     parts = [f"# Study {plain(found.name)}", found.headline, found.goal]
     parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
+    parts += [f"**Note:** {found.same_runs}."] if found.same_runs else []
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
     parts += [any_front_section(found.front, found.metrics)] if found.front else []

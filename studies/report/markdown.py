@@ -42,7 +42,8 @@ class Results:
     `imports` tells of them; `conclusion` takes the best value's place in the headline; `analysis` is None where there
     is none, and `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None
     where none was asked for, or it has not come to its end; `front` is that of two objectives, drawn at
-    `front_picture`; `next_round` is that section; `isolated` has the scientific parameters of a search."""
+    `front_picture`; `next_round` is that section; `same_runs` tells of trials that their seeds do not tell apart;
+    `isolated` has the scientific parameters of a search."""
 
     choices: Sequence[Choice]
     finished: int
@@ -62,6 +63,7 @@ class Results:
     front: FrontFound | None = None
     front_picture: Path | None = None
     next_round: str = ""
+    same_runs: str = ""
     isolated: Mapping[str, Sequence[FittedValue]] = field(default_factory=dict)
 
     @property
@@ -118,6 +120,8 @@ def told(
 
 def valued(choice: Choice) -> str:
     """A choice's value and what it rests on."""
+    if choice.half_width is None and choice.n > 1:
+        return f"{choice.value:.4f} (mean of {choice.n} seeds, all equal)"
     if choice.half_width is None:
         return f"{choice.value:.4f} (trial {choice.trial.number})"
     return f"{choice.value:.4f} ± {choice.half_width:.4f} (mean of {choice.n} seeds)"
@@ -128,6 +132,7 @@ def render(results: Results, settings: StudySettings) -> str:
     metric = settings.objective.metric
     parts = [f"# Study {plain(settings.study_name)}", headline(results, settings), goal_sentence(settings.objective)]
     parts += [f"Note: {note}." for note in objective_notes((metric, settings.objective.logged_second))]
+    parts += [f"**Note:** {results.same_runs}."] if results.same_runs else []
     selection = results.selection
     if selection is not None and (champion := champion_of(selection)) is not None:
         parts.append(best_section(champion.trial.params))
