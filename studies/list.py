@@ -77,12 +77,12 @@ def _endings(trials: Sequence[FrozenTrial]) -> str:
 
 
 def _metrics(study: Study) -> str:
-    """Return each metric with its direction; a dash for several that have no names."""
+    """Return each metric with its direction; a dash where none has a name."""
     from studies.report.goal import stored_goals
     from studies.report.wording import NONE
 
     goals = stored_goals(study)
-    if len(goals) > 1 and all(name == NONE for name, _ in goals):
+    if all(name == NONE for name, _ in goals):
         return NONE
     return ", ".join(f"{name} ({direction})" for name, direction in goals)
 
