@@ -250,7 +250,7 @@ def search(
     if has_reached(trials, settings):
         console.print(f"{_reached(trials, settings)}: no more trials begin")
     if signals.reason() is not None:
-        console.print(f"interrupted ({signals.reason()})")
+        console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
     return study, shift, signals.reason() is not None
 
 

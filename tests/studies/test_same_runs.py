@@ -24,6 +24,8 @@ from studies.search.contest import Candidate, Contest, estimated
 from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings
 from studies.storage.slots import rules_of
+from studies.trial.preflight import looks, preflight
+from studies.trial.trying import SAME_UNDER_SEEDS, compare_seeds
 
 MakeSettings = Callable[..., StudySettings]
 SEEDS_ITSELF = "model._target_=user_modules.SeedsItself"
@@ -150,3 +152,20 @@ def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:
     assert found.estimate is not None
     assert found.estimate.n == 1
     assert not estimated(alone, [trial(0.1, r, 0.5) for r in range(3)], metric="val_loss").is_seedless
+
+
+def test_a_check_finds_it_by_a_batch_under_two_seeds(plain: MakeSettings) -> None:
+    for model, expected in ((SEEDS_ITSELF, (SAME_UNDER_SEEDS,)), ("model.batch_size=5", ())):
+        found = dict(looks(plain(model, *QUICK), corners=(), typical=(), until=None))
+        assert found["seeds"].notes == expected
+    seeded = plain(SEEDS_ITSELF, "+model.seed=${training_seed}", *QUICK)
+    assert compare_seeds(seeded, {"lr": 0.1}).notes == ()
+
+
+def test_loaders_that_a_data_module_replaces_are_told(plain: MakeSettings) -> None:
+    told: list[str] = []
+    assert preflight(plain("+datamodule._target_=user_data.Line", *QUICK), tell=told.append) == []
+    assert told == [
+        "note: datamodule is Line, so train_dataloader and val_dataloader of Plain are not used: "
+        "datamodule=none uses the module's own"
+    ]
