@@ -154,7 +154,6 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     from studies import schema
     from studies.analysis.choice import ranked
     from studies.report.any_study import repeats_points
-    from studies.report.wording import counted
     from studies.stored import attributes_of
 
     attributes = attributes_of(study)
@@ -172,7 +171,8 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     if round_ is not None:
         if round_.get("stage") != "estimate" or len(choices) > 1:
             return NONE
-        return f"{best.value:.4g} (trial {round_['trials'][0]}, mean of {counted(best.n, 'fresh seed', 'fresh seeds')})"
+        rests_on = "one training" if best.n == 1 else f"mean of {best.n} fresh seeds"
+        return f"{best.value:.4g} (trial {round_['trials'][0]}, {rests_on})"
     seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
     return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
 

@@ -97,6 +97,9 @@ def _what_ran(selection: Selection) -> str:
         n = len(selection.contests[0].candidates)
         told = f"All {n} completed points (fewer than the {asked.k} that were asked for)" if fewer else ""
         told, winner = told or f"The best {asked.k} of the search", "the winner"
+    if any(contest.seedless for contest in selection.contests):
+        ran = counted(selection.n_trainings, "training", "trainings")
+        return f"{told} were trained again until it was clear that their seeds change nothing: {ran} in all."
     return (
         f"{told} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
         f"{asked.estimate_seeds} further ones: {counted(selection.n_trainings, 'training', 'trainings')}."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from studies.errors import Problem, masked
+from studies.own_options import BY_PATH, SCHEME
+from studies.quoting import argument, command_line
 from studies.settings import StudySettings
 
 SPACE = "search_space"
@@ -44,10 +46,16 @@ def command_to_go_on(settings: StudySettings, problems: Sequence[Problem], *, ta
     asked = list(given.overrides.task) if given is not None else [f"+study={name}"]
     kept = [one for one in asked if one.lstrip("+~").partition("=")[0] not in NOT_TAKEN_OVER]
     sources = given.runtime.config_sources if given is not None else []
-    folders = [str(source.path) for source in sources if source.provider == "command-line"]
-    options = [word for folder in folders for word in ("--config-dir", folder)]
-    words = [*options, *map(masked, kept), f"study_name={name}-{number}", f"import_from={name}"]
-    return " ".join(["python -m studies.run", *map(shlex.quote, words)])
+    places = [Path(source.path) for source in sources if source.schema == SCHEME]
+    files = [_from_here(path) for path in places if not path.is_dir()]  # a study that was named by its path
+    folders = [word for path in places if path.is_dir() for word in ("--config-dir", _from_here(path))]
+    again = [masked(one) for one in kept if not (files and one.startswith(f"+{BY_PATH}="))]
+    named = [argument("study_name", f"{name}-{number}"), argument("import_from", name)]
+    return command_line("run", *folders, *files, *again, *named)
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _of_parameter(prefix: str, keys: Sequence[str], now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
