@@ -53,6 +53,7 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.logs import logs_of_this_run
     from studies.launch.points import Plan
+    from studies.report.goal import goal, goal_notes
     from studies.search.designs import typical_points
     from studies.search.rounds import announcement
     from studies.storage.identity import find_study
@@ -80,6 +81,8 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
         console.print(f"  {note}", markup=False)
     size = f"{counted(len(settings.space), 'parameter', 'parameters')}, {_trials(settings.n_trials)}"
     console.print(f"  {size}, {len(trials)} in the storage already")
+    for line in (f"objective: {goal(settings.objective)}", *goal_notes(settings.objective)):
+        console.print(f"  {line}", markup=False)
     if settings.select.name != "none":
         console.print(f"  {announcement(settings)}")
     if imports is not None:

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.arguments import for_hydra, read_arguments
-from studies.configs import compose, config_dir, deselected, group_options, overruled
+from studies.configs import as_meant, compose, config_dir, group_options, overruled, search_path
 from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
 from studies.help import brief_help, versions
 from studies.own_options import BY_PATH, place_of, register
@@ -181,7 +181,7 @@ def _do(task: Task, config: DictConfig) -> int:
         lost = overruled(config, overrides)
         if lost:
             raise BadInput([_of_lost(lost, overrides)])
-        return task(deselected(config, overrides))
+        return task(as_meant(config, overrides, search_path()))
     except StudyError as error:
         return _tell(error)
     except KeyboardInterrupt:

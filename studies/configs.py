@@ -15,11 +15,13 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import Problem
 from studies.own_options import register, source_of
 from studies.quoting import in_quotes
+from studies.reading.direction import OBJECTIVES, flat_keys, forget_directions
 
 OPTION = re.compile(r"[\w/-]+")
 
@@ -35,15 +37,31 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -
     Hydra's and OmegaConf's errors."""
     register()
     folders = ",".join(in_quotes(source_of(folder)) for folder in config_dirs)
-    search_path = [f"hydra.searchpath=[{folders}]"] if folders else []
+    searched = [f"hydra.searchpath=[{folders}]"] if folders else []
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return deselected(hydra.compose("config", overrides=[*overrides, *search_path]), overrides)
+            return as_meant(hydra.compose("config", overrides=[*overrides, *searched]), overrides, searched)
     finally:
         if running is not None:
             GlobalHydra.instance().initialize(running)
+
+
+def as_meant(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:
+    """Return `config` without what belongs to a choice of the study's file that the command line replaces."""
+    return undirected(deselected(config, overrides), overrides, searched)
+
+
+def undirected(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:
+    """Return `config` without the direction of a metric that the command line replaces by another one."""
+    keys = [_keys(override) if OBJECTIVES[0] in override else set() for override in overrides]
+    given = {key for own in keys for key in own}
+    if not given.intersection(f"{objective}.metric" for objective in OBJECTIVES):
+        return config
+    others = [override for override, own in zip(overrides, keys, strict=True) if not _is_of_objective(own)]
+    forget_directions(config, hydra.compose("config", overrides=[*others, *searched]), given)
+    return config
 
 
 def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -57,17 +75,31 @@ def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def _keys(override: str) -> set[str]:
+    """Return the dotted keys that an override sets; those of a mapping are all that are in it."""
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    return set(flat_keys(None if parsed.is_delete() else parsed.value(), parsed.key_or_group))
+
+
+def _is_of_objective(keys: set[str]) -> bool:
+    return any(key.partition(".")[0] == OBJECTIVES[0] for key in keys)
+
+
 def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """The parameters of the search space that the command line names which the study's own file sets otherwise: Hydra
     lets the file win, without a word. For the config of the command that runs."""
     chosen = [override.partition("=")[2] for override in overrides if override.startswith("search_space=")]
     if not chosen or not OPTION.fullmatch(chosen[-1]):
         return []
-    folders = [override for override in HydraConfig.get().overrides.hydra if override.startswith("hydra.searchpath=")]
-    asked = hydra.compose("config", [f"search_space={chosen[-1]}", *folders]).search_space
+    asked = hydra.compose("config", [f"search_space={chosen[-1]}", *search_path()]).search_space
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
     untouched = [str(key) for key in asked if not any(f"{name}.".startswith(f"search_space.{key}.") for name in given)]
     return [key for key in untouched if _plain(asked[key]) != _plain(config.search_space.get(key))]
+
+
+def search_path() -> list[str]:
+    """Return the overrides by which the command that runs was told where to look for options."""
+    return [override for override in HydraConfig.get().overrides.hydra if override.startswith("hydra.searchpath=")]
 
 
 def _plain(node: object) -> object:

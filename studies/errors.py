@@ -43,7 +43,7 @@ class BadInput(StudyError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        count = _counted(len(self.problems))
         super().__init__("\n".join([f"{count} in the config:", *(f"  - {problem}" for problem in self.problems)]))
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
@@ -51,7 +51,16 @@ class BadInput(StudyError):
 
 
 class StudyChanged(BadInput):
-    """The storage holds a study of this name that another space, fixed config, metric or budget made."""
+    """The storage holds a study of this name that another space, fixed config, metric or budget made.
+
+    `lines` tell of the problems in fewer lines, where there are any. `command` goes on under another name.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, lines: Sequence[str] = (), command: str | None = None) -> None:
+        super().__init__(problems)
+        told = "\n".join([f"{_counted(len(lines))} in the config:", *(f"  - {line}" for line in lines)])
+        goes_on = f"\nto take over the stored trials that fit the new space:\n  {command}" if command else ""
+        self.args = (f"{told if lines else self}{goes_on}",)
 
 
 class StorageUnusable(StudyError):
@@ -60,6 +69,10 @@ class StorageUnusable(StudyError):
 
 class StudyStopped(StudyError):
     """The study gave up because trials kept failing in the same way."""
+
+
+def _counted(n: int) -> str:
+    return f"{n} problem{'s' if n != 1 else ''}"
 
 
 class Problems:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import BadInput, Problem
+from studies.reading.direction import flat_keys, forget_directions
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -63,6 +64,7 @@ def part_names(config: DictConfig) -> list[str]:
 
 def conclude_experiment(config: DictConfig, console: Console) -> None:
     """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
+    from studies.analysis.same_runs import same_runs_note
     from studies.report.belief import Evidence, conclude, remove_belief, write_belief
     from studies.report.report import ended_trials
     from studies.storage.identity import rule_of
@@ -76,7 +78,8 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         settings, study = stored(part.config)
         rules, every = rules_of(settings), study.get_trials(deepcopy=False)
         ended = ended_trials(every, settings, rules)
-        parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study)))
+        same_runs = same_runs_note(every) or ""
+        parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study), same_runs))
     found = conclude(parts, console=console)
     write_belief(Path(str(config.output_dir)), found, parts, console=console)
 
@@ -164,6 +167,7 @@ def _changed(config: DictConfig, name: str, changes: Any, checkpoints: Mapping[s
         complaint = f"cannot be applied ({str(error).splitlines()[0]})"
         raise BadInput([Problem(f"belief.parts.{name}", complaint, "change only keys that the config has")]) from None
     assert isinstance(merged, DictConfig)
+    forget_directions(merged, config, set(flat_keys(OmegaConf.to_container(changes), "")))
     return merged
 
 

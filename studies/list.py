@@ -77,12 +77,13 @@ def _endings(trials: Sequence[FrozenTrial]) -> str:
 
 
 def _metrics(study: Study) -> str:
-    """Return what the study calls its value, or its values."""
-    from studies import schema
-    from studies.stored import attributes_of
+    """Return each metric with its direction; a dash where none has a name."""
+    from studies.report.goal import stored_goals
 
-    recorded = attributes_of(study).get(schema.STUDY_METRIC)
-    return str(recorded["name"]) if recorded is not None else ", ".join(study.metric_names or [NONE])
+    goals = stored_goals(study)
+    if all(name == NONE for name, _ in goals):
+        return NONE
+    return ", ".join(f"{name} ({direction})" for name, direction in goals)
 
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:
@@ -152,7 +153,6 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     from studies import schema
     from studies.analysis.choice import ranked
     from studies.report.any_study import repeats_points
-    from studies.report.wording import counted
     from studies.stored import attributes_of
 
     attributes = attributes_of(study)
@@ -170,7 +170,8 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     if round_ is not None:
         if round_.get("stage") != "estimate" or len(choices) > 1:
             return NONE
-        return f"{best.value:.4g} (trial {round_['trials'][0]}, mean of {counted(best.n, 'fresh seed', 'fresh seeds')})"
+        rests_on = "one training" if best.n == 1 else f"mean of {best.n} fresh seeds"
+        return f"{best.value:.4g} (trial {round_['trials'][0]}, {rests_on})"
     seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
     return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
 

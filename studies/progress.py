@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from studies.analysis.choice import best_of
+from studies.analysis.same_runs import same_runs_note
 from studies.schema import failure_of, is_imported
 from studies.settings import StudySettings
 from studies.storage.device_time import device_seconds
@@ -83,6 +84,7 @@ class Progress:
         self._begun_with = self.standing().finished
         self._used_before = device_seconds(self.trials, settings)
         self._last_line = -LINE_EVERY_S
+        self._tells_same_runs = True
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -110,12 +112,20 @@ class Progress:
     def tick(self, *, final: bool = False) -> int:
         """Show the standing, and return how many trials have been begun, in whichever run."""
         now = self.standing()
+        self._tell_same_runs()
         if self._live is not None:
             self._live.update(self._table(now), refresh=True)
         elif final or self._clock() - self._last_line >= LINE_EVERY_S:
             self._last_line = self._clock()
             self._console.print(self._line(now), soft_wrap=True, highlight=False, markup=False)
         return now.begun
+
+    def _tell_same_runs(self) -> None:
+        """Say once that seeds do not tell trials apart, as soon as two trials show it."""
+        note = same_runs_note(self.trials) if self._tells_same_runs else None
+        if note is not None:
+            self._tells_same_runs = False
+            self._console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
 
     def _table(self, now: Standing) -> Table:
         rate, left = self._pace(now)

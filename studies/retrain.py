@@ -161,6 +161,8 @@ def _origin(chosen: Mapping[str, Any]) -> str:
 def _in_search(chosen: Mapping[str, Any]) -> str:
     value, n_seeds = chosen.get("value"), chosen.get("n_seeds", 1)
     over = f", mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    if "selection" in chosen and isinstance(value, float) and n_seeds == 1:
+        return f" ({value:.4f} in one training of the selection)"
     if "selection" in chosen and isinstance(value, float):
         return f" ({value:.4f} expected, mean of {n_seeds} fresh seeds)"
     return f" ({value:.4f} in the search{over})" if isinstance(value, float) else ""

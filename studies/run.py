@@ -189,6 +189,7 @@ def search(
     from studies.launch.launcher import make_launcher
     from studies.objectives import objective_notes
     from studies.progress import Progress
+    from studies.report.goal import goal, goal_notes
     from studies.report.logger_notes import logger_notes
     from studies.report.wording import counted
     from studies.search.pruners import pruner_notes
@@ -223,8 +224,10 @@ def search(
         console.print(
             f"{n_trials}, sampler {settings.sampler.name}, pruner {settings.pruner.name}; logs in {launcher.logs}"
         )
-        notes = objective_notes((settings.objective.metric, settings.objective.logged_second))
-        for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings), *notes):
+        console.print(f"  objective: {goal(settings.objective)}", markup=False)
+        of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
+        of_goal = (*goal_notes(settings.objective), *of_metrics)
+        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
@@ -245,10 +248,24 @@ def search(
     if are_devices_spent(trials, settings):
         console.print(_device_time(trials, settings))
     if has_reached(trials, settings):
-        console.print(f"a trial has reached stop_at={settings.stop_at:g}: no more trials begin")
+        console.print(f"{_reached(trials, settings)}: no more trials begin")
     if signals.reason() is not None:
-        console.print(f"interrupted ({signals.reason()})")
+        console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
     return study, shift, signals.reason() is not None
+
+
+def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+    """Say that a trial has reached `stop_at`; and where all have, which side of it counts as good."""
+    from optuna.trial import TrialState
+
+    from studies.worker import has_reached
+
+    found = f"a trial has reached stop_at={settings.stop_at:g}"
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not all(has_reached([trial], settings) for trial in complete):
+        return found
+    direction = settings.objective.direction
+    return f"{found}, and so has each complete trial (is that what you mean by objective.direction={direction}?)"
 
 
 def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:

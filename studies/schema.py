@@ -75,6 +75,7 @@ THREADS: Final = "threads"  # of torch on the CPU; another number may change a v
 WORKER: Final = "worker"  # host, process namespace and process that ran it
 N_PARAMETERS: Final = "n_parameters"  # numbers in the module's parameters, trainable or not
 PEAK_MEMORY_MB: Final = "peak_memory_mb"  # of the rank that took most, where a trial has several
+TRAJECTORY: Final = "trajectory"  # of a training: digest of its losses and last weights, the same for the same run
 BATCH_HALVED: Final = "batch_halved"  # after out-of-memory: {batch_size, accumulate_grad_batches} of the second go
 CHECKPOINT: Final = "checkpoint"  # the newest file to go on from: {path, sha256, rung, steps, exact, host}
 RESUMED_FROM: Final = (

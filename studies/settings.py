@@ -49,6 +49,7 @@ TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 class SecondObjective:
     """What is weighed against the first metric: a figure of the training itself, or a metric that the module logs.
 
+    `direction_is_meant` confirms a direction that is unusual for a metric of this name.
     `noise`: the standard deviation that a repetition is taken to have where single runs are all there is; relative
     where the metric is `seconds` or `peak_memory_mb`, in the metric's own unit else.
     """
@@ -56,6 +57,7 @@ class SecondObjective:
     metric: str
     direction: Direction
     noise: float
+    direction_is_meant: bool = False
 
     @property
     def is_logged(self) -> bool:
@@ -71,7 +73,7 @@ class SecondObjective:
 @dataclass(frozen=True, slots=True)
 class ObjectiveSettings:
     """What is optimised: a metric that the module logs, and which of its rung values counts; and what it is weighed
-    against, if anything is."""
+    against, if anything is. `direction_is_meant` confirms a direction that is unusual for a metric of this name."""
 
     metric: str
     direction: Direction
@@ -80,6 +82,7 @@ class ObjectiveSettings:
     test: bool = False  # each trial that came to its end is tested too; nothing is chosen by that
     second: SecondObjective | None = None
     noise: float | None = None  # standard deviation between training seeds, in the metric's unit; None: tolerance
+    direction_is_meant: bool = False
 
     @property
     def logged_second(self) -> str | None:

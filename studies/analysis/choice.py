@@ -17,6 +17,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t
 
+from studies.analysis.same_runs import distinct
 from studies.eligible import can_be_best
 from studies.objectives import by_first, losses_of
 from studies.schema import failure_of
@@ -24,8 +25,11 @@ from studies.schema import failure_of
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A point with its value: the mean over `n` trainings, of which `trial` is the first; `half_width` is that of the
-    mean's 95 % interval (Student's t), None for a single training; `n_pruned` more of its trainings were pruned."""
+    """A point with its value: the mean over `n` trainings, of which `trial` is the first.
+
+    `half_width` is that of the mean's 95 % interval (Student's t), None for a single training and for values that are
+    all equal. `n_pruned` more of its trainings were pruned.
+    """
 
     trial: FrozenTrial
     value: float
@@ -44,7 +48,8 @@ def best_of(trials: Sequence[FrozenTrial], *, maximize: bool, then_maximize: boo
 def ranked(
     trials: Sequence[FrozenTrial], *, maximize: bool, by_point: bool, then_maximize: bool | None = None
 ) -> list[Choice]:
-    """The choices among completed `trials`, best first; trials at one point are one choice where `by_point`.
+    """The choices among completed `trials`, best first; trials at one point are one choice where `by_point`, and those
+    that are the same run count once.
 
     `then_maximize`: whether the second objective, which decides among equals, is maximised; None where there is none.
     """
@@ -57,7 +62,8 @@ def ranked(
         return tuple(sorted(trial.params.items())) if by_point else trial.number
 
     groups: dict[object, list[FrozenTrial]] = defaultdict(list)
-    for trial in sorted(filter(can_be_best, trials), key=lambda trial: trial.number):
+    counted = distinct(trials) if by_point else trials
+    for trial in sorted(filter(can_be_best, counted), key=lambda trial: trial.number):
         groups[place(trial)].append(trial)
     pruned = Counter(place(trial) for trial in trials if trial.state == TrialState.PRUNED and failure_of(trial) is None)
     return [_choice(groups[at], n_pruned=pruned[at]) for at in sorted(groups, key=lambda at: rank(groups[at]))]
@@ -67,5 +73,6 @@ def _choice(group: Sequence[FrozenTrial], *, n_pruned: int) -> Choice:
     seen = by_first(group)
     values = np.array([trial.value for trial in seen], dtype=float)
     n = len(values)
-    half_width = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)) if n > 1 else None
+    is_spread = n > 1 and bool((values != values[0]).any())
+    half_width = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)) if is_spread else None
     return Choice(seen[0], float(values.mean()), n, half_width, n_pruned)

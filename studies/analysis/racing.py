@@ -91,12 +91,14 @@ def run_race(
     n_looks: int,
     maximize: bool,
     failed: Collection[int] = (),
+    seedless: Collection[int] = (),
     risk: float = RISK,
 ) -> Race:
     """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those that have not `failed`.
 
     NaN where a candidate was not trained, or failed. The race stands at the last look before one of those that stay
-    lacks a seed: it has come back, or was not trained yet.
+    lacks a seed: it has come back, or was not trained yet. `seedless` are candidates whose values are one observation
+    under every seed: with them there is no test, so nobody leaves and the p-values are NaN.
     """
     n_tests = max(1, (len(values) - 1) * n_looks)
     scores = values if maximize else -values
@@ -111,9 +113,10 @@ def run_race(
         spreads = [_sd(differences[i]) for i in staying if i != leader]
         for i, gaps in differences.items():
             p_value = 1.0 if i == leader else min(1.0, n_tests * surely_positive(gaps, spreads))
+            p_value = math.nan if seedless else p_value
             left: Left | None = "worse" if p_value <= risk and i != leader else None
-            own = values[i, :n]
-            standings[i] = Standing(n, float(own.mean()), _sd(own), float(gaps.mean()), p_value, left)
+            own = values[i, : 1 if i in seedless else n]
+            standings[i] = Standing(len(own), float(own.mean()), _sd(own), float(gaps.mean()), p_value, left)
     return Race(tuple(standings), leader, risk)
 
 

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array, Axis, levelled
 from studies.analysis.common_step import CommonStep, common_step
+from studies.analysis.same_runs import distinct
 from studies.analysis.trial_axes import axes_of, encoded, is_inside
 from studies.eligible import is_feasible, is_finite
 from studies.errors import BadInput, Problem
@@ -182,7 +183,7 @@ def table_of(
     n_objectives: int = 1,
 ) -> TrialsTable:
     """The table of `trials`; see `trials_table`. Constraints are about the objectives, so a `target` has all trials."""
-    trials = by_first(trials) if target is None else trials
+    trials = distinct(by_first(trials) if target is None else trials)
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
     finished = [t for t in finished if t.number not in replaced or t.state != TrialState.FAIL]

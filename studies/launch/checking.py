@@ -44,11 +44,12 @@ class Checked:
         self.problems += found.problems
         self.notes += found.notes
         look = found.look
+        self.notes += [note for note in (look.notes if look is not None else ()) if note not in self.notes]
         if look is None or (not look.is_whole and look.problem is None):
             return
         if look.problem is not None:
             self.problems.append(look.problem)
-        if found.kind != "ranks":
+        if found.kind not in ("ranks", "seeds"):
             self.looks.append(look)
         if found.kind == "typical":
             self.typical.append(look)

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from studies.errors import StudyError, StudyStopped
+from studies.launch.interruption import of_workers
 from studies.shift import Shift
 from studies.signals import StopSignals
 
@@ -95,6 +96,9 @@ class Crew:
                 if self._signals.reason() is None:  # else what has ended was asked to, by a signal to all processes
                     members = self._look_after(place, members, shift=shift, begun=begun)
         finally:
+            reason = self._signals.reason()
+            if reason is not None and members:
+                self._tell(of_workers(reason, len(members), grace_s=GRACE_S))
             place.end(members, grace_s=GRACE_S)
         for member in members:
             ending = member.ending()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from optuna.storages import BaseStorage
 
 from studies.errors import Problem
+from studies.launch.interruption import told_at_once
 from studies.launch.process import find_problems
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -39,5 +40,6 @@ class SerialLauncher:
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
         """Work until the study is finished. `on_tick` is called once, at the end."""
         (place,) = self.places()
-        work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
+        with told_at_once(self._signals, self._tell):
+            work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
         on_tick()

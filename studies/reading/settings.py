@@ -13,6 +13,7 @@ from studies.budget import Budget, Unit
 from studies.errors import Problems
 from studies.reading.analysis import read_analysis
 from studies.reading.belief import read_belief
+from studies.reading.direction import with_usual_direction
 from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
 from studies.reading.output_folder import read_output_dir
@@ -84,7 +85,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     problems = Problems()
     load_resolvers(config)
     given = config
-    config = with_targets(with_stand_in(config, problems))
+    config = with_usual_direction(with_targets(with_stand_in(config, problems)))
     values = _plain(config, problems)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)

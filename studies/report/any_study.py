@@ -14,11 +14,13 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.same_runs import same_runs_note
 from studies.budget import Budget, Unit
 from studies.eligible import Excluded, excluded
 from studies.objectives import objective_notes
 from studies.report.any_front import any_front_section, front_of_any
 from studies.report.findings import findings
+from studies.report.goal import stored_goal_sentence
 from studies.report.markdown import (
     NOT_ANALYSED,
     best_section,
@@ -43,10 +45,11 @@ BY_THE_CONFIG = "`studies.report +study=…` with the overrides that the study w
 class AnyStudy:
     """What is known of a study without its config.
 
-    `budget` is None where it is not recorded, `best` where there is none. `by_cells`: the best is a point's mean over
-    its training seeds. `front` has the trials on the front of several objectives, called `metrics`. `excluded` counts
-    the complete trials that cannot be the best. `has_direction`: the storage says whether small or large values are
-    good. `rounds` are the studies of a selection among the best. `analysis` and the rest are as in
+    `budget` is None where it is not recorded, `best` where there is none. `goal` says what is optimised. `same_runs`
+    tells of trials that their seeds do not tell apart. `by_cells`: the best is a point's mean over its training seeds.
+    `front` has the trials on the front of several objectives, called `metrics`. `excluded` counts the complete trials
+    that cannot be the best. `has_direction`: the storage says whether small or large values are good. `rounds` are the
+    studies of a selection among the best. `analysis` and the rest are as in
     `studies.report.markdown.Results`.
     """
 
@@ -60,6 +63,8 @@ class AnyStudy:
     front: Sequence[FrozenTrial] = ()
     excluded: Excluded = field(default_factory=Excluded)
     has_direction: bool = True
+    goal: str = ""
+    same_runs: str = ""
     by_cells: bool = False
     rounds: Sequence[str] = ()
     analysis: Analysis | None = None
@@ -114,6 +119,8 @@ def describe(
         front=front_of_any(study, trials),
         excluded=excluded(run),
         has_direction=has_direction,
+        goal=stored_goal_sentence(study),
+        same_runs=same_runs_note(trials) or "",
         by_cells=by_cells,
         rounds=rounds,
     )
@@ -121,8 +128,9 @@ def describe(
 
 def render_any(found: AnyStudy) -> str:
     """The whole report."""
-    parts = [f"# Study {plain(found.name)}", found.headline]
+    parts = [f"# Study {plain(found.name)}", found.headline, found.goal]
     parts += [f"Note: {note}." for note in objective_notes((found.metric,))]
+    parts += [f"**Note:** {found.same_runs}."] if found.same_runs else []
     if found.best is not None:
         parts += [best_section(found.best.trial.params), *_rests_on(found, found.best)]
     parts += [any_front_section(found.front, found.metrics)] if found.front else []

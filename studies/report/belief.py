@@ -45,13 +45,14 @@ NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "e
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A part: its settings, the trials that ended its slots, whether these are all, and the rule as recorded when it
-    began."""
+    began. `same_runs` tells of trials that their seeds do not tell apart: nothing is concluded from them."""
 
     name: str
     settings: StudySettings
     trials: Sequence[FrozenTrial]
     is_finished: bool = True
     recorded: BeliefSettings | None = None
+    same_runs: str = ""
 
     @property
     def has_changed(self) -> bool:
@@ -106,6 +107,9 @@ def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
             found.changed.append(part.name or part.settings.study_name)
         if not part.is_finished:
             found.missing[part.name] = f"{len(part.trials)} of {part.settings.n_trials} trainings are finished"
+            continue
+        if part.same_runs:
+            found.missing[part.name] = part.same_runs
             continue
         finding = _finding(part, found, console)
         if not belief.decides:

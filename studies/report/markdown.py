@@ -16,6 +16,7 @@ from studies.objectives import objective_notes
 from studies.report.findings import TITLE, clause, findings
 from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
+from studies.report.goal import goal_sentence
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
 from studies.report.wording import code, counted, plain, shown, table
@@ -41,7 +42,8 @@ class Results:
     `imports` tells of them; `conclusion` takes the best value's place in the headline; `analysis` is None where there
     is none, and `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None
     where none was asked for, or it has not come to its end; `front` is that of two objectives, drawn at
-    `front_picture`; `next_round` is that section; `isolated` has the scientific parameters of a search."""
+    `front_picture`; `next_round` is that section; `same_runs` tells of trials that their seeds do not tell apart;
+    `isolated` has the scientific parameters of a search."""
 
     choices: Sequence[Choice]
     finished: int
@@ -61,6 +63,7 @@ class Results:
     front: FrontFound | None = None
     front_picture: Path | None = None
     next_round: str = ""
+    same_runs: str = ""
     isolated: Mapping[str, Sequence[FittedValue]] = field(default_factory=dict)
 
     @property
@@ -117,6 +120,8 @@ def told(
 
 def valued(choice: Choice) -> str:
     """A choice's value and what it rests on."""
+    if choice.half_width is None and choice.n > 1:
+        return f"{choice.value:.4f} (mean of {choice.n} seeds, all equal)"
     if choice.half_width is None:
         return f"{choice.value:.4f} (trial {choice.trial.number})"
     return f"{choice.value:.4f} ± {choice.half_width:.4f} (mean of {choice.n} seeds)"
@@ -125,8 +130,9 @@ def valued(choice: Choice) -> str:
 def render(results: Results, settings: StudySettings) -> str:
     """The whole report."""
     metric = settings.objective.metric
-    parts = [f"# Study {plain(settings.study_name)}", headline(results, settings)]
+    parts = [f"# Study {plain(settings.study_name)}", headline(results, settings), goal_sentence(settings.objective)]
     parts += [f"Note: {note}." for note in objective_notes((metric, settings.objective.logged_second))]
+    parts += [f"**Note:** {results.same_runs}."] if results.same_runs else []
     selection = results.selection
     if selection is not None and (champion := champion_of(selection)) is not None:
         parts.append(best_section(champion.trial.params))

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.same_runs import distinct, same_runs_note
 from studies.analysis.values.table import scientific, value_tables
 from studies.objectives import by_first
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
@@ -119,7 +120,7 @@ def write_report(
     finally:
         champion = champion_of(selection) if selection is not None else None
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
-        lines = [headline(results, settings)]
+        lines = [headline(results, settings), *([f"note: {results.same_runs}"] if results.same_runs else [])]
         lines += (
             [sentence(results.values.main, how=True), *disagreements_of(results.values)]
             if results.values is not None
@@ -194,6 +195,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         redraws=rules.redraws,
         files=files,
         values=value_tables(ended, settings),
+        same_runs=same_runs_note([*ended, *imported]) or "",
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )
 
@@ -212,8 +214,8 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
 
 
 def ended_trials(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> list[FrozenTrial]:
-    """What is concluded from: the trials that decided their slots, and the imported ones."""
-    return [*_ended(_slots(trials, settings), rules), *filter(is_imported, trials)]
+    """What is concluded from: the trials that decided their slots, and the imported ones; the same run counts once."""
+    return distinct([*_ended(_slots(trials, settings), rules), *filter(is_imported, trials)])
 
 
 def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:

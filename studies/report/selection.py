@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from studies.analysis.racing import Estimate
-from studies.report.wording import NONE, counted, fixed, interval, listed, p_value, shown, table
+from studies.report.wording import FEWEST_OF_TIE, NONE, counted, fixed, interval, listed, p_value, shown, table
 from studies.search.contest import Candidate, Contest, failure_in_words
 from studies.search.select import Selection
 from studies.settings import StudySettings
@@ -16,6 +16,15 @@ TITLE = "## Selection"
 COVERS = (
     "The interval of a share of right or wrong answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's "
     "t with Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+)
+SEEDLESS = (
+    "Its trainings under different seeds are identical: the module seeds itself (seed_everything?) or uses no "
+    "randomness. Use ${training_seed} in the config where the module takes a seed."
+)
+UNTESTED = (
+    "No p: the trainings of trials {trials} are identical under different seeds, so each of them is one observation "
+    "and nothing can be compared by it. The module seeds itself (seed_everything?) or uses no randomness: use "
+    "${{training_seed}} in the config where it takes a seed."
 )
 HOW = (
     "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
@@ -35,18 +44,28 @@ def claim(selection: Selection, metric: str) -> str | None:
     if contest is None or champion is None or contest.estimate is None:
         return None
     found = contest.estimate
-    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_seeds(found.n)})"
-    tests = "".join(f", {name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest))
+    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
+    tests = "".join(f", {name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest))
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
-    tied = _tied(contest, n_ties, len(selection.contests)) if n_ties else ""
+    tied = _tied(contest, n_ties, len(selection.contests)) if n_ties and not contest.seedless else ""
     return f"Selected {metric} {worth}{tests}; {promised}{tied}{_unshown(selection)}"
 
 
 def _tied(contest: Contest, n_ties: int, n_races: int) -> str:
     n = len(contest.candidates) - 1
     others = f"{n_ties} of {n} others" if n > 1 else "the only other candidate"
-    return f"; tied with {others}{f' of its own race, {_name(contest)}' if n_races > 1 else ''}"
+    of_race = f" of its own race, {_name(contest)}" if n_races > 1 else ""
+    if (few := _too_few(contest)) is not None:
+        return f"; not distinguished from {others}{of_race} by {few} seeds"
+    return f"; tied with {others}{of_race}"
+
+
+def _too_few(contest: Contest) -> int | None:
+    """Return the seeds that a race took, where they are too few to speak of a tie; None where they are not."""
+    leader = contest.race.leader if contest.race is not None else None
+    n = contest.race.standings[leader].n if contest.race is not None and leader is not None else FEWEST_OF_TIE
+    return n if n < FEWEST_OF_TIE else None
 
 
 def selection_section(selection: Selection, settings: StudySettings) -> str:
@@ -78,6 +97,9 @@ def _what_ran(selection: Selection) -> str:
         n = len(selection.contests[0].candidates)
         told = f"All {n} completed points (fewer than the {asked.k} that were asked for)" if fewer else ""
         told, winner = told or f"The best {asked.k} of the search", "the winner"
+    if any(contest.seedless for contest in selection.contests):
+        ran = counted(selection.n_trainings, "training", "trainings")
+        return f"{told} were trained again until it was clear that their seeds change nothing: {ran} in all."
     return (
         f"{told} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
         f"{asked.estimate_seeds} further ones: {counted(selection.n_trainings, 'training', 'trainings')}."
@@ -85,7 +107,7 @@ def _what_ran(selection: Selection) -> str:
 
 
 def _findings(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> list[str]:
-    tests = [_tested(name, test) for name, test in contest.tests.items()]
+    tests = [_tested(name, test, contest) for name, test in contest.tests.items()]
     why = ", or trains on several devices" if settings.devices_per_trial > 1 else ""
     return [
         f"**The winner is trial {champion.trial.number}**, {_rule(contest, selection)}.",
@@ -101,6 +123,11 @@ def _findings(selection: Selection, contest: Contest, champion: Candidate, setti
 def _worth(contest: Contest, *, metric: str) -> str:
     found = contest.estimate
     assert found is not None
+    if contest.is_seedless:
+        return (
+            f"**It gave {metric} {found.estimate:.{DIGITS}f}** in one training. {SEEDLESS} So there is no interval, "
+            "and how much of the value is luck is not known."
+        )
     ends = interval(found.ci_lo, found.ci_hi, DIGITS)
     return (
         f"**It is worth {metric} {found.estimate:.{DIGITS}f}**, 95 % interval {ends} over {_seeds(found.n)} that "
@@ -108,7 +135,9 @@ def _worth(contest: Contest, *, metric: str) -> str:
     )
 
 
-def _tested(name: str, test: Estimate) -> str:
+def _tested(name: str, test: Estimate, contest: Contest) -> str:
+    if contest.is_seedless:
+        return f"**{name} {test.estimate:.{DIGITS}f}** in that training: on data that no choice has seen."
     over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
     ends = interval(test.ci_lo, test.ci_hi, DIGITS)
     return f"**{name} {test.estimate:.{DIGITS}f}**, 95 % interval {ends} {over}: on data that no choice has seen."
@@ -121,13 +150,15 @@ def _luck(selection: Selection, contest: Contest, champion: Candidate, settings:
     luck = searched.value - contest.estimate.estimate
     luck = luck if settings.objective.direction == "maximize" else -luck
     told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
+    if contest.is_seedless:
+        return f"{told}."
     if searched.trial.number != champion.trial.number:
         return f"{told}, {abs(luck):.{DIGITS}f} {'better' if luck >= 0 else 'worse'} than what the winner is worth."
     return f"{told}: {abs(luck):.{DIGITS}f} of that was luck." if luck >= 0 else f"{told}, which was bad luck."
 
 
 def _ties(contest: Contest) -> list[str]:
-    if contest.race is None:
+    if contest.race is None or contest.seedless:
         return []
     ties = [str(contest.candidates[i].trial.number) for i in contest.staying]
     sound = len(contest.candidates) - len(contest.failures)
@@ -143,7 +174,7 @@ def _ties(contest: Contest) -> list[str]:
 def _rule(contest: Contest, selection: Selection) -> str:
     if contest.race is None or contest.race.leader is None:
         return "the only candidate"
-    if selection.asked.rule == "best":
+    if selection.asked.rule == "best" or contest.seedless:
         return "with the best mean of the race"
     leader = contest.candidates[contest.race.leader].trial.number
     cost = (
@@ -186,7 +217,7 @@ def _by_value(contests: Sequence[Contest], metric: str) -> str:
         ends = interval(found.ci_lo, found.ci_hi, DIGITS) if found is not None else NONE
         worth = fixed(found.estimate, DIGITS) if found is not None else NONE
         n = str(found.n) if found is not None else "0"
-        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f} {_ends(e)}" for name, e in _accuracies(contest)) or NONE
+        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest)) or NONE
         rows.append((_name(contest), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
     header = ("value", "its winner: trial", metric, "95 % interval", "fresh seeds", "test")
     return f"### By value\n\n{table(header, rows)}"
@@ -205,7 +236,12 @@ def _race(contest: Contest, *, metric: str, named: bool) -> str:
         rows.append((*row, p_value(standing.p_value), status(contest, i)))
     header = ("trial", "in the search", "seeds", f"mean {metric}", "sd", "behind the leader", "p", "how it ended")
     title = f"### The race{f': {_name(contest)}' if named else ''}"
-    return f"{title}\n\n{table(header, rows)}\n\n{HOW}"
+    return f"{title}\n\n{table(header, rows)}\n\n{_how(contest)}"
+
+
+def _how(contest: Contest) -> str:
+    seedless = [str(contest.candidates[i].trial.number) for i in sorted(contest.seedless)]
+    return UNTESTED.format(trials=listed(seedless)) if seedless else HOW
 
 
 def status(contest: Contest, i: int) -> str:
@@ -216,7 +252,12 @@ def status(contest: Contest, i: int) -> str:
         return f"left: {contest.failures.get(i, 'gave no value')}"
     if standing.left == "worse":
         return f"left after {standing.n} seeds: surely worse"
-    return "winner" if i == contest.winner else "tied"
+    if i == contest.winner:
+        return "winner"
+    if contest.seedless:
+        return "not compared"
+    few = _too_few(contest)
+    return "tied" if few is None else f"not distinguished by {few} seeds"
 
 
 def _place(contest: Contest, i: int) -> tuple[bool, bool, int, float]:
@@ -243,14 +284,21 @@ def _lost(contest: Contest) -> str:
     return f" ({len(lost)} of {len(contest.fresh)} gave no value and are left out: {failure_in_words(lost[0])})"
 
 
+def _rests_on(contest: Contest) -> str:
+    assert contest.estimate is not None
+    return "one training, which no seed changes" if contest.is_seedless else _seeds(contest.estimate.n)
+
+
 def _seeds(n: int) -> str:
     return counted(n, "fresh seed", "fresh seeds")
 
 
 def _half_width(found: Estimate) -> str:
     half = max(found.ci_hi - found.estimate, found.estimate - found.ci_lo)  # one end may be cut at a bound
+    if half == 0:
+        return " (all equal)"
     return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
 
 
 def _ends(found: Estimate) -> str:
-    return f"[{found.ci_lo:.{DIGITS}f}, {found.ci_hi:.{DIGITS}f}]"
+    return f" [{found.ci_lo:.{DIGITS}f}, {found.ci_hi:.{DIGITS}f}]" if math.isfinite(found.ci_hi - found.ci_lo) else ""

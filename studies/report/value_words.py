@@ -5,7 +5,7 @@ from __future__ import annotations
 from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import Disagreement, ValueTable, ValueTables
-from studies.report.wording import NONE, listed, p_value
+from studies.report.wording import FEWEST_OF_TIE, NONE, counted, listed, p_value
 
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
@@ -110,7 +110,11 @@ def against_best(row: ValueRow) -> str:
         return "no value"
     found = standing.difference
     difference = f"{_signed(found.value)}{_ends(found)}, p {p_value(standing.p_holm)} (Holm)"
-    return f"tie, {difference}" if standing.word == "tie" else difference
+    if standing.word != "tie":
+        return difference
+    is_tie = found.n >= FEWEST_OF_TIE
+    word = "tie" if is_tie else f"not distinguished by {counted(found.n, 'seed', 'seeds')}"
+    return f"{word}, {difference}"
 
 
 def with_width(found: Mean | None) -> str:

@@ -45,16 +45,20 @@ def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
     means = raced[:, common].mean(axis=1)
     equals = np.flatnonzero(means >= means.max() - ROUNDING * abs(means.max()))
     best = int(equals[0])
-    fresh = sign * np.array([_fresh(contest) for contest in able])
+    n_fresh = max(len(contest.fresh) for contest in able)
+    fresh = sign * np.array([_fresh(contest, n_fresh) for contest in able])
     others = [i for i in range(len(able)) if i != best]
     differences = [gaps[~np.isnan(gaps)] for gaps in (fresh[best] - fresh[i] for i in others)]
     spreads = [float(gaps.std(ddof=1)) for gaps in differences if len(gaps) > 1]
-    shown = [len(others) * surely_positive(gaps, spreads) <= RISK if len(gaps) > 1 else False for gaps in differences]
+    can_test = [not able[best].is_seedless and not able[i].is_seedless for i in others]
+    tested = [able_to and len(gaps) > 1 for able_to, gaps in zip(can_test, differences, strict=True)]
+    p_values = [surely_positive(gaps, spreads) if t else 1.0 for t, gaps in zip(tested, differences, strict=True)]
+    shown = [len(others) * p_value <= RISK for p_value in p_values]
     rivals = tuple(able[i] for i, is_shown in zip(others, shown, strict=True) if not is_shown)
     return Comparison(able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best))
 
 
-def _fresh(contest: Contest) -> Array:
-    """What the fresh trainings gave, in the order of their seeds; NaN for one without a value."""
+def _fresh(contest: Contest, n: int) -> Array:
+    """Return what the fresh trainings gave, in the order of their `n` seeds; NaN for one without a value."""
     values = [trial.value if trial.state == TrialState.COMPLETE else None for trial in contest.fresh]
-    return np.array(values, dtype=float)
+    return np.array([*values, *[None] * (n - len(values))], dtype=float)

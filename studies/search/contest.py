@@ -15,6 +15,7 @@ from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
 from studies.analysis.racing import Estimate, Race, cheapest_of_the_best, estimate_of, looks_of, run_race
+from studies.analysis.same_runs import distinct, same_runs
 from studies.parameter import Parameter, Value
 from studies.schema import bounds_of, failure_of, is_share
 from studies.settings import StudySettings
@@ -34,7 +35,8 @@ class Contest:
     """A race over all configurations, or over those of one value of the scientific parameters (`scientific`).
 
     `values` is (k, seeds), NaN where there is none; `costs` are those of a training of each candidate, as far as known;
-    `failures` says of a candidate why a training gave no value. `race`, `winner` (a candidate), the `fresh` trainings,
+    `failures` says of a candidate why a training gave no value; `seedless` are those that are the same training under
+    different seeds, with which nothing can be compared. `race`, `winner` (a candidate), the `fresh` trainings,
     their `estimate` in the metric and their `tests` are there once the contest has come so far.
     """
 
@@ -43,6 +45,7 @@ class Contest:
     values: Array
     costs: tuple[tuple[float, ...], ...]
     failures: Mapping[int, str] = field(default_factory=dict)
+    seedless: frozenset[int] = frozenset()
     race: Race | None = None
     winner: int | None = None
     fresh: tuple[FrozenTrial, ...] = ()
@@ -62,6 +65,11 @@ class Contest:
     def champion(self) -> Candidate | None:
         """The winning candidate; None before there is one, and where all have failed."""
         return None if self.winner is None else self.candidates[self.winner]
+
+    @property
+    def is_seedless(self) -> bool:
+        """Whether the winner is the same training under each seed."""
+        return self.winner is not None and self.winner in self.seedless
 
     @property
     def n_fresh(self) -> int:
@@ -109,15 +117,19 @@ def after_round(
         costs[i] += [float(cost)] if isinstance(cost, int | float) else []
     looks = looks_of(settings.select.seeds)
     maximize = settings.objective.direction == "maximize"
-    race = run_race(values, looks=looks[:n_looks], n_looks=len(looks), maximize=maximize, failed=failures)
-    return replace(contest, values=values, costs=tuple(map(tuple, costs)), failures=failures, race=race)
+    own = {i: [trial for j, _, trial in results if j == i] for i, _, _ in results}
+    seedless = contest.seedless.union(i for i, trials in own.items() if same_runs(trials))
+    done = looks[:n_looks]
+    race = run_race(values, looks=done, n_looks=len(looks), maximize=maximize, failed=failures, seedless=seedless)
+    costs_of_each = tuple(map(tuple, costs))
+    return replace(contest, values=values, costs=costs_of_each, failures=failures, race=race, seedless=seedless)
 
 
 def decided(contest: Contest, settings: StudySettings) -> Contest:
     """The contest with its winner: by the rule, or the only candidate where there was no race."""
     if contest.race is None:
         return replace(contest, winner=0)
-    if settings.select.rule == "best":
+    if settings.select.rule == "best" or contest.seedless:  # no spread, no standard error
         return replace(contest, winner=contest.race.leader)
     costs = [contest.cost(i) for i in range(len(contest.candidates))]
     maximize = settings.objective.direction == "maximize"
@@ -127,7 +139,9 @@ def decided(contest: Contest, settings: StudySettings) -> Contest:
 def estimated(contest: Contest, fresh: Sequence[FrozenTrial], *, metric: str) -> Contest:
     """The contest with what its winner is worth in `metric`: by trainings that decided nothing, and what they gave on
     the test part where they were tested."""
-    complete = [trial for trial in fresh if trial.state == TrialState.COMPLETE and trial.value is not None]
+    if same_runs(fresh) and contest.winner is not None:
+        contest = replace(contest, seedless=contest.seedless | {contest.winner})
+    complete = [t for t in distinct(fresh) if t.state == TrialState.COMPLETE and t.value is not None]
     if not complete:
         return replace(contest, fresh=tuple(fresh))
     found = _estimate(metric, np.array([trial.value for trial in complete], dtype=float))

@@ -100,6 +100,8 @@ def describe_round(settings: StudySettings) -> str:
     options = settings.sampler.options
     n_points = len({json.dumps(point, sort_keys=True) for point in options["points"]})
     n_seeds = len(set(options["replicates"]))
+    if options["stage"] == "estimate" and n_seeds == 1:  # seeds change nothing in it
+        return f"select: the winner{_s(n_points)} once more"
     if options["stage"] == "estimate":
         return f"select: the winner{_s(n_points)} on {n_seeds} fresh seed{_s(n_seeds)}"
     points = f"{n_points} configuration{_s(n_points)}"

@@ -61,14 +61,15 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
             n_trainings += len(entries)
     contests = [decided(contest, settings) for contest in contests]
     lanes = [_lane(contests, c, i.winner) for c, i in enumerate(contests) if i.winner is not None]
-    entries = interleaved(lanes, range(settings.select.estimate_seeds))
+    fresh = interleaved(lanes, range(settings.select.estimate_seeds))
+    entries = [(lane, r) for lane, r in fresh if r == 0 or not contests[lane.contest].is_seedless]
     if entries:
         trainings = _trainings(round_of(settings, "estimate", entries), read)
         if trainings is None:
             return round_of(settings, "estimate", entries)
         for lane in lanes:
-            fresh = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
-            contests[lane.contest] = estimated(contests[lane.contest], fresh, metric=settings.objective.metric)
+            own = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
+            contests[lane.contest] = estimated(contests[lane.contest], own, metric=settings.objective.metric)
     return _concluded(settings, contests, n_trainings + len(entries))
 
 
@@ -93,6 +94,8 @@ def _due(contests: Sequence[Contest], n_looks: int, look: int) -> list[tuple[Lan
 
 def _races_on(contest: Contest, n_looks: int, *, n_contests: int) -> bool:
     """Whether a contest goes on to a look. To the first go all where several are to be compared."""
+    if contest.seedless:  # further seeds would tell nothing
+        return False
     return len(contest.staying) > 1 or (n_looks == 1 and n_contests > 1)
 
 

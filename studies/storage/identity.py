@@ -26,6 +26,7 @@ from studies import schema
 from studies.errors import Problem, StudyChanged, masked
 from studies.parameter import Parameter
 from studies.settings import FIXED_KEYS, POINTS, BeliefSettings, ObjectiveSettings, StudySettings
+from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
 from studies.stored import trials_of
 
@@ -51,7 +52,7 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
         return None, settings
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
     if trials_of(study):
-        _refuse_changes(settings, study)
+        _refuse_changes(settings, study, taken=names)
     _refuse_another_direction(settings, study)
     return study, settings
 
@@ -205,7 +206,7 @@ def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:
     return first if second is None else {**first, "second": {"name": second.metric, "direction": second.direction}}
 
 
-def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
+def _refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[str]) -> None:
     if not schema.is_ours(study.user_attrs) or schema.STUDY_IDENTITY not in study.user_attrs:
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
@@ -215,12 +216,12 @@ def _refuse_changes(settings: StudySettings, study: optuna.Study) -> None:
     if "budget.amount" in changed and now["budget.unit"] == before["budget.unit"] == "epochs":
         changed.remove("budget.rungs")  # each epoch is one
     if changed:
-        raise StudyChanged(
-            [
-                Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)
-                for key in changed
-            ]
-        )
+        problems = [
+            Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)
+            for key in changed
+        ]
+        command = command_to_go_on(settings, problems, taken=taken)
+        raise StudyChanged(problems, lines=list(changes_in_words(problems, now, before)), command=command)
 
 
 def _refuse_another_direction(settings: StudySettings, study: optuna.Study) -> None:

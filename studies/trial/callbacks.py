@@ -129,6 +129,11 @@ class Rungs:
         """Time spent in training, that of earlier attempts up to the checkpoint included."""
         return self._seconds_before + time.perf_counter() - self.begun
 
+    @property
+    def loss_sum(self) -> float:
+        """The sum of the losses of this rank so far; 0 where the module's steps return none."""
+        return float(self._loss_sum)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that was counted, as plain values."""
         return {

@@ -197,6 +197,8 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         attributes[schema.LINKED] = dict(training.linked)
     if training.logger_failures:
         attributes[schema.LOGGER_FAILURES] = dict(training.logger_failures)
+    if training.trajectory:
+        attributes[schema.TRAJECTORY] = training.trajectory
     if training.test.metrics:
         attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
     return _ended(training, attributes, objective)

@@ -20,9 +20,9 @@ from studies.trial.mixing import exchanged
 from studies.trial.objective import resolve
 from studies.trial.procedure_preflight import procedure_problems
 from studies.trial.training import tell_nobody
-from studies.trial.trying import THOROUGH, Look, TimeUp, take_time, try_briefly, try_point, try_ranks
+from studies.trial.trying import THOROUGH, Look, TimeUp, compare_seeds, take_time, try_briefly, try_point, try_ranks
 
-Kind = Literal["middle", "ranks", "corner", "typical"]
+Kind = Literal["middle", "ranks", "seeds", "corner", "typical"]
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
 FOR_BATCHES = 0.1  # of the time of a check, in each epoch that is tried with several batches
 FOR_CORNERS = 0.6  # of the time of a check; the rest is for points that stand for all
@@ -42,6 +42,8 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
     time_up = after(settings.check.max_s)
     look = try_point(settings, middle(settings), THOROUGH, time_up=time_up)
     problem = look.problem
+    for note in look.notes:
+        tell(note)
     if problem is None and settings.devices_per_trial > 1:
         problem = try_ranks(settings, look.point, time_up=time_up)
     if problem is None and time_up() is not None:
@@ -83,21 +85,24 @@ def looks(
 ) -> Iterator[tuple[Kind, Look]]:
     """Yield each look with its kind: the middle of the space, `corners` with one batch each, `typical` points timed.
 
-    The kind `ranks` is the middle again, in as many processes as train a trial together. No look begins after `until`
-    (of `time.monotonic`), and the last one ends between two batches. The corners leave some of the time to typical
-    points. After a problem in the middle there is no further look.
+    The kind `ranks` is the middle again, in as many processes as train a trial together. The kind `seeds` is the middle
+    under two seeds. No look begins after `until` (of `time.monotonic`), and the last one ends between two batches. The
+    corners leave some of the time to typical points. After a problem in the middle there is no further look.
     """
     begun = time.monotonic()
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
     at_most_s = None if until is None else FOR_BATCHES * (until - begun)
     thorough = replace(THOROUGH, is_timed=True, cut=replace(THOROUGH.cut, at_most_s=at_most_s))
     found = try_point(settings, middle(settings), thorough, time_up=at(until))
-    yield "middle", found
+    first = found
+    yield "middle", first
     if found.problem is None and settings.devices_per_trial > 1 and not _is_over(until):
         found = Look(found.point, try_ranks(settings, found.point, time_up=at(until)))
         yield "ranks", found
     if found.problem is not None:
         return
+    if first.trajectory and not _is_over(until):
+        yield "seeds", compare_seeds(settings, first.point, time_up=at(until))
     for point in corners:
         if _is_over(for_corners):
             break

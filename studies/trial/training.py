@@ -38,6 +38,7 @@ from studies.trial.ranks.stop import StopTogether
 from studies.trial.test_part import Scores, look_at_test_part
 from studies.trial.tracked import TrackedRun
 from studies.trial.trainer import trainer_class
+from studies.trial.trajectory import trajectory_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule, LightningModule
@@ -77,6 +78,7 @@ class Training:
     threads: int
     peak_memory_mb: float | None
     n_parameters: int = 0
+    trajectory: str = ""
     test: Scores = field(default_factory=Scores)
     logger_failures: Mapping[str, str] = field(default_factory=dict)  # what each logger that failed has failed with
     linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into its config
@@ -167,7 +169,8 @@ class Run:
         except self.package.sigterm:
             raise Interrupted(self.keeper.reason or "SIGTERM") from None
         own_mb = peak.mb()
-        peaks = [mb for (mb,) in self.ranks.share("end", math.nan if own_mb is None else own_mb)]
+        shared = self.ranks.share("end", math.nan if own_mb is None else own_mb, self.rungs.loss_sum)
+        peaks, losses = [mb for mb, _ in shared], [loss for _, loss in shared]
         training = Training(
             rungs=tuple(self.rungs.rungs),
             stopped=self.rungs.stopped,
@@ -180,6 +183,7 @@ class Run:
             threads=torch.get_num_threads(),
             peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
             n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
+            trajectory=trajectory_of(losses, self.module),
         )
         if self.watchers.keeps(training):
             self.keeper.save(self.trainer, ended=True)

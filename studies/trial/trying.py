@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,12 @@ from studies.trial.test_part import has_test_part, look_at_test_part
 from studies.trial.training import Job, Run, Watchers, never
 
 log = logging.getLogger(__name__)
+LOADERS = ("train_dataloader", "val_dataloader")
+SAME_UNDER_SEEDS = (
+    "note: a batch at one point under two training seeds gives the same losses and weights: the module seeds itself "
+    "(seed_everything?) or uses no randomness, so replicates will be identical. Use ${training_seed} in the config "
+    "where the module takes a seed"
+)
 N_BATCHES = 3  # of the point that is tried most thoroughly; the second batch finds what the first one left behind
 N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
 TimeUp = Callable[[], str | None]
@@ -41,7 +47,8 @@ TimeUp = Callable[[], str | None]
 class Look:
     """The findings of a few batches at one point. `seconds` is the estimate for a whole trial.
 
-    Without `is_whole` the time was up before the try had ended.
+    Without `is_whole` the time was up before the try had ended. `notes` are for a person. `trajectory` is as of a
+    `Training`.
     """
 
     point: Point
@@ -49,6 +56,8 @@ class Look:
     seconds: float | None = None
     failure: Failure | None = None
     is_whole: bool = True
+    notes: tuple[str, ...] = ()
+    trajectory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +77,24 @@ TIMED = Extent(Cut(N_TIMED, n_epochs=2), is_timed=True)
 KNOWN = Extent(Cut(1), n_validated=1, is_timed=True)  # of a budget in seconds
 
 
-def try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never) -> Look:
+def try_point(
+    settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never, seed: int | None = None
+) -> Look:
     """Train at `point` as far as `extent` says, with the length, the limits and the callbacks of a trial.
 
     Loggers write to a folder that is deleted. Where a trial would be tried at half the batch after out-of-memory, so is
-    this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop.
+    this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training
+    seed is `seed`, by default the study's.
     """
     config = resolve(settings, point)
     if is_procedure(config):
         return _try_procedure(settings, point, config, time_up)
     set_imports_aside()
-    look = _try(settings, point, None, extent, time_up)
+    look = _try(settings, point, None, extent, time_up, seed=seed)
     if look.failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
         free_memory()
         half = half_of(config, settings.out_of_memory.batch_size)
-        look = look if half is None else _try(settings, point, half, extent, time_up)
+        look = look if half is None else _try(settings, point, half, extent, time_up, seed=seed)
     if look.failure is Failure.ERROR and config.get("loggers"):
         look = _with_loggers_blamed(settings, look, extent, time_up)
     free_memory()  # for the next point
@@ -117,6 +129,13 @@ def take_time(
     trial."""
     extent = KNOWN if settings.budget.unit == "seconds" else replace(TIMED, cut=replace(TIMED.cut, at_most_s=at_most_s))
     return try_point(settings, point, extent, time_up=time_up)
+
+
+def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
+    """Train a batch at `point` under two seeds, and note where that comes to the same."""
+    seeds = (settings.seed, settings.seed + 1)
+    first, second = (try_point(settings, point, BRIEF, time_up=time_up, seed=seed).trajectory for seed in seeds)
+    return Look(point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
 
 
 def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
@@ -156,15 +175,17 @@ def _try(
     time_up: TimeUp,
     *,
     with_loggers: bool = True,
+    seed: int | None = None,
 ) -> Look:
     begun = time.perf_counter()
-    config = resolve(settings, point, half=half)
+    config = resolve(settings, point, half=half, seed=seed)
     config = config if with_loggers else {**config, "loggers": {}}
     try:
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
-            links = linked(settings, point, half=half)
+            links = linked(settings, point, half=half, seed=seed)
             job = _job(settings, config, extent, Path(folder), links=links)
+            job = job if seed is None else replace(job, seed=seed)
             run = job.build(Watchers(interrupted=time_up))
             problem = _of_test_part(settings, run)
             if problem is not None:
@@ -193,7 +214,19 @@ def _fit(
         return Look(point, problem)
     if extent.tests and settings.objective.test:
         problem = _of_failing_test(run, config)
-    return Look(point, problem, _estimate(settings, run, stopwatch) if extent.is_timed else None)
+    seconds = _estimate(settings, run, stopwatch) if extent.is_timed else None
+    return Look(point, problem, seconds, notes=tuple(_notes(run)), trajectory=training.trajectory)
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """Tell of loaders of the module that Lightning passes over, since there is a data module."""
+    found = [name for name in LOADERS if run.package.is_overridden(name, run.module)]
+    if run.datamodule is not None and found:
+        data, model = type(run.datamodule).__name__, type(run.module).__name__
+        yield (
+            f"note: datamodule is {data}, so {' and '.join(found)} of {model} are not used: "
+            "datamodule=none uses the module's own"
+        )
 
 
 def _job(

@@ -99,7 +99,7 @@ def test_check_finds_what_fails_in_a_corner_and_estimates_the_time(shell: Shell)
 
 @pytest.mark.slow
 def test_a_metric_that_is_never_logged_is_found_before_anything_is_trained(shell: Shell) -> None:
-    output = shell.run("run", *PLAIN, "objective.metric=val/accuracy", code=2)
+    output = shell.run("run", *PLAIN, "objective.metric=val/accuracy", "objective.direction=maximize", code=2)
     assert "objective.metric is val/accuracy" in output
     assert "train_loss, val_loss" in output
     corrected = shell.run("run", *PLAIN, "n_trials=1", "launcher=serial")

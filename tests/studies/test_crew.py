@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ import pytest
 
 from studies.errors import StudyError, StudyStopped
 from studies.launch.crew import Crew, Ending, How
+from studies.launch.interruption import of_this_process, told_at_once
 from studies.shift import Shift
 from studies.signals import StopSignals
 
@@ -109,5 +111,22 @@ def test_one_that_was_called_off_does_no_harm_where_another_finishes() -> None:
 def test_a_signal_ends_all_without_an_error() -> None:
     stage, signals = Stage(None, None), StopSignals()
     signals.stop("SIGINT")
-    Crew(signals, max_failures=2, tell=print).run(stage, range(2), shift=SHIFT, on_tick=lambda: 0)
+    told: list[str] = []
+    Crew(signals, max_failures=2, tell=told.append).run(stage, range(2), shift=SHIFT, on_tick=lambda: 0)
     assert stage.ended == [0, 1]
+    assert told == [
+        "interrupted (SIGINT): waiting for 2 workers to save the running trials, at most 20 s; Ctrl-C again ends this "
+        "command at once, and the workers save and leave without it"
+    ]
+
+
+def test_a_process_that_trains_itself_tells_of_a_signal_while_it_works() -> None:
+    told: list[str] = []
+    signals = StopSignals()
+    with told_at_once(signals, told.append):
+        assert told == []
+        signals.stop("SIGUSR1")
+        while not told:
+            time.sleep(0.01)
+    assert told == ["interrupted (SIGUSR1): the running trial ends its batch and saves its state"]
+    assert "Ctrl-C again ends this process at once" in of_this_process("SIGINT")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -79,11 +80,34 @@ def test_the_same_config_continues_the_study(storage: BaseStorage) -> None:
 def test_what_makes_trials_incomparable_is_refused_with_both_values(
     storage: BaseStorage, override: str, changes: dict[str, str] | None
 ) -> None:
-    extra = ("+search_space.lr.linear=true",) if override == "search_space.lr.log=false" else ()
+    needed = {
+        "search_space.lr.log=false": ("+search_space.lr.linear=true",),
+        "objective.metric=val/loss": ("objective.direction=minimize",),
+        "objective.direction=minimize": ("objective.direction_is_meant=true",),
+    }
+    extra = needed.get(override, ())
     begin(settings_of(), storage)
     found = refused(settings_of(override, *extra), storage)
     for key, complaint in (changes or {"search_space.lr.log": "is False but True"}).items():
         assert found[key].startswith(complaint)
+
+
+def test_a_changed_space_is_told_in_a_line_a_parameter_with_the_command_that_goes_on(storage: BaseStorage) -> None:
+    begin(settings_of(), storage)
+    asked = settings_of("search_space.lr.high=0.02", "search_space.lr.low=0.001", "~search_space.dropout")
+    with pytest.raises(StudyChanged) as caught:
+        find_study(asked, storage)
+    header, *lines, _, command = str(caught.value).splitlines()
+    assert header == "2 problems in the config:"
+    assert lines[0].startswith(
+        "  - search_space.dropout is missing, and the stored study varies it: choose another study"
+    )
+    assert lines[1].startswith("  - search_space.lr has changed since the stored study (high 0.03 → 0.02, low 0.0001 →")
+    assert command == "  python -m studies.run +study=digits study_name=digits-2 import_from=digits"
+    for no_search in (settings_of("search_space.lr.high=0.02", "budget.amount=4"), settings_of(study="digits_grid")):
+        with pytest.raises(StudyChanged) as caught:
+            find_study(replace(no_search, study_name="digits"), storage)
+        assert "import_from" not in str(caught.value)
 
 
 def test_only_what_differs_is_named_and_all_of_it(storage: BaseStorage) -> None:
@@ -239,7 +263,7 @@ def test_an_empty_study_that_was_left_behind_is_described_anew(storage: BaseStor
 
 
 def test_an_empty_study_cannot_change_its_direction(storage: BaseStorage) -> None:
-    open_study(settings_of("objective.direction=minimize"), storage)
+    open_study(settings_of("objective.direction=minimize", "objective.direction_is_meant=true"), storage)
     assert refused(settings_of(), storage) == {"objective.direction": "is maximize but minimize in the stored study"}
 
 

@@ -54,8 +54,8 @@ def test_a_replicated_grid_is_listed_by_its_best_cell(
     add(tmp_path, "grid", space=LEVELS)
     add(tmp_path, "search", space=SEARCHED)
     assert listed(tmp_path, capsys, monkeypatch) == [
-        ["grid", "4 of 4", "4 complete", "val/accuracy", "0.7 (trial 2, mean of 2 seeds)"],
-        ["search", "4 of 4", "4 complete", "val/accuracy", "0.9 (trial 0)"],
+        ["grid", "4 of 4", "4 complete", "val/accuracy (maximize)", "0.7 (trial 2, mean of 2 seeds)"],
+        ["search", "4 of 4", "4 complete", "val/accuracy (maximize)", "0.9 (trial 0)"],
     ]
 
 
@@ -96,6 +96,7 @@ def test_a_screen_that_is_too_narrow_for_the_table_gets_each_study_in_lines_of_i
         "    slots: 4 of 4",
         "    trials: 4 complete",
         "    metric: val/accuracy",
+        "        (maximize)",
         "    best: 0.7 (trial 2, mean",
         "        of 2 seeds)",
     ]
@@ -141,7 +142,7 @@ def test_a_damaged_study_is_told_and_takes_no_other_with_it(
     add(tmp_path, "damaged", space=SEARCHED, n_trials="four")
     add(tmp_path, "worse", space=SEARCHED, metric="accuracy", select=["whole"])
     assert listed(tmp_path, capsys, monkeypatch) == [
-        ["whole", "4 of 4", "4 complete", "val/accuracy", "0.9 (trial 0)"],
+        ["whole", "4 of 4", "4 complete", "val/accuracy (maximize)", "0.9 (trial 0)"],
         ["damaged", "–", "damaged: n_trials is 'four', no whole number from 0 on", "–", "–"],
         [
             "worse",
@@ -177,4 +178,4 @@ def test_what_cannot_be_the_best_is_counted_and_is_none(
     for value, memory in ((0.9, 1.0), (float("inf"), 0.0), (0.5, -1.0)):
         study.add_trial(create_trial(value=value, constraints={"memory": memory}))
     (row,) = listed(tmp_path, capsys, monkeypatch)
-    assert row[2:] == ["3 complete (1 infeasible, 1 infinite)", "accuracy", "0.5 (trial 2)"]
+    assert row[2:] == ["3 complete (1 infeasible, 1 infinite)", "accuracy (maximize)", "0.5 (trial 2)"]

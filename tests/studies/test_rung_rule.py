@@ -93,8 +93,9 @@ def run_together(of: StudySettings, study: Study, paths: Sequence[list[tuple[int
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize(("name", "options"), RULES)
 def test_the_rule_gives_the_answers_of_optunas_pruner(name: str, options: dict[str, object], direction: str) -> None:
-    one = settings(name, f"objective.direction={direction}", **options)
-    two = settings(name, f"objective.direction={direction}", SECOND, **options)
+    asked = (f"objective.direction={direction}", "objective.direction_is_meant=true")
+    one = settings(name, *asked, **options)
+    two = settings(name, *asked, SECOND, **options)
     n_stopped = 0
     for seed in range(3):
         paths = list(curves(seed, n=24))

@@ -211,6 +211,7 @@ def test_of_several_races_the_best_is_the_one_whose_winner_did_best(
 ) -> None:
     """Whether it is a gain or a loss; and the search's best is the best of all that it found."""
     asked = ("n_trials=40", "select.per_value=true", "select.k=2", "select.seeds=3", f"objective.direction={direction}")
+    asked += ("objective.direction_is_meant=true",)
     settings = digits(*asked, study="digits_optimizers")
     worth = {"sgd": 0.86, "adam": 0.9, "adamw": 0.8, "rmsprop": 0.84, "adagrad": 0.88}
     selection, _ = selection_of(settings, storage, Landscape(lambda p: worth[p["optimizer"]], noise=0.001))

@@ -103,7 +103,7 @@ def test_a_module_without_validation_is_told_of_the_training_loss(plain: MakeSet
     (problem,) = preflight(plain("model._target_=user_modules.Silent"))
     assert problem.key == "objective.metric"
     assert "objective.metric=training_loss with objective.direction=minimize" in problem.remedy
-    (problem,) = preflight(plain("objective.metric=no_such"))
+    (problem,) = preflight(plain("objective.metric=no_such", "objective.direction=minimize"))
     assert "training_loss" not in problem.remedy
 
 

@@ -240,7 +240,8 @@ def test_a_retry_has_the_rungs_of_the_attempt_before(plain: MakeSettings) -> Non
 
 
 def test_stop_at_is_of_the_first_objective(plain: MakeSettings) -> None:
-    assert len(run(plain(STEPS, "stop_at=0.1", "n_trials=6", "objective.direction=maximize"))) == 1
+    upwards = ("objective.direction=maximize", "objective.direction_is_meant=true")
+    assert len(run(plain(STEPS, "stop_at=0.1", "n_trials=6", *upwards))) == 1
     assert len(run(plain(STEPS, "stop_at=1e-9", "n_trials=2", "study_name=other"))) == 2
 
 

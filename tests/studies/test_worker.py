@@ -214,7 +214,8 @@ def test_a_trial_over_its_own_time_ends_as_pruned_and_says_so(plain: MakeSetting
 
 
 def test_the_best_rung_counts_where_the_config_says_so(plain: MakeSettings) -> None:
-    trials = run(plain("objective.value=best", "objective.direction=maximize", "budget.amount=3"))
+    upwards = ("objective.direction=maximize", "objective.direction_is_meant=true")
+    trials = run(plain("objective.value=best", *upwards, "budget.amount=3"))
     assert [trial.value for trial in trials] == [max(trial.intermediate_values.values()) for trial in trials]
     assert any(trial.value != trial.intermediate_values[3] for trial in trials)
 

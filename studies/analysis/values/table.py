@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.analysis.same_runs import same_runs
 from studies.analysis.values.isolation import Cell, Change, Isolated, Ranking, changes, isolate, rank
 from studies.analysis.values.row import ValueRow, place, row_of
 from studies.objectives import by_first
@@ -99,8 +100,11 @@ def scientific(settings: StudySettings) -> tuple[Parameter, ...]:
 
 def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
     """The tables of a designed study with a scientific parameter, from its finished `trials`; None for other studies,
-    and where no trial has a value."""
+    and where no trial has a value. Where seeds do not tell trials apart, the first one of each cell stands for it."""
     trials = by_first(trials)
+    if same_runs(trials):
+        trials = [trial for trial in trials if trial.user_attrs.get(schema.REPLICATE) == 0]
+        settings = replace(settings, replicates=1)
     names = [parameter.name for parameter in scientific(settings)]
     if not settings.is_designed or not names or not any(trial.value is not None for trial in trials):
         return None

@@ -46,7 +46,7 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
 def test_what_the_search_promised_too_much_was_luck_of_a_gain_and_of_a_loss(
     direction: str, fresh: float, make_settings: MakeSettings
 ) -> None:
-    settings = make_settings(*RACE, f"objective.direction={direction}")
+    settings = make_settings(*RACE, f"objective.direction={direction}", "objective.direction_is_meant=true")
     rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
     told = selection_section(selection_of(settings, *rows, fresh=fresh), settings)
     assert "The search's best value was 0.9700 (trial 7): 0.0400 of that was luck." in told
@@ -56,7 +56,7 @@ def test_what_the_search_promised_too_much_was_luck_of_a_gain_and_of_a_loss(
 def test_what_is_worth_more_than_the_search_promised_was_bad_luck(
     direction: str, fresh: float, make_settings: MakeSettings
 ) -> None:
-    settings = make_settings(*RACE, f"objective.direction={direction}")
+    settings = make_settings(*RACE, f"objective.direction={direction}", "objective.direction_is_meant=true")
     rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
     assert "which was bad luck" in selection_section(selection_of(settings, *rows, fresh=fresh), settings)
 
