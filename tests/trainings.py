@@ -26,6 +26,20 @@ TRAINER = {
 }
 
 
+class StopsAfter(StopSignals):
+    """A signal that comes once it has been asked for so often."""
+
+    def __init__(self, n_questions: int) -> None:
+        super().__init__()
+        self._left = n_questions
+
+    def reason(self) -> str | None:
+        self._left -= 1
+        if self._left < 0:
+            self.stop("SIGUSR1")
+        return super().reason()
+
+
 def run(
     settings: StudySettings,
     *,

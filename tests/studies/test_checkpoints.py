@@ -16,13 +16,12 @@ import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
-from trainings import files, run
+from trainings import StopsAfter, files, run
 
 from studies import schema
 from studies.schema import failure_of
 from studies.settings import StudySettings
 from studies.shift import Shift
-from studies.signals import StopSignals
 from studies.storage.checkpoints import best_trials, checkpoint_of, last_state_of, sweep
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
@@ -46,20 +45,6 @@ def digits(make_settings: MakeSettings) -> MakeSettings:
 @pytest.fixture
 def plain_study(make_settings: MakeSettings) -> MakeSettings:
     return lambda *overrides: make_settings("launcher=serial", *overrides, study="plain")
-
-
-class StopsAfter(StopSignals):
-    """A signal that comes once it has been asked for so often."""
-
-    def __init__(self, n_questions: int) -> None:
-        super().__init__()
-        self._left = n_questions
-
-    def reason(self) -> str | None:
-        self._left -= 1
-        if self._left < 0:
-            self.stop("SIGUSR1")
-        return super().reason()
 
 
 def kept(trials: list[FrozenTrial]) -> list[Path]:

@@ -110,7 +110,7 @@ def test_a_screen_that_is_too_narrow_for_the_table_gets_each_study_in_lines_of_i
 def test_a_name_is_printed_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, width: int
 ) -> None:
-    add(tmp_path, name, metric={"name": f"val{name}"})
+    add(tmp_path, name, space=SEARCHED, metric={"name": f"val{name}"})
     lines = printed(tmp_path, capsys, monkeypatch, width=width)
     assert any(name in line for line in lines)
     assert any(f"val{name}" in line for line in lines)
