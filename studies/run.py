@@ -223,7 +223,7 @@ def search(
         )
         notes = objective_notes((settings.objective.metric, settings.objective.logged_second))
         for line in (*launcher.places(), *sampler_notes(settings), *pruner_notes(settings), *notes):
-            console.print(f"  {line}")
+            console.print(f"  {line}", markup=False)
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
         with Progress(study, settings, rules_of(settings), console=console) as progress:
