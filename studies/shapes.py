@@ -153,7 +153,7 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
 OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
     **dict.fromkeys((schema.SOURCE, schema.FAILURE_MESSAGE, schema.PLACE, schema.DEVICE, schema.PROCESSOR), TEXT),
-    **dict.fromkeys((schema.WORKER, schema.RESTARTED, schema.TRAJECTORY), TEXT),
+    **dict.fromkeys((schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
     **dict.fromkeys((schema.REDRAWN, schema.VOID), (lambda value: isinstance(value, bool), "truth value")),
@@ -161,7 +161,7 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     schema.RUNGS: (_are_rungs, "list of pairs of a rung and its value"),
     **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
     **dict.fromkeys((schema.THREADS, schema.N_PARAMETERS, schema.CONVERGENCE), (_or_none(_is_count), COUNT[1])),
-    schema.TEST: (_are_named_numbers, "mapping of numbers"),
+    **dict.fromkeys((schema.TEST, schema.FOUND), (_are_named_numbers, "mapping of numbers")),
     **dict.fromkeys((schema.RESULT, schema.LINKED, schema.LOGGER_FAILURES), MAPPING),
     schema.BATCH_HALVED: (_is_half, "mapping of batch_size and accumulate_grad_batches"),
     **dict.fromkeys((schema.CHECKPOINT, schema.RESUMED_FROM), (_or_none(_is_mapping), "mapping")),

@@ -17,6 +17,7 @@ from studies.report.findings import TITLE, clause, findings
 from studies.report.fitted_section import fitted_sections
 from studies.report.front import FrontFound, front_section
 from studies.report.goal import goal_sentence
+from studies.report.handed_on import handed_on
 from studies.report.selection import champion_of, claim, selection_section
 from studies.report.value_section import value_section
 from studies.report.wording import code, counted, plain, shown, table
@@ -138,6 +139,7 @@ def render(results: Results, settings: StudySettings) -> str:
         parts.append(best_section(champion.trial.params))
     elif results.best is not None:
         parts += [best_section(results.best.trial.params), _rests_on(results.best, settings)]
+        parts += handed_on(results.best, settings)
     if selection is not None:
         parts.append(selection_section(selection, settings))
     if results.values is not None:

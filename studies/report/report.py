@@ -27,6 +27,7 @@ from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
 from studies.report.fitted_section import isolated, write_isolation
 from studies.report.front import front_in
+from studies.report.handed_on import handed_on
 from studies.report.markdown import NO_DIRECTION, NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.next_round_files import drawings_of, leave_next_round
 from studies.report.race_files import remove_race, write_race
@@ -121,6 +122,7 @@ def write_report(
         champion = champion_of(selection) if selection is not None else None
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
         lines = [headline(results, settings), *([f"note: {results.same_runs}"] if results.same_runs else [])]
+        lines += handed_on(results.best, settings) if results.best is not None and champion is None else []
         lines += (
             [sentence(results.values.main, how=True), *disagreements_of(results.values)]
             if results.values is not None

@@ -4,6 +4,9 @@ Needed is the newest checkpoint of each point that is not finished, for its retr
 `keep_best` complete trials. A trial only ever falls in the ranking, and what is finished begins no more; so whoever
 deletes by an old view of the study deletes too little, never too much.
 
+What the checkpoint callbacks of a trial wrote into its folder lives as long as the trial is among the best, or may
+still be tried again.
+
 Files are told apart by the names of their folder and their own: another machine may see them at another path.
 """
 
@@ -21,7 +24,7 @@ from studies.eligible import can_be_best
 from studies.objectives import by_first, losses_of
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
-from studies.trial.files import discard, is_checkpoint_of, trial_folder, trials_folder
+from studies.trial.files import discard, discard_own, is_checkpoint_of, trial_folder, trials_folder
 
 RUNS = (TrialState.RUNNING, TrialState.WAITING)
 
@@ -33,6 +36,7 @@ def discard_useless(trials: Sequence[FrozenTrial], settings: StudySettings) -> N
         path = checkpoint_of(trial)
         if path is not None and _name(path) not in needed and trial.state not in RUNS:
             discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
+    _discard_own(trials, settings)
 
 
 def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
@@ -52,6 +56,7 @@ def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
             for path in _written_since(begun, folder, settings):
                 if _name(path) not in needed:
                     discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
+    _discard_own(trials, settings)
 
 
 def needed_paths(trials: Sequence[FrozenTrial], settings: StudySettings) -> set[Path]:
@@ -91,6 +96,18 @@ def last_state_of(trial: FrozenTrial, output_dir: Path) -> Path | None:
         return None
     here = trial_folder(output_dir, trial.number) / path.name
     return next((place for place in (here, path) if place.is_file()), None)
+
+
+def _discard_own(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
+    """Delete what the checkpoint callbacks of trials wrote that are neither among the best nor to be tried again."""
+    rules, kept = rules_of(settings), {trial.number for trial in best_trials(trials, settings)}
+    for slot in read_slots(trials, max(settings.n_trials, len(originals(trials)))):
+        chain = {trial.number for trial in slot.chain}
+        kept |= chain if chain & kept or not rules.is_finished(slot) else set()
+    for trial in trials:
+        if trial.number not in kept and trial.state not in RUNS and trial.datetime_start and trial.datetime_complete:
+            folder = trial_folder(settings.output_dir, trial.number)
+            discard_own(folder, since=trial.datetime_start, until=trial.datetime_complete)
 
 
 def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:

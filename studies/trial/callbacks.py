@@ -11,17 +11,19 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from studies.settings import TRAINING_LOSS
 from studies.trial import generators
+from studies.trial.metrics import MetricMissing as MetricMissing
+from studies.trial.metrics import Metrics
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
+from studies.trial.samples import BatchCount, SamplesUnknown
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -38,29 +40,9 @@ class Rung:
 
     index: int
     value: float
-    samples_seen: int
+    samples_seen: int | None  # None where the batches do not tell
     seconds: float = field(compare=False)  # the same rung reached again is the same
     second: float | None = None
-
-
-class MetricMissing(Exception):
-    """The module never logged the metric `missing` that the study optimises; `logged` are those that it did, and
-    `validates` says whether there was a validation to log it in."""
-
-    def __init__(self, missing: str, logged: Sequence[str], *, validates: bool = True) -> None:
-        why = f"the module never logged {missing}"
-        if missing == TRAINING_LOSS:
-            why = "training_step returned no loss that could be averaged"
-        super().__init__(
-            f"{why}; by the end of the rung it had logged: "
-            f"{', '.join(logged) or 'nothing'} (what a module logs in its own on_train_epoch_end comes too late)"
-        )
-        self.missing = missing
-        self.logged = tuple(logged)
-        self.validates = validates
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), validates=self.validates), (self.missing, self.logged)
 
 
 class Interrupted(BaseException):
@@ -70,10 +52,12 @@ class Interrupted(BaseException):
 class Rungs:
     """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
 
-    `report(rung) -> bool` is called once a rung and says whether to stop; `resumed(rungs)` is called once, where the
+    `report(rung) -> bool` is called once a rung and says whether to stop. With `holds_last` the last of `n_rungs` waits
+    for `tell_last`, because a callback may change the weights after it. `resumed(rungs)` is called once, where the
     training goes on from a checkpoint, with the rungs that it had reached. Only a whole epoch with its validation is a
-    rung: what another callback cuts short, or a skipped validation, is not reported.
+    rung: what another callback cuts short, a skipped validation, or a metric that is not logged anew, is not reported.
 
+    With `needs_samples` a batch that does not tell its samples raises `SamplesUnknown`. Else they are not counted.
     Where several `ranks` train the trial together, `report` has to come out alike on all of them; `samples_seen` are
     the samples of all, as of the last rung.
     """
@@ -85,34 +69,44 @@ class Rungs:
         report: Callable[[Rung], bool],
         resumed: Callable[[tuple[Rung, ...]], None],
         at_epochs: bool,
+        n_rungs: int,
+        needs_samples: bool = False,
         ranks: Ranks = ALONE,
         second: str | None = None,
     ) -> None:
-        self.metric = metric
-        self.second = second
         self.at_epochs = at_epochs
+        self.n_rungs = n_rungs
         self.begun = 0.0
         self.has_trained = False
         self.before_validation: dict[str, Any] | None = None
         self.rungs: list[Rung] = []
         self.n_restored = 0
-        self.samples_seen = 0
+        self.samples_seen: int | None = 0
         self.batches = 0
         self.diverged: str | None = None
         self.stopped = False
+        self.holds_last = False
+        self.fell_short: str | None = None  # how many batches the loader announced and gave, in words
+        self._metrics = Metrics([metric] if second is None else [metric, second], ranks)
+        self._needs_samples = needs_samples
         self._report = report
         self._resumed = resumed
         self._ranks = ranks
         self._restored: dict[str, Any] | None = None
         self._seconds_before = 0.0
+        self._saved_at = 0.0
+        self._batch_count = BatchCount()
         self._uncounted = 0  # this rank's samples that the others have not been told of
+        self._is_unknown = False
         self._loss_sum: torch.Tensor | float = 0.0
         self._averages_loss = TRAINING_LOSS in (metric, second)
         self._losses: torch.Tensor | float = 0.0  # those since the last rung, and their number
         self._n_losses = 0
         self._epoch_began_at = 0
         self._validated = False
-        self._told_of_shares = False
+        self._due: int | None = None
+        self.is_held = False
+        self._is_read = False
 
     @property
     def state_key(self) -> str:
@@ -157,16 +151,25 @@ class Rungs:
         self._epoch_began_at = state_dict["epoch_began_at"]
         self._validated = state_dict["validated"]
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the time: a callback that tries something out saves first, and loads when it is done."""
+        self._saved_at = time.perf_counter()
+
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep what is to be set before the first batch."""
-        self._restored = checkpoint[KEY]
-        self._seconds_before = checkpoint[KEY]["seconds"]
+        """Keep what is to be set before the first batch. Leave out the time that another callback took to try."""
+        if KEY in checkpoint:
+            self._restored = checkpoint[KEY]
+            self._seconds_before = checkpoint[KEY]["seconds"]
+        else:
+            self.begun += time.perf_counter() - self._saved_at
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on exactly from the checkpoint, if there is one; agree on the time, if there are several ranks."""
         self._ranks.read_clock()
         if self._restored is not None:
             go_on(self._restored, trainer, pl_module, ranks=self._ranks)
+            if self.rungs:
+                self._metrics.mark(trainer)
             self._resumed(tuple(self.rungs))
         self.has_trained = True
 
@@ -184,7 +187,7 @@ class Rungs:
     ) -> None:
         """Count, and keep the running sum of the loss: one non-finite loss makes the sum non-finite."""
         self.batches += 1
-        self._uncounted += n_samples(batch)
+        self._count(trainer, batch, batch_idx)
         if self._ranks.size == 1:
             self.count()
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
@@ -206,39 +209,59 @@ class Rungs:
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A rung, where rungs are epochs."""
+        """A rung, where rungs are epochs. It is reached when the module's own hook of this name has run as well."""
         if self._restored is not None:
             settle(trainer)
             self._restored = None
-        whole = math.isinf(trainer.num_training_batches) or (
-            self.batches - self._epoch_began_at >= trainer.num_training_batches
-        )
-        if self.at_epochs and whole:
-            self.reach(len(self.rungs) + 1, trainer)
+        n_given, n_announced = self.batches - self._epoch_began_at, trainer.num_training_batches
+        if not self.at_epochs:
+            return
+        if math.isinf(n_announced) or n_given >= n_announced:
+            self._due = len(self.rungs) + 1
+        elif not trainer.is_last_batch and not trainer.should_stop:
+            self.fell_short = f"the training loader announced {n_announced} batches and gave {n_given}"
 
-    def count(self) -> int:
-        """The samples that all ranks have seen so far; all of them have to call it at once."""
+    def count(self) -> int | None:
+        """The samples that all ranks have seen so far, None where they are not known; all of them have to call it at
+        once."""
         own, self._uncounted = self._uncounted, 0
-        self.samples_seen += sum(int(samples) for (samples,) in self._ranks.share("samples", own))
+        shared = self._ranks.share("samples", own, self._is_unknown)
+        if self.samples_seen is None or any(is_unknown for _, is_unknown in shared):
+            self.samples_seen = None
+        else:
+            self.samples_seen += sum(int(samples) for samples, _ in shared)
         return self.samples_seen
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a rung will be reached between this batch and the next one."""
+        return self._due is not None
+
+    def reach_later(self, index: int) -> None:
+        """Reach rung `index` between this batch and the next one."""
+        self._due = index
+
+    def between_batches(self, trainer: Trainer) -> None:
+        """Reach the rung that is due, now that the module's own hooks have run."""
+        due, self._due = self._due, None
+        if due is not None:
+            self.reach(due, trainer)
+        if self._is_read:
+            self._metrics.mark(trainer)
+            self._is_read = False
 
     def reach(self, index: int, trainer: Trainer) -> None:
         """Report rung `index`, unless the training has diverged or was stopped, or there is nothing new to report."""
         fresh = self._validated or not trainer.enable_validation
         self._validated = False
         self.count()
-        if fresh and not self.stopped and not self._loss_is_broken():
-            names = [self.metric] if self.second is None else [self.metric, self.second]
-            values = {name: self._value(trainer, name) for name in names}
-            self._losses, self._n_losses = 0.0, 0
-            broken = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
-            if not broken:
-                second = values.get(self.second or "")
-                rung = Rung(index, values[self.metric], self.samples_seen, self.seconds, second)
+        if fresh and not self.stopped and self.last_index < self.n_rungs and not self._loss_is_broken():
+            values = self.read(trainer)
+            if values is not None:
+                rung = Rung(index, values[0], self.samples_seen, self.seconds, *values[1:])
                 self.rungs.append(rung)
-                self.stopped = self._report(rung)
-            else:
-                self.diverged = broken[0]
+                self.is_held = self.holds_last and index >= self.n_rungs
+                self.stopped = not self.is_held and self._report(rung)
         if self.stopped or self.diverged:
             trainer.should_stop = True
 
@@ -248,28 +271,36 @@ class Rungs:
         self._losses = loss.detach().mean(dtype=torch.float32) * divided_by + self._losses
         self._n_losses += 1
 
-    def _value(self, trainer: Trainer, metric: str) -> float:
-        own = trainer.callback_metrics.get(metric)
-        if own is None and metric == TRAINING_LOSS and self._n_losses:
-            own = torch.as_tensor(self._losses / self._n_losses)
-        shared = self._ranks.share("rung", *((0.0, False) if own is None else (float(own), True)))
-        values = [value for value, is_logged in shared if is_logged]
-        if not values:
-            raise MetricMissing(metric, sorted(trainer.callback_metrics), validates=bool(trainer.enable_validation))
-        return self._agreed(metric, values)
+    def read(self, trainer: Trainer) -> list[float] | None:
+        """Return the metrics' values; None where none is new, or one is not finite, which is divergence."""
+        averaged = {TRAINING_LOSS: float(self._losses / self._n_losses)} if self._n_losses else {}
+        found = self._metrics.read(trainer, averaged)
+        self._losses, self._n_losses = 0.0, 0
+        self._is_read = True
+        broken = [f"{name} is {value}" for name, value in (found or {}).items() if not math.isfinite(value)]
+        self.diverged = broken[0] if broken else self.diverged
+        return None if found is None or broken else list(found.values())
 
-    def _agreed(self, metric: str, values: list[float]) -> float:
-        """One value out of one a rank: a module that logs without `sync_dist` shows each rank its own share of the
-        data; the mean of the shares is what `sync_dist` gives."""
-        if len(set(values)) == 1:
-            return values[0]
-        mean = sum(values) / len(values)
-        tells = metric != TRAINING_LOSS and not self._told_of_shares and self._ranks.rank == 0
-        if math.isfinite(mean) and tells:
-            shown = ", ".join(f"{value:.6g}" for value in values)
-            log.warning("%s differs between ranks (%s): their mean counts; log it with sync_dist=True", metric, shown)
-        self._told_of_shares = True
-        return mean
+    def tell_last(self) -> None:
+        """Report the rung that was held back, with the value that it has by now."""
+        if self.is_held and not self.diverged:
+            self.stopped = self._report(self.rungs[-1]) or self.stopped
+        self.is_held = False
+
+    def _count(self, trainer: Trainer, batch: Any, batch_idx: int) -> None:
+        if self._is_unknown:
+            return
+        samples = self._batch_count.of(trainer, batch, batch_idx)
+        if samples is not None:
+            self._uncounted += samples
+            return
+        if self._needs_samples:
+            raise SamplesUnknown(type(batch).__name__)
+        self._is_unknown = True
+        if self._ranks.rank == 0:
+            log.warning(
+                "samples_seen stays empty: a training batch (%s) does not tell its samples", type(batch).__name__
+            )
 
     def _loss_is_broken(self) -> bool:
         if self.diverged is not None:
@@ -283,11 +314,3 @@ class Rungs:
 def state_key_of(callback: object) -> str:
     """Under which name the state of one of the callbacks above is kept."""
     return f"studies.{type(callback).__name__}"
-
-
-def n_samples(batch: Any) -> int:
-    """The number of samples in a batch: the first dimension of the first tensor found in it; 1 where there is none."""
-    if isinstance(batch, torch.Tensor):
-        return batch.shape[0] if batch.ndim else 1
-    members = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
-    return next((n_samples(member) for member in members if isinstance(member, torch.Tensor | dict | list | tuple)), 1)

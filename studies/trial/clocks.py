@@ -33,7 +33,7 @@ class Clock:
         self._now = now
         self._n_rungs = n_rungs
         self._progress = progress
-        self._begun = self._now()
+        self._begun: float | None = None
         self._seconds_before = 0.0
         self._reached = 0
         self._reported = 0
@@ -54,8 +54,9 @@ class Clock:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there; in mid-training too, where another callback has tried something out."""
         self._seconds_before = state_dict["seconds"]
+        self._begun = None if self._begun is None else self._now()
         self._reached = state_dict["reached"]
         self._reported = state_dict["reported"]
         self._schedulers.restore(state_dict.get("schedulers", {}))
@@ -77,7 +78,8 @@ class Clock:
         if due and trainer.enable_validation:
             self._rungs.note_random_states()
         elif due:
-            self._reach(trainer)
+            self._note_reached(trainer)
+            self._rungs.reach_later(self._reached)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note which metrics there are before the validation."""
@@ -96,11 +98,14 @@ class Clock:
         self._schedulers.at_epoch_end(trainer)
 
     def _seconds(self) -> float:
-        return self._seconds_before + self._now() - self._begun
+        return self._seconds_before + (0.0 if self._begun is None else self._now() - self._begun)
 
     def _reach(self, trainer: Trainer) -> None:
-        self._reported = self._reached
+        self._note_reached(trainer)
         self._rungs.reach(self._reached, trainer)
+
+    def _note_reached(self, trainer: Trainer) -> None:
+        self._reported = self._reached
         if self._reached >= self._n_rungs:
             trainer.should_stop = True
 
@@ -113,7 +118,7 @@ class TimeLimit:
         self._now = now
         self._rungs = rungs
         self._limit_s = limit_s
-        self._begun = self._now()
+        self._begun: float | None = None
         self._seconds_before = 0.0
 
     @property
@@ -126,8 +131,9 @@ class TimeLimit:
         return {"seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there; in mid-training too, where another callback has tried something out."""
         self._seconds_before = state_dict["seconds"]
+        self._begun = None if self._begun is None else self._now()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -143,4 +149,4 @@ class TimeLimit:
             trainer.should_stop = True
 
     def _seconds(self) -> float:
-        return self._seconds_before + self._now() - self._begun
+        return self._seconds_before + (0.0 if self._begun is None else self._now() - self._begun)

@@ -114,19 +114,19 @@ class CutShort:
         if self._is_waiting:
             return
         if not trainer.enable_validation:
-            self._reach_between_epochs(trainer)
+            self._reach_between_epochs()
             return
         self._val_check_batch, trainer.val_check_batch = trainer.val_check_batch, 1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reach a rung in any other budget than one of epochs."""
         if not trainer.sanity_checking and self._is_at_end:
-            self._reach_between_epochs(trainer)
+            self._reach_between_epochs()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reach a rung in a budget of epochs, and end the training after the last epoch to try."""
         if self._rungs.at_epochs and self._is_at_end:
-            self._reach(trainer)
+            self._reach()
         if self._is_at_end and not self._is_waiting:
             self._n_ended += 1
         if self._n_ended >= self._cut.n_epochs:
@@ -143,14 +143,15 @@ class CutShort:
         if share is not None and trainer.enable_validation:
             self.seen.first_validation = trainer.num_training_batches / (share * self._budget.rungs)
 
-    def _reach_between_epochs(self, trainer: Trainer) -> None:
+    def _reach_between_epochs(self) -> None:
         if not self._rungs.at_epochs:
-            self._reach(trainer)
+            self._reach()
 
-    def _reach(self, trainer: Trainer) -> None:
-        """Reach a rung unless the training has reached one in this epoch by itself."""
-        if len(self._rungs.rungs) == self._n_rungs_before and self._rungs.diverged is None:
-            self._rungs.reach(self._rungs.last_index + 1, trainer)
+    def _reach(self) -> None:
+        """Reach a rung unless the training has reached one in this epoch by itself, or will do so."""
+        rungs = self._rungs
+        if len(rungs.rungs) == self._n_rungs_before and rungs.diverged is None and not rungs.is_due:
+            rungs.reach_later(rungs.last_index + 1)
 
     def _goes_before_the_first_rung(self, trainer: Trainer) -> bool:
         """Return whether the first epoch of the whole training ends before its first rung."""

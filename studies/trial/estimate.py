@@ -112,7 +112,7 @@ def _n_batches(run: Run, budget: Budget, *, n_devices: int) -> float | None:
         case "steps":
             return float(budget.amount * epoch / batches_in_steps(trainer, epoch))
         case _:
-            return float(budget.amount * counted.batches / max(1, counted.samples_seen) / n_devices)
+            return float(budget.amount * counted.batches / max(1, counted.samples_seen or 0) / n_devices)
 
 
 def _mean(seconds: Sequence[float]) -> float:

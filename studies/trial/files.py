@@ -9,22 +9,36 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 ASIDE = ".tmp"  # what is being written, or was when its writer died
 PATTERN = re.compile(r"rung-\d+-batch-\d+-(?P<study>[0-9a-f]{8})(-\d+)?\.ckpt(\.tmp)?")
 
+TRIALS = "trials"
+SLACK = timedelta(seconds=2)  # between the clock of a file system and that of a storage
 FOLDER = re.compile(r"trial-\d+")
 
 
 def trials_folder(output_dir: Path) -> Path:
     """Where the trials' own folders lie."""
-    return output_dir / "trials"
+    return output_dir / TRIALS
 
 
 def trial_folder(output_dir: Path, number: int) -> Path:
     """Where a trial's own files lie, if it writes any."""
     return trials_folder(output_dir) / f"trial-{number}"
+
+
+def own_checkpoints(folder: Path) -> Path:
+    """Where the checkpoint callbacks of a trial write that were given no place of their own."""
+    return folder / "checkpoints"
+
+
+def trial_name(folder: Path) -> str:
+    """A relative path that tells the trial or retraining of `folder` from those of all studies: STUDY/trial-N."""
+    return "/".join(part for part in folder.absolute().parts[-3:] if part != TRIALS)
 
 
 def new_checkpoint(folder: Path, *, study_name: str, rung: int, batches: int) -> Path:
@@ -64,6 +78,21 @@ def discard(path: Path, *, output_dir: Path, study_name: str) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
             path.parent.rmdir()  # refuses a folder that holds anything
+
+
+def discard_own(folder: Path, *, since: datetime, until: datetime) -> None:
+    """Delete the checkpoints that callbacks of the trial of `folder` wrote while it ran, and folders left empty.
+
+    What is older or newer may be another study's that shares the folder.
+    """
+    own = own_checkpoints(folder)
+    for path in sorted(own.glob("*.ckpt")):
+        with contextlib.suppress(OSError):
+            if since - SLACK <= datetime.fromtimestamp(path.lstat().st_mtime) <= until + SLACK:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    with contextlib.suppress(OSError):
+        own.rmdir()
+        folder.rmdir()
 
 
 def put_in_place(aside: Path, path: Path) -> None:

@@ -57,8 +57,10 @@ class Keeper:
     """Looks after one training; `between_batches` is its Trainer's. `last_rung` is the number of rungs.
 
     `interrupted() -> str | None` is asked after each batch and names the reason to give up at once, which is `reason`
-    from then on; `saved` is told of each new file once it is there. Where several `ranks` train together,
-    `interrupted` has to come out alike on all, they save together, and rank 0 alone writes and tells.
+    from then on; `saved` is told of each new file once it is there. `holds(trainer)` says that the module has other
+    weights than the training goes on from: nothing is saved then, and the training goes on until it has them again.
+    Where several `ranks` train together, `interrupted` has to come out alike on all, they save together, and rank 0
+    alone writes and tells.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Keeper:
         interrupted: Callable[[], str | None],
         keeping: Keeping | None,
         saved: Callable[[Saved], None],
+        holds: Callable[[Any], bool] = lambda _trainer: False,
         ranks: Ranks = ALONE,
     ) -> None:
         self.reason: str | None = None
@@ -77,6 +80,7 @@ class Keeper:
         self._interrupted = interrupted
         self._keeping = keeping
         self._saved = saved
+        self._holds = holds
         self._ranks = ranks
         self._n_rungs = 0
         self._last_save = 0.0
@@ -90,9 +94,13 @@ class Keeper:
         reason = self._interrupted()
         if stopping or reason is not None:
             self.reason = reason or "SIGTERM"
-            if trainer.sanity_checking or (is_first and self._ranks.size > 1):
+            callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # documented, not declared
+            is_trying = not any(
+                one is self._rungs for one in callbacks
+            )  # a finder: it has taken all callbacks away meanwhile
+            if trainer.sanity_checking or is_trying or (is_first and self._ranks.size > 1):
                 return True  # nothing has been trained that is not saved
-            if self._is_at_its_end(trainer):
+            if self._holds(trainer) or self._is_at_its_end(trainer):
                 return False
             self.save(trainer)
             return True

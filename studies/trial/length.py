@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.budget import Budget
 from studies.trial.callbacks import Rungs
+from studies.trial.samples import length_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
+log = logging.getLogger(__name__)
 Progress = Callable[["Trainer", Rungs, float], float]
 
 
@@ -23,7 +26,7 @@ def progress_of(budget: Budget) -> Progress:
         case "seconds":
             return lambda _trainer, _rungs, seconds: seconds / budget.amount
         case "samples":
-            return lambda _trainer, rungs, _seconds: rungs.count() / budget.amount
+            return lambda _trainer, rungs, _seconds: (rungs.count() or 0) / budget.amount
         case _:
             return lambda trainer, rungs, _seconds: n_steps(trainer, rungs) / budget.amount
 
@@ -47,7 +50,7 @@ def epoch_share(budget: Budget, trainer: Trainer, rungs: Rungs, *, batch_s: floa
         case "steps":
             return batches_in_steps(trainer, batches) / budget.amount
         case "samples":
-            return batches * rungs.samples_seen / rungs.batches / budget.amount
+            return batches * (rungs.samples_seen or 0) / rungs.batches / budget.amount
         case "seconds":
             return batches * batch_s / budget.amount
 
@@ -68,13 +71,24 @@ class ScheduleLength:
 
     def __init__(self, n_samples: float, *, n_ranks: int = 1, shares_samplers: bool = True) -> None:
         self._n_samples = n_samples / n_ranks
+        self._is_alone = n_ranks == 1
         self._n_shares = n_ranks if shares_samplers else 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Count on the training loader, which is made once more for that."""
         source: Any = getattr(trainer, "datamodule", None) or pl_module
         steps = steps_for(self._n_samples, source.train_dataloader(), trainer, n_shares=self._n_shares)
-        if steps is not None and pl_module.automatic_optimization:
+        if steps is None:
+            log.info("the training loader does not tell how many steps the budget takes: schedules cannot know it")
+        self._set(steps, trainer, pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count again on the loader that is there: a finder may have changed its batch size."""
+        if self._is_alone:
+            self._set(steps_for(self._n_samples, trainer.train_dataloader, trainer), trainer, pl_module)
+
+    def _set(self, steps: int | None, trainer: Trainer, module: LightningModule) -> None:
+        if steps is not None and module.automatic_optimization:
             trainer.fit_loop.epoch_loop.max_steps = steps
 
 
@@ -85,8 +99,8 @@ def steps_for(n_samples: float, loader: Any, trainer: Trainer, *, n_shares: int 
     over a whole data set is shared out in `n_shares`, padded to equal ones; this counts on one of them.
     """
     batch_size = getattr(loader, "batch_size", None)
-    total = getattr(loader, "n_samples", None) or _length(getattr(loader, "dataset", None))
-    n_batches, limit = _length(loader), trainer.limit_train_batches
+    total = getattr(loader, "n_samples", None) or length_of(getattr(loader, "dataset", None))
+    n_batches, limit = length_of(loader), trainer.limit_train_batches
     if not batch_size or not total or not n_batches:
         return None
     if n_shares > 1 and isinstance(loader, DataLoader) and not isinstance(loader.sampler, DistributedSampler):
@@ -97,7 +111,3 @@ def steps_for(n_samples: float, loader: Any, trainer: Trainer, *, n_shares: int 
     whole, rest = divmod(n_samples, epoch)
     steps = int(whole) * math.ceil(n_batches / trainer.accumulate_grad_batches)
     return int(steps + math.ceil(math.ceil(rest / batch_size) / trainer.accumulate_grad_batches))
-
-
-def _length(sized: object) -> int | None:
-    return len(sized) if isinstance(sized, Sized) else None

@@ -19,7 +19,7 @@ from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
-from studies.trial.files import trial_folder
+from studies.trial.files import own_checkpoints, trial_folder
 from studies.trial.half_batch import HalfBatch
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
@@ -51,7 +51,8 @@ def run_trial(
     gc.collect()  # not before: an exception that is being handled holds the frames, and those the module
     if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
         free_memory()
-    return replace(outcome, has_checkpoint=attempt.has_checkpoint)
+    has_own = own_checkpoints(trial_folder(settings.output_dir, trial.number)).is_dir()
+    return replace(outcome, has_checkpoint=attempt.has_checkpoint or has_own)
 
 
 def _run(
@@ -182,7 +183,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
     attributes: dict[str, Any] = {
         schema.STEPS: training.steps,
         schema.SECONDS: round(training.seconds, 4),
-        schema.SAMPLES_SEEN: [rung.samples_seen for rung in training.rungs],
+        schema.SAMPLES_SEEN: _all_known([rung.samples_seen for rung in training.rungs]),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in training.rungs],
         schema.DEVICE: training.device,
         schema.PROCESSOR: processor(),
@@ -199,9 +200,20 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         attributes[schema.LOGGER_FAILURES] = dict(training.logger_failures)
     if training.trajectory:
         attributes[schema.TRAJECTORY] = training.trajectory
+    if training.found:
+        attributes[schema.FOUND] = dict(training.found)
+    if training.note is not None:
+        attributes[schema.WEIGHTS_DIFFER] = training.note
     if training.test.metrics:
-        attributes[schema.TEST] = {**training.test.metrics, "n": training.test.n}
+        counted = {} if training.test.n is None else {"n": training.test.n}
+        attributes[schema.TEST] = {**training.test.metrics, **counted}
     return _ended(training, attributes, objective)
+
+
+def _all_known(numbers: list[int | None]) -> list[int]:
+    """Return the numbers; none where one of them is not known, as the others would stand at the wrong rungs."""
+    known = [number for number in numbers if number is not None]
+    return known if len(known) == len(numbers) else []
 
 
 def judge_procedure(ran: Ran, objective: ObjectiveSettings) -> Outcome:
@@ -229,6 +241,8 @@ def _ended(done: Training | Ran, attributes: dict[str, Any], objective: Objectiv
         return Outcome(TrialState.PRUNED, attributes=attributes)
     if not done.rungs:
         message = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
+        if isinstance(done, Training) and done.fell_short:
+            message = f"{done.fell_short}, so that no validation followed; correct the length that it announces"
         if isinstance(done, Ran):
             message = "the procedure returned before it reported a rung"
         attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: message}

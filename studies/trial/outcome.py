@@ -17,7 +17,7 @@ class Outcome:
     and the attributes to keep.
 
     After `device_is_lost` nothing more can run in this process. `has_checkpoint`: it, or the trial that it repeats,
-    has saved its state; some of these files may be of no more use.
+    has saved its state, or a checkpoint callback has; some of these files may be of no more use.
     """
 
     state: TrialState

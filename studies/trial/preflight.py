@@ -18,6 +18,7 @@ from studies.trial.instantiate import binding_problems
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.mixing import exchanged
 from studies.trial.objective import resolve
+from studies.trial.overwritten import finder_notes
 from studies.trial.procedure_preflight import procedure_problems
 from studies.trial.training import tell_nobody
 from studies.trial.trying import THOROUGH, Look, TimeUp, compare_seeds, take_time, try_briefly, try_point, try_ranks
@@ -72,7 +73,8 @@ def bound(settings: StudySettings) -> list[Problem]:
 
 def notes(settings: StudySettings) -> list[str]:
     """Return what a person should know of the config, though nothing is wrong with it."""
-    return [f"note: {sentence}" for sentence in exchanged(resolve(settings, middle(settings)))]
+    sentences = (*exchanged(resolve(settings, middle(settings))), *finder_notes(settings))
+    return [f"note: {sentence}" for sentence in sentences]
 
 
 def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:

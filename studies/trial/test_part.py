@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from studies.trial.callbacks import n_samples
 from studies.trial.package import package_of
+from studies.trial.samples import SampleCount
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule, LightningModule
@@ -18,19 +18,37 @@ QUIET = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkp
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the module logs in testing, over `n` samples."""
+    """What the module logs in testing, over `n` samples; None where the batches do not tell how many they hold."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
-    n: int = 0
+    n: int | None = 0
 
 
 class _Count:
-    """Counts the samples of a test."""
+    """Counts the samples of a test, of each loader by itself."""
 
-    n = 0
+    def __init__(self) -> None:
+        self.n: int | None = 0
+        self._counts: list[SampleCount] = []
 
-    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
-        self.n += n_samples(batch)
+    def on_test_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        loaders = trainer.test_dataloaders
+        if not self._counts:
+            self._counts = [SampleCount(loader) for loader in _flat(loaders)]
+        n_batches = trainer.num_test_batches[dataloader_idx]
+        n = self._counts[dataloader_idx].of(batch, batch_idx, is_last=batch_idx + 1 == n_batches)
+        self.n = None if n is None or self.n is None else self.n + n
+
+
+def _flat(loaders: Any) -> list[Any]:
+    """Return the loaders of a collection, in Lightning's order."""
+    if isinstance(loaders, Mapping):
+        return [loader for member in loaders.values() for loader in _flat(member)]
+    if isinstance(loaders, list | tuple):
+        return [loader for member in loaders for loader in _flat(member)]
+    return [loaders]
 
 
 def has_test_part(module: LightningModule, datamodule: LightningDataModule | None) -> bool:

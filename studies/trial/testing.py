@@ -23,11 +23,12 @@ from studies.trial.training import Run, Training, Watchers, build, never
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """`value` is the study's metric at the last rung, `metrics` what the module logs in testing, over `n` samples."""
+    """`value` is the study's metric at the last rung, `metrics` what the module logs in testing, over `n` samples; None
+    where these are not known."""
 
     value: float
     metrics: Mapping[str, float]
-    n: int
+    n: int | None
     checkpoint: Path
 
     def interval(self, name: str) -> str:
@@ -98,7 +99,8 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
     aside.replace(checkpoint)
     found = look_at_test_part(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value
-    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **found.metrics, "n_test_samples": found.n}))
+    counted = {} if found.n is None else {"n_test_samples": found.n}
+    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **found.metrics, **counted}))
     return Tested(value, found.metrics, found.n, checkpoint)
 
 

@@ -6,6 +6,7 @@ config asks for one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -21,6 +22,8 @@ from torch.nn.parameter import is_lazy
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung, Rungs
 from studies.trial.clocks import Clock, TimeLimit
+from studies.trial.company import Company
+from studies.trial.compiled import unwrapped
 from studies.trial.config_callbacks import callback_of
 from studies.trial.cut import Cut, CutShort
 from studies.trial.failures import classify
@@ -42,6 +45,9 @@ from studies.trial.trajectory import trajectory_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule, LightningModule
+
+
+SWITCHED_ON = {"callbacks.Checkpoint": "enable_checkpointing", "callbacks.ProgressBar": "enable_progress_bar"}
 
 
 def report_nothing(_rung: Rung) -> bool:
@@ -72,13 +78,16 @@ class Training:
     diverged: str | None
     out_of_time: bool
     steps: int
-    samples_seen: int
+    samples_seen: int | None
     seconds: float
     device: str
     threads: int
     peak_memory_mb: float | None
     n_parameters: int = 0
     trajectory: str = ""
+    found: Mapping[str, float] = field(default_factory=dict)
+    note: str | None = None
+    fell_short: str | None = None
     test: Scores = field(default_factory=Scores)
     logger_failures: Mapping[str, str] = field(default_factory=dict)  # what each logger that failed has failed with
     linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into its config
@@ -124,6 +133,7 @@ class Run:
     trainer: Any  # a Trainer of `package`, see `trainer_class`
     package: Package
     rungs: Rungs
+    company: Company
     keeper: Keeper
     watchers: Watchers
     time_limit: TimeLimit | None = None
@@ -162,12 +172,18 @@ class Run:
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
+        folder = Path(self.trainer.default_root_dir)
+        was_there = folder.exists()
         peak = Peak(device)
         self.rungs.begun = time.perf_counter()
+        self.company.goes_on = checkpoint is not None
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except self.package.sigterm:
             raise Interrupted(self.keeper.reason or "SIGTERM") from None
+        finally:
+            if not was_there:
+                _remove_if_empty(folder)
         own_mb = peak.mb()
         shared = self.ranks.share("end", math.nan if own_mb is None else own_mb, self.rungs.loss_sum)
         peaks, losses = [mb for mb, _ in shared], [loss for _, loss in shared]
@@ -184,6 +200,9 @@ class Run:
             peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
             n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
             trajectory=trajectory_of(losses, self.module),
+            found=dict(self.company.found),
+            note=self.company.note,
+            fell_short=self.rungs.fell_short,
         )
         if self.watchers.keeps(training):
             self.keeper.save(self.trainer, ended=True)
@@ -271,6 +290,7 @@ def build(
     config = linked.resolved(config, values) if linked is not None else config
     module = instantiate(config["model"])
     package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
+    module = unwrapped(package, module)
     refuse_mixing(package, module=module, datamodule=datamodule)
     made = package.callback
     rungs = made(Rungs)(
@@ -278,10 +298,14 @@ def build(
         report=watchers.report,
         resumed=watchers.resumed,
         at_epochs=budget.unit == "epochs",
+        n_rungs=budget.rungs,
+        needs_samples=budget.unit == "samples",
         ranks=ranks,
         second=second,
     )
-    callbacks: list[Any] = [rungs]
+    own = [(callback_of(package, node), node) for node in members(config, "callbacks")]
+    company = made(Company)(package, rungs, folder=folder, given=own, ranks=ranks, offline_in=offline_in)
+    callbacks: list[Any] = [company, rungs]
     time_limit = made(TimeLimit)(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
     if time_limit is not None:
         callbacks.append(time_limit)
@@ -290,8 +314,9 @@ def build(
     if budget.unit == "samples":
         shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
         callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-    own = [callback_of(package, node) for node in members(config, "callbacks")]
-    callbacks += [*own, made(StopTogether)(ranks)] if own and ranks.size > 1 else own
+    callbacks += [callback for callback, _ in own]
+    if own and ranks.size > 1:
+        callbacks.append(made(StopTogether)(ranks))
     tracked = tracked or TrackedRun("", folder.name)
     nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
     loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
@@ -312,8 +337,9 @@ def build(
     if ranks.size > 1:
         asked_for = arguments.get("strategy") or "auto"
         arguments |= {"devices": ranks.size, "strategy": "ddp" if asked_for == "auto" else asked_for}
-    if any(isinstance(callback, package.find("callbacks.Checkpoint")) for callback in callbacks):
-        arguments["enable_checkpointing"] = True
+    for kind, switch in SWITCHED_ON.items():
+        if any(isinstance(callback, package.find(kind)) for callback in callbacks):
+            arguments[switch] = True
     arguments |= trainer_arguments
     keeper = Keeper(
         rungs,
@@ -321,11 +347,21 @@ def build(
         interrupted=watchers.interrupted,
         keeping=keeping,
         saved=watchers.saved,
+        holds=company.holds,
         ranks=ranks,
     )
     trainer = trainer_class(package)(**arguments)
-    trainer.between_batches = keeper.between_batches
-    run = Run(module, datamodule, trainer, package, rungs, keeper, watchers, time_limit, ranks, loggers=loggers)
+
+    def between_batches(trainer: Any, stopping: bool) -> bool:
+        if not trainer.validating:
+            rungs.between_batches(trainer)
+            company.between_batches(trainer)
+        return keeper.between_batches(trainer, stopping)
+
+    trainer.between_batches = between_batches
+    run = Run(
+        module, datamodule, trainer, package, rungs, company, keeper, watchers, time_limit, ranks, loggers=loggers
+    )
     run.cutter, run.linked = cutter, values
     return run
 
@@ -360,6 +396,12 @@ def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
 def members(config: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:
     """Return the nodes of a group of a config, such as its callbacks, without those that are null."""
     return [node for node in (config.get(group) or {}).values() if node is not None]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder that a finder has left, unless it holds anything."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _list(given: Any) -> list[Any]:

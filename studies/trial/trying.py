@@ -28,6 +28,7 @@ from studies.trial.package import loaded
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
+from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
 from studies.trial.training import Job, Run, Watchers, never
 
@@ -195,6 +196,8 @@ def _try(
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
+    except SamplesUnknown as error:
+        return Look(point, error.problem)
     except BadInput as error:  # of loggers and links
         return Look(point, error.problems[0])
     except Exception as error:  # whatever a user's module raises is what this looks for

@@ -9,7 +9,7 @@ import pytest
 from trainings import TRAINER
 
 from studies.budget import Budget
-from studies.trial.callbacks import Interrupted, MetricMissing, Rung, n_samples
+from studies.trial.callbacks import Interrupted, MetricMissing, Rung
 from studies.trial.ranks.ranks import ALONE, Alone
 from studies.trial.training import Run, Watchers, build
 
@@ -254,13 +254,3 @@ def test_by_default_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_same_seed_gives_the_same_values(tmp_path: Path) -> None:
     first, second = (a_run(tmp_path, Budget("epochs", 2, 2)).fit() for _ in range(2))
     assert [rung.value for rung in first.rungs] == [rung.value for rung in second.rungs]
-
-
-def test_samples_are_counted_in_any_kind_of_batch() -> None:
-    import torch
-
-    x = torch.zeros(7, 2)
-    assert [n_samples(batch) for batch in (x, (x, x), [x], {"a": "text", "b": x}, torch.tensor(1.0), "text")] == [
-        *(7, 7, 7, 7),
-        *(1, 1),
-    ]

@@ -11,7 +11,20 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-Point = Literal["check-in", "clock", "loss", "samples", "rung", "verdict", "stop", "save", "resumed", "end"]
+Point = Literal[
+    "check-in",
+    "clock",
+    "loss",
+    "samples",
+    "fresh",
+    "rung",
+    "verdict",
+    "stop",
+    "save",
+    "resumed",
+    "weights",
+    "end",
+]
 
 
 class Ranks(Protocol):

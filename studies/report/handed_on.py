@@ -1,0 +1,25 @@
+"""Tells where the value of the best trial is not that of the weights that it handed on."""
+
+from __future__ import annotations
+
+from studies import schema
+from studies.analysis.choice import Choice
+from studies.objectives import rungs_of
+from studies.settings import StudySettings
+
+
+def handed_on(choice: Choice, settings: StudySettings) -> list[str]:
+    """Return a sentence for each reason why the weights of the chosen trial are not those that its value is of."""
+    trial = choice.trial
+    told = trial.user_attrs.get(schema.WEIGHTS_DIFFER)
+    notes = []
+    if isinstance(told, str):
+        notes.append(f"The value of trial {trial.number} is not that of the weights that it handed on: {told}.")
+    rungs = rungs_of(trial)
+    last = rungs[max(rungs)] if rungs else None
+    if settings.objective.value == "best" and last is not None and choice.n == 1 and last != choice.value:
+        notes.append(
+            f"The value of trial {trial.number} is that of its best rung (objective.value=best); a trial hands on its "
+            f"last weights, whose {settings.objective.metric} is {last:.4f}."
+        )
+    return notes

@@ -1,0 +1,191 @@
+"""The callbacks that a trial has besides ours, those that its module brings included, and what they ask of us.
+
+Context: other callbacks write files, search for a learning rate inside `fit`, or put other weights in place when the
+training has ended, such as averages of the last epochs. The last rung has judged other weights then than those that the
+trial hands on. Choice: one callback looks at all others in the first hook that sees them, and leaves where there are
+none. It validates once more where the weights have changed, and takes that value for the last rung's. Cost: two sums
+over all weights at each rung, only in trials that have other callbacks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from studies.trial.callbacks import Rungs, state_key_of
+from studies.trial.files import own_checkpoints, trial_name
+from studies.trial.finders import Finders
+from studies.trial.package import Package
+from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.resuming import KEY
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+log = logging.getLogger(__name__)
+WEIGHT_HOOKS = ("on_validation_start", "on_validation_epoch_start", "on_train_end")  # where a module may swap weights
+
+
+class Company:
+    """Looks after the other callbacks of one trial. `given` holds those of the config with their nodes.
+
+    `found` is what finders have set, by attribute. `note` says in words that the value is not that of the weights that
+    are handed on, where it is not. `goes_on`: the training goes on from a checkpoint. `offline_in`: where their files
+    go instead of any place that they were given.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        rungs: Rungs,
+        *,
+        folder: Path,
+        given: Sequence[tuple[Any, Mapping[str, Any]]] = (),
+        ranks: Ranks = ALONE,
+        offline_in: Path | None = None,
+    ) -> None:
+        self.found: dict[str, float] = {}
+        self.note: str | None = None
+        self.goes_on = False
+        self._package = package
+        self._rungs = rungs
+        self._folder = folder
+        self._finders = Finders(package, given)
+        self._ranks = ranks
+        self._offline_in = offline_in
+        self._is_there = False
+        self._is_ending = False
+        self._n_seen = 0
+        self._steps = 0
+        self._at_rung: torch.Tensor | None = None
+        self._before_validation: torch.Tensor | None = None
+
+    @property
+    def state_key(self) -> str:
+        """A name that no callback of a user has."""
+        return state_key_of(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was found."""
+        return {"found": self.found}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look at all callbacks; leave where there are no others and the module changes no weights by itself."""
+        callbacks: Any = trainer
+        ours = [one for one in callbacks.callbacks if is_ours(one)]
+        guests = [one for one in callbacks.callbacks if not is_ours(one)]
+        if not guests and not any(self._package.is_overridden(hook, pl_module) for hook in WEIGHT_HOOKS):
+            callbacks.callbacks = [one for one in ours if one is not self]
+            return
+        self._is_there = self._rungs.holds_last = True
+        for callback in guests:
+            self._keep_apart(callback)
+        if self.goes_on:
+            self._finders.leave_out(trainer)
+        callbacks.callbacks = [*callbacks.callbacks, self._package.callback(Ending)(self)]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Give the module what was found before it was saved; its optimizers and loaders are made with that."""
+        if KEY in checkpoint:
+            self.found = dict(checkpoint["callbacks"].get(self.state_key, {}).get("found", {}))
+            self._finders.set(pl_module, self.found)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what was found: Lightning asks the finders first."""
+        self.found |= self._finders.found(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the weights that the training goes on from, before another callback swaps them."""
+        self._before_validation = None if self._is_ending else print_of(pl_module)
+
+    def between_batches(self, trainer: Trainer) -> None:
+        """Note the weights that a new rung has judged."""
+        if self._is_there and len(self._rungs.rungs) > self._n_seen:
+            self._n_seen, self._steps = len(self._rungs.rungs), trainer.global_step
+            self._at_rung = print_of(trainer.lightning_module)
+
+    def holds(self, trainer: Trainer) -> bool:
+        """Whether the weights are not those that the training goes on from, so that no state can be saved."""
+        before = self._before_validation
+        has_swapped = before is not None and not torch.equal(before, print_of(trainer.lightning_module))
+        return self._is_ending or (trainer.validating and has_swapped)
+
+    def end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Validate once more where the weights are no longer those of the last rung; report that rung."""
+        rungs = self._rungs
+        self.found |= self._finders.found(trainer, module)
+        has_ended_there = rungs.is_held or self._steps == trainer.global_step
+        if self._at_rung is not None and has_ended_there and not rungs.stopped and not rungs.diverged:
+            changed = not torch.equal(self._at_rung, print_of(module))
+            if any(has_changed for (has_changed,) in self._ranks.share("weights", changed)):
+                self._judge_again(trainer)
+        rungs.tell_last()
+
+    def _keep_apart(self, callback: Any) -> None:
+        """Have a checkpoint callback write into a folder of this trial."""
+        if isinstance(callback, self._package.find("callbacks.Checkpoint")) and hasattr(callback, "dirpath"):
+            callback.dirpath = place_of(callback.dirpath if self._offline_in is None else None, self._folder)
+
+    def _judge_again(self, trainer: Trainer) -> None:
+        values = None
+        if trainer.enable_validation:
+            self._validate(trainer)
+            values = self._rungs.read(trainer)
+        if values is not None:
+            last = self._rungs.rungs[-1]
+            self._rungs.rungs[-1] = replace(last, value=values[0], second=values[1] if len(values) > 1 else None)
+        elif not self._rungs.diverged:
+            self.note = "the weights were changed after the last rung, and no validation logs the metric"
+            log.warning("the value is not that of the weights that are handed on: %s", self.note)
+
+    def _validate(self, trainer: Trainer) -> None:
+        """Run a validation as the training's own loop does."""
+        loop = trainer.fit_loop.epoch_loop.val_loop
+        loop.restarting = False
+        self._is_ending = trainer.validating = True
+        loop.run()
+        trainer.training = True
+
+
+class Ending:
+    """The last callback: it is asked when all others have done what they do when a training ends."""
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge what they have made of the weights."""
+        self._company.end(trainer, pl_module)
+
+
+def is_ours(callback: object) -> bool:
+    """Return whether `callback` belongs to the framework."""
+    return type(callback).__module__.startswith("studies.")
+
+
+def place_of(given: Any, folder: Path) -> str:
+    """Return where a checkpoint callback writes that was `given` a place, or none, in the trial of `folder`."""
+    if given is None:
+        return str(own_checkpoints(folder))
+    if "://" in str(given):
+        return f"{str(given).rstrip('/')}/{trial_name(folder)}"
+    path = Path(given).absolute()
+    return str(path if path.is_relative_to(folder.absolute()) else path / trial_name(folder))
+
+
+def print_of(module: torch.nn.Module) -> torch.Tensor:
+    """Return two numbers for each parameter and buffer of `module`, by which another state of it can be told."""
+    tensors = [t.detach() for t in (*module.parameters(), *module.buffers()) if not is_lazy(t)]
+    dense = [torch.view_as_real(t) if t.is_complex() else t for t in tensors]
+    numbers = [number for t in dense for number in (t.sum(dtype=_wide(t)), t.abs().sum(dtype=_wide(t)))]
+    return torch.stack([number.to(numbers[0].device) for number in numbers]) if numbers else torch.empty(0)
+
+
+def _wide(tensor: torch.Tensor) -> torch.dtype:
+    return torch.float32 if tensor.device.type == "mps" else torch.float64

@@ -1,0 +1,76 @@
+"""Lightning's finders of a learning rate and a batch size: what they found, and how a trial goes on with it.
+
+A finder trains for some steps inside `fit`, saves before and restores after. A trial that goes on from its checkpoint
+takes what was found from there: to find it again would start from trained weights and undo what was restored.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from studies.trial.overwritten import ATTRIBUTES, NAMED_BY
+from studies.trial.package import Package
+
+log = logging.getLogger(__name__)
+SIZE = "BatchSizeFinder"
+
+
+class Finders:
+    """The finders among a trial's callbacks. `given` holds the callbacks of the config with their nodes."""
+
+    def __init__(self, package: Package, given: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+        self._package = package
+        self._given = given
+        self._told: dict[str, float] = {}
+
+    def leave_out(self, trainer: Any) -> None:
+        """Take those away that would search at the beginning of the fit; one that searches later is kept."""
+        trainer.callbacks = [one for one in trainer.callbacks if not self._searches_first(one)]
+
+    def found(self, trainer: Any, module: Any) -> dict[str, float]:
+        """Return what the module's attributes hold that a finder has set, by name."""
+        held: dict[str, float] = {}
+        for callback in trainer.callbacks:
+            kind = self._kind(callback)
+            if kind is not None and self._has_searched(callback, kind):
+                held |= self._held(module, self._names(callback, kind))
+        self._tell(held)
+        return held
+
+    def set(self, module: Any, found: Mapping[str, float]) -> None:
+        """Give `module` what was found before."""
+        for name, value in found.items():
+            self._package.find("utilities.parsing.lightning_setattr")(module, name, value)
+
+    def _kind(self, callback: Any) -> str | None:
+        return next((kind for kind in NAMED_BY if isinstance(callback, self._class(kind))), None)
+
+    def _class(self, kind: str) -> Any:
+        return self._package.find(f"callbacks.{kind}")
+
+    def _searches_first(self, callback: Any) -> bool:
+        kind = self._kind(callback)
+        return kind is not None and type(callback).on_fit_start is self._class(kind).on_fit_start
+
+    def _has_searched(self, callback: Any, kind: str) -> bool:
+        return kind == SIZE or callback.optimal_lr is not None
+
+    def _names(self, callback: Any, kind: str) -> Sequence[str]:
+        node = next((node for one, node in self._given if one is callback), {})
+        if node.get("update_attr") is False:
+            return ()
+        return (str(node[NAMED_BY[kind]]),) if node.get(NAMED_BY[kind]) else ATTRIBUTES[kind]
+
+    def _held(self, module: Any, names: Sequence[str]) -> dict[str, float]:
+        has, get = (self._package.find(f"utilities.parsing.lightning_{verb}attr") for verb in ("has", "get"))
+        values = {name: get(module, name) for name in names if has(module, name)}
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        return dict(list(numbers.items())[:1])
+
+    def _tell(self, held: Mapping[str, float]) -> None:
+        for name, value in held.items():
+            if self._told.get(name) != value:
+                log.info("a finder has set %s to %s", name, value)
+        self._told = dict(held)

@@ -1,0 +1,41 @@
+"""Tells which searched parameters a finder of Lightning's overwrites, so that their values have no effect.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from studies.settings import StudySettings
+
+NAMED_BY = {"LearningRateFinder": "attr_name", "BatchSizeFinder": "batch_arg_name"}
+ATTRIBUTES = {"LearningRateFinder": ("lr", "learning_rate"), "BatchSizeFinder": ("batch_size",)}
+ROOTS = ("model", "datamodule")  # a finder sets attributes of these
+
+
+def finder_notes(settings: StudySettings) -> list[str]:
+    """Return a sentence for each searched parameter that a finder in the config overwrites."""
+    return [
+        f"callbacks.{key} ({kind}) overwrites {path}: the search of {parameter.name} has no effect; take it out of "
+        f"search_space, or the finder out of callbacks"
+        for key, kind, names in _finders(settings)
+        for parameter in settings.space
+        for path in parameter.paths
+        if path.partition(".")[0] in ROOTS and path.rpartition(".")[2] in names
+    ]
+
+
+def _finders(settings: StudySettings) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Return the key, the kind and the attributes of each finder that sets some."""
+    node = OmegaConf.select(settings.template, "callbacks")
+    callbacks: Any = OmegaConf.to_container(node, resolve=False) if node else {}
+    for key, callback in callbacks.items():
+        kind = str(callback.get("_target_")).rpartition(".")[2] if isinstance(callback, Mapping) else ""
+        if kind in NAMED_BY and callback.get("update_attr", True):
+            given = callback.get(NAMED_BY[kind])
+            rates = ATTRIBUTES[kind] if kind == "LearningRateFinder" else ()  # it sets the optimizers' rates as well
+            yield key, kind, (given, *rates) if given else ATTRIBUTES[kind]
