@@ -62,6 +62,7 @@ MODULES = [
     Public("adversarial.Adversarial", "val_distance", "minimize"),
     Public("transformer.FineTuned", "val_loss", "minimize", lr="model.learning_rate"),
     Public("autoencoder.Autoencoder", "val_reconstruction", "minimize"),
+    Public("reinforcement.Bandit", "avg_reward", "maximize"),
     Public("detection.Detector", "val_map", "maximize"),
     Public("graph.GraphRegression", "val_mae", "minimize", datamodule="graph.GraphData"),
     Public("contrastive.Contrastive", "valid_loss/dataloader_idx_1", "minimize", lr="model.learning_rate"),
