@@ -17,6 +17,7 @@ from trainings import run
 
 from studies import schema
 from studies.analysis.choice import ranked
+from studies.analysis.racing import run_race
 from studies.analysis.same_runs import distinct, same_runs, same_runs_note
 from studies.analysis.table import table_of
 from studies.progress import Progress
@@ -98,7 +99,7 @@ def test_trainings_tell_themselves_apart_by_more_than_their_metric(plain: MakeSe
 
 
 def test_a_module_without_losses_is_told_by_its_weights(plain: MakeSettings) -> None:
-    trials = run(plain("model._target_=user_modules.TwoOptimizers", *GRID))
+    trials = run(plain("model._target_=user_modules.TellsNoLoss", *GRID))
     assert len({t.user_attrs[schema.TRAJECTORY] for t in trials}) == 4
 
 
@@ -142,6 +143,15 @@ def test_a_selection_of_them_compares_nothing(plain: MakeSettings, storage: Base
     assert "one training, which no seed changes" in printed
     assert "No p: the trainings of trials" in report
     assert "not compared" in report
+
+
+def test_a_race_with_a_candidate_that_no_seed_changes_sends_nobody_home() -> None:
+    values = np.array([[0.9] * 8, [0.5] * 8])
+    assert run_race(values, looks=(8,), n_looks=1, maximize=True).ties == (0,)
+    race = run_race(values, looks=(8,), n_looks=1, maximize=True, seedless=(1,))
+    assert (race.leader, race.ties) == (0, (0, 1))
+    assert [standing.n for standing in race.standings] == [8, 1]
+    assert all(np.isnan(standing.p_value) for standing in race.standings)
 
 
 def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:

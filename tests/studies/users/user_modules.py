@@ -157,6 +157,13 @@ class SeedsItself(Plain):
         self.seed = seed
 
 
+class TellsNoLoss(TwoOptimizers):
+    """Returns nothing from its steps, as modules with several optimizers often do."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> None:  # type: ignore[override]
+        super().training_step(batch, batch_idx)
+
+
 class SkipsItsSecondEpoch(Plain):
     """Gives the second epoch up at its first batch, which skips its validation too."""
 
