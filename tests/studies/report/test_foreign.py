@@ -91,6 +91,15 @@ def test_the_next_round_seeks_the_best_among_feasible_trials_and_stays_out_of_wh
     assert found.enough.n_lost == 22
 
 
+def test_no_fitted_function_says_where_the_best_lies_where_trials_are_infeasible() -> None:
+    """Its minimum lies at the limit, where every trial violates the constraint."""
+    study = study_of(*(trial(w / 32, i=w, width=w, constraints={"memory": w - 26.0}) for w in range(1, 33)))
+    analysis = analyse(trials_table(study, params=["width"]), seed=0)
+    assert (analysis.whole.sobol is not None, analysis.whole.verdict.level) == (True, "caution")
+    assert "19% of the trials are infeasible and left out" in "; ".join(analysis.whole.verdict.reasons)
+    assert [(place.basis, place.best) for place in next_round(analysis, trials_of(study)).places] == [("trials", 26)]
+
+
 def test_with_two_objectives_infeasible_trials_are_told(tmp_path: Path) -> None:
     study = optuna.create_study(study_name="foreign", directions=["minimize", "maximize"])
     study.add_trials([create_trial(values=[1.0, 2.0], constraints={"a": 1.0}), create_trial(values=[2.0, math.inf])])
