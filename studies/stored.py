@@ -1,9 +1,10 @@
 """What a storage says of a study and its trials, read and checked in one place.
 
 Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
-`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, and its categories
-become texts where they are no plain values. A study of ours is checked against `studies.shapes`. Cost: shallow copies
-of another tool's trials, and one look at each attribute of ours.
+`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, but for a `source`
+that names a sampler: any tool may give it. Its categories become texts where they are no plain values. A study of ours
+is checked against `studies.shapes`. Cost: shallow copies of another tool's trials, and one look at each attribute of
+ours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from optuna import Study
 from optuna.distributions import CategoricalDistribution
@@ -19,9 +20,11 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.errors import BadInput, Problem
+from studies.settings import SamplerName
 from studies.shapes import OF_A_TRIAL, damage_of_study, damage_of_trial
 
 REMEDY = "restore what was edited, or name another study"
+PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
 PLAIN = (type(None), bool, int, float, str)
 
 
@@ -77,11 +80,24 @@ def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> Frozen
     if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
         return trial
     seen = copy.copy(trial)
-    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL}
+    origin = _origin(trial.user_attrs)
+    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL or key in origin}
     seen.params = {**trial.params, **{name: own[repr(trial.params[name])] for name, own in texts.items()}}
     choices = {name: CategoricalDistribution(tuple(own.values())) for name, own in texts.items()}
     seen.distributions = {**trial.distributions, **choices}
     return seen
+
+
+def _origin(attributes: Mapping[str, Any]) -> set[str]:
+    """Return the attributes by which any tool may say who proposed a trial, and under which training seed it ran.
+
+    A `source` that names no sampler is another tool's word, and so is a `replicate` beside it.
+    """
+    source, replicate = attributes.get(schema.SOURCE), attributes.get(schema.REPLICATE)
+    if not isinstance(source, str) or source not in PROPOSERS:
+        return set()
+    is_numbered = isinstance(replicate, int) and not isinstance(replicate, bool)
+    return {schema.SOURCE, schema.REPLICATE} if is_numbered else {schema.SOURCE}
 
 
 def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:

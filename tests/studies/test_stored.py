@@ -47,6 +47,20 @@ def test_attributes_of_another_tool_are_not_taken_for_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"source": "random", "replicate": 2, "seed": 3}, {"source": "random", "replicate": 2}),
+        ({"source": "qmc", "replicate": "b"}, {"source": "qmc"}),
+        ({"source": "web", "replicate": 2}, {}),
+        ({"source": ["tpe"], "replicate": 2}, {}),
+        ({"replicate": 2}, {}),
+    ],
+)
+def test_any_tool_may_say_which_sampler_proposed_a_trial(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert [trial.user_attrs for trial in trials_of(study_with({}, given))] == [kept]
+
+
+@pytest.mark.parametrize(
     ("attributes", "is_ours"),
     [
         (OURS, True),
