@@ -38,7 +38,7 @@ def own_checkpoints(folder: Path) -> Path:
 
 def trial_name(folder: Path) -> str:
     """A relative path that tells the trial or retraining of `folder` from those of all studies: STUDY/trial-N."""
-    return "/".join(part for part in folder.absolute().parts[-3:] if part != TRIALS)
+    return "/".join(part for part in folder.absolute().parts[1:][-3:] if part != TRIALS)
 
 
 def new_checkpoint(folder: Path, *, study_name: str, rung: int, batches: int) -> Path:

@@ -15,7 +15,6 @@ from studies.errors import BadInput, Problem
 from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.space import Point
-from studies.targets import TargetBroken, find_target
 from studies.trial import diagnosis
 from studies.trial.callbacks import Interrupted, MetricMissing
 from studies.trial.cut import Cut
@@ -24,7 +23,6 @@ from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
-from studies.trial.package import loaded
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
@@ -239,7 +237,7 @@ def _job(
     wanted = (config.get("trainer") or {}).get("limit_val_batches")
     limits = {} if extent.n_validated is None or wanted == 0 else {"limit_val_batches": extent.n_validated}
     return Job(
-        _with_files_in(folder, config),
+        config,
         metric=settings.objective.metric,
         second=settings.objective.logged_second,
         budget=settings.budget,
@@ -250,27 +248,6 @@ def _job(
         offline_in=folder / "loggers",
         linked=links,
     )
-
-
-def _with_files_in(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `config` with the checkpoints of its callbacks below `folder`, wherever a trial puts them."""
-    callbacks = {
-        name: {**node, "dirpath": str(folder / "checkpoints" / str(name))} if _writes_elsewhere(node) else node
-        for name, node in (config.get("callbacks") or {}).items()
-    }
-    return {**config, "callbacks": callbacks}
-
-
-def _writes_elsewhere(node: Any) -> bool:
-    """Return whether a callback's node names the folder of checkpoints itself."""
-    if not isinstance(node, Mapping) or not node.get("dirpath"):
-        return False
-    try:
-        target = find_target(str(node.get("_target_")))
-    except TargetBroken:
-        return False
-    kinds = tuple(package.find("callbacks.Checkpoint") for package in loaded())
-    return isinstance(target, type) and issubclass(target, kinds)
 
 
 def _of_test_part(settings: StudySettings, run: Run) -> Problem | None:

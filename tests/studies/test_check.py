@@ -40,6 +40,7 @@ def test_all_points_are_tried_where_there_is_time(plain: MakeSettings, tmp_path:
     assert found_in_words(plain(), plan(), checked) == ["study plain is sound: 4 points tried with real batches"]
 
 
+@pytest.mark.timeout(60, method="thread")  # a limit by the alarm would cut it off too
 def test_a_batch_that_never_ends_is_cut_off(plain: MakeSettings, tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGALRM)
     settings = plain(HANGS, "check.max_s=1")

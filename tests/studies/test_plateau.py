@@ -74,14 +74,22 @@ def test_budgets_in_epochs_are_as_they_were(plain: MakeSettings, tmp_path: Path)
     assert steps_of(plain(MODULE, "budget.amount=3"), tmp_path)[0] == [10, 20, 30]
 
 
-def test_a_resumed_training_looks_at_the_same_validations(plain: MakeSettings, tmp_path: Path) -> None:
-    """It is stopped between the validation after 40 steps and the end of the next epoch, which has none."""
-    settings = plain(MODULE, "budget.unit=steps", "budget.amount=80", "budget.rungs=2")
+@pytest.mark.parametrize(
+    ("amount", "rungs", "at", "expected"),
+    [
+        (80, 2, 45, [40, 80]),  # stopped between the validation after 40 steps and an epoch's end without one
+        (40, 3, 15, [20, 30, 40]),  # stopped between the validation after 14 steps and the end of that epoch
+    ],
+)
+def test_a_resumed_training_looks_at_the_same_validations(
+    plain: MakeSettings, tmp_path: Path, amount: int, rungs: int, at: int, expected: list[int]
+) -> None:
+    settings = plain(MODULE, "budget.unit=steps", f"budget.amount={amount}", f"budget.rungs={rungs}")
     saved: list[Saved] = []
-    watchers = Watchers(interrupted=lambda: "test" if first.rungs.batches == 45 else None, saved=saved.append)
+    watchers = Watchers(interrupted=lambda: "test" if first.rungs.batches == at else None, saved=saved.append)
     first = job(settings, tmp_path / "a", keeping=Keeping(tmp_path / "a", "plain", None)).build(watchers)
     with pytest.raises(Interrupted):
         first.fit()
     again = job(settings, tmp_path / "b").build()
     again.fit(saved[-1].path)
-    assert [step for step, _ in [*first.module.notes, *again.module.notes]] == [40, 80]
+    assert [step for step, _ in [*first.module.notes, *again.module.notes]] == expected

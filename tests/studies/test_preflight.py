@@ -96,7 +96,7 @@ def test_checkpoints_of_a_callback_are_not_written_where_trials_write_theirs(
 
 
 def test_a_score_of_the_whole_validation_passes_everywhere(plain: MakeSettings) -> None:
-    settings = plain(*of("TwoClasses"), "objective.metric=score")
+    settings = plain(*of("TwoClasses"), "objective.metric=score", "objective.direction=maximize")
     assert preflight(settings) == []
     assert [seen.problem for seen in look(settings, settings.space.corners(limit=9))] == [None, None]
 
@@ -206,7 +206,7 @@ def kinds(settings: StudySettings, until: float | None) -> list[tuple[str, bool]
 
 
 def test_a_look_begins_only_while_there_is_time(plain: MakeSettings) -> None:
-    everything = [("middle", True), ("corner", True), ("typical", True)]
+    everything = [("middle", True), ("seeds", True), ("corner", True), ("typical", True)]
     assert kinds(plain(), None) == kinds(plain(), time.monotonic() + 1000) == everything
     assert kinds(plain(), time.monotonic()) == [("middle", False)]
     broken = looks(plain("model.behaviour=raise"), corners=[POINT], typical=[POINT], until=None)
