@@ -466,7 +466,7 @@ def test_what_parts_hold_fixed_in_common_is_told_once(tmp_path: Path) -> None:
     held = (tmp_path / "belief.md").read_text().partition("## Held fixed\n\n")[2]
     assert "| setting | long_5 | long_9 |\n| --- | --- | --- |\n| budget | 5 epochs | 9 epochs |\n" in held
     common = held.partition("In all parts:\n\n| setting | value |")[2]
-    assert "| model.optimizer._target_ |" in common
+    assert r"| model.optimizer.\_target\_ |" in common
     assert all(line.count("|") == 3 for line in common.strip().splitlines()[1:])
     write_belief(tmp_path, Conclusion("More is better"), own[:1], console=Console(file=io.StringIO()))
     assert (

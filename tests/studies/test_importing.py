@@ -158,7 +158,10 @@ def test_conditional_spaces_and_choices_that_are_sub_configs_are_compared_as_the
 @pytest.mark.parametrize(
     ("override", "problems"),
     [
-        ("objective.metric=val/loss", {"objective.metric": "is 'val/loss' but 'val/accuracy' in study digits"}),
+        (
+            "objective={metric: val/f1, direction: maximize}",
+            {"objective.metric": "is 'val/f1' but 'val/accuracy' in study digits"},
+        ),
         ("budget.amount=4", {"budget.amount": "is 4 but 3", "budget.rungs": "is 4 but 3"}),
         ("model.label_smoothing=0.1", {"model.label_smoothing": "is 0.1 but 0.0 in study digits"}),
         ("seed=1", {"seed": "is 1 but 0", "datamodule.split_seed": "is 1 but 0"}),
@@ -256,7 +259,7 @@ def test_an_imported_trial_repeats_none_of_this_studys_own(storage: BaseStorage)
 
 def test_nothing_is_imported_from_a_study_with_another_second_objective(storage: BaseStorage) -> None:
     def second(direction: str) -> str:
-        return f"objective.second={{metric: train/loss, direction: {direction}}}"
+        return f"objective.second={{metric: train/margin, direction: {direction}}}"
 
     open_study(settings_of(second("minimize")), storage)
     (told,) = refused(storage, second("maximize")).items()

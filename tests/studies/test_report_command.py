@@ -113,6 +113,8 @@ def selected_study(shell: Shell, make_settings: MakeSettings) -> Shell:
     storage = open_storage(f"sqlite:///{shell.folder}/outputs/studies.db")
     open_study(settings, storage).add_trial(create_trial(value=0.5))
     selection = optuna.create_study(study_name="plain.select-1-abcdef", storage=storage)
+    selection.set_user_attr(schema.STUDY_FINGERPRINT, "0" * 16)
+    selection.set_user_attr(schema.STUDY_SCHEMA, schema.VERSION)
     selection.set_user_attr(schema.STUDY_SELECT, {"of": "plain", "stage": "race", "round": 1, "trials": [0]})
     return shell
 

@@ -250,7 +250,7 @@ def test_more_trials_later_make_a_new_selection_beside_the_old_one(digits: MakeS
     assert again.contests[0].estimate == second.contests[0].estimate
 
 
-@pytest.mark.parametrize("end", ["stop_at=0.0", "device_seconds=1e-9"])
+@pytest.mark.parametrize("end", ["stop_at=0.01", "device_seconds=1e-9"])
 def test_a_search_that_ended_early_is_selected_from_once_nothing_of_it_runs(
     digits: MakeSettings, storage: BaseStorage, end: str
 ) -> None:
