@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 from shell import USERS
 
 from studies.arguments import as_text, for_hydra, read_arguments
-from studies.command import all_problems, command, make_importable
+from studies.command import command, make_importable
 from studies.configs import compose
 from studies.errors import BadInput
 from studies.own_options import place_of
 from studies.quoting import read_value
+from studies.uncomposed import all_problems
 
 CONF = str(USERS / "conf")
 STUDY = """\
