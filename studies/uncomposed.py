@@ -122,7 +122,11 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return refused
     if key == "study" and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
+    if key == BY_PATH:
+        return "study", f"is the file {value}.yaml, which does not compose ({_first_line(error)})", "correct the file"
     options = group_options(key, config_dirs=folders)
+    if key == "study" and value in options:
+        return key, f"is {value}, which does not compose ({_first_line(error)})", "correct its file"
     if options and value not in options:
         return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
     parent, _, name = key.rpartition(".")

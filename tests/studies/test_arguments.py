@@ -126,6 +126,15 @@ def test_a_file_that_is_no_config_is_told_with_its_line(project: Path) -> None:
         composed("mine.yaml")
 
 
+def test_a_file_that_does_not_compose_is_told_as_a_file(project: Path) -> None:
+    (project / "mine.yaml").write_text(f"{STUDY}  - override /model: nope\n".replace("n_trials: 7\n", ""))
+    (found,) = all_problems(for_hydra(read_arguments(["mine.yaml"])), ValueError("unknown"))
+    assert str(found) == (
+        "study is the file mine.yaml, which does not compose (In 'config': Could not find 'model/nope'): "
+        "correct the file"
+    )
+
+
 def test_unknown_flags_are_refused_in_one_message() -> None:
     found = told("mnist", "--hlep", "--cfgg=job", "-x", "--config=conf")
     assert "--hlep is no flag of this command: did you mean --help?" in found
