@@ -88,11 +88,10 @@ def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple
 
 
 def need_study(config: DictConfig) -> None:
-    """Raise `BadInput` that says which studies there are, where none is named."""
+    """Raise `BadInput` with the shipped studies, if none is named."""
     if OmegaConf.is_missing(config, "study_name"):
-        remedy = (
-            f"name one with +study=NAME ({', '.join(group_options('study'))}), or set study_name for one of your own"
-        )
+        known = ", ".join(group_options("study"))
+        remedy = f"name one, as in python -m studies.run mnist ({known}), or give the path of your own study file"
         raise BadInput([Problem("study", "is not named", remedy)])
 
 

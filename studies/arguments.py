@@ -1,6 +1,6 @@
-"""What stands on a command line, read before Hydra reads it: a study by a bare word, flags, and names as texts.
+"""The command line, read before Hydra reads it: bare words, flags, and names as texts.
 
-A bare word is a study of ours, one in a config folder of one's own, or the path of a YAML file. All else is Hydra's.
+A bare word is a shipped study, a study in the user's config folder, or the path of a YAML file. Hydra reads the rest.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ OWN_STUDIES = (
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A command line: `flags` with their values, `overrides`, `words`, and the config `folders` that it names."""
+    """A command line: `flags` with their values, `overrides`, `words`, and the named config `folders`."""
 
     flags: tuple[tuple[str, str], ...] = ()
     overrides: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Arguments:
 
 
 def read_arguments(given: Sequence[str]) -> Arguments:
-    """Read a command line. Raises `BadInput` with every flag that is unknown or lacks its value."""
+    """Read a command line. Raises `BadInput` with every unknown flag, and with every flag without its value."""
     problems = Problems()
     flags: list[tuple[str, str]] = []
     overrides: list[str] = []
@@ -88,8 +88,10 @@ def read_arguments(given: Sequence[str]) -> Arguments:
 
 
 def for_hydra(arguments: Arguments) -> list[str]:
-    """Return the command line that Hydra gets. Raises `BadInput` where a word is no study, where a folder is missing,
-    and where an option of one's own would be hidden by another of the same name."""
+    """Return the command line for Hydra.
+
+    Raises `BadInput` if a word is no study, a folder is missing, or an option is hidden by another of its name.
+    """
     problems = Problems()
     words, file = _study(arguments, problems)
     folders = [*arguments.folders, *_folders_beside(file)]
@@ -108,9 +110,9 @@ def for_hydra(arguments: Arguments) -> list[str]:
 
 
 def as_text(override: str, *, is_sweep: bool = False) -> str:
-    """Return `override` with its value in quotes where its key asks for a text and Hydra would read anything else.
+    """Return `override` with a quoted value, if its key takes a text and Hydra would read anything else.
 
-    The values of a sweep are quoted one by one. What holds a comma and is no sweep is left to Hydra, which asks.
+    The values of a sweep are quoted one by one. Without a sweep, a value with a comma stays for Hydra to refuse.
     """
     key, equals, value = override.partition("=")
     name = key.lstrip("+")
@@ -122,16 +124,16 @@ def as_text(override: str, *, is_sweep: bool = False) -> str:
         return f"{key}={in_quotes(value)}"
     parts = value.split(",")
     is_plain = not set(value) & set("'\"[](){}")
-    return argument_of_parts(key, parts) if is_sweep and is_plain else override
+    return _sweep_of_texts(key, parts) if is_sweep and is_plain else override
 
 
-def argument_of_parts(key: str, parts: Sequence[str]) -> str:
+def _sweep_of_texts(key: str, parts: Sequence[str]) -> str:
     """Return a sweep over texts."""
     return f"{key}={','.join(map(in_quotes, parts))}"
 
 
 def _flag(first: str, rest: list[str], problems: Problems) -> list[tuple[str, str]]:
-    """The flag `first` with its value, which is taken off the `rest`."""
+    """Read the flag `first`. Take its value off the `rest`."""
     given, equals, value = first.partition("=")
     known = [*FLAGS, *WITH_VALUE, INFO]
     begun = [name for name in known if name.startswith(given)] if given.startswith("--") and len(given) > 2 else []
@@ -151,7 +153,7 @@ def _flag(first: str, rest: list[str], problems: Problems) -> list[tuple[str, st
 
 
 def _written(name: str, value: str) -> Iterator[str]:
-    """A flag as Hydra reads it."""
+    """Yield a flag as Hydra reads it."""
     if name in ("--config-dir", "--help-all"):
         yield from ["--help"] if name == "--help-all" else []
     else:
@@ -168,14 +170,14 @@ def _is_folder(entry: str) -> bool:
 
 
 def _search_path(override: str) -> list[str]:
-    """The folders that an override of Hydra's search path names."""
+    """Return the folders in an override of Hydra's search path."""
     key, _, value = override.partition("=")
     found = read_value(value) if key == SEARCH_PATH else None
     return [str(entry) for entry in found] if isinstance(found, list) else []
 
 
 def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | None]:
-    """The override that the bare word stands for, and the file where it is a path."""
+    """Return the override for the bare word, and the file if the word is a path."""
     if not arguments.words:
         return [], None
     word, *others = arguments.words
@@ -201,7 +203,7 @@ def _why_none(file: Path) -> str:
 
 
 def _nearest_study(file: Path, known: Sequence[str]) -> str:
-    """The remedy for a word that is no study: what was probably meant."""
+    """Return the remedy for an unknown word: the study or file that was probably meant."""
     for meant in (file.with_name(f"{file.name}{suffix}") for suffix in SUFFIXES if file.name):
         if meant.is_file():
             return f"did you mean {meant}?"
@@ -211,7 +213,7 @@ def _nearest_study(file: Path, known: Sequence[str]) -> str:
 
 
 def _folders_beside(file: Path | None) -> list[str]:
-    """The config folders of a study file: `conf` beside it, and the one in whose group `study` it lies."""
+    """Return the config folders of a study file: `conf` beside it, and the one around its folder `study`."""
     if file is None:
         return []
     own = file.absolute()

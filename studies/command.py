@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import re
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -14,38 +12,22 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from studies.arguments import for_hydra, read_arguments
-from studies.configs import as_meant, compose, config_dir, group_options, overruled, search_path
-from studies.errors import BadInput, Problem, Problems, StorageUnusable, StudyError, nearest
+from studies.configs import as_meant, config_dir, overruled, search_path
+from studies.errors import BadInput, Problem, StorageUnusable, StudyError
 from studies.help import brief_help, versions
-from studies.own_options import BY_PATH, place_of, register
-from studies.quoting import in_quotes, is_key, is_read, pasted
+from studies.own_options import register
+from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
-OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
-EXTENSIBLE = (
-    "model",
-    "datamodule",
-    "trainer",
-    "callbacks",
-    "loggers",
-    "links",
-    "search_space",
-    "vars",
-)  # where +key=… makes sense
 
 
 def command(task: Task) -> Callable[[], None]:
-    """`task` as a command: composes the config from the command line, runs the task, exits with its code."""
+    """Return `task` as a command. It composes the config from the command line, and exits with the task's code."""
 
     @functools.wraps(task)
     def main() -> None:
@@ -62,8 +44,10 @@ def command(task: Task) -> Callable[[], None]:
 
 
 def prepared(given: Sequence[str], name: str) -> list[str]:
-    """Return the arguments that Hydra gets for those that were `given` to the command `name`, and make the current
-    folder importable. Prints help or versions where these are asked for, and exits. Raises `BadInput`."""
+    """Return Hydra's arguments for those `given` to the command `name`. Make the current folder importable.
+
+    Print the help or the versions and exit, if the arguments ask for them. Raises `BadInput`.
+    """
     arguments = read_arguments(given)
     if arguments.has("--help"):
         print(brief_help(name))
@@ -86,7 +70,7 @@ def make_importable(*folders: Path) -> None:
 
 
 def _run(task: Task) -> int:
-    """Compose the config of each job and run `task` on it: the worst exit code."""
+    """Compose the config of each job, run `task` on it, and return the worst exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's documented switch to raise its errors instead of printing them
     codes, is_composed = [0], False
 
@@ -121,44 +105,17 @@ def name_of(task: Task) -> str:
 
 
 def _purpose(task: Task) -> str:
-    """What `--help` begins with: the text of the task's file, and where all keys are explained."""
+    """Return the text above the config in `--help-all`: the docstring of the task's file, and the place of the keys."""
     explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
     return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
 
 
 def _interrupt(*_: object) -> None:
-    """As Ctrl-C, until a command that has something to free takes the signals over. No KeyboardInterrupt: one that
-    passes through an `exec` ends the interpreter by SIGINT, whoever catches it (CPython's Py_RunMain)."""
+    """End as at Ctrl-C. A command with something to free takes the signals over later.
+
+    Raise no KeyboardInterrupt: when it passes through an `exec`, CPython ends itself by SIGINT even if it was caught.
+    """
     sys.exit(INTERRUPTED_EXIT_CODE)
-
-
-def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:
-    """Everything in `arguments` that keeps the config from being composed, tried one by one, and what is wrong with
-    the rest; `error` itself where that finds nothing."""
-    given = read_arguments(arguments)
-    overrides = [_one_of(override) for override in given.overrides] if given.has("--multirun") else given.overrides
-    folders = [*given.folders, *map(place_of, given.more_sources)]
-    problems = Problems()
-    good: list[str] = []
-    for override in sorted(overrides, key=_place):
-        failure = _failure_of([*good, override], folders)
-        if failure is None:
-            good.append(override)
-        else:
-            problems.add(*(_of_null(override, overrides, good, folders) or _explain(override, failure, good, folders)))
-    rest = _problems_of(good, folders) if problems.found else []
-    return [*problems.found, *rest] or [Problem("config", f"cannot be composed ({_first_line(error)})", "correct it")]
-
-
-def _one_of(override: str) -> str:
-    """The first job's part of an override that is swept; any other one as it is."""
-    try:
-        read = OverridesParser.create().parse_override(override)
-    except HydraException:
-        return override
-    if not read.is_discrete_sweep():
-        return override
-    return f"{read.get_key_element()}={next(iter(read.sweep_string_iterator()))}"
 
 
 def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
@@ -167,11 +124,6 @@ def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
     return Problem(
         "search_space", complaint, "put the lines of that space into the study's file, or change single keys"
     )
-
-
-def _place(override: str) -> int:
-    """The study first, then other groups: what they bring may be what the rest sets."""
-    return 0 if override.startswith(("+study=", f"+{BY_PATH}=")) else 1 + ("." in override.partition("=")[0])
 
 
 def _do(task: Task, config: DictConfig) -> int:
@@ -191,7 +143,7 @@ def _do(task: Task, config: DictConfig) -> int:
 
 
 def _of_the_machine(error: Exception) -> StudyError:
-    """What a failure of the storage or a full disk means, in words; anything else is raised as it is."""
+    """Return a failure of the storage or a full disk in words. Raise any other error again."""
     from optuna.exceptions import StorageInternalError
 
     from studies.storage.opening import unusable
@@ -201,91 +153,6 @@ def _of_the_machine(error: Exception) -> StudyError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageUnusable(f"the disk is full ({error.filename}): free some space and run the same command again")
     raise error
-
-
-def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception | None:
-    try:
-        compose(overrides, config_dirs=folders)
-    except COMPOSITION_ERRORS as error:
-        return error
-    return None
-
-
-def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Problem]:
-    """What is wrong with the config that the good overrides make, if they name a study."""
-    from studies.admission import admit
-
-    config = compose(overrides, config_dirs=folders)
-    if OmegaConf.is_missing(config, "study_name"):
-        return []
-    try:
-        admit(config)
-    except BadInput as error:
-        return list(error.problems)
-    return []
-
-
-def _of_null(
-    override: str, overrides: Sequence[str], good: Sequence[str], folders: Sequence[str]
-) -> tuple[str, str, str] | None:
-    """Key, complaint and remedy for an override below a key that is null; None for any other one."""
-    parent = override.lstrip("+").partition("=")[0].rpartition(".")[0]
-    above, _, name = parent.rpartition(".")
-    config = compose(good, config_dirs=folders)
-    node = OmegaConf.select(config, above) if above else config
-    if parent.startswith("storage.") or not isinstance(node, DictConfig) or name not in node or node[name] is not None:
-        return None
-    settings = [other.lstrip("+").partition("=") for other in overrides]
-    beside = [(key, value) for key, _, value in settings if key.startswith(f"{parent}.")]
-    listed = ", ".join(f"{key.removeprefix(f'{parent}.')}: {value}" for key, value in beside)
-    return parent, "is null and has no keys to set", f"give them all at once: {shlex.quote(f'{parent}={{{listed}}}')}"
-
-
-def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
-    """Key, complaint and remedy for an override that does not compose."""
-    from studies.reading.select import NOTHING_SELECTED, OPTIONS
-    from studies.reading.settings import TRAINER_KEYS_OF_OURS
-
-    key, _, value = override.lstrip("+~").partition("=")
-    if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
-        return key, "is (hidden), which does not work", "correct or quote the value"
-    refused = _refused_by_the_grammar(override, error)
-    if refused is not None:
-        return refused
-    if key == "study" and not override.startswith("+"):
-        return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
-    options = group_options(key, config_dirs=folders)
-    if options and value not in options:
-        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
-    parent, _, name = key.rpartition(".")
-    config = compose(good, config_dirs=folders)
-    node = OmegaConf.select(config, parent) if parent else config
-    if parent == "trainer" and name in TRAINER_KEYS_OF_OURS:
-        return key, "is set by the framework", TRAINER_KEYS_OF_OURS[name]
-    if parent == "select" and name in OPTIONS:
-        return key, *NOTHING_SELECTED
-    if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
-        adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
-        return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
-    return key, f"is {value}, which does not work ({_first_line(error)})", "correct or quote the value"
-
-
-def _refused_by_the_grammar(override: str, error: Exception) -> tuple[str, str, str] | None:
-    """Key, complaint and remedy for an override that Hydra cannot even read; None for any other one."""
-    given, equals, value = override.partition("=")
-    key = given.lstrip("+~")
-    if not is_key(key):
-        return key, "is a key that the command line cannot name", "set it in the study's file"
-    if not equals or is_read(value):
-        return None
-    complaint = f"is {value}, which does not work ({_first_line(error)})"
-    if value[:1] in ("[", "{"):
-        return key, complaint, f"""quote each text in it, as in '{given}=["a text"]'"""
-    return key, complaint, f"quote the value: {shlex.quote(f'{given}={in_quotes(value)}')}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _tell(error: StudyError) -> int:

@@ -1,4 +1,4 @@
-"""The terminal that commands print to: a name is printed as it is, whatever its characters mean to rich.
+"""The terminal of the commands: it prints each name as it is, also with characters that rich would interpret.
 
 Context: rich reads `[v2]` as markup and `:smile:` as an emoji, so a study's name could vanish or stop a command.
 Choice: one console for all commands, which reads neither. Cost: a style is given by `Text`, never by markup.

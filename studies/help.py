@@ -1,4 +1,4 @@
-"""What `--help` and `--version` print, and what `python -m studies` lists."""
+"""The texts of `--help` and `--version`, and the list of all commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("lightning-studies", "optuna", "torch", "lightning", "pytorch-lightn
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in a few words, and two examples of its arguments, each with what it is for."""
+    """A command: its task in a few words, and two examples of its arguments with their purpose."""
 
     summary: str
     examples: Sequence[tuple[str, str]]
@@ -68,7 +68,7 @@ flags:
 
 
 def brief_help(name: str) -> str:
-    """Return what `--help` prints for the command `python -m studies.NAME`: its examples first, on one screen."""
+    """Return the text of `--help` for the command `python -m studies.NAME`: examples first, on one screen."""
     command = COMMANDS[name]
     lines = [f"python -m studies.{name} {arguments}".rstrip() for arguments, _ in command.examples]
     width = max(map(len, lines))
@@ -80,7 +80,7 @@ def brief_help(name: str) -> str:
 
 
 def versions() -> str:
-    """Return the versions of everything that decides what a study does. Imports none of it."""
+    """Return the versions of the packages behind a study. Import none of them."""
     found = [f"{name} {_version(name)}" for name in PACKAGES]
     return "\n".join([*(line for line in found if not line.endswith("None")), f"python {platform.python_version()}"])
 

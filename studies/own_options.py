@@ -1,8 +1,8 @@
-"""Options of one's own: a folder of them beside the shipped ones, or a single study file, as Hydra's sources.
+"""Options of the user's own, as a source for Hydra: a folder beside the shipped one, or a single study file.
 
 Context: YAML 1.1 reads the names `on`, `2024_01` and `1e5` as true, 202401 and 100000.0, and Hydra's own source of
-files cannot be told otherwise. Choice: a source of our own quotes names where they stand before the text is parsed, and
-refuses values that may be meant as texts. Cost: these folders have a scheme of their own in Hydra's search path.
+files cannot be told otherwise. Choice: our own source quotes names before it parses the text, and refuses values that
+may be meant as texts. Cost: these folders have a scheme of their own in Hydra's search path.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class OwnOptions(ConfigSource):
         return SCHEME
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the option with this path. Raises `BadInput` where its file cannot be read as YAML."""
+        """Return the option with this path. Raises `BadInput` if its file is no YAML."""
         package, config = self._load(config_path.removesuffix(".yaml"))
         place = source_of(self.path)
         return ConfigResult(config=config, path=place, provider=self.provider, header={"package": package})
 
     def _load(self, config_path: str) -> tuple[str | None, DictConfig]:
-        """The package and the content of an option."""
+        """Return the package and the content of an option."""
         if self._file is not None and config_path == NAME:
             return "_global_", OmegaConf.create({"study_name": self._file.stem})
         path = self._path_of(f"{config_path}.yaml")
@@ -118,7 +118,7 @@ class OwnOptions(ConfigSource):
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file. Raises `BadInput` where that is impossible."""
+    """Return the text of a file. Raises `BadInput` if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ BACKSLASHES = re.compile(r'(\\*)("|$)')  # those that Hydra's grammar reads as e
 
 
 def argument(key: str, text: object) -> str:
-    """Return the argument that sets `key` to this text, quoted where Hydra would read anything else."""
+    """Return the argument that sets `key` to this text. Quote it if Hydra would read anything else."""
     return f"{key}={hydra_quoted(str(text))}"
 
 
@@ -38,7 +38,7 @@ def in_quotes(text: str) -> str:
 
 
 def read_value(value: str) -> object:
-    """Return what Hydra makes of an unquoted `value`; None where it refuses it, or takes it for a sweep."""
+    """Return the value that Hydra reads. Return None for a sweep, and if Hydra refuses it."""
     override = _read(f"key={value}")
     return None if override is None or override.is_sweep_override() else override.value()
 

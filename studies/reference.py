@@ -19,11 +19,12 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.arguments import Arguments, as_text, read_arguments
-from studies.command import COMPOSITION_ERRORS, all_problems, make_importable
+from studies.command import make_importable
 from studies.configs import compose, group_options
 from studies.errors import BadInput, Problems, StudyError, nearest
 from studies.help import brief_help, versions
 from studies.report.wording import listed
+from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 PAGE = Path("docs/reference")
 README = Path("README.md")

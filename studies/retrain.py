@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from studies.command import INTERRUPTED_EXIT_CODE, command
 from studies.errors import BadInput, Problem, StudyChanged, StudyError
+from studies.own_options import BY_PATH
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,8 @@ def _refuse_other_overrides() -> None:
     if others:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"
-        raise BadInput([Problem(override, complaint, remedy) for override in others])
+        named = [override.replace(f"+{BY_PATH}=", "the study file ") for override in others]
+        raise BadInput([Problem(override, complaint, remedy) for override in named])
 
 
 def _refuse_procedure(chosen: Mapping[str, Any]) -> None:

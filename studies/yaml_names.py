@@ -52,7 +52,7 @@ UNDERSCORED = re.compile(r"[-+]?[1-9][0-9]*(_[0-9]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A value that YAML reads as something else than its text, and where it stands."""
+    """A value that YAML does not read as its text, and its line."""
 
     line: int
     complaint: str
@@ -86,7 +86,7 @@ def _split(root: str) -> Path:
 
 
 def _names(node: Node | None, path: Path) -> Iterator[ScalarNode]:
-    """The plain scalars that are names, below `node` at `path`."""
+    """Yield the plain scalars below `node` that are names."""
     for inner, place in _walk(node, path):
         if isinstance(inner, ScalarNode) and _is_one_of(place, NAMES) and _is_plain(inner):
             if inner.value.lower() not in ("null", "") or place[0] not in MAY_BE_NULL:
@@ -111,7 +111,7 @@ def _doubtful(node: Node | None, path: Path) -> Iterator[tuple[ScalarNode, Doubt
 
 
 def _read_as(text: str, *, is_mixed: bool) -> str | None:
-    """Return what YAML makes of a text that looks like another; None where there is no doubt."""
+    """Return the value that YAML reads, if the text may be meant. Return None without a doubt."""
     if BOOLEAN.fullmatch(text):
         return "true" if text.lower() in ("yes", "on") else "false"
     if TIME.fullmatch(text) or OCTAL.fullmatch(text) or (is_mixed and UNDERSCORED.fullmatch(text)):
@@ -126,8 +126,10 @@ def _told(place: Path, member: ScalarNode, read: str) -> Doubtful:
 
 
 def _walk(node: Node | None, path: Path) -> Iterator[tuple[Node, Path]]:
-    """`node` and all that it holds, each with its path; the number of a list's member is left open. The changes of a
-    part of a belief stand at the paths that they change."""
+    """Yield `node` and everything in it, each with its path. Any number stands for the members of a list.
+
+    The changes of a belief's part have the paths that they change.
+    """
     if node is None:
         return
     path = path[3:] if path[:2] == ("belief", "parts") and len(path) > 2 else path

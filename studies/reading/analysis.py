@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from studies.errors import Problems, nearest
 from studies.reading.section import Section
@@ -31,7 +31,7 @@ def _read_params(section: Section, space: SearchSpace | None) -> tuple[str, ...]
         section.problems.add(section.key("params"), f"is {given!r}", remedy)
         return None
     for i, name in enumerate(given):
-        _check_searched(name, section.key(f"params.{i}"), space, section.problems)
+        _check_searched(str(name), section.key(f"params.{i}"), space, section.problems)
     return tuple(str(name) for name in given)
 
 
@@ -48,12 +48,12 @@ def _read_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, s
             problems.add(f"{key}.{i}", f"is {pair!r}", "name two parameters, each pair once")
             continue
         for j, name in enumerate(pair):
-            _check_searched(name, f"{key}.{i}.{j}", space, problems, numeric=True)
+            _check_searched(str(name), f"{key}.{i}.{j}", space, problems, numeric=True)
     return tuple((str(tuned), str(followed)) for tuned, followed in given)
 
 
 def _check_searched(
-    name: Any, key: str, space: SearchSpace | None, problems: Problems, *, numeric: bool = False
+    name: str, key: str, space: SearchSpace | None, problems: Problems, *, numeric: bool = False
 ) -> None:
     """Note a name that is no parameter of the space, or no number where a number is needed."""
     if space is None:

@@ -55,7 +55,7 @@ def _parameter(section: Section, space: SearchSpace) -> str:
     """The name of the scientific parameter that the claim is about."""
     scientific = [parameter.name for parameter in space if parameter.role == "scientific"]
     given = section.values.get("of")
-    if given not in scientific:
+    if str(given) not in scientific:
         complaint = "is missing" if given is None else f"is {given}"
         remedy = f"name a scientific parameter of the space ({', '.join(scientific) or 'there is none'})"
         section.problems.add(section.key("of"), complaint, remedy)

@@ -12,7 +12,7 @@ LONGEST_NAME = 255  # bytes that file systems take for one name
 
 
 def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
-    """Return the folder `given`; a name that is no folder's, and one that cannot be written, are noted."""
+    """Return the folder `given`. Note a study name that cannot name a folder, and a folder that cannot be written."""
     path = Path(given)
     why = _why_no_folder(given, study_name)
     if why is not None:
@@ -25,7 +25,7 @@ def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
 
 
 def _why_no_folder(given: str, study_name: str) -> str | None:
-    """Why a folder that bears the study's name cannot; None where it can, and where it does not bear it."""
+    """Return why the study's name cannot name its folder. Return None if it can, or if the folder has another name."""
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in given.split("/")):
         return "too long a name for a folder"
     if not f"/{given}".endswith(f"/{study_name}"):

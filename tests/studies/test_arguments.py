@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 from shell import USERS
 
 from studies.arguments import as_text, for_hydra, read_arguments
-from studies.command import all_problems, command, make_importable
+from studies.command import command, make_importable
 from studies.configs import compose
 from studies.errors import BadInput
 from studies.own_options import place_of
 from studies.quoting import read_value
+from studies.uncomposed import all_problems
 
 CONF = str(USERS / "conf")
 STUDY = """\
@@ -123,6 +124,15 @@ def test_a_file_that_is_no_config_is_told_with_its_line(project: Path) -> None:
     (project / "mine.yaml").write_bytes(b"study_name: \xff\n")
     with pytest.raises(BadInput, match=r"mine\.yaml cannot be read \(UnicodeDecodeError\)"):
         composed("mine.yaml")
+
+
+def test_a_file_that_does_not_compose_is_told_as_a_file(project: Path) -> None:
+    (project / "mine.yaml").write_text(f"{STUDY}  - override /model: nope\n".replace("n_trials: 7\n", ""))
+    (found,) = all_problems(for_hydra(read_arguments(["mine.yaml"])), ValueError("unknown"))
+    assert str(found) == (
+        "study is the file mine.yaml, which does not compose (In 'config': Could not find 'model/nope'): "
+        "correct the file"
+    )
 
 
 def test_unknown_flags_are_refused_in_one_message() -> None:

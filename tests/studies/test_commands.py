@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,8 +18,8 @@ import yaml
 from optuna.trial import TrialState
 from shell import PLAIN, USERS, Shell, trained
 
-from studies.command import all_problems
 from studies.configs import config_dir
+from studies.uncomposed import all_problems
 
 FAST = ("+study=digits", "n_trials=6", "budget.amount=1")
 
@@ -267,3 +268,43 @@ def test_a_space_of_the_command_line_that_the_studys_own_file_overrules_is_refus
     refused = shell.run("check", "+study=tables/dropout", "search_space=mlp", "search_space.lr.low=1e-5", code=2)
     assert "search_space is mlp, and the study's own file sets dropout of it otherwise" in refused
     assert "mode is" in shell.run("check", "+study=digits", "search_space=mlp", "mode=neither", code=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["my study (v2)", 'it\'s "2024_01" #étude'])
+def test_the_command_in_best_yaml_is_pasted_as_it_stands(shell: Shell, name: str) -> None:
+    shell.run("run", *PLAIN, "n_trials=1", "launcher=serial", "analysis=none", f"study_name={name}")
+    lines = (shell.folder / "outputs" / name / "best.yaml").read_text(encoding="utf-8").splitlines()
+    (pasted,) = (line.removeprefix("#   python") for line in lines if line.startswith("#   python"))
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)}{pasted}",
+        shell=True,
+        cwd=shell.folder,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"training trial 0 of study {name} for" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_study_file_and_its_module_are_found_without_any_flag(shell: Shell) -> None:
+    """The workers of the local launcher import the module from the folder of the command."""
+    (shell.folder / "my_module.py").write_text("from user_modules import Plain\n\n\nclass Mine(Plain): ...\n")
+    study = (USERS / "conf" / "study" / "plain.yaml").read_text().replace("study_name: plain", "study_name: mine")
+    study = study.replace("- override /model: plain", "- override /model: mine").replace(
+        "search_space: plain", "search_space: empty"
+    )
+    space = (USERS / "conf" / "search_space" / "plain.yaml").read_text()
+    (shell.folder / "mine.yaml").write_text(f"{study}search_space:\n  {space}")
+    (shell.folder / "conf" / "model").mkdir(parents=True)
+    model = (USERS / "conf" / "model" / "plain.yaml").read_text()
+    (shell.folder / "conf" / "model" / "mine.yaml").write_text(
+        re.sub(r"_target_: .*", "_target_: my_module.Mine", model)
+    )
+    assert "study mine is sound" in shell.run("check", "mine.yaml")
+    assert "4 of 4 trials finished" in shell.run("run", "mine.yaml", "workers=2", "analysis=none")
+    assert "training trial" in shell.run("retrain", "mine.yaml")
+    assert "mine" in shell.run("list", "mine.yaml")

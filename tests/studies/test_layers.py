@@ -34,7 +34,7 @@ FLOORS: list[set[str]] = [
     {"launch"},
     {"progress"},
     {"admission", "command", "experiment", "run", "check", "retrain", "looks", "dashboard", "list"}
-    | {"reference", "selection", "arguments", "help", "__main__"},
+    | {"reference", "selection", "arguments", "help", "uncomposed", "__main__"},
 ]
 
 

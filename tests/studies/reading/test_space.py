@@ -337,3 +337,9 @@ def test_a_fixed_parameter_is_not_searched() -> None:
 def test_a_condition_on_a_fixed_parameter_is_told() -> None:
     (problem,) = problems_of(lr={**LR, "role": "fixed"}, dropout={**DROPOUT, "when": {"lr": [1e-3]}})
     assert "search_space.dropout.when.lr names a fixed parameter" in str(problem)
+
+
+@pytest.mark.parametrize(("low", "high", "step"), [(1e15, 1e15 + 1, 0.1), (1.0, 2.0, 1e-15), (1.0, 1 + 1e-15, 1e-300)])
+def test_a_step_that_floats_cannot_tell_apart_is_told(low: float, high: float, step: float) -> None:
+    told = problems_of(lr={**LR, "low": low, "high": high, "step": step, "log": False, "levels": "all"})
+    assert any("too small a step for the digits of a float" in str(problem) for problem in told)

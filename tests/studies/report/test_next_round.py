@@ -181,11 +181,12 @@ def test_a_study_of_few_trials_has_a_next_round_too(make_settings: MakeSettings,
 
 
 @pytest.mark.slow
-def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(shell: Shell) -> None:
+@pytest.mark.parametrize("name", ["bowl", "my study (v2)", 'it\'s "2024_01"'])
+def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(shell: Shell, name: str) -> None:
     """The bottom of the bowl lies at 2, which neither the first space reaches nor the second."""
     bowl = ("--config-dir", str(USERS / "conf"), "+study=bowl", "search_space.x.high=0.5", "analysis=full")
-    shell.run("run", *bowl, "n_trials=12")
-    for before, after in (("bowl", "bowl-round2"), ("bowl-round2", "bowl-round3")):
+    shell.run("run", *bowl, "n_trials=12", f"study_name={name}")
+    for before, after in ((name, f"{name}-round2"), (f"{name}-round2", f"{name}-round3")):
         report = (shell.folder / "outputs" / before / "report.md").read_text()
         command = shlex.split(next(line for line in report.splitlines() if line.startswith("python -m")))
         n_before = len([trial for trial in shell.trials(before) if trial.state == TrialState.COMPLETE])
