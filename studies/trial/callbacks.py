@@ -8,27 +8,24 @@ callback that every trial has (`Rungs`), and the others are added only where a s
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from studies.settings import TRAINING_LOSS
 from studies.trial import generators
+from studies.trial.losses import Losses
 from studies.trial.metrics import MetricMissing as MetricMissing
 from studies.trial.metrics import Metrics
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY, go_on, settle
-from studies.trial.samples import BatchCount, SamplesUnknown
+from studies.trial.samples import SamplesSeen
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
-log = logging.getLogger(__name__)
 CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for the device
 
 
@@ -81,27 +78,20 @@ class Rungs:
         self.before_validation: dict[str, Any] | None = None
         self.rungs: list[Rung] = []
         self.n_restored = 0
-        self.samples_seen: int | None = 0
         self.batches = 0
         self.diverged: str | None = None
         self.stopped = False
         self.holds_last = False
         self.fell_short: str | None = None  # how many batches the loader announced and gave, in words
         self._metrics = Metrics([metric] if second is None else [metric, second], ranks)
-        self._needs_samples = needs_samples
+        self._samples = SamplesSeen(ranks, is_needed=needs_samples)
+        self._losses = Losses(averages=TRAINING_LOSS in (metric, second))
         self._report = report
         self._resumed = resumed
         self._ranks = ranks
         self._restored: dict[str, Any] | None = None
         self._seconds_before = 0.0
         self._saved_at = 0.0
-        self._batch_count = BatchCount()
-        self._uncounted = 0  # this rank's samples that the others have not been told of
-        self._is_unknown = False
-        self._loss_sum: torch.Tensor | float = 0.0
-        self._averages_loss = TRAINING_LOSS in (metric, second)
-        self._losses: torch.Tensor | float = 0.0  # those since the last rung, and their number
-        self._n_losses = 0
         self._epoch_began_at = 0
         self._validated = False
         self._due: int | None = None
@@ -126,7 +116,12 @@ class Rungs:
     @property
     def loss_sum(self) -> float:
         """The sum of the losses of this rank so far; 0 where the module's steps return none."""
-        return float(self._loss_sum)
+        return self._losses.sum
+
+    @property
+    def samples_seen(self) -> int | None:
+        """The samples that all ranks had seen when they last agreed on it; None where the batches do not tell."""
+        return self._samples.total
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that was counted, as plain values."""
@@ -134,8 +129,7 @@ class Rungs:
             "rungs": [[rung.index, rung.value, rung.samples_seen, rung.seconds, rung.second] for rung in self.rungs],
             "samples_seen": self.samples_seen,
             "batches": self.batches,
-            "loss_sum": float(self._loss_sum),
-            "losses": [float(self._losses), self._n_losses],
+            **self._losses.state_dict(),
             "epoch_began_at": self._epoch_began_at,
             "validated": self._validated,
         }
@@ -144,10 +138,9 @@ class Rungs:
         """Go on counting from there."""
         self.rungs = [Rung(*members) for members in state_dict["rungs"]]
         self.n_restored = len(self.rungs)
-        self.samples_seen = state_dict["samples_seen"]
+        self._samples.total = state_dict["samples_seen"]
         self.batches = state_dict["batches"]
-        self._loss_sum = state_dict["loss_sum"]
-        self._losses, self._n_losses = state_dict.get("losses", (0.0, 0))
+        self._losses.load_state_dict(state_dict)
         self._epoch_began_at = state_dict["epoch_began_at"]
         self._validated = state_dict["validated"]
 
@@ -187,14 +180,10 @@ class Rungs:
     ) -> None:
         """Count, and keep the running sum of the loss: one non-finite loss makes the sum non-finite."""
         self.batches += 1
-        self._count(trainer, batch, batch_idx)
+        self._samples.add(trainer, batch, batch_idx)
         if self._ranks.size == 1:
             self.count()
-        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if isinstance(loss, torch.Tensor):
-            self._loss_sum = loss.detach().sum(dtype=torch.float32) + self._loss_sum
-            if self._averages_loss:
-                self._add_loss(loss, trainer)
+        self._losses.add(outputs, trainer)
         if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
             trainer.should_stop = True
         if self.at_epochs and batch_idx + 1 == trainer.num_training_batches:
@@ -224,13 +213,7 @@ class Rungs:
     def count(self) -> int | None:
         """The samples that all ranks have seen so far, None where they are not known; all of them have to call it at
         once."""
-        own, self._uncounted = self._uncounted, 0
-        shared = self._ranks.share("samples", own, self._is_unknown)
-        if self.samples_seen is None or any(is_unknown for _, is_unknown in shared):
-            self.samples_seen = None
-        else:
-            self.samples_seen += sum(int(samples) for samples, _ in shared)
-        return self.samples_seen
+        return self._samples.share()
 
     @property
     def is_due(self) -> bool:
@@ -265,17 +248,10 @@ class Rungs:
         if self.stopped or self.diverged:
             trainer.should_stop = True
 
-    def _add_loss(self, loss: torch.Tensor, trainer: Trainer) -> None:
-        """Keep a loss for the mean of this rung, as the module returned it: Lightning divides those of one step."""
-        divided_by = trainer.accumulate_grad_batches if trainer.lightning_module.automatic_optimization else 1
-        self._losses = loss.detach().mean(dtype=torch.float32) * divided_by + self._losses
-        self._n_losses += 1
-
     def read(self, trainer: Trainer) -> list[float] | None:
         """Return the metrics' values; None where none is new, or one is not finite, which is divergence."""
-        averaged = {TRAINING_LOSS: float(self._losses / self._n_losses)} if self._n_losses else {}
-        found = self._metrics.read(trainer, averaged)
-        self._losses, self._n_losses = 0.0, 0
+        mean = self._losses.take_mean()
+        found = self._metrics.read(trainer, {} if mean is None else {TRAINING_LOSS: mean})
         self._is_read = True
         broken = [f"{name} is {value}" for name, value in (found or {}).items() if not math.isfinite(value)]
         self.diverged = broken[0] if broken else self.diverged
@@ -287,25 +263,10 @@ class Rungs:
             self.stopped = self._report(self.rungs[-1]) or self.stopped
         self.is_held = False
 
-    def _count(self, trainer: Trainer, batch: Any, batch_idx: int) -> None:
-        if self._is_unknown:
-            return
-        samples = self._batch_count.of(trainer, batch, batch_idx)
-        if samples is not None:
-            self._uncounted += samples
-            return
-        if self._needs_samples:
-            raise SamplesUnknown(type(batch).__name__)
-        self._is_unknown = True
-        if self._ranks.rank == 0:
-            log.warning(
-                "samples_seen stays empty: a training batch (%s) does not tell its samples", type(batch).__name__
-            )
-
     def _loss_is_broken(self) -> bool:
         if self.diverged is not None:
             return True
-        shared = self._ranks.share("loss", not math.isfinite(float(self._loss_sum)))
+        shared = self._ranks.share("loss", not self._losses.are_finite())
         if any(is_broken for (is_broken,) in shared):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None

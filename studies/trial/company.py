@@ -88,7 +88,7 @@ class Company:
             self._keep_apart(callback)
         if self.goes_on:
             self._finders.leave_out(trainer)
-        callbacks.callbacks = [*callbacks.callbacks, self._package.callback(Ending)(self)]
+        self._end_after(trainer)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Give the module what was found before it was saved; its optimizers and loaders are made with that."""
@@ -116,7 +116,22 @@ class Company:
         has_swapped = before is not None and not torch.equal(before, print_of(trainer.lightning_module))
         return self._is_ending or (trainer.validating and has_swapped)
 
-    def end(self, trainer: Trainer, module: LightningModule) -> None:
+    def _end_after(self, trainer: Trainer) -> None:
+        """Have `_end` called at the end of the training, after the hooks of all callbacks and of the module.
+
+        Lightning asks the strategy last. No callback comes after the module's own hook.
+        """
+        strategy: Any = trainer.strategy
+        own = strategy.on_train_end
+
+        def on_train_end() -> None:
+            own()
+            strategy.on_train_end = own
+            self._end(trainer, trainer.lightning_module)
+
+        strategy.on_train_end = on_train_end
+
+    def _end(self, trainer: Trainer, module: LightningModule) -> None:
         """Validate once more where the weights are no longer those of the last rung; report that rung."""
         rungs = self._rungs
         self.found |= self._finders.found(trainer, module)
@@ -151,17 +166,6 @@ class Company:
         self._is_ending = trainer.validating = True
         loop.run()
         trainer.training = True
-
-
-class Ending:
-    """The last callback: it is asked when all others have done what they do when a training ends."""
-
-    def __init__(self, company: Company) -> None:
-        self._company = company
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge what they have made of the weights."""
-        self._company.end(trainer, pl_module)
 
 
 def is_ours(callback: object) -> bool:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.budget import Budget
 from studies.trial.callbacks import Rungs
-from studies.trial.samples import length_of
+from studies.trial.loader_sizes import length_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -8,27 +8,21 @@ does. Cost: a loader that tells no batch size is believed only where all tensors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from operator import attrgetter, itemgetter
+import logging
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset
-
 from studies.errors import Problem
+from studies.trial.batch_numbers import MISSES, Step, Way, agreed_number, ways_in
+from studies.trial.loader_sizes import sizes_of
+from studies.trial.ranks.ranks import Ranks
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
-DEPTH = 5  # levels of a batch that are searched
-WIDTH = 12  # members of each level that are searched: enough for the fields of a batch
+log = logging.getLogger(__name__)
 COMPARED = 16  # batches after which one way to count is left
-MISSES = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-DECLARED, TENSOR, TEXTS, LENGTH = range(4)  # how far a number is believed, the most first
-
-Step = Callable[[Any], Any]
 
 
 class SamplesUnknown(Exception):
@@ -45,36 +39,44 @@ class SamplesUnknown(Exception):
         return type(self), (self.kind,)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way to read the number of samples off a batch: steps from the batch to the number."""
+class SamplesSeen:
+    """The samples that all `ranks` of a training have seen: `total`, as of the last `share`, None where it is unknown.
 
-    trust: int
-    steps: tuple[Step, ...]
-
-    def count(self, batch: Any) -> int | None:
-        """Return the number for `batch`; None where it is built in another way."""
-        try:
-            for step in self.steps:
-                batch = step(batch)
-            return int(batch)
-        except MISSES:
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What a loader tells: the samples of a whole batch, those of the last one, and the batches of an epoch.
-
-    `is_drawn`: the loader draws that many from its data set, whatever becomes of them in a batch. `is_batched`: it
-    makes batches out of samples.
+    With `is_needed` a batch that does not tell its samples raises `SamplesUnknown`. Else that is told once.
     """
 
-    whole: int | None = None
-    last: int | None = None
-    n_batches: int | None = None
-    is_drawn: bool = False
-    is_batched: bool = False
+    def __init__(self, ranks: Ranks, *, is_needed: bool) -> None:
+        self.total: int | None = 0
+        self._ranks = ranks
+        self._is_needed = is_needed
+        self._batches = BatchCount()
+        self._own = 0  # this rank's samples that the others have not been told of
+        self._is_unknown = False
+
+    def add(self, trainer: Trainer, batch: Any, index: int) -> None:
+        """Count `batch`, the one at `index` of its epoch."""
+        if self._is_unknown:
+            return
+        samples = self._batches.of(trainer, batch, index)
+        if samples is not None:
+            self._own += samples
+            return
+        if self._is_needed:
+            raise SamplesUnknown(type(batch).__name__)
+        self._is_unknown = True
+        if self._ranks.rank == 0:
+            kind = type(batch).__name__
+            log.warning("samples_seen stays empty: a training batch (%s) does not tell its samples", kind)
+
+    def share(self) -> int | None:
+        """Return the total, with what each rank has added. All ranks have to call it at once."""
+        own, self._own = self._own, 0
+        shared = self._ranks.share("samples", own, self._is_unknown)
+        if self.total is None or any(is_unknown for _, is_unknown in shared):
+            self.total = None
+        else:
+            self.total += sum(int(samples) for samples, _ in shared)
+        return self.total
 
 
 class SampleCount:
@@ -93,7 +95,7 @@ class SampleCount:
         if batch is None:
             return 0
         if self._sizes.whole is None:
-            return _agreed(batch, is_batched=self._sizes.is_batched)
+            return agreed_number(batch, is_batched=self._sizes.is_batched)
         if is_last and not self._sizes.is_drawn:
             return self._last(batch, index)
         return self._known(batch, index) if self._n_compared >= COMPARED else self._compare(batch, index)
@@ -118,7 +120,7 @@ class SampleCount:
 
     def _search(self, batch: Any, index: int) -> int | None:
         expected = self._expected(index)
-        found = sorted(_ways_in(batch), key=lambda way: way.trust)
+        found = sorted(ways_in(batch), key=lambda way: way.trust)
         right = [way for way in found if way.count(batch) == expected]
         if right:
             self._ways = right
@@ -171,119 +173,3 @@ def counter_of(loaders: Any) -> tuple[tuple[Step, ...], SampleCount]:
         steps.append(itemgetter(key))
         loaders = loaders[key]
     return tuple(steps), SampleCount(loaders)
-
-
-def sizes_of(loader: Any) -> Sizes:
-    """Return what `loader` tells of its batches' sizes."""
-    if not isinstance(loader, DataLoader):
-        return _sizes_of_other(loader)
-    if loader.batch_sampler is None:  # its data set makes the batches
-        return Sizes()
-    whole = getattr(loader.batch_sampler, "batch_size", None) if loader.batch_size is None else loader.batch_size
-    if not isinstance(whole, int):
-        return Sizes(is_batched=True)
-    is_plain = type(loader.batch_sampler) is BatchSampler and not isinstance(loader.dataset, IterableDataset)
-    sampler: Any = loader.batch_sampler
-    n_samples = length_of(sampler.sampler) if is_plain else None
-    if not n_samples:
-        return Sizes(whole, is_batched=True)
-    last = whole if loader.drop_last else n_samples - whole * ((n_samples - 1) // whole)
-    return Sizes(whole, last, length_of(loader), is_drawn=True, is_batched=True)
-
-
-def length_of(sized: Any) -> int | None:
-    """Return the length of `sized`; None where it has none. A DataLoader over a stream raises only when asked."""
-    try:
-        return len(sized)
-    except (NotImplementedError, TypeError):
-        return None
-
-
-def _sizes_of_other(loader: Any) -> Sizes:
-    """Return the sizes of a loader of another kind that names its `batch_size`, and its `n_samples` where it does."""
-    whole, n_samples, n_batches = (
-        getattr(loader, "batch_size", None),
-        getattr(loader, "n_samples", None),
-        length_of(loader),
-    )
-    if not isinstance(whole, int) or whole < 1:
-        return Sizes()
-    last = n_samples - whole * (n_batches - 1) if isinstance(n_samples, int) and n_batches is not None else 0
-    if not 0 < last <= whole:
-        return Sizes(whole, is_batched=True)
-    return Sizes(whole, last, n_batches, is_drawn=True, is_batched=True)
-
-
-def _agreed(batch: Any, *, is_batched: bool) -> int | None:
-    """Return the number that all tensors of a `batch` share, where no loader tells one.
-
-    A single tensor may be one sample that is no batch, unless the loader `is_batched`.
-    """
-    ways = [way for way in _ways_in(batch) if not (is_batched and way.steps[-1] is _one)]
-    found = [(way.trust, way.count(batch)) for way in ways]
-    declared = [number for trust, number in found if trust == DECLARED]
-    if declared:
-        return declared[0]
-    for trust in (TENSOR, TEXTS):
-        numbers = [number for known, number in found if known == trust]
-        if numbers:
-            is_sure = len(set(numbers)) == 1 and (is_batched or len(numbers) > 1)
-            return numbers[0] if is_sure else None
-    return None
-
-
-def _ways_in(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[Way]:
-    """Return every way to a number that could be that of the samples, in the order of the batch's members."""
-    if batch is None or isinstance(batch, str | bytes | int | float):
-        return
-    if isinstance(batch, torch.Tensor | np.ndarray):
-        yield Way(TENSOR, (*steps, _rows if batch.ndim else _one))
-        return
-    yield from (Way(DECLARED, (*steps, step)) for step in DECLARATIONS if _is_number(step, batch))
-    inside = _members(batch) if len(steps) < DEPTH else []
-    for step, member in inside:
-        yield from _ways_in(member, (*steps, step))
-    if isinstance(batch, list | tuple):
-        is_flat = all(isinstance(member, str | bytes | int | float) for _, member in inside)
-        yield Way(TEXTS if is_flat else LENGTH, (*steps, len))
-    elif not isinstance(batch, Mapping) and length_of(batch) is not None:
-        yield Way(LENGTH, (*steps, len))
-
-
-def _members(batch: Any) -> list[tuple[Step, Any]]:
-    """Return the members of a container with the steps to them."""
-    if isinstance(batch, Mapping):
-        return [(itemgetter(key), batch[key]) for key in list(batch)[:WIDTH]]
-    if isinstance(batch, list | tuple):
-        return [(itemgetter(i), member) for i, member in enumerate(batch[:WIDTH])]
-    names = [field.name for field in fields(batch)] if is_dataclass(batch) else list(getattr(batch, "__dict__", ()))
-    return [(attrgetter(name), getattr(batch, name)) for name in names[:WIDTH] if hasattr(batch, name)]
-
-
-def _is_number(step: Step, batch: Any) -> bool:
-    try:
-        number = step(batch)
-    except MISSES:
-        return False
-    return isinstance(number, int) and not isinstance(number, bool)
-
-
-def _rows(tensor: Any) -> int:
-    return int(tensor.shape[0])
-
-
-def _one(_tensor: Any) -> int:
-    return 1
-
-
-def _batch_size(batch: Any) -> Any:
-    """Return the declared size: a number, or the first dimension of several."""
-    size = batch.batch_size
-    return size[0] if isinstance(size, tuple) else size
-
-
-def _n_sequences(batch: Any) -> int:
-    return int(batch.batch_sizes[0])  # of packed sequences
-
-
-DECLARATIONS: tuple[Step, ...] = (attrgetter("num_graphs"), _batch_size, _n_sequences)

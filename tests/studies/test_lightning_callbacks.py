@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -17,8 +18,10 @@ from torch import nn
 from trainings import TRAINER, files, run
 
 from studies import schema
+from studies.analysis.choice import Choice
 from studies.budget import Budget
 from studies.errors import StudyStopped
+from studies.report.handed_on import handed_on
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.keeper import Keeping, Saved
@@ -157,6 +160,19 @@ def test_the_epoch_that_renews_batch_norm_is_no_rung_of_its_own(tmp_path: Path) 
     assert training.rungs[-1].value == pytest.approx(loss_of(made.module), rel=1e-4)
 
 
+def test_weights_that_the_module_changes_at_its_end_are_judged(tmp_path: Path) -> None:
+    made = a_run(tmp_path, _target_="user_hooks.HalvesItsWeightsAtTheEnd")
+    assert made.fit().rungs[-1].value == pytest.approx(loss_of(made.module), rel=1e-5)
+
+
+def test_a_search_for_a_rate_in_mid_training_is_not_counted(tmp_path: Path) -> None:
+    later = RATE | {"_target_": "user_hooks.FindsLater"}
+    expected = loss_of(plain_fit(tmp_path / "plain", later))
+    training = a_run(tmp_path, later).fit()
+    assert [rung.samples_seen for rung in training.rungs] == [100, 200, 300]
+    assert (training.steps, training.rungs[-1].value) == (30, pytest.approx(expected, rel=1e-5))
+
+
 def test_a_value_that_cannot_be_judged_again_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = a_run(tmp_path, SWA, metric="train_loss", _target_="user_modules.Plain")
     training = made.fit()
@@ -291,6 +307,22 @@ def test_files_of_checkpoint_callbacks_live_as_long_as_their_trial_is_among_the_
     own = list(settings.output_dir.rglob("kept*.ckpt"))
     assert own == [settings.output_dir / "trials" / f"trial-{best}" / "checkpoints" / "kept.ckpt"]
     assert len(files(settings)) == 2
+
+
+def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_settings: MakeSettings) -> None:
+    settings = make_settings("objective.value=best", study="plain")
+    distribution = optuna.distributions.FloatDistribution(0.0, 1.0)
+    trial = optuna.trial.create_trial(
+        value=0.25,
+        intermediate_values={1: 0.25, 2: 0.5},
+        params={"lr": 0.1},
+        distributions={"lr": distribution},
+        user_attrs={schema.WEIGHTS_DIFFER: "they were changed"},
+    )
+    told = handed_on(Choice(trial, 0.25), settings)
+    assert "not that of the weights that it handed on: they were changed" in told[0]
+    assert "last weights, whose val_loss is 0.5000" in told[1]
+    assert handed_on(Choice(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}), 0.5), settings) == []
 
 
 def test_a_searched_rate_that_a_finder_overwrites_is_told(make_settings: MakeSettings) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import LearningRateFinder, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from user_modules import Plain, WithoutValidation
@@ -62,6 +62,26 @@ class LogsAfterItsBatch(WithoutValidation):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.log("n_steps", float(self.global_step))
+
+
+class HalvesItsWeightsAtTheEnd(Plain):
+    """Changes its weights where the training ends, as modules with averages of their own do."""
+
+    def on_train_end(self) -> None:
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(0.5)
+
+
+class FindsLater(LearningRateFinder):
+    """Searches for a rate at the second epoch, as Lightning's documentation shows it."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        return
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            self.lr_find(trainer, pl_module)
 
 
 class BringsACheckpoint(Plain):
