@@ -87,6 +87,7 @@ def test_the_own_project_is_checked_and_run_as_described(project: Path) -> None:
     assert "not tested: the module has no test_step" in run(project, retrain)
 
 
+@pytest.mark.slow
 def test_the_procedure_is_checked_and_run_as_described(tmp_path: Path) -> None:
     project = written(PROCEDURES, tmp_path)
     assert {path.name for path in project.rglob("*.*")} == {"my_simulation.py", "throw.yaml"}

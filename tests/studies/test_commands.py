@@ -170,6 +170,7 @@ def test_an_unknown_option_says_where_ones_own_are_looked_for(tmp_path: Path) ->
     assert not any("no option of that group" in problem for problem in more)
 
 
+@pytest.mark.slow
 def test_a_selection_is_turned_off_on_the_command_line(shell: Shell) -> None:
     small = ("+study=mnist", "datamodule=digits", "n_trials=2", "budget.amount=1", "select=none", "launcher=serial")
     assert "the search has" not in (output := shell.run("run", *small, "analysis=none"))

@@ -123,6 +123,7 @@ def test_what_modules_were_built_with_is_optional_in_checkpoints_of_both_package
         assert {getattr(kind, f"CHECKPOINT_HYPER_PARAMS_{name}") for kind in kinds for name in names} == OPTIONAL
 
 
+@pytest.mark.slow
 def test_a_whole_study_on_the_other_package_is_searched_tested_and_retrained(
     shell: Shell, copies: Path, tmp_path: Path
 ) -> None:

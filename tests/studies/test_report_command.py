@@ -92,6 +92,7 @@ def test_our_own_study_is_reported_again_as_it_was_run(shell: Shell) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reported_is_one_clear_message(plain_study: Shell) -> None:
     where = ("storage.url=sqlite:///mine.db", "output_dir=out")
     unknown = plain_study.run("report", "study_name=mien", *where, code=2)

@@ -20,6 +20,7 @@ from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots
 
 
+@pytest.mark.slow
 def test_four_workers_spend_the_budget_exactly_and_a_killed_one_is_replaced(shell: Shell) -> None:
     process = shell.start("run", *PLAIN, "n_trials=24", "workers=4", "model.sleep_s=0.02")
     victim = worker_of(running(shell.wait_for("plain", lambda trials: len(running(trials)) >= 3))[0])

@@ -237,6 +237,7 @@ def test_a_pruner_that_objects_at_the_last_rung_comes_too_late(plain: MakeSettin
     assert [(trial.state, max(trial.intermediate_values)) for trial in earlier] == [(TrialState.PRUNED, 3)] * 2
 
 
+@pytest.mark.slow
 def test_hyperband_leaves_the_design_as_it_is(plain: MakeSettings) -> None:
     """Optuna shows samplers one bracket at a time under Hyperband; slots are counted over all of them."""
     wanted = [trial.params for trial in run(plain("n_trials=12"))]

@@ -111,6 +111,7 @@ def test_draws_have_the_posterior_s_mean_and_covariance(posterior: Posterior) ->
     assert np.cov(coefficients.T) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_precision_is_the_curvature_of_the_objective_where_the_data_are_as_expected() -> None:
     found = model(lr_batch_ridge(), n=200, noise=0.1)
     vector = fit(found)

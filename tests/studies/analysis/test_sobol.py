@@ -80,6 +80,7 @@ def test_what_three_parameters_do_together_is_unexplained_and_not_predicted() ->
     assert found.q2 < 0.5
 
 
+@pytest.mark.slow
 def test_of_shuffled_values_nothing_is_learned() -> None:
     table = additive().table(200, noise=0.3, seed=0)
     found = indices(replace(table, y=np.random.default_rng(0).permutation(table.y)))
@@ -88,6 +89,7 @@ def test_of_shuffled_values_nothing_is_learned() -> None:
     assert found.noise.estimate > 0.8
 
 
+@pytest.mark.slow
 def test_order_of_trials_and_columns_unit_and_sign_of_the_target_make_no_difference() -> None:
     table = ishigami().table(80, noise=0.3, seed=0)
     reference = estimates(indices(table))
@@ -152,6 +154,7 @@ def test_levels_are_known_from_their_own_trials() -> None:
     assert alone.pairs == {}
 
 
+@pytest.mark.slow
 def test_few_trials_are_predicted_by_hyperparameters_that_never_saw_them(monkeypatch: pytest.MonkeyPatch) -> None:
     table = friedman().table(60, noise=1.0, seed=1)
     honest = indices(table)
