@@ -15,8 +15,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 study: $(INSTALLED)
 	$(BIN)/python -m studies.run +study=mnist
 
+# In two processes, each file in one of them, because a file may start a service of its own.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
