@@ -23,6 +23,7 @@ from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
 INTERRUPTED_EXIT_CODE = 130  # what shells use for Ctrl-C
+PIPE_EXIT_CODE = 141  # what shells use for SIGPIPE
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -37,6 +38,9 @@ def command(task: Task) -> Callable[[], None]:
             sys.exit(_run(task))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED_EXIT_CODE)
+        except BrokenPipeError:  # the reader has seen enough, as in `… | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed in the end
+            sys.exit(PIPE_EXIT_CODE)
         except StudyError as error:
             sys.exit(_tell(error))
 
@@ -50,7 +54,7 @@ def prepared(given: Sequence[str], name: str) -> list[str]:
     """
     arguments = read_arguments(given)
     if arguments.has("--help"):
-        print(brief_help(name))
+        print(brief_help(name), flush=True)
         sys.exit(0)
     if arguments.has("--version"):
         print(versions())

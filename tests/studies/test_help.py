@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -51,3 +54,12 @@ def test_help_and_versions_of_real_commands(shell: Shell) -> None:
     assert "--nonsense is no flag" in shell.run("reference", "--nonsense", code=2)
     assert shell.run("__main__") == f"{overview()}\n"
     assert "write python -m studies.run" in shell.run("__main__", "run", code=2)
+
+
+def test_a_reader_who_has_seen_enough_leaves_no_traceback() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "studies.run", "--help"]
+    found = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writes)
+    assert (found.returncode, found.stderr) == (141, "")
