@@ -34,8 +34,9 @@ class Finders:
         held: dict[str, float] = {}
         for callback in trainer.callbacks:
             kind = self._kind(callback)
-            if kind is not None and self._has_searched(callback, kind):
-                held |= self._held(module, self._names(callback, kind))
+            if kind is not None:
+                values = self._held(module, self._names(callback, kind))
+                held |= {name: value for name, value in values.items() if _is_from(callback, kind, value)}
         self._tell(held)
         return held
 
@@ -54,9 +55,6 @@ class Finders:
         kind = self._kind(callback)
         return kind is not None and type(callback).on_fit_start is self._class(kind).on_fit_start
 
-    def _has_searched(self, callback: Any, kind: str) -> bool:
-        return kind == SIZE or callback.optimal_lr is not None
-
     def _names(self, callback: Any, kind: str) -> Sequence[str]:
         node = next((node for one, node in self._given if one is callback), {})
         if node.get("update_attr") is False:
@@ -74,3 +72,10 @@ class Finders:
             if self._told.get(name) != value:
                 log.info("a finder has set %s to %s", name, value)
         self._told = dict(held)
+
+
+def _is_from(callback: Any, kind: str, value: float) -> bool:
+    """Return whether a finder has set `value`. One that saw too few losses leaves the module its own rate."""
+    if kind == SIZE:
+        return True
+    return callback.optimal_lr is not None and value in callback.optimal_lr.results["lr"]

@@ -42,7 +42,7 @@ MakeSettings = Callable[..., StudySettings]
 LIGHTNING = "pytorch_lightning.callbacks"
 SWA = {"_target_": f"{LIGHTNING}.StochasticWeightAveraging", "swa_lrs": 0.5, "swa_epoch_start": 2}
 EMA = {"_target_": f"{LIGHTNING}.EMAWeightAveraging", "decay": 0.9}
-RATE = {"_target_": f"{LIGHTNING}.LearningRateFinder", "num_training_steps": 12}
+RATE = {"_target_": f"{LIGHTNING}.LearningRateFinder", "num_training_steps": 40}
 SIZE = {"_target_": f"{LIGHTNING}.BatchSizeFinder", "max_trials": 1, "init_val": 10, "steps_per_trial": 1}
 BUDGETS = [Budget("epochs", 3, 3), Budget("steps", 30, 3), Budget("samples", 300, 3)]
 
@@ -127,8 +127,15 @@ def test_a_finders_steps_and_files_are_not_the_trials(tmp_path: Path, finder: di
     assert [(rung.index, rung.samples_seen) for rung in training.rungs] == [(1, 100), (2, 200), (3, 300)]
     assert training.steps == 30
     assert list(training.found) == (["lr"] if finder is RATE else ["batch_size"])
+    assert training.found.get("lr") != 0.02
     assert list(tmp_path.rglob("*.ckpt")) == []
     assert not (tmp_path / "study" / "trials" / "trial-0").exists()
+
+
+def test_a_finder_that_sees_too_few_losses_has_found_nothing(tmp_path: Path) -> None:
+    made = a_run(tmp_path, RATE | {"num_training_steps": 5})
+    assert made.fit().found == {}
+    assert made.module.lr == 0.02
 
 
 def test_a_budget_in_samples_counts_the_batches_that_a_finder_chose(tmp_path: Path) -> None:
@@ -264,6 +271,11 @@ def test_streams_train_under_every_budget(tmp_path: Path, budget: Budget) -> Non
     training = made.fit()
     assert [rung.samples_seen for rung in training.rungs] == [100, 200, 300]
     assert training.steps == 30
+
+
+def test_streams_train_for_a_budget_in_seconds(tmp_path: Path) -> None:
+    training = a_run(tmp_path, budget=Budget("seconds", 0.2, 1), _target_="user_modules.Streamed").fit()
+    assert [(rung.index, rung.samples_seen) for rung in training.rungs] == [(1, 10 * training.steps)]
 
 
 def test_a_loader_that_gives_less_than_it_announces_is_named(make_settings: MakeSettings) -> None:
