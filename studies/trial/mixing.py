@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from studies.errors import Problem, Problems
+from studies.errors import Problems
 from studies.targets import TargetBroken, find_target
 from studies.trial.package import NAMES, Package, name_of, package_of
 
@@ -46,7 +46,7 @@ def mixing_problems(config: Mapping[str, Any], problems: Problems) -> None:
         other = name_of(kind) if kind is not None else None
         if kind is not None and other not in (None, name):
             remedy = f"derive it from {name}, or the model from {other}"
-            problems.found.append(Problem(f"{path}._target_", f"is {_sentence(kind, other, model, name)}", remedy))
+            problems.add(f"{path}._target_", f"is {_sentence(kind, other, model, name)}", remedy)
 
 
 def exchanged(config: Mapping[str, Any]) -> list[str]:

@@ -92,6 +92,7 @@ def test_a_callback_that_somebody_derived_from_the_other_package_is_refused(tmp_
     config["callbacks"] = {"notes": {"_target_": "user_callbacks.Notes", "path": "notes"}}
     problems = Problems()
     binding_problems(config, problems)
+    binding_problems(config, problems)  # at another point of the space
     assert [problem.key for problem in problems.found] == ["callbacks.notes._target_"]
 
 
