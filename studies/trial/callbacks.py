@@ -216,9 +216,9 @@ class Rungs:
         return self._samples.share()
 
     @property
-    def is_due(self) -> bool:
-        """Whether a rung will be reached between this batch and the next one."""
-        return self._due is not None
+    def due(self) -> int | None:
+        """The rung that will be reached between this batch and the next one."""
+        return self._due
 
     def reach_later(self, index: int) -> None:
         """Reach rung `index` between this batch and the next one."""
@@ -226,9 +226,8 @@ class Rungs:
 
     def between_batches(self, trainer: Trainer) -> None:
         """Reach the rung that is due, now that the module's own hooks have run."""
-        due, self._due = self._due, None
-        if due is not None:
-            self.reach(due, trainer)
+        if self._due is not None:
+            self.reach(self._due, trainer)
         if self._is_read:
             self._metrics.mark(trainer)
             self._is_read = False
@@ -236,7 +235,7 @@ class Rungs:
     def reach(self, index: int, trainer: Trainer) -> None:
         """Report rung `index`, unless the training has diverged or was stopped, or there is nothing new to report."""
         fresh = self._validated or not trainer.enable_validation
-        self._validated = False
+        self._validated, self._due = False, None
         self.count()
         if fresh and not self.stopped and self.last_index < self.n_rungs and not self._loss_is_broken():
             values = self.read(trainer)

@@ -78,8 +78,7 @@ class Clock:
         if due and trainer.enable_validation:
             self._rungs.note_random_states()
         elif due:
-            self._note_reached(trainer)
-            self._rungs.reach_later(self._reached)
+            self._reach(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note which metrics there are before the validation."""
@@ -101,11 +100,9 @@ class Clock:
         return self._seconds_before + (0.0 if self._begun is None else self._now() - self._begun)
 
     def _reach(self, trainer: Trainer) -> None:
-        self._note_reached(trainer)
-        self._rungs.reach(self._reached, trainer)
-
-    def _note_reached(self, trainer: Trainer) -> None:
+        """Have the rung reported once the module's own hooks have run, those of an ending epoch included."""
         self._reported = self._reached
+        self._rungs.reach_later(self._reached)
         if self._reached >= self._n_rungs:
             trainer.should_stop = True
 

@@ -111,23 +111,13 @@ class CutShort:
         if not self._is_at_end:
             return
         self._is_waiting = self._goes_before_the_first_rung(trainer)
-        if self._is_waiting:
-            return
-        if not trainer.enable_validation:
-            self._reach_between_epochs()
-            return
-        self._val_check_batch, trainer.val_check_batch = trainer.val_check_batch, 1
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reach a rung in any other budget than one of epochs."""
-        if not trainer.sanity_checking and self._is_at_end:
-            self._reach_between_epochs()
+        if trainer.enable_validation and not self._is_waiting:
+            self._val_check_batch, trainer.val_check_batch = trainer.val_check_batch, 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reach a rung in a budget of epochs, and end the training after the last epoch to try."""
-        if self._rungs.at_epochs and self._is_at_end:
-            self._reach()
+        """Reach a rung, and end the training after the last epoch to try."""
         if self._is_at_end and not self._is_waiting:
+            self._reach(trainer)
             self._n_ended += 1
         if self._n_ended >= self._cut.n_epochs:
             self.is_done = True
@@ -143,22 +133,27 @@ class CutShort:
         if share is not None and trainer.enable_validation:
             self.seen.first_validation = trainer.num_training_batches / (share * self._budget.rungs)
 
-    def _reach_between_epochs(self) -> None:
-        if not self._rungs.at_epochs:
-            self._reach()
+    def _reach(self, trainer: Trainer) -> None:
+        """Have a rung reached unless the training has reached one in this epoch by itself, or will do so.
 
-    def _reach(self) -> None:
-        """Reach a rung unless the training has reached one in this epoch by itself, or will do so."""
+        One that lies inside an epoch of the whole training is reached before the module's own hook at the end of it.
+        """
         rungs = self._rungs
-        if len(rungs.rungs) == self._n_rungs_before and rungs.diverged is None and not rungs.is_due:
+        if len(rungs.rungs) == self._n_rungs_before and rungs.diverged is None and rungs.due is None:
             rungs.reach_later(rungs.last_index + 1)
+        if rungs.due is not None and not rungs.at_epochs and self._rungs_in_an_epoch(trainer) > 1 + 1e-9:
+            rungs.reach(rungs.due, trainer)
 
     def _goes_before_the_first_rung(self, trainer: Trainer) -> bool:
         """Return whether the first epoch of the whole training ends before its first rung."""
         if not self._cut.in_order or self._rungs.at_epochs or self._rungs.rungs or trainer.current_epoch > 0:
             return False
+        return self._rungs_in_an_epoch(trainer) < 1 - 1e-9
+
+    def _rungs_in_an_epoch(self, trainer: Trainer) -> float:
+        """Return how many rungs an epoch of the whole training holds; 1 if it is unknown."""
         share = epoch_share(self._budget, trainer, self._rungs, batch_s=self._batch_s())
-        return share is not None and share * self._budget.rungs < 1 - 1e-9
+        return 1.0 if share is None else share * self._budget.rungs
 
     def _is_late(self) -> bool:
         at_most_s = self._cut.at_most_s

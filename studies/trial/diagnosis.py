@@ -57,6 +57,8 @@ def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
     complaint = f"is {error.missing}, but {error}"
     if error.missing == settings.objective.metric:
         other = "set objective.metric to one that is logged"
+        if settings.budget.unit != "epochs":
+            other += " (a metric of an epoch's end is not there at a rung before it: give budget.unit=epochs)"
         if not error.validates and error.missing != TRAINING_LOSS:
             other += f"; there is no validation: objective.metric={TRAINING_LOSS} with objective.direction=minimize "
             other += "takes the mean loss of the training itself, which says nothing about new data"

@@ -249,9 +249,24 @@ def test_checkpoint_callbacks_write_into_a_folder_of_their_trial(
     ]
 
 
-def test_metrics_of_the_modules_own_epoch_hook_are_seen(tmp_path: Path) -> None:
-    training = a_run(tmp_path, metric="epoch_number", _target_="user_hooks.LogsInItsHook").fit()
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.unit)
+@pytest.mark.parametrize("validates", [True, False])
+def test_metrics_of_the_modules_own_epoch_hook_are_seen(tmp_path: Path, budget: Budget, validates: bool) -> None:
+    hook = "user_hooks.LogsInItsHook" if validates else "user_hooks.LogsInItsHookAlone"
+    training = a_run(tmp_path, budget=budget, metric="epoch_number", _target_=hook).fit()
     assert [rung.value for rung in training.rungs] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "values"),
+    [*((budget, [10.0, 20.0, 30.0]) for budget in BUDGETS), (Budget("steps", 24, 3), [8.0, 16.0, 24.0])],
+    ids=str,
+)
+def test_metrics_of_the_modules_own_validation_hook_are_seen(
+    tmp_path: Path, budget: Budget, values: list[float]
+) -> None:
+    training = a_run(tmp_path, budget=budget, metric="n_steps", _target_="user_hooks.WritesAfterValidation").fit()
+    assert [rung.value for rung in training.rungs] == values
 
 
 def test_metrics_of_the_modules_own_batch_hook_are_seen(tmp_path: Path) -> None:

@@ -101,6 +101,24 @@ def test_a_score_of_the_whole_validation_passes_everywhere(plain: MakeSettings) 
     assert [seen.problem for seen in look(settings, settings.space.corners(limit=9))] == [None, None]
 
 
+@pytest.mark.parametrize(("amount", "passes"), [(40, True), (20, True), (60, True), (18, False), (4, False)])
+def test_a_metric_of_the_end_of_an_epoch_passes_where_no_rung_comes_before_it(
+    plain: MakeSettings, amount: int, passes: bool
+) -> None:
+    """Epochs of ten batches, and two rungs in `amount` steps."""
+    steps = ("budget.unit=steps", "budget.rungs=2", f"budget.amount={amount}")
+    named = ("objective.metric=epoch_number", "objective.direction=maximize")
+    settings = plain("model._target_=user_hooks.LogsInItsHook", *named, *steps)
+    points = settings.space.corners(limit=9)
+    assert [found.problem is None for found in (*look(settings, points), *look(settings, [POINT], timed=True))] == [
+        passes
+    ] * (len(points) + 1)
+    problems = preflight(settings)
+    assert ["budget.unit=epochs" in problem.remedy for problem in problems] == [True] * (not passes)
+    if passes:
+        assert len(Job(resolve(settings, POINT), "epoch_number", settings.budget, 0, Path()).build().fit().rungs) == 2
+
+
 def no_value(settings: StudySettings) -> Problem:
     """The one problem of a study whose trials end without a value."""
     (problem,) = preflight(settings)

@@ -254,11 +254,13 @@ train_in_ranks(pickle.loads(sys.stdin.buffer.read()), n_ranks=2, watchers=Watche
 
 
 @pytest.mark.slow
-def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(tmp_path: Path, notes: Path) -> None:
+def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(
+    tmp_path: Path, notes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="hang", at=7, notes=str(notes))
     users = str(Path(__file__).parent / "users")
-    (tmp_path / "temporary").mkdir()
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    temporary = tmp_path_factory.mktemp("t")  # a socket's path has room for 107 characters
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     worker = subprocess.Popen([sys.executable, "-c", WORKER, users], stdin=subprocess.PIPE, env=environment)
     assert worker.stdin is not None
     worker.stdin.write(pickle.dumps(job))
@@ -274,7 +276,7 @@ def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(tmp_path: Path, no
     while not are_gone(notes):
         assert time.monotonic() < deadline, "a rank outlives its worker"
         time.sleep(0.05)
-    assert not list((tmp_path / "temporary").glob("ranks-*"))
+    assert not list(temporary.glob("ranks-*"))
 
 
 def test_what_a_watcher_raises_comes_through_and_ends_the_ranks(tmp_path: Path, notes: Path) -> None:
@@ -299,7 +301,7 @@ def test_no_folder_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     train(a_job(tmp_path, Budget("epochs", 1, 1)))
-    assert not list((tmp_path / "temporary").glob("ranks-*"))
+    assert not list(temporary.glob("ranks-*"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import LearningRateFinder, ModelCheckpoint
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from user_modules import Plain, WithoutValidation
 
 
@@ -44,6 +44,26 @@ class LogsInItsHook(Plain):
 
     def on_train_epoch_end(self) -> None:
         self.log("epoch_number", float(self.current_epoch + 1))
+
+
+class LogsInItsHookAlone(WithoutValidation):
+    """Logs its metric where an epoch of training ends, and has no validation."""
+
+    def __init__(self, **swallowed: Any) -> None:
+        super().__init__()
+
+    def on_train_epoch_end(self) -> None:
+        self.log("epoch_number", float(self.current_epoch + 1))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(torch.ones(100, 1)), batch_size=10)
+
+
+class WritesAfterValidation(Plain):
+    """Writes its metric into the Trainer's own table, in the hook after a validation."""
+
+    def on_validation_end(self) -> None:
+        self.trainer.callback_metrics["n_steps"] = torch.tensor(float(self.trainer.global_step))
 
 
 class LogsEverySecondEpoch(Plain):
