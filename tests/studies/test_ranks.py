@@ -301,7 +301,7 @@ def test_no_folder_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     train(a_job(tmp_path, Budget("epochs", 1, 1)))
-    assert not list(temporary.glob("ranks-*"))
+    assert not list((tmp_path / "temporary").glob("ranks-*"))
 
 
 @pytest.fixture
