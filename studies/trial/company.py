@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from studies.trial.callbacks import Rungs, state_key_of
 from studies.trial.files import own_checkpoints, trial_name
 from studies.trial.finders import Finders
+from studies.trial.mixing import refuse_mixing
 from studies.trial.package import Package
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.resuming import KEY
@@ -76,10 +77,14 @@ class Company:
         return {"found": self.found}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look at all callbacks; leave where there are no others and the module changes no weights by itself."""
+        """Look at all callbacks; leave where there are no others and the module changes no weights by itself.
+
+        Raises `PackagesMixed` where one is of another package than the module.
+        """
         callbacks: Any = trainer
         ours = [one for one in callbacks.callbacks if is_ours(one)]
         guests = [one for one in callbacks.callbacks if not is_ours(one)]
+        refuse_mixing(self._package, pl_module, guests)
         if not guests and not any(self._package.is_overridden(hook, pl_module) for hook in WEIGHT_HOOKS):
             callbacks.callbacks = [one for one in ours if one is not self]
             return

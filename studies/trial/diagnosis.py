@@ -12,6 +12,7 @@ from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
 from studies.trial.failures import classify
+from studies.trial.mixing import PackagesMixed
 from studies.trial.training import Run, Training
 
 OF_CALLBACKS = {  # what Lightning says: what to do about it
@@ -49,6 +50,11 @@ def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Probl
     if "ReduceLROnPlateau conditioned on metric" in message:
         remedy = "have the scheduler monitor a metric that is there when it steps, or give it strict: False"
     return Problem("model", f"fails {what}", remedy)
+
+
+def of_mixed(error: PackagesMixed) -> Problem:
+    """Return the problem of pieces of both Lightning packages."""
+    return Problem("model", f"cannot be trained with {error}", "take every piece from one of the two packages")
 
 
 def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:

@@ -8,7 +8,7 @@ exchanged.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from studies.errors import Problems
@@ -27,11 +27,12 @@ def in_package(package: Package, node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**node, "_target_": _twin(package, str(node["_target_"]))}
 
 
-def refuse_mixing(package: Package, *, module: object, datamodule: object) -> None:
-    """Raise `PackagesMixed` where the data module derives from another package than the module."""
-    other = package_of(datamodule) if datamodule is not None else None
-    if other not in (None, package):
-        raise PackagesMixed(_sentence(type(datamodule), other.name, type(module), package.name))
+def refuse_mixing(package: Package, module: object, pieces: Iterable[object]) -> None:
+    """Raise `PackagesMixed` where one of `pieces` derives from another package than the module."""
+    for piece in pieces:
+        other = package_of(piece)
+        if other not in (None, package):
+            raise PackagesMixed(_sentence(type(piece), other.name, type(module), package.name))
 
 
 def mixing_problems(config: Mapping[str, Any], problems: Problems) -> None:

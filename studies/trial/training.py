@@ -291,7 +291,7 @@ def build(
     module = instantiate(config["model"])
     package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
     module = unwrapped(package, module)
-    refuse_mixing(package, module=module, datamodule=datamodule)
+    refuse_mixing(package, module, [datamodule])
     made = package.callback
     rungs = made(Rungs)(
         metric,
@@ -320,6 +320,7 @@ def build(
     tracked = tracked or TrackedRun("", folder.name)
     nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
     loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
+    refuse_mixing(package, module, loggers.all)
     cutter = made(CutShort)(cut, rungs, budget) if cut is not None else None
     if cutter is not None:
         callbacks.append(cutter)

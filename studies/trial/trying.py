@@ -23,6 +23,7 @@ from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
+from studies.trial.mixing import PackagesMixed
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
@@ -194,6 +195,8 @@ def _try(
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
+    except PackagesMixed as error:
+        return Look(point, diagnosis.of_mixed(error))
     except SamplesUnknown as error:
         return Look(point, error.problem)
     except BadInput as error:  # of loggers and links

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from trainings import train
 
 from studies.budget import Budget
 from studies.errors import Problems
+from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.checkpoint import OPTIONAL
 from studies.trial.instantiate import binding_problems
@@ -21,6 +23,7 @@ from studies.trial.keeper import Keeping, Saved
 from studies.trial.mixing import PackagesMixed, exchanged
 from studies.trial.objective import resolve
 from studies.trial.package import package_of, package_of_target
+from studies.trial.preflight import preflight
 from studies.trial.training import Job, Watchers
 
 pytestmark = [
@@ -94,6 +97,30 @@ def test_a_callback_that_somebody_derived_from_the_other_package_is_refused(tmp_
     binding_problems(config, problems)
     binding_problems(config, problems)  # at another point of the space
     assert [problem.key for problem in problems.found] == ["callbacks.notes._target_"]
+
+
+@pytest.mark.parametrize(
+    ("override", "kind"),
+    [
+        ("model._target_=user_mixed.BringsATimer", "lightning.pytorch.callbacks.timer.Timer"),
+        ("+datamodule={_target_: user_mixed.datamodule}", "lightning.pytorch.core.datamodule.LightningDataModule"),
+        (
+            "+callbacks.one={_target_: user_mixed.callback}",
+            "lightning.pytorch.callbacks.lr_monitor.LearningRateMonitor",
+        ),
+        (
+            "+loggers.one={_target_: user_mixed.logger, save_dir: logs}",
+            "lightning.pytorch.loggers.csv_logs.CSVLogger",
+        ),
+    ],
+)
+def test_pieces_that_show_their_package_when_they_are_built_are_refused(
+    make_settings: Callable[..., StudySettings], override: str, kind: str
+) -> None:
+    (problem,) = preflight(make_settings("launcher=serial", override, study="plain"))
+    sentence = f"{kind}, which derives from lightning.pytorch, and the model user_m"
+    assert str(problem).startswith(f"model cannot be trained with {sentence}")
+    assert str(problem).endswith(" derives from pytorch_lightning: take every piece from one of the two packages")
 
 
 def test_classes_that_both_packages_bring_are_exchanged_and_told(tmp_path: Path) -> None:
