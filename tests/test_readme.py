@@ -3,7 +3,6 @@ docs/procedures.md."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -43,11 +42,9 @@ def run(project: Path, command: str, *more: str) -> str:
     *_, python, _, module = shlex.split(command)[: shlex.split(command).index("-m") + 2]
     assert python == "python"
     arguments = shlex.split(command)[shlex.split(command).index("-m") + 2 :]
-    search_path = os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments, *more],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": search_path},
         capture_output=True,
         text=True,
         timeout=240,

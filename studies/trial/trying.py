@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -219,11 +220,18 @@ def _fit(
     if extent.tests and settings.objective.test:
         problem = _of_failing_test(run, config)
     seconds = _estimate(settings, run, stopwatch) if extent.is_timed else None
-    return Look(point, problem, seconds, notes=tuple(_notes(run)), trajectory=training.trajectory)
+    notes = tuple(_notes(run, settings.budget.unit))
+    return Look(point, problem, seconds, notes=notes, trajectory=training.trajectory)
 
 
-def _notes(run: Run) -> Iterator[str]:
-    """Tell of loaders of the module that Lightning passes over, since there is a data module."""
+def _notes(run: Run, unit: str) -> Iterator[str]:
+    """Tell of an epoch that may have no end, and of loaders of the module that Lightning passes over, since there is a
+    data module."""
+    if unit == "epochs" and math.isinf(run.trainer.num_training_batches):
+        yield (
+            "note: the training loader does not tell how long an epoch is. Where it never ends, no trial has a value: "
+            "give a budget in steps, samples or seconds, or trainer.limit_train_batches"
+        )
     found = [name for name in LOADERS if run.package.is_overridden(name, run.module)]
     if run.datamodule is not None and found:
         data, model = type(run.datamodule).__name__, type(run.module).__name__

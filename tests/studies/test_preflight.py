@@ -119,6 +119,14 @@ def test_a_metric_of_the_end_of_an_epoch_passes_where_no_rung_comes_before_it(
         assert len(Job(resolve(settings, POINT), "epoch_number", settings.budget, 0, Path()).build().fit().rungs) == 2
 
 
+def test_an_epoch_that_may_have_no_end_is_told(plain: MakeSettings) -> None:
+    told: list[str] = []
+    assert preflight(plain("model._target_=user_modules.Streamed"), tell=told.append) == []
+    assert preflight(plain("model._target_=user_modules.Streamed", *STEPS), tell=told.append) == []
+    (note,) = told
+    assert "Where it never ends, no trial has a value: give a budget in steps, samples or seconds" in note
+
+
 def no_value(settings: StudySettings) -> Problem:
     """The one problem of a study whose trials end without a value."""
     (problem,) = preflight(settings)
