@@ -84,6 +84,7 @@ class Progress:
         self._begun_with = self.standing().finished
         self._used_before = device_seconds(self.trials, settings)
         self._last_line = -LINE_EVERY_S
+        self._shown: Standing | None = None
         self._tells_same_runs = True
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -115,8 +116,8 @@ class Progress:
         self._tell_same_runs()
         if self._live is not None:
             self._live.update(self._table(now), refresh=True)
-        elif final or self._clock() - self._last_line >= LINE_EVERY_S:
-            self._last_line = self._clock()
+        elif (final and now != self._shown) or self._clock() - self._last_line >= LINE_EVERY_S:
+            self._last_line, self._shown = self._clock(), now
             self._console.print(self._line(now), soft_wrap=True, highlight=False, markup=False)
         return now.begun
 

@@ -17,7 +17,7 @@ from studies.objectives import convergence
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
-from studies.trial.callbacks import Rung
+from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import own_checkpoints, trial_folder
 from studies.trial.half_batch import HalfBatch
@@ -172,7 +172,8 @@ def _fit(job: Job, settings: StudySettings, watchers: Watchers) -> Training:
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
     failure, message = classify(error, signal)
-    log.warning("trial %d: %s\n%s", trial.number, message, traceback.format_exc())
+    where = "" if isinstance(error, Interrupted) else f"\n{traceback.format_exc()}"
+    log.warning("trial %d: %s%s", trial.number, message, where)
     state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
     attributes = {schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
     return Outcome(state, attributes=attributes, device_is_lost=is_lost_device(error))
