@@ -136,6 +136,8 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return key, "is set by the framework", TRAINER_KEYS_OF_OURS[name]
     if parent == "select" and name in OPTIONS:
         return key, *NOTHING_SELECTED
+    if override.startswith("+") and not override.startswith("++") and isinstance(node, DictConfig) and name in node:
+        return key, "is there already and cannot be added", f"write {shlex.quote(override[1:])}, without the +"
     if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
         adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding

@@ -145,6 +145,13 @@ def test_keys_below_a_null_are_given_together() -> None:
     assert misspelt.startswith("objective.metrik.name is x, which does not work")
 
 
+def test_what_is_there_already_is_not_added() -> None:
+    assert told("+study=digits", "+n_trials=3", "+sampler=random") == [
+        "n_trials is there already and cannot be added: write n_trials=3, without the +",
+        "sampler is there already and cannot be added: write sampler=random, without the +",
+    ]
+
+
 def test_an_option_of_a_selection_asks_for_one() -> None:
     for option in ("select.k=4", "select.rule=one_standard_error"):
         key = option.partition("=")[0]
