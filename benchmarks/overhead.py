@@ -29,8 +29,8 @@ from studies.budget import Budget
 from studies.configs import compose
 from studies.reading.settings import read_settings
 from studies.settings import StudySettings
+from studies.trial.job import build
 from studies.trial.objective import run_trial
-from studies.trial.training import build
 
 LEARNING_RATES, BATCH_SIZES, WIDTHS = (1e-4, 1e-3, 1e-2), (32, 128, 512), (64, 256)
 EPOCHS, N_TRAIN = 3, 4000

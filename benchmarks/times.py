@@ -27,8 +27,8 @@ from studies.analysis.chaos import chaos
 from studies.budget import Budget
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.job import Job
 from studies.trial.package import Package
-from studies.trial.training import Job
 
 DEGREE = 10
 FITS = ((6, 200, 1.0), (10, 1000, 15.0))  # parameters, trials, target in seconds

@@ -13,9 +13,10 @@ from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
+from studies.trial.job import Job
 from studies.trial.objective import run_trial
 from studies.trial.ranks.crew import train_in_ranks
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Training, Watchers
 from studies.worker import Post, work
 
 TRAINER = {

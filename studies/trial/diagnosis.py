@@ -13,7 +13,8 @@ from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
 from studies.trial.failures import classify
 from studies.trial.mixing import PackagesMixed
-from studies.trial.training import Run, Training
+from studies.trial.run import Run
+from studies.trial.training import Training
 
 OF_CALLBACKS = {  # what Lightning says: what to do about it
     "Early stopping conditioned on metric": "name a metric that is there when it looks, or give it strict: false",

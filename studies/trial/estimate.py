@@ -17,7 +17,7 @@ import torch
 
 from studies.budget import Budget
 from studies.trial.length import batches_in_steps
-from studies.trial.training import Run
+from studies.trial.run import Run
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -21,6 +21,7 @@ from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
 from studies.trial.files import own_checkpoints, trial_folder
 from studies.trial.half_batch import HalfBatch
+from studies.trial.job import Job
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
 from studies.trial.outcome import Outcome
@@ -31,7 +32,7 @@ from studies.trial.procedure_run import Ran, run_procedure
 from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
 from studies.trial.tracked import tracked_trial
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Training, Watchers
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from studies.schema import Failure
 from studies.settings import OutOfMemorySettings
 from studies.trial.failures import TrainingFailed, classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
-from studies.trial.training import Job, Training
+from studies.trial.job import Job
+from studies.trial.training import Training
 
 REFUSAL = "MisconfigurationException"  # how Lightning refuses to accumulate for a module that steps by itself
 

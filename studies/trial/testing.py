@@ -15,10 +15,12 @@ from studies.budget import Budget
 from studies.errors import StudyError
 from studies.schema import is_share
 from studies.settings import FIXED_KEYS, Link
+from studies.trial.job import build
 from studies.trial.links import Linked, plain
+from studies.trial.run import Run
 from studies.trial.test_part import look_at_test_part
 from studies.trial.tracked import tracked_retraining
-from studies.trial.training import Run, Training, Watchers, build, never
+from studies.trial.training import Training, Watchers, never
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,17 @@ from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
+from studies.trial.job import Job
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
 from studies.trial.mixing import PackagesMixed
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
+from studies.trial.run import Run
 from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
-from studies.trial.training import Job, Run, Watchers, never
+from studies.trial.training import Watchers, never
 
 log = logging.getLogger(__name__)
 LOADERS = ("train_dataloader", "val_dataloader")

@@ -12,10 +12,10 @@ from trainings import run
 
 from studies.budget import Budget
 from studies.settings import StudySettings
+from studies.trial.job import Job
 from studies.trial.objective import resolve
 from studies.trial.package import package_of
 from studies.trial.preflight import preflight
-from studies.trial.training import Job
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = [

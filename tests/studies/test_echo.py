@@ -12,8 +12,9 @@ from torch import nn
 
 import lightning_modules
 from studies.settings import StudySettings
+from studies.trial.job import build
 from studies.trial.objective import resolve
-from studies.trial.training import Run, build
+from studies.trial.run import Run
 
 MakeSettings = Callable[..., StudySettings]
 

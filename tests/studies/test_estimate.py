@@ -18,9 +18,9 @@ from studies.search.rounds import most_trainings
 from studies.settings import StudySettings
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.job import Job
 from studies.trial.objective import resolve
 from studies.trial.preflight import look
-from studies.trial.training import Job
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -24,9 +24,11 @@ from studies.errors import StudyStopped
 from studies.report.handed_on import handed_on
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.job import build
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.overwritten import finder_notes
-from studies.trial.training import Run, Watchers, build
+from studies.trial.run import Run
+from studies.trial.training import Watchers
 
 pytestmark = [
     pytest.mark.filterwarnings(

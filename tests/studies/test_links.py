@@ -24,11 +24,12 @@ from studies.report.trials_csv import write_trials_csv
 from studies.settings import StudySettings
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
+from studies.trial.job import Job
 from studies.trial.links import NotPlain, plain
 from studies.trial.point_config import linked, resolve
 from studies.trial.preflight import preflight
+from studies.trial.run import Run
 from studies.trial.testing import train_and_test
-from studies.trial.training import Job, Run
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

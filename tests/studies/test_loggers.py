@@ -22,10 +22,10 @@ from studies.report.best_yaml import chosen
 from studies.report.logger_notes import logger_notes
 from studies.settings import StudySettings
 from studies.signals import StopSignals
+from studies.trial.job import Job
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.testing import train_and_test
 from studies.trial.tracked import TrackedRun
-from studies.trial.training import Job
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*"),

@@ -19,12 +19,13 @@ from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.checkpoint import OPTIONAL
 from studies.trial.instantiate import binding_problems
+from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.mixing import PackagesMixed, exchanged
 from studies.trial.objective import resolve
 from studies.trial.package import package_of, package_of_target
 from studies.trial.preflight import preflight
-from studies.trial.training import Job, Watchers
+from studies.trial.training import Watchers
 
 pytestmark = [
     pytest.mark.usefixtures("public_modules"),

@@ -9,10 +9,12 @@ import pytest
 
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted
+from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import resolve
 from studies.trial.preflight import preflight
-from studies.trial.training import Job, Run, Watchers
+from studies.trial.run import Run
+from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

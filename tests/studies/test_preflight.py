@@ -11,9 +11,10 @@ import pytest
 from studies.errors import Problem
 from studies.settings import StudySettings
 from studies.trial.cut import Cut
+from studies.trial.job import Job
 from studies.trial.objective import resolve
 from studies.trial.preflight import look, looks, preflight
-from studies.trial.training import Job, Run
+from studies.trial.run import Run
 from studies.trial.trying import THOROUGH, Look, try_point
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

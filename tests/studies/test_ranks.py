@@ -26,9 +26,10 @@ from studies.settings import StudySettings
 from studies.storage.identity import identity
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
+from studies.trial.job import Job
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.training import Job, Watchers
+from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.usefixtures("user_modules")
 SOON_S = 20.0  # a busy machine; without a guard it takes half an hour

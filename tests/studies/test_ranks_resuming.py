@@ -20,9 +20,10 @@ from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
 from studies.trial.files import sha256_of
+from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Training, Watchers
 
 pytestmark = pytest.mark.usefixtures("beside_data")
 DIGITS = {

@@ -11,8 +11,9 @@ import pytest
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.job import build
 from studies.trial.keeper import Keeping, Saved
-from studies.trial.training import Training, Watchers, build
+from studies.trial.training import Training, Watchers
 
 pytestmark = [
     pytest.mark.filterwarnings(

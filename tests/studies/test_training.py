@@ -10,8 +10,10 @@ from trainings import TRAINER
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, MetricMissing, Rung
+from studies.trial.job import build
 from studies.trial.ranks.ranks import ALONE, Alone
-from studies.trial.training import Run, Watchers, build
+from studies.trial.run import Run
+from studies.trial.training import Watchers
 
 
 def a_run(

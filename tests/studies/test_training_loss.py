@@ -20,8 +20,8 @@ from studies.storage.identity import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.callbacks import MetricMissing
+from studies.trial.job import build
 from studies.trial.preflight import preflight
-from studies.trial.training import build
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = [

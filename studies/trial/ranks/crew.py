@@ -30,9 +30,10 @@ from studies.schema import Failure
 from studies.signals import SIGNALS, ctrl_c_blocked
 from studies.trial.callbacks import Interrupted
 from studies.trial.failures import TrainingFailed
+from studies.trial.job import Job
 from studies.trial.ranks.link import Answer, Call, Done, Failed, Stop
 from studies.trial.ranks.process import Seat, run_rank
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Training, Watchers
 
 TICK_S = 0.2
 GRACE_S = 10.0  # for ranks that were asked to stop; a batch or a validation that takes longer is cut off

@@ -22,10 +22,11 @@ from torch import distributed
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
 from studies.trial.failures import MESSAGE_LENGTH, classify, is_stop
+from studies.trial.job import Job
 from studies.trial.package import loaded
 from studies.trial.ranks.group import Group
 from studies.trial.ranks.link import Done, Failed, HowFailed, Link
-from studies.trial.training import Job, Training, Watchers
+from studies.trial.training import Training, Watchers
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -1,0 +1,125 @@
+"""One training that is ready to fit. Knows nothing of Optuna."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from studies.trial.callbacks import Interrupted, Rungs
+from studies.trial.clocks import TimeLimit
+from studies.trial.company import Company
+from studies.trial.cut import CutShort
+from studies.trial.failures import classify
+from studies.trial.keeper import Keeper
+from studies.trial.links import Plain
+from studies.trial.loggers import Loggers
+from studies.trial.memory import Peak
+from studies.trial.package import Package
+from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.test_part import look_at_test_part
+from studies.trial.training import Training, Watchers
+from studies.trial.trajectory import trajectory_of
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule, LightningModule
+
+
+@dataclass(slots=True)
+class Run:
+    """A module with its data, loggers and Trainer, ready to fit."""
+
+    module: LightningModule
+    datamodule: LightningDataModule | None
+    trainer: Any  # a Trainer of `package`, see `trainer_class`
+    package: Package
+    rungs: Rungs
+    company: Company
+    keeper: Keeper
+    watchers: Watchers
+    time_limit: TimeLimit | None = None
+    ranks: Ranks = ALONE
+    tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
+    loggers: Loggers = field(default_factory=Loggers)
+    cutter: CutShort | None = None
+    linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into the config
+
+    def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
+        """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
+        at the end where the watchers keep it. The loggers end their runs, unless one that gave a value `stays_open`.
+
+        Raises `Interrupted` where it was asked to stop. Exceptions of the module come through, and those of a
+        checkpoint that does not fit.
+        """
+        try:
+            self.trainer.loggers = self.loggers.begin()
+            training = self._fit(checkpoint)
+        except BaseException as error:
+            self.failed(error)
+            raise
+        if not stays_open:
+            self.ended(training, training.test.metrics)
+        return replace(training, logger_failures=dict(self.loggers.failures), linked=self.linked)
+
+    def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
+        """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
+        tracked = self.loggers.run
+        state, value = training.state(), training.value(counts=tracked.counts, maximize=tracked.maximize)
+        self.loggers.end(state, value=value if state == "complete" else None, metrics=scores)
+
+    def failed(self, error: BaseException) -> None:
+        """Have the loggers end their runs with the failure that `error` is."""
+        self.loggers.end("pruned" if isinstance(error, self.loggers.run.prunes) else str(classify(error)[0]))
+
+    def _fit(self, checkpoint: Path | None) -> Training:
+        device = self.trainer.strategy.root_device
+        folder = Path(self.trainer.default_root_dir)
+        was_there = folder.exists()
+        peak = Peak(device)
+        self.rungs.begun = time.perf_counter()
+        self.company.goes_on = checkpoint is not None
+        try:
+            self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        except self.package.sigterm:
+            raise Interrupted(self.keeper.reason or "SIGTERM") from None
+        finally:
+            if not was_there:
+                _remove_if_empty(folder)
+        own_mb = peak.mb()
+        shared = self.ranks.share("end", math.nan if own_mb is None else own_mb, self.rungs.loss_sum)
+        peaks, losses = [mb for mb, _ in shared], [loss for _, loss in shared]
+        training = Training(
+            rungs=tuple(self.rungs.rungs),
+            stopped=self.rungs.stopped,
+            diverged=self.rungs.diverged,
+            out_of_time=self.time_limit is not None and self.time_limit.reached,
+            steps=self.trainer.global_step,
+            samples_seen=self.rungs.count(),
+            seconds=self.rungs.seconds,
+            device=str(device) if self.ranks.size == 1 else f"{self.ranks.size} × {device.type}",
+            threads=torch.get_num_threads(),
+            peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
+            n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
+            trajectory=trajectory_of(losses, self.module),
+            found=dict(self.company.found),
+            note=self.company.note,
+            fell_short=self.rungs.fell_short,
+        )
+        if self.watchers.keeps(training):
+            self.keeper.save(self.trainer, ended=True)
+        if self.tested_with is None or training.stopped or training.diverged or not training.rungs:
+            return training
+        return replace(training, test=look_at_test_part(self.module, self.datamodule, config=self.tested_with))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder that a finder has left, unless it holds anything."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
