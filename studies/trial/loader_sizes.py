@@ -42,10 +42,11 @@ def sizes_of(loader: Any) -> Sizes:
 
 
 def length_of(sized: Any) -> int | None:
-    """Return the length of `sized`; None where it has none. A DataLoader over a stream raises only when asked."""
+    """Return the length of `sized`; None where it has none. A DataLoader over a stream raises only when asked, and
+    Lightning's `CombinedLoader` before it is iterated."""
     try:
         return len(sized)
-    except (NotImplementedError, TypeError):
+    except (NotImplementedError, RuntimeError, TypeError):
         return None
 
 

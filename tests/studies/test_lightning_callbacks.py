@@ -283,8 +283,9 @@ def test_a_metric_that_is_not_logged_again_is_not_reported_again(tmp_path: Path)
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.unit)
-def test_streams_train_under_every_budget(tmp_path: Path, budget: Budget) -> None:
-    made = a_run(tmp_path, budget=budget, _target_="user_modules.Streamed")
+@pytest.mark.parametrize("module", ["user_modules.Streamed", "user_hooks.Combined"])
+def test_streams_and_combined_loaders_train_under_every_budget(tmp_path: Path, budget: Budget, module: str) -> None:
+    made = a_run(tmp_path, budget=budget, _target_=module)
     training = made.fit()
     assert [rung.samples_seen for rung in training.rungs] == [100, 200, 300]
     assert training.steps == 30

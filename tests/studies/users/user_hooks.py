@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import LearningRateFinder, ModelCheckpoint
+from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from user_modules import Plain, WithoutValidation
@@ -64,6 +65,16 @@ class WritesAfterValidation(Plain):
 
     def on_validation_end(self) -> None:
         self.trainer.callback_metrics["n_steps"] = torch.tensor(float(self.trainer.global_step))
+
+
+class Combined(Plain):
+    """Trains on two loaders that Lightning combines."""
+
+    def train_dataloader(self) -> Any:
+        return CombinedLoader([self._loader(shuffle=True), self._loader(shuffle=True)], "min_size")
+
+    def training_step(self, batch: list[Any], batch_idx: int) -> Tensor:
+        return super().training_step(batch[0], batch_idx)
 
 
 class LogsEverySecondEpoch(Plain):
