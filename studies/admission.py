@@ -91,7 +91,7 @@ def need_study(config: DictConfig) -> None:
     """Raise `BadInput` with the shipped studies, if none is named."""
     if OmegaConf.is_missing(config, "study_name"):
         known = ", ".join(group_options("study"))
-        remedy = f"name one, as in python -m studies.run mnist ({known}), or give the path of your own study file"
+        remedy = f"name one as the first word ({known}), or give the path of your own study file"
         raise BadInput([Problem("study", "is not named", remedy)])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 from studies.configs import group_options, shadowed
@@ -43,6 +44,7 @@ TEXTS = (
 )  # keys whose values are texts, whatever they look like
 TEXTS_OR_NULL = ("import_from", "output_dir", "config", "storage.url")
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)")
+IDENTIFIER = re.compile(r"[a-z][a-z_]+(\.[a-z_]+)*")
 CONFIG_FOLDERS = ("conf", "config", "configs")  # whose group study a file in study/ belongs to
 OWN_STUDIES = (
     "a study of your own is given by its path, as in my_study.yaml, or lies in the folder study/ of a folder that "
@@ -140,6 +142,9 @@ def _flag(first: str, rest: list[str], problems: Problems) -> list[tuple[str, st
     name = LONG.get(given) or (given if given in known else begun[0] if len(begun) == 1 else None)
     if name is None:
         remedy = f"use one of {', '.join(begun)}" if begun else nearest(given, known)
+        meant = value or (rest[0] if rest and not rest[0].startswith("-") else "")
+        if IDENTIFIER.fullmatch(bare := given.lstrip("-")) and meant and not begun and remedy.startswith("use one of"):
+            remedy = f"a key is set without dashes, as in {bare}={meant}; of the flags, {remedy}"
         problems.add(given, "is no flag of this command", f"{remedy}; --help says what each is for")
         return []
     if name == INFO:
@@ -209,6 +214,10 @@ def _nearest_study(file: Path, known: Sequence[str]) -> str:
             return f"did you mean {meant}?"
         if Path("conf", "study", meant).is_file():
             return f"did you mean --config-dir conf {file}?"
+    files = [str(other) for other in file.parent.glob("*") if other.suffix in SUFFIXES]
+    named = [f"{name}{file.suffix}" for name in known]
+    if file.suffix in SUFFIXES and set(get_close_matches(str(file), [*files, *named], n=1)) & set(files):
+        return nearest(str(file), files)
     return nearest(str(file.with_suffix("")) if file.suffix in SUFFIXES else str(file), known)
 
 

@@ -77,7 +77,7 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     trials = study.get_trials(deepcopy=False) if study is not None else []
     for line in found_in_words(settings, plan, checked):
         console.print(line)
-    for note in checked.notes:
+    for note in (*checked.notes, *diverged_notes(checked)):
         console.print(f"  {note}", markup=False)
     size = f"{counted(len(settings.space), 'parameter', 'parameters')}, {_trials(settings.n_trials)}"
     console.print(f"  {size}, {len(trials)} in the storage already")
@@ -109,13 +109,25 @@ def raise_problems(checked: Checked) -> None:
         raise BadInput([replace(first, complaint=f"{first.complaint}{more}")])
 
 
+def diverged_notes(checked: Checked) -> list[str]:
+    """Say at how many points the training diverged in its first batches, and how at the first of them."""
+    diverged = [look.diverged for look in checked.looks if look.diverged is not None]
+    if not diverged:
+        return []
+    points = f"{len(diverged)} of {counted(len(checked.looks), 'point', 'points')}"
+    every = ": correct the metric or the module, or search other values" if len(diverged) == len(checked.looks) else ""
+    return [f"note: the training diverges in its first batches at {points} ({diverged[0]}){every}"]
+
+
 def found_in_words(settings: StudySettings, plan: Plan, checked: Checked) -> list[str]:
     """Say how many points were tried, and how many the time left out."""
     n_tried, n_left = len(checked.looks), plan.n_points - len(checked.looks)
     how = "up to their first rung" if checked.is_procedure else "with real batches"
     tried = f"{counted(n_tried, 'point', 'points')} tried {how}"
     if not n_left:
-        return [f"study {settings.study_name} is sound: {tried}"]
+        all_diverged = bool(checked.looks) and all(look.diverged is not None for look in checked.looks)
+        sound = "gives no value yet" if all_diverged else "is sound"
+        return [f"study {settings.study_name} {sound}: {tried}"]
     over = f"check.max_s={settings.check.max_s:g} s were over"
     if not n_tried:
         first = f"study {settings.study_name}: nothing could be tried to its end before {over}"

@@ -65,15 +65,21 @@ def _endings(trials: Sequence[FrozenTrial]) -> str:
     """Count how trials ended, and the complete ones that cannot be the best."""
     from studies import schema
     from studies.eligible import excluded
-    from studies.schema import failure_of, is_imported
 
     run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
-    counts = Counter(
-        "imported" if is_imported(trial) else str(failure_of(trial) or trial.state.name.lower()) for trial in run
-    )
+    counts = Counter(map(_ending, run))
     lost = str(excluded(run))
     told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none yet"
     return f"{told} ({lost})" if lost else told
+
+
+def _ending(trial: FrozenTrial) -> str:
+    """Say in a word how a trial ended."""
+    from studies.schema import failure_of, is_imported, was_interrupted
+
+    if is_imported(trial) or was_interrupted(trial):
+        return "imported" if is_imported(trial) else "interrupted"
+    return str(failure_of(trial) or trial.state.name.lower())
 
 
 def _metrics(study: Study) -> str:
@@ -180,13 +186,15 @@ def _slots(n_trials: object, trials: Sequence[FrozenTrial]) -> str:
     """How many of the study's slots have been begun; unknown where another tool made the study."""
     from optuna.trial import TrialState
 
+    from studies.schema import was_interrupted
     from studies.storage.slots import FINISHED, read_slots
 
     if not isinstance(n_trials, int):
         return NONE
-    last = [slot.last.state for slot in read_slots(trials, n_trials)]
-    failed = last.count(TrialState.FAIL)
-    return f"{sum(map(last.count, FINISHED))} of {n_trials}" + (f", {failed} failed" if failed else "")
+    last = [slot.last for slot in read_slots(trials, n_trials)]
+    failed = sum(trial.state == TrialState.FAIL and not was_interrupted(trial) for trial in last)
+    finished = sum(trial.state in FINISHED for trial in last)
+    return f"{finished} of {n_trials}" + (f", {failed} failed" if failed else "")
 
 
 main = command(list_studies)

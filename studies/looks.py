@@ -32,7 +32,8 @@ def retrainings(folder: Path) -> int:
 def count_look(folder: Path, *, before: int) -> None:
     """Note in the result of a retraining, just written into `folder`, that it looked once more than `before`."""
     path = folder / "result.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), KEY: before + 1}))
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**known, KEY: before + 1}, allow_unicode=True), encoding="utf-8")
 
 
 def looks_for(folder: Path) -> int:

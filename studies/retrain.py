@@ -111,8 +111,10 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
     if not choices or "seed" not in choices[0].trial.user_attrs:
         last = len(trials) - 1
-        remedy = f"give best, or one of 0…{last}" if trials else "run the study first: python -m studies.run"
+        remedy = f"give best, or one of 0…{last}" if trials else "run it first by studies.run, or correct study_name"
         complaint = f"is {config.trial}, and study {settings.study_name} has no such trial with a configuration"
+        if study is None:
+            complaint = f"is {config.trial}, and the storage has no study {settings.study_name}"
         raise BadInput([Problem("trial", complaint, remedy)])
     return chosen(settings, choices[0]), settings.output_dir, looks
 

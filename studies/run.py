@@ -189,6 +189,7 @@ def search(
     from studies.launch.launcher import make_launcher
     from studies.objectives import objective_notes
     from studies.progress import Progress
+    from studies.report.ending_notes import ending_notes
     from studies.report.goal import goal, goal_notes
     from studies.report.logger_notes import logger_notes
     from studies.report.wording import counted
@@ -243,7 +244,7 @@ def search(
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
     trials = study.get_trials(deepcopy=False)
-    for note in logger_notes(trials):
+    for note in (*logger_notes(trials), *ending_notes(trials, n_rungs=settings.budget.rungs)):
         console.print(f"note: {note}", markup=False)
     if are_devices_spent(trials, settings):
         console.print(_device_time(trials, settings))

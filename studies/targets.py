@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from types import ModuleType
 from typing import Any
 
 
@@ -26,6 +27,19 @@ def find_target(name: str) -> Any:
                 found = getattr(found, part, None)
             return found
     return None
+
+
+def where_it_ends(name: str) -> tuple[ModuleType | None, str]:
+    """Return the module that a dotted name leads to, and the first member that it lacks; None where it leads to none.
+
+    Raises `TargetBroken` like `find_target`.
+    """
+    parts = name.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        found = _find_module(".".join(parts[:split]))
+        if found is not None:
+            return found, parts[split]
+    return None, parts[0]
 
 
 def signature_of(target: Any) -> inspect.Signature | None:

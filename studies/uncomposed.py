@@ -127,6 +127,8 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     options = group_options(key, config_dirs=folders)
     if key == "study" and value in options:
         return key, f"is {value}, which does not compose ({_first_line(error)})", "correct its file"
+    if value in options and not override.startswith("+"):
+        return key, "is added and not overridden", f"write {pasted(f'+{key}', value)}"
     if options and value not in options:
         return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
     parent, _, name = key.rpartition(".")
@@ -141,6 +143,11 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
         adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
+    if key.startswith("links."):
+        listed = f"links={{{key.removeprefix('links.')}: {value}}}"
+        return key, "is no key, since the names of links have dots", f"write {shlex.quote(listed)}"
+    if not override.startswith("+") and not isinstance(node, DictConfig) and key.startswith(EXTENSIBLE):
+        return key, "is not a key of the config", f"+{key}=… adds it where it may be added"
     return key, f"is {value}, which does not work ({_first_line(error)})", "correct or quote the value"
 
 

@@ -97,6 +97,7 @@ def _read_direction(section: Section, metric: str, *, default: Direction | None)
         if default is None and metric:
             ways = [usual] if usual is not None else list(get_args(Direction))
             remedy = f"say which way that is better: {' or '.join(f'{key}={way}' for way in ways)}"
+            remedy += " (one that was given with another metric is not taken over)"
             section.problems.add(key, f"is None, and {section.key('metric')} is {metric}", remedy)
         return default or usual or "minimize"
     direction: Direction = section.word("direction", get_args(Direction))

@@ -16,6 +16,7 @@ from studies.reading.section import Section, is_number
 from studies.space import SearchSpace, path_exists, select
 
 KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")
+ADDED = ("callbacks", "loggers")  # groups whose options are chosen by a +
 RANGED = ("low", "high")
 STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, for finding further ones only
 DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
@@ -241,10 +242,19 @@ def _check_paths(parameter: Parameter, space: SearchSpace, config: DictConfig, p
                 continue  # the chooser's own path is wrong, and is told by its own check
             if not path_exists(written, path):
                 under = f" when {', '.join(f'{name} is {value}' for name, value in point.items())}" if point else ""
-                known = _keys_beside(written, path)
+                known = _option_with(written, path) or _keys_beside(written, path)
                 problems.add(
                     f"search_space.{parameter.name}.path", f"{path} does not exist in the config{under}", known
                 )
+
+
+def _option_with(config: DictConfig, path: str) -> str | None:
+    """Return the remedy for a path into a callback or logger that is not in the config."""
+    group, _, rest = path.partition(".")
+    name = rest.partition(".")[0]
+    if group not in ADDED or path_exists(config, f"{group}.{name}"):
+        return None
+    return f"add that option first, as in +{group}={name}"
 
 
 def _choosers(path: str, parameter: Parameter, space: SearchSpace) -> list[Parameter]:

@@ -106,4 +106,4 @@ def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, select
     header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
     header += f"#   {command_line('retrain', argument('config', path))}\n"
     told = without_secrets(winner or chosen(settings, best))
-    path.write_text(header + yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+    path.write_text(header + yaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")

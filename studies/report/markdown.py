@@ -44,6 +44,7 @@ class Results:
     is none, and `unanalysed` then says why; `pictures` maps captions to paths from the report on; `selection` is None
     where none was asked for, or it has not come to its end; `front` is that of two objectives, drawn at
     `front_picture`; `next_round` is that section; `same_runs` tells of trials that their seeds do not tell apart;
+    `ending_notes` tell of those without a full result;
     `isolated` has the scientific parameters of a search."""
 
     choices: Sequence[Choice]
@@ -65,6 +66,7 @@ class Results:
     front_picture: Path | None = None
     next_round: str = ""
     same_runs: str = ""
+    ending_notes: Sequence[str] = ()
     isolated: Mapping[str, Sequence[FittedValue]] = field(default_factory=dict)
 
     @property
@@ -190,7 +192,7 @@ def _rests_on(best: Choice, settings: StudySettings) -> str:
     )
     return (
         f"Value: {settings.objective.metric} at the {which} rung, {trained}. It is the best of all, so it is "
-        "optimistic: expect somewhat less on new data, and read the test metric of `studies.retrain`."
+        "optimistic: expect somewhat worse on new data, and read the test metric of `studies.retrain`."
     )
 
 
@@ -230,6 +232,8 @@ def _endings(results: Results) -> str:
         parts.append(
             f"{counted(results.retried, 'retry', 'retries')} after an error, an interruption or a lost worker."
         )
+    if results.ending_notes:
+        parts.append("\n".join(f"- {note}" for note in results.ending_notes))
     if results.failed_for_good:
         messages = Counter(str(t.user_attrs.get(schema.FAILURE_MESSAGE, "no message")) for t in results.failed_for_good)
         lines = [f"- {count} × {message}" for message, count in messages.most_common(5)]

@@ -23,6 +23,7 @@ from studies.objectives import by_first
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
+from studies.report.ending_notes import ending_notes
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.front import front_drawing
 from studies.report.fitted_section import isolated, write_isolation
@@ -197,6 +198,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         redraws=rules.redraws,
         files=files,
         values=value_tables(ended, settings),
+        ending_notes=ending_notes(ended, n_rungs=settings.budget.rungs),
         same_runs=same_runs_note([*ended, *imported]) or "",
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
     )

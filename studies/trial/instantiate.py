@@ -11,13 +11,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import hydra
 import torch
 
 from studies.errors import Problems, nearest
-from studies.targets import TargetBroken, find_target, named_arguments, signature_of
+from studies.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.trial.mixing import mixing_problems
 from studies.trial.package import package_of_target
 
@@ -44,11 +45,19 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"{path}._target_", complaint, "correct that module")
             continue
         if target is None:
-            remedy = "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"
-            problems.add(f"{path}._target_", f"is {node['_target_']!r}, which does not import", remedy)
+            problems.add(f"{path}._target_", f"is {node['_target_']!r}, which does not import", _why(node["_target_"]))
         else:
             _check_arguments(path, node, target, problems)
     mixing_problems(config, problems)
+
+
+def _why(name: str) -> str:
+    """Return the remedy for a dotted name that leads nowhere."""
+    module, lacking = where_it_ends(name)
+    if module is None:
+        return "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"
+    close = get_close_matches(lacking, dir(module), n=1)
+    return f"{module.__name__} has no {lacking}" + (f": did you mean {close[0]}?" if close else "")
 
 
 def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: Problems) -> None:
@@ -61,11 +70,16 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
     refused = [] if swallows else [key for key in given if key not in explicit]
     if path == "model" and len(refused) >= MANY:
         complaint = f"holds {', '.join(refused)}, which are no arguments of {node['_target_']}: another model's?"
-        remedy = "write it as an option of its own, conf/model/NAME.yaml, and take that by override /model: NAME"
-        problems.add(path, complaint, f"{remedy} (docs/procedures.md shows one)")
+        remedy = "put `defaults: [override /model: null]` before it, or write it as an option, conf/model/NAME.yaml"
+        problems.add(path, complaint, f"{remedy} (README, your own project)")
         return
     for key in refused:
         problems.add(f"{path}.{key}", f"is not an argument of {node['_target_']}", nearest(key, explicit))
+    for key in given:
+        wanted = signature.parameters[key].annotation if key in explicit else None
+        if isinstance(node[key], bool) and wanted in (str, "str"):
+            complaint = f"is {str(node[key]).lower()}, where {node['_target_']} takes a text"
+            problems.add(f"{path}.{key}", complaint, "quote the word: YAML reads no, off, yes and on as true or false")
     if refused or is_partial(node, target):
         return
     try:

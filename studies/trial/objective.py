@@ -244,7 +244,7 @@ def _ended(done: Training | Ran, attributes: dict[str, Any], objective: Objectiv
     if not done.rungs:
         message = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
         if isinstance(done, Training) and done.fell_short:
-            message = f"{done.fell_short}, so that no validation followed; correct the length that it announces"
+            message = f"{done.fell_short}, so that no validation followed"
         if isinstance(done, Ran):
             message = "the procedure returned before it reported a rung"
         attributes |= {schema.FAILURE: Failure.ERROR, schema.FAILURE_MESSAGE: message}

@@ -45,6 +45,8 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
     problem = look.problem
     for note in look.notes:
         tell(note)
+    if look.diverged is not None:
+        tell(f"note: the training diverges in its first batches ({look.diverged})")
     if problem is None and settings.devices_per_trial > 1:
         problem = try_ranks(settings, look.point, time_up=time_up)
     if problem is None and time_up() is not None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule, LightningModule
 
 
+EMPTY = "the training loader gives no batch (a batch larger than the data, with drop_last?)"
+
+
 @dataclass(slots=True)
 class Run:
     """A module with its data, loggers and Trainer, ready to fit."""
@@ -110,7 +113,7 @@ class Run:
             trajectory=trajectory_of(losses, self.module),
             found=dict(self.company.found),
             note=self.company.note,
-            fell_short=self.rungs.fell_short,
+            fell_short=EMPTY if self.trainer.num_training_batches == 0 else self.rungs.fell_short,
         )
         if self.watchers.keeps(training):
             self.keeper.save(self.trainer, ended=True)

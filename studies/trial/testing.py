@@ -102,7 +102,9 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
     found = look_at_test_part(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value
     counted = {} if found.n is None else {"n_test_samples": found.n}
-    (folder / "result.yaml").write_text(yaml.safe_dump({metric: value, **found.metrics, **counted}))
+    (folder / "result.yaml").write_text(
+        yaml.safe_dump({metric: value, **found.metrics, **counted}, allow_unicode=True), encoding="utf-8"
+    )
     return Tested(value, found.metrics, found.n, checkpoint)
 
 

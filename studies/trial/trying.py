@@ -51,7 +51,7 @@ class Look:
     """The findings of a few batches at one point. `seconds` is the estimate for a whole trial.
 
     Without `is_whole` the time was up before the try had ended. `notes` are for a person. `trajectory` is as of a
-    `Training`.
+    `Training`. `diverged` says how and where it did.
     """
 
     point: Point
@@ -61,6 +61,7 @@ class Look:
     is_whole: bool = True
     notes: tuple[str, ...] = ()
     trajectory: str = ""
+    diverged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +116,13 @@ def _with_loggers_blamed(settings: StudySettings, failed: Look, extent: Extent, 
 
 
 def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
-    """Train and validate a single batch at `point`. A failure counts if it stays with a whole validation.
+    """Train and validate a single batch at `point`. A failure or divergence counts if it stays with a whole validation.
 
     A score may need more than one batch of the validation, such as an area under a curve.
     """
     look = try_point(settings, point, BRIEF, time_up=time_up)
-    if look.problem is None or look.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
+    is_good = look.problem is None and look.diverged is None
+    if is_good or look.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
         return look
     return try_point(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
 
@@ -223,7 +225,8 @@ def _fit(
         problem = _of_failing_test(run, config)
     seconds = _estimate(settings, run, stopwatch) if extent.is_timed else None
     notes = tuple(_notes(run, settings.budget.unit))
-    return Look(point, problem, seconds, notes=notes, trajectory=training.trajectory)
+    diverged = None if training.diverged is None else f"{training.diverged}{diagnosis.where(point)}"
+    return Look(point, problem, seconds, notes=notes, trajectory=training.trajectory, diverged=diverged)
 
 
 def _notes(run: Run, unit: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from shell import PLAIN, Shell
 
-from studies.check import found_in_words, raise_problems
+from studies.check import diverged_notes, found_in_words, raise_problems
 from studies.errors import BadInput, Problem
 from studies.launch.checking import Checked, check_in_time
 from studies.launch.points import Found, Plan
@@ -83,6 +83,20 @@ def test_a_problem_of_several_points_is_told_once() -> None:
     with pytest.raises(BadInput) as raised:
         raise_problems(checked)
     assert [problem.key for problem in raised.value.problems] == ["a", "b"]
+
+
+def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings("launcher=serial", "model.behaviour=not_a_number", study="plain")
+    checked = check(settings, tmp_path)
+    assert found_in_words(settings, plan(), checked) == [
+        "study plain gives no value yet: 4 points tried with real batches"
+    ]
+    (note,) = diverged_notes(checked)
+    assert note.startswith("note: the training diverges in its first batches at 4 of 4 points (")
+    assert note.endswith(" at lr=0.01): correct the metric or the module, or search other values")
+    checked.looks.append(Look(POINT, None))
+    assert "at 4 of 5 points" in diverged_notes(checked)[0]
+    assert diverged_notes(Checked(looks=[Look(POINT, None)])) == []
 
 
 def test_how_long_a_check_takes_is_a_positive_number_or_null(plain: MakeSettings) -> None:

@@ -152,6 +152,17 @@ def test_what_is_there_already_is_not_added() -> None:
     ]
 
 
+def test_what_is_no_key_is_told_with_how_to_write_it() -> None:
+    targets = ("callbacks=optimizer", "loggers.mine._target_=a.B", "links.model.n=datamodule.n")
+    assert told("+study=digits", *targets) == [
+        "callbacks is added and not overridden: write +callbacks=optimizer",
+        "loggers.mine._target_ is not a key of the config: +loggers.mine._target_=… adds it where it may be added",
+        "links.model.n is no key, since the names of links have dots: write 'links={model.n: datamodule.n}'",
+    ]
+    (missing,) = told("+study=digits", "search_space.lr.path=callbacks.optimizer.lr", "n_trails=3")[1:]
+    assert missing.endswith("does not exist in the config: add that option first, as in +callbacks=optimizer")
+
+
 def test_an_option_of_a_selection_asks_for_one() -> None:
     for option in ("select.k=4", "select.rule=one_standard_error"):
         key = option.partition("=")[0]
@@ -252,7 +263,7 @@ def test_commands_on_a_storage_that_does_not_exist_say_so(shell: Shell) -> None:
 
 
 def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell) -> None:
-    assert "run the study first" in shell.run("retrain", "+study=digits", code=2)
+    assert "the storage has no study digits: run it first" in shell.run("retrain", "+study=digits", code=2)
     assert "cannot be read" in shell.run("retrain", "config=nothing.yaml", code=2)
 
 

@@ -101,7 +101,7 @@ def test_the_analysis_needs_neither_torch_nor_lightning_nor_hydra() -> None:
 
 
 def test_training_and_callbacks_know_nothing_of_optuna() -> None:
-    for name in ("training", "callbacks", "instantiate", "testing", "failures"):
+    for name in ("job", "run", "training", "callbacks", "instantiate", "testing", "failures"):
         found = set(imports(STUDIES / "trial" / f"{name}.py", STUDIES))
         assert not any(module.partition(".")[0] == "optuna" for module in found), name
 

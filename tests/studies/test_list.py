@@ -167,6 +167,18 @@ def test_attributes_of_another_tool_are_not_read_as_ours(
     assert listed(tmp_path, capsys, monkeypatch) == [["foreign", "–", "1 complete, 1 failed", "–", "1 (trial 0)"]]
 
 
+def test_an_interrupted_trial_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(tmp_path, "stopped", space=SEARCHED, n_trials=6)
+    study = optuna.load_study(study_name="stopped", storage=open_storage(f"sqlite:///{tmp_path}/s.db"))
+    for failure, message in (("killed", "interrupted (SIGTERM)"), ("error", "ValueError: no")):
+        attributes = {"slot": 4, "failure": failure, "failure_message": message}
+        study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=attributes))
+    (row,) = listed(tmp_path, capsys, monkeypatch)
+    assert row[1:3] == ["4 of 6, 1 failed", "4 complete, 1 interrupted, 1 error"]
+
+
 def test_what_cannot_be_the_best_is_counted_and_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,22 @@ def test_a_metric_of_the_end_of_an_epoch_passes_where_no_rung_comes_before_it(
         assert len(Job(resolve(settings, POINT), "epoch_number", settings.budget, 0, Path()).build().fit().rungs) == 2
 
 
+def test_a_word_that_yaml_made_a_boolean_is_told_where_the_module_takes_a_text(plain: MakeSettings) -> None:
+    assert preflight(plain("model._target_=user_modules.TakesAText", "+model.penalty='no'")) == []
+    (problem,) = preflight(plain("model._target_=user_modules.TakesAText", "+model.penalty=false"))
+    assert str(problem) == (
+        "model.penalty is false, where user_modules.TakesAText takes a text: quote the word: YAML reads no, off, yes "
+        "and on as true or false"
+    )
+
+
+def test_a_member_that_a_module_lacks_is_told_with_the_nearest(plain: MakeSettings) -> None:
+    (problem,) = preflight(plain("model._target_=user_modules.Plane"))
+    assert str(problem) == (
+        "model._target_ is 'user_modules.Plane', which does not import: user_modules has no Plane: did you mean Plain?"
+    )
+
+
 def test_an_epoch_that_may_have_no_end_is_told(plain: MakeSettings) -> None:
     told: list[str] = []
     assert preflight(plain("model._target_=user_modules.Streamed"), tell=told.append) == []

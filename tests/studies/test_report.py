@@ -19,6 +19,7 @@ from studies import schema
 from studies.analysis.choice import best_of
 from studies.budget import Budget
 from studies.errors import BadInput
+from studies.report.ending_notes import ending_notes
 from studies.report.markdown import headline
 from studies.report.report import summarise, write_report
 from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
@@ -156,6 +157,24 @@ def test_points_that_failed_for_good_are_told(make_settings: MakeSettings) -> No
         "1 point failed for good (error or killed), with no result."
     )
     assert dict(results.ended) == {"complete": 3, "pruned": 1, "diverged": 1, "error": 1}
+
+
+def test_what_ended_without_a_full_result_is_told_with_why(make_settings: MakeSettings) -> None:
+    settings = six(make_settings)
+    trials = [
+        *every_ending(settings)[:4],
+        trial(settings, 4, ENDED_WELL, 0.5, **attributes(4)),
+        trial(settings, 5, STOPPED, **attributes(5, failure="diverged", failure_message="loss is inf")),
+    ]
+    expected = [
+        "2 trials ended as diverged: loss is nan, 1 of them so",
+        "1 complete trial has its value from an earlier rung than the last: a callback ended the training there, or "
+        "the metric was not logged later",
+    ]
+    assert ending_notes(trials, n_rungs=3) == expected
+    written(settings, trials)
+    report = (settings.output_dir / "report.md").read_text()
+    assert "- 2 trials ended as diverged: loss is nan, 1 of them so" in report
 
 
 def test_a_failure_that_is_still_to_be_retried_is_not_finished(make_settings: MakeSettings) -> None:

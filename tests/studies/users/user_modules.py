@@ -336,3 +336,10 @@ class Counting(LightningModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(TensorDataset(torch.ones(4, 1)), batch_size=1)
+
+
+class TakesAText(Plain):
+    """Names a penalty."""
+
+    def __init__(self, penalty: str = "no", **arguments: Any) -> None:
+        super().__init__(**arguments)
