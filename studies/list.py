@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 COLUMNS = ("study", "slots", "trials", "metric", "best")
 NONE = "–"
 WHOLE = ("study", "slots", "metric")  # columns that are never broken
-UNBOUNDED = 10_000  # characters: wider than any table
 INDENT = "    "  # of what stands below a study's name where the table does not fit
 
 
@@ -94,28 +93,44 @@ def _metrics(study: Study) -> str:
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:
     """Print `rows` as a table, or one below another where the screen is too narrow for it: no name is ever cut."""
-    from rich.measure import Measurement
-
     from studies.console import make_console
 
-    console, table = make_console(), _table(rows)
-    unbroken = Measurement.get(console, console.options.update(width=UNBOUNDED), table).minimum
-    if unbroken <= console.width:
-        console.print(table, soft_wrap=False)
+    console = make_console()
+    widths = _widths([COLUMNS, *rows], console.width)
+    if widths is not None:
+        console.print(_table(rows, widths), soft_wrap=False)
         return
     for row in rows:
         print("\n".join(_lines(row, width=console.width)))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Table:
-    """Build the table of `rows`. Names and slots stay whole, and all else is broken between its words only."""
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return a width for each column of a table that is at most `width` wide; None where no such table has room.
+
+    Names and slots stay whole, and all else is broken between its words only.
+    """
     from rich.cells import cell_len
+
+    columns = list(zip(*rows, strict=True))
+    whole = [max(map(cell_len, cells)) for cells in columns]
+    words = [max(cell_len(word) for cell in cells for word in cell.split()) for cells in columns]
+    widths = [at_most if name in WHOLE else least for name, at_most, least in zip(COLUMNS, whole, words, strict=True)]
+    spare = width - sum(widths) - 3 * len(widths) - 1  # a line and a space on each side
+    if spare < 0:
+        return None
+    for _ in range(spare):  # to the narrowest column that wants more
+        wanting = [index for index, at_most in enumerate(whole) if widths[index] < at_most]
+        if wanting:
+            widths[min(wanting, key=widths.__getitem__)] += 1
+    return widths
+
+
+def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for column, cells in zip(COLUMNS, zip(*rows, strict=True), strict=True):
-        width = max(map(cell_len, cells)) if column in WHOLE else None
-        table.add_column(column, min_width=width, no_wrap=column in WHOLE)
+    for column, width in zip(COLUMNS, widths, strict=True):
+        table.add_column(column, width=width, no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*row)
     return table

@@ -25,6 +25,7 @@ from studies.reading.training_seed import space_values, with_stand_in
 from studies.reading.vars import check_vars
 from studies.resolvers import REMEDY, load_resolvers
 from studies.settings import (
+    CONTEXT_KEYS,
     FIXED_KEYS,
     TEMPLATE_KEYS,
     TRAINING_SEED,
@@ -91,6 +92,8 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     top.only(KEYS)
     _check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
+    for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys that no trial has
+        OmegaConf.update(template, key, values[key], merge=False)
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)

@@ -103,6 +103,17 @@ def test_a_screen_that_is_too_narrow_for_the_table_gets_each_study_in_lines_of_i
     assert max(map(len, printed(tmp_path, capsys, monkeypatch, width=80))) <= 80
 
 
+@pytest.mark.parametrize("width", range(56, 130, 3))
+def test_no_word_is_cut_on_a_screen_of_any_width(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    add(tmp_path, "searched", space=SEARCHED)
+    lines = printed(tmp_path, capsys, monkeypatch, width=width)
+    words = {word for line in lines for word in line.replace("│", " ").split()}
+    assert max(map(len, lines)) <= width
+    assert {"searched", "complete", "val/accuracy", "(maximize)", "(trial", "0.9"} <= words
+
+
 @pytest.mark.parametrize(
     "name", ["ablation[v2]", "bert[/base]", "[red]", ":smile:", "étude 研究 😀", "a|b*c_d`e", "x" * 300]
 )

@@ -134,3 +134,9 @@ def test_known_resolvers_import_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     load_resolvers(config)
     config.model.a = "${unknown:1}"
     load_resolvers(config)  # the import fails, which is told when the target is looked at
+
+
+def test_the_name_of_a_study_may_follow_its_other_keys(plain: MakeSettings) -> None:
+    settings = plain("study_name='s${n_trials}'", "n_trials=3", "+loggers=csv")
+    assert settings.study_name == settings.template.study_name == "s3"
+    assert preflight(settings) == []
