@@ -14,6 +14,7 @@ from studies.errors import BadInput, Problem, StudyChanged, StudyError
 from studies.own_options import BY_PATH
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
     from rich.console import Console
 
 KEYS = ("model", "training_seed", "objective", "budget")
@@ -116,7 +117,21 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         if study is None:
             complaint = f"is {config.trial}, and the storage has no study {settings.study_name}"
         raise BadInput([Problem("trial", complaint, remedy)])
-    return chosen(settings, choices[0]), settings.output_dir, looks
+    found = chosen(settings, choices[0]) | _as_far_as_it_came(choices[0].trial)
+    return found, settings.output_dir, looks
+
+
+def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the last rung of a trial that did not come to its end, with the value there."""
+    from optuna.trial import TrialState
+
+    from studies import schema
+
+    if trial.state == TrialState.COMPLETE:
+        return {}
+    rungs = dict(trial.user_attrs.get(schema.RUNGS, ())) | trial.intermediate_values
+    last = max(rungs, default=0)
+    return {"value": rungs.get(last), "rung": last}
 
 
 def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
@@ -164,6 +179,12 @@ def _origin(chosen: Mapping[str, Any]) -> str:
 
 def _in_search(chosen: Mapping[str, Any]) -> str:
     value, n_seeds = chosen.get("value"), chosen.get("n_seeds", 1)
+    if "rung" in chosen:
+        return (
+            " (in the search it gave no value)"
+            if value is None
+            else f" ({value:.4f} at rung {chosen['rung']}, the last of its trial)"
+        )
     over = f", mean of {n_seeds} seeds" if n_seeds > 1 else ""
     if "selection" in chosen and isinstance(value, float) and n_seeds == 1:
         return f" ({value:.4f} in one training of the selection)"

@@ -268,6 +268,15 @@ def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell)
 
 
 @pytest.mark.slow
+def test_a_pruned_trial_is_retrained_to_its_end_and_told_how_far_it_came(shell: Shell) -> None:
+    study = (*PLAIN, "n_trials=1", "launcher=serial", "budget.amount=3", "pruner=threshold", "pruner.upper=0.0")
+    shell.run("run", *study)
+    assert re.search(
+        r"at the last rung \(\d\.\d{4} at rung 1, the last of its trial\)", shell.run("retrain", *study, "trial=0")
+    )
+
+
+@pytest.mark.slow
 def test_a_module_from_lightnings_demos_runs_unchanged(shell: Shell) -> None:
     """Lightning's LSTM brings its own dataloader, which reads ./data/wikitext-2.txt where that is there."""
     text = shell.folder / "text"
