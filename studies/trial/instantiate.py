@@ -70,8 +70,9 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
     refused = [] if swallows else [key for key in given if key not in explicit]
     if path == "model" and len(refused) >= MANY:
         complaint = f"holds {', '.join(refused)}, which are no arguments of {node['_target_']}: another model's?"
-        remedy = "put `defaults: [override /model: null]` before it, or write it as an option, conf/model/NAME.yaml"
-        problems.add(path, complaint, f"{remedy} (README, your own project)")
+        remedy = "take `override /model: null` among the file's defaults, or write it as an option of its own, "
+        remedy += "conf/model/NAME.yaml, and take that by override /model: NAME (docs/procedures.md shows one)"
+        problems.add(path, complaint, remedy)
         return
     for key in refused:
         problems.add(f"{path}.{key}", f"is not an argument of {node['_target_']}", nearest(key, explicit))

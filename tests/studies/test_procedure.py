@@ -194,6 +194,7 @@ def test_arguments_that_the_default_model_left_are_told_at_once(make_settings: M
     (problem,) = preflight(make_settings(*mixed, space))
     assert problem.key == "model"
     assert problem.complaint.startswith("holds network, optimizer, schedule, ")
+    assert "take `override /model: null` among the file's defaults, or write it" in problem.remedy
     assert "conf/model/NAME.yaml, and take that by override /model: NAME (docs/procedures.md" in problem.remedy
 
 
