@@ -141,6 +141,15 @@ def test_a_run_that_breaks_off_writes_no_last_line(settings: StudySettings, erro
     assert list(watched.lines()) == []
 
 
+def test_the_same_standing_is_not_told_again_at_the_end(settings: StudySettings) -> None:
+    watched = Watched(settings)
+    with watched.progress as progress:
+        watched.finish(0.5)
+        progress.tick()
+        watched.now += 1
+    assert len(list(watched.lines())) == 1
+
+
 def test_an_interrupted_run_writes_its_last_line(settings: StudySettings) -> None:
     watched = Watched(settings)
     with pytest.raises(KeyboardInterrupt), watched.progress:
