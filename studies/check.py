@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
         until=None if max_s is None else begun + max_s * part / n_parts,
         at_least_s=AT_LEAST * (max_s or 0.0) / n_parts,
     )
-    checked = check_in_time(settings, plan, log=logs_of_this_run(settings.output_dir) / "check.log")
+    log = logs_of_this_run(settings.output_dir) / "check.log"
+    checked = check_in_time(settings, plan, log=log, tell=partial(console.print, markup=False))
     raise_problems(checked)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     for line in found_in_words(settings, plan, checked):

@@ -241,6 +241,7 @@ def search(
                 return begun
 
             launcher.run(shift, on_tick=tick)
+    _refuse_unspent(study, settings, shift, signals)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
     trials = study.get_trials(deepcopy=False)
@@ -253,6 +254,24 @@ def search(
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
     return study, shift, signals.reason() is not None
+
+
+def _refuse_unspent(study: Study, settings: StudySettings, shift: Shift, signals: StopSignals) -> None:
+    """Raise `StudyStopped` where the workers have left and nothing told them to stop before the budget was spent."""
+    from studies.errors import StudyStopped
+    from studies.storage.device_time import are_devices_spent
+    from studies.storage.slots import rules_of
+    from studies.worker import has_reached
+
+    trials, rules = study.get_trials(deepcopy=False), rules_of(settings)
+    is_meant = signals.reason() is not None or shift.is_over
+    if is_meant or has_reached(trials, settings) or are_devices_spent(trials, settings):
+        return
+    if not rules.are_all_finished(trials):
+        raise StudyStopped(
+            f"no worker is left and {rules.n_finished(trials)} of {settings.n_trials} trials are finished: "
+            "run the same command again to go on"
+        )
 
 
 def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:

@@ -9,13 +9,14 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.errors import Problem
-from studies.launch.first_batch import POLL_S, ForkServer, stop
+from studies.launch.children import Child, Reader, pipe, start, stop
+from studies.launch.first_batch import POLL_S, each_start, of_ended
 from studies.launch.points import Found, Plan, check_points, run_check
 from studies.launch.resolved import resolved_here
 from studies.settings import StudySettings
@@ -61,12 +62,16 @@ class Checked:
         return [look.seconds for look in looks if look.seconds is not None]
 
 
-def check_in_time(settings: StudySettings, plan: Plan, *, log: Path) -> Checked:
-    """Try the points of `plan` until its end. A process of its own writes to `log`."""
+def check_in_time(settings: StudySettings, plan: Plan, *, log: Path, tell: Callable[[str], None]) -> Checked:
+    """Try the points of `plan` until its end. A process of its own writes to `log`; where the system kills it, `tell`
+    says so and another one begins anew.
+
+    Raises `StudyError` where the system kills each of them.
+    """
     settings = resolved_here(settings)
     if settings.launcher.name == "serial":
         return _check_here(settings, plan)
-    return _check_in_child(settings, plan, log)
+    return _check_in_child(settings, plan, log, tell)
 
 
 def _check_here(settings: StudySettings, plan: Plan) -> Checked:
@@ -79,27 +84,40 @@ def _check_here(settings: StudySettings, plan: Plan) -> Checked:
     return checked
 
 
-def _check_in_child(settings: StudySettings, plan: Plan, log: Path) -> Checked:
-    checked, server = Checked(), ForkServer()
-    ours, theirs = server.pipe()
-    process = server.start(run_check, (settings, plan, log, theirs), name="check")
-    theirs.close()
+def _check_in_child(settings: StudySettings, plan: Plan, log: Path, tell: Callable[[str], None]) -> Checked:
+    for _ in each_start("the process that tries the first batches", log=log, tell=tell):
+        checked = Checked()
+        ours, theirs = pipe()
+        child = start(run_check, (settings, plan, log, theirs), name="check")
+        theirs.close()
+        if _is_heard_out(checked, ours, child, log):
+            return checked
+    raise AssertionError("each_start ends in an error")
+
+
+def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bool:
+    """Take in what `child` finds, and end it when its time is up; return whether the system has let it."""
     try:
-        until = None
-        while (left_s := POLL_S if until is None else until - time.monotonic()) > 0:
-            if ours.poll(min(POLL_S, left_s)):
-                found = ours.recv()
-                if found is None:
-                    break
-                checked.add(found)
-                until = until or found.until
+        _take_in(checked, ours)
     except EOFError:
-        process.join()
-        complaint = f"ended the process of its first batches (exit code {process.exitcode})"
-        checked.problems.append(Problem("model", complaint, f"see {log}"))
+        child.join(None)
+        if child.was_killed():
+            return False
+        checked.problems.append(of_ended(child, "first batches", log))
     finally:
-        stop([process], grace_s=0.0)
-    return checked
+        stop([child], grace_s=0.0)
+    return True
+
+
+def _take_in(checked: Checked, ours: Reader) -> None:
+    until = None
+    while (left_s := POLL_S if until is None else until - time.monotonic()) > 0:
+        if ours.poll(min(POLL_S, left_s)):
+            found = ours.recv()
+            if found is None:
+                return
+            checked.add(found)
+            until = until or found.until
 
 
 class TimeIsUp(BaseException):

@@ -1,18 +1,21 @@
 """Keeps a study's workers going, wherever they run.
 
-A worker that dies is replaced at once, and what it ran is tried again by whoever is free. Workers that die again and
-again without beginning a trial stop the study, and so does the first error that a worker tells. Once a worker has left
-by itself there is nothing left to begin, so those that still wait for a place are called off.
+A worker that dies is replaced at once, and what it ran is tried again by whoever is free. Where workers die again and
+again without beginning a trial, each pause before the next one is longer. In the end the study stops, as it does at the
+first error that a worker tells. Once a worker has left by itself there is nothing left to begin, so those that still
+wait for a place are called off.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from studies.errors import StudyError, StudyStopped
+from studies.launch.guard import STARTS, pause_s
 from studies.launch.interruption import of_workers
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -73,7 +76,9 @@ class Crew:
 
     def __init__(self, signals: StopSignals, *, max_failures: int, tell: Callable[[str], None]) -> None:
         self._signals = signals
-        self._max_failures = max_failures
+        self._max_deaths = min(max_failures, STARTS)
+        self._lost: list[int] = []  # numbers of workers that are to be replaced
+        self._replaced_from = 0.0
         self._tell = tell
         self._error: StudyError | None = None
         self._deaths = 0
@@ -90,7 +95,7 @@ class Crew:
         members: list[M] = []
         try:
             members += place.begin(numbers, shift=shift)
-            while members and self._signals.reason() is None and self._error is None:
+            while (members or self._lost) and self._signals.reason() is None and self._error is None:
                 place.wait(members, seconds=TICK_S)
                 begun = on_tick()
                 if self._signals.reason() is None:  # else what has ended was asked to, by a signal to all processes
@@ -114,20 +119,28 @@ class Crew:
     def _look_after(self, place: Workplace[M], members: list[M], *, shift: Shift, begun: int) -> list[M]:
         """Those of `members` that live, with new ones in place of those that died."""
         living: list[M] = []
-        lost: list[int] = []
         for member in members:
             ending = member.ending()
             if ending is None:
                 living.append(member)
             elif self._is_to_be_replaced(member, ending, begun):
-                lost.append(member.number)
+                self._lost.append(member.number)
         if self._error is not None:
             return living
         queued = [member for member in living if member.is_queued()] if self._anyone_left else []
         if queued:
             place.end(queued, grace_s=0)
             living = [member for member in living if member not in queued]
-        return living + (place.begin(lost, shift=shift) if lost and not self._anyone_left else [])
+        return living + self._replace(place, shift)
+
+    def _replace(self, place: Workplace[M], shift: Shift) -> list[M]:
+        """Start new workers in place of those that were lost, once the pause is over."""
+        if self._anyone_left:
+            self._lost = []
+        if not self._lost or time.monotonic() < self._replaced_from:
+            return []
+        lost, self._lost = self._lost, []
+        return place.begin(lost, shift=shift)
 
     def _is_to_be_replaced(self, member: Member, ending: Ending, begun: int) -> bool:
         self._error = self._error or ending.error
@@ -142,7 +155,8 @@ class Crew:
             return False
         self._deaths = self._deaths + 1 if begun == self._begun_at_last_death else 1
         self._begun_at_last_death = begun
-        if self._deaths > self._max_failures:
+        self._replaced_from = time.monotonic() + pause_s(self._deaths - 1)
+        if self._deaths > self._max_deaths:  # the first one may have come from a trial
             self._error = StudyStopped(
                 f"workers died {self._deaths} times without beginning a trial (last {ending.words})"
             )

@@ -1,76 +1,96 @@
-"""The fork server of this machine, and the process in it that tries a first batch before any worker is started."""
+"""Tries a first batch in a process of its own, before any worker is started."""
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-from collections.abc import Callable, Sequence
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studies.errors import Problem, StudyError
+from studies.launch.children import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
+from studies.launch.guard import STARTS, pause_s
 from studies.launch.process import run_preflight
 from studies.settings import StudySettings
-from studies.signals import SIGNALS, StopSignals, ctrl_c_blocked
+from studies.signals import StopSignals
 
 POLL_S = 0.5
 
 
-class ForkServer:
-    """Starts processes that have torch and Lightning loaded."""
+@dataclass(frozen=True, slots=True)
+class FirstBatch:
+    """What a first batch has shown: the GPUs' ids of this machine, problems, and notes."""
 
-    def __init__(self) -> None:
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["studies.launch.preload"])
-
-    def pipe(self) -> tuple[multiprocessing.connection.Connection, multiprocessing.connection.Connection]:
-        """A reading and a writing end."""
-        return self._context.Pipe(duplex=False)
-
-    def start(self, target: Callable[..., None], arguments: Sequence[Any], *, name: str) -> ForkServerProcess:
-        """A process that runs `target`; the fork server is started before the first one. Raises `StudyError`."""
-        process = self._context.Process(target=target, args=tuple(arguments), name=name)
-        try:
-            with ctrl_c_blocked(*SIGNALS):  # the server too: its death would look like that of all workers
-                process.start()
-        except (EOFError, OSError) as error:
-            raise StudyError(f"no worker process could be started ({error or type(error).__name__})") from error
-        return process
+    gpus: list[str]
+    problems: list[Problem]
+    notes: list[str]
 
 
-def stop(processes: Sequence[ForkServerProcess], *, grace_s: float) -> None:
-    """Ask `processes` to end, and end those that do not in time."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(grace_s)
-        if process.is_alive():
-            process.kill()
-            process.join()
+NOTHING = FirstBatch([], [], [])
 
 
 def try_first_batch(
-    server: ForkServer, settings: StudySettings, *, log: Path, signals: StopSignals, tell: Callable[[str], None]
+    settings: StudySettings, *, log: Path, signals: StopSignals, tell: Callable[[str], None]
 ) -> tuple[list[str], list[Problem]]:
-    """The GPUs' ids of this machine, and the problems that a first batch shows; nothing where a signal comes first.
-    `tell` takes notes."""
-    ours, theirs = server.pipe()
-    process = server.start(run_preflight, (settings, log, theirs), name="preflight")
+    """Return the GPUs' ids of this machine, and the problems that a first batch shows; nothing where a signal comes
+    first. `tell` takes notes.
+
+    Raises `StudyError` where the system kills each process that tries it.
+    """
+    for _ in each_start("the process that tries a first batch", log=log, tell=tell, signals=signals):
+        found = _try_once(settings, log, signals)
+        if found is not None:
+            for note in found.notes:
+                tell(note)
+            return found.gpus, found.problems
+    return [], []
+
+
+def each_start(
+    what: str, *, log: Path, tell: Callable[[str], None], signals: StopSignals | None = None
+) -> Iterator[None]:
+    """Yield for each start of a process that the system may kill, with growing pauses, until a signal comes.
+
+    Raises `StudyError` after so many that another one is no use.
+    """
+    signals = signals or StopSignals()
+    for n_failed in range(STARTS):
+        if n_failed:
+            tell(f"{what} was {BY_THE_SYSTEM}; a new one takes its place")
+        signals.wait(pause_s(n_failed))
+        if signals.reason() is not None:
+            return
+        yield
+    raise StudyError(
+        f"{what} was {BY_THE_SYSTEM}, {STARTS} times in a row: see that there is memory for one training, and who ends "
+        f"processes here; its log is {log}"
+    )
+
+
+def _try_once(settings: StudySettings, log: Path, signals: StopSignals) -> FirstBatch | None:
+    """Return what one process found; None where the system has killed it."""
+    ours, theirs = pipe()
+    child = start(run_preflight, (settings, log, theirs), name="preflight")
     theirs.close()
     try:
-        while not ours.poll(POLL_S):
-            if signals.reason() is not None:
-                stop([process], grace_s=POLL_S)
-                return [], []
-        gpus, problems, notes = ours.recv()
+        return _answer(ours, child, signals)
     except EOFError:
-        process.join()
         if signals.reason() is not None:  # a signal to the whole group
-            return [], []
-        complaint = f"ended the process of its first batch (exit code {process.exitcode})"
-        return [], [Problem("model", complaint, f"see {log}")]
-    process.join()
-    for note in notes:
-        tell(note)
-    return list(gpus), list(problems)
+            return NOTHING
+        child.join(None)
+        return None if child.was_killed() else FirstBatch([], [of_ended(child, "first batch", log)], [])
+
+
+def _answer(ours: Reader, child: Child, signals: StopSignals) -> FirstBatch:
+    """Wait for what `child` found. Raises EOFError where it ends without a word."""
+    while child.is_alive() and not ours.poll(POLL_S):
+        if signals.reason() is not None:
+            stop([child], grace_s=POLL_S)
+            return NOTHING
+    gpus, problems, notes = ours.recv()
+    child.join(None)
+    return FirstBatch(list(gpus), list(problems), list(notes))
+
+
+def of_ended(child: Child, what: str, log: Path) -> Problem:
+    """Return the problem of a model that ends the process of its first batches."""
+    return Problem("model", f"ended the process of its {what} ({child.in_words()})", f"see {log}")

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import multiprocessing.connection
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from studies.errors import Problem, StudyError
+from studies.launch.children import Child, Reader, pipe, start, stop
 from studies.launch.crew import Crew, Ending, How
 from studies.launch.devices import Place, available_cores, place_notes, places
-from studies.launch.first_batch import ForkServer, stop, try_first_batch
+from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 
+LINGER_S = 5.0  # for a process that has said its last word
+
 
 @dataclass(slots=True)
 class _Worker:
     place: Place
-    process: ForkServerProcess
-    errors: Connection
+    child: Child
+    words: Reader  # its last one: an error, or None where it leaves by itself
     log: Path
+    _last_words: list[StudyError | None] = field(default_factory=list)
+    _heard: float = 0.0
     _ending: Ending | None = field(default=None)
 
     @property
@@ -36,12 +41,29 @@ class _Worker:
         return False
 
     def ending(self) -> Ending | None:
-        if self._ending is None and not self.process.is_alive():
-            error, code = _sent(self.errors), self.process.exitcode
-            how = How.LEFT if code == 0 or error is not None else How.DIED
-            words = "asked to stop by a signal" if code == STOPPED else f"exit code {code}"
-            self._ending = Ending(how, error, f"{words}; see {self.log}")
+        if self._ending is None:
+            self._listen()
+            if not self.child.is_alive():
+                self._listen()  # to what it said in the meantime
+                self._ending = self._how()
+            elif self._last_words and time.monotonic() - self._heard > LINGER_S:
+                self.child.send(signal.SIGKILL)
         return self._ending
+
+    def _listen(self) -> None:
+        try:
+            if not self._last_words and self.words.poll():
+                self._last_words.append(self.words.recv())
+                self._heard = time.monotonic()
+        except EOFError:
+            return
+
+    def _how(self) -> Ending:
+        """Return how it ended: without a word it has died, whatever its exit code is."""
+        code = self.child.exit_code()
+        words = "asked to stop by a signal" if code == STOPPED else self.child.in_words()
+        told = f"{words}; see {self.log}"
+        return Ending(How.LEFT, self._last_words[0], told) if self._last_words else Ending(How.DIED, None, told)
 
 
 class LocalLauncher:
@@ -51,16 +73,13 @@ class LocalLauncher:
         self._settings = settings
         self._signals = signals
         self._tell = tell
-        self._server = ForkServer()
         self._gpus: list[str] = []
         self.logs = logs_of_this_run(settings.output_dir)
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
         log = self.logs / "preflight.log"
-        self._gpus, problems = try_first_batch(
-            self._server, self._settings, log=log, signals=self._signals, tell=self._tell
-        )
+        self._gpus, problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)
         return problems
 
     def places(self) -> list[object]:
@@ -90,24 +109,15 @@ class LocalLauncher:
 
     def _begin(self, place: Place, shift: Shift) -> _Worker:
         log = worker_log(self.logs, place.worker)
-        ours, theirs = self._server.pipe()
-        arguments = (self._settings, place, shift, log, theirs)
-        process = self._server.start(run_worker, arguments, name=f"worker-{place.worker}")
+        ours, theirs = pipe()
+        child = start(run_worker, (self._settings, place, shift, log, theirs), name=f"worker-{place.worker}")
         theirs.close()
-        return _Worker(place, process, ours, log)
+        return _Worker(place, child, ours, log)
 
     def wait(self, members: Sequence[_Worker], *, seconds: float) -> None:
         """Wait so long, or until one of them has ended."""
-        multiprocessing.connection.wait([member.process.sentinel for member in members], timeout=seconds)
+        multiprocessing.connection.wait([member.child.fileno() for member in members], timeout=seconds)
 
     def end(self, members: Sequence[_Worker], *, grace_s: float) -> None:
         """Ask them to free their trials and leave, and end those that do not in time."""
-        stop([member.process for member in members], grace_s=grace_s)
-
-
-def _sent(errors: Connection) -> StudyError | None:
-    try:
-        error = errors.recv() if errors.poll() else None
-    except EOFError:
-        return None
-    return error if isinstance(error, StudyError) else None
+        stop([member.child for member in members], grace_s=grace_s)

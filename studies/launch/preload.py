@@ -6,15 +6,24 @@ optimizer's step, which asks torch for its accelerator.
 """
 
 import gc
+from importlib import import_module
 
-import pytorch_lightning
-import torch
+from studies.launch.guard import checkpoint, is_fork_server, take_turn
 
-import studies.trial.objective
-import studies.worker
+MODULES = ("torch", "pytorch_lightning", "studies.trial.objective", "studies.worker")  # the largest ones first
 
-torch.set_num_threads(1)
-gc.collect()
-gc.freeze()  # no collection of a worker looks at what is loaded here, which is most of what there is
 
-__all__ = ["pytorch_lightning", "studies"]
+def _load() -> None:
+    for name in MODULES:
+        if is_fork_server():
+            checkpoint()
+        import_module(name)
+    import_module("torch").set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # no collection of a worker looks at what is loaded here, which is most of what there is
+
+
+_load()
+if is_fork_server():
+    checkpoint()
+    take_turn()

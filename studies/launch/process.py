@@ -28,21 +28,23 @@ log = logging.getLogger(__name__)
 STOPPED = 4  # exit code of a worker that a signal stopped; where it was not its command's, a new one takes its place
 
 
-def run_worker(settings: StudySettings, place: Place, shift: Shift, log: Path, errors: Connection) -> None:
-    """Work at `place`; a `StudyError` is sent through `errors`, anything else ends the process with its traceback."""
+def run_worker(settings: StudySettings, place: Place, shift: Shift, log: Path, words: Connection) -> None:
+    """Work at `place`, and send the last word: a `StudyError`, or None where nothing is left to do.
+
+    Anything else ends the process without a word.
+    """
     signals = StopSignals().install_in_worker()
     multiprocessing.set_start_method(None, force=True)  # the system's own: a DataLoader's workers start as in a script
     write_to(log)
     try:
         take(place)
     except StudyError as error:
-        errors.send(error)
+        words.send(error)
         return
     failure = serve(settings, str(place), shift=shift, signals=signals)
-    if failure is not None:
-        errors.send(failure)
-    elif signals.reason() is not None:
+    if failure is None and signals.reason() is not None:
         sys.exit(STOPPED)
+    words.send(failure)
 
 
 def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSignals) -> StudyError | None:

@@ -86,8 +86,11 @@ class Rules:
 
     def are_all_finished(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the whole budget is spent."""
-        slots = read_slots(trials, self.n_trials)
-        return len(slots) == self.n_trials and all(self.is_finished(slot) for slot in slots)
+        return self.n_finished(trials) == self.n_trials
+
+    def n_finished(self, trials: Sequence[FrozenTrial]) -> int:
+        """Return how many slots need no more trials."""
+        return sum(self.is_finished(slot) for slot in read_slots(trials, self.n_trials))
 
     def repeats_point(self, failed: FrozenTrial) -> bool:
         """Whether the successor of `failed` takes the same point."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from studies.errors import Problem, Problems
 from studies.launch.crew import Crew
 from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import ForkServer, try_first_batch
+from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
 from studies.launch.ray.options import read_ray
@@ -48,7 +48,7 @@ class RayLauncher:
         if lacking:
             return lacking
         log = self.logs / "preflight.log"
-        problems = try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals, tell=self._tell)[1]
+        problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)[1]
         if not problems and self._signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()

@@ -16,7 +16,7 @@ from uuid import uuid4
 from studies.errors import Problem, Problems
 from studies.launch.crew import TICK_S, Crew
 from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import ForkServer, try_first_batch
+from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run
 from studies.launch.slurm.jobs import Job, Slurm, master, slurm_problems
 from studies.launch.slurm.options import read_slurm
@@ -44,7 +44,7 @@ class SlurmLauncher:
         lacking = slurm_problems()
         if lacking:
             return lacking
-        return try_first_batch(ForkServer(), self._settings, log=log, signals=self._signals, tell=self._tell)[1]
+        return try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)[1]
 
     def places(self) -> list[str]:
         """What is asked of SLURM, and notes on the storage."""

@@ -1,0 +1,72 @@
+"""Keeps a fork server alive that the system kills, at any moment of its loading and of its life.
+
+Context: a system short of memory kills the largest processes. The fork server needs seconds to load, and no worker can
+be replaced without it. Choice: at each checkpoint the server goes on in a child of its own. The parent waits, and goes
+on in another child if that one is killed. So little is lost, and the smallest parent is the one that the command knows.
+Cost: some sleeping processes, which share their memory with the server.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+import time
+from typing import IO
+
+STARTS = 10  # that came to nothing, one after the other: no use in another one
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
+
+_progress: list[int] = []  # the pipe to the parent at the last checkpoint, if any
+_turn: list[IO[bytes]] = []  # the file whose lock the process holds that serves
+
+
+def pause_s(n_failed: int) -> float:
+    """Return how long to wait after so many starts in a row that came to nothing."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (n_failed - 1)) if n_failed else 0.0
+
+
+def is_fork_server() -> bool:
+    """Return whether this process was started as a fork server."""
+    return any("multiprocessing.forkserver" in argument for argument in sys.orig_argv)
+
+
+def checkpoint() -> None:
+    """Go on in a child. The parent stays, and goes on in another child each time that one is killed.
+
+    It ends as its child does, or after so many that came to nothing.
+    """
+    _tell_progress()
+    if not _turn:
+        _turn.append(tempfile.TemporaryFile())  # noqa: SIM115 - open as long as the process
+    n_failed = 0
+    while n_failed < STARTS:
+        time.sleep(pause_s(n_failed))
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _progress.append(writing)
+            return
+        os.close(writing)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            os._exit(os.waitstatus_to_exitcode(status))
+        n_failed = 0 if os.read(reading, 1) else n_failed + 1
+        os.close(reading)
+    os._exit(1)
+
+
+def take_turn() -> None:
+    """Wait until no other child serves: where a parent was killed and its child was not, there are two."""
+    _tell_progress()
+    if _turn:
+        fcntl.lockf(_turn[0], fcntl.LOCK_EX)  # this process's own: it ends with it, and no worker inherits it
+
+
+def _tell_progress() -> None:
+    if _progress:
+        os.write(_progress[-1], b".")
+        os.close(_progress.pop())
