@@ -29,7 +29,7 @@ from waves import Waves, read_notes, waves
 
 from studies import schema
 from studies.settings import StudySettings
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")

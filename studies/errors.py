@@ -14,8 +14,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from studies.secret_names import is_secret_name
+from studies.secrets import MASK, masked
+
 MAX_LISTED = 30  # valid names that a remedy lists
-PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^\s]*@|([?&](?:password|passwd|pwd)=)[^&\s]*", re.IGNORECASE)
+SHOWN_VALUE = re.compile(r"(?<=\bis )(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return masked(f"{self.key} {self.complaint}: {self.remedy}")
+        complaint = SHOWN_VALUE.sub(MASK, self.complaint, count=1) if is_secret_name(self.key) else self.complaint
+        return masked(f"{self.key} {complaint}: {self.remedy}")
 
 
 class StudyError(Exception):
@@ -95,11 +99,6 @@ class Problems:
         """Raise `BadInput` with everything found; do nothing when all is well."""
         if self.found:
             raise BadInput(self.found)
-
-
-def masked(text: str) -> str:
-    """`text` without the passwords of the URLs in it."""
-    return PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -74,8 +74,9 @@ def _run(
     from studies.search.rounds import announcement
     from studies.selection import selection_of
     from studies.shift import Shift
+    from studies.storage.creation import open_study
     from studies.storage.device_time import are_devices_spent
-    from studies.storage.identity import changed_search, find_study, moved_data, open_study
+    from studies.storage.identity import changed_search, find_study, moved_data
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.worker import has_reached
@@ -130,7 +131,7 @@ def _select(
     """Run the rounds of the selection in what is left of the `shift`; that shift, and whether a signal came."""
     from studies.errors import StudyStopped
     from studies.selection import select
-    from studies.storage.identity import open_study
+    from studies.storage.creation import open_study
 
     def run(settings: StudySettings) -> bool:
         nonlocal shift
@@ -197,8 +198,8 @@ def search(
     from studies.search.samplers import sampler_notes
     from studies.settings import POINTS
     from studies.shift import Shift
+    from studies.storage.creation import open_study
     from studies.storage.device_time import are_devices_spent
-    from studies.storage.identity import open_study
     from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
@@ -214,7 +215,7 @@ def search(
         problems = [problem for problem in problems if problem.key != "objective.test"]
     if problems:
         raise BadInput(problems)
-    study = open_study(settings, storage)
+    study = open_study(settings, storage, pause=signals.wait)
     if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
         console.print(f"  {told(study)}")
     shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)

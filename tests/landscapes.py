@@ -18,7 +18,7 @@ from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.trial.outcome import Outcome
 from studies.worker import Post, work
 

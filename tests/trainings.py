@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.job import Job
 from studies.trial.objective import run_trial

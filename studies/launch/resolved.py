@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from studies.launch.elsewhere import writes_jobs
 from studies.resolvers import CALL
+from studies.secret_names import is_secret_name
 from studies.settings import StudySettings
 from studies.storage.following import depending
-from studies.storage.identity import SECRET
 
 BUILT_IN = "oc."  # resolvers of every process, but for the one that reads the environment
 ENVIRONMENT = "oc.env"
@@ -67,7 +67,7 @@ def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def _is_secret(path: tuple[Any, ...], text: str) -> bool:
-    return any(SECRET.search(name) for name in (*map(str, path), *_variables(text)))
+    return any(is_secret_name(name) for name in (*map(str, path), *_variables(text)))
 
 
 def _variables(text: str) -> list[str]:

@@ -13,9 +13,9 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.quoting import argument, command_line
 from studies.search.select import Selection
+from studies.secrets import to_be_given
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.storage.checkpoints import best_trials, last_state_of
-from studies.storage.identity import without_secrets
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Plain, plain
 
@@ -100,10 +100,14 @@ def representative(selection: Selection, settings: StudySettings) -> FrozenTrial
 
 
 def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> None:
-    """Write the configuration of the best choice, or the one that was selected, with its value; what is named like a
-    secret is masked."""
+    """Write the configuration of the best choice, or the one that was selected, with its value.
+
+    A secret stays the reference to its environment variable, or is left out.
+    """
     winner = selected(settings, selection) if selection is not None else None
     header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
     header += f"#   {command_line('retrain', argument('config', path))}\n"
-    told = without_secrets(winner or chosen(settings, best))
+    whole = winner or chosen(settings, best)
+    written = OmegaConf.to_container(settings.template, resolve=False)
+    told = whole | to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
     path.write_text(header + yaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -19,13 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
-from studies.errors import masked
 from studies.own_options import BY_PATH, SCHEME
 from studies.parameter import Parameter
 from studies.quoting import argument, command_line, in_quotes
 from studies.report.wording import nearby
+from studies.secrets import masked, without_secrets
 from studies.settings import StudySettings
-from studies.storage.identity import without_secrets
 
 GROUP, OPTION = "search_space", "next_search_space"
 DECADES = 100.0  # a linear range of a greater ratio has to say that it is meant

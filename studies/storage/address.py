@@ -10,6 +10,9 @@ from typing import Literal
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from studies.secret_names import is_secret_name
+from studies.secrets import MASK, masked
+
 Kind = Literal["memory", "journal", "grpc", "sqlite", "postgresql", "mysql", "other"]
 
 MEMORY = "memory"
@@ -22,8 +25,8 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
-HIDDEN = "***"
-SECRET_KEY = re.compile(r"passw|passfile|secret|token|^pwd$|ssl_?key", re.IGNORECASE)
+OF_DRIVERS = re.compile(r"passfile|ssl_?key|token", re.IGNORECASE)  # secrets among the options of drivers
+SECRET_TEXT = re.compile(r"passw|secret|token|pwd", re.IGNORECASE)  # in what is no URL
 
 
 class NoAddress(Exception):
@@ -71,7 +74,7 @@ def without_password(text: str) -> str:
     try:
         return read_address(text).shown
     except NoAddress:
-        return repr(text) if "@" not in text and not SECRET_KEY.search(text) else "(hidden)"
+        return repr(text) if "@" not in text and masked(text) == text and not SECRET_TEXT.search(text) else "(hidden)"
 
 
 def holds_secret(text: str) -> bool:
@@ -80,7 +83,7 @@ def holds_secret(text: str) -> bool:
         url = make_url(text)
     except (ArgumentError, ValueError):
         return False
-    return url.password is not None or any(SECRET_KEY.search(key) for key in url.query)
+    return url.password is not None or any(map(_is_secret, url.query))
 
 
 def _parsed(text: str) -> URL:
@@ -91,8 +94,12 @@ def _parsed(text: str) -> URL:
 
 
 def _shown(url: URL) -> str:
-    query = {key: HIDDEN if SECRET_KEY.search(key) else value for key, value in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)
+    query = {key: MASK if _is_secret(key) else value for key, value in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", MASK)
+
+
+def _is_secret(option: str) -> bool:
+    return is_secret_name(option) or OF_DRIVERS.search(option) is not None
 
 
 def _with_driver(name: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from studies.errors import Problem, masked
+from studies.errors import Problem
 from studies.own_options import BY_PATH, SCHEME
 from studies.quoting import argument, command_line
+from studies.secrets import masked
 from studies.settings import StudySettings
 
 SPACE = "search_space"

@@ -25,10 +25,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from studies import schema
 from studies.errors import BadInput, Problem, nearest
 from studies.parameter import Parameter, Value
+from studies.secrets import MASK, without_secrets
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.space import Point, SearchSpace, is_active, select
 from studies.storage.described_space import space_of
-from studies.storage.identity import compared, fixed_config, identity, without_secrets
+from studies.storage.identity import compared, identity, public_config
 from studies.stored import trials_of
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -97,7 +98,7 @@ class _Comparison:
 
     def __init__(self, settings: StudySettings, other_space: SearchSpace, other_config: Mapping[str, Any]) -> None:
         self._space, self._other_space = settings.space, other_space
-        self.here = OmegaConf.create(without_secrets(fixed_config(settings)))
+        self.here = OmegaConf.create(public_config(settings))
         self.there = OmegaConf.create(dict(other_config))
 
     def point_of(self, trial: FrozenTrial) -> Point:
@@ -212,7 +213,8 @@ def _keys(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset[str]:
     absent = object()
-    return frozenset(key for key in {*first, *second} if first.get(key, absent) != second.get(key, absent))
+    pairs = {key: (first.get(key, absent), second.get(key, absent)) for key in {*first, *second}}
+    return frozenset(key for key, pair in pairs.items() if pair[0] != pair[1] and MASK not in pair)
 
 
 def _imported(trial: FrozenTrial, space: SearchSpace, point: Point, origin: str) -> FrozenTrial:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
-from importlib import metadata
+from dataclasses import replace
 from typing import Any
 
 import optuna
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from studies import schema
-from studies.errors import Problem, StudyChanged, masked
+from studies.errors import Problem, StudyChanged
 from studies.parameter import Parameter
-from studies.settings import FIXED_KEYS, POINTS, BeliefSettings, ObjectiveSettings, StudySettings
+from studies.secrets import MASK, without_secrets
+from studies.settings import FIXED_KEYS, BeliefSettings, StudySettings
 from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
 from studies.stored import trials_of
@@ -34,9 +31,7 @@ NOT_IDENTITY = re.compile(
     r"(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"
     r"|datamodule\.(data_dir|num_workers))(\..*)?"
 )
-SECRET = re.compile(r"passw|secret|(^|_)token$|api_?key|credential", re.IGNORECASE)
 REMEDY = "choose another study_name, or resume=fork to begin anew beside it"
-PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.Study | None, StudySettings]:
@@ -52,30 +47,18 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
         return None, settings
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
     if trials_of(study):
-        _refuse_changes(settings, study, taken=names)
+        refuse_changes(settings, study, taken=names)
     _refuse_another_direction(settings, study)
     return study, settings
 
 
-def open_study(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
-    """The study of `settings`, begun where `find_study` found none, with its attributes up to date."""
-    study = optuna.create_study(
-        study_name=settings.study_name, storage=storage, directions=settings.objective.directions, load_if_exists=True
-    )
-    if not study.get_trials(deepcopy=False):
-        _describe_study(settings, study)
-    elif study.user_attrs[schema.STUDY_N_TRIALS] != settings.n_trials:
-        study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
-    return study
-
-
 def identity(settings: StudySettings) -> dict[str, Any]:
-    """The keys that make trials comparable, flat, with their values."""
-    fixed = {key: value for key, value in fixed_config(settings).items() if key != "vars" or value}
+    """Return the keys that make trials comparable, flat, with their values; no secrets, for a token may be renewed."""
+    fixed = {key: value for key, value in public_config(settings).items() if key != "vars" or value}
     objective, budget = settings.objective, settings.budget
     values = {
-        **dict(_flat(without_secrets(fixed))),
-        **dict(_flat(without_secrets(describe_space(settings)), prefix="search_space")),
+        **dict(_flat(fixed)),
+        **dict(_flat(public_space(settings), prefix="search_space")),
         **{f"interpolated.{key}": written for key, written in following(settings).items()},
         "objective.metric": objective.metric,
         "objective.direction": objective.direction,
@@ -93,7 +76,7 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         values[f"links.{link.target}"] = link.source
     if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
         values["launcher.devices_per_trial"] = settings.devices_per_trial
-    return {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key)}
+    return {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key) and value != MASK}
 
 
 def compared(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +92,21 @@ def fixed_config(settings: StudySettings) -> dict[str, Any]:
     return {key: resolved[key] for key in FIXED_KEYS if key in resolved}
 
 
+def public_config(settings: StudySettings) -> dict[str, Any]:
+    """Return the fixed config with its secrets masked."""
+    written = OmegaConf.to_container(settings.template, resolve=False)
+    return dict(without_secrets(fixed_config(settings), written))
+
+
+def public_space(settings: StudySettings) -> dict[str, dict[str, Any]]:
+    """Return the described space with the secrets of its choices masked. A parameter's name makes nothing a secret."""
+    space = describe_space(settings)
+    for entry in space.values():
+        if "choices" in entry:
+            entry["choices"] = {name: without_secrets(choice) for name, choice in entry["choices"].items()}
+    return space
+
+
 def fingerprint(values: Mapping[str, Any]) -> str:
     """A short digest of an identity."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -117,15 +115,6 @@ def fingerprint(values: Mapping[str, Any]) -> str:
 def describe_space(settings: StudySettings) -> dict[str, dict[str, Any]]:
     """The space as plain values, one entry a parameter. `levels` only where they make the grid."""
     return {parameter.name: _describe(parameter, with_levels=settings.is_designed) for parameter in settings.space}
-
-
-def without_secrets(values: Any) -> Any:
-    """A copy of plain config values in which whatever is named like a secret is masked, and passwords in URLs."""
-    if isinstance(values, Mapping):
-        return {key: "***" if SECRET.search(str(key)) else without_secrets(value) for key, value in values.items()}
-    if isinstance(values, str):
-        return masked(values)
-    return [without_secrets(value) for value in values] if isinstance(values, list) else values
 
 
 def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
@@ -139,34 +128,6 @@ def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
     if with_levels:
         entry["levels"] = list(parameter.levels or ())
     return entry
-
-
-def _describe_study(settings: StudySettings, study: optuna.Study) -> None:
-    """Write the study's attributes, the fingerprint last: where it stands, the others do."""
-    objective, budget = settings.objective, settings.budget
-    values = identity(settings)
-    config = without_secrets(fixed_config(settings))
-    attributes = {
-        schema.STUDY_SCHEMA: schema.VERSION,
-        schema.STUDY_CONFIG: yaml.safe_dump(config, sort_keys=False),
-        schema.STUDY_SPACE: yaml.safe_dump(without_secrets(describe_space(settings)), sort_keys=False),
-        schema.STUDY_METRIC: _describe_objective(objective),
-        schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
-        schema.STUDY_N_TRIALS: settings.n_trials,
-        schema.STUDY_SEARCH: _search(settings),
-        schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
-        schema.STUDY_GIT: _git_commit(),
-        **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
-        **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
-        schema.STUDY_IDENTITY: json.dumps(values, default=str),
-        schema.STUDY_FINGERPRINT: fingerprint(values),
-    }
-    for key, value in attributes.items():
-        study.set_user_attr(key, value)
-    if objective.second is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
 
 
 def rule_of(study: optuna.Study) -> BeliefSettings | None:
@@ -189,30 +150,27 @@ def changed_search(settings: StudySettings, study: optuna.Study) -> str | None:
     began_with = study.user_attrs.get(schema.STUDY_SEARCH)
     if not isinstance(began_with, Mapping):
         return None
-    now = _search(settings)
+    now = search_of(settings)
     changed = [f"{key} is {now[key]} and was {before}" for key, before in began_with.items() if before != now[key]]
     if not changed:
         return None
     return f"note: {', '.join(changed)} when the study began: trials that are stored stay as they are"
 
 
-def _search(settings: StudySettings) -> dict[str, str]:
+def search_of(settings: StudySettings) -> dict[str, str]:
+    """Return what a study records of its search: the names of sampler and pruner."""
     return {"sampler": settings.sampler.name, "pruner": settings.pruner.name}
 
 
-def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:
-    first = {"name": objective.metric, "direction": objective.direction, "value": objective.value}
-    second = objective.second
-    return first if second is None else {**first, "second": {"name": second.metric, "direction": second.direction}}
-
-
-def _refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[str]) -> None:
+def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[str]) -> None:
+    """Raise `StudyChanged` with the keys in which `settings` and the stored study differ."""
     if not schema.is_ours(study.user_attrs) or schema.STUDY_IDENTITY not in study.user_attrs:
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
     before = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
-    changed = [key for key in sorted({*now, *before}) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    hidden = {key for key, value in before.items() if value == MASK}  # by an earlier version: what it was is unknown
+    changed = [key for key in sorted({*now, *before} - hidden) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
     if "budget.amount" in changed and now["budget.unit"] == before["budget.unit"] == "epochs":
         changed.remove("budget.rungs")  # each epoch is one
     if changed:
@@ -257,19 +215,3 @@ def _renamed(settings: StudySettings, taken: set[str]) -> StudySettings:
     template = OmegaConf.merge(settings.template, {"study_name": name, "output_dir": str(folder)})
     assert isinstance(template, DictConfig)
     return replace(settings, study_name=name, output_dir=folder, template=template)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the working directory's repository, or None outside one."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None

@@ -14,7 +14,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from studies.errors import StorageUnusable, masked
+from studies.errors import StorageUnusable
+from studies.secrets import masked
 
 LONGEST_REASON = 300  # characters
 

@@ -23,7 +23,7 @@ from studies.schema import failure_of
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.storage.checkpoints import best_trials, checkpoint_of, last_state_of, sweep
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import NotPlain, plain, write
 from studies.trial.files import new_checkpoint, sha256_of

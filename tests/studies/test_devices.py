@@ -170,7 +170,7 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     from studies.launch.devices import Place
     from studies.launch.process import run_worker
     from studies.shift import Shift
-    from studies.storage.identity import open_study
+    from studies.storage.creation import open_study
     from studies.storage.opening import open_storage
 
     target = "model._target_=user_ranks.NotesItsDevice"

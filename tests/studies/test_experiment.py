@@ -40,7 +40,8 @@ from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
 from studies.shift import Shift
-from studies.storage.identity import open_study, rule_of
+from studies.storage.creation import open_study
+from studies.storage.identity import rule_of
 from studies.storage.opening import open_storage
 
 BELIEFS = [name for name in group_options("study") if name.startswith("beliefs/")]

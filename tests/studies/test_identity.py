@@ -12,6 +12,7 @@ from shipped import settings_of
 from studies import schema
 from studies.errors import BadInput, StudyChanged
 from studies.settings import StudySettings
+from studies.storage.creation import open_study
 from studies.storage.following import following
 from studies.storage.identity import (
     changed_search,
@@ -20,7 +21,6 @@ from studies.storage.identity import (
     fingerprint,
     identity,
     moved_data,
-    open_study,
     without_secrets,
 )
 

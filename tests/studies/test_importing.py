@@ -24,7 +24,8 @@ from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.settings import StudySettings
 from studies.storage.compatible import compatible_trials
-from studies.storage.identity import find_study, open_study
+from studies.storage.creation import open_study
+from studies.storage.identity import find_study
 from studies.storage.importing import bring_in, find_imports, has_begun, ignored, told
 from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots, rules_of

@@ -12,9 +12,8 @@ from services.postgresql import PostgreSQL
 from services.server import PASSWORD
 from shell import PLAIN, Shell
 
-from studies.errors import masked
+from studies.secrets import masked, without_secrets
 from studies.storage.address import NoAddress, read_address, without_password
-from studies.storage.identity import without_secrets
 from studies.storage.opening import open_storage
 
 SECRETS = (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD))
@@ -61,7 +60,9 @@ def test_a_study_writes_no_password_anywhere(shell: Shell, postgresql_server: Po
     refuse_in_files(shell.folder / "outputs")
     refuse_in_storage(url)
     shell.wait_for_log("plain", "*/worker-0.log", "Traceback")
-    assert "tracking_uri: postgresql://studies:***@" in (shell.folder / "outputs" / "plain" / "best.yaml").read_text()
+    assert (
+        "tracking_uri: ${oc.env:STUDIES_STORAGE_URL}" in (shell.folder / "outputs" / "plain" / "best.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize(

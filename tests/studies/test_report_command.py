@@ -15,7 +15,7 @@ from optuna.trial import create_trial
 from shell import PLAIN, Shell
 
 from studies import schema
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 
 EFFECT_COLUMNS = ["params", "order", "estimate", "ci_lo", "ci_hi", "verdict", "reasons"]

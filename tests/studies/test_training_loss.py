@@ -16,7 +16,7 @@ from studies.budget import Budget
 from studies.errors import BadInput
 from studies.report.report import write_report
 from studies.settings import StudySettings
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.callbacks import MetricMissing

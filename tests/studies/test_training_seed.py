@@ -17,7 +17,8 @@ from studies.errors import BadInput, StudyChanged
 from studies.search.seeds import training_seed
 from studies.search.select import next_step, reader
 from studies.settings import StudySettings
-from studies.storage.identity import find_study, identity, open_study
+from studies.storage.creation import open_study
+from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.objective import resolve
 from studies.trial.testing import train_and_test

@@ -26,7 +26,8 @@ from studies.report.report import write_report
 from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.storage.checkpoints import best_trials
-from studies.storage.identity import find_study, open_study
+from studies.storage.creation import open_study
+from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.attempt import Attempt

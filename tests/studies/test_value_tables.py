@@ -33,7 +33,7 @@ from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial

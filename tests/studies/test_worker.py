@@ -19,7 +19,8 @@ from studies.search.seeds import training_seed
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import find_study, open_study
+from studies.storage.creation import open_study
+from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
 from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of

@@ -17,7 +17,7 @@ from studies.report.report import write_report
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial

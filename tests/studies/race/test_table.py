@@ -17,7 +17,7 @@ from studies.race import RecordedTable
 from studies.race.record import table_of
 from studies.race.table import SHIPPED, Axis, Table, read_table, write_table
 from studies.settings import StudySettings
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 
 MakeSettings = Callable[..., StudySettings]

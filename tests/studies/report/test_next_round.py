@@ -30,7 +30,7 @@ from studies.report.next_space_yaml import command_of, write_next_space
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
 from studies.space import SearchSpace
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]

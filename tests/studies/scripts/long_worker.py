@@ -20,7 +20,7 @@ from studies.reading.settings import read_settings
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome

@@ -1,0 +1,123 @@
+"""A study is described once, whoever else makes it at the same moment."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import replace
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import optuna
+import pytest
+from shell import PLAIN, Shell
+
+from studies import schema
+from studies.configs import compose
+from studies.errors import StudyChanged
+from studies.reading.settings import read_settings
+from studies.settings import StudySettings
+from studies.storage import creation
+from studies.storage.creation import open_study
+from studies.storage.lease import worker_id
+from studies.storage.opening import open_storage
+
+ROUNDS = 20
+
+
+def settings_of(url: str, name: str, budget: int) -> StudySettings:
+    where = (f"storage.url='{url}'", f"study_name={name}", "output_dir=/nowhere")
+    return read_settings(compose(["+study=digits", f"budget.amount={budget}", *where]))
+
+
+def budget_of(study: optuna.Study) -> tuple[object, object]:
+    """The budget in each of two attributes that are written one after the other."""
+    attributes = study.user_attrs
+    return attributes[schema.STUDY_BUDGET]["amount"], json.loads(attributes[schema.STUDY_IDENTITY])["budget.amount"]
+
+
+def begin(url: str, budget: int, barrier: Barrier, answers: Queue[tuple[int, int, bool]]) -> None:
+    storage = open_storage(url)
+    settings = settings_of(url, "any", budget)
+    for number in range(ROUNDS):
+        settings = replace(settings, study_name=f"study-{number}")
+        barrier.wait()
+        try:
+            open_study(settings, storage)
+        except StudyChanged:
+            answers.put((number, budget, False))
+        else:
+            answers.put((number, budget, True))
+        barrier.wait()
+
+
+def test_of_two_commands_that_begin_a_study_differently_one_is_refused(tmp_path: Path) -> None:
+    url, context = f"sqlite:///{tmp_path}/s.db", multiprocessing.get_context("forkserver")
+    storage = open_storage(url)
+    barrier, answers = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=begin, args=(url, budget, barrier, answers)) for budget in (3, 4)]
+    for process in processes:
+        process.start()
+    told = [answers.get(timeout=120) for _ in range(2 * ROUNDS)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    for number in range(ROUNDS):
+        (winner,) = [budget for n, budget, is_in in told if n == number and is_in]
+        study = optuna.load_study(study_name=f"study-{number}", storage=storage)
+        assert budget_of(study) == (winner, winner)
+
+
+def dead_creator() -> str:
+    """The name of a process of this machine that has ended."""
+    process = multiprocessing.get_context("forkserver").Process(target=int)
+    process.start()
+    process.join()
+    return f"{worker_id().rpartition(':')[0]}:{process.pid}"
+
+
+def test_a_creator_that_died_before_the_fingerprint_is_replaced(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = open_storage(url)
+    half = optuna.create_study(study_name="half", storage=storage)
+    half.set_user_attr(schema.STUDY_CREATOR, dead_creator())
+    half.set_user_attr(schema.STUDY_BUDGET, {"unit": "epochs", "amount": 9, "rungs": 9})
+    study = open_study(settings_of(url, "half", 3), storage)
+    assert budget_of(study) == (3, 3)
+    assert study.user_attrs[schema.STUDY_CREATOR] == worker_id()
+
+
+def test_a_study_that_a_living_command_has_described_is_not_described_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = open_storage(url)
+    study = open_study(settings_of(url, "theirs", 3), storage)
+    study.set_user_attr(schema.STUDY_CREATOR, "another-machine:0:0:1")
+    with pytest.raises(StudyChanged, match=r"budget.amount is 4 but 3 in the stored study"):
+        open_study(settings_of(url, "theirs", 4), storage)
+    assert budget_of(study) == (3, 3)
+
+
+def test_an_unknown_creator_is_waited_for_so_long_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(creation, "CREATOR_S", 0.5)
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = open_storage(url)
+    optuna.create_study(study_name="half", storage=storage)
+    assert budget_of(open_study(settings_of(url, "half", 3), storage)) == (3, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_as_two_people_start_one_study_with_different_budgets(shell: Shell) -> None:
+    for number in range(ROUNDS):
+        shared = (*PLAIN, f"study_name=race-{number}", "n_trials=2", "workers=1")
+        commands = [shell.start("run", *shared, f"budget.amount={amount}") for amount in (1, 2)]
+        outputs = [command.communicate(timeout=200)[0] for command in commands]
+        assert sorted(command.returncode for command in commands) == [0, 2], outputs
+        (refused,) = [output for command, output in zip(commands, outputs, strict=True) if command.returncode == 2]
+        assert "budget.amount is" in refused
+        assert "Traceback" not in refused
+        (winner,) = [amount for amount, command in zip((1, 2), commands, strict=True) if command.returncode == 0]
+        assert {max(trial.intermediate_values) for trial in shell.trials(f"race-{number}")} == {winner}
