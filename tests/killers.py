@@ -39,13 +39,24 @@ def kill_large_ones(command: subprocess.Popen[str], rng: random.Random, *, mean_
     return n_killed
 
 
-def server_of(command: subprocess.Popen[str], *, seconds: float = 60) -> int | None:
-    """Wait for the fork server that a command starts: its number; None where the command has ended."""
-    deadline = time.monotonic() + seconds
-    while command.poll() is None and time.monotonic() < deadline:
-        for pid, _ in session_of(command):
-            with contextlib.suppress(OSError):
-                if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return pid
-        time.sleep(0.02)
-    return None
+def kill_servers(command: subprocess.Popen[str], *, times: int, after_s: float, only_largest: bool) -> None:
+    """Kill the fork server so often, each time so long after it has begun to load: the largest of its processes, or all
+    of them. Until the first time that it has loaded, a command has no other processes of this kind."""
+    for _ in range(times):
+        while not (found := _servers(command)):
+            assert command.poll() is None
+            time.sleep(0.02)
+        time.sleep(after_s)
+        found = sorted(_servers(command) or found, key=lambda process: process[1])
+        for pid, _ in found[-1:] if only_largest else found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _servers(command: subprocess.Popen[str]) -> list[tuple[int, float]]:
+    found = []
+    for pid, size in session_of(command):
+        with contextlib.suppress(OSError):
+            if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append((pid, size))
+    return found

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import signal
+import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import optuna
 import pytest
-from killers import kill_large_ones, server_of, session_of
+from killers import kill_large_ones, kill_servers
 from optuna.trial import TrialState
 from shell import PLAIN, Shell
 
-from studies.reading.settings import read_settings
 from studies.storage.opening import open_existing
 from studies.storage.slots import read_slots
 
@@ -73,25 +69,34 @@ def test_kills_of_any_large_process_cost_nothing_on_postgresql(
     storm(shell, postgresql_url, seed, load_s)
 
 
-def kill_servers(process: subprocess.Popen[str], times: int, *, after_s: float) -> None:
-    """Kill the fork server so often, each time while it loads: all its processes, or it would go on in one of them."""
-    killed: set[int] = set()
-    for _ in range(times):
-        assert server_of(process, besides=killed) is not None
-        time.sleep(after_s)
-        servers = {pid for pid, _ in session_of(process) if server_of(process, besides=killed | {process.pid})}
-        for pid in servers - killed:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        killed |= servers
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_server_that_is_killed_nine_times_while_it_loads_costs_nothing(shell: Shell, load_s: float) -> None:
+@pytest.mark.parametrize("only_largest", [True, False])
+def test_a_server_that_is_killed_nine_times_while_it_loads_costs_nothing(
+    shell: Shell, load_s: float, only_largest: bool
+) -> None:
     url = f"sqlite:///{shell.folder}/s.db"
     process = shell.start("run", *STUDY, f"storage.url='{url}'")
-    kill_servers(process, 9, after_s=load_s / 3)
+    kill_servers(process, times=9, after_s=load_s / 3, only_largest=only_largest)
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
     check_exact(url)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_always_killed_is_given_up_in_one_line(shell: Shell, load_s: float) -> None:
+    process = shell.start("run", *STUDY)
+    kill_servers(process, times=10, after_s=load_s / 4, only_largest=False)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, output
+    assert "error: no worker process could be started in 10 tries" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_a_worker_that_leaves_with_exit_code_0_while_trials_are_missing_has_died(shell: Shell) -> None:
+    arguments = (*PLAIN, "n_trials=6", "workers=1", "model.behaviour=exit_0", "model.at=3", "max_failures=2")
+    output = shell.run("run", *arguments, code=1)
+    assert "worker 0 died (exit code 0; see " in output
+    assert "0 of 6 trials finished" in output
+    assert re.search(r"error: (the last 2 trials .* all ended in killed|workers died 3 times)", output)
