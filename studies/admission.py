@@ -22,6 +22,7 @@ from studies.search.samplers import check_sampler
 from studies.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.storage.opening import open_existing, open_storage
 from studies.storage.patience import Patience, wait
+from studies.trial.files import TRIALS, linked_away, trials_folder
 
 FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
 
@@ -82,7 +83,7 @@ def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple
         storage = open_storage(place.address, patience=Patience(place.patience_s, pause))
     except BadInput as error:
         problems += error.problems
-    if settings is None or storage is None:
+    if settings is None or storage is None or problems:
         raise BadInput(list(dict.fromkeys([*problems, *_target_problems(config)])))
     return settings, storage
 
@@ -101,6 +102,10 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         complaint = f"is {folder}, which cannot be made ({error.strerror})"
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
+    real = linked_away(trials_folder(folder), output_dir=folder)
+    if real is not None:
+        complaint = f"is {folder}, whose folder {TRIALS} leads to {real} by a symbolic link"
+        raise BadInput([Problem("output_dir", complaint, "remove the link; the output folder itself may be one")])
 
 
 def existing_storage(config: DictConfig) -> BaseStorage:

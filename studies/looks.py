@@ -38,8 +38,7 @@ def count_look(folder: Path, *, before: int) -> None:
 
 def looks_for(folder: Path) -> int:
     """How often the configuration that is retrained in `folder` was looked at."""
-    path = folder / "result.yaml"
-    return _in_result(path) if path.exists() else 0
+    return _in_result(folder / "result.yaml")
 
 
 def of_study(trials: Sequence[FrozenTrial], selection: Selection | None) -> Iterator[str]:
@@ -79,7 +78,7 @@ def _n_tested(trials: Sequence[FrozenTrial]) -> int:
 
 
 def _in_result(path: Path) -> int:
-    found = yaml.safe_load(path.read_text())
+    found = yaml.safe_load(path.read_text()) if path.is_file() else None
     if not isinstance(found, Mapping):
         return 0
     return int(found.get(KEY, found.get(BEFORE_COUNTING, 0) > 0))

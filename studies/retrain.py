@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 KEYS = ("model", "training_seed", "objective", "budget")
+MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
 
 
 def retrain(config: DictConfig) -> int:
@@ -33,8 +35,8 @@ def retrain(config: DictConfig) -> int:
     else:
         chosen, folder, looks = _from_study(config, console)
     _refuse_procedure(chosen)
-    name = f"trial-{chosen['trial']}" if "trial" in chosen else "configuration"
-    return _train_and_test(chosen, folder / "retrain" / name, console, looks=looks)
+    own = make_folder(chosen, folder, key="output_dir" if config.config is None else "config")
+    return _train_and_test(chosen, own, console, looks=looks)
 
 
 def _refuse_other_overrides() -> None:
@@ -55,6 +57,34 @@ def _refuse_procedure(chosen: Mapping[str, Any]) -> None:
         complaint = f"is {chosen['model']['_target_']}, a procedure, which leaves nothing to train and test"
         remedy = "read what it gave in trials.csv; to run it once more, run its study under another study_name"
         raise BadInput([Problem("model._target_", complaint, remedy)])
+
+
+def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
+    """Make and return the folder of this retraining below `folder`.
+
+    Raises `BadInput` where `trial` is no number, where a symbolic link leads elsewhere, and where nothing can be made.
+    """
+    from studies.trial.files import linked_away
+    from studies.trial.testing import LEFT
+
+    own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
+    for place in (own, *(own / name for name in LEFT)):
+        real = linked_away(place, output_dir=folder)
+        if real is not None:
+            raise BadInput([Problem(key, f"has {place} beside it, a symbolic link to {real}", "remove the link")])
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "give a file in a folder you can write to" if key == "config" else "name a folder you can write to"
+        raise BadInput([Problem(key, f"needs {own}, which cannot be made ({error.strerror})", remedy)]) from None
+    return own
+
+
+def _number_of(trial: Any) -> int:
+    if not isinstance(trial, int) or isinstance(trial, bool) or not 0 <= trial < MOST_TRIALS:
+        remedy = "give the number of a trial, a whole number from 0 on, or leave trial out"
+        raise BadInput([Problem("trial", f"is {reprlib.repr(trial)}", remedy)])
+    return trial
 
 
 def _from_file(path: Path) -> Mapping[str, Any]:
@@ -143,7 +173,6 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     from studies.trial.testing import train_and_test
 
     earlier, own = retrainings(folder.parent), looks_for(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
     if (each := chosen.get("devices_per_trial", 1)) > 1:
         console.print(

@@ -20,9 +20,10 @@ from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Plain, plain
 
 
-def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
+def chosen(settings: StudySettings, choice: Choice, *, trained_in: Path | None = None) -> dict[str, Any]:
     """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers, where it comes
-    from, and the checkpoint of its trial's last state where that was kept."""
+    from, and the checkpoint of its trial's last state where that was kept. `trained_in` is the output folder of its
+    study where that is a round of a selection."""
     trial = choice.trial
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
@@ -35,7 +36,7 @@ def chosen(settings: StudySettings, choice: Choice) -> dict[str, Any]:
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
-    checkpoint = last_state_of(trial, settings.output_dir)
+    checkpoint = last_state_of(trial, trained_in or settings.output_dir)
     return {
         "study": settings.study_name,
         "trial": trial.number,
@@ -82,7 +83,7 @@ def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | 
             for name, e in contest.tests.items()
         },
     }
-    config = chosen(settings, Choice(trained, found.estimate, found.n))
+    config = chosen(settings, Choice(trained, found.estimate, found.n), trained_in=selection.fresh_in)
     origin = {"study": settings.study_name, "trial": contest.champion.trial.number}
     known = {key: config[key] for key in ("value", "n_seeds")}
     return {**origin, **known, "selection": told, **{k: v for k, v in config.items() if k not in {*origin, *known}}}

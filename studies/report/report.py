@@ -211,7 +211,8 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
     written = write_select_csv(settings.output_dir / SELECTED, selection, settings)
     files = {**results.files, "selection": str(written)}
     trained = representative(selection, settings)
-    model = last_state_of(trained, settings.output_dir) if trained is not None else None
+    fresh_in = selection.fresh_in or settings.output_dir
+    model = last_state_of(trained, fresh_in) if trained is not None else None
     files.pop("best model", None) if trained is not None else None
     files |= {"best model": nearby(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)

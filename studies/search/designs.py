@@ -76,9 +76,9 @@ def missing_value(settings: StudySettings, slot: int, name: str) -> Value:
     return settings.space[name].from_unit(float(quantiles[settings.space.names.index(name)]))
 
 
-def redraw(settings: StudySettings, trial_number: int) -> Point:
-    """A fresh random point in place of one that failed for good."""
-    return random_point(settings.space, redraw_seed(settings.seed, trial_number))
+def redraw(settings: StudySettings, slot: int, n_before: int) -> Point:
+    """A fresh random point for `slot` in place of one that failed for good, as were `n_before` such points before."""
+    return random_point(settings.space, redraw_seed(settings.seed, slot, n_before))
 
 
 def sobol_point(space: SearchSpace, seed: int, *, index: int) -> Point:

@@ -8,6 +8,7 @@ ones, which follow from the slot too (`studies.search.exploration`); no model is
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ from studies.search.exploration import (
 )
 from studies.search.reinforce import NAME as REINFORCE
 from studies.search.reinforce import Memory, ReinforceSampler, check_options
-from studies.search.seeds import sampler_seed
+from studies.search.seeds import redraw_seed, sampler_seed
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.storage.ledger import Ranks
@@ -46,6 +47,7 @@ MODELS: Mapping[str, Callable[..., BaseSampler]] = {
     REINFORCE: ReinforceSampler,
 }
 FOR_TWO_OBJECTIVES = ("tpe", "gp", *DESIGNS)
+BY_NUMBER = ("cmaes", REINFORCE)  # their draws follow from the trial's number too
 OURS = (
     *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
     *("space", "memory", "is_own"),
@@ -133,9 +135,9 @@ class StudySampler(BaseSampler):
         slot = self._ranks.slot_of(trial)
         design = self._design_of(slot)
         self._fixed = self._point(slot, trial, design)
-        self._model = self._begin_model(trial.number) if design is None else None
+        self._model = self._begin_model(self._seed_of(trial, slot)) if design is None else None
         if self._model is not None:
-            self._model.before_trial(study, trial)
+            self._model.before_trial(study, self._seen(trial))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are decided together: the designed ones and the model's."""
@@ -149,7 +151,7 @@ class StudySampler(BaseSampler):
         sampled: dict[str, Any] = {}
         if self._model is not None:
             modelled = self._model.infer_relative_search_space(study, trial)
-            sampled = self._model.sample_relative(study, trial, modelled)
+            sampled = self._model.sample_relative(study, self._seen(trial), modelled)
         return {name: self._settings.space[name].snap(value) for name, value in sampled.items()} | self._fixed
 
     def sample_independent(
@@ -158,13 +160,21 @@ class StudySampler(BaseSampler):
         """A value of one parameter that no model covers."""
         if self._model is None:
             return missing_value(self._settings, self._ranks.slot_of(trial), param_name)
-        value = self._model.sample_independent(study, trial, param_name, param_distribution)
+        value = self._model.sample_independent(study, self._seen(trial), param_name, param_distribution)
         return self._settings.space[param_name].snap(value)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Let the model keep what it keeps in the storage (CMA-ES does)."""
         if self._model is not None:
-            self._model.after_trial(study, trial, state, values)
+            self._model.after_trial(study, self._seen(trial), state, values)
+
+    def _seen(self, trial: FrozenTrial) -> FrozenTrial:
+        """`trial` as a model sees it that draws by the number of a trial: numbered by its slot."""
+        if self._settings.sampler.name not in BY_NUMBER:
+            return trial
+        seen = copy.copy(trial)
+        seen.number = self._ranks.slot_of(trial)
+        return seen
 
     def _design_of(self, slot: int) -> Design | None:
         """What gives the point of `slot`; None where a model is to be asked."""
@@ -176,7 +186,8 @@ class StudySampler(BaseSampler):
         enqueued = self._settings.enqueue[slot] if slot < len(self._settings.enqueue) and not redrawn else {}
         if design is None:
             return dict(enqueued)
-        return {**(redraw(self._settings, trial.number) if redrawn else design(slot)), **enqueued}
+        drawn = redraw(self._settings, slot, self._n_redrawn(slot)) if redrawn else design(slot)
+        return {**drawn, **enqueued}
 
     def _is_models(self, trial: FrozenTrial) -> bool:
         """Whether the model proposed the point of a stored trial; of one that does not tell, its slot does. What
@@ -187,10 +198,21 @@ class StudySampler(BaseSampler):
         source = trial.user_attrs.get(schema.SOURCE) or self.source(self._ranks.slot_of(trial), redrawn=redrawn)
         return bool(source == self._settings.sampler.name)
 
-    def _begin_model(self, trial_number: int) -> BaseSampler:
+    def _seed_of(self, trial: FrozenTrial, slot: int) -> int:
+        """The seed of the model that is asked for `trial`: of its slot, however many trials failed before it."""
+        if schema.REDRAWN in trial.user_attrs:
+            return redraw_seed(self._settings.seed, slot, self._n_redrawn(slot))
+        return sampler_seed(self._settings.seed, slot)
+
+    def _n_redrawn(self, slot: int) -> int:
+        """How many points of `slot` were drawn in place of failed ones so far."""
+        drawn = [t for t in self._trials if schema.REDRAWN in t.user_attrs and t.params]
+        return sum(trial.user_attrs.get(schema.SLOT) == slot for trial in drawn)
+
+    def _begin_model(self, seed: int) -> BaseSampler:
         name, options = self._settings.sampler.name, dict(self._settings.sampler.options)
         options.pop(OPTION, None)
-        options["seed"] = sampler_seed(self._settings.seed, trial_number)
+        options["seed"] = seed
         if name == "tpe":
             options |= {"multivariate": True, "group": self._settings.space.is_conditional}
         if name == REINFORCE:

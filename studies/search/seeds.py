@@ -2,10 +2,11 @@
 
 A training seed comes from (study seed, replicate), never from the trial number: trials of one replicate differ by
 their configuration alone. A search gives slot k the replicate k mod 8, so that no seed crowns its own favourite; a
-design crosses all its replicates with all its points. A sampler's stream comes from (study seed, trial number): no
-two workers and no resumed study draw the same numbers twice, and the same study draws the same points again. The
-quasi-random trials among a sampler's have a stream for each way of counting them off, so that a study continued with
-another share of them begins a fresh sequence.
+design crosses all its replicates with all its points. A sampler's stream comes from (study seed, slot): no two workers
+and no resumed study draw the same numbers twice, and the same study draws the same points again, however often one of
+its trials had to be repeated. A point in place of a failed one has a stream of its own: (study seed, slot, how many
+there were before). The quasi-random trials among a sampler's have a stream for each way of counting them off, so that
+a study continued with another share of them begins a fresh sequence.
 
 A selection races on seeds that no search saw, and estimates on seeds that no race saw: each has a stream of its own.
 """
@@ -38,9 +39,9 @@ def seed_of(settings: StudySettings, slot: int) -> int:
     return training_seed(settings.seed, replicate_of(settings, slot), stream=stream)
 
 
-def sampler_seed(study_seed: int, trial_number: int) -> int:
-    """The seed of a model-based sampler for one trial."""
-    return _derive(study_seed, _SAMPLER, trial_number)
+def sampler_seed(study_seed: int, slot: int) -> int:
+    """The seed of a model-based sampler for one slot."""
+    return _derive(study_seed, _SAMPLER, slot)
 
 
 def design_seed(study_seed: int, part: int = 0) -> int:
@@ -48,9 +49,9 @@ def design_seed(study_seed: int, part: int = 0) -> int:
     return _derive(study_seed, _DESIGN, part)
 
 
-def redraw_seed(study_seed: int, trial_number: int) -> int:
-    """The seed of a point that takes a failed one's place."""
-    return _derive(study_seed, _REDRAW, trial_number)
+def redraw_seed(study_seed: int, slot: int, n_before: int = 0) -> int:
+    """The seed of a point of `slot` that takes a failed one's place, as did `n_before` others."""
+    return _derive(study_seed, _REDRAW, slot, n_before)
 
 
 def explore_seed(study_seed: int, *, n_enqueued: int, fraction: Fraction) -> int:

@@ -7,7 +7,8 @@ interrupted one goes on. The statistics are those of `studies.analysis.racing`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage
@@ -26,13 +27,15 @@ Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A selection that has come to its end: its `contests` and their `comparison`; `searched` is the best of the
-    search; `n_trainings` counts those of all rounds."""
+    search; `n_trainings` counts those of all rounds; `fresh_in` is the output folder of the winners' fresh trainings.
+    """
 
     asked: SelectSettings
     contests: tuple[Contest, ...]
     comparison: Comparison
     searched: Candidate
     n_trainings: int
+    fresh_in: Path | None = None
 
     @property
     def best(self) -> Contest | None:
@@ -63,14 +66,16 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     lanes = [_lane(contests, c, i.winner) for c, i in enumerate(contests) if i.winner is not None]
     fresh = interleaved(lanes, range(settings.select.estimate_seeds))
     entries = [(lane, r) for lane, r in fresh if r == 0 or not contests[lane.contest].is_seedless]
-    if entries:
-        trainings = _trainings(round_of(settings, "estimate", entries), read)
+    estimate = round_of(settings, "estimate", entries) if entries else None
+    if estimate is not None:
+        trainings = _trainings(estimate, read)
         if trainings is None:
-            return round_of(settings, "estimate", entries)
+            return estimate
         for lane in lanes:
             own = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
             contests[lane.contest] = estimated(contests[lane.contest], own, metric=settings.objective.metric)
-    return _concluded(settings, contests, n_trainings + len(entries))
+    found = _concluded(settings, contests, n_trainings + len(entries))
+    return replace(found, fresh_in=estimate.output_dir) if estimate is not None else found
 
 
 def reader(storage: BaseStorage) -> Read:

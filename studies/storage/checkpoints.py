@@ -22,9 +22,10 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.eligible import can_be_best
 from studies.objectives import by_first, losses_of
+from studies.schema import is_imported
 from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
-from studies.trial.files import discard, discard_own, is_checkpoint_of, trial_folder, trials_folder
+from studies.trial.files import checkpoint_in, discard, discard_own, is_checkpoint_of, trial_folder
 
 RUNS = (TrialState.RUNNING, TrialState.WAITING)
 
@@ -52,8 +53,7 @@ def sweep(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
         return
     for trial in trials:
         if trial.state not in RUNS:
-            folder = trials_folder(settings.output_dir) / f"trial-{trial.number}"
-            for path in _written_since(begun, folder, settings):
+            for path in _written_since(begun, trial_folder(settings.output_dir, trial.number), settings):
                 if _name(path) not in needed:
                     discard(path, output_dir=settings.output_dir, study_name=settings.study_name)
     _discard_own(trials, settings)
@@ -80,22 +80,21 @@ def best_trials(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[
 
 
 def checkpoint_of(trial: FrozenTrial) -> Path | None:
-    """The file that `trial` records."""
+    """The file that `trial` records. Whether it is there, and the study's own, `checkpoint_in` tells."""
     record = trial.user_attrs.get(schema.CHECKPOINT)
     path = record.get("path") if isinstance(record, dict) else None
     return Path(path) if isinstance(path, str) else None
 
 
 def last_state_of(trial: FrozenTrial, output_dir: Path) -> Path | None:
-    """The file with the state at the end of a complete `trial`, where it was kept and is there: in the output folder,
-    which may have been moved since, or where it was written."""
+    """The file with the state at the end of a complete `trial`, where it was kept and is there: in the output folder of
+    its study, which may have been moved since."""
     path = checkpoint_of(trial)
     if path is None or trial.user_attrs[schema.CHECKPOINT].get("steps") != trial.user_attrs.get(schema.STEPS):
         return None
     if trial.state != TrialState.COMPLETE:
         return None
-    here = trial_folder(output_dir, trial.number) / path.name
-    return next((place for place in (here, path) if place.is_file()), None)
+    return checkpoint_in(output_dir, path)
 
 
 def _discard_own(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
@@ -105,9 +104,16 @@ def _discard_own(trials: Sequence[FrozenTrial], settings: StudySettings) -> None
         chain = {trial.number for trial in slot.chain}
         kept |= chain if chain & kept or not rules.is_finished(slot) else set()
     for trial in trials:
-        if trial.number not in kept and trial.state not in RUNS and trial.datetime_start and trial.datetime_complete:
-            folder = trial_folder(settings.output_dir, trial.number)
-            discard_own(folder, since=trial.datetime_start, until=trial.datetime_complete)
+        begun, ended = trial.datetime_start, trial.datetime_complete
+        if trial.number in kept or trial.state in RUNS or is_imported(trial) or begun is None or ended is None:
+            continue
+        discard_own(
+            trial_folder(settings.output_dir, trial.number),
+            output_dir=settings.output_dir,
+            study_name=settings.study_name,
+            since=begun,
+            until=ended,
+        )
 
 
 def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:

@@ -21,7 +21,7 @@ from studies import schema
 from studies.eligible import can_be_best
 from studies.objectives import by_first
 from studies.settings import StudySettings
-from studies.trial.files import discard, sha256_of, trial_folder
+from studies.trial.files import checkpoint_in, discard, sha256_of, trial_folder, trials_folder
 from studies.trial.half_batch import HalfBatch
 from studies.trial.keeper import Keeping, Saved
 
@@ -34,7 +34,6 @@ class Start:
 
     trial: int
     saved: Saved
-    record: dict[str, Any]
 
 
 class Attempt:
@@ -71,18 +70,18 @@ class Attempt:
             self.restart("was saved at another batch size")
             return None
         try:
-            start = Start(self._repeated.number, _read(record), record)
+            start = Start(self._repeated.number, self._read(record))
             found = sha256_of(start.saved.path)
         except OSError as error:
             self.restart(f"cannot be read on {platform.node()} ({error.strerror or error})")
             return None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             self.restart(f"has a record that makes no sense ({type(error).__name__}: {error})")
             return None
         if found != start.saved.sha256:
             self.restart("is damaged: the file is not what was written")
             return None
-        self._trial.set_user_attr(schema.CHECKPOINT, record)
+        self._trial.set_user_attr(schema.CHECKPOINT, {**record, "path": str(start.saved.path)})
         self._start, self._own = start, start.saved.path
         return start.saved.path
 
@@ -140,8 +139,11 @@ class Attempt:
     def _discard(self, path: Path) -> None:
         discard(path, output_dir=self._settings.output_dir, study_name=self._settings.study_name)
 
-
-def _read(record: dict[str, Any]) -> Saved:
-    return Saved(
-        Path(record["path"]), str(record["sha256"]), int(record["rung"]), int(record["steps"]), bool(record["exact"])
-    )
+    def _read(self, record: dict[str, Any]) -> Saved:
+        """What `record` says of a file. Raises OSError where the output folder has no such file."""
+        recorded, folder = Path(record["path"]), self._settings.output_dir
+        path = checkpoint_in(folder, recorded)
+        if path is None:
+            raise FileNotFoundError(f"no checkpoint {recorded.parent.name}/{recorded.name} in {trials_folder(folder)}")
+        rung, steps = int(record["rung"]), int(record["steps"])
+        return Saved(path.absolute(), str(record["sha256"]), rung, steps, bool(record["exact"]))

@@ -41,7 +41,8 @@ def write(state: Mapping[str, Any], path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ASIDE)
     try:
-        with aside.open("wb") as file:
+        aside.unlink(missing_ok=True)  # of a writer that died, or a link that somebody has put there
+        with aside.open("xb") as file:
             hashing = _Hashing(file)
             _save(kept, hashing)
             file.flush()

@@ -19,7 +19,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from studies.trial.callbacks import Rungs, state_key_of
-from studies.trial.files import own_checkpoints, trial_name
+from studies.trial.files import claim_own, own_checkpoints, trial_name
 from studies.trial.finders import Finders
 from studies.trial.mixing import refuse_mixing
 from studies.trial.package import Package
@@ -38,7 +38,7 @@ class Company:
 
     `found` is what finders have set, by attribute. `note` says in words that the value is not that of the weights that
     are handed on, where it is not. `goes_on`: the training goes on from a checkpoint. `offline_in`: where their files
-    go instead of any place that they were given.
+    go instead of any place that they were given. `study`: the name of that whose trial it is, if any.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Company:
         given: Sequence[tuple[Any, Mapping[str, Any]]] = (),
         ranks: Ranks = ALONE,
         offline_in: Path | None = None,
+        study: str = "",
     ) -> None:
         self.found: dict[str, float] = {}
         self.note: str | None = None
@@ -60,6 +61,7 @@ class Company:
         self._finders = Finders(package, given)
         self._ranks = ranks
         self._offline_in = offline_in
+        self._study = study
         self._is_there = False
         self._is_ending = False
         self._n_seen = 0
@@ -100,6 +102,7 @@ class Company:
         if KEY in checkpoint:
             self.found = dict(checkpoint["callbacks"].get(self.state_key, {}).get("found", {}))
             self._finders.set(pl_module, self.found)
+            forget_files(checkpoint["callbacks"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what was found: Lightning asks the finders first."""
@@ -151,6 +154,8 @@ class Company:
         """Have a checkpoint callback write into a folder of this trial."""
         if isinstance(callback, self._package.find("callbacks.Checkpoint")) and hasattr(callback, "dirpath"):
             callback.dirpath = place_of(callback.dirpath if self._offline_in is None else None, self._folder)
+            if self._study and Path(callback.dirpath) == own_checkpoints(self._folder):
+                claim_own(self._folder, study_name=self._study)
 
     def _judge_again(self, trainer: Trainer) -> None:
         values = None
@@ -186,6 +191,14 @@ def place_of(given: Any, folder: Path) -> str:
         return f"{str(given).rstrip('/')}/{trial_name(folder)}"
     path = Path(given).absolute()
     return str(path if path.is_relative_to(folder.absolute()) else path / trial_name(folder))
+
+
+def forget_files(states: Mapping[Any, Any]) -> None:
+    """Have checkpoint callbacks forget the files that they wrote before: those are another attempt's, and a callback
+    deletes what it knows of as its own."""
+    for state in states.values():
+        if isinstance(state, dict) and {"dirpath", "best_k_models"} <= state.keys():
+            state["dirpath"] = None  # Lightning's own sign that the files are another folder's
 
 
 def print_of(module: torch.nn.Module) -> torch.Tensor:

@@ -134,8 +134,10 @@ def build(
         ranks=ranks,
         second=second,
     )
+    tracked = tracked or TrackedRun("", folder.name)
     own = [(callback_of(package, node), node) for node in members(config, "callbacks")]
-    company = made(Company)(package, rungs, folder=folder, given=own, ranks=ranks, offline_in=offline_in)
+    study = tracked.study if tracked.kind == "trial" else ""
+    company = made(Company)(package, rungs, folder=folder, given=own, ranks=ranks, offline_in=offline_in, study=study)
     callbacks: list[Any] = [company, rungs]
     time_limit = made(TimeLimit)(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
     if time_limit is not None:
@@ -148,7 +150,6 @@ def build(
     callbacks += [callback for callback, _ in own]
     if own and ranks.size > 1:
         callbacks.append(made(StopTogether)(ranks))
-    tracked = tracked or TrackedRun("", folder.name)
     nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
     loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
     refuse_mixing(package, module, loggers.all)

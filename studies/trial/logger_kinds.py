@@ -85,7 +85,7 @@ def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[s
         given["tags"] = {"study": run.study, "kind": run.kind, **(node.get("tags") or {})}
     if kind is not None and kind.name in IN_FOLDERS and "version" in given:
         name = given.get("name", node.get("name", "lightning_logs"))
-        version = run.name if run.study in (name, "") else run.title
+        version = run.name if name == _folder_name(run.study) or not run.study else _folder_name(run.title)
         given["version"] = _free(str(node.get("save_dir", ".")), str(name), version, claims=claims)
     return given
 
@@ -122,7 +122,12 @@ def _wanted(kind: str, run: TrackedRun) -> dict[str, Any]:
         case "CometLogger" | "NeptuneLogger":
             return {"name": run.title}
         case _:
-            return {"version": run.name, **({"name": run.study} if run.study else {})}
+            return {"version": run.name, **({"name": _folder_name(run.study)} if run.study else {})}
+
+
+def _folder_name(study: str) -> str:
+    """Return a study's name as a folder below another one: no part of it may lead out."""
+    return "/".join(part for part in study.split("/") if part not in ("", ".", "..")) or "study"
 
 
 def _free(save_dir: str, name: str, version: str, *, claims: bool) -> str:

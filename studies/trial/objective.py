@@ -19,7 +19,7 @@ from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
-from studies.trial.files import own_checkpoints, trial_folder
+from studies.trial.files import own_checkpoints, refuse_links, trial_folder
 from studies.trial.half_batch import HalfBatch
 from studies.trial.job import Job
 from studies.trial.machine import processor
@@ -77,6 +77,7 @@ def _run(
 
     watchers = Watchers(report=reports, interrupted=interrupted, saved=attempt.saved, resumed=resumed, keeps=keeps)
     try:
+        refuse_links(trial_folder(settings.output_dir, trial.number), output_dir=settings.output_dir)
         point = settings.space.suggest(trial)
         config = resolve(settings, point, seed=seed)
         if is_procedure(config):

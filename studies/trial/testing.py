@@ -22,6 +22,9 @@ from studies.trial.test_part import look_at_test_part
 from studies.trial.tracked import tracked_retraining
 from studies.trial.training import Training, Watchers, never
 
+MODEL, PART, RESULT = "model.ckpt", "model.part", "result.yaml"
+LEFT = (MODEL, PART, RESULT, "error.log")  # the names of what a retraining writes into its folder
+
 
 @dataclass(frozen=True, slots=True)
 class Tested:
@@ -95,14 +98,13 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
     metric = config["objective"]["metric"]
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
-    checkpoint = folder / "model.ckpt"
-    aside = checkpoint.with_suffix(".part")
+    checkpoint, aside = folder / MODEL, folder / PART
     run.trainer.save_checkpoint(aside, weights_only=True)
     aside.replace(checkpoint)
     found = look_at_test_part(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value
     counted = {} if found.n is None else {"n_test_samples": found.n}
-    (folder / "result.yaml").write_text(
+    (folder / RESULT).write_text(
         yaml.safe_dump({metric: value, **found.metrics, **counted}, allow_unicode=True), encoding="utf-8"
     )
     return Tested(value, found.metrics, found.n, checkpoint)

@@ -336,7 +336,7 @@ def test_files_of_checkpoint_callbacks_live_as_long_as_their_trial_is_among_the_
     best = min(trials, key=lambda trial: trial.value).number
     own = list(settings.output_dir.rglob("kept*.ckpt"))
     assert own == [settings.output_dir / "trials" / f"trial-{best}" / "checkpoints" / "kept.ckpt"]
-    assert len(files(settings)) == 2
+    assert len(files(settings)) == 3, "beside them the state of ours, and whose callbacks they are"
 
 
 def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_settings: MakeSettings) -> None:

@@ -261,6 +261,37 @@ def test_a_retry_takes_no_slot_from_the_design(name: str) -> None:
     assert points + run(study, of, 6) == run(open_study(of), of, 12)
 
 
+@EVERY
+def test_a_trial_that_failed_and_was_repeated_changes_no_later_point(name: str) -> None:
+    of = settings(name)
+    n = length(name)
+    study = open_study(of)
+    points = run(study, of, n - 3)
+    failed = study.ask()
+    point = of.space.suggest(failed)
+    study.tell(failed, state=TrialState.FAIL)
+    repeats = {schema.RETRY_OF: failed.number, schema.SLOT: failed.number, schema.ATTEMPT: 1}
+    study.enqueue_trial(point, user_attrs=repeats)
+    assert points + run(study, of, 3) == run(open_study(of), of, n)
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "reinforce"])
+def test_a_redrawn_point_is_that_of_its_slot_and_each_further_one_is_another(name: str) -> None:
+    of = settings(name)
+    redrawn = {schema.RETRY_OF: 5, schema.SLOT: 5, schema.REDRAWN: True}
+    drawn = []
+    for is_interrupted in (False, True):
+        study = open_study(of)
+        points = run(study, of, 6)
+        if is_interrupted:
+            study.enqueue_trial(points[5], user_attrs={schema.RETRY_OF: 5, schema.SLOT: 5})
+            study.tell(study.ask(), state=TrialState.FAIL)
+        study.enqueue_trial({}, user_attrs=redrawn)
+        drawn += run(study, of, 1)
+    study.enqueue_trial({}, user_attrs=redrawn)
+    assert drawn[0] == drawn[1] != run(study, of, 1)[0]
+
+
 @pytest.mark.parametrize("name", ["random", "qmc", "grid"])
 def test_a_retry_of_a_trial_that_died_before_it_had_a_point_has_its_slots_point(name: str) -> None:
     of = settings(name)
@@ -461,7 +492,7 @@ def test_an_exploring_slot_whose_point_failed_for_good_draws_a_random_one(name: 
     run(study, of, 6)
     study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 3, schema.SLOT: 3, schema.REDRAWN: True})
     assert make_sampler(of).source(3, redrawn=True) == "explore"
-    assert run(open_study(of, storage), of, 1) == [random_point(of.space, redraw_seed(of.seed, 6))]
+    assert run(open_study(of, storage), of, 1) == [random_point(of.space, redraw_seed(of.seed, 3))]
 
 
 def test_more_parameters_than_sobol_has_are_drawn_independently_for_each_slot() -> None:
