@@ -18,6 +18,7 @@ class StudyConsole(Console):
     """Escapes what would command the terminal, in each text that is given as such."""
 
     def print(self, *objects: Any, **options: Any) -> None:
+        """Print `objects`, as rich does."""
         super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **options)
 
 

@@ -91,7 +91,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
-    settings, storage = admit(config)
+    settings, storage = admit(config, to_read=True)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:

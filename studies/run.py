@@ -150,12 +150,14 @@ def _select(
 
 
 def _report(study: Study, settings: StudySettings, storage: BaseStorage, console: Console) -> None:
+    from studies.reading.output_folder import refusals_told
     from studies.report.report import write_report
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
-    write_report(study, settings, rules_of(settings), console=console, selection=selection)
+    with refusals_told(settings.output_dir):
+        write_report(study, settings, rules_of(settings), console=console, selection=selection)
 
 
 def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, reason: str | None) -> None:
