@@ -55,13 +55,13 @@ def print_studies(storage: BaseStorage) -> None:
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
     """What is told of a study, a text a column."""
     from studies import schema
-    from studies.stored import attributes_of, damage_of, trials_of
+    from studies.stored import attributes_of, damage_of, later_schema_of, trials_of
 
     attributes = attributes_of(study)
     name = f"  {study.study_name}" if schema.STUDY_SELECT in attributes else study.study_name
-    damage = damage_of(study)
-    if damage is not None:
-        return name, NONE, damage, NONE, NONE
+    unread = later_schema_of(study) or damage_of(study)
+    if unread is not None:
+        return name, NONE, unread, NONE, NONE
     trials = trials_of(study)
     slots = _slots(attributes.get(schema.STUDY_N_TRIALS), trials)
     return name, slots, _endings(trials), _metrics(study), _best(study, trials, is_raced=is_raced)

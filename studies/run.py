@@ -78,11 +78,14 @@ def _run(
     from studies.storage.identity import changed_search, find_study, moved_data, open_study
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
+    from studies.stored import refuse_earlier_schema
     from studies.worker import has_reached
 
     settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
+    if study is not None:
+        refuse_earlier_schema(study)
     if settings.study_name != asked_for:
         named = pasted("study_name", settings.study_name)
         console.print(f"forked: continue this study with {named}, without resume=fork")

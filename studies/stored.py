@@ -33,6 +33,7 @@ from studies.shapes import (
     has_sound_values,
 )
 
+UPGRADE = "install a later version (pip install -U lightning-studies)"
 REMEDY = "restore what was edited, or name another study"
 PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
 
@@ -40,15 +41,37 @@ PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
 def trials_of(study: Study) -> list[FrozenTrial]:
     """Return all trials of `study`, as the rest of the house may trust them.
 
-    Raises `BadInput` where the study is ours and an attribute has another shape than the schema says.
+    Raises `BadInput` where the study is ours and of a later schema, or an attribute has another shape than it says.
     """
     trials = study.get_trials(deepcopy=False)
     if not schema.is_ours(study.user_attrs):
         return _of_another_tool([_sound(trial, n_objectives=len(study.directions)) for trial in trials])
+    later = later_schema_of(study)
+    if later is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, {later}", UPGRADE)])
     damage = damage_of(study)
     if damage is not None:
         raise BadInput([Problem("study_name", f"is {study.study_name}, which the storage holds {damage}", REMEDY)])
     return trials
+
+
+def later_schema_of(study: Study) -> str | None:
+    """Return in words that a study of ours is of a later schema than this version of the framework knows."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version <= schema.VERSION:
+        return None
+    return f"stored under schema {version}, and this version of lightning-studies reads schema {schema.VERSION} at most"
+
+
+def refuse_earlier_schema(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and of an earlier schema: further trials would be of another one."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version >= schema.VERSION:
+        return
+    complaint = f"is {study.study_name}, stored under schema {version}, and this version of lightning-studies goes on"
+    complaint += f" under schema {schema.VERSION} only (report and list read it)"
+    remedy = "give another study_name, or resume=fork to begin anew beside it"
+    raise BadInput([Problem("study_name", complaint, remedy)])
 
 
 def damage_of(study: Study) -> str | None:
