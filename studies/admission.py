@@ -20,7 +20,7 @@ from studies.reading.storage import read_storage
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
-from studies.storage.opening import open_existing, open_storage
+from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
 from studies.trial.files import TRIALS, linked_away, trials_folder
 
@@ -63,10 +63,13 @@ def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
 CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_belief, check_whole_trainings)
 
 
-def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple[StudySettings, BaseStorage]:
+def admit(
+    config: DictConfig, *, pause: Callable[[float], bool] = wait, to_read: bool = False
+) -> tuple[StudySettings, BaseStorage]:
     """The settings of `config` and its storage, opened. Raises `BadInput` that lists every problem of both.
 
-    `pause` waits for the storage while it is away later on, and says whether to give up. Where the settings are wrong,
+    `pause` waits for the storage while it is away later on, and says whether to give up. `to_read`: nothing is written
+    to the storage, which has to be there. Where the settings are wrong,
     the targets of the config are looked at too before the message is made, so that one message tells all.
     """
     need_study(config)
@@ -80,7 +83,8 @@ def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple
     storage: BaseStorage | None = None
     try:
         place = storage_of(config)
-        storage = open_storage(place.address, patience=Patience(place.patience_s, pause))
+        opened = open_to_read if to_read else open_storage
+        storage = opened(place.address, patience=Patience(place.patience_s, pause))
     except BadInput as error:
         problems += error.problems
     if settings is None or storage is None or problems:
@@ -112,6 +116,12 @@ def existing_storage(config: DictConfig) -> BaseStorage:
     """The storage of `config`, opened. Raises `BadInput` where there is none yet."""
     place = storage_of(config)
     return open_existing(place.address, patience=Patience(place.patience_s))
+
+
+def storage_to_read(config: DictConfig) -> BaseStorage:
+    """The storage of `config`, opened to be read only. Raises `BadInput` where there is none yet."""
+    place = storage_of(config)
+    return open_to_read(place.address, patience=Patience(place.patience_s))
 
 
 def storage_of(config: DictConfig) -> StorageSettings:

@@ -59,9 +59,12 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     from studies.search.rounds import announcement
     from studies.storage.identity import find_study
     from studies.storage.importing import find_imports
+    from studies.stored import refuse_earlier_schema
 
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
+    if study is not None:
+        refuse_earlier_schema(study)
     imports = find_imports(settings, storage, study)
     lacking = launcher_problems(settings)
     if lacking:

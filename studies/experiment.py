@@ -125,7 +125,7 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     from studies.admission import admit
     from studies.storage.identity import find_study
 
-    settings, storage = admit(config)
+    settings, storage = admit(config, to_read=True)
     study, settings = find_study(settings, storage)
     if study is None:
         complaint = f"is {settings.study_name}, which the storage does not hold"

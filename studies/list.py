@@ -18,6 +18,7 @@ from studies.command import command
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
     from rich.table import Table
 
@@ -29,32 +30,38 @@ INDENT = "    "  # of what stands below a study's name where the table does not 
 
 def list_studies(config: DictConfig) -> int:
     """Print what is known of each study."""
+    from studies.admission import storage_to_read
+
+    print_studies(storage_to_read(config))
+    return 0
+
+
+def print_studies(storage: BaseStorage) -> None:
+    """Print what is known of each study of `storage`."""
     from optuna import load_study
 
-    from studies.admission import existing_storage
+    from studies.printable import on_one_line
     from studies.schema import searched_study
 
-    storage = existing_storage(config)
     studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
     searched = {searched_study(study.user_attrs) for study in studies}
     rows = [_row(study, is_raced=study.study_name in searched) for study in studies]
     if rows:
-        _print_rows(rows)
+        _print_rows([tuple(map(on_one_line, row)) for row in rows])
     else:
         print("no studies in this storage")
-    return 0
 
 
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
     """What is told of a study, a text a column."""
     from studies import schema
-    from studies.stored import attributes_of, damage_of, trials_of
+    from studies.stored import attributes_of, damage_of, later_schema_of, trials_of
 
     attributes = attributes_of(study)
     name = f"  {study.study_name}" if schema.STUDY_SELECT in attributes else study.study_name
-    damage = damage_of(study)
-    if damage is not None:
-        return name, NONE, damage, NONE, NONE
+    unread = later_schema_of(study) or damage_of(study)
+    if unread is not None:
+        return name, NONE, unread, NONE, NONE
     trials = trials_of(study)
     slots = _slots(attributes.get(schema.STUDY_N_TRIALS), trials)
     return name, slots, _endings(trials), _metrics(study), _best(study, trials, is_raced=is_raced)

@@ -111,7 +111,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     from studies.looks import of_study
     from studies.objectives import by_first
     from studies.quoting import pasted
-    from studies.report.best_yaml import chosen, selected
+    from studies.report.best_yaml import chosen, is_told_by_hand, selected
     from studies.report.report import choices_of
     from studies.selection import selection_of
     from studies.storage.identity import find_study
@@ -121,7 +121,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
-    settings, storage = admit(config)
+    settings, storage = admit(config, to_read=True)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:
@@ -140,7 +140,10 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     choices = choices_of(every, settings)
     if config.trial != "best":
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
-    if not choices or "seed" not in choices[0].trial.user_attrs:
+    if choices and is_told_by_hand(choices[0].trial):
+        complaint = f"is {config.trial}, and trial {choices[0].trial.number} has no training seed: no worker trained it"
+        raise BadInput([Problem("trial", complaint, "give the number of a trial that studies.run has trained")])
+    if not choices:
         last = len(trials) - 1
         remedy = f"give best, or one of 0…{last}" if trials else "run it first by studies.run, or correct study_name"
         complaint = f"is {config.trial}, and study {settings.study_name} has no such trial with a configuration"

@@ -79,11 +79,14 @@ def _run(
     from studies.storage.identity import changed_search, find_study, moved_data
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
+    from studies.stored import refuse_earlier_schema
     from studies.worker import has_reached
 
     settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
+    if study is not None:
+        refuse_earlier_schema(study)
     if settings.study_name != asked_for:
         named = pasted("study_name", settings.study_name)
         console.print(f"forked: continue this study with {named}, without resume=fork")
@@ -151,12 +154,14 @@ def _select(
 
 
 def _report(study: Study, settings: StudySettings, storage: BaseStorage, console: Console) -> None:
+    from studies.reading.output_folder import refusals_told
     from studies.report.report import write_report
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
-    write_report(study, settings, rules_of(settings), console=console, selection=selection)
+    with refusals_told(settings.output_dir):
+        write_report(study, settings, rules_of(settings), console=console, selection=selection)
 
 
 def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, reason: str | None) -> None:

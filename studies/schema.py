@@ -1,6 +1,8 @@
 """The storage schema: which attributes a study and its trials carry, and what they mean.
 
-A public contract: optuna-dashboard, the report and foreign tools read it. Version 1.
+A public contract: optuna-dashboard, the report and foreign tools read it. Version 1. A study of an earlier version is
+read and not gone on with; one of a later version is not read. The version rises with every change after which a study
+of before would be read wrongly.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
 `n_trials`, `search`, `versions`, `git`, `identity`, `creator`; `select` in a round of another study's selection;
@@ -119,6 +121,12 @@ def is_ours(user_attrs: Mapping[str, Any]) -> bool:
         return False
     is_versioned = isinstance(version, int) and not isinstance(version, bool)
     return is_versioned or (isinstance(space, str) and "type:" in space)
+
+
+def version_of(user_attrs: Mapping[str, Any]) -> int:
+    """Return the version of the schema of a study with these attributes; the present one where it names none."""
+    version = user_attrs.get(STUDY_SCHEMA)
+    return version if isinstance(version, int) and not isinstance(version, bool) else VERSION
 
 
 def searched_study(user_attrs: Mapping[str, Any]) -> str | None:

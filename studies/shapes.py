@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
 import yaml
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.budget import Unit
 from studies.parameter import ParameterType, Role
 
+PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
+CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name
+TOO_LARGE: Final = 2**63  # for a whole number of any array or database
 SHOWN = 60  # letters of a damaged value
 
 Check = Callable[[Any], bool]
@@ -27,19 +30,42 @@ def damage_of_study(attributes: Mapping[str, Any]) -> Iterator[str]:
     return _damage(attributes, OF_A_STUDY)
 
 
-def damage_of_trial(trial: FrozenTrial) -> Iterator[str]:
-    """Tell which attributes of a trial of ours have another shape than the schema says."""
+def damage_of_trial(trial: FrozenTrial, *, n_objectives: int) -> Iterator[str]:
+    """Tell what of a trial of ours has another shape than the schema says."""
     yield from _damage(trial.user_attrs, OF_A_TRIAL)
+    if not has_sound_values(trial, n_objectives=n_objectives):
+        yield f"values is {_shown(trial.values)}, no list of {n_objectives} numbers"
+    if not has_sound_constraints(trial):
+        yield "a constraint is no number"
+    for name, value in trial.params.items():
+        if not all(isinstance(one, PLAIN) for one in (value, *getattr(trial.distributions[name], "choices", ()))):
+            yield f"{name} is {_shown(value)}, and not all of its choices are plain values"
     if trial.user_attrs.get(schema.RETRY_OF) == trial.number:
         yield f"{schema.RETRY_OF} is {trial.number}, no other trial"
 
 
+def has_sound_values(trial: FrozenTrial, *, n_objectives: int) -> bool:
+    """Tell whether `trial` has a number for each objective, or no value and is not complete."""
+    if trial.values is None:
+        return trial.state != TrialState.COMPLETE
+    return len(trial.values) == n_objectives and all(_is_number(value) and value == value for value in trial.values)
+
+
+def has_sound_constraints(trial: FrozenTrial) -> bool:
+    """Tell whether the constraints of `trial` are numbers, as far as it has any."""
+    listed = trial.system_attrs.get(CONSTRAINTS)
+    named = [value for key, value in trial.system_attrs.items() if key.startswith(f"{CONSTRAINTS}:")]
+    return (listed is None or _are_numbers(listed)) and _are_numbers(named)
+
+
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < TOO_LARGE
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < TOO_LARGE
+    return isinstance(value, float)
 
 
 def _is_text(value: Any) -> bool:
@@ -171,9 +197,12 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
 def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Iterator[str]:
     for key, (is_right, words) in shapes.items():
         if key in attributes and not is_right(attributes[key]):
-            shown = repr(attributes[key])
-            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]} …"
-            yield f"{key} is {shown}, no {words}"
+            yield f"{key} is {_shown(attributes[key])}, no {words}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
 
 
 def _yaml(text: str) -> Any:

@@ -2,7 +2,8 @@
 
 Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
 `schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, but for a `source`
-that names a sampler: any tool may give it. Its categories become texts where they are no plain values. A study of ours
+that names a sampler: any tool may give it. It loses values and constraints that are no numbers, too, and its categories
+become texts where they are no plain values. A study of ours
 is checked against `studies.shapes`. Cost: shallow copies of another tool's trials, and one look at each attribute of
 ours.
 """
@@ -21,25 +22,56 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.errors import BadInput, Problem
 from studies.settings import SamplerName
-from studies.shapes import OF_A_TRIAL, damage_of_study, damage_of_trial
+from studies.shapes import (
+    CONSTRAINTS,
+    OF_A_TRIAL,
+    PLAIN,
+    TOO_LARGE,
+    damage_of_study,
+    damage_of_trial,
+    has_sound_constraints,
+    has_sound_values,
+)
 
+UPGRADE = "install a later version (pip install -U lightning-studies)"
 REMEDY = "restore what was edited, or name another study"
 PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
-PLAIN = (type(None), bool, int, float, str)
 
 
 def trials_of(study: Study) -> list[FrozenTrial]:
     """Return all trials of `study`, as the rest of the house may trust them.
 
-    Raises `BadInput` where the study is ours and an attribute has another shape than the schema says.
+    Raises `BadInput` where the study is ours and of a later schema, or an attribute has another shape than it says.
     """
     trials = study.get_trials(deepcopy=False)
     if not schema.is_ours(study.user_attrs):
-        return _of_another_tool(trials)
+        return _of_another_tool([_sound(trial, n_objectives=len(study.directions)) for trial in trials])
+    later = later_schema_of(study)
+    if later is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, {later}", UPGRADE)])
     damage = damage_of(study)
     if damage is not None:
         raise BadInput([Problem("study_name", f"is {study.study_name}, which the storage holds {damage}", REMEDY)])
     return trials
+
+
+def later_schema_of(study: Study) -> str | None:
+    """Return in words that a study of ours is of a later schema than this version of the framework knows."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version <= schema.VERSION:
+        return None
+    return f"stored under schema {version}, and this version of lightning-studies reads schema {schema.VERSION} at most"
+
+
+def refuse_earlier_schema(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and of an earlier schema: further trials would be of another one."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version >= schema.VERSION:
+        return
+    complaint = f"is {study.study_name}, stored under schema {version}, and this version of lightning-studies goes on"
+    complaint += f" under schema {schema.VERSION} only (report and list read it)"
+    remedy = "give another study_name, or resume=fork to begin anew beside it"
+    raise BadInput([Problem("study_name", complaint, remedy)])
 
 
 def damage_of(study: Study) -> str | None:
@@ -48,7 +80,8 @@ def damage_of(study: Study) -> str | None:
         return None
     found = list(damage_of_study(study.user_attrs))
     for trial in study.get_trials(deepcopy=False):
-        found += [f"of trial {trial.number}, {damage}" for damage in damage_of_trial(trial)]
+        told = damage_of_trial(trial, n_objectives=len(study.directions))
+        found += [f"of trial {trial.number}, {damage}" for damage in told]
     more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
     return f"damaged: {found[0]}{more}" if found else None
 
@@ -67,6 +100,19 @@ def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Drop attributes that only look like ours, and make categories plain and distinct values."""
     texts = _texts(trials)
     return [_plain(trial, {name: texts[name] for name in _categories(trial) if name in texts}) for trial in trials]
+
+
+def _sound(trial: FrozenTrial, *, n_objectives: int) -> FrozenTrial:
+    """Drop values that are none of numbers, one for each objective, and constraints that are no numbers."""
+    is_valued = has_sound_values(trial, n_objectives=n_objectives)
+    is_constrained = has_sound_constraints(trial)
+    if is_valued and is_constrained:
+        return trial
+    seen = copy.copy(trial)
+    seen.values = trial.values if is_valued else None
+    if not is_constrained:
+        seen.system_attrs = {k: v for k, v in trial.system_attrs.items() if k.partition(":")[0] != CONSTRAINTS}
+    return seen
 
 
 def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
@@ -96,7 +142,7 @@ def _origin(attributes: Mapping[str, Any]) -> set[str]:
     source, replicate = attributes.get(schema.SOURCE), attributes.get(schema.REPLICATE)
     if not isinstance(source, str) or source not in PROPOSERS:
         return set()
-    is_numbered = isinstance(replicate, int) and not isinstance(replicate, bool)
+    is_numbered = isinstance(replicate, int) and not isinstance(replicate, bool) and abs(replicate) < TOO_LARGE
     return {schema.SOURCE, schema.REPLICATE} if is_numbered else {schema.SOURCE}
 
 

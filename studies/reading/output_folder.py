@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from studies.errors import Problems
+from studies.errors import BadInput, Problem, Problems
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
 LONGEST_NAME = 255  # bytes that file systems take for one name
 
 
@@ -22,6 +26,18 @@ def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         problems.add("output_dir", f"is {path}, and {existing} cannot be written", "name a folder you can write to")
     return path
+
+
+@contextlib.contextmanager
+def refusals_told(folder: Path) -> Iterator[None]:
+    """Raise `BadInput` with the key `output_dir` where a file in `folder` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS or not Path(str(error.filename)).is_relative_to(folder):
+            raise
+        complaint = f"is {folder}, and {error.filename} cannot be written ({error.strerror})"
+        raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
 
 
 def _why_no_folder(given: str, study_name: str) -> str | None:

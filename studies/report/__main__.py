@@ -46,9 +46,9 @@ def report(config: DictConfig) -> int:
 def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
-    from studies.admission import existing_storage
+    from studies.admission import storage_to_read
     from studies.errors import BadInput, Problem, Problems, nearest
-    from studies.reading.output_folder import read_output_dir
+    from studies.reading.output_folder import read_output_dir, refusals_told
     from studies.report.report import write_report, write_study_report
     from studies.schema import searched_study
     from studies.selection import selection_of
@@ -56,7 +56,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
     from studies.stored import check_stored
 
     asked = _asked(config)
-    storage = existing_storage(config)
+    storage = storage_to_read(config)
     stored = storage.get_all_studies()
     names = [study.study_name for study in stored]
     if config.study_name not in names:
@@ -67,14 +67,16 @@ def _report_study(config: DictConfig, console: Console) -> None:
     settings = _own_settings(config, storage)
     if settings is not None:
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
-        write_report(study, settings, rules_of(settings), console=console, selection=selection)
+        with refusals_told(settings.output_dir):
+            write_report(study, settings, rules_of(settings), console=console, selection=selection)
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
         problems = Problems()
         folder = read_output_dir(str(config.output_dir), study_name=study.study_name, problems=problems)
         problems.raise_if_any()
-        write_study_report(study, folder, asked, seed=int(config.seed), rounds=rounds, console=console)
+        with refusals_told(folder):
+            write_study_report(study, folder, asked, seed=int(config.seed), rounds=rounds, console=console)
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:

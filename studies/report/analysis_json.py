@@ -47,7 +47,8 @@ VERSION = 1
 def write_analysis_json(path: Path, analysis: Analysis, *, metric: str) -> Path:
     """Write the file; see the top for its keys."""
     document = _plain(described(analysis, metric=metric))
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # which JSON reads, too
     return path
 
 

@@ -21,6 +21,7 @@ from studies.analysis.belief import (
     together,
 )
 from studies.analysis.values.table import cells_by_value, value_tables
+from studies.printable import write_page
 from studies.quoting import pasted
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
@@ -221,7 +222,7 @@ def write_belief(folder: Path, found: Conclusion, parts: Sequence[Evidence], *, 
         drawing = regret_drawing(matrix, metric=metric, part=name if len(found.matrices) > 1 else "")
         pictures.append(write_drawing(folder / "figures", drawing))
     page = folder / PAGE
-    page.write_text(_page(found, parts, [picture.relative_to(folder) for picture in pictures]), encoding="utf-8")
+    write_page(page, _page(found, parts, [picture.relative_to(folder) for picture in pictures]))
     console.print("\n".join([found.sentence, *_sentences(found), f"  belief: {page}"]), markup=False)
 
 

@@ -100,12 +100,21 @@ def representative(selection: Selection, settings: StudySettings) -> FrozenTrial
     return next(iter(best_trials(complete, settings)), first)
 
 
+def is_told_by_hand(trial: FrozenTrial) -> bool:
+    """Whether a person gave `trial` its value: every trial that a worker trains has a training seed."""
+    return schema.SEED not in trial.user_attrs
+
+
 def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> None:
     """Write the configuration of the best choice, or the one that was selected, with its value.
 
-    A secret stays the reference to its environment variable, or is left out.
+    A secret stays the reference to its environment variable, or is left out. Remove the file where a person told the
+    best trial by hand: nobody knows how it was trained.
     """
     winner = selected(settings, selection) if selection is not None else None
+    if winner is None and is_told_by_hand(best.trial):
+        path.unlink(missing_ok=True)
+        return
     header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
     header += f"#   {command_line('retrain', argument('config', path))}\n"
     whole = winner or chosen(settings, best)

@@ -14,7 +14,7 @@ Row = Mapping[str, Cell]
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
     """Write rows under a header of `columns`; a table without rows is its header. A float has as many digits as it
     takes to read the same float again; NaN and None are empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_text(row.get(column)) for column in columns] for row in rows)

@@ -1,16 +1,19 @@
-"""Tells where the value of the best trial is not that of the weights that it handed on."""
+"""Tells where the value of the best trial is not that of the weights that it handed on, or of no training here."""
 
 from __future__ import annotations
 
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.objectives import rungs_of
+from studies.report.best_yaml import is_told_by_hand
 from studies.settings import StudySettings
 
 
 def handed_on(choice: Choice, settings: StudySettings) -> list[str]:
     """Return a sentence for each reason why the weights of the chosen trial are not those that its value is of."""
     trial = choice.trial
+    if is_told_by_hand(trial):
+        return [f"Trial {trial.number} was told by hand and has no training seed, so there is no best.yaml of it."]
     told = trial.user_attrs.get(schema.WEIGHTS_DIFFER)
     notes = []
     if isinstance(told, str):

@@ -187,9 +187,8 @@ def files_section(files: Mapping[str, str]) -> str:
 def _rests_on(best: Choice, settings: StudySettings) -> str:
     which = "last" if settings.objective.value == "last" else "best"
     seed = best.trial.user_attrs.get(schema.SEED)
-    trained = (
-        f"one training with seed {seed}" if best.n == 1 else f"the mean of {best.n} trainings with different seeds"
-    )
+    one = f"one training with seed {seed}" if seed is not None else "told by hand"
+    trained = one if best.n == 1 else f"the mean of {best.n} trainings with different seeds"
     return (
         f"Value: {settings.objective.metric} at the {which} rung, {trained}. It is the best of all, so it is "
         "optimistic: expect somewhat worse on new data, and read the test metric of `studies.retrain`."

@@ -21,6 +21,7 @@ from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.own_options import BY_PATH, SCHEME
 from studies.parameter import Parameter
+from studies.printable import write_page
 from studies.quoting import argument, command_line, in_quotes
 from studies.report.wording import nearby
 from studies.secrets import masked, without_secrets
@@ -41,9 +42,7 @@ def write_next_space(folder: Path, found: NextSpace, *, study_name: str) -> Path
     """Write the file below `folder`, with the reasons for what differs."""
     path = path_in(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        "\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n", encoding="utf-8"
-    )
+    write_page(path, "\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n")
     return path
 
 

@@ -22,6 +22,7 @@ from studies.analysis.best_so_far import (
     problems_of,
     reaches,
 )
+from studies.printable import write_page
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.best_so_far import COLUMNS, best_so_far, curve_rows
 from studies.report.figures.drawing import Drawing, write_drawings
@@ -73,7 +74,7 @@ def write_race(trials: Sequence[FrozenTrial], settings: StudySettings) -> Race:
     pictures = write_drawings(inner, _drawings(searches, seed=settings.seed))
     found = sentences(searches, met, came)
     document = folder / PAGE
-    document.write_text(_document(settings, searches, met, came, found, pictures), encoding="utf-8")
+    write_page(document, _document(settings, searches, met, came, found, pictures))
     files = {"race": str(document), "race's tables and figures": str(inner)}
     return Race(found, files)
 

@@ -70,7 +70,7 @@ def write_trials_csv(
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         params = [f"params_{name}" for name in names]
         feasible = [FEASIBLE] if has_constraints else []
         writer = csv.DictWriter(file, [*COLUMNS, *extra, *feasible, *RECORDED, *ORIGIN, *params, *results])

@@ -10,6 +10,7 @@ from pathlib import Path
 from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables
+from studies.printable import write_page
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.values import NAME, values_drawing
@@ -32,20 +33,20 @@ def write_value_files(folder: Path, tables: ValueTables, *, title: str) -> dict[
     paths = {suffix: folder / f"table.{suffix}" for suffix in ("csv", "md", "html", "tex")}
     views = views_of(tables)
     write_csv(paths["csv"], COLUMNS, [_csv_row(view, row) for view in views for row in view.rows])
-    paths["md"].write_text(
+    write_page(
+        paths["md"],
         f"# {plain(title)}\n\n{sentence(tables.main)}\n\n"
         + "\n\n".join([*(markdown_of(view) for view in views), *notes_of(tables)])
         + "\n",
-        encoding="utf-8",
     )
     told, grids = [*compared(tables), *tables.notes], [_grid(view) for view in views]
     page = html_page(grids, title=title, lead=sentence(tables.main), sentences=told)
-    paths["html"].write_text(page, encoding="utf-8")
+    write_page(paths["html"], page)
     latex = "\n".join(
         latex_table(replace(grid, caption=f"{sentence(view)} {grid.caption}"), title=title)
         for grid, view in zip(grids, views, strict=True)
     )
-    paths["tex"].write_text(latex_comment(told) + latex, encoding="utf-8")
+    write_page(paths["tex"], latex_comment(told) + latex)
     write_drawing(folder / "figures", values_drawing(views, metric=views[0].metric))
     return {f"table ({suffix})": str(path) for suffix, path in paths.items()}
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -63,7 +64,7 @@ def read_address(text: str) -> Address:
     url = url.set(drivername=_with_driver(url.drivername))
     kinds: dict[str, Kind] = {"sqlite": "sqlite", "postgresql": "postgresql", "mysql": "mysql"}
     kind = kinds.get(url.drivername.partition("+")[0], "other")
-    file = Path(url.database) if kind == "sqlite" and url.database not in (None, "", ":memory:") else None
+    file = _file_of(url) if kind == "sqlite" else None
     full = text if kind == "sqlite" else url.render_as_string(hide_password=False)
     in_template = full.replace("{", "{{").replace("}", "}}")  # Optuna takes braces in a URL for its own template
     return Address(kind, shown=_shown(_parsed(text)), url=in_template, file=file)
@@ -84,6 +85,14 @@ def holds_secret(text: str) -> bool:
     except (ArgumentError, ValueError):
         return False
     return url.password is not None or any(map(_is_secret, url.query))
+
+
+def _file_of(url: URL) -> Path | None:
+    """The file of an SQLite database, also where it is written as SQLite's own URI; None where it is in memory."""
+    written = url.database or ""
+    if url.query.get("uri") == "true" and written.startswith("file:"):
+        written = "" if url.query.get("mode") == "memory" else unquote(urlsplit(written).path)
+    return Path(written) if written not in ("", ":memory:") else None
 
 
 def _parsed(text: str) -> URL:

@@ -30,7 +30,7 @@ from studies.settings import FIXED_KEYS, StudySettings
 from studies.space import Point, SearchSpace, is_active, select
 from studies.storage.described_space import space_of
 from studies.storage.identity import compared, identity, public_config
-from studies.stored import trials_of
+from studies.stored import refuse_earlier_schema, trials_of
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
 OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the trials of one study only
@@ -152,6 +152,7 @@ def _origin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
 
 def _stored_trials(study: optuna.Study) -> list[FrozenTrial]:
     try:
+        refuse_earlier_schema(study)
         return trials_of(study)
     except BadInput as error:
         raise BadInput([Problem(KEY, problem.complaint, problem.remedy) for problem in error.problems]) from None

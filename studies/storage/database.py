@@ -19,6 +19,7 @@ import random
 import sqlite3
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,9 +31,11 @@ from sqlalchemy.pool import QueuePool
 
 from studies.storage.address import Address
 from studies.storage.outage import is_creation_race
+from studies.storage.sqlite_reading import way_to_read
 
 BUSY_TIMEOUT_S = 120
 OPTUNA_TABLE = "version_info"  # every Optuna database has it
+NO_CHANGE = f"DELETE FROM {OPTUNA_TABLE} WHERE 0"  # which fails where nothing can be written
 CREATION_TRIES = 20
 CONNECT_S = 10
 POOL = {
@@ -64,13 +67,36 @@ def open_database(address: Address) -> RDBStorage:
     if address.file is not None:
         address.file.parent.mkdir(parents=True, exist_ok=True)
         _refuse_foreign_tables(address.file)
-    for handler in logging.getLogger("optuna").handlers:
-        handler.addFilter(_is_news)
-    storage = _make(address)
+    storage = _kept(_make(address))
     if address.kind == "sqlite":
         _share(storage.engine)
+        with storage.engine.begin() as connection:
+            connection.exec_driver_sql(NO_CHANGE)
+    return storage
+
+
+def read_database(address: Address) -> RDBStorage:
+    """The storage in the database at `address`, which has Optuna's tables, to be read only."""
+    if address.file is None:
+        return _kept(_make(address, to_read=True))
+    way = way_to_read(address.file)
+    try:
+        with contextlib.closing(way.connect()) as connection:
+            _refuse_other_tables(connection)
+        storage = _make(replace(address, url=way.url), to_read=True)
+    except Exception:
+        way.remove_copy()
+        raise
+    weakref.finalize(storage, way.remove_copy)
+    return _kept(storage)
+
+
+def _kept(storage: RDBStorage) -> RDBStorage:
+    """Close the connections of `storage` when it goes: a server shall not find its clients gone."""
+    for handler in logging.getLogger("optuna").handlers:
+        handler.addFilter(_is_news)
     _engines.add(storage.engine)
-    weakref.finalize(storage, storage.engine.dispose)  # a server shall not find its clients gone
+    weakref.finalize(storage, storage.engine.dispose)
     return storage
 
 
@@ -102,20 +128,20 @@ def _plain(template: str) -> str:
     return template.replace("{{", "{").replace("}}", "}")
 
 
-def _make(address: Address) -> RDBStorage:
+def _make(address: Address, *, to_read: bool = False) -> RDBStorage:
     """Optuna looks whether a table is there and then makes it: of several that do so at once, some fail. They find the
     tables when they look again."""
     for _ in range(CREATION_TRIES - 1):
         try:
-            return _try_to_make(address)
+            return _try_to_make(address, to_read=to_read)
         except Exception as error:
             if not is_creation_race(error):
                 raise
         time.sleep(random.uniform(0.05, 0.5))
-    return _try_to_make(address)
+    return _try_to_make(address, to_read=to_read)
 
 
-def _try_to_make(address: Address) -> RDBStorage:
+def _try_to_make(address: Address, *, to_read: bool) -> RDBStorage:
     """Make Optuna's storage. Where that fails, close the connections that Optuna leaves open."""
     pools: weakref.WeakSet[QueuePool] = weakref.WeakSet()
 
@@ -124,23 +150,39 @@ def _try_to_make(address: Address) -> RDBStorage:
             super().__init__(*arguments, **options)
             pools.add(self)
 
+    if to_read and address.kind == "sqlite":
+        sqlalchemy.event.listen(Noted, "connect", _forbid_writing)
     is_pooled = address.file is not None or address.kind in ("postgresql", "mysql")
     arguments = _engine_arguments(address) | ({"poolclass": Noted} if is_pooled else {})
     try:
-        return RDBStorage(address.url, engine_kwargs=arguments)
+        storage = RDBStorage(address.url, engine_kwargs=arguments, skip_table_creation=to_read)
     except Exception:
         for pool in list(pools):
             pool.dispose()
         raise
+    if to_read and address.kind == "sqlite":
+        sqlalchemy.event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return storage
+
+
+def _forbid_writing(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # as for writers: what is read together shall be of one moment
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _refuse_foreign_tables(path: Path) -> None:
-    """Raise OSError for a file that another program uses: Optuna would add its own tables to it. A server's database
-    is often shared by intention."""
+    """Raise OSError for a file that cannot be written, or that another program uses: Optuna would add its own tables
+    to it. A server's database is often shared by intention."""
     if not path.exists():
         return
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise OSError("it cannot be written")
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        _refuse_other_tables(connection)
+
+
+def _refuse_other_tables(connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and OPTUNA_TABLE not in tables:
         raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
 

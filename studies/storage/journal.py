@@ -20,9 +20,21 @@ BLOCK = 1 << 16  # bytes
 def open_journal(path: Path) -> JournalStorage:
     """The storage in the journal at `path`; the file and its folder are made where they are missing.
 
-    Raises OSError where `path` holds something else.
+    Raises OSError where `path` holds something else, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    storage = read_journal(path)
+    lock = JournalLock(path)
+    lock.acquire()
+    lock.release()
+    return storage
+
+
+def read_journal(path: Path) -> JournalStorage:
+    """The storage in the journal at `path`, which is not touched before something is written.
+
+    Raises OSError where `path` holds something else.
+    """
     _refuse_other_files(path)
     lock: Any = JournalLock(path)
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))

@@ -18,12 +18,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from studies.errors import BadInput, Problem
 from studies.storage.address import Address, NoAddress, read_address, without_password
-from studies.storage.database import holds_studies, open_database
-from studies.storage.journal import open_journal
+from studies.storage.database import holds_studies, open_database, read_database
+from studies.storage.journal import open_journal, read_journal
 from studies.storage.outage import passes, reason, unusable
 from studies.storage.patience import USUAL, Outages, Patience, PatientStorage
 
-__all__ = ["open_existing", "open_patiently", "open_storage", "unusable", "without_password"]
+__all__ = ["open_existing", "open_patiently", "open_storage", "open_to_read", "unusable", "without_password"]
 
 GRPC_READY_S = 10
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql", "cryptography": "mysql", "grpc": "grpc", "google": "grpc"}
@@ -59,11 +59,32 @@ def open_existing(url: str, *, patience: Patience = USUAL) -> BaseStorage:
     """The storage at `url`, which is not made where it is missing. Raises `BadInput` as `open_storage` does."""
     with _failures_told(url):
         address = read_address(url)
-        if address.file is not None and not address.file.exists():
-            raise BadInput([Problem("storage.url", f"is {address.shown}, a file that does not exist", NO_EXISTING)])
-        if address.kind in ("postgresql", "mysql", "other") and not holds_studies(address):
-            raise BadInput([Problem("storage.url", f"is {address.shown}, which holds no studies", NO_EXISTING)])
+        _refuse_missing(address)
         return _open(address, patience)
+
+
+def open_to_read(url: str, *, patience: Patience = USUAL) -> BaseStorage:
+    """The storage at `url`, to be read only: nothing is written to it, and it need not be writable.
+
+    Raises `BadInput` as `open_existing` does.
+    """
+    with _failures_told(url):
+        address = read_address(url)
+        _refuse_missing(address)
+        if address.kind == "journal" and address.file is not None:
+            return PatientStorage(read_journal(address.file), patience=patience)
+        if address.kind in ("memory", "grpc"):
+            return _open(address, patience)
+        database = read_database(address)
+        return database if address.kind == "sqlite" else PatientStorage(get_storage(database), patience=patience)
+
+
+def _refuse_missing(address: Address) -> None:
+    """Raise `BadInput` where there is no storage at `address`, or one without studies."""
+    if address.file is not None and not address.file.exists():
+        raise BadInput([Problem("storage.url", f"is {address.shown}, a file that does not exist", NO_EXISTING)])
+    if address.kind in ("postgresql", "mysql", "other") and not holds_studies(address):
+        raise BadInput([Problem("storage.url", f"is {address.shown}, which holds no studies", NO_EXISTING)])
 
 
 def _open(address: Address, patience: Patience) -> BaseStorage:

@@ -19,6 +19,12 @@ from studies.secrets import masked
 
 LONGEST_REASON = 300  # characters
 
+REACH = "see that the storage can be reached"
+REMEDIES = {  # by what the storage says
+    "full|No space left": "free some space",
+    "(?i)permission denied|read-?only": "see that you may write to the storage",
+}
+
 # SQLSTATEs of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOST_CLASS = "08"  # connection exceptions
 PASSING_STATES = {
@@ -82,7 +88,7 @@ def reason(error: BaseException) -> str:
 def unusable(error: BaseException) -> StorageUnusable:
     """What a failure of the storage in mid-study means, in words."""
     why = reason(error)
-    remedy = "free some space" if re.search("full|No space left", why) else "see that the storage can be reached"
+    remedy = next((remedy for sign, remedy in REMEDIES.items() if re.search(sign, why)), REACH)
     return StorageUnusable(
         f"the storage failed: {why}. What it holds is intact: {remedy} and run the same command again to go on."
     )

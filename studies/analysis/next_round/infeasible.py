@@ -133,7 +133,7 @@ def _sides(
             if column.any() and not column.all():
                 yield Side(name, "is", choice), column
         return
-    values = np.array([float(point.get(name, math.nan)) for point in points])  # type: ignore[arg-type]
+    values = np.array([_number(point.get(name)) for point in points])
     distinct = np.unique(values[~np.isnan(values)])
     between = range(1, len(distinct))
     if most is not None and len(between) > most:
@@ -174,3 +174,8 @@ def _rate(failed: Bools) -> Rate:
         return Rate(0, 0, 0.0, 1.0)
     interval = binomtest(count, n).proportion_ci(method="exact")
     return Rate(count, n, float(interval.low), float(interval.high))
+
+
+def _number(value: Value) -> float:
+    """A numeric parameter's value; NaN where it was not active, or a person told a value of another kind by hand."""
+    return float(value) if isinstance(value, int | float) else math.nan

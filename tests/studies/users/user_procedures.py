@@ -98,3 +98,19 @@ class Draws:
         for rung in range(1, n_rungs + 1):
             report(rung, self.x + random.Random(self.seed).random())
         return {"given": self.seed, "trained": seed}
+
+
+class Valley:
+    """A valley of three parameters, which its seed makes rough: of what is kept as test data."""
+
+    def __init__(self, x: float, width: int, kind: str) -> None:
+        self.height = (x - 1.5) ** 2 + 0.1 * abs(width - 4) + {"flat": 0.0, "steep": 0.4, "deep": -0.3}[kind]
+
+    def run(
+        self, *, seed: int, n_rungs: int, report: Callable[[int, float], bool], interrupted: Callable[[], str | None]
+    ) -> Mapping[str, Any]:
+        roughness = random.Random(seed).gauss(0.0, 0.1)
+        for rung in range(1, n_rungs + 1):
+            if report(rung, self.height + roughness + 1.0 / rung):
+                break
+        return {"roughness": round(roughness, 3)}
