@@ -19,6 +19,7 @@ from studies.configs import as_meant, config_dir, overruled, search_path
 from studies.errors import BadInput, Problem, StorageUnusable, StudyError
 from studies.help import brief_help, versions
 from studies.own_options import register
+from studies.printable import printable
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
@@ -160,5 +161,5 @@ def _of_the_machine(error: Exception) -> StudyError:
 
 
 def _tell(error: StudyError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(printable(f"error: {error}"), file=sys.stderr)
     return error.exit_code

@@ -15,6 +15,7 @@ from studies.errors import Problem, StorageUnusable, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
 from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
+from studies.printable import described
 from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -90,7 +91,7 @@ def begin_trying(log: Path) -> None:
 def of_failure(error: Exception, log: Path) -> Problem:
     """Return what an exception outside of a batch means; its traceback goes to the log."""
     logging.getLogger(__name__).exception("preflight failed")
-    return Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")
+    return Problem("model", f"fails before training ({described(error)})", f"see {log}")
 
 
 def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> list[Problem]:

@@ -20,6 +20,7 @@ from studies.analysis.choice import Choice, ranked
 from studies.analysis.same_runs import distinct, same_runs_note
 from studies.analysis.values.table import scientific, value_tables
 from studies.objectives import by_first
+from studies.printable import printable
 from studies.report.analysis_files import files_of, pictures_of, remove_analysis, write_analysis
 from studies.report.any_study import describe, render_any
 from studies.report.best_yaml import representative, write_best_yaml
@@ -110,7 +111,7 @@ def write_report(
         written = write_value_files(folder, results.values, title=f"Study {settings.study_name}")
         results = replace(results, files={**results.files, **written})
     report = folder / ALWAYS["report"]
-    report.write_text(render(results, settings), encoding="utf-8")
+    report.write_text(printable(render(results, settings)), encoding="utf-8")
     try:
         if settings.analysis.name == "none":
             remove_analysis(folder)
@@ -118,7 +119,7 @@ def write_report(
             concluded_from = ended_trials(trials, settings, rules)
             analysis = analysis_of(concluded_from, settings, console=console)
             results = analysed(results, analysis, settings, concluded_from)
-            report.write_text(render(results, settings), encoding="utf-8")
+            report.write_text(printable(render(results, settings)), encoding="utf-8")
     finally:
         champion = champion_of(selection) if selection is not None else None
         best = Choice(champion.trial, champion.value) if champion is not None else results.best
@@ -159,7 +160,7 @@ def write_study_report(
     found = replace(found, files=_always(folder), unanalysed=unanalysed)
     write_trials_csv(folder / "trials.csv", trials, budget=found.budget)
     report = folder / ALWAYS["report"]
-    report.write_text(render_any(found), encoding="utf-8")
+    report.write_text(printable(render_any(found)), encoding="utf-8")
     try:
         if not is_analysed:
             remove_analysis(folder)
@@ -173,7 +174,7 @@ def write_study_report(
             left = leave_next_round(folder, round_, study_name=found.name, metric=found.metric, pictures=pictures)
             files = {**found.files, **files_of(written, folder), **left.files}
             found = replace(found, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section)
-            report.write_text(render_any(found), encoding="utf-8")
+            report.write_text(printable(render_any(found)), encoding="utf-8")
     finally:
         _print_summary(found.headline, found.best, found.files, console=console)
 
