@@ -22,6 +22,7 @@ from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.failures import classify, free_memory
 from studies.trial.half_batch import HalfBatch, half_of
+from studies.trial.imported import import_targets
 from studies.trial.job import Job
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
@@ -29,6 +30,7 @@ from studies.trial.mixing import PackagesMixed
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
+from studies.trial.process_state import kept
 from studies.trial.run import Run
 from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
@@ -90,6 +92,12 @@ def try_point(
     this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training
     seed is `seed`, by default the study's.
     """
+    own = import_targets(settings)
+    with kept(own):
+        return _try_point(settings, point, extent, time_up=time_up, seed=seed)
+
+
+def _try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp, seed: int | None) -> Look:
     config = resolve(settings, point)
     if is_procedure(config):
         return _try_procedure(settings, point, config, time_up)
