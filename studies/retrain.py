@@ -135,6 +135,7 @@ def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
 
 def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
     from studies.budget import Budget
+    from studies.leaving import children_ended
     from studies.looks import count_look, in_words, looks_for, retrainings
     from studies.signals import StopSignals
     from studies.trial.callbacks import Interrupted
@@ -151,7 +152,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         )
     signals = StopSignals().install()
     try:
-        with kept():
+        with children_ended(console.print), kept():
             budget = Budget(**chosen["budget"])
             tested = train_and_test(chosen, budget=budget, folder=folder, interrupted=signals.reason)
     except Interrupted as error:

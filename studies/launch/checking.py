@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.errors import Problem
-from studies.launch.first_batch import POLL_S, ForkServer, stop
+from studies.launch.first_batch import LEAVE_S, POLL_S, ForkServer, stop
 from studies.launch.points import Found, Plan, check_points, run_check
 from studies.launch.resolved import resolved_here
+from studies.leaving import children_ended
 from studies.settings import StudySettings
+from studies.signals import TimeIsUp
 
 if TYPE_CHECKING:
     from studies.trial.trying import Look
@@ -73,7 +75,7 @@ def _check_here(settings: StudySettings, plan: Plan) -> Checked:
     checked, pieces = Checked(), check_points(settings, plan)
     first = next(pieces)  # no alarm falls into the imports before it
     checked.add(first)
-    with contextlib.suppress(TimeIsUp), alarm(first.until):
+    with children_ended(checked.notes.append), contextlib.suppress(TimeIsUp), alarm(first.until):
         for found in pieces:
             checked.add(found)
     return checked
@@ -90,6 +92,7 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path) -> Checked:
             if ours.poll(min(POLL_S, left_s)):
                 found = ours.recv()
                 if found is None:
+                    process.join(LEAVE_S)
                     break
                 checked.add(found)
                 until = until or found.until
@@ -100,10 +103,6 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path) -> Checked:
     finally:
         stop([process], grace_s=0.0)
     return checked
-
-
-class TimeIsUp(BaseException):
-    """The time of a check is up. This is no error of the point that is being tried."""
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ from typing import Any
 
 from studies.errors import Problem, StudyError
 from studies.launch.process import run_preflight
+from studies.leaving import GRACE_S, descendants, end
 from studies.settings import StudySettings
 from studies.signals import SIGNALS, StopSignals, ctrl_c_blocked
 
 POLL_S = 0.5
+LEAVE_S = 2 * GRACE_S  # for a process that has told all it has to tell
 
 
 class ForkServer:
@@ -40,7 +42,8 @@ class ForkServer:
 
 
 def stop(processes: Sequence[ForkServerProcess], *, grace_s: float) -> None:
-    """Ask `processes` to end, and end those that do not in time."""
+    """Ask `processes` to end, and end those that do not in time, with the processes that they have started."""
+    begun = [pid for process in processes if process.is_alive() for pid in descendants(process.pid or 0)]
     for process in processes:
         process.terminate()
     for process in processes:
@@ -48,6 +51,7 @@ def stop(processes: Sequence[ForkServerProcess], *, grace_s: float) -> None:
         if process.is_alive():
             process.kill()
             process.join()
+    end(begun)
 
 
 def try_first_batch(
@@ -70,7 +74,8 @@ def try_first_batch(
             return [], []
         complaint = f"ended the process of its first batch (exit code {process.exitcode})"
         return [], [Problem("model", complaint, f"see {log}")]
-    process.join()
+    process.join(LEAVE_S)
+    stop([process], grace_s=0.0)
     for note in notes:
         tell(note)
     return list(gpus), list(problems)

@@ -18,6 +18,7 @@ from studies.launch.process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.worker import RENEWED
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class _Worker:
     def ending(self) -> Ending | None:
         if self._ending is None and not self.process.is_alive():
             error, code = _sent(self.errors), self.process.exitcode
-            how = How.LEFT if code == 0 or error is not None else How.DIED
+            how = How.LEFT if code == 0 or error is not None else How.RENEWED if code == RENEWED else How.DIED
             words = "asked to stop by a signal" if code == STOPPED else f"exit code {code}"
             self._ending = Ending(how, error, f"{words}; see {self.log}")
         return self._ending

@@ -35,7 +35,7 @@ def where(point: Point) -> str:
     return f" at {in_words(point)}" if point else ""
 
 
-def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Problem:
+def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> Problem:
     """Return the problem behind an exception in building a training or in its first batches."""
     message = classify(error)[1]
     limit = LIMIT.search(message)

@@ -47,6 +47,13 @@ def is_stop(error: BaseException) -> bool:
     return isinstance(error, (Interrupted, KeyboardInterrupt, *(package.sigterm for package in loaded())))
 
 
+def is_ctrl_c(error: BaseException) -> bool:
+    """Return whether `error` is a KeyboardInterrupt, or Lightning's exit because of one."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that the device or the machine has no memory left."""
     if isinstance(error, TrainingFailed):

@@ -15,12 +15,13 @@ from typing import Any
 from studies.errors import BadInput, Problem
 from studies.schema import Failure
 from studies.settings import StudySettings
+from studies.signals import TimeIsUp
 from studies.space import Point
 from studies.trial import diagnosis
 from studies.trial.callbacks import Interrupted, MetricMissing
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
-from studies.trial.failures import classify, free_memory
+from studies.trial.failures import classify, free_memory, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.imported import import_targets
 from studies.trial.job import Job
@@ -214,7 +215,9 @@ def _try(
         return Look(point, error.problem)
     except BadInput as error:  # of loggers and links
         return Look(point, error.problems[0])
-    except Exception as error:  # whatever a user's module raises is what this looks for
+    except BaseException as error:  # whatever a user's module raises is what this looks for
+        if isinstance(error, TimeIsUp) or is_ctrl_c(error):
+            raise
         log.info("one batch at %s failed", point, exc_info=True)
         return Look(point, diagnosis.of_error(error, point, config), failure=classify(error)[0])
 

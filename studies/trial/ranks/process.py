@@ -18,6 +18,7 @@ import torch
 from optuna.exceptions import TrialPruned
 from torch import distributed
 
+from studies.leaving import descendants, end
 from studies.printable import brief
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
@@ -150,6 +151,7 @@ def _end_without_worker(seat: Seat) -> NoReturn:
 
 def _leave_at_once() -> NoReturn:
     """End without a farewell to the other ranks, which may never answer it."""
+    end(descendants(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
