@@ -8,6 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
+from studies.launch.log_limit import ShortLog
 from studies.printable import printable, shortened
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -25,11 +26,12 @@ def worker_log(folder: Path, worker: int) -> Path:
 
 
 def write_to(path: Path) -> None:
-    """Send everything that this process prints or logs to the end of `path`."""
+    """Send everything that this process prints or logs to the end of `path`, which is kept short from now on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         for number in (1, 2):  # what sys.stdout and sys.stderr are may have been changed
             os.dup2(file.fileno(), number)
+    ShortLog(path).watch()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Printable(LOG_FORMAT))
