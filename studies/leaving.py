@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from studies.printable import brief
+
 log = logging.getLogger(__name__)
 PROCESSES = Path("/proc")
 GRACE_S = 5.0  # for threads that have something to finish
@@ -64,7 +66,7 @@ def children_ended(tell: Tell = log.warning) -> Iterator[None]:
     finally:
         left = [pid for pid in descendants(os.getpid()) if pid not in before]
         if left:
-            told = "; ".join(f"{_command_of(pid)[:SHOWN]}, process {pid}" for pid in left)
+            told = brief("; ".join(f"{_command_of(pid)[:SHOWN]}, process {pid}" for pid in left))
             tell(f"child processes were left running, and are ended now ({told})")
             end(left)
 
@@ -77,7 +79,7 @@ def _end_soon(code: int, tell: Tell) -> None:
     def wait() -> None:
         time.sleep(GRACE_S)
         threads = [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
-        waits_for = f"the threads {', '.join(threads)}" if threads else "what runs at its exit"
+        waits_for = f"the threads {brief(', '.join(dict.fromkeys(threads)))}" if threads else "what runs at its exit"
         tell(f"the process ends without waiting any longer for {waits_for}, which a module has left")
         with contextlib.suppress(Exception):
             sys.stdout.flush()

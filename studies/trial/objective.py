@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -51,16 +52,29 @@ def run_trial(
 
     What the trial has set for the whole process is put back. Where that cannot be done, the outcome says so.
     """
+    own_process = os.getpid()
+
+    def asked_to_stop() -> str | None:
+        _end_copy_of(own_process)
+        return interrupted()
+
     set_imports_aside()
     quieten_lightning()  # as each training does: its filters are none of the trial's
     with kept(import_targets(settings)) as state:
         attempt = Attempt(trial, settings, repeated)
-        outcome = _run(trial, settings, attempt, state, seed=seed, interrupted=interrupted, repeated=repeated)
+        outcome = _run(trial, settings, attempt, state, seed=seed, interrupted=asked_to_stop, repeated=repeated)
+        _end_copy_of(own_process)
         gc.collect()  # not before: an exception that is being handled holds the frames, and those the module
         if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
             free_memory()
     has_own = own_checkpoints(trial_folder(settings.output_dir, trial.number)).is_dir()
     return replace(_with_left(outcome, trial, state.left), has_checkpoint=attempt.has_checkpoint or has_own)
+
+
+def _end_copy_of(process: int) -> None:
+    """End this process if it is a copy that a module has forked and let go on: it would train and report once more."""
+    if os.getpid() != process:
+        os._exit(1)
 
 
 def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:

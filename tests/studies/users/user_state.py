@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from user_modules import Plain
 
+_forked: set[int] = set()
 EVIL_TEXT = "\x1b[31mred\x1b[0m \u202egnol\u2066 \x00 \ud800 a\rb \x9b1m"
 
 
@@ -79,7 +80,11 @@ def _sleep_for_ever() -> None:
 
 
 def _fork() -> None:
-    os.fork()
+    """Go on twice, once a process: never from a copy, which would be a bomb."""
+    if os.getpid() not in _forked:
+        _forked.add(os.getpid())
+        copy = os.fork()
+        _forked.add(copy or os.getpid())
 
 
 WAYS: dict[str, Callable[[], Any]] = {
