@@ -32,6 +32,7 @@ from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
 from studies.trial.process_state import kept
+from studies.trial.real_number import NotReal
 from studies.trial.run import Run
 from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
@@ -209,6 +210,8 @@ def _try(
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
+    except NotReal as error:
+        return Look(point, diagnosis.of_unreal(error, settings))
     except PackagesMixed as error:
         return Look(point, diagnosis.of_mixed(error))
     except SamplesUnknown as error:
