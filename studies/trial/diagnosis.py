@@ -11,7 +11,7 @@ from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
-from studies.trial.failures import classify
+from studies.trial.failures import classify_own
 from studies.trial.mixing import PackagesMixed
 from studies.trial.real_number import NotReal
 from studies.trial.run import Run
@@ -38,7 +38,7 @@ def where(point: Point) -> str:
 
 def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> Problem:
     """Return the problem behind an exception in building a training or in its first batches."""
-    message = classify(error)[1]
+    message = classify_own(error)[1]
     limit = LIMIT.search(message)
     trainer = config.get("trainer") or {}
     if limit is not None and limit[0] in trainer:

@@ -14,6 +14,7 @@ from studies.trial.callbacks import Interrupted
 from studies.trial.package import loaded
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
+OWN_INTERRUPT = "KeyboardInterrupt: raised by the module itself"
 TRACE_LENGTH = 20_000  # characters of a traceback; the rest of a longer one is an exception's own text
 
 
@@ -40,6 +41,11 @@ def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, 
 def traced(error: BaseException) -> str:
     """Return the traceback of `error`, of a bounded length and without control characters."""
     return printable(shortened("".join(traceback.format_exception(error)).rstrip(), TRACE_LENGTH))
+
+
+def classify_own(error: BaseException) -> tuple[Failure, str]:
+    """As `classify`, where nobody has asked the training to stop: a KeyboardInterrupt is then the module's own."""
+    return (Failure.ERROR, OWN_INTERRUPT) if is_ctrl_c(error) else classify(error)
 
 
 def is_stop(error: BaseException) -> bool:

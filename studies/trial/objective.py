@@ -19,7 +19,7 @@ from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.failures import classify, free_memory, is_ctrl_c, is_lost_device, traced
+from studies.trial.failures import classify, classify_own, free_memory, is_lost_device, traced
 from studies.trial.files import own_checkpoints, trial_folder
 from studies.trial.half_batch import HalfBatch
 from studies.trial.imported import import_targets
@@ -206,9 +206,7 @@ def _fit(job: Job, settings: StudySettings, watchers: Watchers) -> Training:
 
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
-    failure, message = classify(error, signal)
-    if signal is None and is_ctrl_c(error):  # the module's own: a person's would be a signal
-        failure, message = Failure.ERROR, "KeyboardInterrupt: raised by the module itself"
+    failure, message = classify_own(error) if signal is None else classify(error, signal)
     where = "" if isinstance(error, Interrupted) else f"\n{traced(error)}"
     log.warning("trial %d: %s%s", trial.number, message, where)
     state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from studies.trial import diagnosis
 from studies.trial.callbacks import Interrupted, MetricMissing
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
-from studies.trial.failures import classify, free_memory, is_ctrl_c
+from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.imported import import_targets
 from studies.trial.job import Job
@@ -193,6 +194,7 @@ def _try(
     seed: int | None = None,
 ) -> Look:
     begun = time.perf_counter()
+    is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else no Ctrl-C comes as an exception
     config = resolve(settings, point, half=half, seed=seed)
     config = config if with_loggers else {**config, "loggers": {}}
     try:
@@ -219,10 +221,10 @@ def _try(
     except BadInput as error:  # of loggers and links
         return Look(point, error.problems[0])
     except BaseException as error:  # whatever a user's module raises is what this looks for
-        if isinstance(error, TimeIsUp) or is_ctrl_c(error):
+        if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
             raise
         log.info("one batch at %s failed", point, exc_info=True)
-        return Look(point, diagnosis.of_error(error, point, config), failure=classify(error)[0])
+        return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
 
 
 def _fit(

@@ -27,20 +27,22 @@ EVIL_TEXT = "\x1b[31mred\x1b[0m \u202egnol\u2066 \x00 \ud800 a\rb \x9b1m"
 
 
 class Leaves(Plain):
-    """Does one of `WAYS` in each batch of training, or with `when: built` in its constructor."""
+    """Does one of `WAYS` in each batch of training; with `when: trial` not in those that are tried before a study, with
+    `when: built` in its constructor."""
 
     calls: int = 0
 
     def __init__(self, how: str = "nothing", when: str = "batch", **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.how = how
+        self.how, self.when = how, when
         if when == "built":
             WAYS[how]()
             self.how = "nothing"
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         loss = super().training_step([one.to(self.line.weight.dtype) for one in batch], batch_idx)
-        WAYS[self.how]()
+        if self.when != "trial" or "trial-" in str(self.trainer.default_root_dir):
+            WAYS[self.how]()
         return loss
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
