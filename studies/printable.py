@@ -35,7 +35,7 @@ def brief(text: str) -> str:
 
 def described(error: BaseException) -> str:
     """Return `Type: text` of `error` as such a message."""
-    return brief(f"{type(error).__name__}: {text_of(error)}")
+    return brief(f"{type(error).__name__}: {text_of(error)}".removesuffix(": "))
 
 
 def text_of(error: BaseException) -> str:

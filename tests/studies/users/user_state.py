@@ -81,6 +81,11 @@ def _sleep_for_ever() -> None:
         time.sleep(0.1)
 
 
+def _leave_thread_and_child() -> None:
+    threading.Thread(target=_sleep_for_ever, name="for-ever").start()
+    subprocess.Popen(["sleep", "599"])
+
+
 def _fork() -> None:
     """Go on twice, once a process: never from a copy, which would be a bomb."""
     if os.getpid() not in _forked:
@@ -123,6 +128,7 @@ WAYS: dict[str, Callable[[], Any]] = {
     "thread": lambda: threading.Thread(target=_sleep_for_ever, name="for-ever").start(),
     "child": lambda: subprocess.Popen(["sleep", "600"]),
     "fork": _fork,
+    "thread_and_child": _leave_thread_and_child,
 }
 
 VALUES: dict[str, Callable[[], Any]] = {
