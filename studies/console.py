@@ -14,7 +14,7 @@ from rich.console import Console
 from studies.printable import printable
 
 
-class Terminal(Console):
+class PlainConsole(Console):
     """Prints text without its control characters."""
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -24,4 +24,4 @@ class Terminal(Console):
 
 def make_console(*, width: int | None = None) -> Console:
     """Build the console of a command, as wide as the terminal unless `width` says otherwise."""
-    return Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
+    return PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
