@@ -18,6 +18,7 @@ from studies.arguments import for_hydra, read_arguments
 from studies.configs import as_meant, config_dir, overruled, search_path
 from studies.errors import BadInput, Problem, StorageUnusable, StudyError
 from studies.help import brief_help, versions
+from studies.leaving import exits_in_time
 from studies.own_options import register
 from studies.printable import printable
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
@@ -36,7 +37,8 @@ def command(task: Task) -> Callable[[], None]:
         try:
             for number in STOPPING:  # a process that is the first of its container would ignore them
                 signal.signal(number, _interrupt)
-            sys.exit(_run(task))
+            with exits_in_time(_tell_at_the_end):
+                sys.exit(_run(task))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED_EXIT_CODE)
         except BrokenPipeError:  # the reader has seen enough, as in `… | head`
@@ -160,6 +162,10 @@ def _of_the_machine(error: Exception) -> StudyError:
     raise error
 
 
+def _tell_at_the_end(line: str) -> None:
+    print(printable(f"note: {line}"), file=sys.stderr)
+
+
 def _tell(error: StudyError) -> int:
-    print(f"error: {printable(str(error))}", file=sys.stderr)
+    print(printable(f"error: {error}"), file=sys.stderr)
     return error.exit_code

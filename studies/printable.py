@@ -1,32 +1,32 @@
-"""Text from a storage as a terminal or a page may show it: no character in it can command the terminal.
+"""Foreign text, such as that of a module's exception, made safe to print, to log and to store.
 
-Context: another tool's study, or a training's error, may hold any character: an escape sequence clears a screen or sets
-its title, a direction mark turns a line round, and half a character of UTF-16 cannot be written at all. Choice: all of
-these stand as Python writes them (`\\x1b`). Cost: a name with such a character is not shown as it is.
+A control character may recolour or overwrite a terminal, and turn the order of a line around. A lone surrogate cannot
+be printed at all, and databases refuse NUL. Each stands in the result as its escape, such as `\\x1b`.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
 
-COMMANDING: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters, but for tab and newline
-    r"|[\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # ends of lines and paragraphs, and turns of direction
-    r"|[\ud800-\udfff]"  # halves of characters
+CONTROL = re.compile(  # C0 but for tab and line feed, C1, marks that turn the direction, line separators, surrogates
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-BREAKS: Final = re.compile(r"[\t\n]")
+BREAKS = re.compile(r"[\t\n]")
+MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
+LEFT_OUT = "\n[… {n:,} characters are left out …]\n"
 
 
 def printable(text: str) -> str:
-    """Return `text` with every character escaped that is no text; lines and tabs stay."""
-    return COMMANDING.sub(_escaped, text)
+    """Return `text` with an escape in the place of each control character; tabs and line feeds stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return CONTROL.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def on_one_line(text: str) -> str:
     """Return `text` as `printable`, with line breaks and tabs escaped too: the name of something."""
-    return BREAKS.sub(_escaped, printable(text))
+    return BREAKS.sub(_escape, printable(text))
 
 
 def write_page(path: Path, text: str) -> None:
@@ -34,5 +34,29 @@ def write_page(path: Path, text: str) -> None:
     path.write_text(printable(text), encoding="utf-8")
 
 
-def _escaped(found: re.Match[str]) -> str:
+def shortened(text: str, length: int) -> str:
+    """Return `text` with its middle left out where it is longer than `length` characters."""
+    half = length // 2
+    return text if len(text) <= length else text[:half] + LEFT_OUT.format(n=len(text) - 2 * half) + text[-half:]
+
+
+def brief(text: str) -> str:
+    """Return the beginning of `text`, as a message that every database keeps."""
+    return printable(text[:MESSAGE_LENGTH])[:MESSAGE_LENGTH]
+
+
+def described(error: BaseException) -> str:
+    """Return `Type: text` of `error` as such a message."""
+    return brief(f"{type(error).__name__}: {text_of(error)}".removesuffix(": "))
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of `error`, which a class of a user may fail to give."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - whatever a user's __str__ raises
+        return f"its text cannot be made: {type(failure).__name__}"
+
+
+def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,10 +168,12 @@ def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
 
 def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
     from studies.budget import Budget
+    from studies.leaving import children_ended
     from studies.looks import count_look, in_words, looks_for, retrainings
     from studies.signals import StopSignals
     from studies.trial.callbacks import Interrupted
-    from studies.trial.failures import classify
+    from studies.trial.failures import classify, traced
+    from studies.trial.process_state import kept
     from studies.trial.testing import train_and_test
 
     earlier, own = retrainings(folder.parent), looks_for(folder)
@@ -183,14 +184,16 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         )
     signals = StopSignals().install()
     try:
-        tested = train_and_test(chosen, budget=Budget(**chosen["budget"]), folder=folder, interrupted=signals.reason)
+        with children_ended(console.print), kept():
+            budget = Budget(**chosen["budget"])
+            tested = train_and_test(chosen, budget=budget, folder=folder, interrupted=signals.reason)
     except Interrupted as error:
         console.print(f"interrupted ({error})")
         return INTERRUPTED_EXIT_CODE
     except StudyError:
         raise
     except Exception as error:
-        (folder / "error.log").write_text(traceback.format_exc())
+        (folder / "error.log").write_text(traced(error))
         raise StudyError(f"the training failed ({classify(error)[1]}); see {folder / 'error.log'}") from error
     console.print(f"{chosen['objective']['metric']} {tested.value:.4f} at the last rung" + _in_search(chosen))
     for name, value in tested.metrics.items():

@@ -89,6 +89,7 @@ RESUMED_FROM: Final = (
 RESTARTED: Final = "restarted"  # why this trial began anew although the one it repeats had a checkpoint, in words
 LINKED: Final = "linked"  # {config path: value}: what the links read off this trial's data
 LOGGER_FAILURES: Final = "logger_failures"  # {logger: message}: these failed, and the training went on without them
+LEFT_CHANGED: Final = "left_changed"  # what this trial set for its whole process and cannot be put back, in words
 LEASE: Final = "lease"  # a counter that the living worker moves on
 
 SHARE: Final = re.compile(r"((test|val|valid|validation|eval|train)_)?(top_?\d+_)?(accuracy|acc|error_rate)")

@@ -266,3 +266,8 @@ class StudySettings:
     def devices_per_trial(self) -> int:
         """How many processes, each with a device of its own, train one trial together."""
         return int(self.launcher.options.get("devices_per_trial", 1))
+
+    @property
+    def isolates_trials(self) -> bool:
+        """Whether each trial has a process of its own."""
+        return bool(self.launcher.options.get("isolation", "worker") == "process")

@@ -19,6 +19,10 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the end follows later
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
+class TimeIsUp(BaseException):
+    """The time for something is up. This is no error of what runs then."""
+
+
 class StopSignals:
     """Remembers the first signal that asks this process to stop.
 

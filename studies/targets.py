@@ -7,6 +7,8 @@ import inspect
 from types import ModuleType
 from typing import Any
 
+from studies.printable import described
+
 
 class TargetBroken(Exception):
     """The module that holds a target fails while it is imported."""
@@ -72,6 +74,6 @@ def _find_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return None
-        raise TargetBroken(f"{type(error).__name__}: {error}") from error
-    except Exception as error:
-        raise TargetBroken(f"{type(error).__name__}: {error}") from error
+        raise TargetBroken(described(error)) from error
+    except (Exception, SystemExit) as error:
+        raise TargetBroken(described(error)) from error

@@ -36,16 +36,21 @@ from studies.trial.outcome import Outcome, RunTrial
 log = logging.getLogger(__name__)
 POLL_S = 0.5
 DEVICE_LOST = 3  # exit code
+RENEWED = 5  # exit code of a worker whose place a new process takes as a matter of course
 UNTOLD = (Failure.KILLED, Failure.FAILED)  # the worker told nothing: it died, or another tool ended the trial
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A worker's post: where it is, in words that are kept with each trial; when it works; who may call it off."""
+    """A worker's post: where it is, in words that are kept with each trial; when it works; who may call it off.
+
+    `is_renewable`: where this process leaves with `RENEWED`, a new one takes over at once.
+    """
 
     place: str
     shift: Shift
     signals: StopSignals
+    is_renewable: bool = False
 
 
 def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial: RunTrial) -> None:
@@ -174,6 +179,8 @@ def _run(
             discard_useless(study.get_trials(deepcopy=False), settings)
         if outcome.device_is_lost:
             sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
+        if post.is_renewable and (outcome.taints or settings.isolates_trials):
+            sys.exit(RENEWED)
     except UpdateFinishedTrialError:
         log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
 

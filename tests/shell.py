@@ -83,3 +83,9 @@ def trained(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 def running(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [t for t in trials if t.state == TrialState.RUNNING and schema.WORKER in t.user_attrs and t.params]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and was not waited for does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"

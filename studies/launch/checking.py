@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from studies.errors import Problem
 from studies.launch.children import Child, Reader, pipe, start, stop
-from studies.launch.first_batch import POLL_S, each_start, of_ended
+from studies.launch.first_batch import LEAVE_S, POLL_S, each_start, of_ended
 from studies.launch.points import Found, Plan, check_points, run_check
 from studies.launch.resolved import resolved_here
+from studies.leaving import children_ended
 from studies.settings import StudySettings
+from studies.signals import TimeIsUp
 
 if TYPE_CHECKING:
     from studies.trial.trying import Look
@@ -78,7 +80,7 @@ def _check_here(settings: StudySettings, plan: Plan) -> Checked:
     checked, pieces = Checked(), check_points(settings, plan)
     first = next(pieces)  # no alarm falls into the imports before it
     checked.add(first)
-    with contextlib.suppress(TimeIsUp), alarm(first.until):
+    with children_ended(checked.notes.append), contextlib.suppress(TimeIsUp), alarm(first.until):
         for found in pieces:
             checked.add(found)
     return checked
@@ -98,7 +100,8 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path, tell: Callab
 def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bool:
     """Take in what `child` finds, and end it when its time is up; return whether the system has let it."""
     try:
-        _take_in(checked, ours)
+        if _has_told_all(checked, ours):
+            child.join(LEAVE_S)
     except EOFError:
         child.join(None)
         if child.was_killed():
@@ -109,19 +112,17 @@ def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bo
     return True
 
 
-def _take_in(checked: Checked, ours: Reader) -> None:
+def _has_told_all(checked: Checked, ours: Reader) -> bool:
+    """Take in what is found until the time is up; return whether that was all."""
     until = None
     while (left_s := POLL_S if until is None else until - time.monotonic()) > 0:
         if ours.poll(min(POLL_S, left_s)):
             found = ours.recv()
             if found is None:
-                return
+                return True
             checked.add(found)
             until = until or found.until
-
-
-class TimeIsUp(BaseException):
-    """The time of a check is up. This is no error of the point that is being tried."""
+    return False
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from typing import Any
 
 from studies.errors import StudyError
 from studies.launch.guard import STARTS, pause_s
+from studies.leaving import descendants, end
 from studies.signals import SIGNALS, ctrl_c_blocked
 
 REAP_S = 0.5  # until the server tells how its child has ended
@@ -112,13 +113,15 @@ def start(target: Callable[..., None], arguments: Sequence[Any], *, name: str) -
 
 
 def stop(children: Sequence[Child], *, grace_s: float) -> None:
-    """Ask `children` to end, and end those that do not in time."""
+    """Ask `children` to end, and end those that do not in time, with the processes that they have started."""
+    begun = [pid for child in children if child.is_alive() for pid in descendants(child.pid)]
     for child in children:
         child.send(signal.SIGTERM)
     for child in children:
         if not child.join(grace_s):
             child.send(signal.SIGKILL)
             child.join(None)
+    end(begun)
 
 
 def _context() -> ForkServerContext:

@@ -28,6 +28,7 @@ class How(Enum):
     """How a worker ended."""
 
     LEFT = auto()  # nothing was left to do, or it tells an error
+    RENEWED = auto()  # the next trial shall begin in a new process
     DIED = auto()
     WITHDRAWN = auto()  # somebody else called it off, and shall have their way
 
@@ -149,6 +150,8 @@ class Crew:
         if ending.how is How.LEFT:
             self._anyone_left = True
             return False
+        if ending.how is How.RENEWED:
+            return True
         if ending.how is How.WITHDRAWN:
             self._withdrawn += 1
             self._tell(f"worker {member.number} was called off ({ending.words}); it is not replaced")

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 from omegaconf import ListConfig
 
-from studies.errors import Problem, Problems
+from studies.errors import Problem, Problems, nearest
 from studies.launch.elsewhere import ELSEWHERE
 from studies.settings import StudySettings
 
 OPTIONS = {
-    "local": ("threads_per_worker", "slots_per_device", "devices_per_trial"),
+    "local": ("threads_per_worker", "slots_per_device", "devices_per_trial", "isolation"),
     "serial": ("devices_per_trial",),
 }
+ISOLATION = ("worker", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,9 @@ def check_launcher(settings: StudySettings, problems: Problems) -> None:
     threads = launcher.options.get("threads_per_worker", "auto")
     if threads != "auto" and not _is_count(threads):
         problems.add("launcher.threads_per_worker", f"is {threads!r}", "give auto or a whole number of at least 1")
+    isolation = launcher.options.get("isolation", "worker")
+    if isolation not in ISOLATION:
+        problems.add("launcher.isolation", f"is {isolation!r}", nearest(str(isolation), ISOLATION))
     counts = {key: launcher.options.get(key, 1) for key in ("slots_per_device", "devices_per_trial")}
     for key, value in counts.items():
         if not _is_count(value):

@@ -10,10 +10,12 @@ from studies.errors import Problem, StudyError
 from studies.launch.children import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
 from studies.launch.guard import STARTS, pause_s
 from studies.launch.process import run_preflight
+from studies.leaving import GRACE_S
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 
 POLL_S = 0.5
+LEAVE_S = 2 * GRACE_S  # for a process that has told all it has to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def _answer(ours: Reader, child: Child, signals: StopSignals) -> FirstBatch:
             stop([child], grace_s=POLL_S)
             return NOTHING
     gpus, problems, notes = ours.recv()
-    child.join(None)
+    child.join(LEAVE_S)
+    stop([child], grace_s=0.0)
     return FirstBatch(list(gpus), list(problems), list(notes))
 
 

@@ -19,6 +19,7 @@ from studies.launch.process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.worker import RENEWED
 
 LINGER_S = 5.0  # for a process that has said its last word
 
@@ -63,7 +64,9 @@ class _Worker:
         code = self.child.exit_code()
         words = "asked to stop by a signal" if code == STOPPED else self.child.in_words()
         told = f"{words}; see {self.log}"
-        return Ending(How.LEFT, self._last_words[0], told) if self._last_words else Ending(How.DIED, None, told)
+        if self._last_words:
+            return Ending(How.LEFT, self._last_words[0], told)
+        return Ending(How.RENEWED if code == RENEWED else How.DIED, None, told)
 
 
 class LocalLauncher:

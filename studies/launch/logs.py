@@ -8,7 +8,11 @@ import platform
 import sys
 from pathlib import Path
 
+from studies.launch.log_limit import ShortLog
+from studies.printable import printable, shortened
+
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+RECORD_LENGTH = 50_000  # characters
 
 
 def logs_of_this_run(output_dir: Path) -> Path:
@@ -22,9 +26,20 @@ def worker_log(folder: Path, worker: int) -> Path:
 
 
 def write_to(path: Path) -> None:
-    """Send everything that this process prints or logs to the end of `path`."""
+    """Send everything that this process prints or logs to the end of `path`, which is kept short from now on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         for number in (1, 2):  # what sys.stdout and sys.stderr are may have been changed
             os.dup2(file.fileno(), number)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
+    ShortLog(path).watch()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Printable(LOG_FORMAT))
+
+
+class _Printable(logging.Formatter):
+    """Writes each record without control characters, and at a bounded length."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or the lines, of `record`."""
+        return printable(shortened(super().format(record), RECORD_LENGTH))

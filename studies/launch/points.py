@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from studies.errors import Problem
 from studies.launch.elsewhere import on_any_accelerator
 from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
+from studies.leaving import ends_in_time
 from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.space import Point
@@ -84,9 +85,10 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 def run_check(settings: StudySettings, plan: Plan, log: Path, answers: Connection) -> None:
     """Send the findings of `check_points` one by one, then None."""
     begin_trying(log)
-    try:
-        for found in check_points(settings, plan, margin_s=LAST_BATCH_S):
-            answers.send(found)
-    except Exception as error:  # noqa: BLE001 - logged, and told by the parent
-        answers.send(Found(problems=(of_failure(error, log),)))
-    answers.send(None)
+    with ends_in_time():
+        try:
+            for found in check_points(settings, plan, margin_s=LAST_BATCH_S):
+                answers.send(found)
+        except Exception as error:  # noqa: BLE001 - logged, and told by the parent
+            answers.send(Found(problems=(of_failure(error, log),)))
+        answers.send(None)

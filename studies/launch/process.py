@@ -15,6 +15,8 @@ from studies.errors import Problem, StorageUnusable, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
 from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
+from studies.leaving import ends_in_time
+from studies.printable import described
 from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -36,21 +38,24 @@ def run_worker(settings: StudySettings, place: Place, shift: Shift, log: Path, w
     signals = StopSignals().install_in_worker()
     multiprocessing.set_start_method(None, force=True)  # the system's own: a DataLoader's workers start as in a script
     write_to(log)
-    try:
-        take(place)
-    except StudyError as error:
-        words.send(error)
-        return
-    failure = serve(settings, str(place), shift=shift, signals=signals)
-    if failure is None and signals.reason() is not None:
-        sys.exit(STOPPED)
-    words.send(failure)
+    with ends_in_time():
+        try:
+            take(place)
+            failure = serve(settings, str(place), shift=shift, signals=signals, is_renewable=True)
+        except StudyError as error:
+            failure = error
+        if failure is None and signals.reason() is not None:
+            sys.exit(STOPPED)
+        words.send(failure)
 
 
-def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSignals) -> StudyError | None:
+def serve(
+    settings: StudySettings, place: str, *, shift: Shift, signals: StopSignals, is_renewable: bool = False
+) -> StudyError | None:
     """Work at `place`, in words, until there is nothing left to do or `signals` says why to stop.
 
-    The `StudyError` that ended it, or None; any other exception is a worker's death.
+    The `StudyError` that ended it, or None; any other exception is a worker's death. A worker that `is_renewable` may
+    end the process before, see `studies.worker.Post`.
     """
     from studies.trial.objective import run_trial
     from studies.worker import Post, work
@@ -60,7 +65,7 @@ def serve(settings: StudySettings, place: str, *, shift: Shift, signals: StopSig
     try:
         patience = Patience(settings.storage.patience_s, signals.wait)
         storage = open_patiently(settings.storage.address, patience=patience)
-        work(settings, storage, post=Post(place, shift, signals), run_trial=run_trial)
+        work(settings, storage, post=Post(place, shift, signals, is_renewable), run_trial=run_trial)
     except StudyError as error:
         if isinstance(error, StorageUnusable) and signals.reason() is not None:  # nobody waits for it any longer
             log.warning("asked to stop (%s) while the storage was away: the lease frees the trial", signals.reason())
@@ -74,11 +79,12 @@ def run_preflight(settings: StudySettings, log: Path, answers: Connection) -> No
     """Send the GPUs' ids, the problems that only a first batch shows, and notes."""
     begin_trying(log)
     notes: list[str] = []
-    try:
-        problems = find_problems(settings, tell=notes.append)
-    except Exception as error:  # noqa: BLE001 - logged, and told by the parent
-        problems = [of_failure(error, log)]
-    answers.send((gpu_ids(), problems, notes))
+    with ends_in_time():
+        try:
+            problems = find_problems(settings, tell=notes.append)
+        except Exception as error:  # noqa: BLE001 - logged, and told by the parent
+            problems = [of_failure(error, log)]
+        answers.send((gpu_ids(), problems, notes))
 
 
 def begin_trying(log: Path) -> None:
@@ -92,7 +98,7 @@ def begin_trying(log: Path) -> None:
 def of_failure(error: Exception, log: Path) -> Problem:
     """Return what an exception outside of a batch means; its traceback goes to the log."""
     logging.getLogger(__name__).exception("preflight failed")
-    return Problem("model", f"fails before training ({type(error).__name__}: {error})", f"see {log}")
+    return Problem("model", f"fails before training ({described(error)})", f"see {log}")
 
 
 def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> list[Problem]:

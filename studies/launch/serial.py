@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from studies.errors import Problem
 from studies.launch.interruption import told_at_once
 from studies.launch.process import find_problems
+from studies.leaving import children_ended
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -30,7 +31,8 @@ class SerialLauncher:
 
     def preflight(self) -> list[Problem]:
         """Problems that show only when the model is built and sees a first batch."""
-        return find_problems(self._settings, tell=self._tell)
+        with children_ended(self._tell):
+            return find_problems(self._settings, tell=self._tell)
 
     def places(self) -> list[str]:
         """Where the worker runs."""
@@ -40,6 +42,6 @@ class SerialLauncher:
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
         """Work until the study is finished. `on_tick` is called once, at the end."""
         (place,) = self.places()
-        with told_at_once(self._signals, self._tell):
+        with told_at_once(self._signals, self._tell), children_ended(self._tell):
             work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
         on_tick()

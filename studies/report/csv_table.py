@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from studies.printable import printable
+
 Cell = str | float | int | bool | None
 Row = Mapping[str, Cell]
 
@@ -24,4 +26,4 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
 def _text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
-    return repr(float(cell)) if isinstance(cell, float) else str(cell)
+    return repr(float(cell)) if isinstance(cell, float) else printable(str(cell))

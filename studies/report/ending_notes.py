@@ -17,7 +17,7 @@ UNTOLD = "no message"
 def ending_notes(trials: Sequence[FrozenTrial], *, n_rungs: int) -> list[str]:
     """Return a sentence for each way in which `trials` of a budget of `n_rungs` rungs ended without a full result."""
     own = [trial for trial in trials if not is_imported(trial) and not was_interrupted(trial)]
-    return [*_failures(own), *_early(own, n_rungs)]
+    return [*_failures(own), *_early(own, n_rungs), *_left_changed(own)]
 
 
 def _failures(trials: Sequence[FrozenTrial]) -> Iterator[str]:
@@ -42,6 +42,19 @@ def _early(trials: Sequence[FrozenTrial], n_rungs: int) -> Iterator[str]:
         yield (
             f"{counted(n, 'complete trial', 'complete trials')} {have} from an earlier rung than the last: a callback "
             "ended the training there, or the metric was not logged later"
+        )
+
+
+def _left_changed(trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Tell of what trials set for their whole process and cannot be put back."""
+    left = Counter(
+        str(trial.user_attrs[schema.LEFT_CHANGED]) for trial in trials if schema.LEFT_CHANGED in trial.user_attrs
+    )
+    if left:
+        yield (
+            f"{counted(left.total(), 'trial', 'trials')} changed for a whole process what cannot be put back for sure "
+            f"({left.most_common(1)[0][0]}): the next trial of the worker begins in a new process, but only with "
+            "launcher=local"
         )
 
 

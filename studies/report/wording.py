@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from studies.printable import printable
+
 FEWEST_OF_TIE = 4  # seeds: fewer hardly ever tell two configurations apart, so that they do not says nothing
 NONE = "–"  # where there is no number
 MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, and marks at the end of a title
@@ -87,7 +89,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def plain(text: str) -> str:
     """Return `text` as Markdown that shows it as it is, on one line and in one cell of a table."""
-    return MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines())).replace("|", "∣")
+    return MARKUP.sub(r"\\\g<0>", " ".join(printable(text).splitlines())).replace("|", "∣")
 
 
 def code(text: str) -> str:

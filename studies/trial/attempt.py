@@ -20,6 +20,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from studies import schema
 from studies.eligible import can_be_best
 from studies.objectives import by_first
+from studies.printable import described
 from studies.settings import StudySettings
 from studies.trial.files import checkpoint_in, discard, sha256_of, trial_folder, trials_folder
 from studies.trial.half_batch import HalfBatch
@@ -76,7 +77,7 @@ class Attempt:
             self.restart(f"cannot be read on {platform.node()} ({error.strerror or error})")
             return None
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            self.restart(f"has a record that makes no sense ({type(error).__name__}: {error})")
+            self.restart(f"has a record that makes no sense ({described(error)})")
             return None
         if found != start.saved.sha256:
             self.restart("is damaged: the file is not what was written")

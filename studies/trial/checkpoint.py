@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
+from studies.printable import described
 from studies.trial.files import ASIDE, put_in_place
 
 OPTIONAL = {  # Lightning's keys of what module and data were built with: the config builds them, so none need be kept
@@ -97,7 +98,7 @@ def _refusal(value: Any) -> str | None:
         told = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
         return told.strip()
     except Exception as error:  # noqa: BLE001 - objects of users fail to pickle in their own ways
-        return f"{type(error).__name__}: {error}"
+        return described(error)
     return None
 
 

@@ -11,8 +11,9 @@ from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
-from studies.trial.failures import classify
+from studies.trial.failures import classify_own
 from studies.trial.mixing import PackagesMixed
+from studies.trial.real_number import NotReal
 from studies.trial.run import Run
 from studies.trial.training import Training
 
@@ -35,9 +36,9 @@ def where(point: Point) -> str:
     return f" at {in_words(point)}" if point else ""
 
 
-def of_error(error: Exception, point: Point, config: Mapping[str, Any]) -> Problem:
+def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> Problem:
     """Return the problem behind an exception in building a training or in its first batches."""
-    message = classify(error)[1]
+    message = classify_own(error)[1]
     limit = LIMIT.search(message)
     trainer = config.get("trainer") or {}
     if limit is not None and limit[0] in trainer:
@@ -72,6 +73,13 @@ def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
         return Problem("objective.metric", complaint, f"{remedy} {other}")
     known = [name for name in (*TRAINING_METRICS, *error.logged) if name != settings.objective.metric]
     return Problem("objective.second.metric", complaint, f"{nearest(error.missing, known)}; {remedy} name one of these")
+
+
+def of_unreal(error: NotReal, settings: StudySettings) -> Problem:
+    """Return the problem of an objective whose metric is no real number."""
+    key = "objective.metric" if error.name == settings.objective.metric else "objective.second.metric"
+    remedy = "log one real number, such as the real part or the absolute value of a complex one"
+    return Problem(key, f"is {error.name}, which the module logs as {error.what}", remedy)
 
 
 def of_training(run: Run, training: Training, point: Point, config: Mapping[str, Any]) -> Problem | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import traceback
 
 import hydra.errors
 import torch
 
+from studies.printable import brief, described, printable, shortened, text_of
 from studies.schema import INTERRUPTED, Failure
 from studies.trial.callbacks import Interrupted
 from studies.trial.package import loaded
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
-MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
+OWN_INTERRUPT = "KeyboardInterrupt: raised by the module itself"
+TRACE_LENGTH = 20_000  # characters of a traceback; the rest of a longer one is an exception's own text
 
 
 class TrainingFailed(Exception):
@@ -28,17 +31,33 @@ def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, 
     """The failure class of `error` and its message, `Type: text` of the innermost cause; `signal` names what stopped
     it, if anything did."""
     if is_stop(error) or is_stop(_cause(error)):
-        return Failure.KILLED, f"{INTERRUPTED} ({signal or _cause(error)})"[:MESSAGE_LENGTH]
+        return Failure.KILLED, brief(f"{INTERRUPTED} ({signal or text_of(_cause(error))})")
     cause = _cause(error)
     if isinstance(cause, TrainingFailed):
-        return cause.failure, cause.message[:MESSAGE_LENGTH]
-    message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LENGTH]
-    return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), message
+        return cause.failure, brief(cause.message)
+    return (Failure.OUT_OF_MEMORY if is_out_of_memory(cause) else Failure.ERROR), described(cause)
+
+
+def traced(error: BaseException) -> str:
+    """Return the traceback of `error`, of a bounded length and without control characters."""
+    return printable(shortened("".join(traceback.format_exception(error)).rstrip(), TRACE_LENGTH))
+
+
+def classify_own(error: BaseException) -> tuple[Failure, str]:
+    """As `classify`, where nobody has asked the training to stop: a KeyboardInterrupt is then the module's own."""
+    return (Failure.ERROR, OWN_INTERRUPT) if is_ctrl_c(error) else classify(error)
 
 
 def is_stop(error: BaseException) -> bool:
     """Return whether `error` says that somebody wants the trial to end, and not that it failed."""
     return isinstance(error, (Interrupted, KeyboardInterrupt, *(package.sigterm for package in loaded())))
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Return whether `error` is a KeyboardInterrupt, or Lightning's exit because of one."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -47,7 +66,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.failure is Failure.OUT_OF_MEMORY
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in OUT_OF_MEMORY_TEXTS)
+    return isinstance(error, RuntimeError) and any(text in text_of(error).lower() for text in OUT_OF_MEMORY_TEXTS)
 
 
 def is_lost_device(error: BaseException) -> bool:

@@ -30,6 +30,7 @@ from studies.trial.package import FABRICS, NAMES, Package, package_of, package_o
 from studies.trial.plateau import NEVER
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
+from studies.trial.real_number import guard_metrics
 from studies.trial.run import Run
 from studies.trial.tracked import TrackedRun
 from studies.trial.trainer import trainer_class
@@ -123,6 +124,7 @@ def build(
     package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
     module = unwrapped(package, module)
     refuse_mixing(package, module, [datamodule])
+    guard_metrics(module, [name for name in (metric, second) if name is not None])
     made = package.callback
     rungs = made(Rungs)(
         metric,

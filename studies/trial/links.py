@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from studies.errors import BadInput, Problem, nearest
+from studies.printable import described
 from studies.settings import Link
 from studies.trial.lock import alone
 from studies.trial.package import NAMES
@@ -157,7 +158,7 @@ def _read(link: Link, datamodule: Any) -> Plain:
 def _unreadable(link: Link, owner: Any, name: str, error: Exception) -> Problem:
     key = f"links.{link.target}"
     if name in dir(owner):
-        complaint = f"is {link.source}, and reading {name} fails ({type(error).__name__}: {error})"
+        complaint = f"is {link.source}, and reading {name} fails ({described(error)})"
         return Problem(key, complaint, "see that it can be read after setup")
     complaint = f"is {link.source}, and {type(owner).__name__} has no {name} after setup"
     return Problem(key, complaint, nearest(name, _own_names(owner)))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.errors import Problems
+from studies.printable import described
 from studies.trial.instantiate import instantiate
 from studies.trial.lock import alone
 from studies.trial.logger_ends import end_run
@@ -119,7 +120,7 @@ class Loggers:
 
     def _note(self, name: str, error: Exception) -> None:
         if name not in self.failures:
-            self.failures[name] = f"{type(error).__name__}: {error}"[:500]
+            self.failures[name] = described(error)
             log.warning("loggers.%s fails, and the training goes on without it (%s)", name, self.failures[name])
 
 
@@ -144,7 +145,7 @@ def build_loggers(
         except Exception as error:
             if offline_in is not None:
                 raise
-            failures[name] = f"{type(error).__name__}: {error}"[:500]
+            failures[name] = described(error)
             log.warning("loggers.%s cannot be built, and the training goes on without it (%s)", name, failures[name])
             loggers[name] = Silent()
     made = Loggers(loggers, run, opens=opens, strict=offline_in is not None)

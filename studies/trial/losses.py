@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studies.settings import TRAINING_LOSS
+from studies.trial.real_number import refuse_unreal
+
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
@@ -31,6 +34,10 @@ class Losses:
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, torch.Tensor):
             return
+        if loss.is_complex():  # of a module that takes its steps itself
+            if self._averages:
+                refuse_unreal(TRAINING_LOSS, loss.sum())
+            loss = torch.view_as_real(loss)
         self._sum = loss.detach().sum(dtype=torch.float32) + self._sum
         if self._averages:  # as the module returned it: Lightning divides the losses of one step
             divided_by = trainer.accumulate_grad_batches if trainer.lightning_module.automatic_optimization else 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.settings import TRAINING_LOSS
 from studies.trial.ranks.ranks import Ranks
+from studies.trial.real_number import real
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -52,7 +53,7 @@ class Metrics:
         """Return the value of each metric, `averaged` ones where the module does not log them; None where the first one
         is not new since it was read.
 
-        Raises `MetricMissing` where one was never logged.
+        Raises `MetricMissing` where one was never logged, `NotReal` where one is no real number.
         """
         own = trainer.callback_metrics.get(self._names[0], averaged.get(self._names[0]))
         is_new = own is not None and own is not self._known
@@ -71,7 +72,7 @@ class Metrics:
 
     def _value(self, trainer: Trainer, name: str, averaged: float | None) -> float:
         own = trainer.callback_metrics.get(name, averaged)
-        shared = self._ranks.share("rung", *((0.0, False) if own is None else (float(own), True)))
+        shared = self._ranks.share("rung", *((0.0, False) if own is None else (real(name, own), True)))
         values = [value for value, is_logged in shared if is_logged]
         if not values:
             raise MetricMissing(name, sorted(trainer.callback_metrics), validates=bool(trainer.enable_validation))

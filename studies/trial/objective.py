@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-import traceback
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,14 +14,16 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
 from studies.objectives import convergence
+from studies.printable import brief
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.failures import classify, free_memory, is_lost_device
+from studies.trial.failures import classify, classify_own, free_memory, is_lost_device, traced
 from studies.trial.files import own_checkpoints, refuse_links, trial_folder
 from studies.trial.half_batch import HalfBatch
-from studies.trial.job import Job
+from studies.trial.imported import import_targets
+from studies.trial.job import Job, quieten_lightning
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
 from studies.trial.outcome import Outcome
@@ -29,6 +31,7 @@ from studies.trial.point_config import linked
 from studies.trial.point_config import resolve as resolve  # its old place
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_run import Ran, run_procedure
+from studies.trial.process_state import Left, ProcessState, kept
 from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
 from studies.trial.tracked import tracked_trial
@@ -45,21 +48,51 @@ def run_trial(
     interrupted: Callable[[], str | None],
     repeated: FrozenTrial | None = None,
 ) -> Outcome:
-    """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`."""
+    """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`.
+
+    What the trial has set for the whole process is put back. Where that cannot be done, the outcome says so.
+    """
+    own_process = os.getpid()
+
+    def asked_to_stop() -> str | None:
+        _end_copy_of(own_process)
+        return interrupted()
+
     set_imports_aside()
-    attempt = Attempt(trial, settings, repeated)
-    outcome = _run(trial, settings, attempt, seed=seed, interrupted=interrupted, repeated=repeated)
-    gc.collect()  # not before: an exception that is being handled holds the frames, and those the module
-    if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
-        free_memory()
+    quieten_lightning()  # as each training does: its filters are none of the trial's
+    with kept(import_targets(settings)) as state:
+        attempt = Attempt(trial, settings, repeated)
+        outcome = _run(trial, settings, attempt, state, seed=seed, interrupted=asked_to_stop, repeated=repeated)
+        _end_copy_of(own_process)
+        gc.collect()  # not before: an exception that is being handled holds the frames, and those the module
+        if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
+            free_memory()
     has_own = own_checkpoints(trial_folder(settings.output_dir, trial.number)).is_dir()
-    return replace(outcome, has_checkpoint=attempt.has_checkpoint or has_own)
+    return replace(_with_left(outcome, trial, state.left), has_checkpoint=attempt.has_checkpoint or has_own)
+
+
+def _end_copy_of(process: int) -> None:
+    """End this process if it is a copy that a module has forked and let go on: it would train and report once more."""
+    if os.getpid() != process:
+        os._exit(1)
+
+
+def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:
+    """Tell what the trial has left changed in this process."""
+    if left.put_back:
+        log.info("trial %d left changed, and it is put back: %s", trial.number, ", ".join(left.put_back))
+    if not left.stuck:
+        return outcome
+    names = brief(", ".join(left.stuck))
+    log.warning("trial %d left changed what cannot be put back for sure: %s", trial.number, names)
+    return replace(outcome, attributes={**outcome.attributes, schema.LEFT_CHANGED: names}, taints=True)
 
 
 def _run(
     trial: BaseTrial,
     settings: StudySettings,
     attempt: Attempt,
+    state: ProcessState,
     *,
     seed: int,
     interrupted: Callable[[], str | None],
@@ -121,6 +154,7 @@ def _run(
     except TrialPruned:  # by the module itself
         return Outcome(TrialState.PRUNED)
     except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
+        state.put_back()  # loggers and streams too, which are told of it
         return _failed(trial, error, interrupted())
 
 
@@ -143,7 +177,7 @@ def _train(
             fits = job.checkpoint is None or attempt.has_resumed or failure is not Failure.ERROR
             if fits or isinstance(error, StorageInternalError | UpdateFinishedTrialError | TrialPruned):
                 raise
-            log.warning("trial %d: the checkpoint cannot be used\n%s", trial.number, traceback.format_exc())
+            log.warning("trial %d: the checkpoint cannot be used\n%s", trial.number, traced(error))
         free_memory()
         attempt.restart(f"does not fit ({reason})")
         return _fit(replace(job, checkpoint=None), settings, watchers)
@@ -173,8 +207,8 @@ def _fit(job: Job, settings: StudySettings, watchers: Watchers) -> Training:
 
 
 def _failed(trial: BaseTrial, error: BaseException, signal: str | None) -> Outcome:
-    failure, message = classify(error, signal)
-    where = "" if isinstance(error, Interrupted) else f"\n{traceback.format_exc()}"
+    failure, message = classify_own(error) if signal is None else classify(error, signal)
+    where = "" if isinstance(error, Interrupted) else f"\n{traced(error)}"
     log.warning("trial %d: %s%s", trial.number, message, where)
     state = TrialState.PRUNED if failure in schema.OF_THE_POINT else TrialState.FAIL
     attributes = {schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}

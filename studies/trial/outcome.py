@@ -16,7 +16,8 @@ class Outcome:
     """How a trial ended: its Optuna state, its value where it is COMPLETE (and `second`, that of a second objective),
     and the attributes to keep.
 
-    After `device_is_lost` nothing more can run in this process. `has_checkpoint`: it, or the trial that it repeats,
+    After `device_is_lost` nothing more can run in this process. `taints`: it has changed the process in a way that may
+    change later trials. `has_checkpoint`: it, or the trial that it repeats,
     has saved its state, or a checkpoint callback has; some of these files may be of no more use.
     """
 
@@ -26,6 +27,7 @@ class Outcome:
     device_is_lost: bool = False
     has_checkpoint: bool = False
     second: float | None = None
+    taints: bool = False
 
     @property
     def values(self) -> list[float] | None:

@@ -12,6 +12,7 @@ from typing import Any
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.instantiate import instantiate
 from studies.trial.package import package_of_target
+from studies.trial.real_number import real
 from studies.trial.training import never, report_nothing
 
 MAX_RESULT = 60_000  # characters of JSON: MySQL keeps no longer text in an attribute
@@ -82,10 +83,11 @@ class _Follower:
             return True
         if rung != len(self.rungs) + 1 or rung > self._n_rungs:
             raise ValueError(f"rung {rung} is reported after rung {len(self.rungs)}: report 1, 2, … {self._n_rungs}")
+        value = real(f"the value at rung {rung}", value)
         if not math.isfinite(value):
             self.diverged = f"the value at rung {rung} is {value}"
             return True
-        found = Rung(rung, float(value), 0, self.seconds)
+        found = Rung(rung, value, 0, self.seconds)
         self.rungs.append(found)
         self.stopped = self._report(found)
         if not self.has_ended and (reason := self._interrupted()) is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 
 from studies.schema import Failure
 from studies.settings import OutOfMemorySettings
-from studies.trial.failures import TrainingFailed, classify, free_memory
+from studies.trial.failures import TrainingFailed, classify, free_memory, traced
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.job import Job
 from studies.trial.training import Training
@@ -37,7 +36,7 @@ def train_within_memory(
         half = half_of(job.config, settings.batch_size)
         if half is None:
             reason = f"{message}; not tried at half the batch: {settings.batch_size} is odd"
-            raise TrainingFailed(failure, reason, traceback.format_exc()) from None
+            raise TrainingFailed(failure, reason, traced(error)) from None
     free_memory()  # not before: an exception that is being handled holds the frames, and those the module
     tell(half, message)
     try:
@@ -47,4 +46,4 @@ def train_within_memory(
         if not refusal.startswith(REFUSAL):
             raise
         reason = f"{message}; not tried at half the batch: {refusal}"
-        raise TrainingFailed(failure, reason, traceback.format_exc()) from None
+        raise TrainingFailed(failure, reason, traced(error)) from None

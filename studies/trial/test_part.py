@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from studies.trial.package import package_of
+from studies.trial.real_number import guard_metrics
 from studies.trial.samples import SampleCount
 
 if TYPE_CHECKING:
@@ -71,5 +72,6 @@ def look_at_test_part(
     kept: dict[str, Any] = {key: trainer[key] for key in KEPT if key in trainer}
     quiet: dict[str, Any] = dict.fromkeys(QUIET, False)
     tester = package.trainer(**kept, **quiet, callbacks=[count])
+    guard_metrics(module)
     results = tester.test(module, datamodule=datamodule, verbose=False)
     return Scores({name: float(value) for result in results for name, value in result.items()}, count.n)

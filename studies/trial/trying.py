@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,15 @@ from typing import Any
 from studies.errors import BadInput, Problem
 from studies.schema import Failure
 from studies.settings import StudySettings
+from studies.signals import TimeIsUp
 from studies.space import Point
 from studies.trial import diagnosis
 from studies.trial.callbacks import Interrupted, MetricMissing
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
-from studies.trial.failures import classify, free_memory
+from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
+from studies.trial.imported import import_targets
 from studies.trial.job import Job
 from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
@@ -29,6 +32,8 @@ from studies.trial.mixing import PackagesMixed
 from studies.trial.point_config import linked, resolve
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
+from studies.trial.process_state import kept
+from studies.trial.real_number import NotReal
 from studies.trial.run import Run
 from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
@@ -90,6 +95,12 @@ def try_point(
     this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training
     seed is `seed`, by default the study's.
     """
+    own = import_targets(settings)
+    with kept(own):
+        return _try_point(settings, point, extent, time_up=time_up, seed=seed)
+
+
+def _try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp, seed: int | None) -> Look:
     config = resolve(settings, point)
     if is_procedure(config):
         return _try_procedure(settings, point, config, time_up)
@@ -183,6 +194,7 @@ def _try(
     seed: int | None = None,
 ) -> Look:
     begun = time.perf_counter()
+    is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else no Ctrl-C comes as an exception
     config = resolve(settings, point, half=half, seed=seed)
     config = config if with_loggers else {**config, "loggers": {}}
     try:
@@ -200,15 +212,19 @@ def _try(
         return Look(point, None, is_whole=False)
     except MetricMissing as error:
         return Look(point, diagnosis.of_missing(error, settings))
+    except NotReal as error:
+        return Look(point, diagnosis.of_unreal(error, settings))
     except PackagesMixed as error:
         return Look(point, diagnosis.of_mixed(error))
     except SamplesUnknown as error:
         return Look(point, error.problem)
     except BadInput as error:  # of loggers and links
         return Look(point, error.problems[0])
-    except Exception as error:  # whatever a user's module raises is what this looks for
+    except BaseException as error:  # whatever a user's module raises is what this looks for
+        if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
+            raise
         log.info("one batch at %s failed", point, exc_info=True)
-        return Look(point, diagnosis.of_error(error, point, config), failure=classify(error)[0])
+        return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
 
 
 def _fit(

@@ -70,6 +70,12 @@ def test_a_worker_that_dies_is_replaced_under_its_number() -> None:
     assert stage.begun == [0, 0]
 
 
+def test_a_worker_that_is_renewed_did_not_die() -> None:
+    stage = Stage(*[Ending(How.RENEWED)] * 5, LEFT)
+    assert run(stage, workers=1) == []
+    assert stage.begun == [0] * 6
+
+
 def test_deaths_without_a_trial_between_them_stop_the_study() -> None:
     stage = Stage(DIED, DIED, DIED, LEFT)
     with pytest.raises(StudyStopped, match=r"workers died 3 times without beginning a trial \(last exit code 9\)"):

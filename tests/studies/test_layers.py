@@ -20,7 +20,7 @@ MODELS = Path(lightning_modules.__file__).parent
 GROUND = {
     *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shapes", "shift"),
     *("eligible", "resolvers", "signals", "space", "stored", "targets"),
-    *("console", "own_options", "printable", "quoting", "secret_names", "secrets", "yaml_names"),
+    *("console", "leaving", "own_options", "printable", "quoting", "secret_names", "secrets", "yaml_names"),
 }
 FLOORS: list[set[str]] = [
     GROUND,

@@ -7,12 +7,11 @@ import re
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
-from shell import PLAIN, TIMEOUT_S, Shell, running, trained, worker_of
+from shell import PLAIN, TIMEOUT_S, Shell, is_alive, running, trained, worker_of
 
 from studies import schema
 from studies.schema import Failure, failure_of
@@ -56,11 +55,6 @@ def test_when_everything_is_killed_the_same_command_goes_on(shell: Shell) -> Non
     trials = shell.trials("plain")
     assert Counter(slot.last.state for slot in read_slots(trials, 8)) == {TrialState.COMPLETE: 8}
     assert not [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
-
-
-def is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.slow

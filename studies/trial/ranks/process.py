@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +18,11 @@ import torch
 from optuna.exceptions import TrialPruned
 from torch import distributed
 
+from studies.leaving import descendants, end
+from studies.printable import brief
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
-from studies.trial.failures import MESSAGE_LENGTH, classify, is_stop
+from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job
 from studies.trial.package import loaded
 from studies.trial.ranks.group import Group
@@ -125,7 +126,7 @@ def _train(job: Job, group: Group, link: Link) -> Training:
 def _failed(error: BaseException) -> Failed:
     failure, message = classify(error)
     if UNUSED_PARAMETERS in message:
-        message = f"{REMEDY_FOR_UNUSED} ({message})"[:MESSAGE_LENGTH]
+        message = brief(f"{REMEDY_FOR_UNUSED} ({message})")
     how: HowFailed = "failed"
     if isinstance(error, TrialPruned):
         how = "pruned"
@@ -133,7 +134,7 @@ def _failed(error: BaseException) -> Failed:
         how = "interrupted"
     elif _is_lost_peer(error):
         how = "lost_peer"
-    return Failed(how, failure, message, "".join(traceback.format_exception(error)))
+    return Failed(how, failure, message, traced(error))
 
 
 def _is_lost_peer(error: BaseException) -> bool:
@@ -150,6 +151,7 @@ def _end_without_worker(seat: Seat) -> NoReturn:
 
 def _leave_at_once() -> NoReturn:
     """End without a farewell to the other ranks, which may never answer it."""
+    end(descendants(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)

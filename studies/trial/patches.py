@@ -1,0 +1,87 @@
+"""Functions and classes that a trial has replaced in a library or in its own classes.
+
+Looked at are the modules whose functions decide what a training computes, and the classes of layers, optimizers and
+losses. What a library replaces in itself, as torch.compile does, is no patch, and what is added to it is none. An
+attribute that was None is a place for something that is made once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional
+import torch.utils.data
+
+from studies.trial.setting import copied, replaced
+
+MODULES = (
+    *(torch, torch.nn, torch.nn.functional, torch.nn.init, torch.optim, torch.optim.lr_scheduler, torch.utils.data),
+    *(torch.linalg, torch.fft, torch.autograd, torch.distributions, np, np.random, random, time, math, os),
+)
+OF_CLASSES = (torch.nn, torch.optim)
+SINGLE = (torch.Tensor, torch.autograd.Function)
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "pytorch_lightning",
+    "lightning",
+    "lightning_fabric",
+    "torchmetrics",
+    "optuna",
+    "studies",
+)
+PLAIN = (int, float, str, bool, tuple, frozenset)
+
+
+class Patches:
+    """What the watched modules and classes hold now; `own` are further classes, those of a user."""
+
+    def __init__(self, own: Sequence[type] = ()) -> None:
+        watched = (*_watched(), *((_name_of(one), one) for one in own))
+        self._before = [(name, owner, copied(name, vars(owner))) for name, owner in watched]
+
+    def put_back(self) -> list[str]:
+        """Put back what was replaced, and return the names."""
+        names = []
+        for place, owner, before in self._before:
+            for name, value in _replaced(owner, before):
+                setattr(owner, name, value)
+                names.append(f"{place}.{name}")
+        return names
+
+
+@cache
+def _watched() -> tuple[tuple[str, Any], ...]:
+    classes = {one for module in OF_CLASSES for one in vars(module).values() if isinstance(one, type)}
+    ours = [one for one in classes if one.__module__.startswith("torch.")]
+    return tuple((_name_of(owner), owner) for owner in (*MODULES, *SINGLE, *ours))
+
+
+def _replaced(owner: Any, before: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    now = vars(owner)
+    for name, value in replaced(before, now):
+        if value is not None and not name.startswith("__") and not _is_of_library(now.get(name)):
+            yield name, value
+
+
+def _is_of_library(value: Any) -> bool:
+    """Return whether a library has defined `value`: a function by where its code stands, whatever its name says."""
+    value = getattr(value, "__func__", getattr(value, "fget", None) or value)
+    if not callable(value) and not isinstance(value, ModuleType):
+        return False
+    home = value.__globals__["__name__"] if inspect.isfunction(value) else getattr(value, "__module__", None)
+    return str(home or getattr(value, "__name__", "")).partition(".")[0] in LIBRARIES
+
+
+def _name_of(owner: Any) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else str(owner.__name__)

@@ -1,0 +1,132 @@
+"""What torch and numpy keep for a whole process."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.multiprocessing
+from threadpoolctl import ThreadpoolController
+from torch.utils import deterministic as _deterministic
+
+from studies.trial.setting import Setting
+
+DEVICES = ("cpu", "cuda")
+deterministic: Any = _deterministic  # whose members are made late, unseen by a checker of types
+attention: Any = torch.backends.cuda
+
+
+def _kind_of_new_tensor() -> tuple[Any, ...]:
+    """Show an inference mode, a mode of functions, or a type of tensors that something has left on."""
+    tensor = torch.empty(0)
+    return type(tensor), tensor.layout, tensor.device, tensor.is_inference()
+
+
+def _set_device(before: torch.device) -> None:
+    torch.set_default_device(None if before == torch.device("cpu") else before)
+
+
+def _set_deterministic(before: tuple[bool, bool, bool]) -> None:
+    mode, warn_only, fills = before
+    torch.use_deterministic_algorithms(mode, warn_only=warn_only)
+    deterministic.fill_uninitialized_memory = fills
+
+
+def _set_anomaly(before: tuple[bool, bool]) -> None:
+    torch.autograd.set_detect_anomaly(*before)
+
+
+def _autocast() -> tuple[Any, ...]:
+    return (
+        torch.is_autocast_cache_enabled(),
+        *((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in DEVICES),
+    )
+
+
+def _set_autocast(before: tuple[Any, ...]) -> None:
+    is_cached, *modes = before
+    torch.set_autocast_cache_enabled(is_cached)
+    for kind, (is_enabled, dtype) in zip(DEVICES, modes, strict=True):
+        torch.set_autocast_enabled(kind, is_enabled)
+        torch.set_autocast_dtype(kind, dtype)
+
+
+def _backends() -> tuple[Any, ...]:
+    own = torch.backends.cudnn
+    return (
+        *(own.enabled, own.benchmark, own.benchmark_limit, own.deterministic),
+        *(attention.flash_sdp_enabled(), attention.mem_efficient_sdp_enabled()),
+        *(attention.math_sdp_enabled(), attention.cudnn_sdp_enabled()),
+    )
+
+
+def _set_backends(before: tuple[Any, ...]) -> None:
+    own = torch.backends.cudnn
+    own.enabled, own.benchmark, own.benchmark_limit, own.deterministic, *enabled = before
+    enables = (
+        *(attention.enable_flash_sdp, attention.enable_mem_efficient_sdp),
+        *(attention.enable_math_sdp, attention.enable_cudnn_sdp),
+    )
+    for enable, is_enabled in zip(enables, enabled, strict=True):
+        enable(is_enabled)
+
+
+def _flushes_denormal() -> bool:
+    return sys.float_info.min / 2 == 0
+
+
+@cache
+def _pools() -> Any:
+    """Return the pools of threads of the libraries that are loaded, OpenMP's and the BLAS's; found once a process."""
+    return ThreadpoolController().lib_controllers
+
+
+def _threads() -> list[int]:
+    return [torch.get_num_threads(), *(pool.num_threads for pool in _pools())]
+
+
+def _set_threads(before: list[int]) -> None:
+    own, *others = before
+    torch.set_num_threads(own)
+    for pool, n_threads in zip(_pools(), others, strict=True):
+        pool.set_num_threads(n_threads)
+
+
+TORCH = (
+    Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+    Setting("torch's default device", torch.get_default_device, _set_device),
+    Setting("whether gradients are taken", torch.is_grad_enabled, torch.set_grad_enabled),
+    Setting("a mode of torch", _kind_of_new_tensor),
+    Setting(
+        "torch's deterministic algorithms",
+        lambda: (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+            deterministic.fill_uninitialized_memory,
+        ),
+        _set_deterministic,
+    ),
+    Setting(
+        "torch's detection of anomalies",
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        _set_anomaly,
+    ),
+    Setting("torch's autocast", _autocast, _set_autocast),
+    Setting("torch's backends", _backends, _set_backends),
+    Setting(
+        "the precision of float32 products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    ),
+    Setting("whether denormal numbers are flushed", _flushes_denormal, torch.set_flush_denormal),
+    Setting("the numbers of threads", _threads, _set_threads),
+    Setting("the number of torch's interop threads", torch.get_num_interop_threads),
+    Setting(
+        "how torch shares tensors between processes",
+        torch.multiprocessing.get_sharing_strategy,
+        torch.multiprocessing.set_sharing_strategy,
+    ),
+    Setting("numpy's handling of errors", np.geterr, lambda before: np.seterr(**before)),
+    Setting("numpy's print options", np.get_printoptions, lambda before: np.set_printoptions(**before)),
+)

@@ -1,0 +1,147 @@
+"""What a module sets for its whole process reaches no later trial of the same worker."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+from optuna.trial import FixedTrial, TrialState
+from selections import MakeSettings
+
+from studies import schema
+from studies.trial.imported import import_targets
+from studies.trial.job import quieten_lightning
+from studies.trial.objective import run_trial
+from studies.trial.outcome import Outcome
+from studies.trial.process_state import SETTINGS, ProcessState, kept
+from studies.trial.setting import Setting
+from studies.trial.training import never
+
+PUT_BACK = {
+    "dtype": "torch's default dtype",
+    "no_grad": "whether gradients are taken",
+    "deterministic": "torch's deterministic algorithms",
+    "anomaly": "torch's detection of anomalies",
+    "threads": "the numbers of threads",
+    "folder": "the working folder",
+    "environment": "the environment",
+    "umask": "the umask",
+    "path": "sys.path",
+    "print": "builtins",
+    "modules": "sys.modules",
+    "recursion": "the recursion limit",
+    "stdout": "the standard streams",
+    "closed_stderr": "the standard streams",
+    "signal": "the handlers of signals",
+    "alarm": "timers",
+    "warnings": "the filters of warnings",
+    "loggers": "loggers and their handlers",
+    "logging": "loggers and their handlers",
+    "decimal": "the context of decimal",
+    "numpy": "numpy's handling of errors",
+}
+RESET_BY_LIGHTNING = (
+    *(("no_grad", "batch"), ("no_grad", "built"), ("deterministic", "built"), ("anomaly", "batch")),
+    ("signal", "batch"),
+)
+STUCK = {
+    "random": "random.random",
+    "linear": "torch.nn.modules.linear.Linear.forward",
+    "mse": "torch.nn.functional.mse_loss",
+    "own_class": "user_state.Leaves.calls",
+}
+
+
+def run(make_settings: MakeSettings, *overrides: str) -> Outcome:
+    settings = make_settings("model._target_=user_state.Leaves", "budget.amount=1", *overrides, study="plain")
+    return run_trial(FixedTrial({"lr": 0.1}), settings, seed=0, interrupted=never)
+
+
+@pytest.fixture
+def before(make_settings: MakeSettings) -> Iterator[list[object]]:
+    """All settings as a test finds them, which it has to leave so."""
+    import_targets(make_settings("model._target_=user_state.Leaves", study="plain"))
+    quieten_lightning()
+    found = [setting.read() for setting in SETTINGS]
+    yield found
+    changed = [one.name for one, value in zip(SETTINGS, found, strict=True) if one.differs(value, one.read())]
+    assert changed in ([], ["the environment"])  # pytest's own
+
+
+@pytest.mark.parametrize("when", ["batch", "built"])
+@pytest.mark.parametrize("how", PUT_BACK)
+@pytest.mark.usefixtures("before")
+def test_what_a_trial_sets_for_its_process_is_put_back(
+    make_settings: MakeSettings, caplog: pytest.LogCaptureFixture, how: str, when: str
+) -> None:
+    with caplog.at_level("INFO"):
+        outcome = run(make_settings, f"+model.how={how}", f"+model.when={when}")
+    assert not outcome.taints
+    assert schema.LEFT_CHANGED not in outcome.attributes
+    assert PUT_BACK[how] in caplog.text or (how, when) in RESET_BY_LIGHTNING
+
+
+@pytest.mark.parametrize("how", STUCK)
+def test_what_cannot_be_put_back_for_sure_is_told(make_settings: MakeSettings, how: str) -> None:
+    forward = torch.nn.Linear.forward
+    outcome = run(make_settings, f"+model.how={how}")
+    assert outcome.state == TrialState.COMPLETE
+    assert outcome.taints
+    assert outcome.attributes[schema.LEFT_CHANGED] == STUCK[how]
+    assert torch.nn.Linear.forward is forward
+
+
+def test_an_honest_trial_leaves_nothing(make_settings: MakeSettings, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        outcome = run(make_settings)
+    assert not outcome.taints
+    assert "left changed" not in caplog.text
+
+
+def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSettings) -> None:
+    alone = run(make_settings)
+    run(make_settings, "+model.how=dtype", "+model.when=built")
+    assert run(make_settings).value == alone.value
+
+
+def test_a_mode_that_stays_on_is_stuck() -> None:
+    state = ProcessState()
+    with torch.inference_mode():
+        assert "a mode of torch" in state.put_back().stuck
+    state.close()
+
+
+def test_what_torch_replaces_in_itself_is_no_patch() -> None:
+    with kept() as state:
+        torch.compile(torch.nn.Linear(1, 1), backend="eager")(torch.ones(1, 1))
+    assert state.left.stuck == []
+
+
+def test_an_entry_that_was_added_to_the_path_stays_behind_the_others() -> None:
+    before = [*sys.path]
+    with kept():
+        sys.path.insert(0, "/nowhere")
+    assert sys.path == [*before, "/nowhere"]
+    sys.path.remove("/nowhere")
+
+
+def test_a_setting_that_cannot_be_written_is_stuck() -> None:
+    values = iter([1, 2, 2])
+    state = ProcessState()
+    state._before = [(one := Setting("it", lambda: next(values), lambda _before: None), one.read())]
+    assert state.put_back().stuck == ["it"]
+    state.close()
+
+
+def test_looking_costs_less_than_a_trial_notices() -> None:
+    def seconds() -> float:
+        begun = time.thread_time()
+        with kept():
+            pass
+        return time.thread_time() - begun
+
+    assert statistics.median(seconds() for _ in range(50)) < 5e-3  # measured: 0.001 on a loaded machine
