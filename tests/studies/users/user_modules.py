@@ -22,8 +22,8 @@ class Plain(LightningModule):
     """The smallest honest module: a line fitted to a line, with dataloaders of its own.
 
     `behaviour` says how it misbehaves in training: not_a_number, infinite, raise, oom, memory, exit, exit_0, kill,
-    interrupt, or not at all. It does so from step `at` on, at learning rates above `above`, and only while `marker` (a file that
-    counts the tries) has fewer lines than `times`.
+    interrupt, or not at all. It does so from step `at` on, at learning rates above `above`, and only while `marker` (a
+    file that counts the tries) has fewer lines than `times`.
     """
 
     def __init__(
