@@ -6,9 +6,13 @@ its own form: a password in a URL, a token of a well-known kind.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from studies.secret_names import is_secret_name
 
@@ -80,6 +84,12 @@ def remember(values: Any, written: Any = None) -> None:
     for value, shown in _pairs(values, without_secrets(values, written)):
         if shown == MASK and len(value) >= LONG_VALUE and value != MASK:
             _known.add(value)
+
+
+def remember_those_of(config: DictConfig) -> None:
+    """Mask the secrets of a config from now on wherever this process shows them."""
+    with contextlib.suppress(OmegaConfBaseException):  # told by whoever reads the config
+        remember(OmegaConf.to_container(config, resolve=True), OmegaConf.to_container(config, resolve=False))
 
 
 def masked(text: str) -> str:

@@ -14,6 +14,7 @@ from studies.launch.elsewhere import on_any_accelerator
 from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
 from studies.leaving import ends_in_time
 from studies.resolvers import load_resolvers
+from studies.secrets import remember_those_of
 from studies.settings import StudySettings
 from studies.space import Point
 from studies.storage.identity import fixed_config
@@ -71,6 +72,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
     gpus, until = tuple(gpu_ids()), plan.ends()
     yield Found(gpus=gpus, until=until)
     load_resolvers(settings.template)
+    remember_those_of(settings.template)
     tried = on_any_accelerator(settings)
     problems = of_places(settings) or bound(tried)
     yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))

@@ -18,6 +18,7 @@ from studies.launch.logs import write_to
 from studies.leaving import ends_in_time
 from studies.printable import described
 from studies.resolvers import load_resolvers
+from studies.secrets import remember_those_of
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import SIGNALS, StopSignals, follow_parent
@@ -62,6 +63,7 @@ def serve(
 
     log.info("%s, process %d", place, os.getpid())
     load_resolvers(settings.template)
+    remember_those_of(settings.template)
     try:
         patience = Patience(settings.storage.patience_s, signals.wait)
         storage = open_patiently(settings.storage.address, patience=patience)
@@ -106,6 +108,7 @@ def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> li
     from studies.trial.preflight import preflight
 
     load_resolvers(settings.template)
+    remember_those_of(settings.template)
     return of_places(settings) or preflight(on_any_accelerator(settings), tell=tell)
 
 

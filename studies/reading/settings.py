@@ -24,6 +24,7 @@ from studies.reading.storage import read_storage
 from studies.reading.training_seed import space_values, with_stand_in
 from studies.reading.vars import check_vars
 from studies.resolvers import REMEDY, load_resolvers
+from studies.secrets import remember_those_of
 from studies.settings import (
     CONTEXT_KEYS,
     FIXED_KEYS,
@@ -94,6 +95,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
     for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys that no trial has
         OmegaConf.update(template, key, values[key], merge=False)
+    remember_those_of(template)
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
     _check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)
