@@ -11,6 +11,7 @@ from shipped import settings_of
 
 from studies import schema
 from studies.errors import BadInput, StudyChanged
+from studies.secrets import MASK, without_secrets
 from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.following import following
@@ -21,7 +22,6 @@ from studies.storage.identity import (
     fingerprint,
     identity,
     moved_data,
-    without_secrets,
 )
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
@@ -301,6 +301,40 @@ def test_secrets_are_masked_in_what_is_stored(storage: BaseStorage) -> None:
     study = open_study(settings_of("+datamodule.api_key=abc123", "+datamodule.db={password: abc123}"), storage)
     assert "abc123" not in json.dumps(study.user_attrs)
     assert yaml.safe_load(study.user_attrs[schema.STUDY_CONFIG])["datamodule"]["api_key"] == "***"
+
+
+def test_a_truth_value_named_like_a_token_is_compared(storage: BaseStorage) -> None:
+    begin(settings_of("+datamodule.class_token=true"), storage)
+    changed = refused(settings_of("+datamodule.class_token=false"), storage)
+    assert changed == {"datamodule.class_token": "is False but True in the stored study"}
+
+
+def test_a_renewed_secret_continues_the_study_and_leaves_no_trace_in_it(
+    storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(token: str) -> StudySettings:
+        monkeypatch.setenv("MY_API_TOKEN", token)
+        return settings_of("+datamodule.hf_token=" + token, "+datamodule.header='${oc.env:MY_API_TOKEN}'")
+
+    study = begin(asked("first-value"), storage)
+    assert find_study(asked("second-value"), storage)[0] is not None
+    assert not [key for key in identity(asked("first-value")) if key.startswith(("datamodule.hf", "datamodule.header"))]
+    assert fingerprint(identity(asked("first-value"))) == fingerprint(identity(asked("second-value")))
+    assert "first-value" not in json.dumps(study.user_attrs)
+
+
+def test_what_an_earlier_version_has_masked_is_not_compared(storage: BaseStorage) -> None:
+    study = begin(settings_of("+datamodule.class_token=true"), storage)
+    stored = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
+    study.set_user_attr(schema.STUDY_IDENTITY, json.dumps({**stored, "datamodule.class_token": MASK}))
+    assert find_study(settings_of("+datamodule.class_token=false"), storage)[0] is not None
+
+
+def test_a_choice_named_like_a_secret_is_compared(storage: BaseStorage) -> None:
+    pooling = "+search_space.pool={path: model.pool, type: categorical, choices: {token: %s, mean: mean}}"
+    begin(settings_of("+model.pool=mean", pooling % "cls"), storage)
+    changed = refused(settings_of("+model.pool=mean", pooling % "first"), storage)
+    assert changed == {"search_space.pool.choices.token": "is 'first' but 'cls' in the stored study"}
 
 
 @pytest.mark.parametrize(
