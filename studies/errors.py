@@ -27,7 +27,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return masked(f"{self.key} {self.complaint}: {self.remedy}")
+        return visible(masked(f"{self.key} {self.complaint}: {self.remedy}"))
 
 
 class StudyError(Exception):
@@ -100,6 +100,11 @@ class Problems:
 def masked(text: str) -> str:
     """`text` without the passwords of the URLs in it."""
     return PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", text)
+
+
+def visible(text: str) -> str:
+    """`text` with an escape in place of each character that cannot be seen or would command the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import BadInput, Problem
+from studies.naming import shown_name, why_no_name
 from studies.reading.direction import flat_keys, forget_directions
 
 if TYPE_CHECKING:
@@ -143,9 +144,9 @@ def _parts(config: DictConfig) -> dict[str, Any]:
         remedy = "give a mapping of names to the keys that each part changes, or {}"
         raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])
     for name in map(str, parts):
-        if "/" in name or name in ("", ".", ".."):
-            complaint = f"holds {name!r}, which is no name of a folder in output_dir"
-            raise BadInput([Problem("belief.parts", complaint, "give the part another name")])
+        why = "which is no name of a folder in output_dir" if "/" in name or name in (".", "..") else why_no_name(name)
+        if why is not None:
+            raise BadInput([Problem("belief.parts", f"holds {shown_name(name)}, {why}", "give the part another name")])
     return {str(name): changes for name, changes in parts.items()}
 
 

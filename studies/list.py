@@ -31,9 +31,10 @@ def list_studies(config: DictConfig) -> int:
     """Print what is known of each study."""
     from optuna import load_study
 
-    from studies.admission import existing_storage
+    from studies.admission import existing_storage, refuse_bad_name
     from studies.schema import searched_study
 
+    refuse_bad_name(config)
     storage = existing_storage(config)
     studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
     searched = {searched_study(study.user_attrs) for study in studies}

@@ -30,13 +30,14 @@ def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
 
-    from studies.admission import need_study
+    from studies.admission import need_study, refuse_bad_name
     from studies.console import make_console
     from studies.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
     need_study(config)
+    refuse_bad_name(config)
     for part in each_part(config):
         _report_study(part.config, console)
     conclude_experiment(config, console)
