@@ -77,7 +77,7 @@ def admit(config: DictConfig, *, pause: Callable[[float], bool] = wait) -> tuple
     settings: StudySettings | None = None
     try:
         settings = read_settings(config, checks=CHECKS)
-        _make_folder(settings.output_dir)
+        make_folder(settings.output_dir)
     except BadInput as error:
         problems += error.problems
     storage: BaseStorage | None = None
@@ -107,7 +107,8 @@ def refuse_bad_name(config: DictConfig) -> None:
     problems.raise_if_any()
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the output folder where it is missing. Raises `BadInput`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -45,7 +45,9 @@ def dashboard(config: DictConfig) -> int:
 def place_of(config: DictConfig) -> tuple[str, int]:
     """The host and the port that `config` asks for. Raises `BadInput` where they are none."""
     problems = Problems()
-    section = Section(OmegaConf.to_container(config.dashboard, resolve=True), prefix="dashboard", problems=problems)
+    node = config.dashboard
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    section = Section(values, prefix="dashboard", problems=problems)
     section.only(("host", "port"))
     host, port = section.text("host", default="127.0.0.1"), section.whole("port", low=1, high=2**16 - 1, default=8080)
     problems.raise_if_any()

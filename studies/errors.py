@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_LISTED = 30  # valid names that a remedy lists
+LONGEST = 2000  # characters of a complaint or remedy
 PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^\s]*@|([?&](?:password|passwd|pwd)=)[^&\s]*", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return visible(masked(f"{self.key} {self.complaint}: {self.remedy}"))
+        return visible(masked(f"{self.key} {_clipped(self.complaint)}: {_clipped(self.remedy)}"))
 
 
 class StudyError(Exception):
@@ -100,6 +101,12 @@ class Problems:
 def masked(text: str) -> str:
     """`text` without the passwords of the URLs in it."""
     return PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", text)
+
+
+def _clipped(text: str) -> str:
+    """`text` without its middle where it is very long, such as a value of thousands of brackets."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def visible(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.configs import given_overrides
 from studies.errors import BadInput, Problem
 from studies.naming import shown_name, why_no_name
 from studies.reading.direction import flat_keys, forget_directions
@@ -135,7 +136,7 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
 
 
 def _parts(config: DictConfig) -> dict[str, Any]:
-    if OmegaConf.is_missing(config, "belief") or not config.get("belief"):
+    if OmegaConf.is_missing(config, "belief") or not isinstance(config.get("belief"), DictConfig):
         return {}
     parts = config.belief.get("parts")
     if not parts:
@@ -176,8 +177,8 @@ def _overridden(name: str, changes: Any) -> Iterator[Problem]:
     """Keys that the command line sets and this part sets otherwise."""
     from hydra.core.hydra_config import HydraConfig
 
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    keys = [str(override).lstrip("+~").partition("=")[0] for override in given]
+    given = given_overrides() if HydraConfig.initialized() else []
+    keys = [override.lstrip("+~").partition("=")[0] for override in given]
     for key in keys:
         if OmegaConf.select(changes, key) is not None and not key.startswith("belief"):
             own = f"belief.parts.{name}.{key}"

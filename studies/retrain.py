@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
-KEYS = ("model", "training_seed", "objective", "budget")
-
 
 def retrain(config: DictConfig) -> int:
     """Train the chosen configuration, keep its checkpoint, and print its test metrics with a 95 % interval."""
@@ -28,7 +26,7 @@ def retrain(config: DictConfig) -> int:
     console = make_console()
     if config.config is not None:
         _refuse_other_overrides()
-        chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
+        chosen, folder = _from_file(config.config)
         looks = list(of_file(chosen))
     else:
         chosen, folder, looks = _from_study(config, console)
@@ -38,9 +36,9 @@ def retrain(config: DictConfig) -> int:
 
 
 def _refuse_other_overrides() -> None:
-    from hydra.core.hydra_config import HydraConfig
+    from studies.configs import given_overrides
 
-    others = [override for override in HydraConfig.get().overrides.task if not override.startswith("config=")]
+    others = [override for override in given_overrides() if not override.startswith("config=")]
     if others:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"
@@ -57,20 +55,14 @@ def _refuse_procedure(chosen: Mapping[str, Any]) -> None:
         raise BadInput([Problem("model._target_", complaint, remedy)])
 
 
-def _from_file(path: Path) -> Mapping[str, Any]:
-    import yaml
+def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
+    """The configuration in the file that `config` names, and the file's folder."""
+    from studies.reading.configuration import read_configuration
 
-    try:
-        chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        complaint = f"is {path}, which cannot be read ({type(error).__name__})"
-        raise BadInput([Problem("config", complaint, "give the path of a best.yaml")]) from None
-    missing = [key for key in KEYS if not isinstance(chosen, dict) or key not in chosen]
-    missing = missing or [f"budget.{key}" for key in ("unit", "amount", "rungs") if key not in chosen["budget"]]
-    if missing:
-        complaint = f"is {path}, which lacks {', '.join(missing)}"
-        raise BadInput([Problem("config", complaint, "give a best.yaml that a study wrote")])
-    return dict(chosen)
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        raise BadInput([Problem("config", f"is {given!r}", "give the path of a best.yaml")])
+    path = Path(given)
+    return read_configuration(path), path.resolve().parent
 
 
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
@@ -143,7 +135,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     from studies.trial.testing import train_and_test
 
     earlier, own = retrainings(folder.parent), looks_for(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
     if (each := chosen.get("devices_per_trial", 1)) > 1:
         console.print(
@@ -171,6 +163,14 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         console.print(f"note: {note}") if note is not None else None
     console.print(f"checkpoint: {tested.checkpoint}")
     return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        complaint = f"lie in {folder}, which cannot be made ({error.strerror})"
+        raise BadInput([Problem("the files of retrain", complaint, "make that a folder you can write to")]) from None
 
 
 def _origin(chosen: Mapping[str, Any]) -> str:

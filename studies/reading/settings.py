@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
-from studies.errors import Problems
+from studies.errors import Problem, Problems
 from studies.reading.analysis import read_analysis
 from studies.reading.belief import read_belief
 from studies.reading.direction import with_usual_direction
@@ -94,6 +95,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     given = config
     config = with_usual_direction(with_targets(with_stand_in(config, problems)))
     values = _plain(config, problems)
+    unresolved = list(problems.found)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
     _check_trainer(top.section("trainer"), _devices_per_trial(values))
@@ -146,6 +148,9 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     )
     for check in (_check_together, check_objective, check_select, check_vars, *checks):
         check(settings, problems)
+    problems.found = [
+        problem for problem in problems.found if problem in unresolved or not _follows(problem, unresolved)
+    ]
     problems.raise_if_any()
     return settings
 
@@ -174,6 +179,12 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 remedy = f"correct its name, or {REMEDY}"
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)
     return values
+
+
+def _follows(problem: Problem, unresolved: Sequence[Problem]) -> bool:
+    """Whether a value seems to be missing only because its whole section could not be resolved."""
+    section = problem.key.partition(".")[0]
+    return any(section == re.split(r"[.\[]", other.key)[0] for other in unresolved)
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.errors import BadInput, Problem, Problems
+from studies.errors import BadInput, Problem
 
 DEEPEST = 30  # mappings and lists in each other: OmegaConf and PyYAML call themselves ten times for each
 MOST = 100_000  # values, counted as often as references repeat them
@@ -27,18 +27,23 @@ Path = tuple[str, ...]
 
 def refuse_unsound(config: DictConfig) -> None:
     """Raise `BadInput` with every value of `config` that nobody could read, show or store."""
-    problems = Problems()
     try:
         written = OmegaConf.to_container(config, resolve=False)
     except RecursionError:
         raise BadInput([_too_deep(())]) from None
-    for path, value in _walk(written, ()):
-        problem = _problem_of(path, value)
-        problems.found += [problem] if problem is not None else []
-    problems.raise_if_any()
-    if _Sizes(written).of((), written) > MOST:
+    found = unsound(written)
+    if found:
+        raise BadInput(found)
+
+
+def unsound(written: Any) -> list[Problem]:
+    """Return what is wrong with plain values, in which references are not resolved."""
+    looked_at = (_problem_of(path, value) for path, value in _walk(written, ()))
+    found = list(dict.fromkeys(problem for problem in looked_at if problem is not None))
+    if not found and _Sizes(written).of((), written) > MOST:
         complaint = f"is more than {MOST} values, once its references are resolved"
-        raise BadInput([Problem("config", complaint, "write less, or refer to smaller parts")])
+        found.append(Problem("config", complaint, "write less, or refer to smaller parts"))
+    return found
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:

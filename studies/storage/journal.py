@@ -29,7 +29,8 @@ def open_journal(path: Path) -> JournalStorage:
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except OF_OTHER_LINES as error:
-        raise OSError(f"a line of it is none of Optuna's journal ({type(error).__name__})") from error
+        why = type(error).__name__
+    raise OSError(f"it is damaged: a line of it is none of Optuna's ({why})")
 
 
 class JournalLock:

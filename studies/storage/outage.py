@@ -81,9 +81,11 @@ def reason(error: BaseException) -> str:
 
 def is_damaged(error: BaseException) -> bool:
     """Whether the storage's file is gone, or holds something else than a sound storage."""
-    if any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError | FileNotFoundError) for link in _chain(error)):
+    links = list(_chain(error))
+    if any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError | FileNotFoundError) for link in links):
         return True
-    return any(isinstance(link, sqlite3.Error) and DAMAGED.search(str(link)) for link in _chain(error))
+    of_driver = [link.orig if isinstance(link, DBAPIError) else link for link in links]
+    return any(isinstance(link, sqlite3.Error) and DAMAGED.search(str(link)) for link in of_driver)
 
 
 def unusable(error: BaseException) -> StorageUnusable:

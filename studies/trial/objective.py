@@ -16,6 +16,7 @@ from studies import schema
 from studies.objectives import convergence
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
+from studies.storage.gone import is_orphan
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, free_memory, is_lost_device
@@ -119,7 +120,9 @@ def _run(
         raise
     except TrialPruned:  # by the module itself
         return Outcome(TrialState.PRUNED)
-    except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
+    except BaseException as error:  # any failure of a user's module is data, and the study goes on
+        if is_orphan(trial):
+            raise
         return _failed(trial, error, interrupted())
 
 
