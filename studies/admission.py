@@ -14,8 +14,10 @@ from studies.errors import BadInput, Problem, Problems
 from studies.launch.devices import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
+from studies.reading.output_folder import short
 from studies.reading.section import Section
 from studies.reading.settings import read_settings
+from studies.reading.soundness import refuse_unsound
 from studies.reading.storage import read_storage
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
@@ -24,6 +26,7 @@ from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
 from studies.trial.files import TRIALS, linked_away, trials_folder
 
+GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
 FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
 
 
@@ -73,11 +76,12 @@ def admit(
     the targets of the config are looked at too before the message is made, so that one message tells all.
     """
     need_study(config)
+    refuse_unsound(config)
     problems: list[Problem] = []
     settings: StudySettings | None = None
     try:
         settings = read_settings(config, checks=CHECKS)
-        _make_folder(settings.output_dir)
+        make_folder(settings.output_dir)
     except BadInput as error:
         problems += error.problems
     storage: BaseStorage | None = None
@@ -100,11 +104,20 @@ def need_study(config: DictConfig) -> None:
         raise BadInput([Problem("study", "is not named", remedy)])
 
 
-def _make_folder(folder: Path) -> None:
+def refuse_bad_name(config: DictConfig) -> None:
+    """Raise `BadInput` where `config` gives a study name that is none, for commands that read only stored studies."""
+    problems = Problems()
+    if not OmegaConf.is_missing(config, "study_name"):
+        Section({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
+    problems.raise_if_any()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the output folder where it is missing. Raises `BadInput`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        complaint = f"is {folder}, which cannot be made ({error.strerror})"
+        complaint = f"is {short(str(folder))}, which cannot be made ({error.strerror})"
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
     real = linked_away(trials_folder(folder), output_dir=folder)
     if real is not None:
@@ -128,7 +141,8 @@ def storage_of(config: DictConfig) -> StorageSettings:
     """Where `config` says that its studies are kept. Raises `BadInput` where that makes no sense."""
     problems = Problems()
     try:
-        values = OmegaConf.to_container(config.storage, resolve=True)
+        node = config.storage
+        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
@@ -148,5 +162,6 @@ def _target_problems(config: DictConfig) -> list[Problem]:
     except OmegaConfBaseException:
         return []
     assert isinstance(resolved, dict)
-    binding_problems({str(key): value for key, value in resolved.items()}, problems)
+    groups = {str(key): value for key, value in resolved.items() if key not in GROUPS or isinstance(value, dict)}
+    binding_problems(groups, problems)
     return problems.found

@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from studies.arguments import for_hydra, read_arguments
-from studies.configs import as_meant, config_dir, overruled, search_path
+from studies.configs import as_meant, config_dir, given_overrides, overruled, search_path
 from studies.errors import BadInput, Problem, StorageUnusable, StudyError
 from studies.help import brief_help, versions
 from studies.leaving import exits_in_time
 from studies.own_options import register
 from studies.printable import printable
+from studies.reading.soundness import refuse_unsound
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
@@ -135,8 +136,9 @@ def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
 
 def _do(task: Task, config: DictConfig) -> int:
     """Run the task on `config`, and return its exit code."""
-    overrides = HydraConfig.get().overrides.task
+    overrides = given_overrides()
     try:
+        refuse_unsound(config)
         lost = overruled(config, overrides)
         if lost:
             raise BadInput([_of_lost(lost, overrides)])
@@ -145,6 +147,9 @@ def _do(task: Task, config: DictConfig) -> int:
         return _tell(error)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
+    except OmegaConfBaseException as error:  # of a key that only this command reads
+        complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
+        return _tell(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
     except Exception as error:  # noqa: BLE001 - all but a failure of storage or disk is raised again
         return _tell(_of_the_machine(error))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -97,9 +98,20 @@ def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     return [key for key in untouched if _plain(asked[key]) != _plain(config.search_space.get(key))]
 
 
+def given_overrides() -> list[str]:
+    """Return the overrides of the command that runs as they were written, with their references."""
+    return _as_written(HydraConfig.get().overrides.task)
+
+
 def search_path() -> list[str]:
     """Return the overrides by which the command that runs was told where to look for options."""
-    return [override for override in HydraConfig.get().overrides.hydra if override.startswith("hydra.searchpath=")]
+    given = _as_written(HydraConfig.get().overrides.hydra)
+    return [override for override in given if override.startswith("hydra.searchpath=")]
+
+
+def _as_written(overrides: Any) -> list[str]:
+    written = OmegaConf.to_container(overrides, resolve=False)
+    return [str(override) for override in written] if isinstance(written, list) else []
 
 
 def _plain(node: object) -> object:

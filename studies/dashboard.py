@@ -8,10 +8,11 @@ from __future__ import annotations
 import socket
 import threading
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from studies.command import command
-from studies.errors import BadInput, Problem
+from studies.errors import BadInput, Problem, Problems
+from studies.reading.section import Section
 
 
 def dashboard(config: DictConfig) -> int:
@@ -27,7 +28,8 @@ def dashboard(config: DictConfig) -> int:
 
     storage = existing_storage(config)
     signals = StopSignals().install()
-    host, port = str(config.dashboard.host), free_port(str(config.dashboard.host), int(config.dashboard.port))
+    host, wanted = place_of(config)
+    port = free_port(host, wanted)
     studies = storage.get_all_studies()
     n_rounds = sum(searched_study(study.user_attrs) is not None for study in studies)
     rounds = f" and {n_rounds} rounds of selections" if n_rounds else ""
@@ -38,6 +40,18 @@ def dashboard(config: DictConfig) -> int:
     while serve.is_alive() and not signals.wait(0.5):
         pass
     return 0 if signals.reason() is not None else 1
+
+
+def place_of(config: DictConfig) -> tuple[str, int]:
+    """The host and the port that `config` asks for. Raises `BadInput` where they are none."""
+    problems = Problems()
+    node = config.dashboard
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    section = Section(values, prefix="dashboard", problems=problems)
+    section.only(("host", "port"))
+    host, port = section.text("host", default="127.0.0.1"), section.whole("port", low=1, high=2**16 - 1, default=8080)
+    problems.raise_if_any()
+    return host, port
 
 
 def free_port(host: str, wanted: int, *, tries: int = 50) -> int:

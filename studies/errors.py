@@ -14,11 +14,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from studies.printable import printable
 from studies.secret_names import is_secret_name
-from studies.secrets import MASK, masked
+from studies.secrets import MASK
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(r"(?<=\bis )(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")
+LONGEST = 2000  # characters of a complaint or remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Problem:
 
     def __str__(self) -> str:
         complaint = SHOWN_VALUE.sub(MASK, self.complaint, count=1) if is_secret_name(self.key) else self.complaint
-        return masked(f"{self.key} {complaint}: {self.remedy}")
+        return printable(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
 
 
 class StudyError(Exception):
@@ -99,6 +101,12 @@ class Problems:
         """Raise `BadInput` with everything found; do nothing when all is well."""
         if self.found:
             raise BadInput(self.found)
+
+
+def _clipped(text: str) -> str:
+    """Return `text` without its middle where it is very long, such as a value of thousands of brackets."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} â¦ {text[-half:]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

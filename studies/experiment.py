@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.configs import given_overrides
 from studies.errors import BadInput, Problem
+from studies.naming import shown_name, why_no_name
 from studies.reading.direction import flat_keys, forget_directions
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
 
 
 def _parts(config: DictConfig) -> dict[str, Any]:
-    if OmegaConf.is_missing(config, "belief") or not config.get("belief"):
+    if OmegaConf.is_missing(config, "belief") or not isinstance(config.get("belief"), DictConfig):
         return {}
     parts = config.belief.get("parts")
     if not parts:
@@ -143,9 +145,9 @@ def _parts(config: DictConfig) -> dict[str, Any]:
         remedy = "give a mapping of names to the keys that each part changes, or {}"
         raise BadInput([Problem("belief.parts", f"is {parts!r}", remedy)])
     for name in map(str, parts):
-        if "/" in name or name in ("", ".", ".."):
-            complaint = f"holds {name!r}, which is no name of a folder in output_dir"
-            raise BadInput([Problem("belief.parts", complaint, "give the part another name")])
+        why = "which is no name of a folder in output_dir" if "/" in name or name in (".", "..") else why_no_name(name)
+        if why is not None:
+            raise BadInput([Problem("belief.parts", f"holds {shown_name(name)}, {why}", "give the part another name")])
     return {str(name): changes for name, changes in parts.items()}
 
 
@@ -175,8 +177,8 @@ def _overridden(name: str, changes: Any) -> Iterator[Problem]:
     """Keys that the command line sets and this part sets otherwise."""
     from hydra.core.hydra_config import HydraConfig
 
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    keys = [str(override).lstrip("+~").partition("=")[0] for override in given]
+    given = given_overrides() if HydraConfig.initialized() else []
+    keys = [override.lstrip("+~").partition("=")[0] for override in given]
     for key in keys:
         if OmegaConf.select(changes, key) is not None and not key.startswith("belief"):
             own = f"belief.parts.{name}.{key}"

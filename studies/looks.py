@@ -55,7 +55,7 @@ def of_file(chosen: Mapping[str, Any]) -> Iterator[str]:
     """The same, as far as a best.yaml tells."""
     if chosen["objective"].get("test"):
         yield "by the trials of the study (objective.test)"
-    tests = chosen.get("selection", {}).get("test", {}).values()
+    tests = ((chosen.get("selection") or {}).get("test") or {}).values()
     if tests:
         yield _by_selection(max(test["n_seeds"] for test in tests))
 

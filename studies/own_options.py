@@ -8,7 +8,9 @@ may be meant as texts. Cost: these folders have a scheme of their own in Hydra's
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.object_type import ObjectType
@@ -19,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import BadInput, Problem
 from studies.yaml_names import doubtful_values, with_quoted_names
+from studies.yaml_text import Unreadable, read_yaml_text
 
 SCHEME = "own"
 BY_PATH = "study/by_path"  # the group whose options are a study file and those beside it
@@ -80,7 +83,7 @@ class OwnOptions(ConfigSource):
         root = group.replace("/", ".") if package in (None, "_group_") else package
         config = _parsed(text, path, root=root.removeprefix("_global_").strip("."))
         if path == self._file and "study_name" not in config:  # then it is the file's, unless a default of it has one
-            config.defaults = [f"/{NAME}", *(config.get("defaults") or ["_self_"])]
+            config.defaults = [f"/{NAME}", *_defaults(config, path)]
         return package, config
 
     def available(self) -> bool:
@@ -120,7 +123,9 @@ class OwnOptions(ConfigSource):
 def read_text(path: Path) -> str:
     """Return the text of a file. Raises `BadInput` if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8").removeprefix("\ufeff")
+        return read_yaml_text(path)
+    except Unreadable as error:
+        raise BadInput([Problem(str(path), str(error), "give a smaller file")]) from None
     except (OSError, UnicodeDecodeError) as error:
         complaint = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
         raise BadInput([Problem(str(path), complaint, "give a readable YAML file in UTF-8")]) from None
@@ -134,12 +139,22 @@ def _parsed(text: str, path: Path, *, root: str) -> DictConfig:
     except yaml.YAMLError as error:
         raise BadInput([Problem(str(path), f"is no YAML ({_in_words(error)})", "correct it")]) from None
     except OmegaConfBaseException as error:
+        where = f"is no config ({error.full_key or 'whole'}: {str(error).splitlines()[0]})"
+        raise BadInput([Problem(str(path), where, "correct it")]) from None
+    except (ValueError, OverflowError, RecursionError) as error:  # a number of thousands of digits
         raise BadInput([Problem(str(path), f"is no config ({str(error).splitlines()[0]})", "correct it")]) from None
     if not isinstance(parsed, DictConfig):
         raise BadInput([Problem(str(path), "is a list", "give a mapping of keys to values")])
     if doubtful:
         raise BadInput([Problem(f"{path}, line {d.line}:", d.complaint, d.remedy) for d in doubtful])
     return parsed
+
+
+def _defaults(config: DictConfig, path: Path) -> Sequence[Any]:
+    given = config.get("defaults") or ["_self_"]
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise BadInput([Problem(str(path), f"has defaults that are {given!r}", "give a list of options")])
+    return given
 
 
 def _in_words(error: yaml.YAMLError) -> str:

@@ -177,6 +177,13 @@ class Parameter:
         values = [self.low, *inner, self.high]
         return tuple(dict.fromkeys(round(value) if self.type == "int" else value for value in values))
 
+    @property
+    def n_values(self) -> int:
+        """How many values a parameter that is no continuum has."""
+        if self.type == "categorical":
+            return len(self.choices)
+        return len(self._powers()) if self.type == "power_of_two" else self._count(self.step or 1.0)
+
     def corners(self) -> tuple[Value, ...]:
         """The extreme values: both ends of a range, every choice of a categorical."""
         return tuple(self.choices) if self.type == "categorical" else tuple(dict.fromkeys(self.spread(2)))

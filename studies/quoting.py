@@ -57,5 +57,5 @@ def is_key(key: str) -> bool:
 def _read(override: str) -> Override | None:
     try:
         return OverridesParser.create().parse_override(override)
-    except HydraException:
+    except (HydraException, ValueError, RecursionError):  # numbers of thousands of digits, hundreds of brackets
         return None

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
-KEYS = ("model", "training_seed", "objective", "budget")
 MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
 
 
@@ -29,7 +28,7 @@ def retrain(config: DictConfig) -> int:
     console = make_console()
     if config.config is not None:
         _refuse_other_overrides()
-        chosen, folder = _from_file(Path(config.config)), Path(config.config).resolve().parent
+        chosen, folder = _from_file(config.config)
         looks = list(of_file(chosen))
     else:
         chosen, folder, looks = _from_study(config, console)
@@ -39,9 +38,9 @@ def retrain(config: DictConfig) -> int:
 
 
 def _refuse_other_overrides() -> None:
-    from hydra.core.hydra_config import HydraConfig
+    from studies.configs import given_overrides
 
-    others = [override for override in HydraConfig.get().overrides.task if not override.startswith("config=")]
+    others = [override for override in given_overrides() if not override.startswith("config=")]
     if others:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"
@@ -86,20 +85,14 @@ def _number_of(trial: Any) -> int:
     return trial
 
 
-def _from_file(path: Path) -> Mapping[str, Any]:
-    import yaml
+def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
+    """The configuration in the file that `config` names, and the file's folder."""
+    from studies.reading.configuration import read_configuration
 
-    try:
-        chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        complaint = f"is {path}, which cannot be read ({type(error).__name__})"
-        raise BadInput([Problem("config", complaint, "give the path of a best.yaml")]) from None
-    missing = [key for key in KEYS if not isinstance(chosen, dict) or key not in chosen]
-    missing = missing or [f"budget.{key}" for key in ("unit", "amount", "rungs") if key not in chosen["budget"]]
-    if missing:
-        complaint = f"is {path}, which lacks {', '.join(missing)}"
-        raise BadInput([Problem("config", complaint, "give a best.yaml that a study wrote")])
-    return dict(chosen)
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        raise BadInput([Problem("config", f"is {given!r}", "give the path of a best.yaml")])
+    path = Path(given)
+    return read_configuration(path), path.resolve().parent
 
 
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:

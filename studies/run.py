@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from studies.launch.launcher import Launcher
     from studies.settings import StudySettings
     from studies.shift import Shift
     from studies.signals import StopSignals
@@ -76,6 +77,7 @@ def _run(
     from studies.shift import Shift
     from studies.storage.creation import open_study
     from studies.storage.device_time import are_devices_spent
+    from studies.storage.gone import deletion_told
     from studies.storage.identity import changed_search, find_study, moved_data
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
@@ -110,15 +112,17 @@ def _run(
             study, shift, interrupted = search(
                 settings, storage, console, signals=signals, shift=shift, imports=imports
             )
-        leave_tidy(study, settings, storage, reason=signals.reason())
-        if settings.select.name != "none" and not interrupted:
-            shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
+        with deletion_told(storage, settings.study_name):
+            leave_tidy(study, settings, storage, reason=signals.reason())
+            if settings.select.name != "none" and not interrupted:
+                shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
     except StudyStopped:
         study = open_study(settings, storage) if study is None else study
         leave_tidy(study, settings, storage, reason=None)
         _report(study, settings, storage, console)
         raise
-    _report(study, settings, storage, console)
+    with deletion_told(storage, settings.study_name):
+        _report(study, settings, storage, console)
     return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None
 
 
@@ -193,22 +197,9 @@ def search(
     selection run in the same way."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
-    from studies.objectives import objective_notes
-    from studies.progress import Progress
-    from studies.report.ending_notes import ending_notes
-    from studies.report.goal import goal, goal_notes
-    from studies.report.logger_notes import logger_notes
-    from studies.report.wording import counted
-    from studies.search.pruners import pruner_notes
-    from studies.search.samplers import sampler_notes
     from studies.settings import POINTS
-    from studies.shift import Shift
     from studies.storage.creation import open_study
-    from studies.storage.device_time import are_devices_spent
-    from studies.storage.importing import bring_in, told
-    from studies.storage.lease import Watch
-    from studies.storage.slots import rules_of
-    from studies.worker import has_reached
+    from studies.storage.gone import deletion_told
 
     is_round = settings.sampler.name == POINTS
     if not is_round:
@@ -221,10 +212,42 @@ def search(
     if problems:
         raise BadInput(problems)
     study = open_study(settings, storage, pause=signals.wait)
+    with deletion_told(storage, settings.study_name):
+        return _search(study, settings, storage, console, launcher, signals=signals, shift=shift, imports=imports)
+
+
+def _search(
+    study: Study,
+    settings: StudySettings,
+    storage: BaseStorage,
+    console: Console,
+    launcher: Launcher,
+    *,
+    signals: StopSignals,
+    shift: Shift | None,
+    imports: Compatible | None,
+) -> tuple[Study, Shift, bool]:
+    """Run the workers of a study that is there."""
+    from studies.objectives import objective_notes
+    from studies.progress import Progress
+    from studies.report.ending_notes import ending_notes
+    from studies.report.goal import goal, goal_notes
+    from studies.report.logger_notes import logger_notes
+    from studies.report.wording import counted
+    from studies.search.pruners import pruner_notes
+    from studies.search.samplers import sampler_notes
+    from studies.settings import POINTS
+    from studies.shift import Shift
+    from studies.storage.device_time import are_devices_spent
+    from studies.storage.importing import bring_in, told
+    from studies.storage.lease import Watch
+    from studies.storage.slots import rules_of
+    from studies.worker import has_reached
+
     if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
         console.print(f"  {told(study)}")
     shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
-    if signals.reason() is None and is_round:
+    if signals.reason() is None and settings.sampler.name == POINTS:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:
         n_trials = counted(settings.n_trials, "trial", "trials")

@@ -263,9 +263,16 @@ class StudySettings:
         return self.sampler.name in ("grid", POINTS)
 
     @property
+    def trainer(self) -> Mapping[Any, Any]:
+        """The trainer's arguments, as the config has them; none where it has anything but a mapping."""
+        given = self.template.get("trainer")
+        return given if isinstance(given, DictConfig) else {}
+
+    @property
     def devices_per_trial(self) -> int:
         """How many processes, each with a device of its own, train one trial together."""
-        return int(self.launcher.options.get("devices_per_trial", 1))
+        given = self.launcher.options.get("devices_per_trial", 1)
+        return given if isinstance(given, int) else 1  # anything else is told by the launcher's check
 
     @property
     def isolates_trials(self) -> bool:

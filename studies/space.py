@@ -9,12 +9,14 @@ so); what a `**kwargs` would swallow does not count, for the parameter would be 
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import BaseTrial
 
 from studies.parameter import Parameter, Value
@@ -71,6 +73,15 @@ class SearchSpace:
         """Every cell once: the product of the levels over the parameters that are active together."""
         return self._product({parameter.name: parameter.levels or () for parameter in self.parameters})
 
+    def count_cells(self, *, limit: int) -> int | None:
+        """The number of cells of the grid; None where there are more than `limit`, which are not made."""
+        if not self.is_conditional:
+            n_cells = math.prod(len(parameter.levels or ()) for parameter in self.parameters)
+            return n_cells if n_cells <= limit else None
+        levels = {parameter.name: parameter.levels or () for parameter in self.parameters}
+        points = self._product(levels, limit=limit)
+        return len(points) if len(points) <= limit else None
+
     def corners(self, *, limit: int) -> list[Point]:
         """Up to `limit` extreme points: all low, all high, then each end and each choice at least once."""
         values = {parameter.name: parameter.corners() for parameter in self.parameters}
@@ -99,14 +110,16 @@ class SearchSpace:
             OmegaConf.update(applied, path, copy.deepcopy(written), merge=False, force_add=True)
         return applied
 
-    def _product(self, levels: Mapping[str, Sequence[Value]]) -> list[Point]:
+    def _product(self, levels: Mapping[str, Sequence[Value]], *, limit: int | None = None) -> list[Point]:
+        """Every combination of the levels; where there are more than `limit`, one more than that."""
         points: list[Point] = [{}]
         for parameter in self.parameters:
-            points = [
+            longer = (
                 {**point, parameter.name: level} if level is not _INACTIVE else point
                 for point in points
                 for level in (levels[parameter.name] if is_active(parameter, point) else (_INACTIVE,))
-            ]
+            )
+            points = list(longer if limit is None else itertools.islice(longer, limit + 1))
         return points
 
     def _active(self, values: Mapping[str, Value]) -> Point:
@@ -148,8 +161,9 @@ def path_exists(config: DictConfig, path: str) -> bool:
 
 
 def select(config: DictConfig, path: str) -> Any:
-    """The node at `path`, or None where there is none (an interpolation that leads nowhere is told by its reader)."""
+    """The node at `path`, or None where there is none: an interpolation that leads nowhere is told by its reader, and
+    a path with an index where the config has keys leads nowhere too."""
     try:
         return OmegaConf.select(config, path, throw_on_missing=False)
-    except InterpolationResolutionError:
+    except OmegaConfBaseException:
         return None

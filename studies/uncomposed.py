@@ -20,7 +20,8 @@ from studies.errors import BadInput, Problem, Problems, nearest
 from studies.own_options import BY_PATH, place_of
 from studies.quoting import in_quotes, is_key, is_read, pasted
 
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # ValueError: model=3, a group given a number
+# ValueError: model=3, a group given a number; RecursionError: hundreds of mappings or lists in each other
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, RecursionError)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
 EXTENSIBLE = (
@@ -59,7 +60,7 @@ def _one_of(override: str) -> str:
     """Return the override of the first job of a sweep. Return any other override as it is."""
     try:
         read = OverridesParser.create().parse_override(override)
-    except HydraException:
+    except (HydraException, ValueError, RecursionError):
         return override
     if not read.is_discrete_sweep():
         return override

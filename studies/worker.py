@@ -27,6 +27,7 @@ from studies.signals import StopSignals
 from studies.storage.checkpoints import discard_useless
 from studies.storage.claim import Ask, Claim, Claims, Turn
 from studies.storage.device_time import are_devices_spent
+from studies.storage.gone import deletion_told
 from studies.storage.lease import Lease, Watch, worker_id
 from studies.storage.opening import unusable
 from studies.storage.patience import PatientStorage
@@ -65,23 +66,35 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
         study = optuna.load_study(
             study_name=settings.study_name, storage=storage, sampler=sampler, pruner=make_pruner(settings)
         )
-        watch = Watch(storage, lease_s=settings.storage.lease_s)
-        claims = Claims(study, rules=rules_of(settings), watch=watch, ask=_frugal(study, storage, sampler))
-        while post.signals.reason() is None and not post.shift.is_over:
-            trials = study.get_trials(deepcopy=False)
-            stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
-            if has_reached(trials, settings) or are_devices_spent(trials, settings):
-                break
-            turn = claims.next(trials)
-            if turn is Turn.LEAVE:
-                return
-            if isinstance(turn, Claim):
-                _run(turn, study, settings, sampler, post, run_trial)
-            else:
-                post.signals.wait(POLL_S)
-        _see_off(study, watch, post, lease_s=settings.storage.lease_s)
+        with deletion_told(storage, settings.study_name):
+            _work(study, settings, storage, sampler, post, run_trial)
     except StorageInternalError as error:
         raise unusable(error) from error
+
+
+def _work(
+    study: optuna.Study,
+    settings: StudySettings,
+    storage: BaseStorage,
+    sampler: StudySampler,
+    post: Post,
+    run_trial: RunTrial,
+) -> None:
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    claims = Claims(study, rules=rules_of(settings), watch=watch, ask=_frugal(study, storage, sampler))
+    while post.signals.reason() is None and not post.shift.is_over:
+        trials = study.get_trials(deepcopy=False)
+        stop_if_hopeless(trials, settings.max_failures, since=post.shift.begun)
+        if has_reached(trials, settings) or are_devices_spent(trials, settings):
+            break
+        turn = claims.next(trials)
+        if turn is Turn.LEAVE:
+            return
+        if isinstance(turn, Claim):
+            _run(turn, study, settings, sampler, post, run_trial)
+        else:
+            post.signals.wait(POLL_S)
+    _see_off(study, watch, post, lease_s=settings.storage.lease_s)
 
 
 def _see_off(study: optuna.Study, watch: Watch, post: Post, *, lease_s: float) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from studies.yaml_text import tree_of
+
 Path = tuple[str, ...]
 ANY = "*"
 NAMES: tuple[Path, ...] = (  # keys whose values are names or other texts
@@ -64,7 +66,7 @@ def with_quoted_names(text: str, *, root: str = "") -> str:
 
     Raises `yaml.YAMLError`.
     """
-    places = {(node.start_mark.index, node.end_mark.index): node for node in _names(_tree(text), _split(root))}
+    places = {(node.start_mark.index, node.end_mark.index): node for node in _names(tree_of(text), _split(root))}
     for (begin, end), node in sorted(places.items(), reverse=True):
         quoted = node.value.replace("'", "''")
         text = f"{text[:begin]}'{quoted}'{text[end:]}"
@@ -73,12 +75,8 @@ def with_quoted_names(text: str, *, root: str = "") -> str:
 
 def doubtful_values(text: str, *, root: str = "") -> list[Doubtful]:
     """Return the values of parameters in `text` that may be meant as texts. Raises `yaml.YAMLError`."""
-    found = {node.start_mark.index: problem for node, problem in _doubtful(_tree(text), _split(root))}
+    found = {node.start_mark.index: problem for node, problem in _doubtful(tree_of(text), _split(root))}
     return [found[index] for index in sorted(found)]
-
-
-def _tree(text: str) -> Node | None:
-    return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _split(root: str) -> Path:

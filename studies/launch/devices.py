@@ -15,6 +15,7 @@ from omegaconf import ListConfig
 
 from studies.errors import Problem, Problems, nearest
 from studies.launch.elsewhere import ELSEWHERE
+from studies.reading.limits import MOST_WORKERS, shown
 from studies.settings import StudySettings
 
 OPTIONS = {
@@ -119,7 +120,7 @@ def check_launcher(settings: StudySettings, problems: Problems) -> None:
     `slurm` and `ray` look after their own options.
     """
     launcher = settings.launcher
-    devices = (settings.template.get("trainer") or {}).get("devices", 1)
+    devices = settings.trainer.get("devices", 1)
     if launcher.name != "serial" and isinstance(devices, ListConfig) and len(devices) == 1 and devices[0] != 0:
         remedy = "give 1: each worker sees its own devices only"
         remedy += "; export CUDA_VISIBLE_DEVICES to choose among them" if launcher.name == "local" else ""
@@ -131,19 +132,26 @@ def check_launcher(settings: StudySettings, problems: Problems) -> None:
         if option not in known:
             problems.unknown(f"launcher.{option}", f"is not an option of {launcher.name}", known)
     threads = launcher.options.get("threads_per_worker", "auto")
-    if threads != "auto" and not _is_count(threads):
-        problems.add("launcher.threads_per_worker", f"is {threads!r}", "give auto or a whole number of at least 1")
+    if threads != "auto":
+        _check_count("threads_per_worker", threads, problems, otherwise="auto or ")
     isolation = launcher.options.get("isolation", "worker")
     if isolation not in ISOLATION:
         problems.add("launcher.isolation", f"is {isolation!r}", nearest(str(isolation), ISOLATION))
     counts = {key: launcher.options.get(key, 1) for key in ("slots_per_device", "devices_per_trial")}
     for key, value in counts.items():
-        if not _is_count(value):
-            problems.add(f"launcher.{key}", f"is {value!r}", "give a whole number of at least 1")
+        _check_count(key, value, problems)
     if all(_is_count(value) and value > 1 for value in counts.values()):
         complaint = f"is {counts['slots_per_device']} but devices_per_trial is {counts['devices_per_trial']}"
         remedy = "give 1 for one of them: trials that are spread over several devices do not share them"
         problems.add("launcher.slots_per_device", complaint, remedy)
+
+
+def _check_count(option: str, value: object, problems: Problems, *, otherwise: str = "") -> None:
+    if not _is_count(value):
+        remedy = f"give {otherwise}a whole number of at least 1"
+        problems.add(f"launcher.{option}", f"is {shown(value)}", remedy)
+    elif isinstance(value, int) and value > MOST_WORKERS:
+        problems.add(f"launcher.{option}", f"is {value}", f"give {otherwise}a whole number of at most {MOST_WORKERS}")
 
 
 def _groups(settings: StudySettings, gpus: Sequence[str]) -> list[tuple[str, ...]]:
@@ -163,7 +171,7 @@ def _slots_per_device(settings: StudySettings) -> int:
 
 
 def _is_on_cpu(settings: StudySettings) -> bool:
-    return (settings.template.get("trainer") or {}).get("accelerator") == "cpu"
+    return bool(settings.trainer.get("accelerator") == "cpu")
 
 
 def _is_count(value: object) -> bool:

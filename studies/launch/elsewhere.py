@@ -84,7 +84,7 @@ def check_password_stays_out_of_files(settings: StudySettings, problems: Problem
 
 def check_gpus_are_asked_for(settings: StudySettings, problems: Problems, *, option: str, gpus: float) -> None:
     """Note a trainer that wants a GPU in a worker whose `option` asks the cluster for none."""
-    accelerator = (settings.template.get("trainer") or {}).get("accelerator")
+    accelerator = settings.trainer.get("accelerator")
     if accelerator in GPU and not gpus:
         remedy = f"give {settings.launcher.options.get('devices_per_trial', 1)}: a worker sees what it asked for only"
         problems.add(f"launcher.{option}", f"is 0 but trainer.accelerator is {accelerator}", remedy)

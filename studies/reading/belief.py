@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from studies.parameter import label_of
+from studies.reading.limits import shown
 from studies.reading.section import Section
 from studies.settings import BeliefRule, BeliefSettings
 from studies.space import SearchSpace
@@ -66,7 +67,7 @@ def _label(section: Section, name: str, space: SearchSpace) -> str:
     """A value of the parameter, or of several crossed, as tables name it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):
-        section.problems.add(section.key(name), f"is {value!r}", "give one of the parameter's values")
+        section.problems.add(section.key(name), f"is {shown(value)}", "give one of the parameter's values")
         return ""
     scientific = [parameter for parameter in space if parameter.role == "scientific"]
     known = [(level,) for level in scientific[0].levels or ()] if len(scientific) == 1 else []
@@ -74,5 +75,5 @@ def _label(section: Section, name: str, space: SearchSpace) -> str:
     if len(scientific) == 1:
         levels = [label_of(level, among=known) for level in known]
         if label not in levels:
-            section.problems.add(section.key(name), f"is {value!r}", f"give one of {', '.join(levels)}")
+            section.problems.add(section.key(name), f"is {shown(value)}", f"give one of {', '.join(levels)}")
     return label

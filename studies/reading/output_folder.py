@@ -9,22 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from studies.errors import BadInput, Problem, Problems
+from studies.naming import shown_name
+from studies.printable import on_one_line
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
-LONGEST_NAME = 255  # bytes that file systems take for one name
+LONGEST_PART = 255  # bytes that file systems take for one name
+LONGEST_PATH = 3800  # bytes: Linux takes 4,095 with the names of the files in the folder
 
 
 def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
     """Return the folder `given`. Note a study name that cannot name a folder, and a folder that cannot be written."""
     path = Path(given)
-    why = _why_no_folder(given, study_name)
+    why = _why_not_of_its_own(given, study_name)
     if why is not None:
-        problems.add("study_name", f"is {study_name!r}, {why}", REMEDY)
+        problems.add("study_name", f"is {shown_name(study_name)}, {why}", REMEDY)
         return path
-    existing = next((parent for parent in (path, *path.parents) if parent.exists()), Path())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        problems.add("output_dir", f"is {path}, and {existing} cannot be written", "name a folder you can write to")
+    why = why_no_folder(path)
+    if why is not None:
+        problems.add("output_dir", f"is {short(given)}, {why}", "name a folder you can write to")
     return path
 
 
@@ -40,12 +43,31 @@ def refusals_told(folder: Path) -> Iterator[None]:
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
 
 
-def _why_no_folder(given: str, study_name: str) -> str | None:
+def why_no_folder(path: Path) -> str | None:
+    """Return why nothing can be written in a folder at `path`, which may be missing yet. Return None if it can."""
+    if "\0" in str(path):
+        return "which holds a NUL, as no path may"
+    if any(len(os.fsencode(part)) > LONGEST_PART for part in path.parts):
+        return f"which has a part of more than {LONGEST_PART} bytes"
+    if len(os.fsencode(path.absolute())) > LONGEST_PATH:
+        return f"which is longer than {LONGEST_PATH} bytes"
+    try:
+        existing = next((parent for parent in (path, *path.parents) if parent.exists()), Path())
+        is_usable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    except OSError as error:
+        return f"which cannot be used ({error.strerror})"
+    return None if is_usable else f"and {existing} cannot be written"
+
+
+def short(path: str) -> str:
+    """Return `path` as a message shows it, without its middle where it is long."""
+    return on_one_line(path if len(path) <= LONGEST_PART else f"{path[:40]}…{path[-40:]}")
+
+
+def _why_not_of_its_own(given: str, study_name: str) -> str | None:
     """Return why the study's name cannot name its folder. Return None if it can, or if the folder has another name."""
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in given.split("/")):
-        return "too long a name for a folder"
     if not f"/{given}".endswith(f"/{study_name}"):
         return None
-    if "\0" in study_name or any(part in ("", ".", "..") for part in study_name.split("/")):
+    if any(part in ("", ".", "..") for part in study_name.split("/")):
         return "which names no folder of its own in output_dir"
     return None

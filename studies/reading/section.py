@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from studies.errors import Problems, nearest
+from studies.naming import REMEDY, shown_name, why_no_name
+from studies.reading.limits import LARGEST, LARGEST_WHOLE, shown
 
 
 class Section:
@@ -16,7 +18,7 @@ class Section:
         self.prefix = prefix
         self.problems = problems
         if values is not None and not isinstance(values, Mapping):
-            problems.add(prefix, f"is {values!r}", "give a mapping of keys to values")
+            problems.add(prefix, f"is {shown(values)}", "give a mapping of keys to values")
         self.values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
 
     def key(self, name: str) -> str:
@@ -33,6 +35,12 @@ class Section:
             if name not in known:
                 self.problems.add(self.key(str(name)), "is not a known key", nearest(str(name), known))
 
+    def check_name(self, name: object) -> None:
+        """Note a key that can name no file, column or label."""
+        why = why_no_name(str(name))
+        if why is not None:
+            self.problems.add(self.prefix, f"holds {shown_name(str(name))}, {why}", REMEDY)
+
     def section(self, name: str) -> Section:
         """The mapping at `name`; an empty one where it is missing."""
         return Section(self.values.get(name), prefix=self.key(name), problems=self.problems)
@@ -42,15 +50,24 @@ class Section:
         value = self.values.get(name, default)
         if isinstance(value, str) and value.strip():
             return value
-        self.problems.add(self.key(name), f"is {value!r}", "give a non-empty text")
+        self._refuse(name, value, "give a non-empty text")
         return default
+
+    def name(self, name: str) -> str:
+        """A text that can name a file, a column and a label."""
+        value = self.text(name)
+        why = why_no_name(value) if value else None
+        if why is not None:
+            self.problems.add(self.key(name), f"is {shown_name(value)}, {why}", REMEDY)
+        return value
 
     def word(self, name: str, known: Sequence[str], *, default: str | None = None) -> Any:
         """One of the words `known`."""
         value = self.values.get(name, default)
         if value in known:
             return value
-        self.problems.add(self.key(name), f"is {value!r}", nearest(str(value), known))
+        told = shown(value)
+        self._refuse(name, value, nearest(value if isinstance(value, str) else told, known))
         return default if default is not None else known[0]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -58,39 +75,60 @@ class Section:
         value = self.values.get(name, default)
         if isinstance(value, bool):
             return value
-        self.problems.add(self.key(name), f"is {value!r}", "give true or false")
+        self._refuse(name, value, "give true or false")
         return default
 
-    def number(self, name: str, *, low: float = -math.inf, above: float = -math.inf, default: float = 0.0) -> float:
-        """A finite number at least `low` and greater than `above`."""
+    def number(
+        self,
+        name: str,
+        *,
+        low: float = -math.inf,
+        above: float = -math.inf,
+        high: float = LARGEST,
+        default: float = 0.0,
+    ) -> float:
+        """A finite number at least `low`, greater than `above`, and at most `high`, in size too."""
         value = self.values.get(name)
         if not is_number(value):
-            self.problems.add(self.key(name), f"is {value!r}", "give a number")
+            self._refuse(name, value, "give a number")
         elif value < low:
-            self.problems.add(self.key(name), f"is {value!r}", f"give a number of at least {low:g}")
+            self._refuse(name, value, f"give a number of at least {low:g}")
         elif value <= above:
-            self.problems.add(self.key(name), f"is {value!r}", f"give a number greater than {above:g}")
+            self._refuse(name, value, f"give a number greater than {above:g}")
+        elif abs(value) > high:
+            self._refuse(name, value, f"give a number of at most {high:g}" + (" in size" if value < 0 else ""))
         else:
             return float(value)
         return default
 
-    def whole(self, name: str, *, low: int = 0, default: int = 1) -> int:
-        """A whole number at least `low`."""
+    def whole(self, name: str, *, low: int = 0, high: int = LARGEST_WHOLE, default: int = 1) -> int:
+        """A whole number from `low` to `high`."""
         value = self.values.get(name)
-        if is_number(value) and float(value).is_integer() and value >= low:
+        if not is_number(value) or not float(value).is_integer() or value < low:
+            self._refuse(name, value, f"give a whole number of at least {low}")
+        elif value > high:
+            self._refuse(name, value, f"give a whole number of at most {high}")
+        else:
             return int(value)
-        self.problems.add(self.key(name), f"is {value!r}", f"give a whole number of at least {low}")
         return default
 
-    def optional_number(self, name: str, *, above: float) -> float | None:
-        """A number greater than `above`, or None where it is null."""
-        return self.number(name, above=above) if self.has(name) else None
+    def optional_number(self, name: str, *, above: float, high: float = LARGEST) -> float | None:
+        """A number greater than `above` and at most `high`, or None where it is null."""
+        return self.number(name, above=above, high=high) if self.has(name) else None
 
-    def optional_whole(self, name: str, *, low: int) -> int | None:
-        """A whole number of at least `low`, or None where it is null."""
-        return self.whole(name, low=low) if self.has(name) else None
+    def optional_whole(self, name: str, *, low: int, high: int = LARGEST_WHOLE) -> int | None:
+        """A whole number from `low` to `high`, or None where it is null."""
+        return self.whole(name, low=low, high=high) if self.has(name) else None
+
+    def _refuse(self, name: str, value: object, remedy: str) -> None:
+        self.problems.add(self.key(name), f"is {shown(value)}", remedy)
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a finite number (a bool is none)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether `value` is a finite number that a float can hold (a bool is none)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from studies.errors import Problems
+from studies.reading.limits import MOST_SEEDS
 from studies.reading.section import Section
 from studies.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
 
@@ -77,4 +78,4 @@ def _check_cost(section: Section) -> None:
 
 
 def _whole(section: Section, name: str, *, low: int, default: int) -> int:
-    return section.whole(name, low=low) if section.has(name) else default
+    return section.whole(name, low=low, high=MOST_SEEDS) if section.has(name) else default

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
-from studies.budget import Budget, Unit
-from studies.errors import Problems
+from studies.errors import Problem, Problems
 from studies.reading.analysis import read_analysis
 from studies.reading.belief import read_belief
 from studies.reading.direction import with_usual_direction
+from studies.reading.limits import (
+    LARGEST_SEED,
+    MOST_SECONDS,
+    MOST_SEEDS,
+    MOST_TRIALS,
+    MOST_WORKERS,
+    shown,
+)
 from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
 from studies.reading.output_folder import read_output_dir
@@ -21,7 +29,9 @@ from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
 from studies.reading.space import read_space
 from studies.reading.storage import read_storage
+from studies.reading.training import read_budget, read_check, read_checkpoint, read_out_of_memory
 from studies.reading.training_seed import space_values, with_stand_in
+from studies.reading.trials import read_enqueue, read_n_trials
 from studies.reading.vars import check_vars
 from studies.resolvers import REMEDY, load_resolvers
 from studies.secrets import remember_those_of
@@ -30,16 +40,13 @@ from studies.settings import (
     FIXED_KEYS,
     TEMPLATE_KEYS,
     TRAINING_SEED,
-    CheckpointSettings,
-    CheckSettings,
     LauncherName,
     Named,
-    OutOfMemorySettings,
     PrunerName,
     SamplerName,
     StudySettings,
 )
-from studies.space import Point, SearchSpace, is_active
+from studies.space import SearchSpace
 
 COMMAND_KEYS = ("trial", "config", "dashboard")
 KEYS = (
@@ -89,6 +96,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     given = config
     config = with_usual_direction(with_targets(with_stand_in(config, problems)))
     values = _plain(config, problems)
+    unresolved = list(problems.found)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
     _check_trainer(top.section("trainer"), _devices_per_trial(values))
@@ -105,43 +113,46 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         else space
     )
     sampler = _read_named(top.section("sampler"), SamplerName)
-    replicates = top.whole("replicates", low=1)
+    replicates = top.whole("replicates", low=1, high=MOST_SEEDS)
     settings = StudySettings(
-        study_name=top.text("study_name"),
-        n_trials=_read_n_trials(top, space, sampler, replicates),
+        study_name=top.name("study_name"),
+        n_trials=read_n_trials(top, space, sampler, replicates),
         replicates=replicates,
-        seed=top.whole("seed", low=0, default=0),
-        timeout_s=top.optional_number("timeout_s", above=0),
+        seed=top.whole("seed", low=0, high=LARGEST_SEED, default=0),
+        timeout_s=top.optional_number("timeout_s", above=0, high=MOST_SECONDS),
         stop_at=top.optional_number("stop_at", above=-math.inf),
-        device_seconds=top.optional_number("device_seconds", above=0),
-        max_trial_s=top.optional_number("max_trial_s", above=0),
-        max_retries=top.whole("max_retries", low=0),
-        max_failures=top.whole("max_failures", low=1),
-        workers=None if values.get("workers") == "auto" else top.whole("workers", low=1),
+        device_seconds=top.optional_number("device_seconds", above=0, high=MOST_SECONDS),
+        max_trial_s=top.optional_number("max_trial_s", above=0, high=MOST_SECONDS),
+        max_retries=top.whole("max_retries", low=0, high=MOST_TRIALS),
+        max_failures=top.whole("max_failures", low=1, high=MOST_TRIALS),
+        workers=None if values.get("workers") == "auto" else top.whole("workers", low=1, high=MOST_WORKERS),
         resume=top.word("resume", ("continue", "fork"), default="continue"),
         import_from=top.text("import_from") if top.has("import_from") else None,
         objective=read_objective(top.section("objective")),
-        budget=_read_budget(top.section("budget")),
+        budget=read_budget(top.section("budget")),
         space=space,
-        enqueue=_read_enqueue(values.get("enqueue"), space, problems),
+        enqueue=read_enqueue(values.get("enqueue"), space, problems),
         sampler=sampler,
         pruner=_read_named(top.section("pruner"), PrunerName),
         launcher=_read_named(top.section("launcher"), LauncherName),
         analysis=read_analysis(top.section("analysis"), space),
         storage=read_storage(top.section("storage")),
-        checkpoint=_read_checkpoint(top.section("checkpoint")),
-        out_of_memory=_read_out_of_memory(top.section("out_of_memory"), values, problems),
+        checkpoint=read_checkpoint(top.section("checkpoint")),
+        out_of_memory=read_out_of_memory(top.section("out_of_memory"), values, problems),
         output_dir=read_output_dir(
             top.text("output_dir", default="outputs"), study_name=str(values.get("study_name")), problems=problems
         ),
         template=template,
         belief=read_belief(top.section("belief"), space),
         select=read_select(top.section("select")),
-        check=_read_check(top.section("check")),
+        check=read_check(top.section("check")),
         links=read_links(given, space, problems),
     )
     for check in (_check_together, check_objective, check_select, check_vars, *checks):
         check(settings, problems)
+    problems.found = [
+        problem for problem in problems.found if problem in unresolved or not _follows(problem, unresolved)
+    ]
     problems.raise_if_any()
     return settings
 
@@ -172,6 +183,12 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
     return values
 
 
+def _follows(problem: Problem, unresolved: Sequence[Problem]) -> bool:
+    """Whether a value seems to be missing only because its whole section could not be resolved."""
+    section = problem.key.partition(".")[0]
+    return any(section == re.split(r"[.\[]", other.key)[0] for other in unresolved)
+
+
 def _missing(node: Any, path: str) -> Iterator[str]:
     """The dotted keys that are still ???."""
     if node == "???":
@@ -188,9 +205,12 @@ def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
         problems.add(
             "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
         )
+    for group in ("datamodule", "vars"):
+        Section(values.get(group), prefix=group, problems=problems)  # which notes what is no mapping
     for group in ("callbacks", "loggers"):
         members = Section(values.get(group), prefix=group, problems=problems)
         for name, member in members.values.items():
+            members.check_name(name)
             if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
                 problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
 
@@ -225,101 +245,22 @@ def _check_trainer(trainer: Section, devices_per_trial: int) -> None:
     devices = trainer.values.get("devices", 1)
     if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
         remedy = "give 1: workers use one device each; launcher.devices_per_trial=N trains each trial on N of them"
-        trainer.problems.add(trainer.key("devices"), f"is {devices!r}", remedy)
+        trainer.problems.add(trainer.key("devices"), f"is {shown(devices)}", remedy)
     if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
-        trainer.problems.add(trainer.key("num_nodes"), f"is {trainer.values['num_nodes']!r}", "give 1, or remove it")
+        trainer.problems.add(
+            trainer.key("num_nodes"), f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it"
+        )
     strategy = trainer.values.get("strategy") or "auto"
     if devices_per_trial > 1 and strategy not in STRATEGIES:
-        trainer.problems.unknown(trainer.key("strategy"), f"is {strategy!r}", STRATEGIES)
+        trainer.problems.unknown(trainer.key("strategy"), f"is {shown(strategy)}", STRATEGIES)
     if devices_per_trial <= 1 and strategy != "auto":
         remedy = "give auto, or remove it; launcher.devices_per_trial=N trains each trial on N devices by DDP"
-        trainer.problems.add(trainer.key("strategy"), f"is {strategy!r} for trials on one device", remedy)
+        trainer.problems.add(trainer.key("strategy"), f"is {shown(strategy)} for trials on one device", remedy)
 
 
 def _read_named(section: Section, words: Any) -> Named:
     name = section.word("name", get_args(words))
     return Named(name, {str(key): value for key, value in section.values.items() if key != "name"})
-
-
-def _read_budget(section: Section) -> Budget:
-    section.only(("unit", "amount", "rungs"))
-    unit: Unit = section.word("unit", get_args(Unit))
-    amount = section.number("amount", above=0) if unit == "seconds" else section.whole("amount", low=1)
-    rungs = section.optional_whole("rungs", low=1)
-    if unit == "epochs":
-        if rungs not in (None, amount):
-            section.problems.add(section.key("rungs"), f"is {rungs}", "leave it null: each epoch is a rung")
-        return Budget(unit, int(amount), int(amount))
-    rungs = rungs or 10
-    if unit == "steps" and rungs > amount:
-        section.problems.add(section.key("rungs"), f"is {rungs} for {amount} steps", "give no more rungs than steps")
-    return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
-
-
-def _read_checkpoint(section: Section) -> CheckpointSettings:
-    section.only(("every_s", "keep_best"))
-    return CheckpointSettings(
-        every_s=section.optional_number("every_s", above=0), keep_best=section.whole("keep_best", low=0)
-    )
-
-
-def _read_check(section: Section) -> CheckSettings:
-    section.only(("max_s",))
-    return CheckSettings(section.optional_number("max_s", above=0) if section.values else CheckSettings().max_s)
-
-
-def _read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
-    section.only(("retry", "batch_size"))
-    retry = section.word("retry", ("none", "halve_batch"), default="none")
-    path = section.text("batch_size", default="datamodule.batch_size")
-    node: Any = values
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    if retry == "halve_batch" and not isinstance(node, int):
-        remedy = "name the config key that holds the batch size"
-        problems.add(section.key("batch_size"), f"is {path}, where the config has no whole number", remedy)
-    return OutOfMemorySettings(retry, path)
-
-
-def _read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
-    given = top.optional_whole("n_trials", low=1)
-    if sampler.name != "grid":
-        if given is None and "n_trials" in top.values:
-            top.problems.add("n_trials", "is null", "give the study's total number of trials")
-        return given or 1
-    without = [parameter.name for parameter in space if not parameter.levels]
-    for name in without:
-        remedy = "give a number of levels or a list of values"
-        top.problems.add(f"search_space.{name}.levels", "is missing and sampler is grid", remedy)
-    size = max(1, len(space.grid()) * replicates) if not without else (given or 1)
-    unsound = any(problem.key.startswith(("search_space", "n_trials", "replicates")) for problem in top.problems.found)
-    if given not in (None, size) and not unsound:
-        remedy = f"leave n_trials=null (or give {size}), or change the levels"
-        top.problems.add("n_trials", f"is {given} but the grid has {size} cells × replicates", remedy)
-    return size
-
-
-def _read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
-    points: list[Point] = []
-    if given is not None and not isinstance(given, list):
-        problems.add("enqueue", f"is {given!r}", "give a list of points, each a mapping of parameter names to values")
-        return ()
-    for i, entry in enumerate(given or []):
-        point = Section(entry, prefix=f"enqueue.{i}", problems=problems)
-        point.only(space.names)
-        kept: Point = {}
-        for parameter in space:
-            if parameter.name not in point.values:
-                continue
-            value = parameter.own(point.values[parameter.name])
-            key = point.key(parameter.name)
-            if not parameter.contains(value):
-                problems.add(key, f"is {value!r}, outside the search space", "give a value that the parameter can take")
-            elif all(parent in kept for parent in parameter.when) and not is_active(parameter, kept):
-                problems.add(key, "is not active under the point's other values", "remove it, or change its condition")
-            kept[parameter.name] = value
-        points.append(kept)
-    return tuple(points)
 
 
 def _check_together(settings: StudySettings, problems: Problems) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
@@ -10,16 +9,15 @@ from typing import Any, get_args
 from omegaconf import DictConfig
 
 from studies.errors import Problems, nearest
-from studies.parameter import OFF_GRID, Parameter, ParameterType, Role, Value, steps_between
+from studies.parameter import Parameter, ParameterType, Role, Value
 from studies.quoting import is_key
-from studies.reading.section import Section, is_number
+from studies.reading.limits import shown
+from studies.reading.section import Section
+from studies.reading.values import STAND_IN, read_choices, read_levels, read_range
 from studies.space import SearchSpace, path_exists, select
 
 KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")
 ADDED = ("callbacks", "loggers")  # groups whose options are chosen by a +
-RANGED = ("low", "high")
-STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, for finding further ones only
-DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
 
 
 def read_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
@@ -48,6 +46,7 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
 def _is_mapping(name: Any, entries: Section) -> bool:
     """Whether the parameter `name` can be read at all; noted where it cannot."""
     value, key = entries.values[name], entries.key(str(name))
+    entries.check_name(name)
     if not isinstance(name, str):
         entries.problems.add(key, f"is named {name!r}, which is no text", f"write its name in quotes: '{name}'")
         return False
@@ -55,7 +54,7 @@ def _is_mapping(name: Any, entries: Section) -> bool:
         removed = f"remove it with ~{key}" if is_key(key) else "remove it"
         entries.problems.add(entries.key(name), "is null", removed)
     elif not isinstance(value, Mapping):
-        entries.problems.add(entries.key(name), f"is {value!r}", "give a mapping of keys to values")
+        entries.problems.add(entries.key(name), f"is {shown(value)}", "give a mapping of keys to values")
     return isinstance(value, Mapping)
 
 
@@ -65,7 +64,7 @@ def _read_parameter(name: str, entry: Section) -> Parameter:
     kind: ParameterType = entry.word("type", get_args(ParameterType))
     values = {}
     if entry.values.get("type") == kind:
-        values = _read_choices(entry) if kind == "categorical" else _read_range(entry, kind)
+        values = read_choices(entry) if kind == "categorical" else read_range(entry, kind)
     if len(entry.problems.found) > n_before:
         kind, values = "categorical", {"choices": STAND_IN}
     parameter = Parameter(
@@ -77,7 +76,9 @@ def _read_parameter(name: str, entry: Section) -> Parameter:
         **values,
     )
     return (
-        _with_levels(parameter, entry) if len(entry.problems.found) == n_before else replace(parameter, levels=(None,))
+        replace(parameter, levels=read_levels(parameter, entry))
+        if len(entry.problems.found) == n_before
+        else replace(parameter, levels=(None,))
     )
 
 
@@ -88,7 +89,7 @@ def _read_paths(entry: Section) -> tuple[str, ...]:
     paths = tuple(given) if isinstance(given, list) else (given,)
     if not all(isinstance(path, str) and path for path in paths):
         if entry.has("path") or entry.has("paths"):
-            entry.problems.add(entry.key("path"), f"is {given!r}", "give the dotted config key that it sets")
+            entry.problems.add(entry.key("path"), f"is {shown(given)}", "give the dotted config key that it sets")
         return ()
     return tuple(str(path) for path in paths)
 
@@ -104,95 +105,6 @@ def _with_named_conditions(parameter: Parameter, read: Mapping[str, Parameter]) 
         for parent, allowed in parameter.when.items()
     }
     return replace(parameter, when=when)
-
-
-def _read_choices(entry: Section) -> dict[str, Any]:
-    for key in ("low", "high", "log", "step", "linear"):
-        if entry.has(key):
-            entry.problems.add(entry.key(key), "does nothing for a categorical", "remove it")
-    given = entry.values.get("choices")
-    if isinstance(given, Mapping) and given:
-        return {"choices": {str(name): choice for name, choice in given.items()}}
-    if not isinstance(given, list) or not given:
-        entry.problems.add(
-            entry.key("choices"), f"is {given!r}", "give a list of values, or a mapping of names to values"
-        )
-        return {"choices": STAND_IN}
-    if not all(choice is None or isinstance(choice, bool | int | float | str) for choice in given):
-        entry.problems.add(entry.key("choices"), "holds lists or mappings", "give a mapping that names each choice")
-        return {"choices": STAND_IN}
-    if len(set(given)) < len(given):
-        entry.problems.add(entry.key("choices"), f"is {given!r}", "give each choice once")
-    return {"choices": {choice: choice for choice in given}}
-
-
-def _read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
-    if entry.has("choices"):
-        entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
-    low, high = entry.number("low", default=1.0), entry.number("high", default=2.0)
-    log = entry.flag("log") or kind == "power_of_two"
-    step = entry.optional_number("step", above=0.0) or None
-    if all(is_number(entry.values.get(key)) for key in RANGED):
-        _check_range(entry, kind, low=low, high=high, log=log, step=step)
-    return {"low": low, "high": max(low, high), "log": log, "step": step}
-
-
-def _check_range(
-    entry: Section, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
-) -> None:
-    problems = entry.problems
-    if low >= high:
-        problems.add(entry.key("low"), f"is {low:g} but high is {high:g}", "give a low below high")
-    if log and low <= 0:
-        problems.add(entry.key("low"), f"is {low:g} but log is true", "give a positive lower bound")
-    if kind in ("int", "power_of_two"):
-        for key, bound in (("low", low), ("high", high)):
-            if not float(bound).is_integer() or (
-                kind == "power_of_two" and (bound < 1 or int(bound) & (int(bound) - 1))
-            ):
-                word = "whole number" if kind == "int" else "power of two"
-                problems.add(entry.key(key), f"is {bound:g}", f"give a {word} for type {kind}")
-    if kind == "power_of_two" and step is not None:
-        problems.add(entry.key("step"), "does nothing for type power_of_two", "remove it")
-    elif step is not None and log:
-        problems.add(entry.key("step"), f"is {step:g} but log is true", "give one of step and log")
-    elif step is not None and math.ulp(max(abs(low), abs(high))) > OFF_GRID * step / 2:
-        complaint = f"is {step:g}, too small a step for the digits of a float near {max(low, high, key=abs):g}"
-        problems.add(entry.key("step"), complaint, "give a larger one, or leave it out")
-    elif step is not None and abs((steps := steps_between(low, high, step)) - round(steps)) > OFF_GRID:
-        problems.add(
-            entry.key("step"), f"is {step:g}, which does not divide {low:g}…{high:g}", "make high low + k·step"
-        )
-    if kind == "int" and step is not None and not float(step).is_integer():
-        problems.add(entry.key("step"), f"is {step:g}", "give a whole step for type int")
-    if not log and low > 0 and high / low > DECADES and not entry.flag("linear"):
-        remedy = "set log: true, or linear: true if a linear scale is really meant"
-        problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
-
-
-def _with_levels(parameter: Parameter, entry: Section) -> Parameter:
-    given = entry.values.get("levels")
-    discrete = parameter.type in ("categorical", "power_of_two")
-    levels: tuple[Value, ...] | None = None
-    if given is None:
-        levels = parameter.spread(10**6) if discrete else None
-    elif given == "all":
-        if parameter.type == "float" and parameter.step is None:
-            entry.problems.add(entry.key("levels"), "is all for a continuous parameter", "give a number of levels")
-        else:
-            levels = parameter.spread(10**6)
-    elif isinstance(given, list) and given:
-        levels = tuple(map(parameter.own, given))
-        outside = [level for level in levels if not parameter.contains(level)]
-        if outside:
-            entry.problems.add(entry.key("levels"), f"holds {outside}", "give values that the parameter can take")
-        elif len(set(levels)) < len(levels):
-            entry.problems.add(entry.key("levels"), f"is {given}", "give each level once")
-    elif isinstance(given, int) and not isinstance(given, bool) and given >= 1:
-        levels = parameter.spread(given)
-    else:
-        entry.problems.add(entry.key("levels"), f"is {given!r}", "give a number of levels, a list of values, or all")
-    return replace(parameter, levels=levels)
 
 
 def _in_order(read: Mapping[str, Parameter], problems: Problems) -> list[Parameter]:

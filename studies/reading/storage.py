@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from studies.reading.limits import MOST_SECONDS
 from studies.reading.section import Section
+from studies.reading.soundness import is_writable
 from studies.settings import StorageSettings
 
 USUAL = "STUDIES_STORAGE_URL"  # what the configs of the servers name; a URL may be given instead
@@ -29,9 +31,12 @@ def read_storage(section: Section) -> StorageSettings:
         remedy = f"export {variable}=…, or give storage.url"
         section.problems.add(section.key("url_env"), f"is {variable}, an environment variable that is not set", remedy)
         url = UNKNOWN
+    if variable is not None and not is_writable(os.environ.get(variable, "")):
+        section.problems.add(section.key("url_env"), f"is {variable}, which holds no text", "export a URL in UTF-8")
+        url = UNKNOWN
     return StorageSettings(
         url=url,
         url_env=variable,
-        lease_s=section.number("lease_s", low=1, default=60),
-        patience_s=section.number("patience_s", low=0, default=600),
+        lease_s=section.number("lease_s", low=1, high=MOST_SECONDS, default=60),
+        patience_s=section.number("patience_s", low=0, high=MOST_SECONDS, default=600),
     )

@@ -30,13 +30,14 @@ def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
 
-    from studies.admission import need_study
+    from studies.admission import need_study, refuse_bad_name
     from studies.console import make_console
     from studies.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
     need_study(config)
+    refuse_bad_name(config)
     for part in each_part(config):
         _report_study(part.config, console)
     conclude_experiment(config, console)
@@ -46,7 +47,7 @@ def report(config: DictConfig) -> int:
 def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
-    from studies.admission import storage_to_read
+    from studies.admission import make_folder, storage_to_read
     from studies.errors import BadInput, Problem, Problems, nearest
     from studies.reading.output_folder import read_output_dir, refusals_told
     from studies.report.report import write_report, write_study_report
@@ -56,6 +57,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
     from studies.stored import check_stored
 
     asked = _asked(config)
+    seed = _seed(config)
     storage = storage_to_read(config)
     stored = storage.get_all_studies()
     names = [study.study_name for study in stored]
@@ -66,6 +68,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
     check_stored(study)
     settings = _own_settings(config, storage)
     if settings is not None:
+        make_folder(settings.output_dir)
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
         with refusals_told(settings.output_dir):
             write_report(study, settings, rules_of(settings), console=console, selection=selection)
@@ -75,8 +78,9 @@ def _report_study(config: DictConfig, console: Console) -> None:
         problems = Problems()
         folder = read_output_dir(str(config.output_dir), study_name=study.study_name, problems=problems)
         problems.raise_if_any()
+        make_folder(folder)
         with refusals_told(folder):
-            write_study_report(study, folder, asked, seed=int(config.seed), rounds=rounds, console=console)
+            write_study_report(study, folder, asked, seed=seed, rounds=rounds, console=console)
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:
@@ -86,10 +90,23 @@ def _asked(config: DictConfig) -> AnalysisSettings:
     from studies.reading.section import Section
 
     problems = Problems()
-    values = OmegaConf.to_container(config.analysis, resolve=True)
+    node = config.analysis
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     asked = read_analysis(Section(values, prefix="analysis", problems=problems), None)
     problems.raise_if_any()
     return asked
+
+
+def _seed(config: DictConfig) -> int:
+    """The seed of the analysis. Raises `BadInput` where it is none."""
+    from studies.errors import Problems
+    from studies.reading.limits import LARGEST_SEED
+    from studies.reading.section import Section
+
+    problems = Problems()
+    seed = Section({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
+    problems.raise_if_any()
+    return seed
 
 
 def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | None:
@@ -119,9 +136,11 @@ def _is_given() -> bool:
     """Whether the command line says more of the study than its name and place."""
     from hydra.core.hydra_config import HydraConfig
 
+    from studies.configs import given_overrides
+
     if not HydraConfig.initialized():
         return False
-    keys = [str(override).lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task]
+    keys = [override.lstrip("+~").partition("=")[0] for override in given_overrides()]
     return any(key.partition("@")[0].partition(".")[0] not in ALONE for key in keys)
 
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.analysis.next_round.space import Change, NextSpace
-from studies.configs import compose
+from studies.configs import compose, given_overrides
 from studies.own_options import BY_PATH, SCHEME
 from studies.parameter import Parameter
 from studies.printable import write_page
@@ -61,7 +61,7 @@ def command_of(settings: StudySettings, found: NextSpace) -> str | None:
     overruled: by a space that the study's own file holds.
     """
     given = HydraConfig.get() if HydraConfig.initialized() else None
-    asked = list(given.overrides.task) if given is not None else [f"+study={settings.study_name}"]
+    asked = given_overrides() if given is not None else [f"+study={settings.study_name}"]
     sources = given.runtime.config_sources if given is not None else []
     theirs = [str(source.path) for source in sources if source.schema == SCHEME]
     files = [path for path in theirs if not Path(path).is_dir()]  # a study that was named by its path

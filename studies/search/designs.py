@@ -5,9 +5,11 @@ Because a slot names its point, no worker needs to know what the others took: no
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from studies.parameter import Value
@@ -22,14 +24,14 @@ MAX_SOBOL_DIMENSIONS = qmc.Sobol.MAXDIM
 def grid_design(settings: StudySettings) -> Design:
     """Slot → cell: replicate after replicate, each with all cells in a random order of its own."""
     cells = settings.space.grid()
-    orders = [
-        np.random.default_rng(design_seed(settings.seed, replicate)).permutation(len(cells))
-        for replicate in range(settings.replicates)
-    ]
+
+    @functools.cache
+    def order(replicate: int) -> NDArray[np.intp]:
+        return np.random.default_rng(design_seed(settings.seed, replicate)).permutation(len(cells))
 
     def point(slot: int) -> Point:
         replicate, position = divmod(slot, len(cells))
-        return cells[int(orders[replicate % settings.replicates][position])]  # a surplus slot trains nothing
+        return cells[int(order(replicate % settings.replicates)[position])]  # a surplus slot trains nothing
 
     return point
 

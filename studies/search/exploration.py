@@ -13,6 +13,7 @@ import math
 from fractions import Fraction
 
 from studies.errors import Problems
+from studies.reading.limits import shown
 from studies.reading.section import is_number
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, random_point, sobol_point
 from studies.search.seeds import explore_seed
@@ -67,7 +68,7 @@ def check_exploration(settings: StudySettings, problems: Problems) -> None:
         problems.add(key, f"is {given!r} but sampler is {name}", "remove it: these points fill the space already")
     elif given is not None and not (is_number(given) and 0 <= given < 1):
         remedy = f"give a number from 0 to less than 1, or null for {DEFAULT_FRACTION:g} (0 with analysis=none)"
-        problems.add(key, f"is {given!r}", remedy)
+        problems.add(key, f"is {shown(given)}", remedy)
 
 
 def exploration_notes(settings: StudySettings) -> list[str]:

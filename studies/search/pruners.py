@@ -17,6 +17,8 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from studies.errors import Problems, nearest
+from studies.reading.section import is_number
+from studies.search.options import check_kinds
 from studies.search.rung_rule import RULES, make_rule
 from studies.settings import StudySettings
 
@@ -72,12 +74,14 @@ def check_pruner(settings: StudySettings, problems: Problems) -> None:
     if settings.objective.second is not None and name not in (*RULES, "none"):
         problems.add("pruner", f"is {name} but there are two objectives", f"use one of {', '.join(RULES)}, or none")
         return
+    n_before = len(problems.found)
+    check_kinds("pruner", options, inspect.signature(PRUNERS[name]).parameters, problems)
     rungs, first = settings.budget.rungs, options.get("min_resource")
     if settings.objective.second is not None and name == "asha" and not isinstance(first, int):
         problems.add("pruner.min_resource", f"is {first!r} but there are two objectives", "give a number of rungs")
-    if isinstance(first, int) and first > rungs:
+    if is_number(first) and first > rungs:
         problems.add("pruner.min_resource", f"is {first} for {rungs} rungs", "give no more than the trial has rungs")
-    if not unknown:
+    if not unknown and len(problems.found) == n_before:
         try:
             make_pruner(settings)
         except (TypeError, ValueError) as error:

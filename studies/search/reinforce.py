@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.errors import Problems
+from studies.reading.limits import shown
 from studies.reading.section import is_number
 from studies.search.lessons import IsOwn, Lessons
 from studies.search.policy import Rates
@@ -128,7 +129,7 @@ def check_options(options: Mapping[str, Any], problems: Problems) -> None:
     for option, (low, high) in LIMITS.items():
         value = options.get(option, low)
         if not (is_number(value) and low <= value <= high):
-            problems.add(f"sampler.{option}", f"is {value!r}", f"give a number from {low:g} to {high:g}")
+            problems.add(f"sampler.{option}", f"is {shown(value)}", f"give a number from {low:g} to {high:g}")
 
 
 def _is_own(trial: FrozenTrial) -> bool:

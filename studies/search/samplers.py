@@ -23,6 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import Problems, nearest
+from studies.reading.limits import shown
+from studies.reading.section import is_number
 from studies.schema import is_imported
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, missing_value, redraw
 from studies.search.exploration import (
@@ -33,6 +35,7 @@ from studies.search.exploration import (
     explore_design,
     is_exploring,
 )
+from studies.search.options import check_kinds
 from studies.search.reinforce import NAME as REINFORCE
 from studies.search.reinforce import Memory, ReinforceSampler, check_options
 from studies.search.seeds import redraw_seed, sampler_seed
@@ -51,6 +54,7 @@ BY_NUMBER = ("cmaes", REINFORCE)  # their draws follow from the trial's number t
 OURS = (
     *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
     *("space", "memory", "is_own"),
+    *("gamma", "weights", "source_trials"),  # functions and trials, which no config can hold
 )
 
 
@@ -72,8 +76,11 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(
                 f"sampler.{option}", f"is not an option of {name}", nearest(option, [*known, OPTION] if known else [])
             )
-        elif name != REINFORCE and _is_number(parameters[option].default) and not (_is_number(value) and value >= 0):
-            problems.add(f"sampler.{option}", f"is {value!r}", "give a number of at least 0")
+        elif name != REINFORCE and _is_number(parameters[option].default) and not (is_number(value) and value >= 0):
+            problems.add(f"sampler.{option}", f"is {shown(value)}", "give a number of at least 0")
+        elif name != REINFORCE:
+            check_kinds("sampler", {option: value}, parameters, problems)
+    _try_model(settings, problems)
     if name == REINFORCE:
         check_options({option: value for option, value in options.items() if option in known}, problems)
     if settings.objective.second is not None and name not in FOR_TWO_OBJECTIVES:
@@ -81,6 +88,19 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
         problems.add("sampler", f"is {name}, which knows one objective only, and there are two", remedy)
     if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
+
+
+def _try_model(settings: StudySettings, problems: Problems) -> None:
+    """Note options that the sampler itself refuses, where none has been noted yet."""
+    name, options = settings.sampler.name, settings.sampler.options
+    if name in DESIGNS or name == REINFORCE or any(problem.key.startswith("sampler") for problem in problems.found):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            MODELS[name](**{option: value for option, value in options.items() if option != OPTION})
+    except (TypeError, ValueError) as error:
+        problems.add("sampler", f"is {name}, which refuses its options", str(error))
 
 
 def sampler_notes(settings: StudySettings) -> list[str]:

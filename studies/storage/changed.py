@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from studies.configs import given_overrides
 from studies.errors import Problem
 from studies.own_options import BY_PATH, SCHEME
 from studies.quoting import argument, command_line
@@ -44,7 +45,7 @@ def command_to_go_on(settings: StudySettings, problems: Sequence[Problem], *, ta
     while f"{name}-{number}" in taken:
         number += 1
     given = HydraConfig.get() if HydraConfig.initialized() else None
-    asked = list(given.overrides.task) if given is not None else [f"+study={name}"]
+    asked = given_overrides() if given is not None else [f"+study={name}"]
     kept = [one for one in asked if one.lstrip("+~").partition("=")[0] not in NOT_TAKEN_OVER]
     sources = given.runtime.config_sources if given is not None else []
     places = [Path(source.path) for source in sources if source.schema == SCHEME]

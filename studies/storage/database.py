@@ -69,7 +69,7 @@ def open_database(address: Address) -> RDBStorage:
         _refuse_foreign_tables(address.file)
     storage = _kept(_make(address))
     if address.kind == "sqlite":
-        _share(storage.engine)
+        _share(storage.engine, None if address.file is None else address.file.absolute())
         with storage.engine.begin() as connection:
             connection.exec_driver_sql(NO_CHANGE)
     return storage
@@ -187,8 +187,13 @@ def _refuse_other_tables(connection: sqlite3.Connection) -> None:
         raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
 
 
-def _share(engine: sqlalchemy.Engine) -> None:
-    """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite."""
+def _share(engine: sqlalchemy.Engine, file: Path | None) -> None:
+    """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite.
+
+    A connection goes on with a file that somebody has deleted or replaced, and all that it writes is lost. So each
+    transaction looks whether `file` is the one that was opened.
+    """
+    opened = _identity(file)
 
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver shall not begin transactions by itself
@@ -196,11 +201,22 @@ def _share(engine: sqlalchemy.Engine) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
     def begun(connection: sqlalchemy.Connection) -> None:
+        if _identity(file) != opened:
+            raise sqlalchemy.exc.OperationalError("BEGIN", None, sqlite3.OperationalError(f"the file is gone: {file}"))
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine.dispose()  # connections from before these listeners
     sqlalchemy.event.listen(engine, "connect", connected)
     sqlalchemy.event.listen(engine, "begin", begun)
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name; None where there is none."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found is not None else None
 
 
 def _leave_connections_to_the_parent() -> None:

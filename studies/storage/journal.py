@@ -15,6 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 BLOCK = 1 << 16  # bytes
+OF_OTHER_LINES = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)  # read as JSON
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -37,7 +38,11 @@ def read_journal(path: Path) -> JournalStorage:
     """
     _refuse_other_files(path)
     lock: Any = JournalLock(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except OF_OTHER_LINES as error:
+        why = type(error).__name__
+    raise OSError(f"it is damaged: a line of it is none of Optuna's ({why})")
 
 
 class JournalLock:
@@ -73,7 +78,10 @@ def _refuse_other_files(path: Path) -> None:
 
 
 def _cut_broken_line(path: Path) -> None:
-    """Remove what a writer that was killed, or whose disk was full, wrote of a line without coming to its end."""
+    """Remove what a writer that was killed, or whose disk was full, wrote of a line without coming to its end.
+
+    Raises OSError where the file is gone: whoever writes on would begin another journal.
+    """
     with path.open("rb+") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:

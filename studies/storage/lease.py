@@ -94,6 +94,8 @@ class Lease:
                 self._trial.set_user_attr(schema.LEASE, beats)
             except UpdateFinishedTrialError:
                 return  # somebody took the trial over; the training's next report will find out
+            except KeyError:
+                return  # somebody deleted the study; so will it
             except StorageInternalError:
                 continue  # an outage: the training's own next report tells it, and the next beat tries again
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, InMemoryStorage, get_storage
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SAWarning, SQLAlchemyError
 
 from studies.errors import BadInput, Problem
 from studies.storage.address import Address, NoAddress, read_address, without_password
@@ -25,8 +25,13 @@ from studies.storage.patience import USUAL, Outages, Patience, PatientStorage
 
 __all__ = ["open_existing", "open_patiently", "open_storage", "open_to_read", "unusable", "without_password"]
 
+FAILURES = (
+    *(SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError, ValueError),
+    *(TypeError, SAWarning),  # for an option that the driver does not know
+)
 GRPC_READY_S = 10
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql", "cryptography": "mysql", "grpc": "grpc", "google": "grpc"}
+OPTION = re.compile(r"connection option|unexpected keyword argument|Query string argument")
 NO_EXISTING = "run a study first, or give the storage.url that it was run with"
 
 
@@ -94,7 +99,9 @@ def _open(address: Address, patience: Patience) -> BaseStorage:
         return PatientStorage(open_journal(address.file), patience=patience)
     if address.kind == "grpc":
         return PatientStorage(_proxy(address), patience=patience)
-    database = open_database(address)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Query string argument", category=SAWarning)
+        database = open_database(address)
     if address.kind == "sqlite":
         return database  # it has no server that could be away
     return PatientStorage(get_storage(database), patience=patience)  # with Optuna's cache of finished trials
@@ -128,7 +135,7 @@ def _failures_told(url: str) -> Iterator[None]:
         raise BadInput([Problem("storage.url", f"is {shown}, a kind of database that is not known", remedy)]) from None
     except ImportError as error:
         raise BadInput([Problem("storage.url", f"is {shown}, whose driver is missing", _install(error))]) from None
-    except (SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError, ValueError) as error:
+    except FAILURES as error:
         complaint = f"is {shown}, which cannot be used ({reason(error)})"
         raise BadInput([Problem("storage.url", complaint, _remedy(shown, error))]) from None
 
@@ -144,6 +151,8 @@ def _install(error: ImportError) -> str:
 
 
 def _remedy(shown: str, error: Exception) -> str:
+    if OPTION.search(reason(error)):
+        return "correct or remove the option after the ? of the URL"
     if re.match(r"sqlite|journal", shown):
         return "name an Optuna database, or a new file in a folder you can write to"
     if passes(error) or isinstance(error, ConnectionError):

@@ -52,6 +52,7 @@ PASSING_CODES = {
     0,  # PyMySQL: a connection that was closed
 }
 CREATED_CODES = {1050, 1060, 1061, 1062, 1205, 1213, 1412, 1684}  # exists, …, not unique, …, changed meanwhile
+DAMAGED = re.compile(r"malformed|not a database|no such (table|column)|file is gone")
 CREATED_IN_SQLITE = re.compile(r"already exists|UNIQUE constraint|is locked")
 
 
@@ -85,9 +86,21 @@ def reason(error: BaseException) -> str:
     return masked(" ".join(text.split()))[:LONGEST_REASON] or type(told).__name__
 
 
+def is_damaged(error: BaseException) -> bool:
+    """Whether the storage's file is gone, or holds something else than a sound storage."""
+    links = list(_chain(error))
+    if any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError | FileNotFoundError) for link in links):
+        return True
+    of_driver = [link.orig if isinstance(link, DBAPIError) else link for link in links]
+    return any(isinstance(link, sqlite3.Error) and DAMAGED.search(str(link)) for link in of_driver)
+
+
 def unusable(error: BaseException) -> StorageUnusable:
     """What a failure of the storage in mid-study means, in words."""
     why = reason(error)
+    if is_damaged(error):
+        remedy = "name another storage.url, or restore it from a copy"
+        return StorageUnusable(f"the storage failed: {why}. It is damaged, or its file is gone: {remedy}.")
     remedy = next((remedy for sign, remedy in REMEDIES.items() if re.search(sign, why)), REACH)
     return StorageUnusable(
         f"the storage failed: {why}. What it holds is intact: {remedy} and run the same command again to go on."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from studies.errors import Problem, nearest
+from studies.resolvers import texts
 from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
@@ -44,6 +46,9 @@ def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> P
     if limit is not None and limit[0] in trainer:
         complaint = f"is {trainer[limit[0]]}, which leaves no batch{where(point)} ({message})"
         return Problem(f"trainer.{limit[0]}", complaint, ALL_OF_THEM)
+    path = _of_path(error, config)
+    if path is not None:
+        return path
     what = f"in one batch{where(point)} ({message})"
     for text, remedy in OF_CALLBACKS.items():
         if text in message and config.get("callbacks"):
@@ -52,6 +57,21 @@ def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> P
     if "ReduceLROnPlateau conditioned on metric" in message:
         remedy = "have the scheduler monitor a metric that is there when it steps, or give it strict: False"
     return Problem("model", f"fails {what}", remedy)
+
+
+def _of_path(error: BaseException, config: Mapping[str, Any]) -> Problem | None:
+    """Return the problem of a file or folder that cannot be used, where the config names it or one above it."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str):
+        return None
+    failed = Path(error.filename).absolute()
+    named = [(key, text) for key, text in texts(config) if text.strip() and "\0" not in text and "\n" not in text]
+    above = [(key, text) for key, text in named if failed.is_relative_to(Path(text).absolute())]
+    if not above:
+        return None
+    key, text = max(above, key=lambda entry: len(Path(entry[1]).absolute().parts))
+    below = "" if failed == Path(text).absolute() else f" at {failed}"
+    complaint = f"is {text}, which cannot be used{below} ({error.strerror or type(error).__name__})"
+    return Problem(key, complaint, "name a file or folder that is there and can be used, or correct its module")
 
 
 def of_mixed(error: PackagesMixed) -> Problem:

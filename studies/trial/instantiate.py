@@ -38,6 +38,10 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
     package = package_of_target((config.get("model") or {}).get("_target_"))
     trainer = {"_target_": f"{package.name}.Trainer", **(config.get("trainer") or {})}
     for path, node in _targets({**config, "trainer": trainer, "vars": {}}, ""):
+        if not isinstance(node["_target_"], str):
+            complaint = f"is {node['_target_']!r}, which is no text"
+            problems.add(f"{path}._target_", complaint, "give the dotted name of a class or function")
+            continue
         try:
             target = find_target(node["_target_"])
         except TargetBroken as error:
@@ -66,7 +70,7 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
         return
     explicit = named_arguments(signature)
     swallows = any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature.parameters.values())
-    given = [str(key) for key in node if key not in HYDRA_KEYS]
+    given = {str(key): value for key, value in node.items() if key not in HYDRA_KEYS}
     refused = [] if swallows else [key for key in given if key not in explicit]
     if path == "model" and len(refused) >= MANY:
         complaint = f"holds {', '.join(refused)}, which are no arguments of {node['_target_']}: another model's?"
@@ -78,13 +82,13 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
         problems.add(f"{path}.{key}", f"is not an argument of {node['_target_']}", nearest(key, explicit))
     for key in given:
         wanted = signature.parameters[key].annotation if key in explicit else None
-        if isinstance(node[key], bool) and wanted in (str, "str"):
-            complaint = f"is {str(node[key]).lower()}, where {node['_target_']} takes a text"
+        if isinstance(given[key], bool) and wanted in (str, "str"):
+            complaint = f"is {str(given[key]).lower()}, where {node['_target_']} takes a text"
             problems.add(f"{path}.{key}", complaint, "quote the word: YAML reads no, off, yes and on as true or false")
     if refused or is_partial(node, target):
         return
     try:
-        signature.bind(*node.get("_args_", ()), **{key: node[key] for key in given})
+        signature.bind(*node.get("_args_", ()), **given)
     except TypeError as error:
         problems.add(path, f"does not fit {node['_target_']} ({error})", f"its arguments are {', '.join(explicit)}")
 
@@ -107,7 +111,7 @@ def _with_partials(node: Any) -> Any:
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
+        if node.get("_target_") is not None:
             yield path, node
         for key, value in node.items():
             yield from _targets(value, f"{path}.{key}" if path else str(key))

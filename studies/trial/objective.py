@@ -17,6 +17,7 @@ from studies.objectives import convergence
 from studies.printable import brief
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
+from studies.storage.gone import is_orphan
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, classify_own, free_memory, is_lost_device, traced
@@ -153,8 +154,10 @@ def _run(
         raise
     except TrialPruned:  # by the module itself
         return Outcome(TrialState.PRUNED)
-    except BaseException as error:  # noqa: BLE001 - any failure of a user's module is data, and the study goes on
+    except BaseException as error:
         state.put_back()  # loggers and streams too, which are told of it
+        if is_orphan(trial):
+            raise
         return _failed(trial, error, interrupted())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from studies.errors import Problems
 from studies.launch.elsewhere import check_gpus_are_asked_for
+from studies.reading.limits import MOST_WORKERS
 from studies.reading.section import Section
 from studies.settings import StudySettings
 
@@ -32,12 +33,12 @@ def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
     if address is not None and not ADDRESS.fullmatch(address):
         remedy = "give null (a cluster of its own), auto, or HOST:PORT of the head node"
         problems.add("launcher.address", f"is {address!r}", remedy)
-    cpus = section.number("cpus_per_worker", above=0, default=1)
-    gpus = section.number("gpus_per_worker", low=0, default=0)
+    cpus = section.number("cpus_per_worker", above=0, high=MOST_WORKERS, default=1)
+    gpus = section.number("gpus_per_worker", low=0, high=MOST_WORKERS, default=0)
     for key, value in (("cpus_per_worker", cpus), ("gpus_per_worker", gpus)):
         if value > 1 and not value.is_integer():
             problems.add(f"launcher.{key}", f"is {value:g}", "give a whole number, or a fraction below 1")
-    devices = section.whole("devices_per_trial", low=1)
+    devices = section.whole("devices_per_trial", low=1, high=MOST_WORKERS)
     if gpus and max(gpus, 1) != devices:
         remedy = "give the same number to both: a worker trains one trial at a time"
         problems.add("launcher.gpus_per_worker", f"is {gpus:g} but devices_per_trial is {devices}", remedy)

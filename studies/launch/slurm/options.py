@@ -9,9 +9,12 @@ from typing import Any
 
 from studies.errors import Problems
 from studies.launch.elsewhere import check_gpus_are_asked_for, check_password_stays_out_of_files
+from studies.reading.limits import MOST_WORKERS, shown
 from studies.reading.section import Section
 from studies.settings import StudySettings
 
+MOST_MINUTES = 527_040  # a year, far beyond any queue's limit
+MOST_GB = 1e6  # a node has some thousand
 OPTIONS = (
     *("partition", "timeout_min", "grace_s", "cpus_per_task", "gpus_per_task", "mem_gb"),
     *("devices_per_trial", "array_parallelism", "setup", "additional_parameters"),
@@ -51,17 +54,17 @@ def read_slurm(settings: StudySettings, problems: Problems) -> SlurmOptions:
     section.only(OPTIONS)
     setup = section.values.get("setup") or []
     if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
-        problems.add("launcher.setup", f"is {setup!r}", "give a list of lines of shell")
+        problems.add("launcher.setup", f"is {shown(setup)}", "give a list of lines of shell")
         setup = []
     return SlurmOptions(
         partition=section.text("partition") if section.has("partition") else None,
-        timeout_min=section.whole("timeout_min", low=1, default=60),
-        grace_s=section.whole("grace_s", low=1, default=90),
-        cpus_per_task=section.whole("cpus_per_task", low=1),
-        gpus_per_task=section.whole("gpus_per_task", low=0, default=0),
-        devices_per_trial=section.whole("devices_per_trial", low=1),
-        mem_gb=section.optional_number("mem_gb", above=0),
-        array_parallelism=section.optional_whole("array_parallelism", low=1),
+        timeout_min=section.whole("timeout_min", low=1, high=MOST_MINUTES, default=60),
+        grace_s=section.whole("grace_s", low=1, high=60 * MOST_MINUTES, default=90),
+        cpus_per_task=section.whole("cpus_per_task", low=1, high=MOST_WORKERS),
+        gpus_per_task=section.whole("gpus_per_task", low=0, high=MOST_WORKERS, default=0),
+        devices_per_trial=section.whole("devices_per_trial", low=1, high=MOST_WORKERS),
+        mem_gb=section.optional_number("mem_gb", above=0, high=MOST_GB),
+        array_parallelism=section.optional_whole("array_parallelism", low=1, high=MOST_WORKERS),
         setup=tuple(setup),
         additional_parameters=_read_parameters(section),
     )
