@@ -7,8 +7,10 @@ import functools
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +24,7 @@ from studies.leaving import exits_in_time
 from studies.own_options import register
 from studies.printable import printable
 from studies.reading.soundness import refuse_unsound
+from studies.shown_config import secrets_hidden
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
@@ -35,6 +38,7 @@ def command(task: Task) -> Callable[[], None]:
 
     @functools.wraps(task)
     def main() -> None:
+        sys.excepthook = _tell_unexpected
         try:
             for number in STOPPING:  # a process that is the first of its container would ignore them
                 signal.signal(number, _interrupt)
@@ -93,7 +97,8 @@ def _run(task: Task) -> int:
     register()
     given, sys.argv[1:] = sys.argv[1:], prepared(sys.argv[1:], name_of(task))
     try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
+        with secrets_hidden(sys.argv[1:]):
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
     except COMPOSITION_ERRORS as error:
         if is_composed:
             raise
@@ -169,6 +174,11 @@ def _of_the_machine(error: Exception) -> StudyError:
 
 def _tell_at_the_end(line: str) -> None:
     print(printable(f"note: {line}"), file=sys.stderr)
+
+
+def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error of our own, without the secrets that it may hold."""
+    print(printable("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
 def _tell(error: StudyError) -> int:

@@ -67,6 +67,15 @@ def to_be_given(values: Any, written: Any) -> Any:
     return _replaced(values, written, "", root=written, replace=replace)
 
 
+def to_be_shown(written: Any) -> Any:
+    """Return a copy of a config as it is written, with its secrets masked. References to the environment stay."""
+
+    def replace(shown: str, source: str) -> str:
+        return source if ENVIRONMENT.search(source) and masked(source) == source else shown
+
+    return _replaced(written, written, "", root=written, replace=replace)
+
+
 def source_of(written: object, root: Any) -> str:
     """Return how a text stands in a config, where references to other keys lead to; empty where it is no text."""
     for _ in range(10):

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 
 from optuna.storages import BaseStorage
-from optuna.trial import BaseTrial, Trial
 
 from studies.errors import StudyError
 
@@ -25,19 +24,6 @@ def deletion_told(storage: BaseStorage, study_name: str) -> Iterator[None]:
             f"study {study_name} is no longer in the storage: somebody deleted it while it ran. "
             "The same command begins it anew"
         ) from None
-
-
-def is_orphan(trial: BaseTrial) -> bool:
-    """Whether the study of `trial` is no longer in its storage, which says so by a KeyError to whoever reports."""
-    if not isinstance(trial, Trial):
-        return False
-    try:
-        trial.study.user_attrs  # noqa: B018 - read for its failure
-    except KeyError:
-        return True
-    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
-        return False
-    return False
 
 
 def _is_gone(storage: BaseStorage, study_name: str) -> bool:

@@ -17,7 +17,6 @@ from studies.objectives import convergence
 from studies.printable import brief
 from studies.schema import Failure
 from studies.settings import ObjectiveSettings, StudySettings
-from studies.storage.gone import is_orphan
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, classify_own, free_memory, is_lost_device, traced
@@ -27,6 +26,7 @@ from studies.trial.imported import import_targets
 from studies.trial.job import Job, quieten_lightning
 from studies.trial.machine import processor
 from studies.trial.memory import set_imports_aside
+from studies.trial.orphan import is_orphan
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import linked
 from studies.trial.point_config import resolve as resolve  # its old place

@@ -1,0 +1,18 @@
+"""A trial whose study somebody has deleted: Optuna then knows neither the study nor its trials."""
+
+from __future__ import annotations
+
+from optuna.trial import BaseTrial, Trial
+
+
+def is_orphan(trial: BaseTrial) -> bool:
+    """Whether the study of `trial` is no longer in its storage, which says so by a KeyError to whoever reports."""
+    if not isinstance(trial, Trial):
+        return False
+    try:
+        trial.study.user_attrs  # noqa: B018 - read for its failure
+    except KeyError:
+        return True
+    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
+        return False
+    return False
