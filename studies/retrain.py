@@ -69,7 +69,7 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
     for place in (own, *(own / name for name in LEFT)):
         real = linked_away(place, output_dir=folder)
         if real is not None:
-            raise BadInput([Problem(key, f"has {place} beside it, a symbolic link to {real}", "remove the link")])
+            raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -250,7 +250,7 @@ def test_a_retraining_writes_through_no_link(tmp_path: Path, linked: str) -> Non
     study = tmp_path / "study"
     (study / linked).parent.mkdir(parents=True)
     (study / linked).symlink_to(tmp_path)
-    with pytest.raises(BadInput, match=r"config has .* beside it, a symbolic link to .*: remove the link"):
+    with pytest.raises(BadInput, match=r"config has .* beside it, which a link leads to .*: remove the link"):
         make_folder({"trial": 7}, study, key="config")
     (study / linked).unlink()
     assert make_folder({"trial": 7}, study, key="config").is_dir()
