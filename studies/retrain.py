@@ -133,7 +133,8 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     if config.trial != "best":
         choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
     if choices and is_told_by_hand(choices[0].trial):
-        complaint = f"is {config.trial}, and trial {choices[0].trial.number} has no training seed: no worker trained it"
+        number = choices[0].trial.number
+        complaint = f"is {config.trial}, and trial {number} has no training seed, for no worker trained it"
         raise BadInput([Problem("trial", complaint, "give the number of a trial that studies.run has trained")])
     if not choices:
         last = len(trials) - 1

@@ -157,3 +157,41 @@ def test_a_parameter_may_be_categorical_in_some_trials_only() -> None:
     study.add_trial(create_trial(value=0.0, params={"c": 0.5}, distributions={"c": UNIT}, user_attrs={"slot": 1}))
     assert [trial.params["c"] for trial in trials_of(study)] == ["[64]", "[64, 64]", 0.5]
     assert trials_of(study)[2].distributions == {"c": UNIT}
+
+
+def odd_trial(study: optuna.Study, **changes: Any) -> None:
+    """Add a complete trial, some of which is as no Optuna would have it."""
+    study.add_trial(create_trial(value=1.0))
+    trial = study.get_trials(deepcopy=False)[-1]
+    for name, value in changes.items():
+        setattr(trial, name, value)
+
+
+ODD: list[tuple[dict[str, Any], str]] = [
+    ({"values": None}, "values is None, no list of 1 numbers"),
+    ({"values": [1.0, 2.0, 3.0]}, "values is [1.0, 2.0, 3.0], no list of 1 numbers"),
+    ({"values": [math.nan]}, "values is [nan], no list of 1 numbers"),
+    ({"system_attrs": {"constraints": 3}}, "a constraint is no number"),
+    ({"system_attrs": {"constraints": ["a"]}}, "a constraint is no number"),
+    ({"system_attrs": {"constraints:memory": None}}, "a constraint is no number"),
+    ({"user_attrs": {"steps": 10**400}}, f"steps is {str(10**400)[:60]} …, no number"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), ODD)
+def test_values_and_constraints_that_are_no_numbers_are_told_of_ours(changes: dict[str, Any], told: str) -> None:
+    study = study_with(OURS)
+    odd_trial(study, **changes)
+    with pytest.raises(BadInput) as raised:
+        trials_of(study)
+    assert f"damaged: of trial 0, {told}" in raised.value.problems[0].complaint
+
+
+@pytest.mark.parametrize(("changes", "told"), ODD)
+def test_those_of_another_tool_are_dropped(changes: dict[str, Any], told: str) -> None:
+    study = study_with({})
+    odd_trial(study, **changes)
+    (trial,) = trials_of(study)
+    assert trial.values == (None if "values" in changes else [1.0])
+    assert trial.constraints == {}
+    assert trial.user_attrs == {}
