@@ -164,6 +164,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     from studies.budget import Budget
     from studies.leaving import children_ended
     from studies.looks import count_look, in_words, looks_for, retrainings
+    from studies.report.wording import nearby
     from studies.signals import StopSignals
     from studies.trial.callbacks import Interrupted
     from studies.trial.failures import classify, traced
@@ -176,7 +177,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         console.print(
             f"note: the study trained on {each} devices at once; here one does, {each} batches a step instead"
         )
-    signals = StopSignals().install()
+    signals, folder = StopSignals().install(), folder.absolute()  # a module may change the working folder
     try:
         with children_ended(console.print), kept():
             budget = Budget(**chosen["budget"])
@@ -188,7 +189,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         raise
     except Exception as error:
         (folder / "error.log").write_text(traced(error))
-        raise StudyError(f"the training failed ({classify(error)[1]}); see {folder / 'error.log'}") from error
+        raise StudyError(f"the training failed ({classify(error)[1]}); see {nearby(folder / 'error.log')}") from error
     console.print(f"{chosen['objective']['metric']} {tested.value:.4f} at the last rung" + _in_search(chosen))
     for name, value in tested.metrics.items():
         console.print(f"{name} {value:.4f}{tested.interval(name)}")
@@ -198,7 +199,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
         count_look(folder, before=own)
         note = in_words(earlier, looks)
         console.print(f"note: {note}") if note is not None else None
-    console.print(f"checkpoint: {tested.checkpoint}")
+    console.print(f"checkpoint: {nearby(tested.checkpoint)}")
     return 0
 
 

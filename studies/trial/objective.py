@@ -59,6 +59,7 @@ def run_trial(
         _end_copy_of(own_process)
         return interrupted()
 
+    settings = replace(settings, output_dir=settings.output_dir.absolute())  # a trial may change the working folder
     set_imports_aside()
     quieten_lightning()  # as each training does: its filters are none of the trial's
     with kept(import_targets(settings)) as state:

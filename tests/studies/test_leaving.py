@@ -78,6 +78,15 @@ def test_a_study_ends_whose_module_leaves_threads_and_children_and_patches(shell
 
 
 @pytest.mark.slow
+def test_a_copy_of_a_worker_that_a_module_has_forked_trains_nothing(shell: Shell) -> None:
+    forks = (*PLAIN, "n_trials=2", "workers=1", "budget.amount=1", "analysis=none", "model._target_=user_state.Leaves")
+    assert "2 of 2 trials finished" in shell.run("run", *forks, "+model.how=fork")
+    trials = shell.trials("plain")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    assert len({worker_of(trial) for trial in trials}) == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["launcher.isolation=process", "+model.how=mse"])
 def test_each_trial_has_a_process_of_its_own_where_that_is_asked_for_or_needed(shell: Shell, asked: str) -> None:
     few = (*PLAIN, "n_trials=3", "workers=1", "budget.amount=1", "analysis=none", "model._target_=user_state.Leaves")

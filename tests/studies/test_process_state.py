@@ -6,11 +6,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
 from selections import MakeSettings
+from trainings import run as run_here
 
 from studies import schema
 from studies.trial.imported import import_targets
@@ -106,6 +108,15 @@ def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSetti
     alone = run(make_settings)
     run(make_settings, "+model.how=dtype", "+model.when=built")
     assert run(make_settings).value == alone.value
+
+
+def test_the_files_of_a_trial_that_changes_its_folder_lie_where_they_are_looked_for(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("model._target_=user_state.Leaves", "+model.how=folder", "output_dir=out", "launcher=serial")
+    (trial, *_) = run_here(make_settings(*asked, "n_trials=1", study="plain"))
+    assert Path(trial.user_attrs[schema.CHECKPOINT]["path"]).is_relative_to(tmp_path / "out")
 
 
 def test_a_mode_that_stays_on_is_stuck() -> None:
