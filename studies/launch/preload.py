@@ -7,7 +7,9 @@ optimizer's step, which asks torch for its accelerator.
 
 import gc
 
+import alembic.command
 import pytorch_lightning
+import sqlalchemy.dialects.sqlite
 import torch
 
 import studies.trial.objective
@@ -17,4 +19,4 @@ torch.set_num_threads(1)
 gc.collect()
 gc.freeze()  # no collection of a worker looks at what is loaded here, which is most of what there is
 
-__all__ = ["pytorch_lightning", "studies"]
+__all__ = ["alembic", "pytorch_lightning", "sqlalchemy", "studies"]
