@@ -10,12 +10,16 @@ from importlib import import_module
 
 from studies.launch.guard import checkpoint, is_fork_server, take_turn
 
-MODULES = ("torch", "pytorch_lightning", "studies.trial.objective", "studies.worker")  # the largest ones first
+MODULES = (  # the largest ones first
+    *("torch", "pytorch_lightning", "studies.trial.objective", "studies.worker"),
+    *("alembic.command", "sqlalchemy.dialects.sqlite"),  # which opening a storage imports late
+)
+CHECKPOINTS = MODULES[:3]  # before what takes long
 
 
 def _load() -> None:
     for name in MODULES:
-        if is_fork_server():
+        if is_fork_server() and name in CHECKPOINTS:
             checkpoint()
         import_module(name)
     import_module("torch").set_num_threads(1)
