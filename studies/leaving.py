@@ -1,4 +1,4 @@
-"""Lets a process end in which code of a user has run, whatever that has left running.
+"""Lets a process end that has run code of a user, whatever is left running.
 
 Python waits at its end for threads and for processes of multiprocessing, which may never end. So child processes that
 are left are ended, and once a grace is over the process ends without its threads. Processes that serve Python's
@@ -39,8 +39,7 @@ def ends_in_time(tell: Tell = log.warning) -> Iterator[None]:
 
 @contextlib.contextmanager
 def exits_in_time(tell: Tell) -> Iterator[None]:
-    """See that this process ends soon after what runs in here, with the exit code that it would have; where modules
-    have run in it."""
+    """See that this process ends soon after what runs in here, if modules have run in it. The exit code stays."""
     global _has_run_modules
     _has_run_modules = False
     code: Any = 1

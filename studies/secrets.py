@@ -1,4 +1,4 @@
-"""Tells which values of a config are secrets, and keeps them out of all that is written or printed.
+"""Finds the secrets of a config, and keeps them out of files and messages.
 
 A number or a truth value is no secret. A text is one by its key, by the environment variable that it comes from, or by
 its own form: a password in a URL, a token of a well-known kind.
@@ -50,7 +50,7 @@ def is_secret(key: str, value: object) -> bool:
 def without_secrets(values: Any, written: Any = None) -> Any:
     """Return a copy of plain config values in which secrets are masked, whole ones and those within texts.
 
-    `written` is the same config with its interpolations: what reads an environment variable is a secret by that name.
+    `written` is the same config with its interpolations. The name of an environment variable counts as a key does.
     """
     return _replaced(values, written, "", root=written, replace=lambda shown, _: shown)
 
@@ -58,7 +58,7 @@ def without_secrets(values: Any, written: Any = None) -> Any:
 def to_be_given(values: Any, written: Any) -> Any:
     """Return a copy of plain config values for a file that others may read.
 
-    A secret that the config has read from an environment variable stays that reference, another one is `LEFT_OUT`.
+    A secret stays the reference to its environment variable, or becomes `LEFT_OUT`.
     """
 
     def replace(_: str, source: str) -> str:
@@ -77,7 +77,7 @@ def to_be_shown(written: Any) -> Any:
 
 
 def source_of(written: object, root: Any) -> str:
-    """Return how a text stands in a config, where references to other keys lead to; empty where it is no text."""
+    """Return how a text is written in a config, with references to other keys followed; empty for no text."""
     for _ in range(10):
         found = REFERENCE.fullmatch(written) if isinstance(written, str) else None
         if found is None:

@@ -16,7 +16,7 @@ SHOWING = ("--cfg", "-c", "--info", "-i")
 
 @contextlib.contextmanager
 def secrets_hidden(arguments: Sequence[str]) -> Iterator[None]:
-    """Mask the secrets of what is printed in here, where Hydra's `arguments` ask it for a config."""
+    """Mask the secrets that Hydra prints in here, if its `arguments` ask for a config."""
     if not any(one.partition("=")[0] in SHOWING for one in arguments):
         yield
         return
