@@ -16,6 +16,11 @@ SMALLEST = 1e-100  # above zero, for the same reason
 LONGEST_SHOWN = 200  # characters of a value in a message
 
 
+def written(limit: float) -> str:
+    """Return a limit as a message names it."""
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
+
+
 def shown(value: object) -> str:
     """Return `value` as Python writes it, cut where it is long. Python refuses to write the longest numbers."""
     try:

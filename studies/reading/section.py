@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from studies.errors import Problems, nearest
 from studies.naming import REMEDY, shown_name, why_no_name
-from studies.reading.limits import LARGEST, LARGEST_WHOLE, shown
+from studies.reading.limits import LARGEST, LARGEST_WHOLE, shown, written
 
 
 class Section:
@@ -96,7 +96,7 @@ class Section:
         elif value <= above:
             self._refuse(name, value, f"give a number greater than {above:g}")
         elif abs(value) > high:
-            self._refuse(name, value, f"give a number of at most {high:g}" + (" in size" if value < 0 else ""))
+            self._refuse(name, value, f"give a number of at most {written(high)}" + (" in size" if value < 0 else ""))
         else:
             return float(value)
         return default
@@ -114,7 +114,9 @@ class Section:
 
     def optional_number(self, name: str, *, above: float, high: float = LARGEST) -> float | None:
         """A number greater than `above` and at most `high`, or None where it is null."""
-        return self.number(name, above=above, high=high) if self.has(name) else None
+        n_before = len(self.problems.found)
+        value = self.number(name, above=above, high=high) if self.has(name) else None
+        return value if len(self.problems.found) == n_before else None
 
     def optional_whole(self, name: str, *, low: int, high: int = LARGEST_WHOLE) -> int | None:
         """A whole number from `low` to `high`, or None where it is null."""

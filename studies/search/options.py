@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studies.errors import Problems
-from studies.reading.limits import LARGEST, MOST_TRIALS, shown
+from studies.reading.limits import LARGEST, MOST_TRIALS, shown, written
 from studies.reading.section import is_number
 
 WORDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text", "dict": "a mapping"}
@@ -32,7 +32,7 @@ def check_kinds(
             remedy = f"give {' or '.join(WORDS[kind] for kind in kinds)}"
             problems.add(f"{prefix}.{option}", f"is {shown(value)}", remedy)
         elif is_number(value) and abs(value) > (most := _most(option, kinds)):
-            problems.add(f"{prefix}.{option}", f"is {shown(value)}", f"give a number of at most {most:g}")
+            problems.add(f"{prefix}.{option}", f"is {shown(value)}", f"give a number of at most {written(most)}")
 
 
 def _words(parameter: inspect.Parameter) -> set[str]:

@@ -60,6 +60,23 @@ def test_a_storage_that_cannot_be_used_is_one_clear_problem(url: str) -> None:
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite:///{}/s.db?nonsense=1", "Query string argument"),
+        ("mysql://me@localhost/db?nonsense=1", "unexpected keyword argument 'nonsense'"),
+        ("postgresql://me@localhost/db?nonsense=1", 'invalid connection option "nonsense"'),
+    ],
+)
+def test_an_option_that_the_driver_does_not_know_is_told(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(
+        BadInput, match=r"storage\.url is .*correct or remove the option after the \? of the URL"
+    ) as caught:
+        open_storage(url.format(tmp_path))
+    assert told in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
 def test_a_file_that_is_no_database_is_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes\n" * 100)
