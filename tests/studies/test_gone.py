@@ -19,8 +19,8 @@ from studies.errors import StorageUnusable, StudyError
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
+from studies.storage.creation import open_study
 from studies.storage.gone import deletion_told
-from studies.storage.identity import open_study
 from studies.storage.lease import Lease
 from studies.storage.opening import open_storage, unusable
 from studies.trial.objective import run_trial

@@ -23,7 +23,7 @@ from studies.retrain import make_folder
 from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings
 from studies.storage.checkpoints import best_trials, checkpoint_of, discard_useless, last_state_of, sweep
-from studies.storage.identity import open_study
+from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import write
 from studies.trial.files import claim_own, new_checkpoint, own_checkpoints, sha256_of, trial_folder, trials_folder

@@ -22,7 +22,8 @@ from studies.errors import StudyError
 from studies.list import print_studies
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
-from studies.storage.identity import find_study, open_study
+from studies.storage.creation import open_study
+from studies.storage.identity import find_study
 from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]
