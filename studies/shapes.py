@@ -173,6 +173,7 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_SEARCH: MAPPING,
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
     schema.STUDY_BELIEF: MAPPING,
+    schema.STUDY_CREATOR: TEXT,
     schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
 }

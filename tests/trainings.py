@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
@@ -48,9 +49,14 @@ def run(
     signals: StopSignals | None = None,
     storage: BaseStorage | None = None,
 ) -> list[FrozenTrial]:
-    """Work in this process until there is nothing left to do; the trials of the study."""
+    """Work in this process until there is nothing left to do; the trials of the study.
+
+    A study that is there is gone on with, also under another config than its own."""
     storage = storage or open_storage(settings.storage.address)
-    study = open_study(settings, storage)
+    if settings.study_name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    else:
+        study = open_study(settings, storage)
     shift = Shift(datetime.now(), deadline)
     work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)
     return study.get_trials()

@@ -263,7 +263,7 @@ def test_commands_on_a_storage_that_does_not_exist_say_so(shell: Shell) -> None:
 
 
 def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell) -> None:
-    assert "the storage has no study digits: run it first" in shell.run("retrain", "+study=digits", code=2)
+    assert "a file that does not exist: run a study first" in shell.run("retrain", "+study=digits", code=2)
     assert "cannot be read" in shell.run("retrain", "config=nothing.yaml", code=2)
 
 

@@ -347,12 +347,13 @@ def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_setti
         intermediate_values={1: 0.25, 2: 0.5},
         params={"lr": 0.1},
         distributions={"lr": distribution},
-        user_attrs={schema.WEIGHTS_DIFFER: "they were changed"},
+        user_attrs={schema.WEIGHTS_DIFFER: "they were changed", schema.SEED: 1},
     )
+    as_trained = optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs={schema.SEED: 1})
     told = handed_on(Choice(trial, 0.25), settings)
     assert "not that of the weights that it handed on: they were changed" in told[0]
     assert "last weights, whose val_loss is 0.5000" in told[1]
-    assert handed_on(Choice(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}), 0.5), settings) == []
+    assert handed_on(Choice(as_trained, 0.5), settings) == []
 
 
 def test_a_searched_rate_that_a_finder_overwrites_is_told(make_settings: MakeSettings) -> None:

@@ -19,7 +19,7 @@ from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
-from studies.trial.files import sha256_of
+from studies.trial.files import new_checkpoint, sha256_of, trial_folder
 from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
@@ -156,8 +156,10 @@ def test_a_checkpoint_that_does_not_fit_means_from_zero_and_is_told(
     make_settings: Callable[..., StudySettings], tmp_path: Path
 ) -> None:
     settings = make_settings("launcher=serial", "launcher.devices_per_trial=2", study="plain")
-    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
-    path = tmp_path / "foreign.ckpt"
+    folder = trial_folder(settings.output_dir, 0)
+    folder.mkdir(parents=True)
+    path = new_checkpoint(folder, study_name=settings.study_name, rung=1, batches=5)
+    torch.save({"state_dict": {}}, path)
     record = {"path": str(path), "sha256": sha256_of(path), "rung": 1, "steps": 5, "exact": True}
     earlier = optuna.trial.create_trial(state=TrialState.FAIL, user_attrs={schema.CHECKPOINT: record})
     study = optuna.create_study()
