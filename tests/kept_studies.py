@@ -19,8 +19,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.configs import compose
-from studies.report.__main__ import report
 from studies.schema import PROCESSOR, STUDY_GIT, WORKER
 
 USERS = Path(__file__).parent / "studies" / "users"
@@ -45,10 +43,11 @@ def overrides_of(name: str) -> list[str]:
 
 
 def write_report(name: str, folder: Path) -> dict[str, str]:
-    """Report the kept study in `folder`. Return the texts: path below the study's output → content."""
+    """Report the kept study in `folder`, in a process of its own. Return the texts: path below its output → content."""
     shutil.copy(KEPT / f"{name}.db", folder)
-    with contextlib.chdir(folder), contextlib.redirect_stdout(None):
-        report(compose(overrides_of(name), config_dirs=[str(USERS / "conf")]))
+    command = [sys.executable, "-m", "studies.report", "--config-dir", str(USERS / "conf"), *overrides_of(name)]
+    path = os.pathsep.join([str(USERS), *sys.path])
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
     paths = sorted(path for path in (folder / name).rglob("*") if path.suffix in TEXTS)
     return {str(path.relative_to(folder / name)): path.read_text(encoding="utf-8") for path in paths}
 

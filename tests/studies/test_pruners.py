@@ -152,7 +152,6 @@ def test_threshold_stops_a_trial_that_leaves_the_band() -> None:
     [
         ("median", {"n_startup_trials": -1}, "cannot be negative"),
         ("median", {"n_startup_trials": "many"}, "pruner.n_startup_trials is 'many': give a whole number"),
-        ("median", {"interval_steps": 0}, "pruner is median, which refuses its options"),
         ("percentile", {"percentile": 120}, "must be between 0 and 100"),
         ("asha", {"min_resource": 0}, "min_resource"),
         ("asha", {"min_resource": 9}, "pruner.min_resource is 9 for 8 rungs"),
@@ -164,6 +163,11 @@ def test_threshold_stops_a_trial_that_leaves_the_band() -> None:
 )
 def test_options_that_a_pruner_refuses_are_told(name: str, options: dict[str, object], told: str) -> None:
     assert told in refused(name, **options)
+
+
+def test_an_option_that_the_shipped_file_leaves_out_is_refused_by_the_pruner() -> None:
+    with pytest.raises(BadInput, match="pruner is median, which refuses its options"):
+        read_settings(compose(["+study=digits", "pruner=median", "+pruner.interval_steps=0"]), checks=CHECKS)
 
 
 def test_a_pruner_that_will_never_stop_a_trial_is_told() -> None:
