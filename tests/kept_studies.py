@@ -42,11 +42,16 @@ def overrides_of(name: str) -> list[str]:
     ]
 
 
+def report_here(name: str) -> None:
+    """Report the kept study of this name, whose storage lies in the current folder."""
+    report(compose(overrides_of(name), config_dirs=[str(USERS / "conf")]))
+
+
 def write_report(name: str, folder: Path) -> dict[str, str]:
     """Report the kept study in `folder`, in a process of its own. Return the texts: path below its output → content."""
     shutil.copy(KEPT / f"{name}.db", folder)
-    command = [sys.executable, "-m", "studies.report", "--config-dir", str(USERS / "conf"), *overrides_of(name)]
-    path = os.pathsep.join([str(USERS), *sys.path])
+    command = [sys.executable, "-c", f"import kept_studies; kept_studies.report_here({name!r})"]
+    path = os.pathsep.join([str(Path(__file__).parent), str(USERS), *sys.path])
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
     paths = sorted(path for path in (folder / name).rglob("*") if path.suffix in TEXTS)
     return {str(path.relative_to(folder / name)): path.read_text(encoding="utf-8") for path in paths}
