@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from studies.errors import Problems, visible
-from studies.naming import shown_name
+from studies.naming import shown_name, why_no_name
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
 LONGEST_PART = 255  # bytes that file systems take for one name
@@ -16,6 +16,8 @@ LONGEST_PATH = 3800  # bytes: Linux takes 4,095 with the names of the files in t
 def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
     """Return the folder `given`. Note a study name that cannot name a folder, and a folder that cannot be written."""
     path = Path(given)
+    if why_no_name(study_name) is not None and given.endswith(study_name):
+        return path  # the name is told
     why = _why_not_of_its_own(given, study_name)
     if why is not None:
         problems.add("study_name", f"is {shown_name(study_name)}, {why}", REMEDY)

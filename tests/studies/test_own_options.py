@@ -156,5 +156,5 @@ b: {{path: model.b, type: float, low: 0, high: 1, when: {{a: {condition}}}}}
 
 @pytest.mark.parametrize("name", ["..", ".", "../x", "a/../../x", "/", "a//b", "a/", "x" * 300])
 def test_no_name_leads_out_of_the_output_folder(name: str) -> None:
-    with pytest.raises(BadInput, match=r"study_name is .*(a name has at most 200 bytes|names no folder of its own)"):
+    with pytest.raises(BadInput, match=r"study_name is .*(a name has at most 200|names no folder of its own)"):
         read_settings(compose(["+study=digits", f'study_name="{name}"']))

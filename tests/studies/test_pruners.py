@@ -152,7 +152,6 @@ def test_threshold_stops_a_trial_that_leaves_the_band() -> None:
     [
         ("median", {"n_startup_trials": -1}, "cannot be negative"),
         ("median", {"n_startup_trials": "many"}, "pruner.n_startup_trials is 'many': give a whole number"),
-        ("median", {"interval_steps": 0}, "pruner is median, which refuses its options"),
         ("percentile", {"percentile": 120}, "must be between 0 and 100"),
         ("asha", {"min_resource": 0}, "min_resource"),
         ("asha", {"min_resource": 9}, "pruner.min_resource is 9 for 8 rungs"),

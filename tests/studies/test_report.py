@@ -19,12 +19,12 @@ from studies import schema
 from studies.analysis.choice import best_of
 from studies.budget import Budget
 from studies.errors import BadInput
+from studies.reading.configuration import KEYS as RETRAIN_KEYS
 from studies.report.ending_notes import ending_notes
 from studies.report.markdown import headline
 from studies.report.report import summarise, write_report
 from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
 from studies.report.wording import shown
-from studies.retrain import KEYS as RETRAIN_KEYS
 from studies.search.designs import random_design
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.slots import Rules, rules_of
