@@ -5,13 +5,13 @@ for. Pixels from outside the image repeat its border: on standardised pixels zer
 """
 
 from dataclasses import dataclass
-from math import pi
+from math import nextafter, pi
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_modules.checks import require
+from lightning_modules.checks import LARGEST, require, require_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,17 @@ class Augmentation:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        for key, strength, accepted, remedy in (
-            ("rotation", self.rotation, 0 <= self.rotation <= 180, "give degrees in [0, 180]"),
-            ("scaling", self.scaling, 0 <= self.scaling < 1, "give a fraction in [0, 1)"),
-            ("translation", self.translation, 0 <= self.translation <= 1, "give a fraction of the side in [0, 1]"),
-            ("horizontal_flip", self.horizontal_flip, 0 <= self.horizontal_flip <= 1, "give a probability in [0, 1]"),
-            ("vertical_flip", self.vertical_flip, 0 <= self.vertical_flip <= 1, "give a probability in [0, 1]"),
-            ("noise", self.noise, 0 <= self.noise < float("inf"), "give a standard deviation of 0 or more"),
+        for key, most, remedy in (
+            ("rotation", 180.0, "give degrees in [0, 180]"),
+            ("scaling", nextafter(1, 0), "give a fraction in [0, 1)"),
+            ("translation", 1.0, "give a fraction of the side in [0, 1]"),
+            ("horizontal_flip", 1.0, "give a probability in [0, 1]"),
+            ("vertical_flip", 1.0, "give a probability in [0, 1]"),
+            ("noise", LARGEST, "give a standard deviation of 0 or more"),
         ):
-            require(accepted, key=key, value=strength, remedy=remedy)
+            strength = getattr(self, key)
+            require_number(strength, key=key, low=0, remedy=remedy)
+            require(strength <= most, key=key, value=strength, remedy=remedy)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the changed batch, of the same shape; the very same tensor if every strength is zero."""

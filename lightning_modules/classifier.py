@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from lightning_modules.checks import require
+from lightning_modules.checks import require, require_number
 from lightning_modules.loader import Batch
 from lightning_modules.schedule import Schedule
 from lightning_modules.tally import Tally
@@ -59,10 +59,9 @@ class Classifier(LightningModule):
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        smoothable = 0 <= label_smoothing < 1
-        require(smoothable, key="label_smoothing", value=label_smoothing, remedy="give a fraction in [0, 1)")
-        require(0 <= l1 < float("inf"), key="l1", value=l1, remedy="give a finite penalty of 0 or more")
-        require(0 <= l2 < float("inf"), key="l2", value=l2, remedy="give a finite penalty of 0 or more")
+        require_number(label_smoothing, key="label_smoothing", low=0, below=1, remedy="give a fraction in [0, 1)")
+        require_number(l1, key="l1", low=0, remedy="give a finite penalty of 0 or more")
+        require_number(l2, key="l2", low=0, remedy="give a finite penalty of 0 or more")
         remedy = "give init_from, the checkpoint whose layers are to be kept, or freeze: false"
         require(init_from is not None or not freeze, key="freeze", value=freeze, remedy=remedy)
         if init_from is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lightning_modules.activation import build_activation
-from lightning_modules.checks import require
+from lightning_modules.checks import MOST_LAYERS, MOST_UNITS, require, require_number, require_whole
 from lightning_modules.image_shape import image_shape_of
 from lightning_modules.initialization import initialize
 
@@ -32,12 +32,16 @@ class CNN(nn.Module):
         initialization: str = "default",
     ) -> None:
         super().__init__()
-        require(n_classes >= 1, key="n_classes", value=n_classes, remedy="give the number of classes, 1 or more")
-        require(n_layers >= 0, key="n_layers", value=n_layers, remedy="give the number of blocks, 0 or more")
-        require(width >= 1, key="width", value=width, remedy="give the first block's number of channels, 1 or more")
-        odd = kernel_size >= 1 and kernel_size % 2 == 1
-        require(odd, key="kernel_size", value=kernel_size, remedy="give an odd number of pixels, 1 or more")
-        require(0 <= dropout < 1, key="dropout", value=dropout, remedy="give a probability in [0, 1)")
+        remedy = "give the number of classes, 1 or more"
+        require_whole(n_classes, key="n_classes", low=1, high=MOST_UNITS, remedy=remedy)
+        remedy = "give the number of blocks, 0 or more"
+        require_whole(n_layers, key="n_layers", low=0, high=MOST_LAYERS, remedy=remedy)
+        remedy = "give the first block's number of channels, 1 or more"
+        require_whole(width, key="width", low=1, high=MOST_UNITS, remedy=remedy)
+        remedy = "give an odd number of pixels, 1 or more"
+        require_whole(kernel_size, key="kernel_size", low=1, high=MOST_UNITS, remedy=remedy)
+        require(kernel_size % 2 == 1, key="kernel_size", value=kernel_size, remedy=remedy)
+        require_number(dropout, key="dropout", low=0, below=1, remedy="give a probability in [0, 1)")
         n_channels, height, width_px = image_shape_of(input_shape, key="input_shape")
         layers: list[nn.Module] = []
         for block in range(n_layers):

@@ -6,7 +6,7 @@ from math import prod
 from torch import Tensor, nn
 
 from lightning_modules.activation import build_activation
-from lightning_modules.checks import require
+from lightning_modules.checks import MOST_LAYERS, MOST_UNITS, is_whole, require, require_number, require_whole
 from lightning_modules.image_shape import image_shape_of
 from lightning_modules.initialization import initialize
 
@@ -31,8 +31,9 @@ class MLP(nn.Module):
         initialization: str = "default",
     ) -> None:
         super().__init__()
-        require(n_classes >= 1, key="n_classes", value=n_classes, remedy="give the number of classes, 1 or more")
-        require(0 <= dropout < 1, key="dropout", value=dropout, remedy="give a probability in [0, 1)")
+        remedy = "give the number of classes, 1 or more"
+        require_whole(n_classes, key="n_classes", low=1, high=MOST_UNITS, remedy=remedy)
+        require_number(dropout, key="dropout", low=0, below=1, remedy="give a probability in [0, 1)")
         layers: list[nn.Module] = [nn.Flatten()]
         n_inputs = prod(image_shape_of(input_shape, key="input_shape"))
         for n_units in _widths(width, n_layers=n_layers):
@@ -54,10 +55,12 @@ class MLP(nn.Module):
 
 
 def _widths(width: int | Sequence[int], *, n_layers: int) -> list[int]:
-    require(n_layers >= 0, key="n_layers", value=n_layers, remedy="give the number of hidden layers, 0 or more")
-    widths = [width] * n_layers if isinstance(width, int) else list(width)
+    remedy = "give the number of hidden layers, 0 or more"
+    require_whole(n_layers, key="n_layers", low=0, high=MOST_LAYERS, remedy=remedy)
+    listed = list(width) if isinstance(width, Sequence) else [width]
+    remedy = f"give 1 unit or more, at most {MOST_UNITS}"
+    require(all(is_whole(n, low=1, high=MOST_UNITS) for n in listed), key="width", value=width, remedy=remedy)
+    widths = listed if isinstance(width, Sequence) else listed * n_layers
     remedy = f"give one number, or a list with one for each of the {n_layers} hidden layers"
     require(len(widths) == n_layers, key="width", value=widths, remedy=remedy)
-    all_widths = [width] if isinstance(width, int) else widths
-    require(all(n >= 1 for n in all_widths), key="width", value=width, remedy="give 1 unit or more")
     return widths

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau, StepLR
 
-from lightning_modules.checks import require
+from lightning_modules.checks import require, require_number, require_whole
 
 START_OF_ONE_CYCLE = 1 / 25  # of the peak; torch's and the paper's (Smith & Topin, 2017, arXiv:1708.07120) choice
 END_OF_ONE_CYCLE = START_OF_ONE_CYCLE / 1e4  # of the peak; torch's choice
@@ -37,7 +37,7 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         _require_rate(self.rate)
-        require(self.every >= 1, key="every", value=self.every, remedy="give 1 epoch or more")
+        require_whole(self.every, key="every", low=1, remedy="give 1 epoch or more")
 
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
         """Return Lightning's dictionary; the length of the training does not matter."""
@@ -70,8 +70,10 @@ class ReduceOnPlateau:
     monitor: str = "val/loss"
 
     def __post_init__(self) -> None:
-        require(0 < self.rate < 1, key="rate", value=self.rate, remedy="give a factor between 0 and 1")
-        require(self.patience >= 0, key="patience", value=self.patience, remedy="give 0 epochs or more")
+        remedy = "give a factor between 0 and 1"
+        require_number(self.rate, key="rate", low=0, below=1, remedy=remedy)
+        require(self.rate > 0, key="rate", value=self.rate, remedy=remedy)
+        require_whole(self.patience, key="patience", low=0, remedy="give 0 epochs or more")
 
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
         """Return Lightning's dictionary; the length of the training does not matter."""
@@ -161,15 +163,19 @@ def _cosine(start: float, end: float, *, fraction: float) -> float:
 
 
 def _require_rate(rate: float) -> None:
-    require(0 < rate <= 1, key="rate", value=rate, remedy="give a factor above 0 and up to 1")
+    remedy = "give a factor above 0 and up to 1"
+    require_number(rate, key="rate", low=0, remedy=remedy)
+    require(0 < rate <= 1, key="rate", value=rate, remedy=remedy)
 
 
 def _require_floor(floor: float) -> None:
-    require(0 <= floor <= 1, key="floor", value=floor, remedy="give a fraction of the learning rate in [0, 1]")
+    remedy = "give a fraction of the learning rate in [0, 1]"
+    require_number(floor, key="floor", low=0, remedy=remedy)
+    require(floor <= 1, key="floor", value=floor, remedy=remedy)
 
 
 def _require_warmup(warmup: float) -> None:
-    require(0 <= warmup < 1, key="warmup", value=warmup, remedy="give a fraction of the training in [0, 1)")
+    require_number(warmup, key="warmup", low=0, below=1, remedy="give a fraction of the training in [0, 1)")
 
 
 def _require_an_end(n_steps: float, *, schedule: str) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.augmentation import Augmentation
-from lightning_modules.checks import require
+from lightning_modules.checks import require_number, require_whole
 from lightning_modules.data.data_set import ImageDataSet, LabelledImages, Labels, PixelScale
 from lightning_modules.data.image_data_module import ImageDataModule
 from lightning_modules.data.split import Split, stratified_split
 
+MOST_IMAGES = 10_000_000  # 10 GB of them
 N_CLASSES = 10  # directions, 18 degrees apart
 SIDE = 16  # pixels
 WAVELENGTH = (4.5, 8.0)  # pixels; the shortest is still there at half the side
@@ -44,13 +45,14 @@ class GeneratedGratings(ImageDataSet):
     noise: float = NOISE
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0, key="data_seed", value=self.seed, remedy="give a whole number of 0 or more")
+        remedy = "give a whole number of 0 or more"
+        require_whole(self.seed, key="data_seed", low=0, high=2**32 - 1, remedy=remedy)
         remedy = f"give {N_CLASSES} images or more, one of each class"
-        require(self.n_train >= N_CLASSES, key="n_train", value=self.n_train, remedy=remedy)
-        require(self.n_val >= 1, key="n_val", value=self.n_val, remedy="give 1 image or more")
-        require(self.n_test >= 1, key="n_test", value=self.n_test, remedy="give 1 image or more")
+        require_whole(self.n_train, key="n_train", low=N_CLASSES, high=MOST_IMAGES, remedy=remedy)
+        require_whole(self.n_val, key="n_val", low=1, high=MOST_IMAGES, remedy="give 1 image or more")
+        require_whole(self.n_test, key="n_test", low=1, high=MOST_IMAGES, remedy="give 1 image or more")
         remedy = "give a standard deviation of 0 or more, as a fraction of white"
-        require(0 <= self.noise < float("inf"), key="noise", value=self.noise, remedy=remedy)
+        require_number(self.noise, key="noise", low=0, remedy=remedy)
 
     def name(self) -> str:
         """Return a name that tells everything that was drawn."""

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_modules.augmentation import Augmentation
-from lightning_modules.checks import lookup, require
+from lightning_modules.checks import lookup, require, require_whole
 from lightning_modules.data.data_set import ImageDataSet
 from lightning_modules.data.prepared import Part, PreparedImages, load_prepared
 from lightning_modules.image_shape import image_shape_of
@@ -41,9 +41,10 @@ class ImageDataModule(LightningDataModule):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        require(batch_size >= 1, key="batch_size", value=batch_size, remedy="give 1 sample or more")
-        require(eval_batch_size >= 1, key="eval_batch_size", value=eval_batch_size, remedy="give 1 sample or more")
-        require(split_seed >= 0, key="split_seed", value=split_seed, remedy="give a whole number of 0 or more")
+        require_whole(batch_size, key="batch_size", low=1, remedy="give 1 sample or more")
+        require_whole(eval_batch_size, key="eval_batch_size", low=1, remedy="give 1 sample or more")
+        remedy = "give a whole number of 0 or more"
+        require_whole(split_seed, key="split_seed", low=0, high=2**32 - 1, remedy=remedy)
         name = next(iter(self.sources)) if source is None else source
         self.data_set = lookup(self.sources, key="source", name=name)(str(Path(data_dir).absolute()))
         self.split_seed = split_seed

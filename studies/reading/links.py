@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import Problems
 from studies.settings import Link
@@ -49,8 +50,12 @@ def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tu
 
 
 def _written(config: DictConfig) -> Any:
-    node = config.get("links")
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    """Return the resolved links; none where they cannot be resolved, which is told by whoever resolves the rest."""
+    try:
+        node = config.get("links")
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    except OmegaConfBaseException:
+        return None
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

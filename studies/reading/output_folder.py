@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from studies.errors import BadInput, Problem, Problems
-from studies.naming import shown_name
+from studies.naming import shown_name, why_no_name
 from studies.printable import on_one_line
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
@@ -21,6 +21,8 @@ LONGEST_PATH = 3800  # bytes: Linux takes 4,095 with the names of the files in t
 def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
     """Return the folder `given`. Note a study name that cannot name a folder, and a folder that cannot be written."""
     path = Path(given)
+    if why_no_name(study_name) is not None and given.endswith(study_name):
+        return path  # the name is told
     why = _why_not_of_its_own(given, study_name)
     if why is not None:
         problems.add("study_name", f"is {shown_name(study_name)}, {why}", REMEDY)

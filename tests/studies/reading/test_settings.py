@@ -97,6 +97,8 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"model": {}, "search_space": {"batch_size": BATCH_SIZE}}, "model", "has no _target_", "name a model"),
     ({"model": None, "search_space": {"batch_size": BATCH_SIZE}}, "model", "has no _target_", "name a model"),
     ({"model__label_smoothing": "${nope}"}, "model.label_smoothing", "Interpolation key 'nope'", "correct"),
+    ({"links": {"model.network.n_classes": "${nope}"}}, "links.model.network.n_classes", "'nope'", "correct"),
+    ({"links": "${nope}"}, "links", "Interpolation key 'nope'", "correct"),
     ({"analysis": "none"}, "analysis", "'none'", "give a mapping"),
     ({"analysis": {"name": "ful"}}, "analysis.name", "'ful'", "did you mean full?"),
     ({"analysis__parms": ["lr"]}, "analysis.parms", "is not a known key", "did you mean params?"),
