@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from studies.printable import printable
+from studies.printable import visible
 from studies.secret_names import is_secret_name
 from studies.secrets import MASK
 
@@ -33,7 +33,7 @@ class Problem:
 
     def __str__(self) -> str:
         complaint = SHOWN_VALUE.sub(MASK, self.complaint, count=1) if is_secret_name(self.key) else self.complaint
-        return printable(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
+        return visible(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
 
 
 class StudyError(Exception):

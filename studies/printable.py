@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return CONTROL.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def visible(text: str) -> str:
+    """Return `text` as `printable`, with every other character escaped that cannot be seen; line feeds stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in printable(text))
+
+
 def on_one_line(text: str) -> str:
     """Return `text` as `printable`, with line breaks and tabs escaped too: the name of something."""
     return BREAKS.sub(_escape, printable(text))
