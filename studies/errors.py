@@ -19,7 +19,7 @@ from studies.secret_names import is_secret_name
 from studies.secrets import MASK
 
 MAX_LISTED = 30  # valid names that a remedy lists
-SHOWN_VALUE = re.compile(r"(?<=\bis )(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")
+SHOWN_VALUE = re.compile(r"(?<=\Ais )(?!\?\?\?)(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")
 LONGEST = 2000  # characters of a complaint or remedy
 
 
