@@ -5,7 +5,7 @@ They become keys of files, columns, folders and labels, and people tell them apa
 
 from __future__ import annotations
 
-from studies.printable import visible
+from studies.printable import on_one_line, visible
 
 LONGEST_NAME = 200  # bytes; a folder's name has 255, of which rounds, parts and forks take some
 REMEDY = "give a name of visible characters, without a blank at an end"
@@ -26,7 +26,8 @@ def why_no_name(name: str) -> str | None:
 
 def shown_name(name: str) -> str:
     """Return `name` in quotes as a message shows it, cut where it is long."""
-    return f"'{visible(name)}'" if len(name) <= LONGEST_NAME else f"'{visible(name[: LONGEST_NAME // 4])}…'"
+    shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 4]}…"
+    return f"'{on_one_line(visible(shown))}'"
 
 
 def _code(character: str) -> str:

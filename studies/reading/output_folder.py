@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studies.errors import BadInput, Problem, Problems
 from studies.naming import shown_name, why_no_name
-from studies.printable import visible
+from studies.printable import on_one_line, visible
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
@@ -63,7 +63,7 @@ def why_no_folder(path: Path) -> str | None:
 
 def short(path: str) -> str:
     """Return `path` as a message shows it, without its middle where it is long."""
-    return visible(path if len(path) <= LONGEST_PART else f"{path[:40]}…{path[-40:]}")
+    return on_one_line(visible(path if len(path) <= LONGEST_PART else f"{path[:40]}…{path[-40:]}"))
 
 
 def _why_not_of_its_own(given: str, study_name: str) -> str | None:

@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from studies.command import command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from optuna.storages import BaseStorage
     from rich.console import Console
 
@@ -30,14 +32,13 @@ def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
 
-    from studies.admission import need_study, refuse_bad_name
+    from studies.admission import need_study
     from studies.console import make_console
     from studies.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
     need_study(config)
-    refuse_bad_name(config)
     for part in each_part(config):
         _report_study(part.config, console)
     conclude_experiment(config, console)
@@ -47,9 +48,9 @@ def report(config: DictConfig) -> int:
 def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
-    from studies.admission import make_folder, storage_to_read
-    from studies.errors import BadInput, Problem, Problems, nearest
-    from studies.reading.output_folder import read_output_dir, refusals_told
+    from studies.admission import make_folder, refuse_bad_name, storage_to_read
+    from studies.errors import BadInput, Problem, nearest
+    from studies.reading.output_folder import refusals_told
     from studies.report.report import write_report, write_study_report
     from studies.schema import searched_study
     from studies.selection import selection_of
@@ -62,6 +63,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
     stored = storage.get_all_studies()
     names = [study.study_name for study in stored]
     if config.study_name not in names:
+        refuse_bad_name(config)
         complaint = f"is {config.study_name}, which the storage does not hold"
         raise BadInput([Problem("study_name", complaint, nearest(str(config.study_name), names))])
     study = optuna.load_study(study_name=str(config.study_name), storage=storage)
@@ -75,12 +77,26 @@ def _report_study(config: DictConfig, console: Console) -> None:
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
-        problems = Problems()
-        folder = read_output_dir(str(config.output_dir), study_name=study.study_name, problems=problems)
-        problems.raise_if_any()
+        folder = _folder(str(config.output_dir), study.study_name)
         make_folder(folder)
         with refusals_told(folder):
             write_study_report(study, folder, asked, seed=seed, rounds=rounds, console=console)
+
+
+def _folder(given: str, name: str) -> Path:
+    """The output folder. Raises `BadInput` where nothing can be written there, or where it bears a name that is odd."""
+    from studies.errors import BadInput, Problem, Problems
+    from studies.naming import shown_name, why_no_name
+    from studies.reading.output_folder import read_output_dir
+
+    why = why_no_name(name)
+    if why is not None and given.endswith(name):
+        complaint = f"is to bear the study's name {shown_name(name)}, {why}"
+        raise BadInput([Problem("output_dir", complaint, "give output_dir=FOLDER")])
+    problems = Problems()
+    folder = read_output_dir(given, study_name=name, problems=problems)
+    problems.raise_if_any()
+    return folder
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:

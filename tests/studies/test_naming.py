@@ -6,14 +6,19 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 from written import changed, problems_of, read
 
 from studies.admission import admit, refuse_bad_name
+from studies.configs import compose
 from studies.errors import BadInput, Problem
 from studies.experiment import part_names
 from studies.naming import why_no_name
+from studies.report.__main__ import report
 
 ODD = {
     "nul": ("a\0b", "holds U+0000, not visible"),
@@ -97,3 +102,20 @@ def test_a_folder_that_cannot_be_made_is_told_by_its_key(tmp_path: Path, output_
 @pytest.mark.parametrize("given", [None, 3, ["a"], {"a": 1}, "${nope}"], ids=repr)
 def test_what_is_no_text_names_no_study(given: Any) -> None:
     assert {problem.key for problem in problems_of(study_name=given, output_dir="outputs")} == {"study_name"}
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m", "a\tb", "a\u202eb", "a ", "two\nlines"], ids=repr)
+def test_a_study_of_another_tool_with_an_odd_name_is_reported_into_a_folder_that_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    study = optuna.create_study(study_name=name, storage=url)
+    study.add_trial(create_trial(value=0.5, params={"x": 0.5}, distributions={"x": FloatDistribution(0.0, 1.0)}))
+    config = compose([f"storage.url='{url}'", f"output_dir={tmp_path}/out", "analysis=none"])
+    config.study_name = name
+    assert report(config) == 0
+    shown = capsys.readouterr().out + (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert not [character for character in shown if not character.isprintable() and character not in "\n\t"]
+    config.output_dir = f"{tmp_path}/{name}"
+    with pytest.raises(BadInput, match=r"output_dir is to bear the study's name .*: give output_dir=FOLDER"):
+        report(config)
