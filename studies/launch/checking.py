@@ -6,12 +6,15 @@ With launcher=serial that is this very process. An alarm ends it there, also in 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from studies.errors import Problem
@@ -128,14 +131,25 @@ def _has_told_all(checked: Checked, ours: Reader) -> bool:
 @contextlib.contextmanager
 def alarm(until: float | None) -> Iterator[None]:
     """Raise `TimeIsUp` in here at `until` (of `time.monotonic`), again and again until it comes through. Only in the
-    main thread."""
+    main thread.
+
+    Python prints an exception that falls into a destructor; this one is left out there.
+    """
     if until is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ring(*_: object) -> None:
-        raise TimeIsUp
+    here, hook = getattr(inspect.currentframe(), "f_code", None), sys.unraisablehook
 
+    def ring(_: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not here:  # else the alarm is being turned off
+            raise TimeIsUp
+
+    def told(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is not TimeIsUp:
+            hook(lost)
+
+    sys.unraisablehook = told
     handler = signal.signal(signal.SIGALRM, ring)
     others = signal.setitimer(signal.ITIMER_REAL, max(1e-3, until - time.monotonic()), AGAIN_S)
     try:
@@ -143,5 +157,6 @@ def alarm(until: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        sys.unraisablehook = hook
         if others[0]:  # somebody else's alarm, a little late
             signal.setitimer(signal.ITIMER_REAL, *others)
