@@ -125,12 +125,12 @@ def _describe(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),
     }
-    for key, value in attributes.items():
-        study.set_user_attr(key, value)
     if objective.second is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
 
 
 def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
 
 ROUNDS = 20
+NEW = [f"new-{number}" for number in range(ROUNDS)]
+FORLORN = [f"forlorn-{number}" for number in range(3)]  # begun by a command that has died
 
 
 def settings_of(url: str, name: str, budget: int) -> StudySettings:
@@ -37,35 +39,37 @@ def budget_of(study: optuna.Study) -> tuple[object, object]:
     return attributes[schema.STUDY_BUDGET]["amount"], json.loads(attributes[schema.STUDY_IDENTITY])["budget.amount"]
 
 
-def begin(url: str, budget: int, barrier: Barrier, answers: Queue[tuple[int, int, bool]]) -> None:
+def begin(url: str, budget: int, barrier: Barrier, answers: Queue[tuple[str, int, bool]]) -> None:
     storage = open_storage(url)
     settings = settings_of(url, "any", budget)
-    for number in range(ROUNDS):
-        settings = replace(settings, study_name=f"study-{number}")
+    for name in NEW + FORLORN:
+        settings = replace(settings, study_name=name)
         barrier.wait()
         try:
             open_study(settings, storage)
         except StudyChanged:
-            answers.put((number, budget, False))
+            answers.put((name, budget, False))
         else:
-            answers.put((number, budget, True))
+            answers.put((name, budget, True))
         barrier.wait()
 
 
 def test_of_two_commands_that_begin_a_study_differently_one_is_refused(tmp_path: Path) -> None:
     url, context = f"sqlite:///{tmp_path}/s.db", multiprocessing.get_context("forkserver")
     storage = open_storage(url)
+    for name in FORLORN:
+        optuna.create_study(study_name=name, storage=storage).set_user_attr(schema.STUDY_CREATOR, dead_creator())
     barrier, answers = context.Barrier(2), context.Queue()
     processes = [context.Process(target=begin, args=(url, budget, barrier, answers)) for budget in (3, 4)]
     for process in processes:
         process.start()
-    told = [answers.get(timeout=120) for _ in range(2 * ROUNDS)]
+    told = [answers.get(timeout=120) for _ in range(2 * len(NEW + FORLORN))]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    for number in range(ROUNDS):
-        (winner,) = [budget for n, budget, is_in in told if n == number and is_in]
-        study = optuna.load_study(study_name=f"study-{number}", storage=storage)
+    for name in NEW + FORLORN:
+        (winner,) = [budget for of, budget, is_in in told if of == name and is_in]
+        study = optuna.load_study(study_name=name, storage=storage)
         assert budget_of(study) == (winner, winner)
 
 
