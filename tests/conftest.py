@@ -57,7 +57,9 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
     for process in shell.started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ Cost: some sleeping processes, which share their memory with the server.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -68,5 +69,6 @@ def take_turn() -> None:
 
 def _tell_progress() -> None:
     if _progress:
-        os.write(_progress[-1], b".")
+        with contextlib.suppress(BrokenPipeError):  # the parent was killed: see `take_turn`
+            os.write(_progress[-1], b".")
         os.close(_progress.pop())
