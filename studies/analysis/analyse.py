@@ -17,6 +17,7 @@ from studies.analysis.one_at_a_time import TuningCost, tuning_cost
 from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
+from studies.analysis.threads import one_thread
 from studies.errors import BadInput, Problem, nearest
 
 LEARNING_RATES = frozenset({"lr", "learning_rate"})
@@ -50,6 +51,7 @@ class Analysis:
         return self.fits[0]
 
 
+@one_thread
 def analyse(
     table: TrialsTable, *, seed: int, law: Sequence[Law] | None = None, budget_unit: str | None = None
 ) -> Analysis:

@@ -18,6 +18,7 @@ from optuna import Study
 from studies.analysis.fit import Fit, fit_table
 from studies.analysis.sobol import METHOD, Interval
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
+from studies.analysis.threads import one_thread
 from studies.analysis.trust import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
@@ -63,6 +64,7 @@ class Effect:
         return self.order == 2 and self.verdict == "ok" and self.ci_lo > CLAIM
 
 
+@one_thread
 def get_param_interactions(
     study: Study,
     *,

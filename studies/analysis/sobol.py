@@ -19,6 +19,7 @@ from studies.analysis.axis import Array, Axis
 from studies.analysis.gaussian_process import Model, fit, model_of
 from studies.analysis.posterior import Draw, Posterior, Variances, laplace_draws, posterior_at
 from studies.analysis.surface import Surface
+from studies.analysis.threads import one_thread
 
 METHOD = "additive-gp-1"
 N_THETAS = 64  # draws of the hyperparameters
@@ -58,6 +59,7 @@ class Sobol:
     log_lengths: tuple[float, ...]
 
 
+@one_thread
 def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     """Indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not constant.
 

@@ -14,6 +14,7 @@ from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.next_round.enough import Enough, enough
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
+from studies.analysis.threads import one_thread
 from studies.eligible import is_feasible, is_finite
 from studies.parameter import Parameter
 from studies.schema import Failure, failure_of
@@ -45,6 +46,7 @@ class NextRound:
         return bool(self.next.space.parameters) and all(parameter.paths for parameter in self.space)
 
 
+@one_thread
 def next_round(
     analysis: Analysis,
     trials: Sequence[FrozenTrial],
