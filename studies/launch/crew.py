@@ -30,6 +30,7 @@ class How(Enum):
     LEFT = auto()  # nothing was left to do, or it tells an error
     RENEWED = auto()  # the next trial shall begin in a new process
     DIED = auto()
+    STOPPED = auto()  # it was asked to by a signal that this command did not send; its trial is interrupted
     WITHDRAWN = auto()  # somebody else called it off, and shall have their way
 
 
@@ -84,6 +85,9 @@ class Crew:
         self._error: StudyError | None = None
         self._deaths = 0
         self._begun_at_last_death = -1
+        self._stopped = 0
+        self._stopped_in_a_row = 0
+        self._others_at_last_stop = -1  # trials that were begun and not interrupted so
         self._withdrawn = 0
         self._anyone_left = False
 
@@ -156,6 +160,8 @@ class Crew:
             self._withdrawn += 1
             self._tell(f"worker {member.number} was called off ({ending.words}); it is not replaced")
             return False
+        if ending.how is How.STOPPED:
+            return self._goes_on_after_a_stop(member, ending, begun)
         self._deaths = self._deaths + 1 if begun == self._begun_at_last_death else 1
         self._begun_at_last_death = begun
         self._replaced_from = time.monotonic() + pause_s(self._deaths - 1)
@@ -165,4 +171,20 @@ class Crew:
             )
         elif not self._anyone_left:
             self._tell(f"worker {member.number} died ({ending.words}); a new one takes its place")
+        return True
+
+    def _goes_on_after_a_stop(self, member: Member, ending: Ending, begun: int) -> bool:
+        """Whether to replace a worker that was asked to stop: not where that alone happens, again and again."""
+        self._stopped += 1
+        others = begun - self._stopped
+        self._stopped_in_a_row = self._stopped_in_a_row + 1 if others <= self._others_at_last_stop else 1
+        self._others_at_last_stop = others
+        if self._stopped_in_a_row >= STARTS:
+            self._error = StudyStopped(
+                f"{STARTS} workers in a row were {ending.words}, which this command did not send: see what does, "
+                "perhaps the module itself"
+            )
+            return False
+        if not self._anyone_left:
+            self._tell(f"worker {member.number} was {ending.words}; a new one takes its place")
         return True

@@ -62,11 +62,11 @@ class _Worker:
     def _how(self) -> Ending:
         """Return how it ended: without a word it has died, whatever its exit code is."""
         code = self.child.exit_code()
-        words = "asked to stop by a signal" if code == STOPPED else self.child.in_words()
-        told = f"{words}; see {self.log}"
         if self._last_words:
-            return Ending(How.LEFT, self._last_words[0], told)
-        return Ending(How.RENEWED if code == RENEWED else How.DIED, None, told)
+            return Ending(How.LEFT, self._last_words[0])
+        if code == STOPPED:
+            return Ending(How.STOPPED, None, f"asked to stop by a signal (see {self.log})")
+        return Ending(How.RENEWED if code == RENEWED else How.DIED, None, f"{self.child.in_words()}; see {self.log}")
 
 
 class LocalLauncher:

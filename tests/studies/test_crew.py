@@ -89,6 +89,20 @@ def test_deaths_with_a_trial_between_them_do_not() -> None:
     assert stage.begun == [0] * 5
 
 
+def test_a_signal_to_workers_alone_is_borne_while_other_trials_begin() -> None:
+    stopped = Ending(How.STOPPED, words="asked to stop by a signal")
+    stage = Stage(*[stopped] * 30, LEFT)
+    told = run(stage, workers=1, begun=iter(range(0, 200, 2)))
+    assert told == ["worker 0 was asked to stop by a signal; a new one takes its place"] * 30
+
+
+def test_a_signal_that_interrupts_each_trial_stops_the_study() -> None:
+    stage = Stage(*[Ending(How.STOPPED, words="asked to stop by a signal")] * 30)
+    with pytest.raises(StudyStopped, match="10 workers in a row were asked to stop by a signal, which this command"):
+        run(stage, workers=1, begun=iter(range(1, 200)))  # each retry is a trial that is begun
+    assert len(stage.begun) == 10
+
+
 def test_the_first_error_ends_the_others_and_is_raised() -> None:
     stage = Stage(None, Ending(How.LEFT, StudyError("the disk is full")), None)
     with pytest.raises(StudyError, match="the disk is full"):
