@@ -10,6 +10,7 @@ from datetime import datetime
 import pytest
 
 from studies.errors import StudyError, StudyStopped
+from studies.launch import crew
 from studies.launch.crew import Crew, Ending, How
 from studies.launch.interruption import of_this_process, told_at_once
 from studies.shift import Shift
@@ -59,8 +60,8 @@ class Stage:
 
 def run(stage: Stage, *, workers: int, max_failures: int = 2, begun: Iterator[int] | None = None) -> list[str]:
     told: list[str] = []
-    crew = Crew(StopSignals(), max_failures=max_failures, tell=told.append)
-    crew.run(stage, range(workers), shift=SHIFT, on_tick=lambda: next(begun) if begun is not None else 0)
+    keeper = Crew(StopSignals(), max_failures=max_failures, tell=told.append)
+    keeper.run(stage, range(workers), shift=SHIFT, on_tick=lambda: next(begun) if begun is not None else 0)
     return told
 
 
@@ -87,6 +88,27 @@ def test_deaths_with_a_trial_between_them_do_not() -> None:
     stage = Stage(DIED, DIED, DIED, DIED, LEFT)
     run(stage, workers=1, begun=iter(range(20)))
     assert stage.begun == [0] * 5
+
+
+def test_each_pause_before_a_new_worker_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def pause(n_failed: int) -> float:
+        asked.append(n_failed)
+        return 0.1 * n_failed
+
+    monkeypatch.setattr(crew, "pause_s", pause)
+    stage, begun_at = Stage(DIED, DIED, DIED, LEFT), time.monotonic()
+    run(stage, workers=1, max_failures=5)
+    assert asked == [0, 1, 2]
+    assert time.monotonic() - begun_at >= 0.3
+
+
+def test_ten_starts_in_a_row_are_enough_whatever_failures_are_borne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "pause_s", lambda n_failed: 0.0)
+    stage = Stage(*[DIED] * 20)
+    with pytest.raises(StudyStopped, match="workers died 11 times"):  # the first may have come from a trial
+        run(stage, workers=1, max_failures=50)
 
 
 def test_a_signal_to_workers_alone_is_borne_while_other_trials_begin() -> None:
