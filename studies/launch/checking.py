@@ -103,9 +103,9 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path, tell: Callab
 def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bool:
     """Take in what `child` finds, and end it when its time is up; return whether the system has let it."""
     try:
-        if _has_told_all(checked, ours):
+        if _has_told_all(checked, ours, child):
             child.join(LEAVE_S)
-    except EOFError:
+    except (EOFError, OSError):  # nothing more, or half a message
         child.join(None)
         if child.was_killed():
             return False
@@ -115,11 +115,18 @@ def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bo
     return True
 
 
-def _has_told_all(checked: Checked, ours: Reader) -> bool:
-    """Take in what is found until the time is up; return whether that was all."""
+def _has_told_all(checked: Checked, ours: Reader, child: Child) -> bool:
+    """Take in what is found until the time is up; return whether that was all.
+
+    Raises EOFError where `child` ends without a word.
+    """
     until = None
     while (left_s := POLL_S if until is None else until - time.monotonic()) > 0:
-        if ours.poll(min(POLL_S, left_s)):
+        has_ended = not child.is_alive()
+        if not ours.poll(min(POLL_S, left_s)):
+            if has_ended:
+                raise EOFError  # though a process that it has started may hold the pipe open
+        else:
             found = ours.recv()
             if found is None:
                 return True

@@ -75,7 +75,7 @@ def _try_once(settings: StudySettings, log: Path, signals: StopSignals) -> First
     theirs.close()
     try:
         return _answer(ours, child, signals)
-    except EOFError:
+    except (EOFError, OSError):  # nothing, or half a message
         if signals.reason() is not None:  # a signal to the whole group
             return NOTHING
         child.join(None)
@@ -88,6 +88,8 @@ def _answer(ours: Reader, child: Child, signals: StopSignals) -> FirstBatch:
         if signals.reason() is not None:
             stop([child], grace_s=POLL_S)
             return NOTHING
+    if not ours.poll():
+        raise EOFError  # though a process that it has started may hold the pipe open
     gpus, problems, notes = ours.recv()
     child.join(LEAVE_S)
     stop([child], grace_s=0.0)

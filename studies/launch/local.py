@@ -56,7 +56,7 @@ class _Worker:
             if not self._last_words and self.words.poll():
                 self._last_words.append(self.words.recv())
                 self._heard = time.monotonic()
-        except EOFError:
+        except (EOFError, OSError):  # nothing, or half a message
             return
 
     def _how(self) -> Ending:

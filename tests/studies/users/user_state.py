@@ -94,7 +94,15 @@ def _fork() -> None:
         _forked.add(copy or os.getpid())
 
 
+def _end_and_leave_a_copy() -> None:
+    """End, while a copy holds everything open for some time."""
+    if os.fork() == 0:
+        time.sleep(30)
+    os._exit(4)
+
+
 WAYS: dict[str, Callable[[], Any]] = {
+    "end": _end_and_leave_a_copy,
     "nothing": lambda: None,
     "evil_text": lambda: _raise(ValueError(EVIL_TEXT)),
     "keyboard": lambda: _raise(KeyboardInterrupt()),
