@@ -37,8 +37,11 @@ def check_exact(url: str) -> None:
     assert not [trial for study in studies for trial in study.trials if trial.state == TrialState.RUNNING]
     (search,) = [study for study in studies if study.study_name == "plain"]
     assert len([trial for trial in search.trials if trial.state == TrialState.COMPLETE]) == N_TRIALS
-    slots = read_slots(search.trials, N_TRIALS + 1)
+    slots = read_slots(search.trials, N_TRIALS)
     assert [slot.last.state for slot in slots] == [TrialState.COMPLETE] * N_TRIALS
+    counted = {trial.number for slot in slots for trial in slot.chain}
+    surplus = [trial for trial in search.trials if trial.number not in counted]
+    assert not [trial for trial in surplus if trial.params or trial.intermediate_values]  # claimed, and never trained
 
 
 def storm(shell: Shell, url: str, seed: int, load_s: float) -> None:
