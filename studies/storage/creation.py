@@ -53,8 +53,10 @@ def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Callable
         study = optuna.create_study(
             study_name=settings.study_name, storage=storage, directions=settings.objective.directions
         )
-        _describe(settings, study)
+        is_ours = _describe(settings, study)
     except DuplicatedStudyError:
+        is_ours = False
+    if not is_ours:
         study = _join(settings, storage, pause)
     if study.user_attrs[schema.STUDY_N_TRIALS] != settings.n_trials:
         study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
@@ -94,23 +96,29 @@ def _is_forlorn(study: optuna.Study) -> bool:
 
 def _take_over(settings: StudySettings, study: optuna.Study, pause: Callable[[float], bool]) -> None:
     """Describe the study in place of a creator that has died. Of several that do so, the last one to write stays."""
-    if study.user_attrs.get(schema.STUDY_CREATOR) == worker_id():
-        return _describe(settings, study)
-    pause(random.uniform(0.0, SETTLE_S))
-    if _is_forlorn(study):
-        _describe(settings, study)
-        pause(SETTLE_S)
-        if study.user_attrs.get(schema.STUDY_CREATOR) == worker_id():
-            return _describe(settings, study)  # of attributes that two have written, all are of one
-    return _wait_for_description(study, pause)
+    if _is_by_us(study):
+        is_described = _describe(settings, study)
+    else:
+        pause(random.uniform(0.0, SETTLE_S))
+        is_described = _is_forlorn(study) and _describe(settings, study)
+        if is_described:
+            pause(SETTLE_S)  # of attributes that two have written, all shall be of one
+            is_described = _is_by_us(study) and _describe(settings, study)
+    if not is_described:
+        _wait_for_description(study, pause)
 
 
-def _describe(settings: StudySettings, study: optuna.Study) -> None:
-    """Write the study's attributes, the fingerprint last: where it stands, the others do."""
+def _is_by_us(study: optuna.Study) -> bool:
+    return bool(study.user_attrs.get(schema.STUDY_CREATOR) == worker_id())
+
+
+def _describe(settings: StudySettings, study: optuna.Study) -> bool:
+    """Write the study's attributes, the fingerprint last: where it stands, the others do. Return whether all of them
+    were written: not where another command has taken the study over, since this one was held up for so long.
+    """
     objective, budget = settings.objective, settings.budget
     values = identity(settings)
     attributes = {
-        schema.STUDY_CREATOR: worker_id(),
         schema.STUDY_SCHEMA: schema.VERSION,
         schema.STUDY_CONFIG: yaml.safe_dump(public_config(settings), sort_keys=False),
         schema.STUDY_SPACE: yaml.safe_dump(public_space(settings), sort_keys=False),
@@ -125,12 +133,16 @@ def _describe(settings: StudySettings, study: optuna.Study) -> None:
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),
     }
+    study.set_user_attr(schema.STUDY_CREATOR, worker_id())
     if objective.second is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
     for key, value in attributes.items():
+        if not _is_by_us(study):
+            return False
         study.set_user_attr(key, value)
+    return _is_by_us(study)
 
 
 def _describe_objective(objective: ObjectiveSettings) -> dict[str, Any]:

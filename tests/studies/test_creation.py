@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import InMemoryStorage
 from shell import PLAIN, Shell
 
 from studies import schema
@@ -100,6 +103,28 @@ def test_a_study_that_a_living_command_has_described_is_not_described_anew(tmp_p
     with pytest.raises(StudyChanged, match=r"budget.amount is 4 but 3 in the stored study"):
         open_study(settings_of(url, "theirs", 4), storage)
     assert budget_of(study) == (3, 3)
+
+
+class HeldUp(InMemoryStorage):
+    """Another command describes the study as `theirs`, while the creator has written its second attribute."""
+
+    theirs: Mapping[str, Any] | None = None
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        super().set_study_user_attr(study_id, key, value)
+        if self.theirs is not None and key == schema.STUDY_SCHEMA:
+            for name, words in {**self.theirs, schema.STUDY_CREATOR: "another-machine:0:0:1"}.items():
+                super().set_study_user_attr(study_id, name, words)
+
+
+def test_a_creator_that_was_held_up_for_too_long_is_refused_by_whoever_took_its_place() -> None:
+    storage = HeldUp()
+    theirs = open_study(settings_of("sqlite:///any.db", "held", 4), InMemoryStorage())
+    storage.theirs = theirs.user_attrs
+    with pytest.raises(StudyChanged, match=r"budget.amount is 3 but 4 in the stored study"):
+        open_study(settings_of("sqlite:///any.db", "held", 3), storage)
+    found = optuna.load_study(study_name="held", storage=storage).user_attrs
+    assert {**found, schema.STUDY_CREATOR: theirs.user_attrs[schema.STUDY_CREATOR]} == theirs.user_attrs
 
 
 def test_an_unknown_creator_is_waited_for_so_long_and_no_longer(
