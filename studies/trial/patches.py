@@ -1,8 +1,8 @@
 """Functions and classes that a trial has replaced in a library or in its own classes.
 
-Looked at are the modules whose functions decide what a training computes, and the classes of layers, optimizers and
-losses. What a library replaces in itself, as torch.compile does, is no patch, and what is added to it is none. An
-attribute that was None is a place for something that is made once.
+Looked at are the modules whose functions decide what a training computes, the classes of layers, optimizers and losses,
+and Lightning's own. What a library replaces in itself, as torch.compile does, is no patch, and what is added to it is
+none. An attribute that was None is a place for something that is made once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional
 import torch.utils.data
 
+from studies.trial.package import loaded
 from studies.trial.setting import copied, replaced
 
 MODULES = (
@@ -30,6 +31,7 @@ MODULES = (
 )
 OF_CLASSES = (torch.nn, torch.optim)
 SINGLE = (torch.Tensor, torch.autograd.Function)
+OF_LIGHTNING = ("Trainer", "LightningModule", "LightningDataModule", "Callback")
 LIBRARIES = (
     "torch",
     "numpy",
@@ -40,14 +42,14 @@ LIBRARIES = (
     "optuna",
     "studies",
 )
-PLAIN = (int, float, str, bool, tuple, frozenset)
 
 
 class Patches:
     """What the watched modules and classes hold now; `own` are further classes, those of a user."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
-        watched = (*_watched(), *((_name_of(one), one) for one in own))
+        lightning = [package.find(name) for package in loaded() for name in OF_LIGHTNING]
+        watched = (*_watched(), *((_name_of(one), one) for one in (*lightning, *own)))
         self._before = [(name, owner, copied(name, vars(owner))) for name, owner in watched]
 
     def put_back(self) -> list[str]:

@@ -2,13 +2,14 @@
 
 Context: a worker runs one trial after another, and a module may set the default dtype, the working folder or a signal's
 handler. Choice: read all of it before a trial, and put back what differs after it. A module's own import is no part of
-its trial: what that sets stays, in each worker alike. Cost: a fraction of a millisecond a trial.
+its trial: what that sets stays, in each worker alike. Cost: about a millisecond a trial.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,7 @@ class _Streams:
         closed = [name for name in ("stdout", "stderr") if _is_closed(self._objects[name])]
         for name in closed:
             stream = open(("stdin", "stdout", "stderr").index(name), "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            _hand_over(self._objects[name], stream)
             self._objects[name] = stream
             setattr(sys, name, stream)
         return bool(changed or replaced or closed)
@@ -120,6 +122,14 @@ class _Streams:
                 with contextlib.suppress(OSError):
                     os.close(kept)
         self._files = {}
+
+
+def _hand_over(closed: Any, stream: TextIO) -> None:
+    """Let the handlers of loggers that write to a closed stream write to another one."""
+    loggers = (logging.getLogger(), *logging.root.manager.loggerDict.values())
+    for handler in (one for logger in loggers for one in getattr(logger, "handlers", ())):
+        if isinstance(handler, logging.StreamHandler) and handler.stream is closed:
+            handler.stream = stream
 
 
 def _duplicate(number: int) -> int | None:

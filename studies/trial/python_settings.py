@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -49,13 +50,26 @@ def _umask() -> int:
     return mask
 
 
-def _set_path(before: list[str]) -> None:
-    """Keep what was added, at the end: a module that is loaded already may import from there later."""
-    sys.path[:] = [*before, *(entry for entry in sys.path if entry not in before)]
+def _search_path(name: str) -> Setting:
+    """Return the setting of a list of `sys`. What is added to it is kept, at the end: a module that is loaded already
+    may import from there later.
+    """
+    places: list[Any] = getattr(sys, name)
+
+    def write(before: list[Any]) -> None:
+        added = [place for place in getattr(sys, name) if place not in before]
+        places[:] = [*before, *added]
+        setattr(sys, name, places)
+
+    return Setting(f"sys.{name}", lambda: [*getattr(sys, name)], write, _is_other_path)
 
 
-def _is_other_path(before: list[str], now: list[str]) -> bool:
+def _is_other_path(before: list[Any], now: list[Any]) -> bool:
     return now[: len(before)] != before
+
+
+def _set_tempdir(before: str) -> None:
+    tempfile.tempdir = before
 
 
 def _handlers() -> list[tuple[signal.Signals, Any]]:
@@ -180,6 +194,7 @@ _OF_THE_SYSTEM = (
     Setting(
         "the cores of the process", lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before)
     ),
+    Setting("the folder of temporary files", tempfile.gettempdir, _set_tempdir),
     Setting(
         "the locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
     ),
@@ -187,9 +202,10 @@ _OF_THE_SYSTEM = (
 _OF_PYTHON = (
     Setting("sys.modules", lambda: copied("modules", sys.modules), sys.modules.update, is_any_replaced),
     Setting("builtins", lambda: copied("builtins", vars(builtins)), vars(builtins).update, is_any_replaced),
-    Setting("sys.path", lambda: [*sys.path], _set_path, _is_other_path),
+    *map(_search_path, ("path", "meta_path", "path_hooks")),
     Setting("sys.argv", lambda: [*sys.argv], lambda before: setattr(sys, "argv", before)),
     Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    Setting("the size of threads' stacks", threading.stack_size, threading.stack_size),
     Setting("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
     Setting("the longest text of an integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     Setting(

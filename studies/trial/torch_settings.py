@@ -17,6 +17,7 @@ from studies.trial.setting import Setting
 DEVICES = ("cpu", "cuda")
 deterministic: Any = _deterministic  # whose members are made late, unseen by a checker of types
 attention: Any = torch.backends.cuda
+mkldnn: Any = torch.backends.mkldnn
 
 
 def _kind_of_new_tensor() -> tuple[Any, ...]:
@@ -74,6 +75,25 @@ def _set_backends(before: tuple[Any, ...]) -> None:
         enable(is_enabled)
 
 
+def _rounding() -> tuple[bool, bool, bool]:
+    product = torch.backends.cuda.matmul
+    return (
+        torch.backends.cudnn.allow_tf32,
+        product.allow_fp16_reduced_precision_reduction,
+        product.allow_bf16_reduced_precision_reduction,
+    )
+
+
+def _set_rounding(before: tuple[bool, bool, bool]) -> None:
+    product = torch.backends.cuda.matmul
+    torch.backends.cudnn.allow_tf32 = before[0]
+    product.allow_fp16_reduced_precision_reduction, product.allow_bf16_reduced_precision_reduction = before[1:]
+
+
+def _set_mkldnn(before: bool) -> None:
+    mkldnn.enabled = before
+
+
 def _flushes_denormal() -> bool:
     return sys.float_info.min / 2 == 0
 
@@ -116,6 +136,12 @@ TORCH = (
     ),
     Setting("torch's autocast", _autocast, _set_autocast),
     Setting("torch's backends", _backends, _set_backends),
+    Setting("how torch rounds on GPUs", _rounding, _set_rounding),
+    Setting("torch's mkldnn", lambda: mkldnn.enabled, _set_mkldnn),
+    Setting(
+        "the fast path of attention", torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
+    ),
+    Setting("whether torch repeats warnings", torch.is_warn_always_enabled, torch.set_warn_always),
     Setting(
         "the precision of float32 products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     ),

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from user_modules import Plain
 
@@ -76,6 +78,13 @@ def _patch_mse() -> None:
     nn.functional.mse_loss = lambda x, y: ((x - y) ** 2).mean()  # type: ignore[assignment]
 
 
+class _NoFinder:
+    """Finds no module."""
+
+    def find_spec(self, *_: Any) -> None:
+        return None
+
+
 def _sleep_for_ever() -> None:
     while True:
         time.sleep(0.1)
@@ -121,6 +130,15 @@ WAYS: dict[str, Callable[[], Any]] = {
     "recursion": lambda: sys.setrecursionlimit(5000),
     "stdout": lambda: setattr(sys, "stdout", None),
     "closed_stderr": lambda: os.close(2),
+    "fast_path": lambda: torch.backends.mha.set_fastpath_enabled(False),
+    "mkldnn": lambda: setattr(torch.backends.mkldnn, "enabled", False),
+    "tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
+    "half_sums": lambda: setattr(torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),
+    "warn_always": lambda: torch.set_warn_always(True),
+    "temporary": lambda: setattr(tempfile, "tempdir", "/nowhere"),
+    "stacks": lambda: threading.stack_size(2**20),
+    "finders": lambda: sys.meta_path.insert(0, _NoFinder()),
+    "trainer": lambda: setattr(Trainer, "save_checkpoint", lambda *_, **__: None),
     "signal": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     "alarm": lambda: signal.setitimer(signal.ITIMER_REAL, 600),
     "warnings": lambda: warnings.simplefilter("error"),
