@@ -39,18 +39,18 @@ def command(task: Task) -> Callable[[], None]:
     @functools.wraps(task)
     def main() -> None:
         sys.excepthook = _tell_unexpected
-        try:
-            for number in STOPPING:  # a process that is the first of its container would ignore them
-                signal.signal(number, _interrupt)
-            with exits_in_time(_tell_at_the_end):
+        with exits_in_time(_tell_at_the_end):
+            try:
+                for number in STOPPING:  # a process that is the first of its container would ignore them
+                    signal.signal(number, _interrupt)
                 sys.exit(_run(task))
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED_EXIT_CODE)
-        except BrokenPipeError:  # the reader has seen enough, as in `… | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed in the end
-            sys.exit(PIPE_EXIT_CODE)
-        except StudyError as error:
-            sys.exit(_tell(error))
+            except KeyboardInterrupt:
+                sys.exit(INTERRUPTED_EXIT_CODE)
+            except BrokenPipeError:  # the reader has seen enough, as in `… | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed in the end
+                sys.exit(PIPE_EXIT_CODE)
+            except StudyError as error:
+                sys.exit(_tell(error))
 
     return main
 

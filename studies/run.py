@@ -71,6 +71,7 @@ def _run(
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
     from studies.admission import admit
     from studies.errors import StudyStopped
+    from studies.printable import described
     from studies.quoting import pasted
     from studies.search.rounds import announcement
     from studies.selection import selection_of
@@ -116,11 +117,14 @@ def _run(
             leave_tidy(study, settings, storage, reason=signals.reason())
             if settings.select.name != "none" and not interrupted:
                 shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
-    except StudyStopped:
-        study = open_study(settings, storage) if study is None else study
-        leave_tidy(study, settings, storage, reason=None)
-        _report(study, settings, storage, console)
-        raise
+    except StudyStopped as reason:
+        try:
+            study = open_study(settings, storage) if study is None else study
+            leave_tidy(study, settings, storage, reason=None)
+            _report(study, settings, storage, console)
+        except Exception as error:  # noqa: BLE001 - why the study has stopped is what counts
+            console.print(f"the report could not be written ({described(error)})", markup=False)
+        raise reason
     with deletion_told(storage, settings.study_name):
         _report(study, settings, storage, console)
     return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None

@@ -113,12 +113,15 @@ def start(target: Callable[..., None], arguments: Sequence[Any], *, name: str) -
 
 
 def stop(children: Sequence[Child], *, grace_s: float) -> None:
-    """Ask `children` to end, and end those that do not in time, with the processes that they have started."""
+    """Ask `children` to end, and end those that do not in `grace_s` together, with the processes that they have
+    started.
+    """
     begun = [pid for child in children if child.is_alive() for pid in descendants(child.pid)]
     for child in children:
         child.send(signal.SIGTERM)
+    until = time.monotonic() + grace_s
     for child in children:
-        if not child.join(grace_s):
+        if not child.join(max(0.0, until - time.monotonic())):
             child.send(signal.SIGKILL)
             child.join(None)
     end(begun)

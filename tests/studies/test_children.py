@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
@@ -49,7 +50,11 @@ def test_one_that_lives_is_asked_and_then_ended() -> None:
     stubborn = start(exec, (UNBLOCKED + STUBBORN,), name="stubborn")
     assert meek.is_alive()
     assert not meek.join(0.5)
-    stop([meek, stubborn], grace_s=1.0)
+    others = [start(exec, (UNBLOCKED + STUBBORN,), name="another") for _ in range(3)]
+    time.sleep(0.5)
+    begun = time.monotonic()
+    stop([meek, stubborn, *others], grace_s=1.0)
+    assert 1.0 <= time.monotonic() - begun < 4.0  # not one second after the other
     assert meek.exit_code() == -signal.SIGTERM
     assert stubborn.exit_code() == -signal.SIGKILL
     meek.send(signal.SIGTERM)  # it has ended: no error

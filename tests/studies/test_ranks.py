@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,15 @@ def test_several_devices_a_trial_make_another_study(plain: Callable[..., StudySe
         key for key in {*identity(one), *identity(plain())} if identity(one).get(key) != identity(plain()).get(key)
     }
     assert changed == {"launcher.devices_per_trial"}
+
+
+def test_a_fork_server_that_is_killed_before_it_starts_a_rank_is_no_error_of_the_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: object) -> None:
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(ForkServerProcess, "start", killed)
+    with pytest.raises(TrainingFailed, match="rank 0 of 2 could not be started") as caught:
+        train(a_job(tmp_path, Budget("epochs", 1, 1)))
+    assert caught.value.failure is Failure.KILLED

@@ -121,9 +121,14 @@ class Crew:
         threads = max(1, torch.get_num_threads() // self._n_ranks)
         seat = Seat(rank, self._n_ranks, threads, self._folder / "meeting-point")
         process = context.Process(target=run_rank, args=(self._job, seat, theirs), name=f"rank-{rank}")
-        with ctrl_c_blocked(*SIGNALS):  # the fork server too: a signal to all processes is the worker's to pass on
-            process.start()
-        theirs.close()
+        try:
+            with ctrl_c_blocked(*SIGNALS):  # the fork server too: a signal to all processes is the worker's to pass on
+                process.start()
+        except (EOFError, OSError) as error:  # the fork server was killed; the next trial starts another one
+            ours.close()
+            raise TrainingFailed(Failure.KILLED, f"rank {rank} of {self._n_ranks} could not be started") from error
+        finally:
+            theirs.close()
         return _Member(rank, process, ours)
 
     def _listen(self, watchers: Watchers) -> None:
