@@ -106,7 +106,7 @@ def end(pids: list[int]) -> None:
                 os.kill(pid, number)
         deadline = time.monotonic() + CHILD_S
         while pids and time.monotonic() < deadline:
-            pids = [pid for pid in pids if _lives(pid)]
+            pids = [pid for pid in pids if lives(pid)]
             time.sleep(0.02)
 
 
@@ -116,15 +116,26 @@ def _children_of(pid: int) -> list[int]:
         for task in (PROCESSES / str(pid) / "task").iterdir():
             with contextlib.suppress(OSError):
                 found += map(int, (task / "children").read_text().split())
-    return [child for child in found if _lives(child)]
+    return [child for child in found if lives(child)]
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Return whether it runs; one that has ended and was not waited for does not."""
+    return _figures_of(pid)[:1] not in ([], ["Z"])
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the process that has started `pid`; None where the system does not tell."""
+    figures = _figures_of(pid)
+    return int(figures[1]) if figures else None
+
+
+def _figures_of(pid: int) -> list[str]:
+    """Return what the system tells of a process, from its state on; nothing of one that is gone."""
     try:
-        return (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
+        return (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _command_of(pid: int) -> str:

@@ -20,11 +20,11 @@ from typing import Any
 
 from studies.errors import StudyError
 from studies.launch.guard import STARTS, pause_s
-from studies.leaving import descendants, end
+from studies.leaving import descendants, end, lives, parent_of
 from studies.signals import SIGNALS, ctrl_c_blocked
 
 REAP_S = 0.5  # until the server tells how its child has ended
-UNKNOWN = 255  # the exit code that multiprocessing makes up where the fork server is gone
+UNKNOWN = 255  # the exit code that multiprocessing makes up where the fork server is gone; else a real one
 BY_THE_SYSTEM = "killed by the system (out of memory?)"
 
 Reader = multiprocessing.connection.Connection
@@ -37,6 +37,7 @@ class Child:
     def __init__(self, process: BaseProcess) -> None:
         self._process = process
         self._handle = _handle_of(process)
+        self._server = parent_of(self.pid)
 
     @property
     def pid(self) -> int:
@@ -60,7 +61,12 @@ class Child:
         """Return the exit code of an ended process, negative for a signal; None where nobody knows it any more."""
         self._process.join(REAP_S)
         code = self._process.exitcode
-        return None if code == UNKNOWN else code
+        return None if code == UNKNOWN and not self._has_server() else code
+
+    def _has_server(self) -> bool:
+        """Return whether the process that has forked this one lives, after a pause: who dies closes its pipes first."""
+        time.sleep(REAP_S)
+        return self._server is not None and lives(self._server)
 
     def was_killed(self) -> bool:
         """Return whether an ended process was killed from outside, as the system does where memory is short."""

@@ -33,6 +33,8 @@ STUBBORN = "signal.signal(signal.SIGTERM, lambda *_: 0)\nwhile True: time.sleep(
     [
         ("os._exit(0)", "exit code 0"),
         ("os._exit(3)", "exit code 3"),
+        ("os._exit(-1)", "exit code 255"),
+        ("os.kill(os.getppid(), 9); time.sleep(1); os._exit(0)", BY_THE_SYSTEM),  # nobody knows how it has ended
         ("os.kill(os.getpid(), 15)", "ended by SIGTERM"),
         ("os.kill(os.getpid(), 9)", BY_THE_SYSTEM),
     ],
