@@ -42,15 +42,17 @@ def kill_large_ones(command: subprocess.Popen[str], rng: random.Random, *, mean_
 def kill_servers(command: subprocess.Popen[str], *, times: int, after_s: float, only_largest: bool) -> None:
     """Kill the fork server so often, each time so long after it has begun to load: the largest of its processes, or all
     of them. Until the first time that it has loaded, a command has no other processes of this kind."""
-    for _ in range(times):
-        while not (found := _servers(command)):
-            assert command.poll() is None
+    n_killed = 0
+    while n_killed < times and command.poll() is None:
+        if not _servers(command):
             time.sleep(0.02)
+            continue
         time.sleep(after_s)
-        found = sorted(_servers(command) or found, key=lambda process: process[1])
+        found = sorted(_servers(command), key=lambda process: process[1])
         for pid, _ in found[-1:] if only_largest else found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        n_killed += bool(found)
 
 
 def _servers(command: subprocess.Popen[str]) -> list[tuple[int, float]]:
