@@ -206,6 +206,7 @@ _OF_PYTHON = (
     Setting("sys.argv", lambda: [*sys.argv], lambda before: setattr(sys, "argv", before)),
     Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     Setting("the size of threads' stacks", threading.stack_size, threading.stack_size),
+    Setting("how libraries are loaded", sys.getdlopenflags, sys.setdlopenflags),
     Setting("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
     Setting("the longest text of an integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     Setting(

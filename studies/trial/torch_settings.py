@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.multiprocessing
 from threadpoolctl import ThreadpoolController
+from torch.nn.modules import module as modules
 from torch.utils import deterministic as _deterministic
 
 from studies.trial.setting import Setting
@@ -18,6 +19,13 @@ DEVICES = ("cpu", "cuda")
 deterministic: Any = _deterministic  # whose members are made late, unseen by a checker of types
 attention: Any = torch.backends.cuda
 mkldnn: Any = torch.backends.mkldnn
+future: Any = torch.__future__
+HOOKS: tuple[Any, ...] = (  # of all modules
+    *(modules.register_module_forward_hook, modules.register_module_forward_pre_hook),
+    *(modules.register_module_full_backward_hook, modules.register_module_full_backward_pre_hook),
+    *(modules.register_module_buffer_registration_hook, modules.register_module_module_registration_hook),
+    modules.register_module_parameter_registration_hook,
+)
 
 
 def _kind_of_new_tensor() -> tuple[Any, ...]:
@@ -94,6 +102,41 @@ def _set_mkldnn(before: bool) -> None:
     mkldnn.enabled = before
 
 
+@cache
+def _tables_of_hooks() -> tuple[dict[Any, Any], ...]:
+    """Return the tables of hooks that hold for all modules, each found by a hook that is taken away again."""
+    found = []
+    for register in HOOKS:
+        handle: Any = register(lambda *_: None)
+        found.append(handle.hooks_dict_ref())
+        handle.remove()
+    return tuple(found)
+
+
+def _hooks() -> list[dict[Any, Any]]:
+    return [dict(table) for table in _tables_of_hooks()]
+
+
+def _set_hooks(before: list[dict[Any, Any]]) -> None:
+    for table, hooks in zip(_tables_of_hooks(), before, strict=True):
+        table.clear()
+        table.update(hooks)
+
+
+def _set_safe_globals(before: set[Any]) -> None:
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*before])
+
+
+def _conversion() -> tuple[bool, bool]:
+    return future.get_swap_module_params_on_conversion(), future.get_overwrite_module_params_on_conversion()
+
+
+def _set_conversion(before: tuple[bool, bool]) -> None:
+    future.set_swap_module_params_on_conversion(before[0])
+    future.set_overwrite_module_params_on_conversion(before[1])
+
+
 def _flushes_denormal() -> bool:
     return sys.float_info.min / 2 == 0
 
@@ -141,6 +184,9 @@ TORCH = (
     Setting(
         "the fast path of attention", torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
     ),
+    Setting("hooks of all modules", _hooks, _set_hooks),
+    Setting("how modules are converted", _conversion, _set_conversion),
+    Setting("the types that torch.load trusts", lambda: {*torch.serialization.get_safe_globals()}, _set_safe_globals),
     Setting("whether torch repeats warnings", torch.is_warn_always_enabled, torch.set_warn_always),
     Setting(
         "the precision of float32 products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
@@ -154,5 +200,6 @@ TORCH = (
         torch.multiprocessing.set_sharing_strategy,
     ),
     Setting("numpy's handling of errors", np.geterr, lambda before: np.seterr(**before)),
+    Setting("the size of numpy's buffer", np.getbufsize, np.setbufsize),
     Setting("numpy's print options", np.get_printoptions, lambda before: np.set_printoptions(**before)),
 )

@@ -43,6 +43,12 @@ PUT_BACK = {
     "half_sums": "how torch rounds on GPUs",
     "warn_always": "whether torch repeats warnings",
     "temporary": "the folder of temporary files",
+    "hook": "hooks of all modules",
+    "hook_before": "hooks of all modules",
+    "swap": "how modules are converted",
+    "safe_globals": "the types that torch.load trusts",
+    "buffer": "the size of numpy's buffer",
+    "dlopen": "how libraries are loaded",
     "stacks": "the size of threads' stacks",
     "finders": "sys.meta_path",
     "signal": "the handlers of signals",
@@ -112,9 +118,10 @@ def test_an_honest_trial_leaves_nothing(make_settings: MakeSettings, caplog: pyt
     assert "left changed" not in caplog.text
 
 
-def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSettings) -> None:
+@pytest.mark.parametrize("how", ["dtype", "hook"])
+def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSettings, how: str) -> None:
     alone = run(make_settings)
-    run(make_settings, "+model.how=dtype", "+model.when=built")
+    run(make_settings, f"+model.how={how}", "+model.when=built")
     assert run(make_settings).value == alone.value
 
 

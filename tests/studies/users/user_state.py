@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from user_modules import Plain
 
 _forked: set[int] = set()
@@ -136,6 +137,12 @@ WAYS: dict[str, Callable[[], Any]] = {
     "half_sums": lambda: setattr(torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),
     "warn_always": lambda: torch.set_warn_always(True),
     "temporary": lambda: setattr(tempfile, "tempdir", "/nowhere"),
+    "hook": lambda: register_module_forward_hook(lambda _, __, output: 2 * output),
+    "hook_before": lambda: register_module_forward_pre_hook(lambda _, inputs: inputs),
+    "swap": lambda: torch.__future__.set_swap_module_params_on_conversion(True),
+    "safe_globals": lambda: torch.serialization.add_safe_globals([Plain]),
+    "buffer": lambda: np.setbufsize(1024),
+    "dlopen": lambda: sys.setdlopenflags(sys.getdlopenflags() | os.RTLD_GLOBAL),
     "stacks": lambda: threading.stack_size(2**20),
     "finders": lambda: sys.meta_path.insert(0, _NoFinder()),
     "trainer": lambda: setattr(Trainer, "save_checkpoint", lambda *_, **__: None),
