@@ -27,6 +27,7 @@ from studies.storage.patience import Patience, wait
 from studies.trial.files import TRIALS, linked_away, trials_folder
 
 GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
+FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
 
 
@@ -119,6 +120,10 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         complaint = f"is {short(str(folder))}, which cannot be made ({error.strerror})"
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
+    taken = next((folder / name for name in FOLDERS if (folder / name).is_file()), None)
+    if taken is not None:
+        complaint = f"is {short(str(folder))}, where {taken.name} is a file and shall be a folder"
+        raise BadInput([Problem("output_dir", complaint, "move the file away, or give another folder")])
     real = linked_away(trials_folder(folder), output_dir=folder)
     if real is not None:
         complaint = f"is {folder}, whose folder {TRIALS} leads to {real} by a symbolic link"

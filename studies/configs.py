@@ -7,6 +7,7 @@ renamed. If one's own won instead, a shipped study would quietly train on anothe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,8 +51,19 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -
 
 
 def as_meant(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:
-    """Return `config` without what belongs to a choice of the study's file that the command line replaces."""
-    return undirected(deselected(config, overrides), overrides, searched)
+    """Return `config` without what belongs to a choice of the study's file that the command line replaces, and with the
+    output folder of a `~`, which shells leave as it is after an equals sign.
+    """
+    return undirected(deselected(at_home(config), overrides), overrides, searched)
+
+
+def at_home(config: DictConfig) -> DictConfig:
+    """Return `config` with the home folder in place of a `~` that begins `output_dir`."""
+    given = OmegaConf.to_container(OmegaConf.masked_copy(config, "output_dir"))
+    path = given.get("output_dir") if isinstance(given, dict) else None
+    if isinstance(path, str) and path.startswith("~"):
+        config.output_dir = os.path.expanduser(path)  # noqa: PTH111 - a user who is unknown stays as written
+    return config
 
 
 def undirected(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
 
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         raise BadInput([Problem("config", f"is {given!r}", "give the path of a best.yaml")])
-    path = Path(given)
+    path = Path(os.path.expanduser(given))  # noqa: PTH111 - a user who is unknown stays as written
     return read_configuration(path), path.resolve().parent
 
 

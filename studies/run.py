@@ -121,12 +121,12 @@ def _run(
         try:
             study = open_study(settings, storage) if study is None else study
             leave_tidy(study, settings, storage, reason=None)
-            _report(study, settings, storage, console)
+            _report(study, settings, storage, console, signals)
         except Exception as error:  # noqa: BLE001 - why the study has stopped is what counts
             console.print(f"the report could not be written ({described(error)})", markup=False)
         raise reason
     with deletion_told(storage, settings.study_name):
-        _report(study, settings, storage, console)
+        _report(study, settings, storage, console, signals)
     return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None
 
 
@@ -161,15 +161,23 @@ def _select(
     return shift, signals.reason() is not None
 
 
-def _report(study: Study, settings: StudySettings, storage: BaseStorage, console: Console) -> None:
+def _report(
+    study: Study, settings: StudySettings, storage: BaseStorage, console: Console, signals: StopSignals
+) -> None:
+    """Write the report; a signal ends it at once, since it can be written again."""
     from studies.reading.output_folder import refusals_told
     from studies.report.report import write_report
     from studies.selection import selection_of
     from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
-    with refusals_told(settings.output_dir):
-        write_report(study, settings, rules_of(settings), console=console, selection=selection)
+    signals.hand_back()
+    try:
+        with refusals_told(settings.output_dir):
+            write_report(study, settings, rules_of(settings), console=console, selection=selection)
+    except (KeyboardInterrupt, SystemExit):
+        console.print("interrupted: the report is not complete, and the same command writes it again")
+        raise
 
 
 def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, reason: str | None) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
+from typing import Any
 
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the end follows later
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
@@ -34,12 +35,19 @@ class StopSignals:
         self._event = threading.Event()
         self._reason: str | None = None
         self._is_worker = False
+        self._before: dict[int, Any] = {}
 
     def install(self) -> StopSignals:
         """Take the signals over. Only in the main thread."""
         for number in SIGNALS:
-            signal.signal(number, self._handle)
+            before = signal.signal(number, self._handle)
+            self._before.setdefault(number, before)
         return self
+
+    def hand_back(self) -> None:
+        """Let signals do what they did before `install`, now that nothing asks for them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def install_in_worker(self) -> StopSignals:
         """As `install`, for a process that another one looks after: Ctrl-C in a terminal reaches both, and is the

@@ -21,7 +21,7 @@ from studies.own_options import BY_PATH, place_of
 from studies.quoting import in_quotes, is_key, is_read, pasted
 
 # ValueError: model=3, a group given a number; RecursionError: hundreds of mappings or lists in each other
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, RecursionError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
 EXTENSIBLE = (

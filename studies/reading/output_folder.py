@@ -13,7 +13,7 @@ from studies.naming import shown_name, why_no_name
 from studies.printable import on_one_line, visible
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 LONGEST_PART = 255  # bytes that file systems take for one name
 LONGEST_PATH = 3800  # bytes: Linux takes 4,095 with the names of the files in the folder
 

@@ -14,7 +14,7 @@ from optuna.trial import create_trial
 from written import changed, problems_of, read
 
 from studies.admission import admit, refuse_bad_name
-from studies.configs import compose
+from studies.configs import as_meant, compose
 from studies.errors import BadInput, Problem
 from studies.experiment import part_names
 from studies.naming import why_no_name
@@ -119,3 +119,17 @@ def test_a_study_of_another_tool_with_an_odd_name_is_reported_into_a_folder_that
     config.output_dir = f"{tmp_path}/{name}"
     with pytest.raises(BadInput, match=r"output_dir is to bear the study's name .*: give output_dir=FOLDER"):
         report(config)
+
+
+@pytest.mark.parametrize("name", ["logs", "figures", "select", "trials"])
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    (problem,) = admitted(tmp_path, str(tmp_path))
+    assert str(problem).startswith(f"output_dir is {tmp_path}, where {name} is a file and shall be a folder")
+
+
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = compose(["+study=digits", "study_name=mine"])
+    config.output_dir = "~/out/${study_name}"  # of a file, or in quotes
+    assert str(as_meant(config, [], []).output_dir) == f"{tmp_path}/out/mine"

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from studies.signals import SIGNALS, StopSignals
+
 SCRIPT = """
 import sys, time
 from studies.signals import StopSignals
@@ -53,3 +55,12 @@ def test_the_end_that_follows_a_warning_does_not_cut_off_what_the_warning_began(
 def test_a_worker_is_not_ended_by_the_signal_that_its_parent_passes_on_once_more() -> None:
     assert outcome("worker", signal.SIGTERM, signal.SIGTERM) == (0, ["SIGTERM", "done"])
     assert outcome("worker", signal.SIGINT, signal.SIGUSR1, signal.SIGTERM) == (0, ["SIGUSR1", "done"])
+
+
+def test_signals_that_are_handed_back_do_what_they_did_before() -> None:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals = StopSignals().install()
+    signals.install()
+    assert signal.getsignal(signal.SIGTERM) == signals._handle
+    signals.hand_back()
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
