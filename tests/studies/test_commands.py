@@ -201,7 +201,9 @@ def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> N
     output = shell.run("run", code=2)
     assert re.search(r"study is not named: .*digits.*mnist", output)
     assert "study is added and not overridden: write +study=digits" in shell.run("run", "study=digits", code=2)
-    assert "model is 3, which is no option of that group" in shell.run("run", "+study=digits", "model=3", code=2)
+    told = shell.run("run", "+study=digits", "model=3", "search_space=[1]", code=2)
+    assert "model is 3, which is no option of that group" in told
+    assert "search_space is [1], which is no option of that group" in told
     theirs = shell.run("run", "--config-dir", str(USERS / "conf"), "+study=plane", code=2)
     assert "did you mean plain?" in theirs
 
