@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from studies.printable import visible
 from studies.secret_names import is_secret_name
-from studies.secrets import MASK
+from studies.secret_texts import MASK
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(r"(?<=\Ais )(?!\?\?\?)(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")

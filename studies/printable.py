@@ -1,6 +1,6 @@
 """Foreign text, such as that of a module's exception, made safe to print, to log and to store.
 
-It may hold a secret of the config, which is masked (`studies.secrets`).
+It may hold a secret of the config, which is masked (`studies.secret_texts`).
 
 A control character may recolour or overwrite a terminal, and turn the order of a line around. A lone surrogate cannot
 be printed at all, and databases refuse NUL. Each stands in the result as its escape, such as `\\x1b`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from studies.secrets import masked
+from studies.secret_texts import masked
 
 CONTROL = re.compile(  # C0 but for tab and line feed, C1, marks that turn the direction, line separators, surrogates
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
