@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from studies.secret_names import is_secret_name
@@ -43,6 +45,28 @@ def know(secrets: Iterable[str]) -> None:
 def known() -> frozenset[str]:
     """Return the secrets that this process knows, for another process. They belong into no file."""
     return frozenset(_known)
+
+
+def run_knowing(secrets: frozenset[str], target: Callable[..., None], arguments: Sequence[Any]) -> None:
+    """Run `target` in a process that is to mask what another one knew, see `known`."""
+    _known.update(secrets)
+    target(*arguments)
+
+
+class MaskedStream(io.TextIOWrapper):
+    """What Python writes to a file descriptor, without the secrets that this process knows.
+
+    What C code or a child process writes there goes past it.
+    """
+
+    def __init__(self, number: int) -> None:
+        raw = open(number, "wb", closefd=False)  # noqa: SIM115 - it lives as long as the process
+        super().__init__(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True)
+
+    def write(self, text: str) -> int:
+        """Write `text` with its secrets masked."""
+        super().write(masked(text))
+        return len(text)
 
 
 def masked(text: str) -> str:

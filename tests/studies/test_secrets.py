@@ -85,6 +85,8 @@ def test_secrets_within_a_text_are_masked(text: str, shown: str) -> None:
 
 def test_a_problem_does_not_show_the_value_of_a_secret_key() -> None:
     assert "s3cr3t" not in str(Problem("model.api_key", "is 's3cr3t', which is no int", "give an int"))
+    assert "SECRET" not in str(Problem("model.api_key", "is 'a\\'b\"cSECRET', which is no int", "give an int"))
+    assert "SECRET" not in str(Problem("model.api_key", "is absent but 'SECRET' in the stored study", "change it"))
     assert str(Problem("model.class_token", "is 'mean', which is no int", "give an int")) == (
         "model.class_token is 'mean', which is no int: give an int"
     )
