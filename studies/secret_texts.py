@@ -19,7 +19,7 @@ LONG_VALUE = 6  # characters of a secret that is masked wherever it appears: a s
 OF_URLS = re.compile(r"sig|signature|key|sas|passfile|ssl_?key|code")
 
 QUOTED = r"'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
-VALUE = rf"{QUOTED}|{INTERPOLATION}|[^\s;&,)\]}}'\"]+"
+VALUE = rf"{QUOTED}|{INTERPOLATION}|\{{[^{{}}]*\}}|\[[^\[\]]*\]|[^\s;&,)\]}}'\"]+"
 USER = re.compile(r"(?<=://)([^/\s:@]*):(?!\$\{[^}]*\}@)[^\s]*@")
 LONE_USER = re.compile(r"\b((?:\w+\+)?(\w+)://)([^/\s:@'\"]+)@")
 WITH_LONE_TOKEN = ("http", "https", "redis", "rediss")  # schemes in which what stands alone before the @ is a secret
