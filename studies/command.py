@@ -24,7 +24,7 @@ from studies.leaving import exits_in_time
 from studies.own_options import register
 from studies.printable import printable
 from studies.reading.soundness import refuse_unsound
-from studies.shown_config import run_with_secrets_hidden
+from studies.shown_config import hide_secrets_of_sweep, run_with_secrets_hidden
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
@@ -89,6 +89,7 @@ def _run(task: Task) -> int:
     def job(config: DictConfig) -> None:
         nonlocal is_composed
         is_composed = True
+        hide_secrets_of_sweep(config)
         codes.append(_do(task, config))
         if codes[-1] == INTERRUPTED_EXIT_CODE:  # of a sweep: its other jobs shall not begin
             sys.exit(INTERRUPTED_EXIT_CODE)

@@ -11,8 +11,11 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from studies.printable import printable
@@ -37,6 +40,15 @@ def run_with_secrets_hidden(run: Callable[[], None], arguments: Sequence[str]) -
     remember_those_of(config)
     package = next((one.partition("=")[2] for one in arguments if _name(one) in PARTIAL[:2]), "")
     print(without_secrets_in(_printed(run, arguments), package=package), end="")
+
+
+def hide_secrets_of_sweep(config: DictConfig) -> None:
+    """Mask the secrets in the file that Hydra writes of a sweep before its first job, which is the one of `config`."""
+    sweep = HydraConfig.get()
+    if sweep.mode == RunMode.MULTIRUN and sweep.job.num == 0:
+        remember_those_of(config)
+        path = Path(sweep.sweep.dir, "multirun.yaml")
+        path.write_text(without_secrets_in(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def without_secrets_in(text: str, *, package: str = "") -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import DictConfig
 
 from studies.command import STOPPING, command
@@ -72,6 +73,10 @@ def test_a_config_is_shown_without_its_secrets(run: Run, flags: tuple[str, ...],
     assert "-secret" not in output
 
 
-def test_the_job_itself_gets_its_secrets(run: Run) -> None:
-    assert "environment-secret" in run()
-    assert "literal-secret" in run("--multirun", "n_trials=1,2")
+def test_a_job_gets_its_secrets_and_the_files_and_folders_of_a_sweep_hold_none(run: Run, tmp_path: Path) -> None:
+    output = run("--multirun", "hydra.sweep.subdir='${hydra:job.override_dirname}'", "n_trials=1,2")
+    assert output.count("'environment-secret', 'literal-secret'") == 2
+    (written,) = tmp_path.rglob("multirun.yaml")
+    assert yaml.safe_load(written.read_text())["vars"]["api_key"] == "***"
+    assert "-secret" not in written.read_text() + str([*tmp_path.rglob("*")])
+    assert len([*tmp_path.rglob("*n_trials=2*")]) == 1
