@@ -97,7 +97,7 @@ class _Copy:
 
     def of(self, values: Any, written: Any, *, path: Path = (), key: str = "") -> Any:
         """Return the copy of what stands at `path`, below the secret key `key` if there is one."""
-        if isinstance(values, Mapping | list):
+        if isinstance(values, Mapping | list | tuple):
             if isinstance(written, str):
                 written, path = followed(written, path, self.root)
                 key = next(filter(is_secret_name, path), key)
@@ -106,7 +106,9 @@ class _Copy:
                 name: self.of(value, _child(written, name), path=(*path, str(name)), key=_below(key, name))
                 for name, value in children
             }
-            return copies if isinstance(values, Mapping) else list(copies.values())
+            if isinstance(values, Mapping):
+                return copies
+            return tuple(copies.values()) if isinstance(values, tuple) else list(copies.values())
         return self._of_text(values, written, path, key) if isinstance(values, str) else values
 
     def _of_text(self, value: str, written: Any, path: Path, key: str) -> str:
@@ -140,7 +142,7 @@ def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(values, Mapping):
         for name, value in values.items():
             yield from _pairs(value, shown[name])
-    elif isinstance(values, list):
+    elif isinstance(values, list | tuple):
         for value, other in zip(values, shown, strict=True):
             yield from _pairs(value, other)
     elif isinstance(values, str):
