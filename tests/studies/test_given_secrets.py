@@ -42,4 +42,7 @@ def test_a_config_that_is_shown_hides_secrets_and_keeps_references() -> None:
     assert "abcdef" not in shown
     assert "hf_token: ${oc.env:HF}" in shown
     assert "class_token: false" in shown
+    assert without_secrets_in("user: bob\nport: 3\n", package="vars.credentials") == "user: '***'\nport: 3\n"
+    assert without_secrets_in("bob\n", package="vars.api_key") == "***\n"
+    assert without_secrets_in("--- of\n- no: YAML\n  api_key: bob\n as: a whole\n").count("bob") == 0
     assert without_secrets_in("b:   1 # as it stands\n") == "b:   1 # as it stands\n"
