@@ -15,6 +15,9 @@ from studies.configs import group_options, shadowed
 from studies.errors import Problems, nearest
 from studies.own_options import BY_PATH, SUFFIXES, option_of, place_of, source_of
 from studies.quoting import argument, in_quotes, read_value
+from studies.secret_names import is_secret_name
+from studies.secret_sources import REFERENCE, variables
+from studies.secret_texts import masked
 
 FLAGS: Mapping[str, str] = {  # those without a value → their short form
     "--help": "-h",
@@ -36,6 +39,7 @@ WITH_VALUE: Mapping[str, str] = {
 }
 INFO, INFO_WORDS = "--info", ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 LONG = {short: long for long, short in {**FLAGS, **WITH_VALUE, INFO: "-i"}.items() if short}
+LEFT_OUT_OF_NAMES = "hydra.job.config.override_dirname.exclude_keys"
 SEARCH_PATH = "hydra.searchpath"
 TEXTS = (
     "study_name",
@@ -108,7 +112,8 @@ def for_hydra(arguments: Arguments) -> list[str]:
     listed = ",".join(map(in_quotes, sources))
     flags = [part for name, value in arguments.flags for part in _written(name, value)]
     texts = [as_text(override, is_sweep=arguments.has("--multirun")) for override in arguments.overrides]
-    return [*flags, *words, *texts, *([f"{SEARCH_PATH}=[{listed}]"] if sources else [])]
+    searched = [f"{SEARCH_PATH}=[{listed}]"] if sources else []
+    return [*flags, *words, *texts, *searched, *_out_of_names_of_folders(arguments.overrides)]
 
 
 def as_text(override: str, *, is_sweep: bool = False) -> str:
@@ -127,6 +132,18 @@ def as_text(override: str, *, is_sweep: bool = False) -> str:
     parts = value.split(",")
     is_plain = not set(value) & set("'\"[](){}")
     return _sweep_of_texts(key, parts) if is_sweep and is_plain else override
+
+
+def _out_of_names_of_folders(overrides: Sequence[str]) -> list[str]:
+    """Return the override that keeps those with a secret out of Hydra's `override_dirname`, which may name a folder."""
+    pairs = ((override.lstrip("+").partition("=")[0], override) for override in overrides)
+    keys = [key for key, override in pairs if masked(override) != override or _names_secret(key, override)]
+    return [f"{LEFT_OUT_OF_NAMES}=[{','.join(dict.fromkeys(keys))}]"] if keys else []
+
+
+def _names_secret(key: str, override: str) -> bool:
+    read = [*variables(override), *(part for name in REFERENCE.findall(override) for part in name.split("."))]
+    return any(map(is_secret_name, [*key.split("."), *read]))
 
 
 def _sweep_of_texts(key: str, parts: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from studies.leaving import exits_in_time
 from studies.own_options import register
 from studies.printable import printable
 from studies.reading.soundness import refuse_unsound
-from studies.shown_config import secrets_hidden
+from studies.shown_config import hide_secrets_of_sweep, run_with_secrets_hidden
 from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 Task = Callable[[DictConfig], int]
@@ -89,6 +89,7 @@ def _run(task: Task) -> int:
     def job(config: DictConfig) -> None:
         nonlocal is_composed
         is_composed = True
+        hide_secrets_of_sweep(config)
         codes.append(_do(task, config))
         if codes[-1] == INTERRUPTED_EXIT_CODE:  # of a sweep: its other jobs shall not begin
             sys.exit(INTERRUPTED_EXIT_CODE)
@@ -97,8 +98,8 @@ def _run(task: Task) -> int:
     register()
     given, sys.argv[1:] = sys.argv[1:], prepared(sys.argv[1:], name_of(task))
     try:
-        with secrets_hidden(sys.argv[1:]):
-            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)()
+        run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
+        run_with_secrets_hidden(run, sys.argv[1:])
     except COMPOSITION_ERRORS as error:
         if is_composed:
             raise

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from studies.printable import visible
 from studies.secret_names import is_secret_name
-from studies.secrets import MASK
+from studies.secret_texts import MASK, QUOTED
 
 MAX_LISTED = 30  # valid names that a remedy lists
-SHOWN_VALUE = re.compile(r"(?<=\Ais )(?!\?\?\?)(?:'[^']*'|\"[^\"]*\"|[^\s,]+)")
+SHOWN_VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})|(?<=\Ais )(?!\?\?\?)[^\s,'\"]+")
 LONGEST = 2000  # characters of a complaint or remedy
 
 
@@ -32,7 +32,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        complaint = SHOWN_VALUE.sub(MASK, self.complaint, count=1) if is_secret_name(self.key) else self.complaint
+        complaint = SHOWN_VALUE.sub(MASK, self.complaint) if is_secret_name(self.key) else self.complaint
         return visible(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
 
 
@@ -104,9 +104,9 @@ class Problems:
 
 
 def _clipped(text: str) -> str:
-    """Return `text` without its middle where it is very long, such as a value of thousands of brackets."""
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]} â¦ {text[-half:]}"
+    """Return `text` as `visible`, without its middle where it is long, such as a value of thousands of brackets."""
+    shown, half = visible(text), LONGEST // 2
+    return shown if len(shown) <= LONGEST else f"{shown[:half]} … {shown[-half:]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ def children_ended(tell: Tell = log.warning) -> Iterator[None]:
     finally:
         left = [pid for pid in descendants(os.getpid()) if pid not in before]
         if left:
-            told = brief("; ".join(f"{_command_of(pid)[:SHOWN]}, process {pid}" for pid in left))
+            told = brief("; ".join(f"{brief(_command_of(pid), SHOWN)}, process {pid}" for pid in left))
             tell(f"child processes were left running, and are ended now ({told})")
             end(left)
 

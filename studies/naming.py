@@ -26,8 +26,8 @@ def why_no_name(name: str) -> str | None:
 
 def shown_name(name: str) -> str:
     """Return `name` in quotes as a message shows it, cut where it is long."""
-    shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 4]}…"
-    return f"'{on_one_line(visible(shown))}'"
+    shown = on_one_line(visible(name))
+    return f"'{shown if len(shown) <= LONGEST_NAME else f'{shown[: LONGEST_NAME // 4]}…'}'"
 
 
 def _code(character: str) -> str:

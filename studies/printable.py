@@ -1,6 +1,6 @@
 """Foreign text, such as that of a module's exception, made safe to print, to log and to store.
 
-It may hold a secret of the config, which is masked (`studies.secrets`).
+It may hold a secret of the config, which is masked (`studies.secret_texts`).
 
 A control character may recolour or overwrite a terminal, and turn the order of a line around. A lone surrogate cannot
 be printed at all, and databases refuse NUL. Each stands in the result as its escape, such as `\\x1b`.
@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from studies.secrets import masked
+from studies.secret_texts import masked
 
 CONTROL = re.compile(  # C0 but for tab and line feed, C1, marks that turn the direction, line separators, surrogates
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 BREAKS = re.compile(r"[\t\n]")
 MESSAGE_LENGTH = 500  # characters; the worker's log has the whole traceback
+LOOK = 20  # times the length of what is shown: so much of a longer text is looked through for secrets before it is cut
 LEFT_OUT = "\n[… {n:,} characters are left out …]\n"
 
 
@@ -45,14 +46,17 @@ def write_page(path: Path, text: str) -> None:
 
 
 def shortened(text: str, length: int) -> str:
-    """Return `text` with its middle left out where it is longer than `length` characters."""
+    """Return `text` as `printable`, with its middle left out where it is longer than `length` characters."""
+    if len(text) <= length:
+        return printable(text)
     half = length // 2
-    return text if len(text) <= length else text[:half] + LEFT_OUT.format(n=len(text) - 2 * half) + text[-half:]
+    begin, end = printable(text[: LOOK * half]), printable(text[-LOOK * half :])
+    return begin[:half] + LEFT_OUT.format(n=len(text) - 2 * half) + end[-half:]
 
 
-def brief(text: str) -> str:
-    """Return the beginning of `text`, as a message that every database keeps."""
-    return printable(text[:MESSAGE_LENGTH])[:MESSAGE_LENGTH]
+def brief(text: str, length: int = MESSAGE_LENGTH) -> str:
+    """Return the beginning of `text` as `printable`, by default a message that every database keeps."""
+    return printable(text[: LOOK * length])[:length]
 
 
 def described(error: BaseException) -> str:

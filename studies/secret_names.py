@@ -1,8 +1,9 @@
 """Tells by the name of a key whether a text under it is a secret.
 
 Context: a search varies keys such as `class_token` and `n_tokens`, and a config holds keys such as `hf_token`. Choice:
-whole words decide, and the tokens of tokenizers and transformers are no secrets. Cost: a secret under a harmless name
-is found by its form only.
+whole words decide, and the tokens of tokenizers, transformers and reinforcement learning are no secrets. Cost: a secret
+under a harmless name is found by its form only. So is one under `session_id` or `client_key`, which are columns of data
+more often than not.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from itertools import pairwise
 
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 PART = re.compile(r"passw|passphrase|passcode|credential")
-WORD = re.compile(r"secrets?|pwd|dsn|jwt|bearer|authorization|cookies?|(api|access|private)keys?")
+WORD = re.compile(r"secrets?|pwd|dsn|jwt|t?otp|bearer|authorization|cookies?|webhooks?|(api|access|private)keys?")
+ALONE = re.compile(r"auth|pass|pat|pw")  # words that make a secret of a key without any other
 KEY_OF = re.compile(  # other keys are those of a mapping
     r"api|access|private|secret|ssh|ssl|tls|signing|signature|encryption|decryption|account|auth|storage|master"
-    r"|subscription|license|deploy|service|client|session|shared|sas|hf|wandb|openai|aws|azure|gcp|github|gitlab"
+    r"|subscription|license|deploy|service|sas|hf|huggingface|kaggle|wandb|comet|neptune|clearml|openai|anthropic"
+    r"|aws|azure|gcp|github|gitlab"
 )
 PAIR = re.compile(
     r"(connection string|conn str|(http|basic|proxy) auth"
-    r"|(db|database|user|smtp|imap|ftp|mysql|postgres|redis|proxy|admin|root|login) pass)"
+    r"|(db|database|user|smtp|imap|ftp|mysql|postgres|redis|proxy|admin|root|login) (pass|pw)"
+    r"|(gh|git|github|gitlab|azure|personal) pat)"
 )
 GRANTING = re.compile(r"api|access|auth|hf|bearer|refresh|secret|session|github|gitlab|personal")
 OF_MODELS = re.compile(  # words beside `token` in tokenizers and transformers
@@ -27,7 +31,8 @@ OF_MODELS = re.compile(  # words beside `token` in tokenizers and transformers
     r"|additional|extra|new|image|img|patch|video|audio|speech|text|word|byte|char|pixel|prompt|system|assistant|tool"
     r"|query|latent|memory|register|learnable|time|position|pos|task|lang|language|domain|style|type|null|blank|empty"
     r"|space|newline|delimiter|separator|fill|infill|prefix|suffix|middle|fim|forced|decoder|encoder|distill"
-    r"|distillation|dist|global|readout|pool|pooling|summary|per|by"
+    r"|distillation|dist|global|readout|pool|pooling|summary|per|by|target|tgt|source|src|input|output|label|answer"
+    r"|context|sentence|action|goal|state|reward|observation|obs|noise|node|edge|graph|object|slot|fusion|modality"
 )
 
 
@@ -39,8 +44,10 @@ def is_secret_name(key: str) -> bool:
     if any(_is_secret_pair(first, second) for first, second in pairwise(words)):
         return True
     *others, last = words or [""]
+    if ALONE.fullmatch(" ".join(words)):
+        return True
     if last == "token":
-        return not any(map(OF_MODELS.fullmatch, others))
+        return not any(map(OF_MODELS.fullmatch, others)) or any(map(GRANTING.fullmatch, others))
     return last == "tokens" and any(map(GRANTING.fullmatch, others))
 
 

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.budget import Unit
 from studies.parameter import ParameterType, Role
+from studies.secret_texts import masked
 
 PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
 CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name
@@ -205,7 +206,7 @@ def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Itera
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = masked(repr(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
 
 

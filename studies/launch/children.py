@@ -21,6 +21,7 @@ from typing import Any
 from studies.errors import StudyError
 from studies.launch.guard import STARTS, pause_s
 from studies.leaving import descendants, end, lives, parent_of
+from studies.secret_texts import known, run_knowing
 from studies.signals import SIGNALS, ctrl_c_blocked
 
 REAP_S = 0.5  # until the server tells how its child has ended
@@ -99,11 +100,12 @@ def pipe() -> tuple[Reader, Writer]:
 
 
 def start(target: Callable[..., None], arguments: Sequence[Any], *, name: str) -> Child:
-    """Start a process that runs `target`, forked from one that has torch and Lightning loaded.
+    """Start a process that runs `target`, forked from one that has torch and Lightning loaded. It knows the secrets
+    that this one knows: those of the environment are values in its arguments.
 
     Raises `StudyError` where that comes to nothing again and again.
     """
-    process = _context().Process(target=target, args=tuple(arguments), name=name)
+    process = _context().Process(target=run_knowing, args=(known(), target, tuple(arguments)), name=name)
     for n_failed in range(STARTS):
         time.sleep(pause_s(n_failed))
         try:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from studies.launch.log_limit import ShortLog
-from studies.printable import printable, shortened
+from studies.printable import shortened
+from studies.secret_texts import MaskedStream
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 RECORD_LENGTH = 50_000  # characters
@@ -31,6 +32,7 @@ def write_to(path: Path) -> None:
     with path.open("a") as file:
         for number in (1, 2):  # what sys.stdout and sys.stderr are may have been changed
             os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
     ShortLog(path).watch()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
@@ -42,4 +44,4 @@ class _Printable(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or the lines, of `record`."""
-        return printable(shortened(super().format(record), RECORD_LENGTH))
+        return shortened(super().format(record), RECORD_LENGTH)

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from studies.launch.elsewhere import writes_jobs
 from studies.resolvers import CALL
 from studies.secret_names import is_secret_name
+from studies.secret_sources import variables
 from studies.settings import StudySettings
 from studies.storage.following import depending
 
@@ -67,13 +68,7 @@ def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def _is_secret(path: tuple[Any, ...], text: str) -> bool:
-    return any(is_secret_name(name) for name in (*map(str, path), *_variables(text)))
-
-
-def _variables(text: str) -> list[str]:
-    """Return the environment variables that a text reads."""
-    parts = text.split(f"${{{ENVIRONMENT}:")[1:]
-    return [part.partition("}")[0].partition(",")[0].strip() for part in parts]
+    return any(is_secret_name(name) for name in (*map(str, path), *variables(text)))
 
 
 def _is_the_same(settings: StudySettings, path: tuple[Any, ...]) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import Problem
-from studies.secrets import ENVIRONMENT, LEFT_OUT
+from studies.secret_sources import CALL, variables
+from studies.secrets import LEFT_OUT
 
 
 def with_secrets(values: Any) -> Any:
@@ -18,9 +19,9 @@ def with_secrets(values: Any) -> Any:
         return {key: with_secrets(value) for key, value in values.items()}
     if isinstance(values, list):
         return [with_secrets(value) for value in values]
-    if isinstance(values, str) and ENVIRONMENT.search(values):
-        return ENVIRONMENT.sub(lambda found: str(OmegaConf.create({"value": found[0]}).value), values)
-    return values
+    if not isinstance(values, str):
+        return values
+    return _called(values) if CALL.fullmatch(values) else CALL.sub(lambda found: str(_called(found[0])), values)
 
 
 def missing_secrets(values: Any, key: str = "") -> Iterator[Problem]:
@@ -33,6 +34,13 @@ def missing_secrets(values: Any, key: str = "") -> Iterator[Problem]:
     if values == LEFT_OUT:
         remedy = "write its value there, or ${oc.env:NAME} and export NAME"
         yield Problem(key, f"is {LEFT_OUT}, a secret that was left out of the file", remedy)
-    for found in ENVIRONMENT.finditer(values):
-        if found[1] not in os.environ and "," not in found[0]:
-            yield Problem(key, f"reads the environment variable {found[1]}, which is not set", f"export {found[1]}")
+    for found in CALL.finditer(values):
+        try:
+            _called(found[0])
+        except OmegaConfBaseException:
+            name = (variables(found[0]) or [found[0]])[-1]  # the others have it for a default
+            yield Problem(key, f"reads the environment variable {name}, which is not set", f"export {name}")
+
+
+def _called(call: str) -> Any:
+    return OmegaConf.create({"value": call}).value

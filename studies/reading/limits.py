@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from studies.secret_texts import masked
+
 MOST_TRIALS = 1_000_000  # every worker and the report hold all trials of a study at once, some kB each
 MOST_CELLS = 100_000  # of a grid, before replicates: each worker makes and orders them all when it begins
 MOST_VALUES = 10_000  # levels or choices of a parameter: each is a row of its table, and stands in the study's record
@@ -24,7 +26,7 @@ def written(limit: float) -> str:
 def shown(value: object) -> str:
     """Return `value` as Python writes it, cut where it is long. Python refuses to write the longest numbers."""
     try:
-        text = repr(value)
+        text = masked(repr(value))
     except ValueError:
         return "a number of thousands of digits"
     except RecursionError:

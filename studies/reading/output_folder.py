@@ -63,7 +63,8 @@ def why_no_folder(path: Path) -> str | None:
 
 def short(path: str) -> str:
     """Return `path` as a message shows it, without its middle where it is long."""
-    return on_one_line(visible(path if len(path) <= LONGEST_PART else f"{path[:40]}…{path[-40:]}"))
+    shown = on_one_line(visible(path))
+    return shown if len(shown) <= LONGEST_PART else f"{shown[:40]}…{shown[-40:]}"
 
 
 def _why_not_of_its_own(given: str, study_name: str) -> str | None:

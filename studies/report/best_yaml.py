@@ -11,9 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.printable import on_one_line
 from studies.quoting import argument, command_line
+from studies.resolvers import texts
 from studies.search.select import Selection
-from studies.secrets import to_be_given
+from studies.secrets import LEFT_OUT, to_be_given
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.storage.checkpoints import best_trials, last_state_of
 from studies.trial.half_batch import HalfBatch, write_half
@@ -119,5 +121,10 @@ def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, select
     header += f"#   {command_line('retrain', argument('config', path))}\n"
     whole = winner or chosen(settings, best)
     written = OmegaConf.to_container(settings.template, resolve=False)
-    told = whole | to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
+    given = to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
+    told = whole | given
+    left_out = ", ".join(on_one_line(key) for key, text in texts(given) if text == LEFT_OUT)
+    header += (
+        f"# Left out, being named or formed like a secret: {left_out}. Give its value there.\n" if left_out else ""
+    )
     path.write_text(header + yaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -24,7 +24,8 @@ from studies.parameter import Parameter
 from studies.printable import write_page
 from studies.quoting import argument, command_line, in_quotes
 from studies.report.wording import nearby
-from studies.secrets import masked, without_secrets
+from studies.secret_texts import masked
+from studies.secrets import without_secrets
 from studies.settings import StudySettings
 
 GROUP, OPTION = "search_space", "next_search_space"

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from studies.secret_names import is_secret_name
-from studies.secrets import MASK, masked
+from studies.secret_texts import MASK, masked
 
 Kind = Literal["memory", "journal", "grpc", "sqlite", "postgresql", "mysql", "other"]
 

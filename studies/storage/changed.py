@@ -12,7 +12,7 @@ from studies.configs import given_overrides
 from studies.errors import Problem
 from studies.own_options import BY_PATH, SCHEME
 from studies.quoting import argument, command_line
-from studies.secrets import masked
+from studies.secret_texts import masked
 from studies.settings import StudySettings
 
 SPACE = "search_space"

@@ -25,7 +25,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from studies import schema
 from studies.errors import BadInput, Problem, nearest
 from studies.parameter import Parameter, Value
-from studies.secrets import MASK, without_secrets
+from studies.secret_texts import MASK
+from studies.secrets import without_secrets
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.space import Point, SearchSpace, is_active, select
 from studies.storage.described_space import space_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +21,17 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.errors import Problem, StudyChanged
 from studies.parameter import Parameter
-from studies.secrets import MASK, without_secrets
+from studies.resolvers import texts
+from studies.secret_names import is_secret_name
+from studies.secret_texts import MASK
+from studies.secrets import Masked, compared_without_secrets, without_secrets
 from studies.settings import FIXED_KEYS, BeliefSettings, StudySettings
 from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
 from studies.stored import trials_of
 
 NOT_IDENTITY = re.compile(
-    r"(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"
+    r"(interpolated\.)?(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"
     r"|datamodule\.(data_dir|num_workers))(\..*)?"
 )
 REMEDY = "choose another study_name, or resume=fork to begin anew beside it"
@@ -54,12 +57,15 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
 
 def identity(settings: StudySettings) -> dict[str, Any]:
     """Return the keys that make trials comparable, flat, with their values; no secrets, for a token may be renewed."""
-    fixed = {key: value for key, value in public_config(settings).items() if key != "vars" or value}
+    written = OmegaConf.to_container(settings.template, resolve=False)
+    config = compared_without_secrets(fixed_config(settings), written)
+    fixed = {key: value for key, value in config.items() if key != "vars" or value}
+    as_written = dict(texts(compared_without_secrets(written, written)))
     objective, budget = settings.objective, settings.budget
     values = {
         **dict(_flat(fixed)),
-        **dict(_flat(public_space(settings), prefix="search_space")),
-        **{f"interpolated.{key}": written for key, written in following(settings).items()},
+        **dict(_flat(_with_choices(settings, compared_without_secrets), prefix="search_space")),
+        **{f"interpolated.{key}": as_written[key] for key in following(settings)},
         "objective.metric": objective.metric,
         "objective.direction": objective.direction,
         "objective.value": objective.value,
@@ -76,7 +82,9 @@ def identity(settings: StudySettings) -> dict[str, Any]:
         values[f"links.{link.target}"] = link.source
     if settings.devices_per_trial > 1:  # each brings a batch of its own to a step
         values["launcher.devices_per_trial"] = settings.devices_per_trial
-    return {key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key) and value != MASK}
+    return {
+        key: value for key, value in values.items() if not NOT_IDENTITY.fullmatch(key) and not isinstance(value, Masked)
+    }
 
 
 def compared(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,10 +108,15 @@ def public_config(settings: StudySettings) -> dict[str, Any]:
 
 def public_space(settings: StudySettings) -> dict[str, dict[str, Any]]:
     """Return the described space with the secrets of its choices masked. A parameter's name makes nothing a secret."""
+    return _with_choices(settings, without_secrets)
+
+
+def _with_choices(settings: StudySettings, shown: Callable[[Any], Any]) -> dict[str, dict[str, Any]]:
+    """Return the described space with each choice as it is `shown`."""
     space = describe_space(settings)
     for entry in space.values():
         if "choices" in entry:
-            entry["choices"] = {name: without_secrets(choice) for name, choice in entry["choices"].items()}
+            entry["choices"] = {name: shown(choice) for name, choice in entry["choices"].items()}
     return space
 
 
@@ -168,9 +181,9 @@ def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[s
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
-    before = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
-    hidden = {key for key, value in before.items() if value == MASK}  # by an earlier version: what it was is unknown
-    changed = [key for key in sorted({*now, *before} - hidden) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    before = compared(json.loads(study.user_attrs[schema.STUDY_IDENTITY]))
+    unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
+    changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
     if "budget.amount" in changed and now["budget.unit"] == before["budget.unit"] == "epochs":
         changed.remove("budget.rungs")  # each epoch is one
     if changed:
@@ -180,6 +193,11 @@ def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[s
         ]
         command = command_to_go_on(settings, problems, taken=taken)
         raise StudyChanged(problems, lines=list(changes_in_words(problems, now, before)), command=command)
+
+
+def _is_hidden(key: str) -> bool:
+    """Return whether the value of a flat key may be a secret, which an earlier version kept as it was, or as a mask."""
+    return key.partition(".")[0] != "search_space" and any(map(is_secret_name, key.split(".")))
 
 
 def _refuse_another_direction(settings: StudySettings, study: optuna.Study) -> None:

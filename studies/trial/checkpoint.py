@@ -3,6 +3,8 @@
 Context: a checkpoint may lie in a folder that others can write, and torch's default format runs code when it is read.
 Choice: everything is read with torch's `weights_only=True`, and what could not be read that way is found when it is
 written. Cost: a module that keeps other objects in its checkpoints is not saved, which is told.
+
+Lightning keeps what a module was built with, for `load_from_checkpoint`. The secrets among it are masked.
 """
 
 from __future__ import annotations
@@ -13,19 +15,23 @@ import io
 import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 from studies.printable import described
+from studies.secrets import without_secrets
 from studies.trial.files import ASIDE, put_in_place
 
+PLAIN = (str, dict, list, tuple)  # types of arguments that may hold a secret
+ARGUMENTS = ("hyper_parameters", "datamodule_hyper_parameters")
 OPTIONAL = {  # Lightning's keys of what module and data were built with: the config builds them, so none need be kept
-    *("hyper_parameters", "hparams_name", "hparams_type"),
-    *("datamodule_hyper_parameters", "datamodule_hparams_name", "datamodule_hparams_type"),
+    *ARGUMENTS,
+    *("hparams_name", "hparams_type", "datamodule_hparams_name", "datamodule_hparams_type"),
 }
 
 
@@ -67,7 +73,7 @@ def _save(state: Mapping[str, Any], hashing: _Hashing) -> None:
 def plain(state: Mapping[str, Any]) -> dict[str, Any]:
     """`state` without its optional parts that cannot be read back. Raises `NotPlain` that names any other such part."""
     kept: dict[str, Any] = {}
-    for key, value in state.items():
+    for key, value in without_secret_arguments(state).items():
         converted = _plain(value)
         refusal = _refusal(converted)
         if refusal is None:
@@ -75,6 +81,42 @@ def plain(state: Mapping[str, Any]) -> dict[str, Any]:
         elif key not in OPTIONAL:
             raise NotPlain(f"its part {key!r} holds more than tensors and plain values ({refusal})")
     return kept
+
+
+@contextlib.contextmanager
+def secrets_kept_out(strategy: Any) -> Iterator[None]:
+    """Mask the secrets among the arguments of module and data in the checkpoints that Lightning writes in here."""
+    own, strategy.checkpoint_io = strategy.checkpoint_io, _Masking(strategy.checkpoint_io)
+    try:
+        yield
+    finally:
+        strategy.checkpoint_io = own
+
+
+class _Masking:
+    """Takes the place of Lightning's own writer, which it has write."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        self._own.save_checkpoint(without_secret_arguments(checkpoint), path, storage_options)
+
+
+def without_secret_arguments(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a checkpoint, with the secrets among what module and data were built with masked."""
+    return {key: _without_secrets(value) if key in ARGUMENTS else value for key, value in state.items()}
+
+
+def _without_secrets(arguments: Any) -> Any:
+    """Return arguments with their secrets masked. Objects stay what they are."""
+    if OmegaConf.is_config(arguments):
+        plain_values = OmegaConf.to_container(arguments, resolve=False)
+        return OmegaConf.create(without_secrets(plain_values, plain_values), flags={"allow_objects": True})
+    if not isinstance(arguments, Mapping):
+        return arguments
+    named = {key: {key: value} for key, value in arguments.items()}
+    return {key: without_secrets(one)[key] if isinstance(one[key], PLAIN) else one[key] for key, one in named.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import traceback
 import hydra.errors
 import torch
 
-from studies.printable import brief, described, printable, shortened, text_of
+from studies.printable import brief, described, shortened, text_of
 from studies.schema import INTERRUPTED, Failure
 from studies.trial.callbacks import Interrupted
 from studies.trial.package import loaded
@@ -40,7 +40,7 @@ def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, 
 
 def traced(error: BaseException) -> str:
     """Return the traceback of `error`, of a bounded length and without control characters."""
-    return printable(shortened("".join(traceback.format_exception(error)).rstrip(), TRACE_LENGTH))
+    return shortened("".join(traceback.format_exception(error)).rstrip(), TRACE_LENGTH)
 
 
 def classify_own(error: BaseException) -> tuple[Failure, str]:

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from studies.errors import BadInput, Problem, nearest
 from studies.printable import described
+from studies.secret_texts import masked
 from studies.settings import Link
 from studies.trial.lock import alone
 from studies.trial.package import NAMES
@@ -145,7 +146,7 @@ def _read(link: Link, datamodule: Any) -> Plain:
     try:
         return plain(value)
     except NotPlain as error:
-        shown = repr(value)
+        shown = masked(repr(value))
         is_call = callable(value)
         kind = "a method" if is_call else f"a {error}: {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}"
         remedy = "make it a property that gives" if is_call else "link an attribute that is"

@@ -15,6 +15,7 @@ from studies.budget import Budget
 from studies.errors import StudyError
 from studies.schema import is_share
 from studies.settings import FIXED_KEYS, Link
+from studies.trial.checkpoint import secrets_kept_out
 from studies.trial.job import build
 from studies.trial.links import Linked, plain
 from studies.trial.run import Run
@@ -99,7 +100,8 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
     checkpoint, aside = folder / MODEL, folder / PART
-    run.trainer.save_checkpoint(aside, weights_only=True)
+    with secrets_kept_out(run.trainer.strategy):
+        run.trainer.save_checkpoint(aside, weights_only=True)
     aside.replace(checkpoint)
     found = look_at_test_part(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value

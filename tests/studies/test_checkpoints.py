@@ -15,19 +15,22 @@ from typing import Any
 import optuna
 import pytest
 import torch
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 from trainings import StopsAfter, files, run
 
 from studies import schema
 from studies.schema import failure_of
+from studies.secret_texts import know
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.storage.checkpoints import best_trials, checkpoint_of, last_state_of, sweep
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import NotPlain, plain, write
+from studies.trial.checkpoint import NotPlain, plain, without_secret_arguments, write
 from studies.trial.files import new_checkpoint, sha256_of
-from studies.trial.objective import run_trial
+from studies.trial.objective import resolve, run_trial
+from studies.trial.testing import train_and_test
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -338,6 +341,33 @@ def test_hyperparameters_that_cannot_be_read_back_are_left_out() -> None:
     assert set(plain({**state, "hyper_parameters": {"width": 3}})) == {"state_dict", "hyper_parameters"}
     with pytest.raises(NotPlain, match="its part 'mine' holds more than tensors and plain values"):
         plain({**state, "mine": Path()})
+
+
+GIVEN = {"hf_token": "abc-secret", "hosts": [{"password": "p-secret"}], "width": 3, "as": "the environment-secret"}
+
+
+@pytest.mark.parametrize("make", [dict, OmegaConf.create])
+def test_the_secrets_among_hyperparameters_are_masked(make: Callable[[dict[str, Any]], Any]) -> None:
+    know(["the environment-secret"])
+    state = {"hyper_parameters": make(GIVEN), "datamodule_hyper_parameters": {"api_keys": ("k-secret",)}, "epoch": 1}
+    kept = without_secret_arguments(state)
+    masked_ones = {"hf_token": "***", "hosts": [{"password": "***"}], "width": 3, "as": "***"}
+    assert kept == {"hyper_parameters": masked_ones, "datamodule_hyper_parameters": {"api_keys": ("***",)}, "epoch": 1}
+    assert state["hyper_parameters"] == GIVEN
+    assert type(kept["hyper_parameters"]) is type(state["hyper_parameters"])
+
+
+def test_no_checkpoint_of_a_trial_or_of_a_retraining_holds_a_token(plain_study: MakeSettings, tmp_path: Path) -> None:
+    logs_in = ("model._target_=user_modules.LogsIn", "+model.hf_token=abc-secret", "+model.width=3")
+    settings = plain_study(*logs_in, "n_trials=1", "budget.amount=1")
+    (trial,) = run(settings)
+    config = resolve(settings, trial.params)
+    tested = train_and_test({**config, "training_seed": 0}, budget=settings.budget, folder=tmp_path / "again")
+    written = [*files(settings), tested.checkpoint]
+    assert len(written) == 2
+    for path in written:
+        assert torch.load(path, weights_only=True)["hyper_parameters"] == {"hf_token": "***", "width": 3}
+        assert b"secret" not in path.read_bytes()
 
 
 def test_an_interrupted_write_leaves_neither_a_broken_file_nor_a_rest(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from studies.errors import StudyError
 from studies.launch import children
 from studies.launch.children import BY_THE_SYSTEM, start, stop
+from studies.secret_texts import know
 
 
 @pytest.fixture(params=["handles", "no handles"], autouse=True)
@@ -60,6 +63,27 @@ def test_one_that_lives_is_asked_and_then_ended() -> None:
     assert meek.exit_code() == -signal.SIGTERM
     assert stubborn.exit_code() == -signal.SIGKILL
     meek.send(signal.SIGTERM)  # it has ended: no error
+
+
+def test_a_process_masks_the_secrets_that_this_one_knows_whatever_it_prints(tmp_path: Path) -> None:
+    know(["a value of the environment"])
+    body = """
+        import sys, threading, warnings
+        from pathlib import Path
+        from studies.launch.logs import write_to
+        write_to(Path(path))
+        print("printed", secret)
+        warnings.warn(f"warned {secret}")
+        threading.excepthook = threading.__excepthook__
+        thread = threading.Thread(target=lambda: int(secret)); thread.start(); thread.join()
+        raise ValueError(secret)
+    """
+    given = "path, secret = " + repr((str(tmp_path / "log"), "a value of " + "the environment"))
+    child = start(exec, (f"{given}\n{dedent(body)}",), name="prints")
+    assert child.join(60)
+    log = (tmp_path / "log").read_text()
+    assert all(f"{said} ***" in log for said in ("printed", "warned", "ValueError:"))
+    assert "environment" not in log.replace("of ' 'the", "")
 
 
 class Context:

@@ -11,7 +11,8 @@ from shipped import settings_of
 
 from studies import schema
 from studies.errors import BadInput, StudyChanged
-from studies.secrets import MASK, without_secrets
+from studies.secret_texts import MASK
+from studies.secrets import without_secrets
 from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.following import following
@@ -321,6 +322,49 @@ def test_a_renewed_secret_continues_the_study_and_leaves_no_trace_in_it(
     assert not [key for key in identity(asked("first-value")) if key.startswith(("datamodule.hf", "datamodule.header"))]
     assert fingerprint(identity(asked("first-value"))) == fingerprint(identity(asked("second-value")))
     assert "first-value" not in json.dumps(study.user_attrs)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            "++vars.url='s3://key:FIRSTFIRST@bucket/${training_seed}'",
+            "++vars.url='s3://key:OTHER@bucket/${training_seed}'",
+        ),
+        ("++vars.hf_token='FIRSTFIRST-${training_seed}'", "++vars.hf_token='OTHER-${training_seed}'"),
+        ("++vars.credentials={user: 'FIRSTFIRST-${training_seed}'}", "++vars.credentials={user: 'O-${training_seed}'}"),
+        ("++vars={api_key: FIRSTFIRST, note: 'by ${vars.api_key}'}", "++vars={api_key: O, note: 'by ${vars.api_key}'}"),
+    ],
+)
+def test_a_secret_among_keys_that_follow_others_is_neither_stored_nor_compared(
+    storage: BaseStorage, first: str, second: str
+) -> None:
+    study = begin(settings_of(first), storage)
+    assert "FIRSTFIRST" not in json.dumps(study.user_attrs)
+    assert find_study(settings_of(second), storage)[0] is not None
+    assert fingerprint(identity(settings_of(first))) == fingerprint(identity(settings_of(second)))
+
+
+def test_a_logger_that_follows_the_seed_may_be_renamed(storage: BaseStorage) -> None:
+    begin(settings_of("+loggers=csv", "+loggers.csv.name='r-${training_seed}'"), storage)
+    assert find_study(settings_of("+loggers=csv", "+loggers.csv.name='s-${training_seed}'"), storage)[0] is not None
+    assert find_study(settings_of(), storage)[0] is not None
+
+
+def test_a_value_that_is_like_a_secret_is_compared_all_the_same(storage: BaseStorage) -> None:
+    begin(settings_of("++vars={password: adam_one, kind: adam_one, mark: '***'}"), storage)
+    renewed = settings_of("++vars={password: adam_two, kind: adam_one, mark: '***'}")
+    assert identity(renewed)["vars.mark"] == MASK
+    assert find_study(renewed, storage)[0] is not None
+    changed = refused(settings_of("++vars={password: adam_one, kind: adam_two, mark: '***'}"), storage)
+    assert set(changed) == {"vars.kind"}
+
+
+def test_a_secret_that_an_earlier_version_has_stored_is_not_compared(storage: BaseStorage) -> None:
+    study = begin(settings_of("++vars.gh_pat=abc"), storage)
+    stored = json.loads(study.user_attrs[schema.STUDY_IDENTITY])
+    study.set_user_attr(schema.STUDY_IDENTITY, json.dumps({**stored, "vars.gh_pat": "old", "loggers.csv.name": "x"}))
+    assert find_study(settings_of("++vars.gh_pat=abc"), storage)[0] is not None
 
 
 def test_what_an_earlier_version_has_masked_is_not_compared(storage: BaseStorage) -> None:

@@ -20,7 +20,8 @@ MODELS = Path(lightning_modules.__file__).parent
 GROUND = {
     *("budget", "configs", "errors", "objectives", "parameter", "reading", "schema", "settings", "shapes", "shift"),
     *("eligible", "resolvers", "signals", "space", "stored", "targets"),
-    *("console", "leaving", "naming", "own_options", "printable", "quoting", "secret_names", "secrets"),
+    *("console", "leaving", "naming", "own_options", "printable", "quoting", "secret_names", "secret_sources"),
+    *("secret_texts", "secrets"),
     *("shown_config", "yaml_names", "yaml_text"),
 }
 FLOORS: list[set[str]] = [

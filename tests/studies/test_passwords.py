@@ -12,7 +12,8 @@ from services.postgresql import PostgreSQL
 from services.server import PASSWORD
 from shell import PLAIN, Shell
 
-from studies.secrets import masked, without_secrets
+from studies.secret_texts import masked
+from studies.secrets import without_secrets
 from studies.storage.address import NoAddress, read_address, without_password
 from studies.storage.opening import open_storage
 

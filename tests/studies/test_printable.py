@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,15 @@ from selections import MakeSettings
 
 from studies import schema
 from studies.console import make_console
-from studies.printable import described, printable, shortened
+from studies.errors import Problem
+from studies.naming import shown_name
+from studies.printable import brief, described, printable, shortened
+from studies.reading.limits import shown as shown_value
+from studies.reading.output_folder import short
 from studies.report.csv_table import write_csv
 from studies.report.wording import plain as shown_plainly
+from studies.secret_texts import know
+from studies.shapes import damage_of_study
 from studies.trial.objective import run_trial
 from studies.trial.training import never
 
@@ -45,6 +52,28 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
     assert found.endswith("end")
     assert "999,908 characters are left out" in found
     assert len(found) < 200
+
+
+LONG_SECRET = "so-long-a-secret-that-a-cut-falls-into-it"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        brief,
+        lambda text: shortened(text, 500),
+        shown_value,
+        shown_name,
+        short,
+        lambda text: str(Problem("vars", text * 5, "give another")),
+        lambda text: str([*damage_of_study({schema.STUDY_N_TRIALS: text})]),
+    ],
+)
+def test_a_secret_is_masked_before_a_text_is_cut(show: Callable[[str], str]) -> None:
+    know([LONG_SECRET])
+    for before in range(600):
+        shown = show("x" * before + LONG_SECRET + "y" * (600 - before))
+        assert not any(LONG_SECRET[i : i + 3] in shown for i in range(len(LONG_SECRET) - 2))
 
 
 class Unspeakable(Exception):

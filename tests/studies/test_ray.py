@@ -7,6 +7,8 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,10 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, trained, worker_of
 from studies.errors import BadInput, Problems
 from studies.launch.ray.cluster import Cluster
 from studies.launch.ray.options import RayOptions, read_ray
+from studies.launch.ray.worker import Post, RayWorker
+from studies.secret_texts import MASK, masked
 from studies.settings import StudySettings
+from studies.shift import Shift
 from studies.storage.slots import read_slots
 
 MakeSettings = Callable[..., StudySettings]
@@ -66,6 +71,18 @@ def test_a_node_has_room_for_what_its_cpus_and_gpus_allow(
     cpus_per_worker: float, gpus_per_worker: float, cpus: int, gpus: int, room: int
 ) -> None:
     assert Cluster(RayOptions(None, cpus_per_worker, gpus_per_worker)).room_of(cpus, gpus) == room
+
+
+def test_an_actor_masks_the_secrets_of_the_command(make_settings: MakeSettings, tmp_path: Path) -> None:
+    (no_folder := tmp_path / "file").touch()
+    place = {"threads": 1, "gpus": 0.0, "home": "here", "folder": no_folder, "logs": tmp_path}
+    post = Post(
+        make_settings(study="plain"), Shift(datetime.now(UTC)), 0, secrets=frozenset({"told-to-actors"}), **place
+    )
+    with ThreadPoolExecutor(1) as pool:
+        assert "cannot work in" in str(pool.submit(lambda: RayWorker().run(post)).result())
+    assert masked("told-to-actors") == MASK
+    assert "told-to-actors" not in repr(post)
 
 
 def test_a_cluster_that_is_not_there_is_one_problem(shell: Shell) -> None:

@@ -370,6 +370,7 @@ def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSet
     assert best["model"]["network"]["input_shape"] == [1, 8, 8]
     assert "${" not in text
     assert text.count("???") == 1  # the secret, which is left out
+    assert "# Left out, being named or formed like a secret: datamodule.api_key. Give its value there.\n" in text
     assert "abc123" not in text
     wanted = {key: value for key, value in resolve(settings, point).items() if key in FIXED_KEYS}
     wanted["datamodule"]["api_key"] = "???"

@@ -17,6 +17,7 @@ from studies.errors import BadInput, Problem, Problems, StudyError
 from studies.launch.crew import Ending, How
 from studies.launch.ray.options import RayOptions, read_ray
 from studies.launch.ray.worker import Post, RayWorker
+from studies.secret_texts import masked
 from studies.settings import StudySettings
 from studies.signals import SIGNALS, ctrl_c_blocked
 
@@ -189,6 +190,6 @@ def _signals_kept() -> Iterator[None]:
 
 def _in_words(error: Exception) -> str:
     """What became of an actor, in a few words: Ray appends pages on common causes."""
-    text = " ".join(str(error).split()).partition("Worker exit detail")[0]
+    text = masked(" ".join(str(error).split())).partition("Worker exit detail")[0]
     text = text.partition("The actor")[1] + text.partition("The actor")[2] or text or type(error).__name__
     return text.strip().rstrip(".")[:LONGEST_REASON]

@@ -19,6 +19,7 @@ from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
 from studies.launch.ray.options import read_ray
 from studies.launch.ray.worker import Post
+from studies.secret_texts import known
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -95,6 +96,7 @@ class RayLauncher:
             home=platform.node(),
             folder=Path.cwd(),
             logs=self.logs,
+            secrets=known(),
         )
 
     def wait(self, members: Sequence[Actor], *, seconds: float) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from studies.errors import StudyError
 from studies.launch.elsewhere import enter, refuse_file_of_another_machine
 from studies.launch.logs import worker_log, write_to
 from studies.launch.process import STOPPED, limit_threads, serve
+from studies.secret_texts import know
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -19,7 +20,8 @@ from studies.signals import StopSignals
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What an actor is told: the study, with its storage's address in it; the command's machine, folder and logs."""
+    """What an actor is told: the study, with its storage's address in it; the command's machine, folder and logs; the
+    secrets to be masked."""
 
     settings: StudySettings
     shift: Shift
@@ -29,6 +31,7 @@ class Post:
     home: str
     folder: Path
     logs: Path
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class RayWorker:
@@ -54,6 +57,7 @@ class RayWorker:
 
         Where a signal that is not the command's ends it before, the process ends with `STOPPED`.
         """
+        know(post.secrets)
         try:
             return self._run(post)
         except SystemExit as leaving:  # of a worker whose device is lost; in this thread it would end nothing

@@ -27,6 +27,7 @@ import torch
 from optuna.exceptions import TrialPruned
 
 from studies.schema import Failure
+from studies.secret_texts import known, run_knowing
 from studies.signals import SIGNALS, ctrl_c_blocked
 from studies.trial.callbacks import Interrupted
 from studies.trial.failures import TrainingFailed
@@ -120,7 +121,8 @@ class Crew:
         ours, theirs = context.Pipe()
         threads = max(1, torch.get_num_threads() // self._n_ranks)
         seat = Seat(rank, self._n_ranks, threads, self._folder / "meeting-point")
-        process = context.Process(target=run_rank, args=(self._job, seat, theirs), name=f"rank-{rank}")
+        arguments = (self._job, seat, theirs)
+        process = context.Process(target=run_knowing, args=(known(), run_rank, arguments), name=f"rank-{rank}")
         try:
             with ctrl_c_blocked(*SIGNALS):  # the fork server too: a signal to all processes is the worker's to pass on
                 process.start()

@@ -20,6 +20,7 @@ from torch import distributed
 
 from studies.leaving import descendants, end
 from studies.printable import brief
+from studies.secret_texts import MaskedStream
 from studies.signals import SIGNALS, follow_parent
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, is_stop, traced
@@ -57,6 +58,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
     """Train `job` as one of several, and tell the worker how it ended. Ends at once when the worker is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal to all processes is the worker's to pass on
     follow_parent(lambda _reason: _end_without_worker(seat))
+    sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
     link = Link(connection)
     group = Group(rank=seat.rank, size=seat.size, meeting_point=seat.meeting_point, asked=link.asked)

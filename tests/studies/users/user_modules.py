@@ -345,3 +345,11 @@ class TakesAText(Plain):
 
     def __init__(self, penalty: str = "no", **arguments: Any) -> None:
         super().__init__(**arguments)
+
+
+class LogsIn(Plain):
+    """Keeps what it was built with in its checkpoints, a token too."""
+
+    def __init__(self, hf_token: str, width: int = 1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.save_hyperparameters("hf_token", "width")

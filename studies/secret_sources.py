@@ -1,0 +1,83 @@
+"""Finds what a text of a config reads: environment variables, and other keys, directly or through others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Path = tuple[str, ...]  # of the keys down to a node
+
+INNER = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"  # what stands in braces, with calls in it and calls in these
+INTERPOLATION = rf"\$\{{{INNER}\}}"
+CALL = re.compile(rf"\$\{{\s*oc\.env:{INNER}\}}")
+VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?([^{},'\"$\s]+)")
+DEFAULT = re.compile(r"\$\{\s*oc\.env:[^{},]*,([^{}$]*)")
+REFERENCE = re.compile(r"\$\{\s*([^${}:]+?)\s*\}")
+SELECTED = re.compile(r"\$\{\s*oc\.(?:select|deprecated):\s*([^${},]+)")
+PLAIN = re.compile(r"(?:true|false|null|none|[-+]?[\d.][\d._e+-]*)", re.IGNORECASE)
+HOPS = 10  # references to references that are followed
+
+
+def variables(text: str) -> list[str]:
+    """Return the names of the environment variables that a text reads, also those in place of another one."""
+    return VARIABLE.findall(text)
+
+
+def names_variables_only(text: str) -> bool:
+    """Return whether all that a text reads are environment variables, and no default of these says anything."""
+    defaults = (default.strip().strip("'\"") for default in DEFAULT.findall(text))
+    return 0 < text.count("${") == len(variables(text)) and all(not one or PLAIN.fullmatch(one) for one in defaults)
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a text is nothing but a reference to another key, or to environment variables."""
+    if REFERENCE.fullmatch(text):
+        return True
+    return CALL.fullmatch(text) is not None and names_variables_only(text)
+
+
+def names_behind(written: str, path: Path, root: Any, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
+    """Yield the names of the variables and of the keys that the text at `path` reads, and that their texts read."""
+    yield from variables(written)
+    for name in (*REFERENCE.findall(written), *SELECTED.findall(written)):
+        node, target = _at(root, _target(name, path))
+        if isinstance(node, str) and target not in seen:
+            yield from target
+            yield from names_behind(node, target, root, seen | {target})
+
+
+def followed(written: Any, path: Path, root: Any) -> tuple[Any, Path]:
+    """Return what a node of a config as it is written stands for, where it is a reference to another one, and where."""
+    for _ in range(HOPS):
+        found = REFERENCE.fullmatch(written) if isinstance(written, str) else None
+        if found is None:
+            break
+        written, path = _at(root, _target(found[1], path))
+    return written, path
+
+
+def _target(name: str, path: Path) -> Path:
+    """Return the path that a reference at `path` names; `.x` is a sibling of `path`, `..x` of its parent."""
+    plain = name.strip().replace("[", ".").replace("]", "")
+    dots = len(plain) - len(plain.lstrip("."))
+    return (*(path[:-dots] if dots else ()), *(part for part in plain.split(".") if part))
+
+
+def _at(root: Any, path: Path, hops: int = HOPS) -> tuple[Any, Path]:
+    """Return the node at `path` and where it really stands; None where there is none. References above it are
+    followed."""
+    here: Path = ()
+    node = root
+    for name in path:
+        found = REFERENCE.fullmatch(node) if isinstance(node, str) and hops else None
+        if found is not None:
+            node, here = _at(root, _target(found[1], here), hops - 1)
+        node, here = _child(node, name), (*here, name)
+    return node, here
+
+
+def _child(node: Any, name: str) -> Any:
+    if isinstance(node, Mapping):
+        return node.get(name, node.get(int(name)) if name.isdecimal() else None)
+    return node[int(name)] if isinstance(node, list) and name.isdecimal() and int(name) < len(node) else None
