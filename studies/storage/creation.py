@@ -56,7 +56,7 @@ def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Callable
         _describe(settings, study)
     except DuplicatedStudyError:
         study = _join(settings, storage, pause)
-    if study.user_attrs[schema.STUDY_N_TRIALS] != settings.n_trials:
+    if study.user_attrs.get(schema.STUDY_N_TRIALS) != settings.n_trials:
         study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
     return study
 
