@@ -56,6 +56,14 @@ def test_what_a_study_wrote_is_read(tmp_path: Path) -> None:
     assert read_configuration(written(tmp_path, yaml.safe_dump(selected))) == selected
 
 
+def test_whole_numbers_are_read_as_such_and_missing_rungs_are_filled_in(tmp_path: Path) -> None:
+    given = {"training_seed": 7.0, "threads": 2.0, "n_seeds": 3.0, "devices_per_trial": None}
+    budget = {"unit": "steps", "amount": 40.0, "rungs": None}
+    read = read_configuration(written(tmp_path, yaml.safe_dump({**GOOD, **given, "budget": budget})))
+    assert [repr(read[key]) for key in given] == ["7", "2", "3", "None"]
+    assert repr(read["budget"]) == "{'unit': 'steps', 'amount': 40, 'rungs': 10}"
+
+
 @pytest.mark.parametrize(("changes", "told"), WRONG, ids=[told for _, told in WRONG])
 def test_a_wrong_value_is_told_with_file_key_value_and_remedy(tmp_path: Path, changes: Any, told: str) -> None:
     path = written(tmp_path, yaml.safe_dump({**GOOD, **changes}))
