@@ -38,9 +38,12 @@ def retrain(config: DictConfig) -> int:
 
 
 def _refuse_other_overrides() -> None:
+    from hydra.core.hydra_config import HydraConfig
+
     from studies.configs import given_overrides
 
-    others = [override for override in given_overrides() if not override.startswith("config=")]
+    given = given_overrides() if HydraConfig.initialized() else []  # called from Python, there are none
+    others = [override for override in given if not override.startswith("config=")]
     if others:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
-from studies.errors import BadInput
+from studies.errors import BadInput, StudyError
 from studies.reading.configuration import read_configuration
+from studies.retrain import retrain
 
 GOOD: dict[str, Any] = {
     "study": "digits",
@@ -94,3 +96,11 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, content: str | bytes, told:
 def test_a_path_that_leads_to_no_file_is_told(path: str) -> None:
     with pytest.raises(BadInput, match=r"config is .*: give"):
         read_configuration(Path(path))
+
+
+def test_a_configuration_without_its_study_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {key: value for key, value in GOOD.items() if key != "study"} | {"n_seeds": None, "devices_per_trial": None}
+    path = written(tmp_path, yaml.safe_dump({**given, "model": {"_target_": "no.such.Module"}}))
+    with pytest.raises(StudyError, match="the training failed"):
+        retrain(OmegaConf.create({"config": str(path)}))
+    assert "training trial 3 for 2 epochs" in capsys.readouterr().out
