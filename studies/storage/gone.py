@@ -28,15 +28,20 @@ def deletion_told(storage: BaseStorage, study_name: str) -> Iterator[None]:
     except StudyError:
         raise
     except Exception as error:
-        try:
-            now = _found(storage, study_name)
-        except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
-            raise error from None
-        if now is None:
-            raise StudyError(f"study {study_name} {DELETED}") from None
-        if now != begun and isinstance(error, KeyError):
-            raise StudyError(f"study {study_name} {REPLACED}") from None
-        raise
+        told = _change(storage, study_name, begun, error)
+        if told is None:
+            raise
+        raise StudyError(f"study {study_name} {told}") from None
+
+
+def _change(storage: BaseStorage, study_name: str, begun: tuple[int, Any] | None, error: Exception) -> str | None:
+    try:
+        now = _found(storage, study_name)
+    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
+        return None
+    if now is None:
+        return DELETED
+    return REPLACED if now != begun and isinstance(error, KeyError) else None
 
 
 def _found(storage: BaseStorage, study_name: str) -> tuple[int, Any] | None:
