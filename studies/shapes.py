@@ -156,13 +156,16 @@ def _is_space(value: Any) -> bool:
 def _is_parameter(entry: Any) -> bool:
     if not _is_mapping(entry) or not _is_one_of(entry.get("type"), get_args(ParameterType)):
         return False
-    paths, levels = entry.get("paths", [""]), entry.get("levels", [])
-    is_named = "paths" not in entry or _is_one_of(entry.get("role"), get_args(Role))
-    has_paths = _is_list(paths) and all(map(_is_text, paths)) and paths
+    if "paths" not in entry:
+        return True  # of which the type alone is read
+    paths, levels = entry["paths"], entry.get("levels", [])
+    is_placed = (
+        _is_list(paths) and paths and all(map(_is_text, paths)) and _is_one_of(entry.get("role"), get_args(Role))
+    )
     has_levels = _are_plain(levels) and _is_mapping_of(entry.get("when", {}), _are_plain)
     is_choice = entry["type"] == "categorical"
-    has_values = _is_mapping_of(entry.get("choices", {}), lambda _: True) and (is_choice or _is_range(entry))
-    return bool(is_named and has_paths and has_levels and has_values)
+    has_values = _is_mapping(entry.get("choices", {})) and (is_choice or _is_range(entry))
+    return bool(is_placed and has_levels and has_values)
 
 
 def _is_range(entry: Mapping[str, Any]) -> bool:
