@@ -114,7 +114,7 @@ def _checkpoint_of(config: DictConfig) -> str | None:
 
     settings, study = stored(config)
     best = best_trials(study.get_trials(deepcopy=False), settings)
-    kept = [last_state_of(trial, settings.output_dir) for trial in best]
+    kept = [last_state_of(trial, settings) for trial in best]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"

@@ -171,7 +171,7 @@ def _in_order(studies: Sequence[Study]) -> list[Study]:
     for study in studies:
         if study not in rounds:
             ordered += [study, *(r for r in rounds if searched_study(r.user_attrs) == study.study_name)]
-    return ordered
+    return [*ordered, *(study for study in rounds if study not in ordered)]  # rounds of rounds, or of themselves
 
 
 def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str:

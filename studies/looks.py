@@ -14,6 +14,7 @@ import yaml
 
 from studies import schema
 from studies.report.wording import counted, listed
+from studies.yaml_text import parsed, read_yaml_text
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -78,7 +79,16 @@ def _n_tested(trials: Sequence[FrozenTrial]) -> int:
 
 
 def _in_result(path: Path) -> int:
-    found = yaml.safe_load(path.read_text()) if path.is_file() else None
+    """Return how often was looked for the result at `path`. One that nobody can read counts as one look."""
+    if not path.is_file():
+        return 0
+    try:
+        found = parsed(read_yaml_text(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return 1
     if not isinstance(found, Mapping):
         return 0
-    return int(found.get(KEY, found.get(BEFORE_COUNTING, 0) > 0))
+    looks, n_samples = found.get(KEY), found.get(BEFORE_COUNTING, 0)
+    if isinstance(looks, int) and looks >= 0:
+        return int(looks)
+    return int(n_samples > 0) if isinstance(n_samples, int | float) and KEY not in found else 1

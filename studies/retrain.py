@@ -39,9 +39,12 @@ def retrain(config: DictConfig) -> int:
 
 
 def _refuse_other_overrides() -> None:
+    from hydra.core.hydra_config import HydraConfig
+
     from studies.configs import given_overrides
 
-    others = [override for override in given_overrides() if not override.startswith("config=")]
+    given = given_overrides() if HydraConfig.initialized() else []  # called from Python, there are none
+    others = [override for override in given if not override.startswith("config=")]
     if others:
         remedy = "edit the file, or leave config= out and name the study"
         complaint = "would be ignored, since config= names a whole configuration"
@@ -174,7 +177,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
 
     earlier, own = retrainings(folder.parent), looks_for(folder)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
-    if (each := chosen.get("devices_per_trial", 1)) > 1:
+    if (each := chosen.get("devices_per_trial") or 1) > 1:
         console.print(
             f"note: the study trained on {each} devices at once; here one does, {each} batches a step instead"
         )
@@ -189,7 +192,7 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     except StudyError:
         raise
     except Exception as error:
-        (folder / "error.log").write_text(traced(error))
+        (folder / "error.log").write_text(traced(error), encoding="utf-8", errors="backslashreplace")
         raise StudyError(f"the training failed ({classify(error)[1]}); see {nearby(folder / 'error.log')}") from error
     console.print(f"{chosen['objective']['metric']} {tested.value:.4f} at the last rung" + _in_search(chosen))
     for name, value in tested.metrics.items():
@@ -205,11 +208,12 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
 
 
 def _origin(chosen: Mapping[str, Any]) -> str:
-    return f"trial {chosen['trial']} of study {chosen['study']}" if "trial" in chosen else "the configuration"
+    of_study = f" of study {chosen['study']}" if "study" in chosen else ""
+    return f"trial {chosen['trial']}{of_study}" if "trial" in chosen else "the configuration"
 
 
 def _in_search(chosen: Mapping[str, Any]) -> str:
-    value, n_seeds = chosen.get("value"), chosen.get("n_seeds", 1)
+    value, n_seeds = chosen.get("value"), chosen.get("n_seeds") or 1
     if "rung" in chosen:
         return (
             " (in the search it gave no value)"

@@ -143,6 +143,7 @@ def _select(
     from studies.errors import StudyStopped
     from studies.selection import select
     from studies.storage.creation import open_study
+    from studies.storage.gone import deletion_told
 
     def run(settings: StudySettings) -> bool:
         nonlocal shift
@@ -154,7 +155,8 @@ def _select(
         except StudyStopped:
             leave_tidy(open_study(settings, storage), settings, storage, reason=None)
             raise
-        leave_tidy(found, settings, storage, reason=signals.reason())
+        with deletion_told(storage, settings.study_name):  # the round, not the search
+            leave_tidy(found, settings, storage, reason=signals.reason())
         return not interrupted
 
     select(study, settings, storage, run=run, signals=signals, console=console)

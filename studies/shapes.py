@@ -6,7 +6,9 @@ Another person may have edited them, so whoever reads them asks `damage_of_study
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 import yaml
@@ -15,12 +17,16 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.budget import Unit
 from studies.parameter import ParameterType, Role
+from studies.reading.soundness import DEEPEST
 from studies.secret_texts import masked
+from studies.settings import BeliefRule
+from studies.yaml_text import parsed
 
 PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
 CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name
 TOO_LARGE: Final = 2**63  # for a whole number of any array or database
 SHOWN = 60  # letters of a damaged value
+STAGES: Final = ("race", "estimate")  # of a selection
 
 Check = Callable[[Any], bool]
 Shape = tuple[Check, str]  # what a value has to satisfy, in words
@@ -59,6 +65,23 @@ def has_sound_constraints(trial: FrozenTrial) -> bool:
     return (listed is None or _are_numbers(listed)) and _are_numbers(named)
 
 
+@lru_cache(maxsize=8)
+def yaml_of(text: str) -> Any:
+    """Return what a stored text says in YAML, to be read only; None where it is none that can be read."""
+    try:
+        return parsed(text, deepest=2 * DEEPEST)  # references are resolved in it
+    except yaml.YAMLError:
+        return None
+
+
+def json_of(text: str) -> Any:
+    """Return what a stored text says in JSON; None where it is none that can be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < TOO_LARGE
 
@@ -81,6 +104,14 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_plain(value: Any) -> bool:
+    return _is_list(value) and all(isinstance(one, PLAIN) for one in value)
+
+
 def _are_numbers(value: Any) -> bool:
     return _is_list(value) and all(map(_is_number, value))
 
@@ -92,12 +123,13 @@ def _are_rungs(value: Any) -> bool:
 
 
 def _is_origin(value: Any) -> bool:
-    trial = value.get("trial") if _is_mapping(value) else "none"
+    trial = value.get("trial", "none") if _is_mapping(value) else "none"
     return _is_mapping(value) and _is_text(value.get("study")) and (trial is None or _is_count(trial))
 
 
 def _is_half(value: Any) -> bool:
-    return _is_mapping(value) and all(_is_count(value.get(key)) for key in ("batch_size", "accumulate_grad_batches"))
+    keys = {"batch_size", "accumulate_grad_batches"}
+    return _is_mapping_of(value, _is_count) and value.keys() == keys
 
 
 def _is_mapping_of(value: Any, check: Check) -> bool:
@@ -108,44 +140,75 @@ def _are_named_numbers(value: Any) -> bool:
     return _is_mapping_of(value, _is_number)
 
 
-def _is_yaml_mapping(value: Any) -> bool:
-    return _is_text(value) and _is_mapping(_yaml(value))
+def _is_config(value: Any) -> bool:
+    config: Any = yaml_of(value) if _is_text(value) else None
+    return _is_mapping(config) and _is_mapping(config.get("datamodule") or {})
 
 
 def _is_json_mapping(value: Any) -> bool:
-    try:
-        return _is_text(value) and _is_mapping(json.loads(value))
-    except ValueError:
-        return False
+    return _is_text(value) and _is_mapping(json_of(value))
 
 
 def _is_space(value: Any) -> bool:
-    return _is_text(value) and _is_mapping_of(_yaml(value), _is_parameter)
+    space: Any = yaml_of(value) if _is_text(value) else None
+    return _is_mapping_of(space, _is_parameter) and all(map(_is_text, space))
 
 
 def _is_parameter(entry: Any) -> bool:
-    if not _is_mapping(entry) or entry.get("type") not in get_args(ParameterType):
+    if not _is_mapping(entry) or not _is_one_of(entry.get("type"), get_args(ParameterType)):
         return False
-    is_named = "paths" not in entry or (_is_list(entry["paths"]) and entry.get("role") in get_args(Role))
-    has_limits = all(_is_number(entry.get(key, 0.0)) for key in ("low", "high"))
-    has_levels = _is_list(entry.get("levels") or []) and _is_mapping_of(entry.get("when") or {}, _is_list)
-    return is_named and has_limits and has_levels and _is_mapping(entry.get("choices") or {})
+    if "paths" not in entry:
+        return True  # of which the type alone is read
+    paths, levels = entry["paths"], entry.get("levels", [])
+    is_placed = (
+        _is_list(paths) and paths and all(map(_is_text, paths)) and _is_one_of(entry.get("role"), get_args(Role))
+    )
+    has_levels = _are_plain(levels) and _is_mapping_of(entry.get("when", {}), _are_plain)
+    is_choice = entry["type"] == "categorical"
+    has_values = _is_mapping(entry.get("choices", {})) and (is_choice or _is_range(entry))
+    return bool(is_placed and has_levels and has_values)
+
+
+def _is_range(entry: Mapping[str, Any]) -> bool:
+    """Whether low, high, log and step are those of a distribution."""
+    low, high, log, step = (entry.get(key, other) for key, other in RANGE.items())
+    numbers = [low, high] if step is None else [low, high, step]
+    if not all(_is_number(one) and math.isfinite(one) for one in numbers) or not _is_flag(log) or low > high:
+        return False
+    is_whole = entry["type"] == "float" or all(float(one).is_integer() for one in numbers)
+    is_positive = low > 0 or not (log or entry["type"] == "power_of_two")
+    return is_whole and is_positive and (step is None or (step > 0 and not log and high - low < TOO_LARGE * step))
+
+
+def _is_one_of(value: Any, words: tuple[str, ...]) -> bool:
+    return _is_text(value) and value in words
 
 
 def _is_metric(value: Any) -> bool:
     second = value.get("second") if _is_mapping(value) else None
-    return _is_mapping(value) and _is_text(value.get("name")) and (second is None or _is_metric(second))
+    return _is_goal(value) and (second is None or _is_goal(second))
+
+
+def _is_goal(value: Any) -> bool:
+    return _is_mapping(value) and _is_text(value.get("name"))
 
 
 def _is_budget(value: Any) -> bool:
-    if not _is_mapping(value) or value.get("unit") not in get_args(Unit):
+    if not _is_mapping(value) or not _is_one_of(value.get("unit"), get_args(Unit)):
         return False
     return _is_number(value.get("amount")) and _is_count(value.get("rungs")) and value["rungs"] > 0
 
 
 def _is_round(value: Any) -> bool:
     trials: Any = value.get("trials") if _is_mapping(value) else None
-    return _is_mapping(value) and _is_text(value.get("of")) and _is_list(trials) and all(map(_is_count, trials))
+    is_listed = _is_list(trials) and trials and all(map(_is_count, trials))
+    return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), STAGES))
+
+
+def _is_belief(value: Any) -> bool:
+    if not _is_mapping(value) or not BELIEF.keys() - {"decides"} <= value.keys() <= BELIEF.keys():
+        return False
+    return all(BELIEF[key](one) for key, one in value.items())
 
 
 def _is_import(value: Any) -> bool:
@@ -158,6 +221,15 @@ def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
+RANGE: Final = {"low": 0.0, "high": 0.0, "log": False, "step": None}  # and what is meant where one is missing
+BELIEF: Final[Mapping[str, Check]] = {
+    "claim": _is_text,
+    "rule": lambda value: _is_one_of(value, get_args(BeliefRule)),
+    **dict.fromkeys(("of", "before", "after"), _or_none(_is_text)),
+    "boundary": _is_number,
+    "decides": _is_flag,
+}
+
 COUNT: Final[Shape] = (_is_count, "whole number from 0 on")
 TEXT: Final[Shape] = (_is_text, "text")
 NUMBER: Final[Shape] = (_is_number, "number")
@@ -166,14 +238,14 @@ MAPPING: Final[Shape] = (_is_mapping, "mapping")
 
 OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_SCHEMA: COUNT,
-    schema.STUDY_CONFIG: (_is_yaml_mapping, "config in YAML"),
+    schema.STUDY_CONFIG: (_is_config, "config in YAML"),
     schema.STUDY_SPACE: (_is_space, "search space in YAML"),
     schema.STUDY_METRIC: (_is_metric, "mapping with the metric's name"),
     schema.STUDY_BUDGET: (_is_budget, "mapping of unit, amount and rungs"),
     schema.STUDY_N_TRIALS: COUNT,
-    schema.STUDY_SEARCH: MAPPING,
+    schema.STUDY_SEARCH: (lambda value: _is_mapping_of(value, _is_text), "mapping of names"),
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
-    schema.STUDY_BELIEF: MAPPING,
+    schema.STUDY_BELIEF: (_is_belief, "mapping of a claim and its rule"),
     schema.STUDY_CREATOR: TEXT,
     schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
@@ -187,7 +259,7 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
-    **dict.fromkeys((schema.REDRAWN, schema.VOID), (lambda value: isinstance(value, bool), "truth value")),
+    **dict.fromkeys((schema.REDRAWN, schema.VOID), (_is_flag, "truth value")),
     **dict.fromkeys((schema.SAMPLES_SEEN, schema.RUNG_SECONDS), NUMBERS),
     schema.RUNGS: (_are_rungs, "list of pairs of a rung and its value"),
     **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
@@ -208,10 +280,3 @@ def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Itera
 def _shown(value: Any) -> str:
     text = masked(repr(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
-
-
-def _yaml(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return None

@@ -30,20 +30,20 @@ def read_yaml_text(path: Path) -> str:
     return content.decode("utf-8").removeprefix("\ufeff")
 
 
-def tree_of(text: str) -> Node | None:
+def tree_of(text: str, *, deepest: int = DEEPEST) -> Node | None:
     """Return the nodes of `text`. Raises `yaml.YAMLError`, also for what would grow or nest beyond reason."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:
-        raise Unreadable(f"nests more than {DEEPEST} mappings or lists") from None
+        raise Unreadable(f"nests more than {deepest} mappings or lists") from None
     if tree is not None:
-        _measure(tree, {})
+        _measure(tree, {}, deepest)
     return tree
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str, *, deepest: int = DEEPEST) -> Any:
     """Return the plain values of `text`. Raises `yaml.YAMLError`; a key that is there twice is an error too."""
-    tree = tree_of(text)
+    tree = tree_of(text, deepest=deepest)
     if tree is None:
         return None
     _refuse_twins(tree)
@@ -53,18 +53,18 @@ def parsed(text: str) -> Any:
         raise Unreadable(f"holds a value that cannot be read ({error})") from None
 
 
-def _measure(node: Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+def _measure(node: Node, known: dict[int, tuple[int, int]], deepest: int) -> tuple[int, int]:
     """Return how many values `node` stands for, and how deep they lie. Raises `Unreadable` where it is too much."""
     if id(node) not in known:
         known[id(node)] = (MOST + 1, 1)  # until it is known: what holds itself has no end
-        inside = [_measure(child, known) for child in _inside(node)]
+        inside = [_measure(child, known, deepest) for child in _inside(node)]
         size, depth = 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
         known[id(node)] = (size, depth)
     size, depth = known[id(node)]
     if size > MOST:
         raise Unreadable(f"stands for more than {MOST} values, once its aliases are read")
-    if depth > DEEPEST:
-        raise Unreadable(f"nests more than {DEEPEST} mappings or lists")
+    if depth > deepest:
+        raise Unreadable(f"nests more than {deepest} mappings or lists")
     return size, depth
 
 

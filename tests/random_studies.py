@@ -7,10 +7,13 @@ the storage by `create_new_trial`, which takes them as they are.
 from __future__ import annotations
 
 import datetime
+import json
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -35,6 +38,9 @@ ODD = (
     "-",
     "1e400",
     "x" * 999,
+    "[" * 5000,
+    "a: 2020-13-45",
+    f"a: {'1' * 6000}",
 )
 TEXTS = st.one_of(st.sampled_from(ODD), st.text(st.characters(), max_size=8))
 NUMBERS = st.one_of(
@@ -46,6 +52,8 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
     max_leaves=5,
 )
+
+PLAINER = st.sampled_from((None, True, 0, -1, 3, 0.5, 1e300, math.nan, "", "a", [], ["a"], [[1]], {}, {"a": 1}))
 
 NUMERIC = NUMBERS.filter(lambda value: not isinstance(value, bool))
 COUNTS = st.one_of(st.integers(0, 9), st.integers(0))
@@ -82,6 +90,34 @@ def storages(
         _attributes(valid, is_tidy=is_tidy),
         st.lists(_trials(of_trials, space, is_tidy=is_tidy), max_size=12),
     )
+
+
+def edited(valid: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Attributes of which somebody has edited one, somewhere inside (also of a text in YAML or JSON), or removed it."""
+    return st.sampled_from(sorted(valid)).flatmap(
+        lambda name: st.one_of(
+            _edit(valid[name]).map(lambda value: {**valid, name: value}),
+            st.just({key: value for key, value in valid.items() if key != name}),
+        )
+    )
+
+
+def _edit(value: Any) -> st.SearchStrategy[Any]:
+    if isinstance(value, dict) and value:
+        inside = st.sampled_from(sorted(value)).flatmap(
+            lambda key: st.one_of(
+                st.just({k: v for k, v in value.items() if k != key}),
+                _edit(value[key]).map(lambda v: {**value, key: v}),
+            )
+        )
+        return st.one_of(inside, inside, PLAINER.map(lambda more: {**value, "more": more}), PLAINER)
+    if isinstance(value, list) and value:
+        return st.one_of(_edit(value[0]).map(lambda first: [first, *value[1:]]), st.just([]), PLAINER)
+    if isinstance(value, str) and value.startswith("{"):
+        return st.one_of(_edit(json.loads(value)).map(json.dumps), TEXTS)
+    if isinstance(value, str) and "\n" in value:
+        return st.one_of(_edit(yaml.safe_load(value)).map(yaml.safe_dump), TEXTS)
+    return PLAINER
 
 
 def _attributes(valid: Mapping[str, Any], *, is_tidy: bool) -> st.SearchStrategy[dict[str, Any]]:

@@ -126,7 +126,7 @@ def axis_of(name: str, distributions: Sequence[BaseDistribution], *, is_power_of
     low, high = min(d.low for d in numeric), max(d.high for d in numeric)
     if first.step and any(abs((d.low - low) / first.step - round((d.low - low) / first.step)) > 1e-8 for d in numeric):
         return None
-    if is_power_of_two:
+    if is_power_of_two and isinstance(first, IntDistribution) and low >= 1:  # as the trials have it, too
         powers = [2**k for k in range(round(math.log2(low)), round(math.log2(high)) + 1)]
         return levelled(name, "discrete", "log2", [math.log2(power) for power in powers], powers)
     scale: Scale = "log10" if first.log else "linear"

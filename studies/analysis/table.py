@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -31,6 +30,7 @@ from studies.eligible import is_feasible, is_finite
 from studies.errors import BadInput, Problem
 from studies.objectives import by_first
 from studies.schema import OF_THE_POINT, failure_of, is_imported
+from studies.shapes import yaml_of
 from studies.stored import attributes_of, trials_of
 
 ValuePolicy = Literal["auto", "final", "common_rung"]
@@ -237,7 +237,7 @@ def powers_of_two(study: Study) -> frozenset[str]:
     described = attributes_of(study).get(schema.STUDY_SPACE)
     if described is None:
         return frozenset()
-    return frozenset(name for name, entry in yaml.safe_load(described).items() if entry["type"] == "power_of_two")
+    return frozenset(name for name, entry in yaml_of(described).items() if entry["type"] == "power_of_two")
 
 
 def _value(trial: FrozenTrial, step: CommonStep | None, target: Target | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -41,7 +42,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     problems = Problems()
     problems.found += unsound(values)
     if not problems.found:
-        _check(Section(values, prefix="", problems=problems))
+        values = {**values, **_check(Section(values, prefix="", problems=problems))}
         problems.found += missing_secrets({key: values[key] for key in (*GROUPS, "model") if key in values})
     if problems.found:
         raise BadInput(
@@ -71,17 +72,18 @@ def _problem(path: Path, complaint: str, remedy: str) -> Problem:
     return Problem("config", f"is {short(str(path))}, {complaint}", remedy)
 
 
-def _check(top: Section) -> None:
-    """Note each key that the training would not understand."""
+def _check(top: Section) -> dict[str, Any]:
+    """Note each key that the training would not understand. Return the numbers as it takes them: 2 for 2.0."""
     top.section("model").text("_target_")
-    top.whole("training_seed", low=0, high=LARGEST_SEED)
+    read: dict[str, Any] = {"training_seed": top.whole("training_seed", low=0, high=LARGEST_SEED)}
     objective = top.section("objective")
     objective.text("metric")
     if objective.has("direction"):
         objective.word("direction", get_args(Direction))
-    read_budget(top.section("budget"))
+    read["budget"] = asdict(read_budget(top.section("budget")))
     for name, most in (("devices_per_trial", MOST_WORKERS), ("threads", MOST_WORKERS), ("n_seeds", MOST_SEEDS)):
-        top.optional_whole(name, low=1, high=most)
+        number = top.optional_whole(name, low=1, high=most)
+        read |= {name: number} if top.has(name) else {}
     if top.has("value"):
         top.number("value")
     for name in GROUPS:
@@ -89,3 +91,4 @@ def _check(top: Section) -> None:
     tests = top.section("selection").section("test")
     for name in tests.values:
         tests.section(str(name)).whole("n_seeds", low=1)
+    return read

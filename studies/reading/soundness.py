@@ -20,7 +20,9 @@ MOST = 100_000  # values, counted as often as references repeat them
 LONGEST = 1_000_000  # characters of a text
 MOST_BITS = 1023  # of a whole number: a float, a storage and a message take no longer one
 SHOWN_KEYS = 4  # of a path, in messages
-REFERENCE = re.compile(r"\$\{\s*([^${}:\s]+)\s*\}")
+PER_VALUE = 1000  # characters of a text that count as one value
+MOST_STEPS = 30  # from a reference to the next: OmegaConf calls itself 15 times for each
+REFERENCE = re.compile(r"\$\{\s*(?:oc\.(?:select|dict\.(?:keys|values))\s*:\s*)?['\"]?([^${}:,'\"\s]+)['\"]?\s*[,}]")
 PART = re.compile(r"[^.\[\]]+")
 Path = tuple[str, ...]
 
@@ -40,10 +42,22 @@ def unsound(written: Any) -> list[Problem]:
     """Return what is wrong with plain values, in which references are not resolved."""
     looked_at = (_problem_of(path, value) for path, value in _walk(written, ()))
     found = list(dict.fromkeys(problem for problem in looked_at if problem is not None))
-    if not found and _Sizes(written).of((), written) > MOST:
+    return found or [problem for problem in [_too_much(written)] if problem is not None]
+
+
+def _too_much(written: Any) -> Problem | None:
+    """Return that values are too many, or lead on to one another too often, once references are resolved."""
+    try:
+        size, steps = _Sizes(written).of((), written)
+    except RecursionError:
+        size, steps = 0, MOST_STEPS + 1
+    if steps > MOST_STEPS:
+        complaint = f"holds a reference that leads on to another one more than {MOST_STEPS} times"
+        return Problem("config", complaint, "refer to the last of them, or write its value")
+    if size > MOST:
         complaint = f"is more than {MOST} values, once its references are resolved"
-        found.append(Problem("config", complaint, "write less, or refer to smaller parts"))
-    return found
+        return Problem("config", complaint, "write less, or refer to smaller parts")
+    return None
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -95,17 +109,23 @@ def _key(path: Path) -> str:
 
 
 class _Sizes:
-    """How many values each part of a config holds with its references resolved. What refers to itself counts once."""
+    """How many values each part of a config holds with its references resolved, and how many lead on to one another.
+
+    A long text counts as several values. What refers to itself counts once.
+    """
 
     def __init__(self, written: Any) -> None:
         self._written = written
-        self._known: dict[Path, int] = {}
+        self._known: dict[Path, tuple[int, int]] = {}
 
-    def of(self, path: Path, node: Any) -> int:
-        """Return the size of `node`, which lies at `path`."""
+    def of(self, path: Path, node: Any) -> tuple[int, int]:
+        """Return the size of `node`, which lies at `path`, and how many references lead from one to the next in it."""
         if path not in self._known:
-            self._known[path] = 1  # while its own references are followed
-            self._known[path] = 1 + sum(self.of(*child) for child in self._inside(path, node))
+            self._known[path] = (1, 0)  # while its own references are followed
+            found = [self.of(*child) for child in self._inside(path, node)]
+            size = 1 + sum(size for size, _ in found) + (len(node) // PER_VALUE if isinstance(node, str) else 0)
+            steps = max((steps for _, steps in found), default=0) + (isinstance(node, str) and bool(found))
+            self._known[path] = (size, steps)
         return self._known[path]
 
     def _inside(self, path: Path, node: Any) -> Iterator[tuple[Path, Any]]:

@@ -22,10 +22,10 @@ from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Plain, plain
 
 
-def chosen(settings: StudySettings, choice: Choice, *, trained_in: Path | None = None) -> dict[str, Any]:
+def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:
     """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers, where it comes
-    from, and the checkpoint of its trial's last state where that was kept. `trained_in` is the output folder of its
-    study where that is a round of a selection."""
+    from, and the checkpoint of its trial's last state where that was kept. `trained_in` is its study where
+    that is a round of a selection."""
     trial = choice.trial
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
@@ -38,7 +38,7 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: Path | None =
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
-    checkpoint = last_state_of(trial, trained_in or settings.output_dir)
+    checkpoint = last_state_of(trial, trained_in or settings)
     return {
         "study": settings.study_name,
         "trial": trial.number,

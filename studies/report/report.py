@@ -187,7 +187,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
     choices = choices_of([*ended, *imported], settings)
     if choices and not is_told_by_hand(choices[0].trial):
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
-        checkpoint = last_state_of(choices[0].trial, settings.output_dir)
+        checkpoint = last_state_of(choices[0].trial, settings)
         files |= {"best model": nearby(checkpoint)} if checkpoint is not None else {}
     return Results(
         choices=choices,
@@ -212,8 +212,7 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
     written = write_select_csv(settings.output_dir / SELECTED, selection, settings)
     files = {**results.files, "selection": str(written)}
     trained = representative(selection, settings)
-    fresh_in = selection.fresh_in or settings.output_dir
-    model = last_state_of(trained, fresh_in) if trained is not None else None
+    model = last_state_of(trained, selection.fresh_in or settings) if trained is not None else None
     files.pop("best model", None) if trained is not None else None
     files |= {"best model": nearby(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)

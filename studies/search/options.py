@@ -12,6 +12,7 @@ from studies.reading.limits import LARGEST, MOST_TRIALS, shown, written
 from studies.reading.section import is_number
 
 WORDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text", "dict": "a mapping"}
+NO_KIND = "leave it out: no config can hold what it takes"  # a function, another sampler
 MOST: Mapping[str, int] = {  # of options that cost time or memory; all others are compared with a count of trials
     "n_ei_candidates": 10_000,  # each is compared with every trial, in one array
     "popsize": 10_000,
@@ -29,7 +30,7 @@ def check_kinds(
             continue
         kinds = [kind for kind in WORDS if kind in _words(parameters[option])]
         if not any(_is_of(kind, value) for kind in kinds):
-            remedy = f"give {' or '.join(WORDS[kind] for kind in kinds)}"
+            remedy = f"give {' or '.join(WORDS[kind] for kind in kinds)}" if kinds else NO_KIND
             problems.add(f"{prefix}.{option}", f"is {shown(value)}", remedy)
         elif is_number(value) and abs(value) > (most := _most(option, kinds)):
             problems.add(f"{prefix}.{option}", f"is {shown(value)}", f"give a number of at most {written(most)}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage
@@ -27,7 +26,7 @@ Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A selection that has come to its end: its `contests` and their `comparison`; `searched` is the best of the
-    search; `n_trainings` counts those of all rounds; `fresh_in` is the output folder of the winners' fresh trainings.
+    search; `n_trainings` counts those of all rounds; `fresh_in` is the round of the winners' fresh trainings.
     """
 
     asked: SelectSettings
@@ -35,7 +34,7 @@ class Selection:
     comparison: Comparison
     searched: Candidate
     n_trainings: int
-    fresh_in: Path | None = None
+    fresh_in: StudySettings | None = None
 
     @property
     def best(self) -> Contest | None:
@@ -75,7 +74,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
             own = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
             contests[lane.contest] = estimated(contests[lane.contest], own, metric=settings.objective.metric)
     found = _concluded(settings, contests, n_trainings + len(entries))
-    return replace(found, fresh_in=estimate.output_dir) if estimate is not None else found
+    return replace(found, fresh_in=estimate) if estimate is not None else found
 
 
 def reader(storage: BaseStorage) -> Read:

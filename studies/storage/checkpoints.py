@@ -12,6 +12,7 @@ Files are told apart by the names of their folder and their own: another machine
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -86,15 +87,15 @@ def checkpoint_of(trial: FrozenTrial) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
-def last_state_of(trial: FrozenTrial, output_dir: Path) -> Path | None:
+def last_state_of(trial: FrozenTrial, settings: StudySettings) -> Path | None:
     """The file with the state at the end of a complete `trial`, where it was kept and is there: in the output folder of
-    its study, which may have been moved since."""
+    its study, which may have been moved since. An imported trial has none: its file is another study's."""
     path = checkpoint_of(trial)
     if path is None or trial.user_attrs[schema.CHECKPOINT].get("steps") != trial.user_attrs.get(schema.STEPS):
         return None
     if trial.state != TrialState.COMPLETE:
         return None
-    return checkpoint_in(output_dir, path)
+    return checkpoint_in(settings.output_dir, path, study_name=settings.study_name)
 
 
 def _discard_own(trials: Sequence[FrozenTrial], settings: StudySettings) -> None:
@@ -138,14 +139,17 @@ def _name(path: Path) -> tuple[str, str]:
 
 
 def _written_since(begun: datetime, folder: Path, settings: StudySettings) -> Iterator[Path]:
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
+    for path in _listed(folder):
         absolute = path.absolute()
         if is_checkpoint_of(settings.study_name, absolute, output_dir=settings.output_dir):
-            try:
-                written = datetime.fromtimestamp(path.stat().st_mtime)
-            except FileNotFoundError:
-                continue
-            if written >= begun.replace(microsecond=0):
-                yield absolute
+            with contextlib.suppress(OSError):
+                if datetime.fromtimestamp(path.lstat().st_mtime) >= begun.replace(microsecond=0):
+                    yield absolute
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what lies in `folder`; nothing where it cannot be read, or another command removes it at this moment."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []

@@ -10,14 +10,12 @@ Both configs are compared resolved as they were before any point, for that is wh
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -28,6 +26,7 @@ from studies.parameter import Parameter, Value
 from studies.secret_texts import MASK
 from studies.secrets import without_secrets
 from studies.settings import FIXED_KEYS, StudySettings
+from studies.shapes import json_of, yaml_of
 from studies.space import Point, SearchSpace, is_active, select
 from studies.storage.described_space import space_of
 from studies.storage.identity import compared, identity, public_config
@@ -79,7 +78,7 @@ def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatib
         complaint = f"is {study.study_name}, a study that this framework did not make"
         raise BadInput([Problem(KEY, complaint, "name a study that studies.run made, or give null")])
     _refuse_another_task(settings, study)
-    comparison = _Comparison(settings, space, yaml.safe_load(study.user_attrs[schema.STUDY_CONFIG]))
+    comparison = _Comparison(settings, space, yaml_of(study.user_attrs[schema.STUDY_CONFIG]))
     found, left_out, differing = [], Counter[str](), []
     for trial in trials:
         if schema.VOID in trial.user_attrs:
@@ -163,7 +162,7 @@ def _refuse_another_task(settings: StudySettings, study: optuna.Study) -> None:
     """Raise `BadInput` where metric, budget, or whatever else is no part of a trial's config differ."""
     here, there = (
         {key: value for key, value in compared(values).items() if not _is_of_the_config(key)}
-        for values in (identity(settings), json.loads(study.user_attrs[schema.STUDY_IDENTITY]))
+        for values in (identity(settings), json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     )
     keys = _differing(here, there)
     if keys:

@@ -58,7 +58,7 @@ def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Callable
         is_ours = False
     if not is_ours:
         study = _join(settings, storage, pause)
-    if study.user_attrs[schema.STUDY_N_TRIALS] != settings.n_trials:
+    if study.user_attrs.get(schema.STUDY_N_TRIALS) != settings.n_trials:
         study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
     return study
 

@@ -177,7 +177,8 @@ def _refuse_foreign_tables(path: Path) -> None:
         return
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OSError("it cannot be written")
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+    # writable, for what a killed writer left half done has to be undone before anything can be read
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
         _refuse_other_tables(connection)
 
 

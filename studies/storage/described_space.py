@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from optuna import Study
 
 from studies import schema
 from studies.parameter import Parameter
+from studies.shapes import yaml_of
 from studies.space import SearchSpace
 from studies.stored import attributes_of
 
@@ -22,7 +22,7 @@ def space_of(study: Study) -> SearchSpace | None:
     described = attributes_of(study).get(schema.STUDY_SPACE)
     if described is None:
         return None
-    read = yaml.safe_load(described)
+    read = yaml_of(described)
     if not isinstance(read, Mapping) or not all(isinstance(e, Mapping) and "paths" in e for e in read.values()):
         return None
     choices = _choices_tried(study)

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 
@@ -26,6 +25,7 @@ from studies.secret_names import is_secret_name
 from studies.secret_texts import MASK
 from studies.secrets import Masked, compared_without_secrets, without_secrets
 from studies.settings import FIXED_KEYS, BeliefSettings, StudySettings
+from studies.shapes import json_of, yaml_of
 from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
 from studies.stored import trials_of
@@ -151,7 +151,7 @@ def rule_of(study: optuna.Study) -> BeliefSettings | None:
 
 def moved_data(settings: StudySettings, study: optuna.Study) -> str | None:
     """A note where the data lie elsewhere than when the study began; what lies there is not looked at."""
-    began_with = yaml.safe_load(study.user_attrs.get(schema.STUDY_CONFIG, "")) or {}
+    began_with = yaml_of(study.user_attrs.get(schema.STUDY_CONFIG, "")) or {}
     there, here = ((config.get("datamodule") or {}).get("data_dir") for config in (began_with, fixed_config(settings)))
     if there is None or here == there:
         return None
@@ -163,8 +163,8 @@ def changed_search(settings: StudySettings, study: optuna.Study) -> str | None:
     began_with = study.user_attrs.get(schema.STUDY_SEARCH)
     if not isinstance(began_with, Mapping):
         return None
-    now = search_of(settings)
-    changed = [f"{key} is {now[key]} and was {before}" for key, before in began_with.items() if before != now[key]]
+    pairs = [(key, now, began_with.get(key, now)) for key, now in search_of(settings).items()]
+    changed = [f"{key} is {now} and was {before}" for key, now, before in pairs if before != now]
     if not changed:
         return None
     return f"note: {', '.join(changed)} when the study began: trials that are stored stay as they are"
@@ -181,11 +181,11 @@ def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[s
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
-    before = compared(json.loads(study.user_attrs[schema.STUDY_IDENTITY]))
+    before = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
     changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
-    if "budget.amount" in changed and now["budget.unit"] == before["budget.unit"] == "epochs":
-        changed.remove("budget.rungs")  # each epoch is one
+    if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":
+        changed = [key for key in changed if key != "budget.rungs"]  # each epoch is one
     if changed:
         problems = [
             Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)

@@ -143,7 +143,7 @@ class Attempt:
     def _read(self, record: dict[str, Any]) -> Saved:
         """What `record` says of a file. Raises OSError where the output folder has no such file."""
         recorded, folder = Path(record["path"]), self._settings.output_dir
-        path = checkpoint_in(folder, recorded)
+        path = checkpoint_in(folder, recorded, study_name=self._settings.study_name)
         if path is None:
             raise FileNotFoundError(f"no checkpoint {recorded.parent.name}/{recorded.name} in {trials_folder(folder)}")
         rung, steps = int(record["rung"]), int(record["steps"])

@@ -62,14 +62,15 @@ def new_checkpoint(folder: Path, *, study_name: str, rung: int, batches: int) ->
     return path
 
 
-def checkpoint_in(output_dir: Path, recorded: Path) -> Path | None:
-    """Return the checkpoint that a record names, in `output_dir`, wherever that was when it was recorded.
+def checkpoint_in(output_dir: Path, recorded: Path, *, study_name: str) -> Path | None:
+    """Return the checkpoint that a record of a study names, in `output_dir`, wherever that was when it was recorded.
 
-    None where no regular file of that name is there, or the record names none of our files.
+    None where no regular file of that name is there, or the record names none of the study's files.
     """
     path = _placed(recorded, output_dir)
-    is_whole = path is not None and path.suffix != ASIDE
-    return path if path is not None and is_whole and _is_file_of(path, output_dir) else None
+    if path is None or path.suffix == ASIDE or not is_checkpoint_of(study_name, path, output_dir=output_dir):
+        return None
+    return path if _is_file_of(path, output_dir) else None
 
 
 def linked_away(folder: Path, *, output_dir: Path) -> Path | None:
@@ -116,7 +117,8 @@ def claim_own(folder: Path, *, study_name: str) -> None:
     wants empty. Where it cannot be noted, nobody tidies up there."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{CLAIM}{_digest(study_name)}").touch()
+        claim = folder / f"{CLAIM}{_digest(study_name)}"
+        os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
 
 
 def discard_own(folder: Path, *, output_dir: Path, study_name: str, since: datetime, until: datetime) -> None:
@@ -125,14 +127,14 @@ def discard_own(folder: Path, *, output_dir: Path, study_name: str, since: datet
     What is older or newer may be another study's that shares the folder; of two that wrote there, neither deletes.
     """
     own, claim = own_checkpoints(folder), folder / f"{CLAIM}{_digest(study_name)}"
-    if linked_away(own, output_dir=output_dir) is not None or [*folder.glob(f"{CLAIM}*")] != [claim]:
-        return
-    for path in sorted(own.glob("*.ckpt")):
-        with contextlib.suppress(OSError):
-            kind, written = stat.S_IFMT(path.lstat().st_mode), datetime.fromtimestamp(path.lstat().st_mtime)
-            if kind in KINDS and since - SLACK <= written <= until + SLACK:
-                shutil.rmtree(path) if kind == stat.S_IFDIR else path.unlink()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # another command may tidy up at the same moment
+        if linked_away(own, output_dir=output_dir) is not None or [*folder.glob(f"{CLAIM}*")] != [claim]:
+            return
+        for path in sorted(own.glob("*.ckpt")):
+            with contextlib.suppress(OSError):
+                kind, written = stat.S_IFMT(path.lstat().st_mode), datetime.fromtimestamp(path.lstat().st_mtime)
+                if kind in KINDS and since - SLACK <= written <= until + SLACK:
+                    shutil.rmtree(path) if kind == stat.S_IFDIR else path.unlink()
         if own.is_dir():
             own.rmdir()
         claim.unlink()

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from studies.settings import StudySettings
 from studies.targets import TargetBroken, find_target
@@ -24,12 +25,20 @@ def import_targets(settings: StudySettings) -> tuple[type, ...]:
     What cannot be imported is passed over: whoever builds it says so.
     """
     if not _done or _done[0][0] is not settings.template:
-        config = OmegaConf.to_container(settings.template, resolve=False)
+        config = _plain(settings.template)
         choices = [[*parameter.choices.values()] for parameter in settings.space.parameters]
         found = [_imported(name) for name in _targets([config, choices])]
         classes = dict.fromkeys(one for one in found if isinstance(one, type))
         _done[:] = [(settings.template, tuple(classes))]
     return _done[0][1]
+
+
+def _plain(template: DictConfig) -> Any:
+    """Return the config as plain values, with its references resolved where all can be."""
+    try:
+        return OmegaConf.to_container(template, resolve=True)
+    except OmegaConfBaseException:  # whoever resolves it says so
+        return OmegaConf.to_container(template, resolve=False)
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +60,7 @@ def _log(
 def _unreal(value: Any) -> str | None:
     if isinstance(value, str):
         return f"the text {value[:50]!r}"
-    if isinstance(value, complex):
+    if isinstance(value, Complex) and not isinstance(value, Real):  # also one of NumPy's, which are of these kinds
         return f"complex ({value})"
     if not isinstance(value, torch.Tensor):
         return None  # a number, or a metric of torchmetrics

@@ -115,7 +115,7 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
 def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """`config`, for this one process: where the trial trained on several devices at once, so many batches make a step
     that it takes as many samples."""
-    n_devices, trainer = config.get("devices_per_trial", 1), config.get("trainer") or {}
+    n_devices, trainer = config.get("devices_per_trial") or 1, config.get("trainer") or {}
     if n_devices == 1:
         return config
     n_batches = n_devices * (trainer.get("accumulate_grad_batches") or 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -101,9 +103,13 @@ def test_a_trial_that_dies_before_it_has_saved_anything_leaves_the_checkpoint_th
 
 
 def add_released(settings: StudySettings, study_name: str, trial: FrozenTrial) -> None:
-    """A new study whose first trial has the record of `trial`, as it is when its worker has died."""
+    """A new study whose first trial has the record and the file of `trial`, as it is when its worker has died."""
+    record = dict(trial.user_attrs[schema.CHECKPOINT])
+    if (path := Path(record["path"])).is_file():
+        own = new_checkpoint(path.parent, study_name=study_name, rung=record["rung"], batches=record["steps"])
+        record["path"] = str(shutil.copyfile(path, own))
     study = open_study(replace(settings, study_name=study_name), open_storage(settings.storage.address))
-    attributes = {**trial.user_attrs, schema.FAILURE: "killed"}
+    attributes = {**trial.user_attrs, schema.CHECKPOINT: record, schema.FAILURE: "killed"}
     study.add_trial(
         optuna.trial.create_trial(
             state=TrialState.FAIL, params=trial.params, distributions=trial.distributions, user_attrs=attributes
@@ -185,7 +191,7 @@ def test_the_best_trials_keep_their_last_state_and_all_others_go(digits: MakeSet
         state = torch.load(checkpoint_of(trial), weights_only=True)
         assert state["global_step"] == trial.user_attrs[schema.STEPS]
         assert trial.user_attrs[schema.CHECKPOINT]["rung"] == 3
-        assert last_state_of(trial, settings.output_dir) == checkpoint_of(trial)
+        assert last_state_of(trial, settings) == checkpoint_of(trial)
 
 
 def test_the_last_state_is_found_where_its_folder_was_moved_to(digits: MakeSettings) -> None:
@@ -193,8 +199,11 @@ def test_the_last_state_is_found_where_its_folder_was_moved_to(digits: MakeSetti
     (trial,) = run(settings)
     moved = settings.output_dir.with_name("moved")
     settings.output_dir.rename(moved)
-    assert last_state_of(trial, settings.output_dir) is None
-    assert last_state_of(trial, moved) == moved / "trials" / "trial-0" / checkpoint_of(trial).name
+    assert last_state_of(trial, settings) is None
+    assert (
+        last_state_of(trial, replace(settings, output_dir=moved))
+        == moved / "trials" / "trial-0" / checkpoint_of(trial).name
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,6 +288,27 @@ def test_the_sweep_knows_a_needed_file_under_another_path_too(digits: MakeSettin
     (tmp_path / "elsewhere").symlink_to(settings.output_dir)
     sweep([best], replace(settings, output_dir=tmp_path / "elsewhere"))
     assert len(kept([best])) == 1
+
+
+def test_two_sweeps_at_the_same_moment_get_in_no_one_s_way(digits: MakeSettings) -> None:
+    """One lists a folder that the other removes; and one meets a link that leads in a circle."""
+    settings = digits("budget.amount=2", "checkpoint.keep_best=0")
+    (trial,) = run(settings)
+    folder = settings.output_dir / "trials" / f"trial-{trial.number}"
+    stem = new_checkpoint(folder, study_name="digits", rung=1, batches=1).name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.tmp").symlink_to(folder / f"{stem}.tmp")
+    (folder / stem).write_text("x")
+    sweep([trial], settings)
+    assert [path.name for path in folder.iterdir()] == [f"{stem}.tmp"]
+    (folder / f"{stem}.tmp").unlink()
+    for _ in range(20):
+        for i in range(30):
+            (folder / stem.replace(".ckpt", f"-{i}.ckpt")).write_text("x")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: sweep([trial], settings), range(8)))
+        assert not folder.exists()
+        folder.mkdir()
 
 
 def test_the_sweep_leaves_running_trials_alone(digits: MakeSettings) -> None:

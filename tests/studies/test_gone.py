@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from shell import PLAIN, TIMEOUT_S, Shell
 
+from studies import schema
 from studies.errors import StorageUnusable, StudyError
 from studies.settings import StudySettings
 from studies.shift import Shift
@@ -96,6 +97,25 @@ def test_a_lease_of_a_deleted_study_ends_quietly(tmp_path: Path) -> None:
         optuna.delete_study(study_name="s", storage=open_storage(f"sqlite:///{tmp_path}/s.db"))
         thread.join(10)  # pytest warns of an exception in it
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/s.db", "journal:{}/s.journal", "memory"])
+def test_a_study_that_was_begun_anew_at_once_is_told(tmp_path: Path, url: str) -> None:
+    storage = open_storage(url.format(tmp_path))
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.set_user_attr(schema.STUDY_CREATOR, "host:1:2")
+    trial = study.ask()
+
+    def go_on() -> None:
+        with deletion_told(storage, "s"):
+            optuna.delete_study(study_name="s", storage=storage)
+            anew = optuna.create_study(study_name="s", storage=storage)
+            anew.set_user_attr(schema.STUDY_CREATOR, "host:1:3")
+            trial.set_user_attr("x", 1)
+            study.user_attrs  # noqa: B018 - a journal knows a deleted study's trials, SQLite has a study of that number
+
+    with pytest.raises(StudyError, match="study s was deleted and begun anew while it ran"):
+        go_on()
 
 
 def test_another_failure_stays_what_it_is() -> None:

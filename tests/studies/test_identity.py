@@ -392,3 +392,9 @@ def test_what_is_named_like_a_secret_is_masked(key: str) -> None:
 @pytest.mark.parametrize("key", ["n_tokens", "tokenizer", "max_tokens", "lr", "key"])
 def test_a_hyperparameter_is_no_secret(key: str) -> None:
     assert without_secrets({key: 7}) == {key: 7}
+
+
+def test_a_study_that_lacks_what_is_compared_is_refused_by_the_keys(storage: BaseStorage) -> None:
+    study = begin(settings_of(), storage)
+    study.set_user_attr(schema.STUDY_IDENTITY, '{"budget.amount": 99}')
+    assert "budget.unit" in refused(settings_of(), storage)

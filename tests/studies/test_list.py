@@ -59,6 +59,14 @@ def test_a_replicated_grid_is_listed_by_its_best_cell(
     ]
 
 
+def test_a_round_of_itself_or_of_a_round_is_listed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, of in (("own", "own"), ("a", "b"), ("b", "a"), ("search", "nowhere"), ("inner", "a")):
+        add(tmp_path, name, space=SEARCHED, select={"of": of, "stage": "race", "round": 1, "trials": [0]})
+    assert [row[0] for row in listed(tmp_path, capsys, monkeypatch)] == ["search", "own", "a", "b", "inner"]
+
+
 def test_what_was_selected_is_told_by_its_fresh_seeds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,27 @@ def test_a_result_from_before_looks_were_counted_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "n"),
+    [
+        *(
+            ("n_test_samples: abc", 1),
+            ("looks: x", 1),
+            ("looks: -3", 1),
+            ("at: 2020-13-45", 1),
+            ("\xff", 1),
+            ("[" * 5000, 1),
+        ),
+        *(("", 0), ("val: 0.5", 0), ("n_test_samples: 0", 0), ("looks: 4", 4), ("test/Güte: 0.5\nlooks: 2", 2)),
+    ],
+)
+def test_a_result_that_was_edited_counts_what_it_says_or_one_look(tmp_path: Path, content: str, n: int) -> None:
+    (tmp_path / "trial-0").mkdir()
+    encoding = "latin-1" if content == "\xff" else "utf-8"
+    (tmp_path / "trial-0" / "result.yaml").write_text(content, encoding=encoding)
+    assert looks_for(tmp_path / "trial-0") == retrainings(tmp_path) == n
+
+
+@pytest.mark.parametrize(
     ("n", "study", "expected"),
     [
         (0, [], None),

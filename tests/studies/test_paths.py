@@ -125,10 +125,21 @@ def test_a_record_that_names_any_other_file_is_not_the_best_model(plain: MakeSet
     away.write_bytes(own.read_bytes())
     beside = own.with_name("model.ckpt")
     beside.write_bytes(own.read_bytes())
-    assert last_state_of(trial, settings.output_dir) == own
-    for forged in ("/etc/passwd", str(away), str(beside), f"{own}/../../../../etc/passwd", "", "\0", f"{own}.tmp"):
+    assert last_state_of(trial, settings) == own
+    another = new_checkpoint(own.parent, study_name="another", rung=1, batches=1)
+    another.write_bytes(own.read_bytes())
+    for forged in (
+        str(another),
+        "/etc/passwd",
+        str(away),
+        str(beside),
+        f"{own}/../../../../etc/passwd",
+        "",
+        "\0",
+        f"{own}.tmp",
+    ):
         trial.user_attrs[schema.CHECKPOINT]["path"] = forged
-        assert last_state_of(trial, settings.output_dir) is None
+        assert last_state_of(trial, settings) is None
 
 
 def test_a_storage_that_was_moved_with_its_output_folder_finds_its_checkpoints(
@@ -143,7 +154,7 @@ def test_a_storage_that_was_moved_with_its_output_folder_finds_its_checkpoints(
     assert retry.user_attrs[schema.RESUMED_FROM]["trial"] == released.number
     assert retry.user_attrs[schema.STEPS] == 40
     (left,) = (tmp_path / "scratch" / "trials").glob("*/*.ckpt")
-    found = last_state_of(retry, tmp_path / "moved")
+    found = last_state_of(retry, replace(settings, output_dir=tmp_path / "moved"))
     assert found is not None
     assert found.samefile(left)
 
@@ -203,6 +214,7 @@ def test_a_checkpoint_callback_deletes_no_file_that_a_checkpoint_names(plain: Ma
     path, victim = checkpoint_of(released), tmp_path / "victim.ckpt"
     assert path is not None
     victim.write_text("precious")
+    path = path.rename(new_checkpoint(path.parent, study_name="forged", rung=1, batches=17))
     state = torch.load(path, weights_only=True)
     (own,) = [entry for entry in state["callbacks"].values() if "best_k_models" in entry]
     own["dirpath"] = str(own_checkpoints(trial_folder(settings.output_dir, 1)))
@@ -210,10 +222,21 @@ def test_a_checkpoint_callback_deletes_no_file_that_a_checkpoint_names(plain: Ma
     own["best_k_models"], own["kth_value"] = {forged: torch.tensor(1e9)}, torch.tensor(1e9)
     Path(own["dirpath"]).mkdir(parents=True)
     torch.save(state, path)
-    record = {**released.user_attrs[schema.CHECKPOINT], "sha256": sha256_of(path)}
+    record = {**released.user_attrs[schema.CHECKPOINT], "sha256": sha256_of(path), "path": str(path)}
     retry = retried(settings, released, record)
     assert retry.user_attrs[schema.RESUMED_FROM]["trial"] == 0
     assert victim.read_text() == "precious"
+
+
+def test_the_claim_of_a_folder_makes_no_file_elsewhere(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "trial-0", tmp_path / "victim"
+    claim_own(folder, study_name="plain")
+    (claim,) = folder.iterdir()
+    claim_own(folder, study_name="plain")  # again, as a retry of a trial does
+    claim.unlink()
+    claim.symlink_to(victim)
+    claim_own(folder, study_name="plain")
+    assert not victim.exists()
 
 
 def test_of_two_studies_whose_callbacks_wrote_into_one_folder_neither_deletes(plain: MakeSettings) -> None:

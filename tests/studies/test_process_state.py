@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from optuna.trial import FixedTrial, TrialState
 from selections import MakeSettings
 from trainings import run as run_here
@@ -173,3 +174,14 @@ def test_a_setting_that_cannot_be_written_is_stuck() -> None:
     state._before = [(one := Setting("it", lambda: next(values), lambda _before: None), one.read())]
     assert state.put_back().stuck == ["it"]
     state.close()
+
+
+@pytest.mark.usefixtures("user_modules")
+def test_a_target_that_refers_to_another_key_is_imported_before_the_first_trial(make_settings: MakeSettings) -> None:
+    from user_state import Leaves
+
+    named = make_settings("model._target_=${vars.module}", "+vars.module=user_state.Leaves", study="plain")
+    assert Leaves in import_targets(named)
+    broken = make_settings("model._target_=user_state.Leaves", study="plain")
+    OmegaConf.update(broken.template, "vars.other", "${nowhere}", force_add=True)
+    assert Leaves in import_targets(broken)

@@ -31,6 +31,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "with a log and its index": ("s.db", "s.db-wal", "s.db-shm"),
     "with a log alone": ("s.db", "s.db-wal"),
     "without write-ahead": ("s.db",),
+    "half undone": ("s.db", "s.db-journal"),
     "journal": ("s.journal",),
 }
 
@@ -74,11 +75,22 @@ def put(folder: Path, kind: str) -> str:
             if kind.startswith("with a log"):
                 study.add_trial(create_trial(value=9.0))
             del study  # and its connections
-            if kind == "without write-ahead":
+            if kind in ("without write-ahead", "half undone"):
                 connection.execute("PRAGMA journal_mode=DELETE")
+            if kind == "half undone":
+                change_in_part(connection)
             for name in FILES[kind]:
                 shutil.copy(f"{made}/{name}", folder / name)
     return f"sqlite:///{folder}/s.db"
+
+
+def change_in_part(connection: sqlite3.Connection) -> None:
+    """Write into the file what is never committed, as a writer does that is killed: a journal tells what was before."""
+    connection.execute("PRAGMA cache_size=1")
+    connection.execute("BEGIN")
+    connection.execute("UPDATE trials SET state = 'FAIL'")
+    rows = ((f"x{i}", "y" * 500) for i in range(500))
+    connection.executemany("INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, ?, ?)", rows)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -137,6 +149,47 @@ def test_a_copy_that_was_read_is_removed(folder: Path, monkeypatch: pytest.Monke
         del storage
     assert list(copies.iterdir()) == []
     copies.rmdir()
+
+
+@pytest.mark.parametrize("kind", ["with a log alone", "half undone"])
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_link_is_read_with_the_logs_beside_what_it_names(
+    folder: Path, output: Path, kind: str, is_writable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, kind)
+    (output / "link.db").symlink_to(folder / "s.db")
+    before = contents(folder)
+    with contextlib.nullcontext() if is_writable else not_writable(folder):
+        row = listed(f"sqlite:///{output}/link.db", monkeypatch)
+    assert f"{4 if kind == 'with a log alone' else 3} complete" in row
+    assert contents(folder) == before
+
+
+def test_no_copy_is_left_of_a_file_that_is_no_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = folder / "copies"
+    copies.mkdir(mode=0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    url = put(folder, "half undone")
+    (folder / "s.db").write_bytes(b"no database" * 1000)
+    with not_writable(folder), pytest.raises(BadInput, match="cannot be used"):
+        open_to_read(url)
+    assert list(copies.iterdir()) == []
+
+
+def test_what_another_process_writes_is_not_copied_half_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = put(folder, "without write-ahead")
+    monkeypatch.setattr("studies.storage.sqlite_reading.BUSY_S", 0.1)
+    with contextlib.closing(sqlite3.connect(folder / "s.db", isolation_level=None)) as writer:
+        change_in_part(writer)
+        with pytest.raises(BadInput, match="database is locked"):
+            open_to_read(url)
+
+
+def test_a_command_that_writes_undoes_what_a_killed_writer_left(folder: Path) -> None:
+    storage = open_storage(put(folder, "half undone"))
+    (study,) = optuna.get_all_study_summaries(storage)
+    assert study.n_trials == 3
+    assert study.user_attrs == {}
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
@@ -71,7 +74,8 @@ def test_a_first_batch_shows_a_complex_metric(make_settings: MakeSettings) -> No
 def test_a_number_is_read_as_a_float_and_all_else_refused() -> None:
     assert real("m", torch.tensor(2.5)) == 2.5
     assert math.isnan(real("m", torch.tensor(math.nan)))
-    for value in (1j, torch.tensor(1j), "1", None, 10**400, [1.0]):
+    assert real("m", np.float32(2.5)) == real("m", Fraction(5, 2)) == real("m", Decimal("2.5")) == 2.5
+    for value in (1j, np.complex64(1j), np.complex128(1), torch.tensor(1j), "1", None, 10**400, [1.0]):
         with pytest.raises(NotReal, match="m is "):
             real("m", value)
 

@@ -87,6 +87,11 @@ def test_powers_of_two_have_equal_weight_whatever_is_stored_between_them() -> No
     assert (found.encode(64), found.decode(6.1)) == (6.0, 64)
 
 
+@pytest.mark.parametrize("tried", [FloatDistribution(0.0, 8.0), IntDistribution(0, 8)])
+def test_powers_of_two_that_trials_had_from_zero_on_are_ordinary_numbers(tried: BaseDistribution) -> None:
+    assert axis_of("size", [tried], is_power_of_two=True) == axis_of("size", [tried])
+
+
 def test_many_integers_are_a_continuum_that_reaches_half_a_step_beyond_both_ends() -> None:
     assert (axis("wide_int").kind, axis("wide_int").low, axis("wide_int").high) == ("continuous", 0.5, 1000.5)
 

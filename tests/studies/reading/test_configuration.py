@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
-from studies.errors import BadInput
+from studies.errors import BadInput, StudyError
 from studies.reading.configuration import read_configuration
+from studies.retrain import retrain
 
 GOOD: dict[str, Any] = {
     "study": "digits",
@@ -56,6 +58,14 @@ def test_what_a_study_wrote_is_read(tmp_path: Path) -> None:
     assert read_configuration(written(tmp_path, yaml.safe_dump(selected))) == selected
 
 
+def test_whole_numbers_are_read_as_such_and_missing_rungs_are_filled_in(tmp_path: Path) -> None:
+    given = {"training_seed": 7.0, "threads": 2.0, "n_seeds": 3.0, "devices_per_trial": None}
+    budget = {"unit": "steps", "amount": 40.0, "rungs": None}
+    read = read_configuration(written(tmp_path, yaml.safe_dump({**GOOD, **given, "budget": budget})))
+    assert [repr(read[key]) for key in given] == ["7", "2", "3", "None"]
+    assert repr(read["budget"]) == "{'unit': 'steps', 'amount': 40, 'rungs': 10}"
+
+
 @pytest.mark.parametrize(("changes", "told"), WRONG, ids=[told for _, told in WRONG])
 def test_a_wrong_value_is_told_with_file_key_value_and_remedy(tmp_path: Path, changes: Any, told: str) -> None:
     path = written(tmp_path, yaml.safe_dump({**GOOD, **changes}))
@@ -86,3 +96,11 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, content: str | bytes, told:
 def test_a_path_that_leads_to_no_file_is_told(path: str) -> None:
     with pytest.raises(BadInput, match=r"config is .*: give"):
         read_configuration(Path(path))
+
+
+def test_a_configuration_without_its_study_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {key: value for key, value in GOOD.items() if key != "study"} | {"n_seeds": None, "devices_per_trial": None}
+    path = written(tmp_path, yaml.safe_dump({**given, "model": {"_target_": "no.such.Module"}}))
+    with pytest.raises(StudyError, match="the training failed"):
+        retrain(OmegaConf.create({"config": str(path)}))
+    assert "training trial 3 for 2 epochs" in capsys.readouterr().out

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
+import optuna
 import pytest
 from written import GRID, SERIAL, problems_of, read
 
+from studies.errors import Problems
 from studies.reading.limits import MOST_CELLS, MOST_VALUES, shown
 from studies.search.designs import grid_design
+from studies.search.options import check_kinds
 
 SLURM = {
     **dict.fromkeys(("timeout_min", "grace_s", "cpus_per_task", "devices_per_trial"), 1),
@@ -132,3 +136,10 @@ def test_a_value_is_shown_short_and_even_where_python_refuses_to_write_it() -> N
 def test_numbers_at_their_limits_are_accepted() -> None:
     settings = read(**SERIAL, seed=2**32 - 1, n_trials=10**6, timeout_s=1e9, search_space__lr__high=1e100)
     assert settings.seed == 2**32 - 1
+
+
+def test_an_option_that_no_config_can_give_is_to_be_left_out() -> None:
+    parameters = inspect.signature(optuna.pruners.PatientPruner).parameters
+    check_kinds("pruner", {"wrapped_pruner": "median"}, parameters, problems := Problems())
+    (problem,) = problems.found
+    assert str(problem) == "pruner.wrapped_pruner is 'median': leave it out: no config can hold what it takes"

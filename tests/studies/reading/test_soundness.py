@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from studies.errors import BadInput
-from studies.reading.soundness import DEEPEST, refuse_unsound, unsound
+from studies.reading.soundness import DEEPEST, MOST_STEPS, refuse_unsound, unsound
 
 
 def nested(depth: int, inner: Any = 1) -> Any:
@@ -60,11 +61,32 @@ def bomb(first: Any, again: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "config",
-    [bomb([1], lambda reference: [reference] * 10), bomb("x", lambda reference: reference * 10)],
-    ids=["lists", "texts"],
+    [
+        bomb([1], lambda reference: [reference] * 10),
+        bomb("x", lambda reference: reference * 10),
+        {"vars": {"v": "x" * 1_000_000, "w": ["${vars.v}"] * 100}},
+        bomb([1], lambda reference: [reference.replace("{", "{oc.select: ").replace("}", ", null}")] * 10),
+        bomb([1], lambda reference: [reference.replace("{", "{oc.select:'").replace("}", "'}")] * 10),
+        bomb({"a": 1}, lambda reference: dict.fromkeys(range(10), reference.replace("{", "{oc.dict.values:"))),
+    ],
+    ids=["lists", "texts", "long texts", "selected", "quoted", "of mappings"],
 )
 def test_references_that_make_a_value_as_large_as_the_memory_are_refused(config: dict[str, Any]) -> None:
     assert "config is more than 100000 values, once its references are resolved" in told(config)
+
+
+@pytest.mark.parametrize("order", [list, reversed])
+@pytest.mark.parametrize("n", [40, 600, 5000])
+def test_references_that_lead_on_and_on_are_refused(order: Callable[[list[str]], Iterable[str]], n: int) -> None:
+    chain = {"v0": 1, **{f"v{i + 1}": f"${{v{i}}}" for i in range(n)}}
+    (problem,) = unsound({name: chain[name] for name in order(list(chain))})
+    assert problem.complaint == "holds a reference that leads on to another one more than 30 times"
+
+
+def test_some_references_may_lead_on_to_one_another() -> None:
+    chain = {"v0": 1, **{f"v{i + 1}": f"${{v{i}}}" for i in range(MOST_STEPS)}}
+    refuse_unsound(config := OmegaConf.create(chain))
+    assert config[f"v{MOST_STEPS}"] == 1
 
 
 def test_relative_references_are_followed_and_circles_are_left_to_others() -> None:
