@@ -27,6 +27,7 @@ N_FUNCTIONS = 6  # draws of the function at each
 MOST_LEARNED_FROM_NOISE = 0.4
 TRIALS_PER_HYPERPARAMETER = 10  # with fewer, hyperparameters are found anew for left-out predictions
 N_FOLDS = 5
+ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
 FOLD_LENGTHS = (0.5,)
 
 
@@ -82,6 +83,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     surface = Surface.of(axes, columns, posterior.mean(), draws, mean=mean, sd=sd)
     estimates = _shares(posterior.variances())
     lo, median, hi = np.percentile([_shares(draw.variances) for draw in draws], [2.5, 50.0, 97.5], axis=0)
+    estimates, lo, hi = (np.where(np.abs(shares) < ROUNDING, 0.0, shares) for shares in (estimates, lo, hi))
     lo, hi = np.minimum(lo, estimates), np.maximum(hi, estimates)
     if not q2 > _learned_from_noise(len(y), n_components=len(estimates) - 2):
         estimates, lo, hi = _nothing_learned(estimates, lo, hi)

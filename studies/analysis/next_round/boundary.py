@@ -117,6 +117,9 @@ def _place(
     best = axis.decode(axis.low + float(np.median(positions[at])) * (axis.high - axis.low))
     if axis.kind == "categorical":
         best = axis.values[int(np.bincount(at).argmax())]
+    if not matters:  # the function would choose by its rounding errors
+        best = axis.decode(float(fit.table.x[np.argmin(fit.table.loss), fit.table.names.index(axis.name)]))
+    if axis.kind == "categorical":
         worse = tuple(value for value, worse in zip(axis.values, is_worse, strict=True) if worse)
         return Place(axis, fit.n_trials, "function", best, worse=worse)
     if not matters:
