@@ -35,7 +35,7 @@ def resolved_here(settings: StudySettings) -> StudySettings:
     """
     changing = depending(settings, besides=_changed_in_a_trial(settings))
     written = OmegaConf.to_container(settings.template, resolve=False)
-    calls = [path for path in _calls(written, ()) if ".".join(path) not in changing]
+    calls = [path for path in _calls(written, ()) if ".".join(map(str, path)) not in changing]
     if writes_jobs(settings):
         calls = [path for path in calls if not _is_secret(path, _at(written, path))]
     fixed = [path for path in calls if _is_the_same(settings, path)]

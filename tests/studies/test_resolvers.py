@@ -55,6 +55,17 @@ def test_what_is_the_same_for_all_trials_is_sent_along_as_a_value(
     assert before["model.b"] == "there/x"  # what is stored is made of the config as it is written
 
 
+def test_a_call_within_a_list_or_below_a_number_is_sent_along_too(
+    plain: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLACE", "here")
+    settings = plain("+model.tags=['${oc.env:PLACE}','${times:2,${model.lr}}']", "+vars={1: ['${times:2,3}']}")
+    sent = pickle.loads(pickle.dumps(resolved_here(settings)))
+    monkeypatch.setenv("PLACE", "elsewhere")
+    assert OmegaConf.to_container(sent.template.vars, resolve=False) == {1: [6.0]}
+    assert resolve(sent, {"lr": 0.05})["model"]["tags"] == ["here", 0.1]
+
+
 def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings) -> None:
     texts = {
         "a": "${times:2,${model.lr}}",
