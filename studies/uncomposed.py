@@ -113,7 +113,7 @@ def _of_null(
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
     """Return key, complaint and remedy for an override that does not compose."""
     from studies.reading.select import NOTHING_SELECTED, OPTIONS
-    from studies.reading.settings import TRAINER_KEYS_OF_OURS
+    from studies.reading.template import TRAINER_KEYS_OF_OURS
 
     key, _, value = override.lstrip("+~").partition("=")
     if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):

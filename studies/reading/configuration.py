@@ -15,6 +15,7 @@ from studies.reading.limits import LARGEST_SEED, MOST_SEEDS, MOST_WORKERS
 from studies.reading.output_folder import short
 from studies.reading.section import Section
 from studies.reading.soundness import unsound
+from studies.reading.template import check_template, check_trainer
 from studies.reading.training import read_budget
 from studies.secrets import remember
 from studies.settings import Direction
@@ -74,7 +75,10 @@ def _problem(path: Path, complaint: str, remedy: str) -> Problem:
 
 def _check(top: Section) -> dict[str, Any]:
     """Note each key that the training would not understand. Return the numbers as it takes them: 2 for 2.0."""
-    top.section("model").text("_target_")
+    check_template(top.values, top.problems)
+    for part in map(top.section, ("model", "datamodule")):
+        if part.has("_target_"):
+            part.text("_target_")
     read: dict[str, Any] = {"training_seed": top.whole("training_seed", low=0, high=LARGEST_SEED)}
     objective = top.section("objective")
     objective.text("metric")
@@ -86,6 +90,7 @@ def _check(top: Section) -> dict[str, Any]:
         read |= {name: number} if top.has(name) else {}
     if top.has("value"):
         top.number("value")
+    check_trainer(top.section("trainer"), int(read.get("devices_per_trial") or 1))
     for name in GROUPS:
         top.section(name)
     tests = top.section("selection").section("test")

@@ -20,7 +20,6 @@ from studies.reading.limits import (
     MOST_SEEDS,
     MOST_TRIALS,
     MOST_WORKERS,
-    shown,
 )
 from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
@@ -29,6 +28,7 @@ from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
 from studies.reading.space import read_space
 from studies.reading.storage import read_storage
+from studies.reading.template import check_template, check_trainer
 from studies.reading.training import read_budget, read_check, read_checkpoint, read_out_of_memory
 from studies.reading.training_seed import space_values, with_stand_in
 from studies.reading.trials import read_enqueue, read_n_trials
@@ -70,17 +70,6 @@ KEYS = (
     *("belief", "check", "links"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
-TRAINER_KEYS_OF_OURS = {
-    "max_epochs": "use budget.unit=epochs and budget.amount",
-    "max_steps": "use budget.unit=steps and budget.amount",
-    "max_time": "use budget.unit=seconds and budget.amount, or max_trial_s",
-    "callbacks": "put callbacks under the top-level key callbacks",
-    "logger": "put loggers under the top-level key loggers",
-    "check_val_every_n_epoch": "a trial is validated at each rung: use budget.rungs",
-    "val_check_interval": "a trial is validated at each rung: use budget.rungs",
-    "fast_dev_run": "use python -m studies.check",
-}
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 
 
 Check = Callable[[StudySettings, Problems], None]
@@ -99,13 +88,13 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     unresolved = list(problems.found)
     top = Section(values, prefix="", problems=problems)
     top.only(KEYS)
-    _check_trainer(top.section("trainer"), _devices_per_trial(values))
+    check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
     for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys that no trial has
         OmegaConf.update(template, key, values[key], merge=False)
     remember_those_of(template)
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
-    _check_template(values, problems)
+    check_template(values, problems)
     space = read_space(values.get("search_space"), config=fixed, problems=problems)
     space = (
         _without_nuisance(space, problems)
@@ -198,23 +187,6 @@ def _missing(node: Any, path: str) -> Iterator[str]:
         yield from _missing(child, f"{path}.{key}" if path else str(key))
 
 
-def _check_template(values: Mapping[str, Any], problems: Problems) -> None:
-    model = values.get("model")
-    unresolved = any(problem.key.partition(".")[0] == "model" for problem in problems.found)
-    if not unresolved and (not isinstance(model, Mapping) or "_target_" not in model):
-        problems.add(
-            "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
-        )
-    for group in ("datamodule", "vars"):
-        Section(values.get(group), prefix=group, problems=problems)  # which notes what is no mapping
-    for group in ("callbacks", "loggers"):
-        members = Section(values.get(group), prefix=group, problems=problems)
-        for name, member in members.values.items():
-            members.check_name(name)
-            if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
-                problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
-
-
 def _without_nuisance(space: SearchSpace, problems: Problems) -> SearchSpace:
     """The scientific parameters alone: all others keep their values in the config."""
     kept = tuple(parameter for parameter in space if parameter.role == "scientific")
@@ -236,26 +208,6 @@ def _devices_per_trial(values: Mapping[str, Any]) -> int:
     launcher = values.get("launcher")
     given = launcher.get("devices_per_trial", 1) if isinstance(launcher, Mapping) else 1
     return given if isinstance(given, int) else 1
-
-
-def _check_trainer(trainer: Section, devices_per_trial: int) -> None:
-    for key, remedy in TRAINER_KEYS_OF_OURS.items():
-        if trainer.has(key):
-            trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
-    devices = trainer.values.get("devices", 1)
-    if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
-        remedy = "give 1: workers use one device each; launcher.devices_per_trial=N trains each trial on N of them"
-        trainer.problems.add(trainer.key("devices"), f"is {shown(devices)}", remedy)
-    if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
-        trainer.problems.add(
-            trainer.key("num_nodes"), f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it"
-        )
-    strategy = trainer.values.get("strategy") or "auto"
-    if devices_per_trial > 1 and strategy not in STRATEGIES:
-        trainer.problems.unknown(trainer.key("strategy"), f"is {shown(strategy)}", STRATEGIES)
-    if devices_per_trial <= 1 and strategy != "auto":
-        remedy = "give auto, or remove it; launcher.devices_per_trial=N trains each trial on N devices by DDP"
-        trainer.problems.add(trainer.key("strategy"), f"is {shown(strategy)} for trials on one device", remedy)
 
 
 def _read_named(section: Section, words: Any) -> Named:

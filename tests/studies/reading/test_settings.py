@@ -10,7 +10,8 @@ from written import BATCH_SIZE, DECAY, EXPLORE, GATED, GRID, LAW, SERIAL, SPACE,
 from studies.admission import CHECKS
 from studies.budget import Budget
 from studies.errors import Problem
-from studies.reading.settings import TRAINER_KEYS_OF_OURS, read_settings
+from studies.reading.settings import read_settings
+from studies.reading.template import TRAINER_KEYS_OF_OURS
 from studies.settings import AnalysisSettings
 
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
