@@ -165,8 +165,9 @@ def _of_the_machine(error: Exception) -> StudyError:
     from optuna.exceptions import StorageInternalError
 
     from studies.storage.opening import unusable
+    from studies.storage.outage import is_of_a_row
 
-    if isinstance(error, StorageInternalError):
+    if isinstance(error, StorageInternalError) or is_of_a_row(error):
         return unusable(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageUnusable(f"the disk is full ({error.filename}): free some space and run the same command again")

@@ -46,11 +46,23 @@ def print_studies(storage: BaseStorage) -> None:
 
     studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
     searched = {searched_study(study.user_attrs) for study in studies}
-    rows = [_row(study, is_raced=study.study_name in searched) for study in studies]
+    rows = [_row_of_any(study, is_raced=study.study_name in searched) for study in studies]
     if rows:
         _print_rows([tuple(map(on_one_line, row)) for row in rows])
     else:
         print("no studies in this storage")
+
+
+def _row_of_any(study: Study, *, is_raced: bool) -> tuple[str, ...]:
+    """What is told of a study, also where Optuna cannot read its trials."""
+    from studies.storage.outage import is_of_a_row, reason
+
+    try:
+        return _row(study, is_raced=is_raced)
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        return study.study_name, NONE, f"damaged: {reason(error)}", NONE, NONE
 
 
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from shell import USERS, Shell
 from sleepers import Sleepers
 
 from studies.admission import CHECKS
+from studies.command import STOPPING
 from studies.configs import compose
 from studies.reading.settings import read_settings
 from studies.settings import StudySettings
@@ -60,6 +63,16 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture
+def as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command may run in this process, which keeps its hook for exceptions and its handlers of signals."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import traceback
 from collections.abc import Iterator
 
 from optuna.exceptions import StorageInternalError
@@ -53,6 +54,7 @@ PASSING_CODES = {
 }
 CREATED_CODES = {1050, 1060, 1061, 1062, 1205, 1213, 1412, 1684}  # exists, …, not unique, …, changed meanwhile
 DAMAGED = re.compile(r"malformed|not a database|no such (table|column)|file is gone")
+OF_A_ROW = (ValueError, TypeError, AssertionError, LookupError)
 CREATED_IN_SQLITE = re.compile(r"already exists|UNIQUE constraint|is locked")
 
 
@@ -73,6 +75,16 @@ def is_of_the_storage(error: BaseException) -> bool:
     return isinstance(error, broken) or _grpc_code(error) is not None
 
 
+def is_of_a_row(error: BaseException) -> bool:
+    """Whether Optuna's storages have met a row that they cannot make sense of, since somebody edited it.
+
+    They raise what their parsers do, which Optuna raises elsewhere for other reasons: where it came from tells.
+    """
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    of_rows = isinstance(error, OF_A_ROW) and not isinstance(error, KeyError)
+    return of_rows and any(str(name).startswith("optuna.storages") for name in frames)
+
+
 def reason(error: BaseException) -> str:
     """What went wrong, in the storage's own words, on one line."""
     links = list(_chain(error))
@@ -88,6 +100,8 @@ def reason(error: BaseException) -> str:
 
 def is_damaged(error: BaseException) -> bool:
     """Whether the storage's file is gone, or holds something else than a sound storage."""
+    if is_of_a_row(error):
+        return True
     links = list(_chain(error))
     if any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError | FileNotFoundError) for link in links):
         return True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from omegaconf import DictConfig
 
-from studies.command import STOPPING, command
+from studies.command import command
 
 SECRETS = {
     "api_key": "literal-secret",
@@ -34,7 +33,7 @@ def task(config: DictConfig) -> int:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+def run(as_command: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run a command in this process, in a folder of its own; what it prints."""
 
     def run(*arguments: str) -> str:
@@ -46,11 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MY_TOKEN", "environment-secret")
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    handlers = {number: signal.getsignal(number) for number in STOPPING}
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 @pytest.mark.parametrize(
