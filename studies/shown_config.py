@@ -24,7 +24,7 @@ from studies.secret_sources import PLAIN, is_reference
 from studies.secret_texts import MASK
 from studies.secrets import remember_those_of, to_be_shown
 
-SHOWING = ("--cfg", "-c", "--info", "-i")
+SHOWING = ("--cfg", "-c", "--info", "-i", "--help")  # the last one is --help-all: --help itself shows no config
 PARTIAL = ("--package", "-p", "--resolve")
 LINE = re.compile(r"^([ \t]*(?:- )?['\"]?([\w.-]+)['\"]?: +)(\S.*)$", re.MULTILINE)
 

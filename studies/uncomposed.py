@@ -19,10 +19,12 @@ from studies.configs import compose, group_options
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.own_options import BY_PATH, place_of
 from studies.quoting import in_quotes, is_key, is_read, pasted
+from studies.secret_names import is_secret_name
 
 # ValueError: model=3, a group given a number; RecursionError: hundreds of mappings or lists in each other
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError)
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
+NAMED = re.compile(r"([\w.-]+)['\"]?\s*[:=]")  # keys within a value
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
 EXTENSIBLE = (
     "model",
@@ -119,8 +121,10 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
         return key, "is (hidden), which does not work", "correct or quote the value"
     refused = _refused_by_the_grammar(override, error)
+    is_secret = _holds_a_secret(key, value)
     if refused is not None:
-        return refused
+        return (key, "is (hidden), which does not work", "quote the value") if is_secret else refused
+    value = "(hidden)" if is_secret else value
     if key == "study" and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
     if key == BY_PATH:
@@ -149,7 +153,13 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return key, "is no key, since the names of links have dots", f"write {shlex.quote(listed)}"
     if not override.startswith("+") and not isinstance(node, DictConfig) and key.startswith(EXTENSIBLE):
         return key, "is not a key of the config", f"+{key}=… adds it where it may be added"
-    return key, f"is {value}, which does not work ({_first_line(error)})", "correct or quote the value"
+    why = "" if is_secret else f" ({_first_line(error)})"
+    return key, f"is {value}, which does not work{why}", "correct or quote the value"
+
+
+def _holds_a_secret(key: str, value: str) -> bool:
+    """Return whether an override gives a secret, in whatever spelling."""
+    return any(map(is_secret_name, [*key.split("."), *NAMED.findall(value)]))
 
 
 def _refused_by_the_grammar(override: str, error: Exception) -> tuple[str, str, str] | None:

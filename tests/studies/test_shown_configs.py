@@ -11,6 +11,8 @@ import yaml
 from omegaconf import DictConfig
 
 from studies.command import command
+from studies.configs import compose
+from studies.uncomposed import COMPOSITION_ERRORS, all_problems
 
 SECRETS = {
     "api_key": "literal-secret",
@@ -58,6 +60,7 @@ def run(as_command: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (("--cfg", "job", "-p", "vars.api_key"), "***"),
         (("--cfg", "all"), "++vars.api_key=***"),
         (("--info", "all"), "api_key: ***"),
+        (("--help-all",), "api_key: ***"),
     ],
 )
 def test_a_config_is_shown_without_its_secrets(run: Run, flags: tuple[str, ...], shown: str) -> None:
@@ -73,3 +76,23 @@ def test_a_job_gets_its_secrets_and_the_files_and_folders_of_a_sweep_hold_none(r
     assert yaml.safe_load(written.read_text())["vars"]["api_key"] == "***"
     assert "-secret" not in written.read_text() + str([*tmp_path.rglob("*")])
     assert len([*tmp_path.rglob("*n_trials=2*")]) == 1
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+vars.inner={api_key: unseen-secret",
+        "+vars.inner={api_key: [unseen-secret}",
+        '+vars.passphrase=correct unseen-secret: "battery',
+        "+vars.passphrase={a: unseen-secret, b",
+        "varz.api_key={b: unseen-secret}",
+        "varz.api_key=a unseen-secret",
+    ],
+)
+def test_an_override_that_does_not_compose_is_told_without_its_secret(override: str) -> None:
+    given = ["+study=digits", override]
+    with pytest.raises(COMPOSITION_ERRORS) as caught:
+        compose(given)
+    (problem,) = all_problems(given, caught.value)
+    assert "unseen-secret" not in str(problem)
+    assert problem.key in ("vars.inner", "vars.passphrase", "varz.api_key")
