@@ -70,7 +70,7 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
     from studies.trial.testing import LEFT
 
     own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
-    for place in (own, *(own / name for name in LEFT)):
+    for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
         real = linked_away(place, output_dir=folder)
         if real is not None:
             raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])

@@ -190,11 +190,12 @@ def test_a_trial_whose_folder_is_a_link_writes_nothing_and_the_next_one_takes_it
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_folder_of_trials_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["trials", "logs", "figures", "select"])
+def test_a_folder_of_the_output_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "trials").symlink_to(tmp_path)
+    (tmp_path / "out" / name).symlink_to(tmp_path)
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db")
-    with pytest.raises(BadInput, match=r"output_dir is .*/out, whose folder trials leads to .*: remove the link"):
+    with pytest.raises(BadInput, match=rf"output_dir is .*/out, whose folder {name} leads to .*: remove the link"):
         admit(compose(["+study=digits", *places]))
 
 
@@ -268,7 +269,9 @@ def test_a_file_whose_trial_is_no_number_is_one_mistake(tmp_path: Path, trial: A
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("linked", ["retrain", "retrain/trial-7", "retrain/trial-7/model.part"])
+@pytest.mark.parametrize(
+    "linked", ["retrain", "retrain/trial-7", "retrain/trial-7/model.part", "retrain/trial-7/checkpoints"]
+)
 def test_a_retraining_writes_through_no_link(tmp_path: Path, linked: str) -> None:
     study = tmp_path / "study"
     (study / linked).parent.mkdir(parents=True)
