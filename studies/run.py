@@ -117,14 +117,14 @@ def _run(
             leave_tidy(study, settings, storage, reason=signals.reason())
             if settings.select.name != "none" and not interrupted:
                 shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
-    except StudyStopped as reason:
+    except StudyStopped:
         try:
             study = open_study(settings, storage) if study is None else study
             leave_tidy(study, settings, storage, reason=None)
             _report(study, settings, storage, console, signals)
         except Exception as error:  # noqa: BLE001 - why the study has stopped is what counts
             console.print(f"the report could not be written ({described(error)})", markup=False)
-        raise reason
+        raise
     with deletion_told(storage, settings.study_name):
         _report(study, settings, storage, console, signals)
     return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None

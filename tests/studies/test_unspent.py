@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from optuna.storages import InMemoryStorage
+from shell import USERS
 
+from studies.configs import compose
 from studies.console import make_console
 from studies.errors import StudyStopped
 from studies.launch import serial
-from studies.run import search
+from studies.report import report
+from studies.run import run, search
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -47,3 +51,17 @@ def test_a_time_that_is_up_is_a_reason(run_it: Callable[..., bool]) -> None:
 def test_a_signal_is_a_reason(run_it: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopSignals, "reason", lambda self: signal.SIGTERM.name)
     assert run_it(StopSignals()) is True
+
+
+def test_a_report_that_fails_does_not_hide_why_the_study_has_stopped(
+    run_it: Callable[..., bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_ink(*_: object, **__: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(report, "write_report", no_ink)
+    places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/s.db")
+    config = compose(["+study=plain", "launcher=serial", "n_trials=3", *places], config_dirs=[str(USERS / "conf")])
+    with pytest.raises(StudyStopped, match=LEFT):
+        run(config)
+    assert "the report could not be written (RuntimeError: no ink)" in capsys.readouterr().out
