@@ -23,7 +23,7 @@ LONGEST_REASON = 300  # characters
 REACH = "see that the storage can be reached"
 REMEDIES = {  # by what the storage says
     "full|No space left": "free some space",
-    "(?i)permission denied|read-?only": "see that you may write to the storage",
+    "(?i)permission denied|command denied|read-?only": "see that you may write to the storage",
 }
 
 # SQLSTATEs of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html

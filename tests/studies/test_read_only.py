@@ -16,6 +16,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import create_trial
+from services.mariadb import MariaDB
 from services.postgresql import PostgreSQL
 from sqlalchemy.engine import make_url
 
@@ -236,6 +237,20 @@ def test_a_user_who_may_only_select_reads_a_server(
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
     own = make_url(postgresql_url).set(username=name, password="reads").render_as_string(hide_password=False)
+    assert "3 complete" in listed(own, monkeypatch)
+    with pytest.raises(StorageInternalError) as raised:
+        optuna.create_study(storage=open_storage(own))
+    assert "see that you may write to the storage" in str(unusable(raised.value))
+
+
+def test_a_user_who_may_only_select_reads_mariadb(
+    mariadb_server: MariaDB, mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(open_storage(mariadb_url))
+    name = f"reader_{os.urandom(4).hex()}"
+    mariadb_server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'reads'")
+    mariadb_server.execute(f"GRANT SELECT ON `{make_url(mariadb_url).database}`.* TO {name}@'%'")
+    own = make_url(mariadb_url).set(username=name, password="reads").render_as_string(hide_password=False)
     assert "3 complete" in listed(own, monkeypatch)
     with pytest.raises(StorageInternalError) as raised:
         optuna.create_study(storage=open_storage(own))
