@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
 from services.ray_cluster import RayCluster
@@ -67,8 +68,11 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command may run in this process, which keeps its hook for exceptions and its handlers of signals."""
+    """A command may run in this process, which keeps its hook for exceptions, its handlers of signals, and what Hydra
+    knows of a command.
+    """
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", HydraConfig.instance().cfg)
     handlers = {number: signal.getsignal(number) for number in STOPPING}
     yield
     for number, handler in handlers.items():
