@@ -226,7 +226,16 @@ def test_a_page_that_cannot_be_replaced_is_told_by_the_key_of_its_folder(folder:
         report(config)
 
 
-def test_a_user_who_may_only_select_reads_a_server(
+def check_reader(url: str, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user of a server, with the password `reads`, reads the study and cannot make one."""
+    own = make_url(url).set(username=user, password="reads").render_as_string(hide_password=False)
+    assert "3 complete" in listed(own, monkeypatch)
+    with pytest.raises(StorageInternalError) as raised:
+        optuna.create_study(storage=open_storage(own))
+    assert "see that you may write to the storage" in str(unusable(raised.value))
+
+
+def test_a_user_who_may_only_select_reads_postgresql(
     postgresql_server: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
@@ -236,11 +245,7 @@ def test_a_user_who_may_only_select_reads_a_server(
     postgresql_server.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'reads'")
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
-    own = make_url(postgresql_url).set(username=name, password="reads").render_as_string(hide_password=False)
-    assert "3 complete" in listed(own, monkeypatch)
-    with pytest.raises(StorageInternalError) as raised:
-        optuna.create_study(storage=open_storage(own))
-    assert "see that you may write to the storage" in str(unusable(raised.value))
+    check_reader(postgresql_url, name, monkeypatch)
 
 
 def test_a_user_who_may_only_select_reads_mariadb(
@@ -250,8 +255,4 @@ def test_a_user_who_may_only_select_reads_mariadb(
     name = f"reader_{os.urandom(4).hex()}"
     mariadb_server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'reads'")
     mariadb_server.execute(f"GRANT SELECT ON `{make_url(mariadb_url).database}`.* TO {name}@'%'")
-    own = make_url(mariadb_url).set(username=name, password="reads").render_as_string(hide_password=False)
-    assert "3 complete" in listed(own, monkeypatch)
-    with pytest.raises(StorageInternalError) as raised:
-        optuna.create_study(storage=open_storage(own))
-    assert "see that you may write to the storage" in str(unusable(raised.value))
+    check_reader(mariadb_url, name, monkeypatch)
