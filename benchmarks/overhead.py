@@ -115,7 +115,7 @@ def by_hand(data: Images, *, lr: float, batch_size: int, width: int) -> float:
 
 def fixed_cost(config: StudySettings, repeats: int) -> float:
     """Seconds of a trial that trains nothing: config, module, data, Trainer and a fit of no epochs."""
-    from studies.trial.objective import resolve
+    from studies.trial.point_config import resolve
 
     def once() -> float:
         begun = time.perf_counter()

@@ -85,6 +85,11 @@ class ObjectiveSettings:
     direction_is_meant: bool = False
 
     @property
+    def maximize(self) -> bool:
+        """Return whether a larger value of the first metric is better."""
+        return self.direction == "maximize"
+
+    @property
     def logged_second(self) -> str | None:
         """The second metric, where the module has to log it."""
         return self.second.metric if self.second is not None and self.second.is_logged else None

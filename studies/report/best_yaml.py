@@ -30,7 +30,8 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
-        write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+        half = HalfBatch(**trial.user_attrs[schema.BATCH_HALVED])
+        write_half(applied, settings.space, half, path=settings.out_of_memory.batch_size)
     values = linked_values(trial, settings)
     for target, value in values.items():
         OmegaConf.update(applied, target, value, force_add=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studies.errors import Problem, nearest
+from studies.errors import BadInput, Problem, nearest
 from studies.resolvers import texts
-from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
+from studies.settings import TRAINING_LOSS, TRAINING_METRICS
 from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
@@ -17,6 +17,7 @@ from studies.trial.failures import classify_own
 from studies.trial.mixing import PackagesMixed
 from studies.trial.real_number import NotReal
 from studies.trial.run import Run
+from studies.trial.samples import SamplesUnknown
 from studies.trial.training import Training
 
 OF_CALLBACKS = {  # what Lightning says: what to do about it
@@ -74,32 +75,41 @@ def _of_path(error: BaseException, config: Mapping[str, Any]) -> Problem | None:
     return Problem(key, complaint, "name a file or folder that is there and can be used, or correct its module")
 
 
-def of_mixed(error: PackagesMixed) -> Problem:
-    """Return the problem of pieces of both Lightning packages."""
-    return Problem("model", f"cannot be trained with {error}", "take every piece from one of the two packages")
+def of_known(error: BaseException, *, metric: str, unit: str) -> Problem | None:
+    """Return the problem behind an exception of our own. None for any other, which `of_error` explains.
+
+    `metric` is the study's, `unit` that of its budget.
+    """
+    match error:
+        case MetricMissing():
+            return _of_missing(error, metric, unit)
+        case NotReal():
+            key = "objective.metric" if error.name == metric else "objective.second.metric"
+            remedy = "log one real number, such as the real part or the absolute value of a complex one"
+            return Problem(key, f"is {error.name}, which the module logs as {error.what}", remedy)
+        case PackagesMixed():
+            remedy = "take every piece from one of the two packages"
+            return Problem("model", f"cannot be trained with {error}", remedy)
+        case SamplesUnknown():
+            return error.problem
+        case BadInput():  # of loggers and links
+            return error.problems[0]
+    return None
 
 
-def of_missing(error: MetricMissing, settings: StudySettings) -> Problem:
-    """Return the problem of an objective that the module does not log."""
+def _of_missing(error: MetricMissing, metric: str, unit: str) -> Problem:
     remedy = "log it in validation_step (or in training_step), or"
     complaint = f"is {error.missing}, but {error}"
-    if error.missing == settings.objective.metric:
+    if error.missing == metric:
         other = "set objective.metric to one that is logged"
-        if settings.budget.unit != "epochs":
+        if unit != "epochs":
             other += " (a metric of an epoch's end is not there at a rung before it: give budget.unit=epochs)"
         if not error.validates and error.missing != TRAINING_LOSS:
             other += f"; there is no validation: objective.metric={TRAINING_LOSS} with objective.direction=minimize "
             other += "takes the mean loss of the training itself, which says nothing about new data"
         return Problem("objective.metric", complaint, f"{remedy} {other}")
-    known = [name for name in (*TRAINING_METRICS, *error.logged) if name != settings.objective.metric]
+    known = [name for name in (*TRAINING_METRICS, *error.logged) if name != metric]
     return Problem("objective.second.metric", complaint, f"{nearest(error.missing, known)}; {remedy} name one of these")
-
-
-def of_unreal(error: NotReal, settings: StudySettings) -> Problem:
-    """Return the problem of an objective whose metric is no real number."""
-    key = "objective.metric" if error.name == settings.objective.metric else "objective.second.metric"
-    remedy = "log one real number, such as the real part or the absolute value of a complex one"
-    return Problem(key, f"is {error.name}, which the module logs as {error.what}", remedy)
 
 
 def of_training(run: Run, training: Training, point: Point, config: Mapping[str, Any]) -> Problem | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.settings import StudySettings
+from studies.space import SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class HalfBatch:
 
 
 def half_of(config: Mapping[str, Any], path: str) -> HalfBatch | None:
-    """The halves of the batch that lies at the key `path` of a resolved `config`; None where it is odd, or none."""
+    """Return half of the batch at the key `path` of a resolved `config`. None where it is odd, or there is none."""
     node: Any = config
     for key in path.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
@@ -31,11 +31,12 @@ def half_of(config: Mapping[str, Any], path: str) -> HalfBatch | None:
     return None if not isinstance(node, int) or node % 2 else HalfBatch(node // 2, 2 * n_batches)
 
 
-def write_half(config: DictConfig, settings: StudySettings, half: HalfBatch) -> None:
-    """Put `half` into an unresolved `config`, so that keys that follow the batch size go on to follow it; those that a
-    parameter sets together with it too."""
-    path = settings.out_of_memory.batch_size
-    together = [parameter.paths for parameter in settings.space if path in parameter.paths]
+def write_half(config: DictConfig, space: SearchSpace, half: HalfBatch, *, path: str) -> None:
+    """Write `half` at `path` into an unresolved `config`, so that keys that refer to the batch size follow it.
+
+    Also writes it to the other paths of a parameter of `space` that sets the batch size.
+    """
+    together = [parameter.paths for parameter in space if path in parameter.paths]
     for key in {path, *(key for paths in together for key in paths)}:
         OmegaConf.update(config, key, half.batch_size, force_add=True)
     OmegaConf.update(config, "trainer.accumulate_grad_batches", half.accumulate_grad_batches, force_add=True)

@@ -13,23 +13,23 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.settings import StudySettings
+from studies.space import SearchSpace
 from studies.targets import TargetBroken, find_target
 
 _done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of the study that this process works for
 
 
-def import_targets(settings: StudySettings) -> tuple[type, ...]:
-    """Import each `_target_` in the config and the choices of `settings`, and return those that are classes of users.
+def import_targets(template: DictConfig, space: SearchSpace) -> tuple[type, ...]:
+    """Import each `_target_` in the config `template` and the choices of `space`. Return the users' classes.
 
     What cannot be imported is passed over: whoever builds it says so.
     """
-    if not _done or _done[0][0] is not settings.template:
-        config = _plain(settings.template)
-        choices = [[*parameter.choices.values()] for parameter in settings.space.parameters]
+    if not _done or _done[0][0] is not template:
+        config = _plain(template)
+        choices = [[*parameter.choices.values()] for parameter in space.parameters]
         found = [_imported(name) for name in _targets([config, choices])]
         classes = dict.fromkeys(one for one in found if isinstance(one, type))
-        _done[:] = [(settings.template, tuple(classes))]
+        _done[:] = [(template, tuple(classes))]
     return _done[0][1]
 
 

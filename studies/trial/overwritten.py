@@ -8,30 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from studies.settings import StudySettings
+from studies.space import SearchSpace
 
 NAMED_BY = {"LearningRateFinder": "attr_name", "BatchSizeFinder": "batch_arg_name"}
 ATTRIBUTES = {"LearningRateFinder": ("lr", "learning_rate"), "BatchSizeFinder": ("batch_size",)}
 ROOTS = ("model", "datamodule")  # a finder sets attributes of these
 
 
-def finder_notes(settings: StudySettings) -> list[str]:
+def finder_notes(template: DictConfig, space: SearchSpace) -> list[str]:
     """Return a sentence for each searched parameter that a finder in the config overwrites."""
     return [
         f"callbacks.{key} ({kind}) overwrites {path}: the search of {parameter.name} has no effect; take it out of "
         f"search_space, or the finder out of callbacks"
-        for key, kind, names in _finders(settings)
-        for parameter in settings.space
+        for key, kind, names in _finders(template)
+        for parameter in space
         for path in parameter.paths
         if path.partition(".")[0] in ROOTS and path.rpartition(".")[2] in names
     ]
 
 
-def _finders(settings: StudySettings) -> Iterator[tuple[str, str, Sequence[str]]]:
+def _finders(template: DictConfig) -> Iterator[tuple[str, str, Sequence[str]]]:
     """Return the key, the kind and the attributes of each finder that sets some."""
-    node = OmegaConf.select(settings.template, "callbacks")
+    node = OmegaConf.select(template, "callbacks")
     callbacks: Any = OmegaConf.to_container(node, resolve=False) if node else {}
     for key, callback in callbacks.items():
         kind = str(callback.get("_target_")).rpartition(".")[2] if isinstance(callback, Mapping) else ""

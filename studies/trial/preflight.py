@@ -5,26 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.errors import Problem, Problems
 from studies.resolvers import REMEDY
 from studies.settings import StudySettings
-from studies.space import Point
+from studies.space import Point, SearchSpace
 from studies.trial.diagnosis import where
 from studies.trial.instantiate import binding_problems
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.mixing import exchanged
-from studies.trial.objective import resolve
 from studies.trial.overwritten import finder_notes
-from studies.trial.procedure_preflight import procedure_problems
+from studies.trial.point_config import resolve
+from studies.trial.procedure import is_procedure, misplaced
+from studies.trial.procedure_preflight import building_problems
 from studies.trial.training import tell_nobody
 from studies.trial.trying import THOROUGH, Look, TimeUp, compare_seeds, take_time, try_briefly, try_point, try_ranks
 
 Kind = Literal["middle", "ranks", "seeds", "corner", "typical"]
 ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
+MAX_BUILT = 40  # corner points whose procedures are built
 FOR_BATCHES = 0.1  # of the time of a check, in each epoch that is tried with several batches
 FOR_CORNERS = 0.6  # of the time of a check; the rest is for points that stand for all
 
@@ -41,7 +43,7 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
     for note in notes(settings):
         tell(note)
     time_up = after(settings.check.max_s)
-    look = try_point(settings, middle(settings), THOROUGH, time_up=time_up)
+    look = try_point(settings, middle(settings.space), THOROUGH, time_up=time_up)
     problem = look.problem
     for note in look.notes:
         tell(note)
@@ -60,8 +62,8 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
 def bound(settings: StudySettings) -> list[Problem]:
     """Return the problems of the targets at the corners of the space, without a batch."""
     problems = Problems()
-    corners = settings.space.corners(limit=ALL_BRANCHES)
-    for point in corners:
+    procedures: list[tuple[Point, dict[str, Any]]] = []
+    for point in settings.space.corners(limit=ALL_BRANCHES):
         try:
             config = resolve(settings, point)
         except OmegaConfBaseException as error:
@@ -70,13 +72,27 @@ def bound(settings: StudySettings) -> list[Problem]:
             return problems.found
         binding_problems(config, problems)
         logger_problems(config, problems)
-    return problems.found or procedure_problems(settings, corners)
+        if is_procedure(config):
+            procedures.append((point, config))
+    if problems.found:
+        return problems.found
+    misplaced_ones = [
+        problem
+        for _, config in procedures[:MAX_BUILT]
+        for problem in misplaced(
+            config,
+            objective=settings.objective,
+            has_links=bool(settings.links),
+            devices_per_trial=settings.devices_per_trial,
+        )
+    ]
+    return list(dict.fromkeys(misplaced_ones)) or building_problems(procedures[:MAX_BUILT])
 
 
 def notes(settings: StudySettings) -> list[str]:
     """Return what a person should know of the config, though nothing is wrong with it."""
-    sentences = (*exchanged(resolve(settings, middle(settings))), *finder_notes(settings))
-    return [f"note: {sentence}" for sentence in sentences]
+    config = resolve(settings, middle(settings.space))
+    return [f"note: {sentence}" for sentence in (*exchanged(config), *finder_notes(settings.template, settings.space))]
 
 
 def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:
@@ -97,7 +113,7 @@ def looks(
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
     at_most_s = None if until is None else FOR_BATCHES * (until - begun)
     thorough = replace(THOROUGH, is_timed=True, cut=replace(THOROUGH.cut, at_most_s=at_most_s))
-    found = try_point(settings, middle(settings), thorough, time_up=at(until))
+    found = try_point(settings, middle(settings.space), thorough, time_up=at(until))
     first = found
     yield "middle", first
     if found.problem is None and settings.devices_per_trial > 1 and not _is_over(until):
@@ -117,9 +133,9 @@ def looks(
         yield "typical", take_time(settings, point, time_up=at(until), at_most_s=at_most_s)
 
 
-def middle(settings: StudySettings) -> Point:
-    """Return the point in the middle of the space."""
-    return settings.space.from_unit([0.5] * len(settings.space))
+def middle(space: SearchSpace) -> Point:
+    """Return the point in the middle of `space`."""
+    return space.from_unit([0.5] * len(space))
 
 
 def at(until: float | None) -> TimeUp:

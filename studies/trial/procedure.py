@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from studies.errors import Problem
-from studies.settings import StudySettings
+from studies.settings import ObjectiveSettings
 from studies.targets import TargetBroken, find_target
 
 
@@ -51,26 +51,22 @@ def is_procedure(config: Mapping[str, Any]) -> bool:
     return inspect.isclass(target) and callable(getattr(target, "run", None)) and not hasattr(target, "training_step")
 
 
-def misplaced(settings: StudySettings, config: Mapping[str, Any]) -> list[Problem]:
-    """The settings that ask of a procedure what only a training can do."""
-    name = config["model"]["_target_"]
+def misplaced(
+    config: Mapping[str, Any], *, objective: ObjectiveSettings, has_links: bool, devices_per_trial: int
+) -> list[Problem]:
+    """Return the settings that ask of the procedure in `config` what only a training can do."""
+    second = objective.second
     of_trainings = {
         "datamodule": (config.get("datamodule"), "set datamodule=none; a procedure brings its own data"),
         "callbacks": (_given(config, "callbacks"), "remove them; they are called by Lightning"),
         "loggers": (_given(config, "loggers"), "remove them; they are called by Lightning"),
-        "links": (settings.links, "remove them; they read a data module"),
-        "objective.test": (settings.objective.test, "set it to false, and return what is tested as a result"),
-        "objective.second": (_asks_of_training(settings), "give seconds, or null"),
-        "launcher.devices_per_trial": (settings.devices_per_trial > 1, "give 1"),
+        "links": (has_links, "remove them; they read a data module"),
+        "objective.test": (objective.test, "set it to false, and return what is tested as a result"),
+        "objective.second": (second is not None and second.metric != "seconds", "give seconds, or null"),
+        "launcher.devices_per_trial": (devices_per_trial > 1, "give 1"),
     }
-    complaint = f"does nothing for {name}, which is a procedure and no LightningModule"
+    complaint = f"does nothing for {config['model']['_target_']}, which is a procedure and no LightningModule"
     return [Problem(key, complaint, remedy) for key, (given, remedy) in of_trainings.items() if given]
-
-
-def _asks_of_training(settings: StudySettings) -> bool:
-    """Whether the second objective is a figure that only a training has."""
-    second = settings.objective.second
-    return second is not None and second.metric != "seconds"
 
 
 def _given(config: Mapping[str, Any], group: str) -> bool:

@@ -13,7 +13,7 @@ from optuna import Trial
 from optuna.trial import BaseTrial
 
 from studies import schema
-from studies.settings import StudySettings
+from studies.settings import ObjectiveSettings
 from studies.trial.callbacks import Rung
 
 
@@ -27,10 +27,10 @@ class Reports(Protocol):
         """Report what an earlier attempt had reached, so that pruners and tables see the trial whole."""
 
 
-def reports_of(trial: BaseTrial, settings: StudySettings) -> Reports:
-    """How `trial` reports: Optuna's own way where there is one objective."""
-    kind = IntermediateValues if settings.objective.second is None else RungsAttribute
-    return kind(trial, last=settings.budget.rungs)
+def reports_of(trial: BaseTrial, objective: ObjectiveSettings, *, n_rungs: int) -> Reports:
+    """Return what reports the rungs of `trial`: as Optuna's intermediate values where there is one objective."""
+    kind = IntermediateValues if objective.second is None else RungsAttribute
+    return kind(trial, last=n_rungs)
 
 
 class IntermediateValues:

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from studies import schema
 from studies.budget import Budget
-from studies.settings import StudySettings
-from studies.space import Point
-from studies.trial.half_batch import HalfBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +31,9 @@ class TrackedRun:
         return f"{self.study}-{self.name}" if self.study else self.name
 
 
-def tracked_trial(
-    settings: StudySettings,
-    number: int,
-    point: Point,
-    *,
-    seed: int,
-    half: HalfBatch | None = None,
-    retry_of: int | None = None,
-    prunes: tuple[type[BaseException], ...] = (),
-) -> TrackedRun:
-    """Return how loggers show trial `number`. A parameter of the space wins over another entry of its name."""
-    told = _told(settings.study_name, number, seed, settings.budget)
-    if retry_of is not None:
-        told[schema.RETRY_OF] = retry_of
-    if half is not None:
-        told[schema.BATCH_HALVED] = half.batch_size
-    return TrackedRun(
-        settings.study_name,
-        f"trial-{number}" + ("-half-batch" if half is not None else ""),
-        hyperparameters={**told, **point},
-        counts=settings.objective.value,
-        maximize=settings.objective.direction == "maximize",
-        prunes=prunes,
-    )
-
-
 def tracked_retraining(config: Mapping[str, Any], *, budget: Budget, name: str) -> TrackedRun:
     """Return how loggers show a retraining of the configuration of a best.yaml, beside the trials of its study."""
-    told = _told(config.get("study"), config.get("trial"), config["training_seed"], budget)
-    known = {key: value for key, value in told.items() if value is not None}
+    known = known_of_run(config.get("study"), config.get("trial"), config["training_seed"], budget)
     return TrackedRun(
         str(config.get("study") or ""),
         f"retrain-{name}",
@@ -74,6 +43,8 @@ def tracked_retraining(config: Mapping[str, Any], *, budget: Budget, name: str) 
     )
 
 
-def _told(study: Any, trial: Any, seed: int, budget: Budget) -> dict[str, Any]:
+def known_of_run(study: Any, trial: Any, seed: int, budget: Budget) -> dict[str, Any]:
+    """Return what is known of a training besides its point, as hyperparameters. What is None is left out."""
     budgeted = {"budget_unit": budget.unit, "budget_amount": budget.amount}
-    return {"study": study, "trial": trial, "training_seed": seed, **budgeted}
+    known = {"study": study, "trial": trial, "training_seed": seed, **budgeted}
+    return {key: value for key, value in known.items() if value is not None}

@@ -7,11 +7,10 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from studies.errors import BadInput, Problem
 from studies.schema import Failure
@@ -19,23 +18,20 @@ from studies.settings import StudySettings
 from studies.signals import TimeIsUp
 from studies.space import Point
 from studies.trial import diagnosis
-from studies.trial.callbacks import Interrupted, MetricMissing
+from studies.trial.callbacks import Interrupted
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.imported import import_targets
 from studies.trial.job import Job
-from studies.trial.links import Linked
 from studies.trial.memory import set_imports_aside
-from studies.trial.mixing import PackagesMixed
-from studies.trial.point_config import linked, resolve
+from studies.trial.point_config import resolve, training_job
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_preflight import try_rung
 from studies.trial.process_state import kept
-from studies.trial.real_number import NotReal
+from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.run import Run
-from studies.trial.samples import SamplesUnknown
 from studies.trial.test_part import has_test_part, look_at_test_part
 from studies.trial.training import Watchers, never
 
@@ -45,6 +41,11 @@ SAME_UNDER_SEEDS = (
     "note: a batch at one point under two training seeds gives the same losses and weights: the module seeds itself "
     "(seed_everything?) or uses no randomness, so replicates will be identical. Use ${training_seed} in the config "
     "where the module takes a seed"
+)
+NO_TEST_PART = Problem(
+    "objective.test",
+    "is true, but the module has no test part",
+    "give the module a test_step and a test_dataloader beside it, or set it to false",
 )
 N_BATCHES = 3  # of the point that is tried most thoroughly; the second batch finds what the first one left behind
 N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
@@ -91,39 +92,12 @@ def try_point(
 ) -> Look:
     """Train at `point` as far as `extent` says, with the length, the limits and the callbacks of a trial.
 
-    Loggers write to a folder that is deleted. Where a trial would be tried at half the batch after out-of-memory, so is
-    this. Of a procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training
-    seed is `seed`, by default the study's.
+    Loggers write to a folder that is deleted. Out-of-memory is followed by half the batch where a trial does so. Of a
+    procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training seed is
+    `seed`, by default the study's.
     """
-    own = import_targets(settings)
-    with kept(own):
-        return _try_point(settings, point, extent, time_up=time_up, seed=seed)
-
-
-def _try_point(settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp, seed: int | None) -> Look:
-    config = resolve(settings, point)
-    if is_procedure(config):
-        return _try_procedure(settings, point, config, time_up)
-    set_imports_aside()
-    look = _try(settings, point, None, extent, time_up, seed=seed)
-    if look.failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
-        free_memory()
-        half = half_of(config, settings.out_of_memory.batch_size)
-        look = look if half is None else _try(settings, point, half, extent, time_up, seed=seed)
-    if look.failure is Failure.ERROR and config.get("loggers"):
-        look = _with_loggers_blamed(settings, look, extent, time_up)
-    free_memory()  # for the next point
-    return look
-
-
-def _with_loggers_blamed(settings: StudySettings, failed: Look, extent: Extent, time_up: TimeUp) -> Look:
-    """Return `failed` as a problem of the loggers, where the point works without them."""
-    assert failed.problem is not None
-    look = _try(settings, failed.point, None, extent, time_up, with_loggers=False)
-    if look.problem is not None or not look.is_whole:
-        return failed
-    remedy = "correct the logger, or remove it"
-    return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
+    with kept(import_targets(settings.template, settings.space)):
+        return _Try(settings, point, extent, time_up, seed).look()
 
 
 def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
@@ -141,14 +115,16 @@ def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = neve
 def take_time(
     settings: StudySettings, point: Point, *, time_up: TimeUp = never, at_most_s: float | None = None
 ) -> Look:
-    """Train a few batches at `point`, for `at_most_s` an epoch, with whole validations, and estimate the seconds of a
-    trial."""
+    """Train a few batches at `point` with whole validations, and estimate the seconds of a trial.
+
+    An epoch of it takes at most about `at_most_s`.
+    """
     extent = KNOWN if settings.budget.unit == "seconds" else replace(TIMED, cut=replace(TIMED.cut, at_most_s=at_most_s))
     return try_point(settings, point, extent, time_up=time_up)
 
 
 def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
-    """Train a batch at `point` under two seeds, and note where that comes to the same."""
+    """Train a batch at `point` under two seeds, and note where the results are the same."""
     seeds = (settings.seed, settings.seed + 1)
     first, second = (try_point(settings, point, BRIEF, time_up=time_up, seed=seed).trajectory for seed in seeds)
     return Look(point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
@@ -156,13 +132,11 @@ def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = ne
 
 def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
     """Train two batches at `point` in as many processes as train a trial together, with a validation."""
-    from studies.trial.ranks.crew import train_in_ranks
-
-    n_ranks, extent = settings.devices_per_trial, Extent(Cut(N_OF_RANKS), n_validated=1)
+    n_ranks = settings.devices_per_trial
+    trying = _Try(settings, point, Extent(Cut(N_OF_RANKS), n_validated=1), time_up)
     try:
         with TemporaryDirectory() as folder:
-            job = _job(settings, resolve(settings, point), extent, Path(folder), links=linked(settings, point))
-            train_in_ranks(job, n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
+            train_in_ranks(trying.job(Path(folder)), n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
     except Interrupted:
         return None
     except Exception as error:  # whatever a user's module raises is what this looks for
@@ -175,79 +149,121 @@ def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never)
     return None
 
 
-def _try_procedure(settings: StudySettings, point: Point, config: dict[str, Any], time_up: TimeUp) -> Look:
-    try:
-        found = try_rung(settings, point, config, interrupted=time_up)
-    except Interrupted:
-        return Look(point, None, is_whole=False)
-    return Look(point, found) if isinstance(found, Problem) else Look(point, None, found)
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What trying one point needs, and the steps of it."""
 
+    settings: StudySettings
+    point: Point
+    extent: Extent
+    time_up: TimeUp
+    seed: int | None = None
+    half: HalfBatch | None = None
+    with_loggers: bool = True
 
-def _try(
-    settings: StudySettings,
-    point: Point,
-    half: HalfBatch | None,
-    extent: Extent,
-    time_up: TimeUp,
-    *,
-    with_loggers: bool = True,
-    seed: int | None = None,
-) -> Look:
-    begun = time.perf_counter()
-    is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else no Ctrl-C comes as an exception
-    config = resolve(settings, point, half=half, seed=seed)
-    config = config if with_loggers else {**config, "loggers": {}}
-    try:
-        with TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Lightning warns of short runs
-            links = linked(settings, point, half=half, seed=seed)
-            job = _job(settings, config, extent, Path(folder), links=links)
-            job = job if seed is None else replace(job, seed=seed)
-            run = job.build(Watchers(interrupted=time_up))
-            problem = _of_test_part(settings, run)
+    def look(self) -> Look:
+        """Run the first rung of a procedure, or train; then at half the batch, or without loggers, where that helps."""
+        config = resolve(self.settings, self.point)
+        if is_procedure(config):
+            return self._run_procedure(config)
+        set_imports_aside()
+        look, rule = self._train(), self.settings.out_of_memory
+        if look.failure is Failure.OUT_OF_MEMORY and rule.retry != "none":
+            free_memory()
+            half = half_of(config, rule.batch_size)
+            look = look if half is None else replace(self, half=half)._train()
+        if look.failure is Failure.ERROR and config.get("loggers"):
+            look = self._with_loggers_blamed(look)
+        free_memory()  # for the next point
+        return look
+
+    def job(self, folder: Path) -> Job:
+        """Return the training of a trial, cut short, whose files lie below `folder`."""
+        job = training_job(self.settings, self.point, folder=folder, half=self.half, seed=self.seed)
+        wanted, n_validated = (job.config.get("trainer") or {}).get("limit_val_batches"), self.extent.n_validated
+        return replace(
+            job,
+            config=job.config if self.with_loggers else {**job.config, "loggers": {}},
+            trainer_arguments={} if n_validated is None or wanted == 0 else {"limit_val_batches": n_validated},
+            cut=self.extent.cut,
+            offline_in=folder / "loggers",
+        )
+
+    def _run_procedure(self, config: dict[str, object]) -> Look:
+        budget, seed = self.settings.budget, self.settings.seed
+        try:
+            seconds = try_rung(config, self.point, seed=seed, n_rungs=budget.rungs, interrupted=self.time_up)
+        except Interrupted:
+            return Look(self.point, None, is_whole=False)
+        except BadInput as error:
+            return Look(self.point, error.problems[0])
+        return Look(self.point, None, seconds)
+
+    def _with_loggers_blamed(self, failed: Look) -> Look:
+        """Return `failed` as a problem of the loggers, where the point works without them."""
+        assert failed.problem is not None
+        look = replace(self, seed=None, with_loggers=False)._train()
+        if look.problem is not None or not look.is_whole:
+            return failed
+        remedy = "correct the logger, or remove it"
+        return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
+
+    def _train(self) -> Look:
+        """Train, and return what a failure means as a problem of the config."""
+        point, settings = self.point, self.settings
+        is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C raises no exception
+        try:
+            return self._fit()
+        except Interrupted:
+            return Look(point, None, is_whole=False)
+        except BaseException as error:  # whatever a user's module raises is what this looks for
+            if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
+                raise
+            problem = diagnosis.of_known(error, metric=settings.objective.metric, unit=settings.budget.unit)
             if problem is not None:
                 return Look(point, problem)
-            return _fit(settings, point, run, job.config, extent, begun=begun)
-    except Interrupted:
-        return Look(point, None, is_whole=False)
-    except MetricMissing as error:
-        return Look(point, diagnosis.of_missing(error, settings))
-    except NotReal as error:
-        return Look(point, diagnosis.of_unreal(error, settings))
-    except PackagesMixed as error:
-        return Look(point, diagnosis.of_mixed(error))
-    except SamplesUnknown as error:
-        return Look(point, error.problem)
-    except BadInput as error:  # of loggers and links
-        return Look(point, error.problems[0])
-    except BaseException as error:  # whatever a user's module raises is what this looks for
-        if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
-            raise
-        log.info("one batch at %s failed", point, exc_info=True)
-        return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
+            log.info("one batch at %s failed", point, exc_info=True)
+            config = resolve(settings, point, half=self.half, seed=self.seed)
+            return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
 
+    def _fit(self) -> Look:
+        """Train, and return what that has shown."""
+        begun = time.perf_counter()
+        with TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning warns of short runs
+            job = self.job(Path(folder))
+            run = job.build(Watchers(interrupted=self.time_up))
+            tests = self.settings.objective.test
+            if tests and not has_test_part(run.module, run.datamodule):
+                return Look(self.point, NO_TEST_PART)
+            stopwatch = run.package.callback(Stopwatch)(begun)
+            run.trainer.callbacks.append(stopwatch)
+            training = run.fit()
+            problem = diagnosis.of_training(run, training, self.point, job.config)
+            if problem is not None:
+                return Look(self.point, problem)
+            if tests and self.extent.tests:
+                problem = _of_failing_test(run, job)
+            return Look(
+                self.point,
+                problem,
+                self._seconds(run, stopwatch) if self.extent.is_timed else None,
+                notes=tuple(_notes(run, self.settings.budget.unit)),
+                trajectory=training.trajectory,
+                diverged=training.diverged and f"{training.diverged}{diagnosis.where(self.point)}",
+            )
 
-def _fit(
-    settings: StudySettings, point: Point, run: Run, config: Mapping[str, Any], extent: Extent, *, begun: float
-) -> Look:
-    """Train the run and say what it has shown."""
-    stopwatch = run.package.callback(Stopwatch)(begun)
-    run.trainer.callbacks.append(stopwatch)
-    training = run.fit()
-    problem = diagnosis.of_training(run, training, point, config)
-    if problem is not None:
-        return Look(point, problem)
-    if extent.tests and settings.objective.test:
-        problem = _of_failing_test(run, config)
-    seconds = _estimate(settings, run, stopwatch) if extent.is_timed else None
-    notes = tuple(_notes(run, settings.budget.unit))
-    diverged = None if training.diverged is None else f"{training.diverged}{diagnosis.where(point)}"
-    return Look(point, problem, seconds, notes=notes, trajectory=training.trajectory, diverged=diverged)
+    def _seconds(self, run: Run, stopwatch: Stopwatch) -> float | None:
+        """Return the seconds of a whole trial, None if they are unknown."""
+        budget, at_most = self.settings.budget, self.settings.max_trial_s
+        seconds: float | None = float(budget.amount)
+        if budget.unit != "seconds":
+            seconds = whole_training_s(run, budget, stopwatch.times, n_devices=self.settings.devices_per_trial)
+        return seconds if seconds is None or at_most is None else min(seconds, at_most)
 
 
 def _notes(run: Run, unit: str) -> Iterator[str]:
-    """Tell of an epoch that may have no end, and of loaders of the module that Lightning passes over, since there is a
-    data module."""
+    """Tell of an epoch that may have no end, and of the module's loaders where the data module's are used."""
     if unit == "epochs" and math.isinf(run.trainer.num_training_batches):
         yield (
             "note: the training loader does not tell how long an epoch is. Where it never ends, no trial has a value: "
@@ -262,48 +278,11 @@ def _notes(run: Run, unit: str) -> Iterator[str]:
         )
 
 
-def _job(
-    settings: StudySettings, config: Mapping[str, Any], extent: Extent, folder: Path, *, links: Linked | None
-) -> Job:
-    """Return the training of a trial whose files lie below `folder`."""
-    wanted = (config.get("trainer") or {}).get("limit_val_batches")
-    limits = {} if extent.n_validated is None or wanted == 0 else {"limit_val_batches": extent.n_validated}
-    return Job(
-        config,
-        metric=settings.objective.metric,
-        second=settings.objective.logged_second,
-        budget=settings.budget,
-        seed=settings.seed,
-        folder=folder,
-        trainer_arguments=limits,
-        cut=extent.cut,
-        offline_in=folder / "loggers",
-        linked=links,
-    )
-
-
-def _of_test_part(settings: StudySettings, run: Run) -> Problem | None:
-    if not settings.objective.test or has_test_part(run.module, run.datamodule):
-        return None
-    remedy = "give the module a test_step and a test_dataloader beside it, or set it to false"
-    return Problem("objective.test", "is true, but the module has no test part", remedy)
-
-
-def _of_failing_test(run: Run, config: Mapping[str, Any]) -> Problem | None:
+def _of_failing_test(run: Run, job: Job) -> Problem | None:
     try:
-        look_at_test_part(run.module, run.datamodule, config=config)
+        look_at_test_part(run.module, run.datamodule, config=job.config)
     except Exception as error:  # whatever a user's module raises is what this looks for
         log.info("the test part failed", exc_info=True)
         complaint = f"fails in its test part ({classify(error)[1]}), and objective.test is true"
         return Problem("model", complaint, "correct its test_step or test_dataloader, or set objective.test to false")
     return None
-
-
-def _estimate(settings: StudySettings, run: Run, stopwatch: Stopwatch) -> float | None:
-    """Return the seconds of a whole trial, None if they are unknown."""
-    if settings.budget.unit == "seconds":
-        seconds: float | None = float(settings.budget.amount)
-    else:
-        seconds = whole_training_s(run, settings.budget, stopwatch.times, n_devices=settings.devices_per_trial)
-    at_most = settings.max_trial_s
-    return seconds if seconds is None or at_most is None else min(seconds, at_most)

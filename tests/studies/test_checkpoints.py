@@ -31,7 +31,8 @@ from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.checkpoint import NotPlain, plain, without_secret_arguments, write
 from studies.trial.files import new_checkpoint, sha256_of
-from studies.trial.objective import resolve, run_trial
+from studies.trial.objective import run_trial
+from studies.trial.point_config import resolve
 from studies.trial.testing import train_and_test
 from studies.worker import Post, work
 

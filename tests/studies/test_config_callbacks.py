@@ -13,8 +13,8 @@ from trainings import run
 from studies.budget import Budget
 from studies.settings import StudySettings
 from studies.trial.job import Job
-from studies.trial.objective import resolve
 from studies.trial.package import package_of
+from studies.trial.point_config import resolve
 from studies.trial.preflight import preflight
 
 MakeSettings = Callable[..., StudySettings]

@@ -14,7 +14,7 @@ from studies.reading.settings import read_settings
 from studies.settings import StudySettings
 from studies.space import path_exists
 from studies.trial.instantiate import binding_problems
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 
 STUDIES = group_options("study")
 GROUPS = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir() and folder.name != "study")

@@ -13,7 +13,7 @@ from torch import nn
 import lightning_modules
 from studies.settings import StudySettings
 from studies.trial.job import build
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.run import Run
 
 MakeSettings = Callable[..., StudySettings]

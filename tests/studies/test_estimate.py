@@ -19,7 +19,7 @@ from studies.settings import StudySettings
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.job import Job
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.preflight import look
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

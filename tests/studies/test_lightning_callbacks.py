@@ -358,7 +358,12 @@ def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_setti
 
 def test_a_searched_rate_that_a_finder_overwrites_is_told(make_settings: MakeSettings) -> None:
     finder = f"+callbacks.f={{_target_: {LIGHTNING}.LearningRateFinder}}"
-    (note,) = finder_notes(make_settings(finder, study="plain"))
+
+    def notes(*overrides: str) -> list[str]:
+        settings = make_settings(*overrides, study="plain")
+        return finder_notes(settings.template, settings.space)
+
+    (note,) = notes(finder)
     assert note.startswith("callbacks.f (LearningRateFinder) overwrites model.lr")
-    assert finder_notes(make_settings(finder, "+callbacks.f.update_attr=false", study="plain")) == []
-    assert finder_notes(make_settings(study="plain")) == []
+    assert notes(finder, "+callbacks.f.update_attr=false") == []
+    assert notes() == []

@@ -24,9 +24,8 @@ from studies.report.trials_csv import write_trials_csv
 from studies.settings import StudySettings
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.job import Job
 from studies.trial.links import NotPlain, plain
-from studies.trial.point_config import linked, resolve
+from studies.trial.point_config import training_job
 from studies.trial.preflight import preflight
 from studies.trial.run import Run
 from studies.trial.testing import train_and_test
@@ -42,8 +41,7 @@ def sorts(make_settings: MakeSettings) -> MakeSettings:
 
 def built(settings: StudySettings, folder: Path) -> Run:
     point = settings.space.from_unit([0.5] * len(settings.space))
-    config = resolve(settings, point)
-    return Job(config, "val_loss", settings.budget, 0, folder, linked=linked(settings, point)).build()
+    return training_job(settings, point, folder=folder).build()
 
 
 def refused(settings: StudySettings, folder: Path) -> str:

@@ -22,8 +22,8 @@ from studies.trial.instantiate import binding_problems
 from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.mixing import PackagesMixed, exchanged
-from studies.trial.objective import resolve
 from studies.trial.package import package_of, package_of_target
+from studies.trial.point_config import resolve
 from studies.trial.preflight import preflight
 from studies.trial.training import Watchers
 

@@ -11,7 +11,7 @@ from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted
 from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.preflight import preflight
 from studies.trial.run import Run
 from studies.trial.training import Watchers

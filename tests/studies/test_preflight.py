@@ -12,7 +12,7 @@ from studies.errors import Problem
 from studies.settings import StudySettings
 from studies.trial.cut import Cut
 from studies.trial.job import Job
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.preflight import look, looks, preflight
 from studies.trial.run import Run
 from studies.trial.trying import THOROUGH, Look, try_point

@@ -81,7 +81,8 @@ def run(make_settings: MakeSettings, *overrides: str) -> Outcome:
 @pytest.fixture
 def before(make_settings: MakeSettings) -> Iterator[list[object]]:
     """All settings as a test finds them, which it has to leave so."""
-    import_targets(make_settings("model._target_=user_state.Leaves", study="plain"))
+    settings = make_settings("model._target_=user_state.Leaves", study="plain")
+    import_targets(settings.template, settings.space)
     quieten_lightning()
     found = [setting.read() for setting in SETTINGS]
     yield found
@@ -181,7 +182,7 @@ def test_a_target_that_refers_to_another_key_is_imported_before_the_first_trial(
     from user_state import Leaves
 
     named = make_settings("model._target_=${vars.module}", "+vars.module=user_state.Leaves", study="plain")
-    assert Leaves in import_targets(named)
+    assert Leaves in import_targets(named.template, named.space)
     broken = make_settings("model._target_=user_state.Leaves", study="plain")
     OmegaConf.update(broken.template, "vars.other", "${nowhere}", force_add=True)
-    assert Leaves in import_targets(broken)
+    assert Leaves in import_targets(broken.template, broken.space)

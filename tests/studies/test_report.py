@@ -28,7 +28,7 @@ from studies.report.wording import shown
 from studies.search.designs import random_design
 from studies.settings import FIXED_KEYS, StudySettings
 from studies.storage.slots import Rules, rules_of
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 
 MakeSettings = Callable[..., StudySettings]
 ENDED_WELL = TrialState.COMPLETE

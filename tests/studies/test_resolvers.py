@@ -16,7 +16,7 @@ from studies.launch.resolved import resolved_here
 from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.storage.identity import identity
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

@@ -72,10 +72,10 @@ def run_together(of: StudySettings, study: Study, paths: Sequence[list[tuple[int
             yield number, study.ask(), iter([Rung(i, value, i, i / 10) for i, value in path]), []
 
     running = [member for _ in range(3) for member in begin()]
-    reports = {trial.number: reports_of(trial, of) for _, trial, _, _ in running}
+    reports = {trial.number: reports_of(trial, of.objective, n_rungs=of.budget.rungs) for _, trial, _, _ in running}
     while running:
         number, trial, rungs, seen = running.pop(0)
-        report = reports.setdefault(trial.number, reports_of(trial, of))
+        report = reports.setdefault(trial.number, reports_of(trial, of.objective, n_rungs=of.budget.rungs))
         rung = next(rungs, None)
         if rung is None:
             study.tell(trial, [seen[-1], 1.0][:n_values])
@@ -110,9 +110,9 @@ def test_a_trial_that_goes_on_stands_as_one_that_never_stopped() -> None:
     study = study_of(of, make_pruner(of))
     rungs = tuple(Rung(i, value, i, i / 10) for i, value in enumerate([0.5, 0.6, 0.7, 0.8], start=1))
     whole, resumed = study.ask(), study.ask()
-    report = reports_of(whole, of)
+    report = reports_of(whole, of.objective, n_rungs=of.budget.rungs)
     assert not any(report(rung) for rung in rungs)
-    again = reports_of(resumed, of)
+    again = reports_of(resumed, of.objective, n_rungs=of.budget.rungs)
     again.repeat(rungs[:3])
     assert not again(rungs[2])
     again(rungs[3])
@@ -123,7 +123,7 @@ def test_a_trial_that_goes_on_stands_as_one_that_never_stopped() -> None:
 def test_a_second_go_keeps_the_first_value_of_a_rung() -> None:
     of = settings("none", SECOND)
     study = study_of(of, make_pruner(of))
-    report = reports_of(study.ask(), of)
+    report = reports_of(study.ask(), of.objective, n_rungs=of.budget.rungs)
     for rung in (
         Rung(1, 0.1, 1, 1.0),
         Rung(2, 0.2, 2, 2.0),

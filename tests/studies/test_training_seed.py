@@ -20,7 +20,7 @@ from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.testing import train_and_test
 
 MakeSettings = Callable[..., StudySettings]

@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial
 from studies.settings import StudySettings
 from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 from studies.trial.preflight import preflight
 from studies.trial.ranks.crew import train_in_ranks
 from studies.trial.testing import train_and_test

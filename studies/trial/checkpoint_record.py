@@ -1,7 +1,7 @@
-"""What a trial goes on from and what it leaves behind: its checkpoints, as the storage records them.
+"""The checkpoints of one trial as the storage records them: where it resumes from, and what it leaves behind.
 
-The record in the storage is the truth. A new file is recorded once it is whole, and the one before is deleted only
-then, so that at any moment the record of a running or released trial names a file that is there.
+The record in the storage is the truth. A new file is recorded once it is whole, and only then the previous one is
+deleted. So the record of a running or released trial always names a file that exists.
 """
 
 from __future__ import annotations
@@ -21,48 +21,43 @@ from studies import schema
 from studies.eligible import can_be_best
 from studies.objectives import by_first
 from studies.printable import described
-from studies.settings import StudySettings
-from studies.trial.files import checkpoint_in, discard, sha256_of, trial_folder, trials_folder
+from studies.settings import ObjectiveSettings
+from studies.trial.files import checkpoint_in, discard, sha256_of, trials_folder
 from studies.trial.half_batch import HalfBatch
-from studies.trial.keeper import Keeping, Saved
+from studies.trial.keeper import Saved
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A checkpoint to go on from, and the number of the trial that left it."""
+    """A checkpoint to resume from, and the number of the trial that left it."""
 
     trial: int
     saved: Saved
 
 
-class Attempt:
-    """Keeps the record of the checkpoints of `trial`, which tries the point of `repeated` again if that is given.
+class CheckpointRecord:
+    """Keeps the record of the checkpoints of `trial`, which repeats the trial `repeated` if that is given.
 
-    `has_checkpoint`: one of the two has saved its state; `has_resumed`: this one goes on from there.
+    `has_any`: one of the two has saved a checkpoint. `has_resumed`: this trial has resumed from one.
     """
 
-    def __init__(self, trial: BaseTrial, settings: StudySettings, repeated: FrozenTrial | None) -> None:
-        self.has_checkpoint = repeated is not None and bool(repeated.user_attrs.get(schema.CHECKPOINT))
+    def __init__(self, trial: BaseTrial, repeated: FrozenTrial | None, *, output_dir: Path, study_name: str) -> None:
+        self.has_any = repeated is not None and bool(repeated.user_attrs.get(schema.CHECKPOINT))
         self.has_resumed = False
         self._trial = trial
-        self._settings = settings
         self._repeated = repeated
+        self._output_dir = output_dir
+        self._study_name = study_name
         self._start: Start | None = None
         self._own: Path | None = None
 
-    @property
-    def keeping(self) -> Keeping:
-        """Where and when this trial saves."""
-        folder = trial_folder(self._settings.output_dir, self._trial.number)
-        return Keeping(folder, self._settings.study_name, self._settings.checkpoint.every_s)
-
     def start(self, half: HalfBatch | None) -> Path | None:
-        """Where a training goes on, at the full batch or at `half`; None: at the beginning, which is told where there
-        was a checkpoint that cannot be used.
+        """Return the checkpoint to resume from at the full batch or at `half`, None to begin anew.
 
-        From now on the record of this trial names that checkpoint too: it may die before it has saved one of its own.
+        Records the reason where there is a checkpoint that cannot be used. From now on the record of this trial names
+        the checkpoint too: the trial may die before it has saved one of its own.
         """
         record = self._repeated.user_attrs.get(schema.CHECKPOINT) if self._repeated is not None else None
         if self._repeated is None or not record:
@@ -87,23 +82,23 @@ class Attempt:
         return start.saved.path
 
     def restart(self, reason: str) -> None:
-        """Record that this trial begins anew in spite of a checkpoint."""
+        """Record why this trial begins anew although there is a checkpoint."""
         assert self._repeated is not None
         told = f"the checkpoint of trial {self._repeated.number} {reason}"
         log.warning("trial %d begins anew: %s", self._trial.number, told)
         self._trial.set_user_attr(schema.RESTARTED, told)
 
     def resumed(self) -> None:
-        """Record that the training goes on."""
+        """Record that the training has resumed."""
         assert self._start is not None
         self.has_resumed = True
         saved = self._start.saved
         told = {"trial": self._start.trial, "rung": saved.rung, "steps": saved.steps, "exact": saved.exact}
         self._trial.set_user_attr(schema.RESUMED_FROM, told)
-        log.info("trial %d goes on from the checkpoint of trial %d (%s)", self._trial.number, self._start.trial, told)
+        log.info("trial %d resumes from the checkpoint of trial %d (%s)", self._trial.number, self._start.trial, told)
 
     def drop(self) -> None:
-        """Forget what was saved, and from where this trial went on: it begins anew, in another way."""
+        """Forget what was saved and resumed from: the trial begins anew in another way."""
         if self.has_resumed:
             self._trial.set_user_attr(schema.RESUMED_FROM, None)
         if self._own is not None:
@@ -113,7 +108,7 @@ class Attempt:
         self.has_resumed = False
 
     def saved(self, saved: Saved) -> None:
-        """Record a new checkpoint and delete the one before."""
+        """Record a new checkpoint and delete the previous one."""
         record = {**asdict(saved), "path": str(saved.path), "host": platform.node()}
         try:
             self._trial.set_user_attr(schema.CHECKPOINT, record)
@@ -121,30 +116,32 @@ class Attempt:
             self._discard(saved.path)
             raise
         before, self._own = self._own, saved.path
-        self.has_checkpoint = True
+        self.has_any = True
         if before is not None:
             self._discard(before)
 
-    def is_among_the_best(self, value: float) -> bool:
-        """Whether a trial that completes with `value` is one whose last state is to be kept; of two objectives the
-        second, which is not known yet, may decide for it among its equals."""
-        k = self._settings.checkpoint.keep_best
-        if k == 0 or not isinstance(self._trial, Trial):
-            return False
-        sign = 1 if self._settings.objective.direction == "maximize" else -1
-        complete = self._trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        others = by_first(list(filter(can_be_best, complete)))
-        own = (sign * value, math.inf if self._settings.objective.second is not None else -self._trial.number)
-        return sum(1 for other in others if (sign * (other.value or 0.0), -other.number) > own) < k
-
     def _discard(self, path: Path) -> None:
-        discard(path, output_dir=self._settings.output_dir, study_name=self._settings.study_name)
+        discard(path, output_dir=self._output_dir, study_name=self._study_name)
 
     def _read(self, record: dict[str, Any]) -> Saved:
-        """What `record` says of a file. Raises OSError where the output folder has no such file."""
-        recorded, folder = Path(record["path"]), self._settings.output_dir
-        path = checkpoint_in(folder, recorded, study_name=self._settings.study_name)
+        """Return the checkpoint of `record`. Raise OSError where the output folder has no such file."""
+        recorded, folder = Path(record["path"]), self._output_dir
+        path = checkpoint_in(folder, recorded, study_name=self._study_name)
         if path is None:
             raise FileNotFoundError(f"no checkpoint {recorded.parent.name}/{recorded.name} in {trials_folder(folder)}")
         rung, steps = int(record["rung"]), int(record["steps"])
         return Saved(path.absolute(), str(record["sha256"]), rung, steps, bool(record["exact"]))
+
+
+def is_among_the_best(trial: BaseTrial, value: float, *, k: int, objective: ObjectiveSettings) -> bool:
+    """Return whether a trial that completes with `value` will be one of the `k` best.
+
+    Of two objectives the second is not known yet, so an equal value counts as better.
+    """
+    if k == 0 or not isinstance(trial, Trial):
+        return False
+    sign = 1 if objective.maximize else -1
+    complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    others = by_first(list(filter(can_be_best, complete)))
+    own = (sign * value, math.inf if objective.second is not None else -trial.number)
+    return sum(1 for other in others if (sign * (other.value or 0.0), -other.number) > own) < k
