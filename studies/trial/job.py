@@ -1,4 +1,4 @@
-"""One training to be done: seed, instantiate, put callbacks, loggers and Trainer together. Knows nothing of Optuna.
+"""One training to be done: seeds, and puts module, data, callbacks, loggers and Trainer together.
 
 Nothing that a trial does not need runs in it: no progress bar, logger, summary, sanity check or checkpoint unless the
 config asks for one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from studies.trial.instantiate import instantiate
 from studies.trial.keeper import Keeper, Keeping
 from studies.trial.length import ScheduleLength, progress_of
 from studies.trial.links import Linked
-from studies.trial.loggers import build_loggers
+from studies.trial.loggers import Loggers, build_loggers
 from studies.trial.mixing import in_package, refuse_mixing
 from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
 from studies.trial.plateau import NEVER
@@ -45,160 +45,136 @@ SWITCHED_ON = {"callbacks.Checkpoint": "enable_checkpointing", "callbacks.Progre
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
-    goes on, None: from the beginning; `second` is a further metric that the module logs; `test`: the test part is
-    looked at once, at the end; `tracked` is how loggers show it; `offline_in`: they write there and ask no server.
-    `cut`: only so much of it is tried."""
+    """A training to be done, as plain data that another process can be given."""
 
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]  # resolved, plain values: model, datamodule, trainer, callbacks, loggers
     metric: str
     budget: Budget
     seed: int
-    folder: Path
+    folder: Path  # loggers and checkpoints write below it
     max_trial_s: float | None = None
-    keeping: Keeping | None = None
-    checkpoint: Path | None = None
-    trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    test: bool = False
-    second: str | None = None
-    tracked: TrackedRun | None = None
-    offline_in: Path | None = None
-    cut: Cut | None = None
+    keeping: Keeping | None = None  # where and when the training saves its state, None: never
+    checkpoint: Path | None = None  # to resume from
+    trainer_arguments: Mapping[str, Any] = field(default_factory=dict)  # which replace those of the config
+    test: bool = False  # evaluate the test set at the end
+    second: str | None = None  # another metric that the module logs
+    tracked: TrackedRun | None = None  # how loggers show it
+    offline_in: Path | None = None  # where loggers write instead of to their servers
+    cut: Cut | None = None  # how much of the training is tried, None: all of it
     linked: Linked | None = None
+    prunes: tuple[type[Exception], ...] = ()  # exceptions by which a module ends its own training early
 
     def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
-        """A run of this job, with those who follow it."""
-        run = build(
-            self.config,
-            metric=self.metric,
-            budget=self.budget,
-            seed=self.seed,
-            folder=self.folder,
-            watchers=watchers,
-            keeping=self.keeping,
-            max_trial_s=self.max_trial_s,
-            ranks=ranks,
-            second=self.second,
-            tracked=self.tracked,
-            offline_in=self.offline_in,
-            cut=self.cut,
-            linked=self.linked,
-            **self.trainer_arguments,
+        """Seed every global random generator and build what the training needs.
+
+        Takes everything from the Lightning package that the module derives from. Where there are several `ranks`, all
+        of them build the job alike and fit together. Raises `PackagesMixed`, and whatever the constructors raise.
+        """
+        quieten_lightning()
+        watchers = watchers or Watchers()
+        package_of_target(self.config["model"]["_target_"]).seed_everything(self.seed)
+        datamodule = instantiate(self.config["datamodule"]) if self.config.get("datamodule") else None
+        values = self.linked.values(datamodule) if self.linked is not None else {}
+        config = self.linked.resolved(self.config, values) if self.linked is not None else self.config
+        module = instantiate(config["model"])
+        package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
+        module = unwrapped(package, module)
+        refuse_mixing(package, module, [datamodule])
+        guard_metrics(module, [name for name in (self.metric, self.second) if name is not None])
+
+        rungs = self._rungs(package, watchers, ranks)
+        given = [(callback_of(package, node), node) for node in members(config, "callbacks")]
+        company = self._company(package, rungs, given, ranks)
+        limit_s = self.max_trial_s
+        time_limit = package.callback(TimeLimit)(rungs, limit_s=limit_s, now=ranks.now) if limit_s is not None else None
+        cutter = package.callback(CutShort)(self.cut, rungs, self.budget) if self.cut is not None else None
+        callbacks = [
+            company,
+            rungs,
+            time_limit,
+            *self._clocks(package, config, rungs, ranks),
+            *(one for one, _ in given),
+        ]
+        callbacks += [package.callback(StopTogether)(ranks) if given and ranks.size > 1 else None, cutter]
+        loggers = self._loggers(package, config, ranks)
+        refuse_mixing(package, module, loggers.all)
+        trainer = trainer_class(package)(
+            **{
+                **(config.get("trainer") or {}),
+                **_length(self.budget, module),
+                **_surroundings(package, config, ranks),
+                **_callbacks(package, [one for one in callbacks if one is not None]),
+                "logger": loggers.all,
+                "default_root_dir": str(self.folder),
+                **self.trainer_arguments,
+            }
         )
-        run.tested_with = self.config if self.test else None
+        keeper = Keeper(
+            rungs,
+            last_rung=self.budget.rungs,
+            interrupted=watchers.interrupted,
+            keeping=self.keeping,
+            saved=watchers.saved,
+            holds=company.holds,
+            ranks=ranks,
+        )
+        run = Run(
+            module,
+            datamodule,
+            trainer,
+            package,
+            rungs,
+            company,
+            keeper,
+            watchers,
+            time_limit,
+            ranks,
+            tested_with=self.config if self.test else None,
+            loggers=loggers,
+            cutter=cutter,
+            linked=values,
+            prunes=self.prunes,
+        )
+        trainer.between_batches = run.between_batches
         return run
 
+    def _rungs(self, package: Package, watchers: Watchers, ranks: Ranks) -> Rungs:
+        return package.callback(Rungs)(
+            self.metric,
+            report=watchers.report,
+            resumed=watchers.resumed,
+            at_epochs=self.budget.unit == "epochs",
+            n_rungs=self.budget.rungs,
+            needs_samples=self.budget.unit == "samples",
+            ranks=ranks,
+            second=self.second,
+        )
 
-def build(
-    config: Mapping[str, Any],
-    *,
-    metric: str,
-    budget: Budget,
-    seed: int,
-    folder: Path,
-    watchers: Watchers | None = None,
-    keeping: Keeping | None = None,
-    max_trial_s: float | None = None,
-    ranks: Ranks = ALONE,
-    second: str | None = None,
-    tracked: TrackedRun | None = None,
-    offline_in: Path | None = None,
-    cut: Cut | None = None,
-    linked: Linked | None = None,
-    **trainer_arguments: Any,
-) -> Run:
-    """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
+    def _company(
+        self, package: Package, rungs: Rungs, given: Sequence[tuple[Any, Mapping[str, Any]]], ranks: Ranks
+    ) -> Company:
+        study = self.tracked.study if self.tracked is not None and self.tracked.kind == "trial" else ""
+        return package.callback(Company)(
+            package, rungs, folder=self.folder, given=given, ranks=ranks, offline_in=self.offline_in, study=study
+        )
 
-    Seeds every global random generator with `seed`. Takes everything from the Lightning package that the module derives
-    from. Loggers and checkpoints that the config asks for write below `folder`. `keeping` says where and when the
-    training saves its own state, None: never. `cut` ends it after a few batches. With several `ranks` the run is one of
-    theirs: all build it alike, and fit together. Raises `PackagesMixed`, and whatever the constructors raise.
-    """
-    quieten_lightning()
-    watchers = watchers or Watchers()
-    package_of_target(config["model"]["_target_"]).seed_everything(seed)
-    datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
-    values = linked.values(datamodule) if linked is not None else {}
-    config = linked.resolved(config, values) if linked is not None else config
-    module = instantiate(config["model"])
-    package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
-    module = unwrapped(package, module)
-    refuse_mixing(package, module, [datamodule])
-    guard_metrics(module, [name for name in (metric, second) if name is not None])
-    made = package.callback
-    rungs = made(Rungs)(
-        metric,
-        report=watchers.report,
-        resumed=watchers.resumed,
-        at_epochs=budget.unit == "epochs",
-        n_rungs=budget.rungs,
-        needs_samples=budget.unit == "samples",
-        ranks=ranks,
-        second=second,
-    )
-    tracked = tracked or TrackedRun("", folder.name)
-    own = [(callback_of(package, node), node) for node in members(config, "callbacks")]
-    study = tracked.study if tracked.kind == "trial" else ""
-    company = made(Company)(package, rungs, folder=folder, given=own, ranks=ranks, offline_in=offline_in, study=study)
-    callbacks: list[Any] = [company, rungs]
-    time_limit = made(TimeLimit)(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
-    if time_limit is not None:
-        callbacks.append(time_limit)
-    if budget.unit != "epochs":
-        callbacks.append(made(Clock)(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
-    if budget.unit == "samples":
-        shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
-        callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-    callbacks += [callback for callback, _ in own]
-    if own and ranks.size > 1:
-        callbacks.append(made(StopTogether)(ranks))
-    nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
-    loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
-    refuse_mixing(package, module, loggers.all)
-    cutter = made(CutShort)(cut, rungs, budget) if cut is not None else None
-    if cutter is not None:
-        callbacks.append(cutter)
-    arguments = {
-        **(config.get("trainer") or {}),
-        **_length(budget, module),
-        "callbacks": callbacks,
-        "logger": loggers.all,
-        "default_root_dir": str(folder),
-    }
-    arguments["plugins"] = [  # the launcher knows, not SLURM
-        *_list(arguments.get("plugins")),
-        package.find("plugins.environments.LightningEnvironment")(),
-    ]
-    if ranks.size > 1:
-        asked_for = arguments.get("strategy") or "auto"
-        arguments |= {"devices": ranks.size, "strategy": "ddp" if asked_for == "auto" else asked_for}
-    for kind, switch in SWITCHED_ON.items():
-        if any(isinstance(callback, package.find(kind)) for callback in callbacks):
-            arguments[switch] = True
-    arguments |= trainer_arguments
-    keeper = Keeper(
-        rungs,
-        last_rung=budget.rungs,
-        interrupted=watchers.interrupted,
-        keeping=keeping,
-        saved=watchers.saved,
-        holds=company.holds,
-        ranks=ranks,
-    )
-    trainer = trainer_class(package)(**arguments)
+    def _clocks(self, package: Package, config: Mapping[str, Any], rungs: Rungs, ranks: Ranks) -> list[Any]:
+        """Return the callbacks that place the rungs of a budget that is not counted in epochs."""
+        budget = self.budget
+        clocks: list[Any] = []
+        if budget.unit != "epochs":
+            clock = package.callback(Clock)
+            clocks.append(clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
+        if budget.unit == "samples":
+            shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
+            length = package.callback(ScheduleLength)
+            clocks.append(length(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
+        return clocks
 
-    def between_batches(trainer: Any, stopping: bool) -> bool:
-        if not trainer.validating:
-            rungs.between_batches(trainer)
-            company.between_batches(trainer)
-        return keeper.between_batches(trainer, stopping)
-
-    trainer.between_batches = between_batches
-    run = Run(
-        module, datamodule, trainer, package, rungs, company, keeper, watchers, time_limit, ranks, loggers=loggers
-    )
-    run.cutter, run.linked = cutter, values
-    return run
+    def _loggers(self, package: Package, config: Mapping[str, Any], ranks: Ranks) -> Loggers:
+        nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
+        tracked = self.tracked or TrackedRun("", self.folder.name)
+        return build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=self.offline_in)
 
 
 def quieten_lightning() -> None:
@@ -226,6 +202,27 @@ def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
     known = budget.unit == "steps" and module.automatic_optimization
     steps = int(budget.amount) if known else -1
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
+
+
+def _surroundings(package: Package, config: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
+    """Return the Trainer's arguments that say where it runs: our launcher knows that, and not SLURM."""
+    trainer = config.get("trainer") or {}
+    plugins = [*_list(trainer.get("plugins")), package.find("plugins.environments.LightningEnvironment")()]
+    if ranks.size == 1:
+        return {"plugins": plugins}
+    asked_for = trainer.get("strategy") or "auto"
+    return {
+        "plugins": plugins,
+        "devices": ranks.size,
+        "strategy": "ddp" if asked_for == "auto" else asked_for,
+    }
+
+
+def _callbacks(package: Package, callbacks: list[Any]) -> dict[str, Any]:
+    """Return the Trainer's arguments for its callbacks, with what some of them need switched on."""
+    kinds = [(package.find(kind), switch) for kind, switch in SWITCHED_ON.items()]
+    switches = {switch: True for kind, switch in kinds if any(isinstance(one, kind) for one in callbacks)}
+    return {"callbacks": callbacks, **switches}
 
 
 def members(config: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:

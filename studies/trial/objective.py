@@ -179,6 +179,7 @@ class Attempt:
             checkpoint=self._checkpoints.start(half),
             test=settings.objective.test,
             tracked=self._tracked(half),
+            prunes=(TrialPruned,),
         )
 
     def _tracked(self, half: HalfBatch | None) -> TrackedRun:
@@ -195,7 +196,6 @@ class Attempt:
             hyperparameters={**known, **self._point},
             counts=objective.value,
             maximize=objective.maximize,
-            prunes=(TrialPruned,),
         )
 
     def _fit(self, job: Job) -> Training:

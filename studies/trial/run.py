@@ -53,6 +53,7 @@ class Run:
     loggers: Loggers = field(default_factory=Loggers)
     cutter: CutShort | None = None
     linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into the config
+    prunes: tuple[type[Exception], ...] = ()  # exceptions by which the module ends its own training early
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
         """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
@@ -79,7 +80,14 @@ class Run:
 
     def failed(self, error: BaseException) -> None:
         """Have the loggers end their runs with the failure that `error` is."""
-        self.loggers.end("pruned" if isinstance(error, self.loggers.run.prunes) else str(classify(error)[0]))
+        self.loggers.end("pruned" if isinstance(error, self.prunes) else str(classify(error)[0]))
+
+    def between_batches(self, trainer: Any, stopping: bool) -> bool:
+        """Return whether the training stops between two batches; see `trainer_class`."""
+        if not trainer.validating:
+            self.rungs.between_batches(trainer)
+            self.company.between_batches(trainer)
+        return self.keeper.between_batches(trainer, stopping)
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device

@@ -16,7 +16,7 @@ from studies.errors import StudyError
 from studies.schema import is_share
 from studies.settings import FIXED_KEYS, Link
 from studies.trial.checkpoint import secrets_kept_out
-from studies.trial.job import build
+from studies.trial.job import Job
 from studies.trial.links import Linked, plain
 from studies.trial.run import Run
 from studies.trial.test_part import look_at_test_part
@@ -62,18 +62,9 @@ def train_and_test(
         torch.set_num_threads(config["threads"])
     config = on_one_device(config)
     metric, seed = config["objective"]["metric"], config["training_seed"]
-    watchers = Watchers(interrupted=interrupted)
     tracked = tracked_retraining(config, budget=budget, name=folder.name)
-    run = build(
-        config,
-        metric=metric,
-        budget=budget,
-        seed=seed,
-        folder=folder,
-        watchers=watchers,
-        tracked=tracked,
-        linked=_linked(config),
-    )
+    job = Job(config, metric, budget, seed, folder, tracked=tracked, linked=_linked(config))
+    run = job.build(Watchers(interrupted=interrupted))
     training = run.fit(stays_open=True)
     try:
         tested = _test(run, training, config, folder=folder)

@@ -13,8 +13,7 @@ from studies.budget import Budget
 class TrackedRun:
     """How loggers show one training. Its `name` is unique in the group `study`.
 
-    `hyperparameters` are plain values. `counts` and `maximize` choose the rung of the final value. A module ends its
-    own training early by one of the exceptions `prunes`.
+    `hyperparameters` are plain values. `counts` and `maximize` choose the rung of the final value.
     """
 
     study: str
@@ -23,7 +22,6 @@ class TrackedRun:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     counts: Literal["last", "best"] = "last"
     maximize: bool = False
-    prunes: tuple[type[BaseException], ...] = ()
 
     @property
     def title(self) -> str:

@@ -24,7 +24,7 @@ from studies.errors import StudyStopped
 from studies.report.handed_on import handed_on
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.job import build
+from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.overwritten import finder_notes
 from studies.trial.run import Run
@@ -66,7 +66,7 @@ def a_run(
         "callbacks": {str(i): node for i, node in enumerate(callbacks)},
     }
     folder = tmp_path / "study" / "trials" / f"trial-{trial}"
-    return build(config, metric=metric, budget=budget, seed=1, folder=folder, watchers=watchers, keeping=keeping)
+    return Job(config, metric, budget, 1, folder, keeping=keeping).build(watchers)
 
 
 def plain_fit(tmp_path: Path, *callbacks: dict[str, Any], model: str = "user_modules.Plain") -> pl.LightningModule:

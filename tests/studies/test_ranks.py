@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,9 @@ def test_what_fails_before_the_ranks_have_met_is_told(tmp_path: Path) -> None:
 
 
 def test_a_module_that_prunes_itself_is_pruned(tmp_path: Path) -> None:
+    job = a_job(tmp_path, Budget("epochs", 1, 1), target="user_modules.PrunesItself")
     with pytest.raises(TrialPruned):
-        train(a_job(tmp_path, Budget("epochs", 1, 1), target="user_modules.PrunesItself"))
+        train(replace(job, prunes=(TrialPruned,)))
 
 
 @pytest.mark.timeout(SOON_S * 3)

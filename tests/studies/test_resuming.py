@@ -11,7 +11,7 @@ import pytest
 
 from studies.budget import Budget
 from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.job import build
+from studies.trial.job import Job
 from studies.trial.keeper import Keeping, Saved
 from studies.trial.training import Training, Watchers
 
@@ -93,16 +93,16 @@ class Bench:
         )
         keeping = Keeping(self.folder / "trial-0", "study", every_s)
         base = {"model": classifier(COSINE), "datamodule": NOISY, "trainer": TRAINER}
-        run = build(
+        job = Job(
             {**base, **self.config, **(config or {})},
-            metric=self.metric,
-            budget=self.budget,
+            self.metric,
+            self.budget,
             seed=3,
             folder=self.folder / "trial-0",
-            watchers=watchers,
             keeping=keeping,
             max_trial_s=self.max_trial_s,
         )
+        run = job.build(watchers)
         training = run.fit(checkpoint)
         self.logged = {name: float(value) for name, value in run.trainer.callback_metrics.items()}
         return training

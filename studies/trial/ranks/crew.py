@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from optuna.exceptions import TrialPruned
 
 from studies.schema import Failure
 from studies.secret_texts import known, run_knowing
@@ -56,8 +55,8 @@ class _Member:
 def train_in_ranks(job: Job, *, n_ranks: int, watchers: Watchers) -> Training:
     """Train `job` in `n_ranks` processes, which share this process's number of threads.
 
-    Raises `TrainingFailed` where a rank fails or dies, `Interrupted`, `TrialPruned` where the module itself prunes, and
-    whatever the watchers raise. No rank outlives the call.
+    Raises `TrainingFailed` where a rank fails or dies, `Interrupted`, one of `job.prunes` where the module raises it,
+    and whatever the watchers raise. No rank outlives the call.
     """
     with Crew(job, n_ranks=n_ranks) as crew:
         return crew.follow(watchers)
@@ -167,7 +166,7 @@ class Crew:
             if isinstance(word, Failed) and word.how == "failed":
                 raise TrainingFailed(word.failure, word.message, word.trace)
             if isinstance(word, Failed) and word.how == "pruned":
-                raise TrialPruned(word.message)
+                raise self._job.prunes[0](word.message)
         dead = [member for member in self._members if member.is_gone and member.ended is None]
         stopped = [word for word in words if isinstance(word, Failed) and word.how == "interrupted"]
         if self._reason is not None and (dead or len(stopped) == self._n_ranks):

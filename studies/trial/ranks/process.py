@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from optuna.exceptions import TrialPruned
 from torch import distributed
 
 from studies.leaving import descendants, end
@@ -66,7 +65,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
         _take(seat)
         training = _train(job, group, link)
     except BaseException as error:  # noqa: BLE001 - the worker judges what it means
-        link.end(_failed(error))
+        link.end(_failed(error, job.prunes))
         _leave_at_once()
     link.end(Done(training))
     group.leave()
@@ -76,16 +75,19 @@ class Alarm:
     """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
     that never come."""
 
-    def __init__(self, link: Link, failed: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, link: Link, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
+    ) -> None:
         self._link = link
         self._failed = failed
+        self._prunes = prunes
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tell the worker, unless it was the worker that wanted it: all ranks leave together then. The loggers end
         their runs first: once the worker knows, it ends this process."""
         if not is_stop(exception):
             self._failed(exception)
-            self._link.end(_failed(exception))
+            self._link.end(_failed(exception, self._prunes))
 
 
 def _take(seat: Seat) -> None:
@@ -120,17 +122,17 @@ def _train(job: Job, group: Group, link: Link) -> Training:
         keeps=partial(agreed, "keeps"),
     )
     run = job.build(watchers, ranks=group)
-    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link, run.failed))
+    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link, run.failed, prunes=job.prunes))
     group.join(run.trainer.strategy.root_device)
     return run.fit(job.checkpoint)
 
 
-def _failed(error: BaseException) -> Failed:
+def _failed(error: BaseException, prunes: tuple[type[Exception], ...]) -> Failed:
     failure, message = classify(error)
     if UNUSED_PARAMETERS in message:
         message = brief(f"{REMEDY_FOR_UNUSED} ({message})")
     how: HowFailed = "failed"
-    if isinstance(error, TrialPruned):
+    if isinstance(error, prunes):
         how = "pruned"
     elif is_stop(error):
         how = "interrupted"
