@@ -1,4 +1,4 @@
-"""Finds every number in a batch that could be that of its samples."""
+"""Finds the numbers in a batch that may be its number of samples."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 
 from studies.trial.loader_sizes import length_of
 
-DEPTH = 5  # levels of a batch that are searched
-WIDTH = 12  # members of each level that are searched: enough for the fields of a batch
+DEPTH = 5  # levels of a batch to search
+WIDTH = 12  # members of each level to search: enough for the fields of a batch
 MISSES = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-DECLARED, TENSOR, TEXTS, LENGTH = range(4)  # how far a number is believed, the most first
+DECLARED, TENSOR, TEXTS, LENGTH = range(4)  # the most trusted first
 
 Step = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to read the number of samples off a batch: steps from the batch to the number."""
+    """The steps from a batch to a number that may be its number of samples. A lower `trust` is believed first."""
 
     trust: int
     steps: tuple[Step, ...]
 
     def count(self, batch: Any) -> int | None:
-        """Return the number for `batch`; None where it is built in another way."""
+        """Return the number for `batch`, None where it has another structure."""
         try:
             for step in self.steps:
                 batch = step(batch)
@@ -38,7 +38,7 @@ class Way:
 
 
 def agreed_number(batch: Any, *, is_batched: bool) -> int | None:
-    """Return the number that all tensors of a `batch` share, where no loader tells one.
+    """Return the number of samples that all tensors of a `batch` agree on, for a loader without a batch size.
 
     A single tensor may be one sample that is no batch, unless the loader `is_batched`.
     """
@@ -56,7 +56,7 @@ def agreed_number(batch: Any, *, is_batched: bool) -> int | None:
 
 
 def ways_in(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[Way]:
-    """Return every way to a number that could be that of the samples, in the order of the batch's members."""
+    """Return the ways to all numbers that may be the samples', in the order of the batch's members."""
     if batch is None or isinstance(batch, str | bytes | int | float):
         return
     if isinstance(batch, torch.Tensor | np.ndarray):

@@ -1,9 +1,9 @@
-"""Callbacks of a trial, one class a job. They take plain callables and know nothing of Optuna.
+"""The callback that every trial has. It takes plain callables and knows nothing of Optuna.
 
-They are plain classes: `studies.trial.package` gives them the base of the Lightning package that a trial uses.
+Our callbacks are plain classes. `studies.trial.package` gives them the base class of the trial's Lightning package.
 
-Lightning walks through all callbacks six times a step, which costs more than what most of them do; so there is one
-callback that every trial has (`Rungs`), and the others are added only where a setting asks for them.
+Lightning walks through all callbacks six times a step, and the walk costs more than most callbacks do. So every trial
+has only `Rungs`, and the others are added where a setting asks for them.
 """
 
 from __future__ import annotations
@@ -31,32 +31,34 @@ CHECK_LOSS_EVERY = 100  # batches between looks at the loss: each look waits for
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What a trial shows at an equal fraction of its budget. `index` counts from 1; `seconds` are those of training up
-    to there, validation included; `second` is the value of the second metric, where there is one that the module logs.
-    """
+    """The metric of a trial at an equal fraction of its budget."""
 
-    index: int
+    index: int  # from 1
     value: float
     samples_seen: int | None  # None where the batches do not tell
-    seconds: float = field(compare=False)  # the same rung reached again is the same
-    second: float | None = None
+    seconds: float = field(compare=False)  # of training until here, validation included; ignored by ==
+    second: float | None = None  # value of the second logged metric
 
 
 class Interrupted(BaseException):
-    """A person or a signal wants the trial to end; not an error of the trial."""
+    """A person or a signal wants the trial to end. It is not an error of the trial."""
 
 
 class Rungs:
-    """Reports the metric at each rung, stops the training where told to or where the loss is no longer finite.
+    """Reports the metric at each rung, and stops the training where it is told to or the loss is not finite.
 
     `report(rung) -> bool` is called once a rung and says whether to stop. With `holds_last` the last of `n_rungs` waits
-    for `tell_last`, because a callback may change the weights after it. `resumed(rungs)` is called once, where the
-    training goes on from a checkpoint, with the rungs that it had reached. Only a whole epoch with its validation is a
-    rung: what another callback cuts short, a skipped validation, or a metric that is not logged anew, is not reported.
+    for `tell_last`, because a callback may change the weights after it. `resumed(rungs)` is called once where the
+    training resumes from a checkpoint, with the rungs reached before.
 
-    With `needs_samples` a batch that does not tell its samples raises `SamplesUnknown`. Else they are not counted.
-    Where several `ranks` train the trial together, `report` has to come out alike on all of them; `samples_seen` are
-    the samples of all, as of the last rung.
+    Only a whole epoch with its validation is a rung. An epoch cut short by a callback is none, nor is one with a
+    skipped validation, or without a new metric.
+
+    With `needs_samples` a batch of unknown size raises `SamplesUnknown`. Without it, samples are not counted from then
+    on.
+
+    Where several `ranks` train the trial together, `report` has to give the same answer on all of them. `samples_seen`
+    counts the samples of all ranks, as of the last rung.
     """
 
     def __init__(
@@ -100,31 +102,31 @@ class Rungs:
 
     @property
     def state_key(self) -> str:
-        """A name that no callback of a user has."""
+        """Return a key that no callback of a user has."""
         return state_key_of(self)
 
     @property
     def last_index(self) -> int:
-        """The last rung that was reached, 0 before the first."""
+        """Return the last rung that was reached, 0 before the first."""
         return self.rungs[-1].index if self.rungs else 0
 
     @property
     def seconds(self) -> float:
-        """Time spent in training, that of earlier attempts up to the checkpoint included."""
+        """Return the seconds spent in training. Those of earlier attempts count up to their checkpoint."""
         return self._seconds_before + time.perf_counter() - self.begun
 
     @property
     def loss_sum(self) -> float:
-        """The sum of the losses of this rank so far; 0 where the module's steps return none."""
+        """Return the sum of this rank's losses so far, 0 where the module's steps return none."""
         return self._losses.sum
 
     @property
     def samples_seen(self) -> int | None:
-        """The samples that all ranks had seen when they last agreed on it; None where the batches do not tell."""
+        """Return the samples of all ranks, as of the last common count. None where batches do not tell their size."""
         return self._samples.total
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that was counted, as plain values."""
+        """Return everything that was counted, as plain values."""
         return {
             "rungs": [[rung.index, rung.value, rung.samples_seen, rung.seconds, rung.second] for rung in self.rungs],
             "samples_seen": self.samples_seen,
@@ -135,7 +137,7 @@ class Rungs:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from there."""
+        """Continue to count from a saved state."""
         self.rungs = [Rung(*members) for members in state_dict["rungs"]]
         self.n_restored = len(self.rungs)
         self._samples.total = state_dict["samples_seen"]
@@ -145,11 +147,11 @@ class Rungs:
         self._validated = state_dict["validated"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note the time: a callback that tries something out saves first, and loads when it is done."""
+        """Note the time: a callback that tries something out saves before it, and loads after it."""
         self._saved_at = time.perf_counter()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep what is to be set before the first batch. Leave out the time that another callback took to try."""
+        """Keep the state that has to be set before the first batch. Leave out the time of another callback's tries."""
         if KEY in checkpoint:
             self._restored = checkpoint[KEY]
             self._seconds_before = checkpoint[KEY]["seconds"]
@@ -157,7 +159,7 @@ class Rungs:
             self.begun += time.perf_counter() - self._saved_at
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on exactly from the checkpoint, if there is one; agree on the time, if there are several ranks."""
+        """Restore the state of a checkpoint, if there is one. Agree on the time with the other ranks."""
         self._ranks.read_clock()
         if self._restored is not None:
             go_on(self._restored, trainer, pl_module, ranks=self._ranks)
@@ -167,7 +169,7 @@ class Rungs:
         self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell what was reached before, where nothing was left to train."""
+        """Tell the rungs of the checkpoint where nothing was left to train."""
         if self._restored is not None and not self.has_trained:
             self._resumed(tuple(self.rungs))
 
@@ -178,7 +180,7 @@ class Rungs:
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count, and keep the running sum of the loss: one non-finite loss makes the sum non-finite."""
+        """Count the batch and add its loss to the running sum. One non-finite loss makes the sum non-finite."""
         self.batches += 1
         self._samples.add(trainer, batch, batch_idx)
         if self._ranks.size == 1:
@@ -190,7 +192,7 @@ class Rungs:
             self.note_random_states()
 
     def note_random_states(self) -> None:
-        """Keep the generators' states as they are before a validation, so that it could be begun anew."""
+        """Keep the states of the random generators before a validation, so that it can be repeated."""
         self.before_validation = generators.capture()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -198,7 +200,7 @@ class Rungs:
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A rung, where rungs are epochs. It is reached when the module's own hook of this name has run as well."""
+        """Note a rung where rungs are epochs. It is reached once the module's own hook of this name has run as well."""
         if self._restored is not None:
             settle(trainer)
             self._restored = None
@@ -211,13 +213,12 @@ class Rungs:
             self.fell_short = f"the training loader announced {n_announced} batches and gave {n_given}"
 
     def count(self) -> int | None:
-        """The samples that all ranks have seen so far, None where they are not known; all of them have to call it at
-        once."""
+        """Return the samples of all ranks so far, None if unknown. All ranks have to call it at once."""
         return self._samples.share()
 
     @property
     def due(self) -> int | None:
-        """The rung that will be reached between this batch and the next one."""
+        """Return the rung that will be reached between this batch and the next one."""
         return self._due
 
     def reach_later(self, index: int) -> None:
@@ -225,7 +226,7 @@ class Rungs:
         self._due = index
 
     def between_batches(self, trainer: Trainer) -> None:
-        """Reach the rung that is due, now that the module's own hooks have run."""
+        """Reach the rung that is due. The module's own hooks have run by now."""
         if self._due is not None:
             self.reach(self._due, trainer)
         if self._is_read:
@@ -248,7 +249,7 @@ class Rungs:
             trainer.should_stop = True
 
     def read(self, trainer: Trainer) -> list[float] | None:
-        """Return the metrics' values; None where none is new, or one is not finite, which is divergence."""
+        """Return the values of the metrics, None if none is new or one is not finite. That counts as divergence."""
         mean = self._losses.take_mean()
         found = self._metrics.read(trainer, {} if mean is None else {TRAINING_LOSS: mean})
         self._is_read = True
@@ -257,7 +258,7 @@ class Rungs:
         return None if found is None or broken else list(found.values())
 
     def tell_last(self) -> None:
-        """Report the rung that was held back, with the value that it has by now."""
+        """Report the rung that was held back, with its present value."""
         if self.is_held and not self.diverged:
             self.stopped = self._report(self.rungs[-1]) or self.stopped
         self.is_held = False
@@ -272,5 +273,5 @@ class Rungs:
 
 
 def state_key_of(callback: object) -> str:
-    """Under which name the state of one of the callbacks above is kept."""
+    """Return the key of a callback's state in a checkpoint."""
     return f"studies.{type(callback).__name__}"

@@ -1,10 +1,10 @@
-"""Writes a training's state into one file that can be read back without unpickling anything but plain values.
+"""Writes a training's state into one file that can be read without running code from it.
 
 Context: a checkpoint may lie in a folder that others can write, and torch's default format runs code when it is read.
-Choice: everything is read with torch's `weights_only=True`, and what could not be read that way is found when it is
-written. Cost: a module that keeps other objects in its checkpoints is not saved, which is told.
+Choice: everything is read with torch's `weights_only=True`, and values that this refuses are found at the writing.
+Cost: a module with other objects in its checkpoints is not saved, and a warning says so.
 
-Lightning keeps what a module was built with, for `load_from_checkpoint`. The secrets among it are masked.
+Lightning keeps the arguments of a module for `load_from_checkpoint`. The secrets among them are masked.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from studies.printable import described
 from studies.secrets import without_secrets
 from studies.trial.files import ASIDE, put_in_place
 
-PLAIN = (str, dict, list, tuple)  # types of arguments that may hold a secret
+PLAIN = (str, dict, list, tuple)  # arguments of these types may hold a secret
 ARGUMENTS = ("hyper_parameters", "datamodule_hyper_parameters")
-OPTIONAL = {  # Lightning's keys of what module and data were built with: the config builds them, so none need be kept
+OPTIONAL = {  # Lightning's keys for arguments of module and data: ours come from the config
     *ARGUMENTS,
     *("hparams_name", "hparams_type", "datamodule_hparams_name", "datamodule_hparams_type"),
 }
 
 
 class NotPlain(Exception):
-    """The state holds something that cannot be read back without unpickling objects."""
+    """The state holds an object that only unpickling could restore."""
 
 
 def write(state: Mapping[str, Any], path: Path) -> str:
-    """Write `state` aside, then rename it to `path`; the sha256 of the file. The folder is made where it is missing.
+    """Write `state` aside, rename it to `path`, and return the sha256 of the file. Make the folder if it is missing.
 
     Optional parts that are not plain are left out. Raises `NotPlain` for any other, OSError where it cannot be written.
     """
@@ -48,7 +48,7 @@ def write(state: Mapping[str, Any], path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ASIDE)
     try:
-        aside.unlink(missing_ok=True)  # of a writer that died, or a link that somebody has put there
+        aside.unlink(missing_ok=True)  # left by a dead writer, or a link
         with aside.open("xb") as file:
             hashing = _Hashing(file)
             _save(kept, hashing)
@@ -63,7 +63,7 @@ def write(state: Mapping[str, Any], path: Path) -> str:
 
 
 def _save(state: Mapping[str, Any], hashing: _Hashing) -> None:
-    """Have torch write; where it cannot, it says something about positions, and the file says why."""
+    """Have torch write. Raise the file's own error in place of torch's, which tells only a position."""
     try:
         torch.save(state, hashing)  # type: ignore[arg-type]  # write and flush are all it asks for
     except RuntimeError as error:
@@ -71,7 +71,7 @@ def _save(state: Mapping[str, Any], hashing: _Hashing) -> None:
 
 
 def plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """`state` without its optional parts that cannot be read back. Raises `NotPlain` that names any other such part."""
+    """Return `state` without the optional parts that cannot be read back. Raises `NotPlain` for any other such part."""
     kept: dict[str, Any] = {}
     for key, value in without_secret_arguments(state).items():
         converted = _plain(value)
@@ -104,7 +104,7 @@ class _Masking:
 
 
 def without_secret_arguments(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a checkpoint, with the secrets among what module and data were built with masked."""
+    """Return the parts of a checkpoint, with the secrets in the arguments of module and data masked."""
     return {key: _without_secrets(value) if key in ARGUMENTS else value for key, value in state.items()}
 
 
@@ -120,7 +120,7 @@ def _without_secrets(arguments: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with numpy's numbers as Python's."""
+    """Return `value` with numpy's numbers as Python's."""
     if isinstance(value, np.generic):
         return value.item()
     if type(value) is dict:
@@ -131,7 +131,8 @@ def _plain(value: Any) -> Any:
 
 
 def _refusal(value: Any) -> str | None:
-    """Why `value` could not be read back, if so: found on a copy without the tensors, which are always fine."""
+    """Return why `value` could not be read back, if so. It is tried on a copy without tensors, which are always
+    readable."""
     buffer = io.BytesIO()
     try:
         torch.save(_without_tensors(value), buffer)
@@ -155,7 +156,7 @@ def _without_tensors(value: Any) -> Any:
 
 
 class _Hashing:
-    """A file that digests what is written to it: torch writes from the beginning to the end."""
+    """Digests everything that is written to a file. Torch writes it in order."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.error: OSError | None = None
@@ -177,5 +178,5 @@ class _Hashing:
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that was written."""
+        """Return the sha256 of everything written."""
         return self._hash.hexdigest()

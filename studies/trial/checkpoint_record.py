@@ -1,4 +1,4 @@
-"""The checkpoints of one trial as the storage records them: where it resumes from, and what it leaves behind.
+"""The checkpoints of one trial as the storage records them.
 
 The record in the storage is the truth. A new file is recorded once it is whole, and only then the previous one is
 deleted. So the record of a running or released trial always names a file that exists.
@@ -38,7 +38,7 @@ class Start:
 
 
 class CheckpointRecord:
-    """Keeps the record of the checkpoints of `trial`, which repeats the trial `repeated` if that is given.
+    """Keeps the record of the checkpoints of `trial`. `repeated` is the trial that it tries again.
 
     `has_any`: one of the two has saved a checkpoint. `has_resumed`: this trial has resumed from one.
     """
@@ -56,8 +56,8 @@ class CheckpointRecord:
     def start(self, half: HalfBatch | None) -> Path | None:
         """Return the checkpoint to resume from at the full batch or at `half`, None to begin anew.
 
-        Records the reason where there is a checkpoint that cannot be used. From now on the record of this trial names
-        the checkpoint too: the trial may die before it has saved one of its own.
+        Records the reason if a checkpoint cannot be used. From now on the record of this trial names the checkpoint
+        too: the trial may die before it has saved one of its own.
         """
         record = self._repeated.user_attrs.get(schema.CHECKPOINT) if self._repeated is not None else None
         if self._repeated is None or not record:

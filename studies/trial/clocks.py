@@ -1,4 +1,4 @@
-"""Callbacks that place a training's rungs and its end by what it has spent: steps, samples or seconds."""
+"""Callbacks that place a training's rungs and its end by the steps, samples or seconds it has spent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Clock:
     """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
 
-    `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. A batch that takes longer than the
-    way to the next rung skips that rung. `now` is the clock, the same one on all ranks of a trial.
+    `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. Where one batch passes several
+    rungs, only the last of them is reached. `now` is the clock, the same one on all ranks of a trial.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Clock:
 
     @property
     def state_key(self) -> str:
-        """A name that no callback of a user has."""
+        """Return a key that no callback of a user has."""
         return state_key_of(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the training is."""
+        """Return how far the training is."""
         return {
             "seconds": self._seconds(),
             "reached": self._reached,
@@ -54,7 +54,8 @@ class Clock:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; in mid-training too, where another callback has tried something out."""
+        """Continue from a saved state. This also happens during a training, after another callback has tried something
+        out."""
         self._seconds_before = state_dict["seconds"]
         self._begun = None if self._begun is None else self._now()
         self._reached = state_dict["reached"]
@@ -62,7 +63,7 @@ class Clock:
         self._schedulers.restore(state_dict.get("schedulers", {}))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; begin with the validation that was interrupted, if one was."""
+        """Start the clock. Where a validation was interrupted, begin with it."""
         self._begun = self._now()
         if self._reached > self._reported:
             trainer.val_check_batch = 1
@@ -70,7 +71,7 @@ class Clock:
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """At a rung, have the Trainer validate after this batch; a module without validation reports at once."""
+        """Have the Trainer validate after this batch where a rung is reached. Without a validation, report at once."""
         spent = self._progress(trainer, self._rungs, self._seconds())
         self._reached = min(math.floor(spent * self._n_rungs + 1e-9), self._n_rungs)
         due = self._reached > self._reported
@@ -85,7 +86,7 @@ class Clock:
         self._schedulers.before_validation(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The validation of a rung has ended."""
+        """Reach the rung that this validation belongs to."""
         if trainer.sanity_checking:
             return
         self._schedulers.after_validation(trainer)
@@ -108,7 +109,7 @@ class Clock:
 
 
 class TimeLimit:
-    """Ends a training that takes longer than `limit_s` seconds; what it has not reported by then is not reported."""
+    """Ends a training that takes longer than `limit_s` seconds. Nothing is reported after that."""
 
     def __init__(self, rungs: Rungs, *, limit_s: float, now: Callable[[], float] = time.perf_counter) -> None:
         self.reached = False
@@ -120,15 +121,16 @@ class TimeLimit:
 
     @property
     def state_key(self) -> str:
-        """A name that no callback of a user has."""
+        """Return a key that no callback of a user has."""
         return state_key_of(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time that was taken."""
+        """Return the seconds spent so far."""
         return {"seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; in mid-training too, where another callback has tried something out."""
+        """Continue from a saved state. This also happens during a training, after another callback has tried something
+        out."""
         self._seconds_before = state_dict["seconds"]
         self._begun = None if self._begun is None else self._now()
 

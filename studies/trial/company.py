@@ -1,10 +1,10 @@
-"""The callbacks that a trial has besides ours, those that its module brings included, and what they ask of us.
+"""Looks after the callbacks of the config and of the module itself.
 
-Context: other callbacks write files, search for a learning rate inside `fit`, or put other weights in place when the
-training has ended, such as averages of the last epochs. The last rung has judged other weights then than those that the
-trial hands on. Choice: one callback looks at all others in the first hook that sees them, and leaves where there are
-none. It validates once more where the weights have changed, and takes that value for the last rung's. Cost: two sums
-over all weights at each rung, only in trials that have other callbacks.
+Context: other callbacks write files, search for a learning rate inside `fit`, or replace the weights at the end of a
+training, for example by averages. Then the last rung has judged other weights than the final ones. Choice: one callback
+inspects all others in the first hook that sees them, and removes itself if there are none. It validates changed weights
+once more, and takes that value for the last rung. Cost: two sums over all weights at each rung, only in trials with
+other callbacks.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
 log = logging.getLogger(__name__)
-WEIGHT_HOOKS = ("on_validation_start", "on_validation_epoch_start", "on_train_end")  # where a module may swap weights
+WEIGHT_HOOKS = (
+    "on_validation_start",
+    "on_validation_epoch_start",
+    "on_train_end",
+)  # a module may replace its weights in them
 
 
 class Company:
     """Looks after the other callbacks of one trial. `given` holds those of the config with their nodes.
 
-    `found` is what finders have set, by attribute. `note` says in words that the value is not that of the weights that
-    are handed on, where it is not. `goes_on`: the training goes on from a checkpoint. `offline_in`: where their files
-    go instead of any place that they were given. `study`: the name of that whose trial it is, if any.
+    With `offline_in` their files go there instead of to their own places. `study` is the name of the trial's study, if
+    any.
     """
 
     def __init__(
@@ -71,17 +74,17 @@ class Company:
 
     @property
     def state_key(self) -> str:
-        """A name that no callback of a user has."""
+        """Return a key that no callback of a user has."""
         return state_key_of(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was found."""
+        """Return the results of finders."""
         return {"found": self.found}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look at all callbacks; leave where there are no others and the module changes no weights by itself.
+        """Inspect all callbacks. Leave if there are no others and the module changes no weights by itself.
 
-        Raises `PackagesMixed` where one is of another package than the module.
+        Raises `PackagesMixed` where one is of another Lightning package than the module.
         """
         callbacks: Any = trainer
         ours = [one for one in callbacks.callbacks if is_ours(one)]
@@ -98,18 +101,18 @@ class Company:
         self._end_after(trainer)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Give the module what was found before it was saved; its optimizers and loaders are made with that."""
+        """Give the module the saved results of finders, before its optimizers and loaders are made."""
         if KEY in checkpoint:
             self.found = dict(checkpoint["callbacks"].get(self.state_key, {}).get("found", {}))
             self._finders.set(pl_module, self.found)
             forget_files(checkpoint["callbacks"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what was found: Lightning asks the finders first."""
+        """Note the results of finders: Lightning asks the finders first."""
         self.found |= self._finders.found(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the weights that the training goes on from, before another callback swaps them."""
+        """Note the weights of the training before another callback replaces them."""
         self._before_validation = None if self._is_ending else print_of(pl_module)
 
     def between_batches(self, trainer: Trainer) -> None:
@@ -119,7 +122,7 @@ class Company:
             self._at_rung = print_of(trainer.lightning_module)
 
     def holds(self, trainer: Trainer) -> bool:
-        """Whether the weights are not those that the training goes on from, so that no state can be saved."""
+        """Return whether a validation or the end has replaced the training's weights, so that no state can be saved."""
         before = self._before_validation
         has_swapped = before is not None and not torch.equal(before, print_of(trainer.lightning_module))
         return self._is_ending or (trainer.validating and has_swapped)
@@ -127,7 +130,7 @@ class Company:
     def _end_after(self, trainer: Trainer) -> None:
         """Have `_end` called at the end of the training, after the hooks of all callbacks and of the module.
 
-        Lightning asks the strategy last. No callback comes after the module's own hook.
+        No callback comes after the module's own hook, but Lightning calls the strategy last.
         """
         strategy: Any = trainer.strategy
         own = strategy.on_train_end
@@ -140,7 +143,7 @@ class Company:
         strategy.on_train_end = on_train_end
 
     def _end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Validate once more where the weights are no longer those of the last rung; report that rung."""
+        """Validate once more if the weights have changed since the last rung. Report that rung."""
         rungs = self._rungs
         self.found |= self._finders.found(trainer, module)
         has_ended_there = rungs.is_held or self._steps == trainer.global_step
@@ -167,7 +170,7 @@ class Company:
             self._rungs.rungs[-1] = replace(last, value=values[0], second=values[1] if len(values) > 1 else None)
         elif not self._rungs.diverged:
             self.note = "the weights were changed after the last rung, and no validation logs the metric"
-            log.warning("the value is not that of the weights that are handed on: %s", self.note)
+            log.warning("the value is not that of the final weights: %s", self.note)
 
     def _validate(self, trainer: Trainer) -> None:
         """Run a validation as the training's own loop does."""
@@ -184,7 +187,7 @@ def is_ours(callback: object) -> bool:
 
 
 def place_of(given: Any, folder: Path) -> str:
-    """Return where a checkpoint callback writes that was `given` a place, or none, in the trial of `folder`."""
+    """Return the folder of a checkpoint callback in the trial of `folder`. `given` is its own folder, if it has one."""
     if given is None:
         return str(own_checkpoints(folder))
     if "://" in str(given):
@@ -194,15 +197,14 @@ def place_of(given: Any, folder: Path) -> str:
 
 
 def forget_files(states: Mapping[Any, Any]) -> None:
-    """Have checkpoint callbacks forget the files that they wrote before: those are another attempt's, and a callback
-    deletes what it knows of as its own."""
+    """Have checkpoint callbacks forget the files of an earlier attempt, which they would delete as their own."""
     for state in states.values():
         if isinstance(state, dict) and {"dirpath", "best_k_models"} <= state.keys():
-            state["dirpath"] = None  # Lightning's own sign that the files are another folder's
+            state["dirpath"] = None  # Lightning's sign for files of another folder
 
 
 def print_of(module: torch.nn.Module) -> torch.Tensor:
-    """Return two numbers for each parameter and buffer of `module`, by which another state of it can be told."""
+    """Return two numbers for each parameter and buffer of `module`, to compare two states of it."""
     tensors = [t.detach() for t in (*module.parameters(), *module.buffers()) if not is_lazy(t)]
     dense = [torch.view_as_real(t) if t.is_complex() else t for t in tensors]
     numbers = [number for t in dense for number in (t.sum(dtype=_wide(t)), t.abs().sum(dtype=_wide(t)))]

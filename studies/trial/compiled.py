@@ -1,4 +1,4 @@
-"""Takes a module out of the wrapper that `torch.compile` puts around it; what it computes stays compiled."""
+"""Unwraps the module of `torch.compile`. Its computation stays compiled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from studies.trial.package import Package
 
 
 def unwrapped(package: Package, module: Any) -> Any:
-    """Return the LightningModule inside `torch.compile(module)`, as `Trainer.fit` would take it; others as they are."""
+    """Return the LightningModule inside `torch.compile(module)`, as `Trainer.fit` does. Return others as they are."""
     if isinstance(module, package.find("LightningModule")):
         return module
     try:
         return package.find("utilities.compile.from_compiled")(module)
-    except ValueError:  # no compiled module, which the Trainer says
+    except ValueError:  # no compiled module: the Trainer reports it
         return module

@@ -1,4 +1,4 @@
-"""Ends a training after a few batches from outside, so that its length, its limits and its schedules stay its own."""
+"""Ends a training after a few batches from outside, so that its length, limits and schedules stay its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How much of a training is tried: `n_epochs` epochs of up to `n_batches`, with a validation and a rung in each.
+    """How much of a training is tried: `n_epochs` epochs of up to `n_batches`, each with a validation and a rung.
 
-    `in_order`: one epoch without a validation comes first where the whole training has epochs before its first rung.
+    `in_order`: one epoch without a validation comes first if the whole training has epochs before its first rung.
     `at_most_s`: an epoch ends with the first batch, from the second on, that begins so many seconds after it.
     """
 
@@ -56,8 +56,8 @@ class Seen:
 class CutShort:
     """Ends each epoch of a training after a few batches, and the training after a few epochs.
 
-    The Trainer takes the batch for the last one of its epoch, so it steps, validates and goes through its schedulers as
-    at the end of a whole epoch. `trainer.num_training_batches` and `trainer.max_epochs` are those of a trial.
+    The Trainer takes the batch for the last one of its epoch, so it steps, validates and runs its schedulers as at the
+    end of a whole epoch. `trainer.num_training_batches` and `trainer.max_epochs` are those of a trial.
     """
 
     def __init__(self, cut: Cut, rungs: Rungs, budget: Budget) -> None:
@@ -91,7 +91,7 @@ class CutShort:
             trainer.val_check_batch, self._val_check_batch = self._val_check_batch, None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Make the last batch that is tried the last one of its epoch, before the optimizer steps."""
+        """Make the last batch of a try the last one of its epoch, before the optimizer steps."""
         progress = trainer.fit_loop.epoch_loop.batch_progress
         self._is_at_end = (
             batch_idx + 1 >= self._cut.n_batches
@@ -134,9 +134,9 @@ class CutShort:
             self.seen.first_validation = trainer.num_training_batches / (share * self._budget.rungs)
 
     def _reach(self, trainer: Trainer) -> None:
-        """Have a rung reached unless the training has reached one in this epoch by itself, or will do so.
+        """Have a rung reached, unless the training reaches one in this epoch by itself.
 
-        One that lies inside an epoch of the whole training is reached before the module's own hook at the end of it.
+        A rung inside an epoch of the whole training is reached before the module's own hook at the end of the epoch.
         """
         rungs = self._rungs
         if len(rungs.rungs) == self._n_rungs_before and rungs.diverged is None and rungs.due is None:
@@ -151,7 +151,7 @@ class CutShort:
         return self._rungs_in_an_epoch(trainer) < 1 - 1e-9
 
     def _rungs_in_an_epoch(self, trainer: Trainer) -> float:
-        """Return how many rungs an epoch of the whole training holds; 1 if it is unknown."""
+        """Return how many rungs an epoch of the whole training holds, 1 if unknown."""
         share = epoch_share(self._budget, trainer, self._rungs, batch_s=self._batch_s())
         return 1.0 if share is None else share * self._budget.rungs
 
@@ -160,7 +160,7 @@ class CutShort:
         return at_most_s is not None and time.perf_counter() - self._epoch_began > at_most_s
 
     def _batch_s(self) -> float:
-        """Return the mean seconds of the batches after the first one, which sets things up."""
+        """Return the mean seconds of a batch. The first one does not count, because it sets things up."""
         if self._first_ended is None or self._rungs.batches < 2:
             return self._rungs.seconds
         return (time.perf_counter() - self._first_ended) / (self._rungs.batches - 1)

@@ -20,8 +20,8 @@ from studies.trial.run import Run
 from studies.trial.samples import SamplesUnknown
 from studies.trial.training import Training
 
-OF_CALLBACKS = {  # what Lightning says: what to do about it
-    "Early stopping conditioned on metric": "name a metric that is there when it looks, or give it strict: false",
+OF_CALLBACKS = {  # Lightning's message: the remedy
+    "Early stopping conditioned on metric": "name a metric that is logged before it is read, or give it strict: false",
     "could not find the monitored key": "have ModelCheckpoint monitor a metric that is logged",
     "that has no logger": "add a logger (+loggers=csv), or remove the callback",
 }
@@ -30,7 +30,7 @@ ALL_OF_THEM = "give a number of batches of at least 1, or a larger share (1.0 is
 
 
 def in_words(point: Point) -> str:
-    """A point's values in one line."""
+    """Return a point's values in one line."""
     return ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}" for n, v in point.items())
 
 
@@ -56,12 +56,12 @@ def of_error(error: BaseException, point: Point, config: Mapping[str, Any]) -> P
             return Problem("callbacks", f"fail {what}", remedy)
     remedy = "correct the module or the space"
     if "ReduceLROnPlateau conditioned on metric" in message:
-        remedy = "have the scheduler monitor a metric that is there when it steps, or give it strict: False"
+        remedy = "have the scheduler monitor a metric that is logged before it steps, or give it strict: False"
     return Problem("model", f"fails {what}", remedy)
 
 
 def _of_path(error: BaseException, config: Mapping[str, Any]) -> Problem | None:
-    """Return the problem of a file or folder that cannot be used, where the config names it or one above it."""
+    """Return the problem of an unusable file or folder, where the config names it or a folder above it."""
     if not isinstance(error, OSError) or not isinstance(error.filename, str):
         return None
     failed = Path(error.filename).absolute()
@@ -72,7 +72,7 @@ def _of_path(error: BaseException, config: Mapping[str, Any]) -> Problem | None:
     key, text = max(above, key=lambda entry: len(Path(entry[1]).absolute().parts))
     below = "" if failed == Path(text).absolute() else f" at {failed}"
     complaint = f"is {text}, which cannot be used{below} ({error.strerror or type(error).__name__})"
-    return Problem(key, complaint, "name a file or folder that is there and can be used, or correct its module")
+    return Problem(key, complaint, "name an existing file or folder with the right permissions, or correct its module")
 
 
 def of_known(error: BaseException, *, metric: str, unit: str) -> Problem | None:

@@ -1,4 +1,4 @@
-"""What a whole training takes, reckoned from a few of its batches.
+"""Estimates the seconds of a whole training from a few of its batches.
 
 Setting up is paid once a trial, a step as often as the budget says, a validation once a rung, and the time between two
 epochs once an epoch.
@@ -22,7 +22,7 @@ from studies.trial.run import Run
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
-N_TIMED = 10  # batches of each of the two epochs, whose steps are timed
+N_TIMED = 10  # timed batches in each of the two epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Times:
 
 
 class Stopwatch:
-    """Takes the times of a training from `begun` on, by the clock `now`. The last of a training's callbacks."""
+    """Times a training from `begun` on, by the clock `now`. It has to be the last callback."""
 
     def __init__(self, begun: float, now: Callable[[], float] = time.perf_counter) -> None:
         self._begun = begun
@@ -77,7 +77,7 @@ class Stopwatch:
 
     @property
     def times(self) -> Times:
-        """The times so far. A single step counts as part of what lies before it."""
+        """Return the times so far. A single step counts as part of the setup."""
         step = _mean(self._steps)
         return Times(
             setup=max(0.0, self._first - step),
@@ -88,9 +88,9 @@ class Stopwatch:
 
 
 def whole_training_s(run: Run, budget: Budget, times: Times, *, n_devices: int) -> float | None:
-    """Return the seconds of a training for `budget` on each of `n_devices`, by the `times` of its `run`, cut short.
+    """Return the seconds of a training for `budget` on each of `n_devices`, by the `times` of its shortened `run`.
 
-    None if the loader does not tell how long an epoch is.
+    None if the loader does not tell the length of an epoch.
     """
     n_batches = _n_batches(run, budget, n_devices=n_devices)
     if n_batches is None:

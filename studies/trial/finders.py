@@ -1,7 +1,7 @@
-"""Lightning's finders of a learning rate and a batch size: what they found, and how a trial goes on with it.
+"""Lightning's finders of a learning rate and a batch size: their results, and how a trial uses them.
 
-A finder trains for some steps inside `fit`, saves before and restores after. A trial that goes on from its checkpoint
-takes what was found from there: to find it again would start from trained weights and undo what was restored.
+A finder trains for some steps inside `fit`, saves before and restores after. A resumed trial takes the results from its
+checkpoint: a new search would start from trained weights and undo the restoring.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Finders:
         self._told: dict[str, float] = {}
 
     def leave_out(self, trainer: Any) -> None:
-        """Take those away that would search at the beginning of the fit; one that searches later is kept."""
+        """Remove the finders that would search at the beginning of the fit. Keep those that search later."""
         trainer.callbacks = [one for one in trainer.callbacks if not self._searches_first(one)]
 
     def found(self, trainer: Any, module: Any) -> dict[str, float]:
-        """Return what the module's attributes hold that a finder has set, by name."""
+        """Return the module's attributes that a finder has set, by name."""
         held: dict[str, float] = {}
         for callback in trainer.callbacks:
             kind = self._kind(callback)
@@ -41,7 +41,7 @@ class Finders:
         return held
 
     def set(self, module: Any, found: Mapping[str, float]) -> None:
-        """Give `module` what was found before."""
+        """Give `module` the results of an earlier search."""
         for name, value in found.items():
             self._package.find("utilities.parsing.lightning_setattr")(module, name, value)
 

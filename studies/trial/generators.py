@@ -1,4 +1,4 @@
-"""The state of every random generator that a training draws from, as plain values that a checkpoint can hold."""
+"""The states of all random generators of a training, as plain values for a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def capture() -> dict[str, Any]:
-    """The states of Python's, numpy's and torch's global generators; those of all GPUs only where CUDA is in use."""
+    """Return the states of Python's, numpy's and torch's global generators, and of all GPUs if CUDA is in use."""
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -22,7 +22,7 @@ def capture() -> dict[str, Any]:
 
 
 def restore(states: dict[str, Any]) -> None:
-    """Set the generators to what `capture` gave. GPUs that are not here are passed over."""
+    """Set the generators to captured states. GPUs that are missing here are passed over."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     kind, keys, position, has_gauss, cached = states["numpy"]

@@ -1,6 +1,6 @@
-"""Half the batch, for a configuration that does not fit into memory: twice as many batches make a step instead.
+"""Half the batch for a configuration that does not fit into memory, with twice as many batches a step.
 
-A step then sees as many samples as before, so that the point keeps its meaning. Needs no torch.
+A step then sees as many samples as before, so the point keeps its meaning. Needs no torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from studies.space import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class HalfBatch:
-    """What a step consists of: samples a batch (and device), and batches a step."""
+    """The parts of a step: samples a batch (and device), and batches a step."""
 
     batch_size: int
     accumulate_grad_batches: int
@@ -32,7 +32,7 @@ def half_of(config: Mapping[str, Any], path: str) -> HalfBatch | None:
 
 
 def write_half(config: DictConfig, space: SearchSpace, half: HalfBatch, *, path: str) -> None:
-    """Write `half` at `path` into an unresolved `config`, so that keys that refer to the batch size follow it.
+    """Write `half` at `path` into an unresolved `config`, so that references to the batch size follow it.
 
     Also writes it to the other paths of a parameter of `space` that sets the batch size.
     """

@@ -1,7 +1,7 @@
-"""Imports what a study's config names, before the state of the process is looked at.
+"""Imports every target of a study's config before the state of the process is read.
 
-What the import of a module sets stays, as it does in a script. So all is imported at once: else the trials of a worker
-would differ by which of them came first.
+A module's import may set something for the whole process. That stays, as it does in a script. So all targets are
+imported at once: otherwise the trials of a worker would differ by the order of their imports.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from studies.space import SearchSpace
 from studies.targets import TargetBroken, find_target
 
-_done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of the study that this process works for
+_done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of this process's study
 
 
 def import_targets(template: DictConfig, space: SearchSpace) -> tuple[type, ...]:
     """Import each `_target_` in the config `template` and the choices of `space`. Return the users' classes.
 
-    What cannot be imported is passed over: whoever builds it says so.
+    Targets that fail to import are passed over: building them raises the error.
     """
     if not _done or _done[0][0] is not template:
         config = _plain(template)
@@ -37,7 +37,7 @@ def _plain(template: DictConfig) -> Any:
     """Return the config as plain values, with its references resolved where all can be."""
     try:
         return OmegaConf.to_container(template, resolve=True)
-    except OmegaConfBaseException:  # whoever resolves it says so
+    except OmegaConfBaseException:  # building the trial reports it
         return OmegaConf.to_container(template, resolve=False)
 
 

@@ -1,9 +1,9 @@
-"""Builds the objects that a config names by `_target_`, and finds the targets that cannot be built.
+"""Builds the objects of a config's `_target_` keys, and finds targets that cannot be built.
 
-`_target_` runs whatever callable it names: run only configs that you trust.
+`_target_` runs any callable: run only configs that you trust.
 
-An optimizer or a learning-rate scheduler needs parameters that exist only inside the module, so it is always built as
-a partial, whether or not its config says `_partial_: true`.
+An optimizer or a learning-rate scheduler needs parameters that exist only inside the module. So it is always built as a
+partial, whether or not its config says `_partial_: true`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ from studies.trial.mixing import mixing_problems
 from studies.trial.package import package_of_target
 
 PARTIAL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
-MANY = 3  # arguments of a model that it does not take: more than slips, those of another model
+MANY = 3  # so many unknown arguments are another model's, not slips
 HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 def instantiate(node: Mapping[str, Any], **extra: Any) -> Any:
-    """The object that `node` (plain values, interpolations resolved) describes."""
+    """Build the object that `node` (plain values, interpolations resolved) describes."""
     return hydra.utils.instantiate(_with_partials(node), _convert_="all", **extra)
 
 
 def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
-    """Note each `_target_` in `config` that does not import, does not take its arguments, or is of another Lightning
-    package than the model."""
+    """Note each `_target_` in `config` that cannot be imported, does not take its arguments, or is of the wrong
+    package.
+
+    The wrong package is the Lightning package that the model does not use.
+    """
     package = package_of_target((config.get("model") or {}).get("_target_"))
     trainer = {"_target_": f"{package.name}.Trainer", **(config.get("trainer") or {})}
     for path, node in _targets({**config, "trainer": trainer, "vars": {}}, ""):
@@ -94,7 +97,7 @@ def _check_arguments(path: str, node: Mapping[str, Any], target: Any, problems: 
 
 
 def is_partial(node: Mapping[str, Any], target: Any) -> bool:
-    """Whether `node` is built as a partial."""
+    """Return whether `node` is built as a partial."""
     return bool(node.get("_partial_")) or (inspect.isclass(target) and issubclass(target, PARTIAL))
 
 

@@ -47,7 +47,7 @@ SWITCHED_ON = {"callbacks.Checkpoint": "enable_checkpointing", "callbacks.Progre
 class Job:
     """A training to be done, as plain data that another process can be given."""
 
-    config: Mapping[str, Any]  # resolved, plain values: model, datamodule, trainer, callbacks, loggers
+    config: Mapping[str, Any]  # resolved plain values: model, datamodule, trainer, callbacks, loggers
     metric: str
     budget: Budget
     seed: int
@@ -77,7 +77,7 @@ class Job:
         values = self.linked.values(datamodule) if self.linked is not None else {}
         config = self.linked.resolved(self.config, values) if self.linked is not None else self.config
         module = instantiate(config["model"])
-        package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
+        package = package_of(module) or Package(NAMES[0])  # its Trainer says why a module of neither is wrong
         module = unwrapped(package, module)
         refuse_mixing(package, module, [datamodule])
         guard_metrics(module, [name for name in (self.metric, self.second) if name is not None])
@@ -159,7 +159,7 @@ class Job:
         )
 
     def _clocks(self, package: Package, config: Mapping[str, Any], rungs: Rungs, ranks: Ranks) -> list[Any]:
-        """Return the callbacks that place the rungs of a budget that is not counted in epochs."""
+        """Return the callbacks that place the rungs of a budget in steps, samples or seconds."""
         budget = self.budget
         clocks: list[Any] = []
         if budget.unit != "epochs":
@@ -178,9 +178,11 @@ class Job:
 
 
 def quieten_lightning() -> None:
-    """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
-    own use of torch, one about SLURM, whose tasks our launcher starts, those about checkpoints, which we tell, and one
-    about schedulers that wait for the first validation."""
+    """Silence Lightning's lines at each `fit`, and its warnings that do not concern the user.
+
+    Silenced are warnings of its own use of torch, of SLURM (our launcher starts the tasks), of checkpoints (we tell of
+    them), and of schedulers before the first validation.
+    """
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended.*")
@@ -188,12 +190,12 @@ def quieten_lightning() -> None:
     warnings.filterwarnings(
         "ignore", message=r"ReduceLROnPlateau conditioned on metric .* Skipping learning rate update"
     )
-    for name in (*NAMES, *FABRICS):  # the one that was imported last has the say
+    for name in (*NAMES, *FABRICS):  # the last imported one decides
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
-    """The Trainer's arguments for a budget.
+    """Return the Trainer's arguments for a budget.
 
     A module that steps its optimizers itself is counted in batches: Lightning would count the steps of each optimizer.
     """
@@ -205,7 +207,7 @@ def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
 
 
 def _surroundings(package: Package, config: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
-    """Return the Trainer's arguments that say where it runs: our launcher knows that, and not SLURM."""
+    """Return the Trainer's arguments about its environment: our launcher decides on it, not SLURM."""
     trainer = config.get("trainer") or {}
     plugins = [*_list(trainer.get("plugins")), package.find("plugins.environments.LightningEnvironment")()]
     if ranks.size == 1:

@@ -65,7 +65,7 @@ def judge_procedure(ran: Ran, objective: ObjectiveSettings) -> Outcome:
 
 
 def judge_failure(error: BaseException, signal: str | None, *, number: int) -> Outcome:
-    """Return the outcome of trial `number` that ended in `error`; `signal` names what stopped it, if anything did."""
+    """Return the outcome of the failed trial `number`. `signal` names what stopped it, if anything did."""
     failure, message = classify_own(error) if signal is None else classify(error, signal)
     where = "" if isinstance(error, Interrupted) else f"\n{traced(error)}"
     log.warning("trial %d: %s%s", number, message, where)

@@ -1,6 +1,6 @@
-"""Decides when a training saves its state, and saves it: at a rung now and then, when it is asked to stop, at its end.
+"""Saves the state of a training: at some rungs, on a request to stop, and at the end.
 
-Knows neither Optuna nor what becomes of the files: who is told of a new one keeps the record and deletes the old.
+It knows neither Optuna nor the later life of the files: its listener keeps the record and deletes old files.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A file that holds a training's state after `steps` optimizer steps, `rung` being the last rung it had reached.
+    """A file with the state of a training after `steps` optimizer steps. `rung` is the last rung reached before.
 
-    `exact`: from here the training goes on as if it had never stopped. False in the middle of an epoch whose loader
-    cannot tell where it is (samples may be seen twice), or whose metric is logged in training; and between two batches
-    of one step where there are several ranks, whose gradients are averaged one batch earlier: equal up to rounding.
+    `exact`: a training resumed from here equals one that never stopped. It is false in mid-epoch if the loader cannot
+    be resumed (samples may be seen twice), or the metric is logged in training. With several ranks it is also false
+    between two batches of one step: gradients are averaged one batch earlier, and results agree up to rounding.
     """
 
     path: Path
@@ -43,9 +43,9 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Where and when to save: in new files of `folder`, named for the study too.
+    """When and where to save: in new files of `folder` with a digest of `study_name`.
 
-    `every_s`: at the first rung after so many seconds since the last save, None: only when asked to stop.
+    `every_s`: at the first rung after so many seconds since the last save. None: only on a request to stop.
     """
 
     folder: Path
@@ -54,13 +54,14 @@ class Keeping:
 
 
 class Keeper:
-    """Looks after one training; `between_batches` is its Trainer's. `last_rung` is the number of rungs.
+    """Decides for one training when it saves and stops. `last_rung` is the number of rungs.
 
-    `interrupted() -> str | None` is asked after each batch and names the reason to give up at once, which is `reason`
-    from then on; `saved` is told of each new file once it is there. `holds(trainer)` says that the module has other
-    weights than the training goes on from: nothing is saved then, and the training goes on until it has them again.
-    Where several `ranks` train together, `interrupted` has to come out alike on all, they save together, and rank 0
-    alone writes and tells.
+    `interrupted() -> str | None` is asked after each batch. The reason that it gives becomes `reason`. `saved` is told
+    of each new file. `holds(trainer)` says that the module's weights are replaced for now: nothing is saved then, and
+    the training runs on until they are back.
+
+    Where several `ranks` train together, `interrupted` has to give the same answer on all. They save together, and rank
+    0 alone writes and tells.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Keeper:
         self._asked_after: int | None = None
 
     def between_batches(self, trainer: Trainer, stopping: bool) -> bool:
-        """Whether to stop here; saves where it is time to. A training that is at its end goes to its end."""
+        """Return whether to stop here, and save if it is time to. A training at its end is not stopped."""
         if self._ranks.size > 1 and (trainer.validating or self._was_asked_here(trainer)):
             return False  # ranks may validate unequal numbers of batches: they could not stop together
         is_first, self._asked_after = self._asked_after is None, self._rungs.batches
@@ -95,11 +96,9 @@ class Keeper:
         if stopping or reason is not None:
             self.reason = reason or "SIGTERM"
             callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # documented, not declared
-            is_trying = not any(
-                one is self._rungs for one in callbacks
-            )  # a finder: it has taken all callbacks away meanwhile
+            is_trying = not any(one is self._rungs for one in callbacks)  # a finder removes all callbacks for its tries
             if trainer.sanity_checking or is_trying or (is_first and self._ranks.size > 1):
-                return True  # nothing has been trained that is not saved
+                return True  # everything trained is saved
             if self._holds(trainer) or self._is_at_its_end(trainer):
                 return False
             self.save(trainer)
@@ -111,7 +110,7 @@ class Keeper:
         return False
 
     def save(self, trainer: Trainer, *, ended: bool = False) -> None:
-        """Write a checkpoint and tell of it. Where it cannot be written, that is logged and the training goes on."""
+        """Write a checkpoint and tell of it. A failure to write is logged, and the training continues."""
         keeping, rungs = self._keeping, self._rungs
         if keeping is None or not (ended or self._can_go_on_from_here(trainer)):
             return
@@ -148,12 +147,14 @@ class Keeper:
         return bool(self._ranks.share("save", due)[0][0])
 
     def _was_asked_here(self, trainer: Trainer) -> bool:
-        """Several ranks are asked before each batch too, by when something of the next epoch may have begun."""
+        """Return whether this point was asked already: several ranks are also asked before each batch."""
         return is_in_mid_epoch(trainer) and self._rungs.batches == self._asked_after
 
     def _is_at_its_end(self, trainer: Trainer) -> bool:
-        """Whether nothing is left to train; the validation after the last of a number of steps, which Lightning would
-        not begin again, counts as the end too."""
+        """Return whether nothing is left to train.
+
+        The validation after the last of a number of steps counts as the end, because Lightning would not repeat it.
+        """
         if trainer.validating:
             return 0 <= trainer.max_steps <= trainer.global_step
         may_stop = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (
@@ -162,14 +163,19 @@ class Keeper:
         return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._last_rung
 
     def _can_go_on_from_here(self, trainer: Trainer) -> bool:
-        """An epoch without a known length would become longer by what is seen twice."""
+        """Return whether a training could resume from here.
+
+        An epoch of unknown length without exact loaders could not: samples seen twice would make it longer.
+        """
         unknown = math.isinf(trainer.num_training_batches) and self._rungs.at_epochs
         return not (unknown and is_in_mid_epoch(trainer)) or has_exact_loaders(trainer)
 
 
 class _Writer:
-    """Takes the place of Lightning's own writer while a training saves its state. It raises nothing: the other ranks
-    wait until it has ended."""
+    """Takes the place of Lightning's own writer while a training saves its state.
+
+    It raises nothing, because the other ranks wait until it has ended.
+    """
 
     def __init__(self, shared: Shared, *, seconds: float, validating: bool, ended: bool) -> None:
         self.sha256: str | None = None

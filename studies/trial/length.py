@@ -1,4 +1,4 @@
-"""How much of a budget is spent, and how many optimizer steps it will take."""
+"""The spent part of a budget, and the optimizer steps that it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[["Trainer", Rungs, float], float]
 
 
 def progress_of(budget: Budget) -> Progress:
-    """The spent fraction of `budget`, as a function of the Trainer, what the rungs have counted, and seconds."""
+    """Return a function of the Trainer, the rungs and the seconds that gives the spent fraction of `budget`."""
     match budget.unit:
         case "seconds":
             return lambda _trainer, _rungs, seconds: seconds / budget.amount
@@ -32,14 +32,14 @@ def progress_of(budget: Budget) -> Progress:
 
 
 def n_steps(trainer: Trainer, rungs: Rungs) -> int:
-    """Optimizer steps so far; batches, for a module that steps its optimizers itself."""
+    """Return the optimizer steps so far, or the batches of a module that steps its optimizers itself."""
     return trainer.global_step if trainer.lightning_module.automatic_optimization else rungs.batches
 
 
 def epoch_share(budget: Budget, trainer: Trainer, rungs: Rungs, *, batch_s: float) -> float | None:
-    """Return the share of `budget` that one epoch spends, from the batches seen so far. None: it is unknown.
+    """Return the share of `budget` that one epoch spends, by the batches seen so far. None if it is unknown.
 
-    `batch_s`: the seconds of a batch.
+    `batch_s` is the seconds of a batch.
     """
     batches: float = trainer.num_training_batches
     if math.isinf(batches) or not rungs.batches:
@@ -56,17 +56,17 @@ def epoch_share(budget: Budget, trainer: Trainer, rungs: Rungs, *, batch_s: floa
 
 
 def batches_in_steps(trainer: Trainer, n_batches: float) -> float:
-    """Return how many steps an epoch of `n_batches` takes; batches, for a module that steps its optimizers itself."""
+    """Return the steps in an epoch of `n_batches`, or its batches for a module that steps its optimizers itself."""
     if not trainer.lightning_module.automatic_optimization:
         return n_batches
     return math.ceil(n_batches / trainer.accumulate_grad_batches)
 
 
 class ScheduleLength:
-    """Tells the Trainer how many steps a budget in samples takes, where that can be known, so that schedules can be
-    laid out. The budget itself ends by the samples that were seen.
+    """Tells the Trainer the number of steps in a budget of samples where it is known, for learning-rate schedules.
 
-    The samples are those of all `n_ranks`; with `shares_samplers` Lightning shares a DataLoader's samples out to them.
+    The budget itself ends by the samples seen. They are those of all `n_ranks`. With `shares_samplers` Lightning shares
+    a DataLoader's samples out to them.
     """
 
     def __init__(self, n_samples: float, *, n_ranks: int = 1, shares_samplers: bool = True) -> None:
@@ -75,7 +75,7 @@ class ScheduleLength:
         self._n_shares = n_ranks if shares_samplers else 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Count on the training loader, which is made once more for that."""
+        """Count on a training loader made for that alone."""
         source: Any = getattr(trainer, "datamodule", None) or pl_module
         steps = steps_for(self._n_samples, source.train_dataloader(), trainer, n_shares=self._n_shares)
         if steps is None:
@@ -83,7 +83,7 @@ class ScheduleLength:
         self._set(steps, trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count again on the loader that is there: a finder may have changed its batch size."""
+        """Count again on the present loader: a finder may have changed its batch size."""
         if self._is_alone:
             self._set(steps_for(self._n_samples, trainer.train_dataloader, trainer), trainer, pl_module)
 
@@ -93,10 +93,10 @@ class ScheduleLength:
 
 
 def steps_for(n_samples: float, loader: Any, trainer: Trainer, *, n_shares: int = 1) -> int | None:
-    """Optimizer steps until a loader has given `n_samples`; None for a loader that does not tell its sizes.
+    """Return the optimizer steps until a loader has given `n_samples`. None for a loader of unknown sizes.
 
     Each epoch may end in a short batch, and in a step over fewer batches than are accumulated otherwise. A DataLoader
-    over a whole data set is shared out in `n_shares`, padded to equal ones; this counts on one of them.
+    over a whole data set is shared out in `n_shares`, padded to equal ones. This counts on one of them.
     """
     batch_size = getattr(loader, "batch_size", None)
     total = getattr(loader, "n_samples", None) or length_of(getattr(loader, "dataset", None))

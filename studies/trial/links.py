@@ -1,9 +1,9 @@
-"""Reads values off the built data module, such as its number of classes, and writes them into the model's config.
+"""Reads attributes of the built data module, such as its number of classes, and writes them into the model's config.
 
-Context: a link's value is known only after `prepare_data` and `setup("fit")`, which Lightning calls after the model is
-built. Choice: they are called here, on the data module that the Trainer gets, and the Trainer's own first calls of them
-do nothing. Cost: the data module has no Trainer yet while it is set up; with several ranks each calls `prepare_data`,
-one after the other.
+Context: a link's value is known only after `prepare_data` and `setup("fit")`, and Lightning calls these after the model
+is built. Choice: they are called here, on the Trainer's data module, and the Trainer's own first calls of them do
+nothing. Cost: the data module has no Trainer yet while it is set up. With several ranks each calls `prepare_data`, one
+after the other.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class NotPlain(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The links of a trial. `written` is its config with interpolations unresolved. `known` are values of an earlier
-    training: the data have to give the same again."""
+    """The links of a trial."""
 
     links: tuple[Link, ...]
-    written: Mapping[str, Any]
-    known: Mapping[str, Plain] = field(default_factory=dict)
+    written: Mapping[str, Any]  # the trial's config with its interpolations unresolved
+    known: Mapping[str, Plain] = field(default_factory=dict)  # of an earlier training: the data have to give them again
 
     def values(self, datamodule: Any) -> dict[str, Plain]:
         """Set `datamodule` up and return the value of each target.
 
-        Raises `BadInput` for a missing attribute, a value that no config can hold, and a value other than before.
+        Raises `BadInput` for a missing attribute, a value that no config can hold, and a value unequal to the `known`
+        one.
         """
         _set_up(datamodule, key=self.links[0].target)
         values = {link.target: _read(link, datamodule) for link in self.links}
@@ -58,9 +58,9 @@ class Linked:
         return values
 
     def resolved(self, config: Mapping[str, Any], values: Mapping[str, Plain]) -> dict[str, Any]:
-        """Return `config` with `values` at the targets, and in what follows them by interpolation.
+        """Return `config` with `values` at the targets, and in everything that refers to them by interpolation.
 
-        Raises `BadInput` where the data module itself follows a target.
+        Raises `BadInput` where the data module itself refers to a target.
         """
         before, after = self._resolved({}), self._resolved(values)
         if before.get("datamodule") != after.get("datamodule"):
@@ -78,7 +78,7 @@ class Linked:
 
 
 def _with_changes(config: Mapping[Any, Any], before: Mapping[Any, Any], after: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return `config` with the differences between two mappings. What it lacks of them stays away."""
+    """Return `config` with the differences between two mappings. Keys that it lacks stay away."""
     changed = dict(config)
     for key, value in after.items():
         known: Any = before.get(key)

@@ -1,4 +1,4 @@
-"""What a loader tells of its length and of the sizes of its batches."""
+"""The length of a loader and the sizes of its batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a loader tells: the samples of a whole batch, those of the last one, and the batches of an epoch.
+    """The samples of a whole batch, those of the last batch, and the batches of an epoch, as far as a loader tells.
 
-    `is_drawn`: the loader draws that many from its data set, whatever becomes of them in a batch. `is_batched`: it
-    makes batches out of samples.
+    `is_drawn`: the loader draws that many samples, although a collate function may change them. `is_batched`: it makes
+    batches out of samples.
     """
 
     whole: int | None = None
@@ -24,7 +24,7 @@ class Sizes:
 
 
 def sizes_of(loader: Any) -> Sizes:
-    """Return what `loader` tells of its batches' sizes."""
+    """Return the sizes that `loader` tells."""
     if not isinstance(loader, DataLoader):
         return _sizes_of_other(loader)
     if loader.batch_sampler is None:  # its data set makes the batches
@@ -42,8 +42,10 @@ def sizes_of(loader: Any) -> Sizes:
 
 
 def length_of(sized: Any) -> int | None:
-    """Return the length of `sized`; None where it has none. A DataLoader over a stream raises only when asked, and
-    Lightning's `CombinedLoader` before it is iterated."""
+    """Return the length of `sized`, None where it has none.
+
+    A DataLoader over a stream raises only when asked, and Lightning's `CombinedLoader` before it is iterated.
+    """
     try:
         return len(sized)
     except (NotImplementedError, RuntimeError, TypeError):
@@ -51,7 +53,7 @@ def length_of(sized: Any) -> int | None:
 
 
 def _sizes_of_other(loader: Any) -> Sizes:
-    """Return the sizes of a loader of another kind that names its `batch_size`, and its `n_samples` where it does."""
+    """Return the sizes of a loader of another kind, from its `batch_size` and its `n_samples` if it has them."""
     whole, n_samples, n_batches = (
         getattr(loader, "batch_size", None),
         getattr(loader, "n_samples", None),

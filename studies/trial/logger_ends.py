@@ -1,4 +1,4 @@
-"""Ends the run of a logger, in the way of each tracker: with the final state, the value and what a test gave."""
+"""Ends the run of a logger in the way of its tracker, with the final state, the value and the test results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _finalize(logger: Any, state: str) -> None:
 
 
 def _end_experiment(experiment: Any) -> None:
-    """End the run of another tracker, whatever the method is called there."""
+    """End the run of another tracker by whichever of the usual methods it has."""
     end = next((getattr(experiment, name) for name in ENDS if callable(getattr(experiment, name, None))), None)
     if end is not None:
         end()

@@ -1,4 +1,4 @@
-"""Knows Lightning's own loggers: how each of them is given a run of its own, and how it is kept from its server.
+"""Knows Lightning's own loggers: how each gets a run of its own, and how it is kept from its server.
 
 A class is recognised by its name and the names of its bases. So a user's subclass is of the same kind, and the two
 Lightning packages are alike.
@@ -19,7 +19,7 @@ from studies.targets import TargetBroken, find_target, signature_of
 from studies.trial.tracked import TrackedRun
 
 REMEDY = "remove it: each trial and each retraining gets one of its own"
-FOLDERS = ("save_dir", "dir", "root_dir", "log_dir")  # arguments by which a logger is told where to write
+FOLDERS = ("save_dir", "dir", "root_dir", "log_dir")  # names for the folder of a logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def logger_problems(config: Mapping[str, Any], problems: Problems) -> None:
 def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[str, Any]:
     """Return the arguments for a run of its own. Arguments in the config `node` stay as they are.
 
-    With `claims`, the run's folder is made here, so that nobody else takes it.
+    With `claims`, the run's folder is made here, so that no other process takes it.
     """
     target = _target(node)
     kind, accepts = kind_of(target), _accepts(target)
@@ -93,7 +93,7 @@ def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[s
 def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     """Return the arguments that make a logger write below `folder` and contact no server.
 
-    None where no argument can do that, as for a user's own logger without a folder.
+    None if no argument can do that, as for a user's own logger without a folder.
     """
     target = _target(node)
     kind, accepts = kind_of(target), _accepts(target)
@@ -115,7 +115,7 @@ def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
 
 def _wanted(kind: str, run: TrackedRun) -> dict[str, Any]:
     match kind:
-        case "WandbLogger":  # with an id of its own, whatever WANDB_RUN_ID says
+        case "WandbLogger":  # an id of its own, in place of WANDB_RUN_ID
             return {"name": run.title, "group": run.study or None, "job_type": run.kind, "id": uuid.uuid4().hex[:16]}
         case "MLFlowLogger":
             return {"run_name": run.title, **({"experiment_name": run.study} if run.study else {})}
@@ -131,8 +131,8 @@ def _folder_name(study: str) -> str:
 
 
 def _free(save_dir: str, name: str, version: str, *, claims: bool) -> str:
-    """Return `version`, or the first of version-2, version-3, … of which there is no folder."""
-    if "://" in save_dir:  # a file system that only fsspec can look at
+    """Return `version`, or the first of version-2, version-3, … without a folder."""
+    if "://" in save_dir:  # a file system of fsspec
         return f"{version}-{uuid.uuid4().hex[:8]}"
     parent, free, n = Path(save_dir, name), version, 1
     while claims:
@@ -152,7 +152,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _target(node: Any) -> Any:
-    """Return the class or function of `node`. None where it cannot be imported: another check tells that."""
+    """Return the class or function of `node`. None if it cannot be imported: another check reports that."""
     try:
         return find_target(str(node["_target_"])) if isinstance(node, Mapping) and "_target_" in node else None
     except TargetBroken:

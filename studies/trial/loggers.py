@@ -45,7 +45,7 @@ class Silent:
         return self
 
     def __getitem__(self, _key: Any) -> Silent:
-        """Give what takes every call."""
+        """Return an object that accepts every call."""
         return self
 
 
@@ -74,7 +74,7 @@ class Loggers:
 
     @property
     def all(self) -> list[Any]:
-        """What the Trainer is given."""
+        """Return the loggers for the Trainer."""
         return list(self._built.values())
 
     def begin(self) -> list[Any]:
@@ -129,8 +129,8 @@ def build_loggers(
 ) -> Loggers:
     """Build the loggers of a config for the training `run`.
 
-    With `offline_in` they write below that folder and contact no server, and every exception comes through. Without
-    it, a logger that cannot be built is told and left out. Raises `BadInput` for a missing package or a fixed run.
+    With `offline_in` they write below that folder and contact no server, and every exception comes through. Without it,
+    a logger that cannot be built is reported and left out. Raises `BadInput` for a missing package or a fixed run.
     """
     problems = Problems()
     logger_problems({"loggers": nodes}, problems)
@@ -159,14 +159,14 @@ def _build(name: str, node: Mapping[str, Any], run: TrackedRun, *, opens: bool, 
         offline_in.mkdir(parents=True, exist_ok=True)
         away = offline(node, offline_in)
         if away is None:
-            log.warning("loggers.%s is not tried beforehand: it takes no save_dir that keeps it from its server", name)
+            log.warning("loggers.%s is not tried before the study: no argument keeps it from its server", name)
             return Silent()
     redirected = {**node, **(away or {})}
     arguments = {**(away or {}), **own_run(redirected, run, claims=opens and offline_in is None)}
     for key in ("save_dir", "dir"):
         folder = redirected.get(key)
         if isinstance(folder, str) and "://" not in folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)  # W&B would take another one
+            Path(folder).mkdir(parents=True, exist_ok=True)  # W&B takes another one if it is missing
     uri = str(redirected.get("tracking_uri") or "")
     if offline_in is not None and uri.startswith("sqlite:///"):
         shutil.copyfile(_empty_mlflow(), uri.removeprefix("sqlite:///"))
@@ -203,7 +203,7 @@ def _first_contact(logger: Any) -> Iterator[None]:
 
 
 def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception], None]) -> None:
-    """Have `logger` tell failures to `failed` and not raise them. After it failed to log or save, it stays silent.
+    """Have `logger` tell failures to `failed` and not raise them. It stays silent after it failed to log or save.
 
     Hyperparameters named in `keeps` are not logged again: MLflow refuses a second value.
     """
@@ -225,7 +225,7 @@ def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception
 
         return call
 
-    with contextlib.suppress(AttributeError):  # of a class with slots
+    with contextlib.suppress(AttributeError):  # a class with slots
         for name in ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_checkpoint", "finalize"):
             if hasattr(logger, name):
                 setattr(logger, name, guarded(name, getattr(logger, name)))

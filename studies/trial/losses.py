@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 class Losses:
-    """Sums the losses on their device, because each look at one waits for the device. One loss that is not finite makes
-    the sum not finite. With `averages` their mean is kept as well."""
+    """Sums the losses on their device, because reading one waits for the device. One non-finite loss makes the sum
+    non-finite.
+
+    With `averages` their mean is kept as well.
+    """
 
     def __init__(self, *, averages: bool) -> None:
         self._averages = averages
@@ -26,7 +29,7 @@ class Losses:
 
     @property
     def sum(self) -> float:
-        """The sum of all losses so far; 0 where the module's steps return none."""
+        """Return the sum of all losses so far, 0 where the module's steps return none."""
         return float(self._sum)
 
     def add(self, outputs: Any, trainer: Trainer) -> None:
@@ -34,7 +37,7 @@ class Losses:
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, torch.Tensor):
             return
-        if loss.is_complex():  # of a module that takes its steps itself
+        if loss.is_complex():  # of a module that steps its optimizers itself
             if self._averages:
                 refuse_unreal(TRAINING_LOSS, loss.sum())
             loss = torch.view_as_real(loss)
@@ -49,7 +52,7 @@ class Losses:
         return math.isfinite(self.sum)
 
     def take_mean(self) -> float | None:
-        """Return the mean of the losses since the last call; None where there are none."""
+        """Return the mean of the losses since the last call, None where there are none."""
         recent, n_recent = self._recent, self._n_recent
         self._recent, self._n_recent = 0.0, 0
         return float(recent / n_recent) if n_recent else None
@@ -59,6 +62,6 @@ class Losses:
         return {"loss_sum": self.sum, "losses": [float(self._recent), self._n_recent]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from saved sums."""
         self._sum = state_dict["loss_sum"]
         self._recent, self._n_recent = state_dict.get("losses", (0.0, 0))

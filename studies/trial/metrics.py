@@ -1,4 +1,4 @@
-"""Reads the metrics that a module logs, and tells a new value from one that Lightning only still holds."""
+"""Reads the metrics of a module, and tells a new value from an old one that Lightning still holds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class MetricMissing(Exception):
-    """The module never logged the metric `missing` that the study optimises; `logged` are those that it did, and
-    `validates` says whether there was a validation to log it in."""
+    """The module never logged the study's metric `missing`. `logged` are its other metrics.
+
+    `validates`: there was a validation to log it in.
+    """
 
     def __init__(self, missing: str, logged: Sequence[str], *, validates: bool = True) -> None:
         why = f"the module never logged {missing}"
@@ -36,10 +38,10 @@ class MetricMissing(Exception):
 
 
 class Metrics:
-    """The metrics `names` of one training, the first of which decides what is new.
+    """The metrics `names` of one training. The first one decides whether there is a new value.
 
-    Lightning keeps the last value of each metric. So a copy is put in the place of a value that was read: once another
-    object lies there, the module has logged the metric again.
+    Lightning keeps the last value of each metric. So a value is replaced by a copy once it was read. Another object in
+    its place means that the module has logged the metric again.
     """
 
     def __init__(self, names: Sequence[str], ranks: Ranks) -> None:
@@ -50,10 +52,10 @@ class Metrics:
         self._told_of_shares = False
 
     def read(self, trainer: Trainer, averaged: Mapping[str, float]) -> dict[str, float] | None:
-        """Return the value of each metric, `averaged` ones where the module does not log them; None where the first one
-        is not new since it was read.
+        """Return the value of each metric, or its `averaged` one where the module does not log it.
 
-        Raises `MetricMissing` where one was never logged, `NotReal` where one is no real number.
+        None if the first metric is not new. Raises `MetricMissing` for a metric without any value, `NotReal` for one
+        that is no real number.
         """
         own = trainer.callback_metrics.get(self._names[0], averaged.get(self._names[0]))
         is_new = own is not None and own is not self._known
@@ -64,7 +66,7 @@ class Metrics:
         return {name: self._value(trainer, name, averaged.get(name)) for name in self._names}
 
     def mark(self, trainer: Trainer) -> None:
-        """Take the present value for known. To be called where Lightning has closed the results that it came from."""
+        """Take the present value as read. To be called once Lightning has closed its results."""
         metrics: dict[str, Any] = trainer.callback_metrics
         self._was_read = True
         if self._names[0] in metrics:
@@ -79,8 +81,10 @@ class Metrics:
         return self._agreed(name, values)
 
     def _agreed(self, name: str, values: list[float]) -> float:
-        """Return one value out of one a rank: a module that logs without `sync_dist` shows each rank its own share of
-        the data; the mean of the shares is what `sync_dist` gives."""
+        """Return one value out of one a rank: their mean, as `sync_dist` gives it, where they differ.
+
+        Without `sync_dist` each rank logs the value of its own share of the data.
+        """
         if len(set(values)) == 1:
             return values[0]
         mean = sum(values) / len(values)

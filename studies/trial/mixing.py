@@ -1,8 +1,7 @@
-"""Pieces of both Lightning packages in one trial: what is the same in both is exchanged, all else is refused.
+"""Finds pieces of both Lightning packages in one trial. A class of either package is exchanged, all else is refused.
 
-A class that the packages bring themselves, such as `EarlyStopping`, is the same code in both, so the one of the
-module's package is built. A data module, callback or logger that somebody derived from the other package cannot be
-exchanged.
+A class of the packages themselves, such as `EarlyStopping`, is the same code in both. So the one of the module's
+package is built. A data module, callback or logger that a user derived from the other package cannot be exchanged.
 """
 
 from __future__ import annotations
@@ -36,8 +35,10 @@ def refuse_mixing(package: Package, module: object, pieces: Iterable[object]) ->
 
 
 def mixing_problems(config: Mapping[str, Any], problems: Problems) -> None:
-    """Note each data module, callback and logger of a trial's resolved `config` that is of another package than the
-    module. Classes only: what a function returns shows when it is called."""
+    """Note each data module, callback and logger in `config` that is of another package than the module.
+
+    `config` is a trial's resolved config. Only classes are checked: the result of a function shows when it is called.
+    """
     model = _class_of(config.get("model"))
     name = name_of(model) if model is not None else None
     if model is None or name is None:

@@ -53,9 +53,9 @@ def run_trial(
     interrupted: Callable[[], str | None],
     repeated: FrozenTrial | None = None,
 ) -> Outcome:
-    """Train the point of `trial` under `seed`; see `studies.trial.outcome.RunTrial`.
+    """Train the point of `trial` under `seed`. See `studies.trial.outcome.RunTrial`.
 
-    Puts back what the trial has set for the whole process. The outcome says where that was not possible.
+    Puts back what the trial has set for the whole process. The outcome says if that was not possible.
     """
     own_process = os.getpid()
 
@@ -70,7 +70,7 @@ def run_trial(
         attempt = Attempt(trial, settings, seed=seed, interrupted=asked_to_stop, repeated=repeated)
         outcome = attempt.run(state)
         _end_copy_of(own_process)
-        gc.collect()  # only now: an exception that is being handled holds the frames, and with them the module
+        gc.collect()  # not inside the handler: the exception keeps the module alive
         if outcome.attributes.get(schema.FAILURE) is Failure.OUT_OF_MEMORY:
             free_memory()
     return replace(_with_left(outcome, trial, state.left), has_checkpoint=attempt.has_checkpoint)
@@ -119,7 +119,7 @@ class Attempt:
         except TrialPruned:  # by the module itself
             return Outcome(TrialState.PRUNED)
         except BaseException as error:
-            state.put_back()  # also the loggers and streams that the failure is written to
+            state.put_back()  # the failure is written to loggers and streams
             if is_orphan(self._trial):
                 raise
             return judge_failure(error, self._interrupted(), number=self._trial.number)
@@ -153,7 +153,7 @@ class Attempt:
 
     def _record_half(self, half: HalfBatch, message: str) -> None:
         self._trial.set_user_attr(schema.BATCH_HALVED, asdict(half))
-        log.warning("trial %d: %s; once more at half the batch: %s", self._trial.number, message, half)
+        log.warning("trial %d: %s; it trains again at half the batch: %s", self._trial.number, message, half)
 
     def _train_at(self, half: HalfBatch | None) -> Training:
         """Train from the checkpoint if there is one that fits, else from the beginning."""
@@ -232,9 +232,11 @@ def _end_copy_of(process: int) -> None:
 def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:
     """Add to `outcome` what the trial has left changed in this process."""
     if left.put_back:
-        log.info("trial %d left changed, and it is put back: %s", trial.number, ", ".join(left.put_back))
+        log.info(
+            "trial %d changed settings of the process, which are restored: %s", trial.number, ", ".join(left.put_back)
+        )
     if not left.stuck:
         return outcome
     names = brief(", ".join(left.stuck))
-    log.warning("trial %d left changed what cannot be put back for sure: %s", trial.number, names)
+    log.warning("trial %d changed settings of the process, which may not be restored: %s", trial.number, names)
     return replace(outcome, attributes={**outcome.attributes, schema.LEFT_CHANGED: names}, taints=True)

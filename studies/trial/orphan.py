@@ -1,4 +1,4 @@
-"""A trial whose study somebody has deleted: Optuna then knows neither the study nor its trials."""
+"""A trial whose study was deleted: Optuna then knows neither the study nor its trials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from optuna.trial import BaseTrial, Trial
 
 
 def is_orphan(trial: BaseTrial) -> bool:
-    """Whether the study of `trial` is no longer in its storage, which says so by a KeyError to whoever reports."""
+    """Return whether the study of `trial` is gone from its storage, so that every report would raise a KeyError."""
     if not isinstance(trial, Trial):
         return False
     try:

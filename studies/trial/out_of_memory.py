@@ -21,10 +21,10 @@ def train_within_memory(
     rule: OutOfMemorySettings,
     halves: Callable[[HalfBatch, str], None],
 ) -> Training:
-    """Train at the full batch of `config`. Where that runs out of memory and `rule` allows it, train at half of it.
+    """Train at the full batch of `config`. After out-of-memory train at half of it, if `rule` allows it.
 
-    `halves(half, message)` is called before the second training. Raises what the last training raises. Where there is
-    no second one, raises the out-of-memory failure with the reason in its message.
+    `halves(half, message)` is called before the second training. Raises the exception of the last training. Where there
+    is no second one, raises the out-of-memory failure with the reason in its message.
     """
     try:
         return train(None)
@@ -36,7 +36,7 @@ def train_within_memory(
         if half is None:
             reason = f"{message}; not tried at half the batch: {rule.batch_size} is odd"
             raise TrainingFailed(failure, reason, traced(error)) from None
-    free_memory()  # only now: an exception that is being handled holds the frames, and with them the module
+    free_memory()  # not inside the handler: the exception keeps the module alive
     halves(half, message)
     try:
         return train(half)

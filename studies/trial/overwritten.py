@@ -1,7 +1,4 @@
-"""Tells which searched parameters a finder of Lightning's overwrites, so that their values have no effect.
-
-Needs no torch.
-"""
+"""Finds searched parameters without effect, because a finder of Lightning overwrites them. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The Lightning package of a trial: `pytorch_lightning` or `lightning.pytorch`.
 
 Context: both packages hold the same code under two names, and a Trainer of one refuses a module of the other. Choice: a
-trial takes its Trainer, its seeding and the base of our callbacks from the package that its module derives from. Our
-callbacks are plain classes, to which `Package.callback` adds that base. Cost: a worker whose modules derive from
-`lightning.pytorch` imports both packages, because the fork server has loaded the other one already.
+trial takes its Trainer, its seeding and the base of our callbacks from the module's package. Our callbacks are plain
+classes until `Package.callback` adds that base. Cost: a worker with modules of `lightning.pytorch` imports both
+packages, because the fork server has loaded the other one already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from studies.targets import TargetBroken, find_target
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")  # the first one where an object derives from neither
 FABRICS = ("lightning_fabric", "lightning.fabric")
-SHARED = ("LightningModule", "LightningDataModule", "Callback", "Logger", "Trainer")  # bases that tell the package
+SHARED = (
+    "LightningModule",
+    "LightningDataModule",
+    "Callback",
+    "Logger",
+    "Trainer",
+)  # bases by which a class is recognised
 
 T = TypeVar("T")
 
@@ -31,12 +37,12 @@ class Package:
 
     @property
     def trainer(self) -> Any:
-        """The class `Trainer`."""
+        """Return the class `Trainer`."""
         return self.find("Trainer")
 
     @property
     def sigterm(self) -> type[BaseException]:
-        """What the Trainer raises where it was told to stop."""
+        """Return the exception by which the Trainer stops on a signal."""
         found: type[BaseException] = self.find("utilities.exceptions.SIGTERMException")
         return found
 
@@ -61,11 +67,11 @@ class Package:
         return _DERIVED[self.name, kind]
 
 
-_DERIVED: dict[tuple[str, type], type[Any]] = {}  # one class for each package, so that instances are of equal type
+_DERIVED: dict[tuple[str, type], type[Any]] = {}  # one class a package: instances have equal types
 
 
 def package_of(instance: object) -> Package | None:
-    """Return the package that `instance` derives from; of a wrapper such as a compiled module, that of its content."""
+    """Return the package that `instance` derives from. For a wrapper such as a compiled module, that of its content."""
     children = getattr(instance, "children", None)
     inside = list(children()) if inspect.ismethod(children) else []
     names = (name_of(type(candidate)) for candidate in (instance, *inside))
@@ -84,8 +90,8 @@ def name_of(kind: type) -> str | None:
 def package_of_target(name: object) -> Package:
     """Return the package of the class that `_target_` names.
 
-    A function does not tell what it returns: then it is the package that has been imported, and `pytorch_lightning`
-    where both or neither have.
+    A function does not tell its result's package. Then it is the imported package, and `pytorch_lightning` if both or
+    neither are imported.
     """
     try:
         target = find_target(str(name))

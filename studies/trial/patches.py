@@ -1,8 +1,8 @@
-"""Functions and classes that a trial has replaced in a library or in its own classes.
+"""Functions and classes of libraries, or a user's own, that a trial has replaced.
 
-Looked at are the modules whose functions decide what a training computes, the classes of layers, optimizers and losses,
-and Lightning's own. What a library replaces in itself, as torch.compile does, is no patch, and what is added to it is
-none. An attribute that was None is a place for something that is made once.
+Watched are modules with functions that a training computes with, the classes of layers, optimizers and losses, and
+Lightning's own. Not counted as a patch are additions, replacements by a library in itself (as torch.compile makes
+them), and values in place of None.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LIBRARIES = (
 
 
 class Patches:
-    """What the watched modules and classes hold now; `own` are further classes, those of a user."""
+    """The present members of the watched modules and classes. `own` are classes of a user to watch as well."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
         lightning = [package.find(name) for package in loaded() for name in OF_LIGHTNING]
@@ -53,7 +53,7 @@ class Patches:
         self._before = [(name, owner, copied(name, vars(owner))) for name, owner in watched]
 
     def put_back(self) -> list[str]:
-        """Put back what was replaced, and return the names."""
+        """Restore the replaced members, and return their names."""
         names = []
         for place, owner, before in self._before:
             for name, value in _replaced(owner, before):
@@ -77,7 +77,7 @@ def _replaced(owner: Any, before: Mapping[str, Any]) -> Iterator[tuple[str, Any]
 
 
 def _is_of_library(value: Any) -> bool:
-    """Return whether a library has defined `value`: a function by where its code stands, whatever its name says."""
+    """Return whether a library has defined `value`. Of a function its code decides, not its name."""
     value = getattr(value, "__func__", getattr(value, "fget", None) or value)
     if not callable(value) and not isinstance(value, ModuleType):
         return False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
-NEVER = 2**62  # a batch or epoch number that no training reaches
+NEVER = 2**62  # batches or epochs: more than any training has
 
 
 class MonitoredSchedulers:
@@ -26,10 +26,10 @@ class MonitoredSchedulers:
         self._validated: set[str] = set()
         self._has_validated = False
         self._is_fresh = False
-        self._written: dict[int, tuple[int, bool]] = {}  # frequency and strict, as the module gave them
+        self._written: dict[int, tuple[int, bool]] = {}  # by scheduler: the module's frequency and strict
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps, as plain values."""
+        """Return plain values for a checkpoint."""
         return {
             "validated": sorted(self._validated),
             "has_validated": self._has_validated,
@@ -37,7 +37,7 @@ class MonitoredSchedulers:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         self._validated = set(state.get("validated", ()))
         self._has_validated = bool(state.get("has_validated", False))
         self._is_fresh = bool(state.get("is_fresh", False))
@@ -47,17 +47,17 @@ class MonitoredSchedulers:
         self._before = dict(trainer.callback_metrics)
 
     def after_validation(self, trainer: Trainer) -> None:
-        """Note which metrics the validation has logged."""
+        """Note the metrics that the validation has logged."""
         metrics = trainer.callback_metrics
         self._validated |= {name for name, value in metrics.items() if self._before.get(name) is not value}
         self._has_validated = self._is_fresh = True
         self._before = {}
 
     def at_epoch_end(self, trainer: Trainer) -> None:
-        """Let those schedulers pass over this epoch whose metric no validation has logged since the epoch before.
+        """Have a scheduler skip this epoch if no validation has logged its metric since the last epoch.
 
-        What the module logs in its own `on_train_epoch_end` is not there yet. So before the first validation Lightning
-        itself is told to pass over a metric that is not there.
+        The metrics of the module's own `on_train_epoch_end` do not exist yet. So before the first validation Lightning
+        itself is told to skip a missing metric.
         """
         for number, config in enumerate(trainer.lr_scheduler_configs):
             frequency, is_strict = self._written.setdefault(number, (config.frequency, config.strict))

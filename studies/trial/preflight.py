@@ -25,17 +25,17 @@ from studies.trial.training import tell_nobody
 from studies.trial.trying import THOROUGH, Look, TimeUp, compare_seeds, take_time, try_briefly, try_point, try_ranks
 
 Kind = Literal["middle", "ranks", "seeds", "corner", "typical"]
-ALL_BRANCHES = 200  # corner points looked at for arguments that do not bind; each takes some milliseconds
+ALL_BRANCHES = 200  # corner points whose arguments are bound; each takes some milliseconds
 MAX_BUILT = 40  # corner points whose procedures are built
-FOR_BATCHES = 0.1  # of the time of a check, in each epoch that is tried with several batches
-FOR_CORNERS = 0.6  # of the time of a check; the rest is for points that stand for all
+FOR_BATCHES = 0.1  # of the time of a check, for an epoch with several batches
+FOR_CORNERS = 0.6  # of the time of a check; the rest is for typical points
 
 
 def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nobody) -> list[Problem]:
     """Bind every branch of the space, then train a few batches in the middle of it, with a whole validation.
 
-    This is done once more in as many processes as train a trial together. The training ends between two batches once it
-    takes longer than `check.max_s`, of which `tell` is told.
+    Where several processes train a trial together, this is done with them too. `tell` is told if the training takes
+    longer than `check.max_s` and ends between two batches.
     """
     problems = bound(settings)
     if problems:
@@ -90,7 +90,7 @@ def bound(settings: StudySettings) -> list[Problem]:
 
 
 def notes(settings: StudySettings) -> list[str]:
-    """Return what a person should know of the config, though nothing is wrong with it."""
+    """Return remarks on the config that a person should know, though nothing is wrong."""
     config = resolve(settings, middle(settings.space))
     return [f"note: {sentence}" for sentence in (*exchanged(config), *finder_notes(settings.template, settings.space))]
 

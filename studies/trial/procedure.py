@@ -1,8 +1,8 @@
 """A procedure: a trial that is no Lightning training, but any function of a configuration.
 
-Where `model._target_` names a class with a method `run` that is no LightningModule, a trial builds it with the point's
-arguments and runs it, instead of a Trainer. All else is as for trainings: designs and searches, replicates as seeds,
-the exact budget over any number of workers, leases, retries, pruning, resume and the report.
+`model._target_` may name a class with a method `run` that is no LightningModule. Then a trial builds it with the
+point's arguments and runs it, instead of a Trainer. All else is as for trainings: designs and searches, replicates as
+seeds, the exact budget over any number of workers, leases, retries, pruning, resume and the report.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from studies.targets import TargetBroken, find_target
 
 
 class Report(Protocol):
-    """Takes the value at each rung, as the trial goes on."""
+    """Takes the value at each rung during the trial."""
 
     def __call__(self, rung: int, value: float) -> bool:
-        """Note the `value` of the metric at `rung`: 1, then 2, and so on to the last. True: return now, for a pruner
-        stops the trial, its time is up, or the value is not finite.
+        """Note the `value` of the metric at `rung`: 1, then 2, and so on to the last.
 
-        Raises ValueError for a rung that is not the next.
+        Returns True if the procedure has to return now: a pruner stops the trial, its time is up, or the value is not
+        finite. Raises ValueError for a rung that is not the next.
         """
 
 
 class Procedure(Protocol):
-    """What `model._target_` names: no base class is needed, the method is enough."""
+    """The class that `model._target_` names. It needs no base class: the method is enough."""
 
     def run(
         self, *, seed: int, n_rungs: int, report: Report, interrupted: Callable[[], str | None]
     ) -> Mapping[str, Any] | None:
         """Do the work under `seed`, telling `report` the value at each of `n_rungs` equal fractions of it.
 
-        The trial's value is one of those, as `objective.value` says. What is returned is kept with the trial as its
-        `result`: a mapping of names to plain values (what JSON can hold). Where a rung takes long, look at
-        `interrupted` in between, and return once it names a reason: such a trial is tried again.
+        The trial's value is one of those, as `objective.value` says. The returned mapping of names to plain values (as
+        JSON holds them) is kept with the trial as its `result`. Where a rung takes long, ask `interrupted` in between,
+        and return once it gives a reason: such a trial is tried again.
         """
 
 
 def is_procedure(config: Mapping[str, Any]) -> bool:
-    """Whether `model` of a trial's resolved config is a procedure. A target that cannot be imported is none."""
+    """Return whether `model` of a trial's resolved config is a procedure. A target that cannot be imported is none."""
     name = (config.get("model") or {}).get("_target_")
     try:
         target = find_target(str(name))
@@ -54,7 +54,7 @@ def is_procedure(config: Mapping[str, Any]) -> bool:
 def misplaced(
     config: Mapping[str, Any], *, objective: ObjectiveSettings, has_links: bool, devices_per_trial: int
 ) -> list[Problem]:
-    """Return the settings that ask of the procedure in `config` what only a training can do."""
+    """Return the settings that do nothing for the procedure in `config`, because only a training uses them."""
     second = objective.second
     of_trainings = {
         "datamodule": (config.get("datamodule"), "set datamodule=none; a procedure brings its own data"),

@@ -1,4 +1,4 @@
-"""What can be found out about procedures before the study: those that cannot be built, and a first rung that fails."""
+"""Finds, before the study, procedures that cannot be built, and first rungs that fail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def building_problems(procedures: Sequence[tuple[Point, Mapping[str, Any]]]) -> 
     for point, config in procedures:
         try:
             instantiate(config["model"])
-        except Exception as error:  # whatever a user's class raises is what this looks for
+        except Exception as error:  # any exception of a user's class is a finding
             log.info("building the procedure at %s failed", point, exc_info=True)
             return [Problem("model", f"cannot be built at {in_words(point)} ({classify(error)[1]})", REMEDY)]
     return []
@@ -39,11 +39,11 @@ def try_rung(
 ) -> float:
     """Run the procedure at `point` until it has reported once, and estimate the seconds of a whole trial.
 
-    Raises `BadInput` where it fails or reports nothing, `Interrupted` where it was asked to stop.
+    Raises `BadInput` if it fails or reports nothing, `Interrupted` if it was asked to stop.
     """
     try:
         ran = run_procedure(config, seed=seed, n_rungs=n_rungs, report=lambda _rung: True, interrupted=interrupted)
-    except Exception as error:  # whatever a user's class raises is what this looks for
+    except Exception as error:  # any exception of a user's class is a finding
         log.info("the first rung at %s failed", point, exc_info=True)
         complaint = f"fails before its first rung ends, at {in_words(point)} ({classify(error)[1]})"
         raise BadInput([Problem("model", complaint, REMEDY)]) from error

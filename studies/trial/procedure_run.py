@@ -1,4 +1,4 @@
-"""Runs a procedure as a trial: seeds, builds it, follows its rungs, and keeps what it returns."""
+"""Runs a procedure as a trial: seeds and builds it, follows its rungs, and keeps its result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_RESULT = 60_000  # characters of JSON: MySQL keeps no longer text in an attr
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a procedure gave. `seconds` are those of `run`; `result` is empty where it returned nothing."""
+    """The result of a procedure. `seconds` are those of `run`. `result` is empty if it returned nothing."""
 
     rungs: tuple[Rung, ...]
     stopped: bool
@@ -41,8 +41,8 @@ def run_procedure(
 ) -> Ran:
     """Build the procedure of the resolved `config` and run it, with every global random generator seeded.
 
-    `report` is told each rung and says whether to stop. Raises `Interrupted` where it was asked to stop and did not
-    come to its end, ValueError for a result that cannot be kept, and whatever the procedure raises.
+    `report` is told each rung and says whether to stop. Raises `Interrupted` if it was asked to stop before its end,
+    ValueError for a result that cannot be kept, and any exception of the procedure.
     """
     package_of_target(config["model"]["_target_"]).seed_everything(seed)
     procedure = instantiate(config["model"])
@@ -98,17 +98,17 @@ class _Follower:
 
     @property
     def seconds(self) -> float:
-        """So long it has been running."""
+        """Return the seconds since the beginning."""
         return time.perf_counter() - self._begun
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing more to report."""
+        """Return whether there is nothing more to report."""
         return self.stopped or self.diverged is not None or len(self.rungs) == self._n_rungs
 
 
 def _plain(returned: Any) -> dict[str, Any]:
-    """The result as plain values. Raises ValueError for what the storage cannot keep."""
+    """Return the result as plain values. Raises ValueError for a result that the storage cannot keep."""
     if returned is None:
         return {}
     if not isinstance(returned, Mapping):

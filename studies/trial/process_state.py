@@ -1,8 +1,8 @@
-"""What a trial may set for its whole process, and what has to be as before when the next trial begins.
+"""Restores after a trial what it has set for its whole process, before the next trial begins.
 
 Context: a worker runs one trial after another, and a module may set the default dtype, the working folder or a signal's
-handler. Choice: read all of it before a trial, and put back what differs after it. A module's own import is no part of
-its trial: what that sets stays, in each worker alike. Cost: about a millisecond a trial.
+handler. Choice: read all of it before a trial, and put back every difference after it. A module's own import is no part
+of its trial: its settings stay, in each worker alike. Cost: about a millisecond a trial.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ UNREADABLE = object()
 
 @dataclass(slots=True)
 class Left:
-    """What was found changed, in words: what could be put back, and what could not, or not for sure."""
+    """The names of changed settings."""
 
     put_back: list[str]
-    stuck: list[str]
+    stuck: list[str]  # could not be put back, or not with certainty
 
 
 class ProcessState:
-    """The state of this process as it is now. `own` are classes of a user, which count with those of libraries."""
+    """The present state of this process. `own` are classes of a user, watched like those of libraries."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
         self.left = Left([], [])
@@ -43,7 +43,7 @@ class ProcessState:
         self._streams = _Streams()
 
     def put_back(self) -> Left:
-        """Put back what differs, and return all that was found so far."""
+        """Put back every difference, and return all that were found so far."""
         faulthandler.cancel_dump_traceback_later()
         if self._streams.put_back():
             self._note("the standard streams", is_back=True)
@@ -51,11 +51,11 @@ class ProcessState:
             if before is not UNREADABLE and setting.differs(before, _read(setting)):
                 self._note(setting.name, is_back=_put_back(setting, before))
         for name in self._patches.put_back():
-            self._note(name, is_back=False)  # who has imported the other one by name keeps it
+            self._note(name, is_back=False)  # code that imported the replacement by name keeps it
         return self.left
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Close the duplicates of the standard streams."""
         self._streams.close()
 
     def _note(self, name: str, *, is_back: bool) -> None:
@@ -66,7 +66,7 @@ class ProcessState:
 
 @contextlib.contextmanager
 def kept(own: Sequence[type] = ()) -> Iterator[ProcessState]:
-    """Put the state of the process back after what runs in here."""
+    """Restore the state of the process at the end of the block."""
     state = ProcessState(own)
     try:
         yield state
@@ -76,19 +76,20 @@ def kept(own: Sequence[type] = ()) -> Iterator[ProcessState]:
 
 
 def _read(setting: Setting) -> Any:
+    """Return the value of a setting, or `UNREADABLE`."""
     try:
         return setting.read()
-    except Exception:  # noqa: BLE001 - a folder that is deleted, a system without such a limit
+    except Exception:  # noqa: BLE001 - a deleted folder, a system without such a limit
         return UNREADABLE
 
 
 def _put_back(setting: Setting, before: Any) -> bool:
-    """Return whether it is as before again."""
+    """Put a setting back, and return whether it is as before again."""
     if setting.write is None:
         return False
     try:
         setting.write(before)
-    except Exception:  # noqa: BLE001 - such as a limit that only an administrator may raise again
+    except Exception:  # noqa: BLE001 - such as a limit that needs an administrator
         return False
     return not setting.differs(before, _read(setting))
 
@@ -101,7 +102,7 @@ class _Streams:
         self._objects = {name: getattr(sys, name) for name in ("stdin", "stdout", "stderr")}
 
     def put_back(self) -> bool:
-        """Return whether any was changed."""
+        """Put the streams back, and return whether any was changed."""
         changed = [number for number, kept in self._files.items() if kept is not None and not _are_one(number, kept)]
         for number in changed:
             os.dup2(self._files[number] or 0, number)

@@ -1,4 +1,4 @@
-"""What Python, its libraries and the system keep for a whole process."""
+"""Settings of Python, its libraries and the system that hold for a whole process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from typing import Any
 
 from studies.trial.setting import Setting, copied, is_any_replaced
 
-OF_LIGHTNING = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # set anew for each training
+OF_LIGHTNING = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # set for each training
 REALTIME = {getattr(signal, name) for name in ("SIGRTMIN", "SIGRTMAX") if hasattr(signal, name)}
 CATCHABLE = tuple(sorted({*signal.Signals} - {signal.SIGKILL, signal.SIGSTOP, *REALTIME}))
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-TIMER_S = 1.0  # less is the time between two looks
-OURS = "studies"  # whose loggers shall go on as they were
+TIMER_S = 1.0  # smaller differences come from reading twice
+OURS = "studies"  # our loggers, which stay as they were
 SYSTEMS_OWN = multiprocessing.get_all_start_methods()[0]
 DECIMAL = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 
@@ -45,15 +45,14 @@ def _set_environment(before: dict[str, str]) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0o077)  # it cannot be read otherwise; what a thread writes meanwhile is the owner's alone
+    mask = os.umask(0o077)  # reading needs a write; a file made meanwhile is private
     os.umask(mask)
     return mask
 
 
 def _search_path(name: str) -> Setting:
-    """Return the setting of a list of `sys`. What is added to it is kept, at the end: a module that is loaded already
-    may import from there later.
-    """
+    """Return the setting of a list of `sys`. Additions are kept, at the end: a loaded module may need them for later
+    imports."""
     places: list[Any] = getattr(sys, name)
 
     def write(before: list[Any]) -> None:
@@ -84,7 +83,7 @@ def _set_handlers(before: list[tuple[signal.Signals, Any]]) -> None:
 
 
 def _timers() -> list[tuple[float, float]]:
-    """Return when each timer rings, and its interval; infinity for one that is off."""
+    """Return when each timer rings, and its interval. The time is infinity for a timer that is off."""
     found = [signal.getitimer(which) for which in TIMERS]
     return [(time.monotonic() + left_s if left_s else math.inf, each_s) for left_s, each_s in found]
 
@@ -103,8 +102,8 @@ def _set_timers(before: list[tuple[float, float]]) -> None:
 
 
 def _set_warnings(before: tuple[list[Any], Any]) -> None:
-    warnings.resetwarnings()  # which makes Python forget what it has worked out by the filters
-    warnings.filters[:], warnings.showwarning = before  # type: ignore[index]  # a list, which typeshed declares as read-only
+    warnings.resetwarnings()  # clears Python's cache of filter results
+    warnings.filters[:], warnings.showwarning = before  # type: ignore[index]  # typeshed declares it read-only
 
 
 def _loggers() -> tuple[Any, ...]:
@@ -163,7 +162,7 @@ def _set_collector(before: tuple[Any, ...]) -> None:
 
 
 def _is_other_method(before: str | None, now: str | None) -> bool:
-    """None is the system's own, which whoever asks for it settles."""
+    """Compare two start methods of processes. None is the system's own."""
     return (now or SYSTEMS_OWN) != (before or SYSTEMS_OWN)
 
 
@@ -176,7 +175,7 @@ def _set_limits(before: list[tuple[int, tuple[int, int]]]) -> None:
 _OF_THE_SYSTEM = (
     Setting("the working folder", os.getcwd, os.chdir),
     Setting("the environment", _environment, _set_environment),
-    Setting("the time zone", lambda: time.tzname, lambda _before: time.tzset()),  # of the environment
+    Setting("the time zone", lambda: time.tzname, lambda _before: time.tzset()),  # from the environment
     Setting("the umask", _umask, os.umask),
     Setting("the handlers of signals", _handlers, _set_handlers),
     Setting("timers", _timers, _set_timers, _are_other_timers),

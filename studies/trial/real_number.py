@@ -1,7 +1,4 @@
-"""Refuses as a metric what is no real number, before it is cut to one.
-
-Lightning converts what a module logs to the default dtype: of a complex number it keeps the real part alone.
-"""
+"""Refuses metrics that are no real numbers. The message names the metric."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NotReal(Exception):
-    """The metric `name` was logged as something that is no real number, which `what` says in words."""
+    """The metric `name` was logged as a value that is no real number. `what` describes it."""
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(f"{name} is {what}, and a metric is one real number")
@@ -45,8 +42,8 @@ def refuse_unreal(name: str, value: Any) -> None:
 
 
 def guard_metrics(module: LightningModule, names: Collection[str] | None = None) -> None:
-    """Have `module.log` refuse what is no real number under one of `names`, None: under any name."""
-    module.log = partial(_log, module.log, names)  # type: ignore[method-assign]  # which is copied and pickled with it
+    """Have `module.log` refuse values that are no real numbers under one of `names`, by default under any name."""
+    module.log = partial(_log, module.log, names)  # type: ignore[method-assign]  # picklable with the module
 
 
 def _log(
@@ -60,7 +57,7 @@ def _log(
 def _unreal(value: Any) -> str | None:
     if isinstance(value, str):
         return f"the text {value[:50]!r}"
-    if isinstance(value, Complex) and not isinstance(value, Real):  # also one of NumPy's, which are of these kinds
+    if isinstance(value, Complex) and not isinstance(value, Real):  # NumPy's too
         return f"complex ({value})"
     if not isinstance(value, torch.Tensor):
         return None  # a number, or a metric of torchmetrics

@@ -1,12 +1,12 @@
-"""What a training needs beyond Lightning's own checkpoint to go on exactly as if it had never stopped.
+"""Adds to Lightning's own checkpoint everything that a training needs to resume as if it had never stopped.
 
-Context: Lightning saves weights, optimizers, schedulers and counters, but neither random generators nor gradients that
-are being accumulated nor the metrics that schedulers follow; and what its loops do with their counters depends on the
-hook in which a checkpoint was written: some hooks lose a validation, some an epoch. Choice: a state is taken only where
-Lightning asks whether it shall stop, when all of a batch (or epoch) is done and nothing of the next has begun, and the
-counters are then written as Lightning reads them without a loss. Cost: the names of its counters, which the tests hold.
+Context: Lightning saves weights, optimizers, schedulers and counters. It saves neither random generators nor
+accumulated gradients nor the metrics of schedulers. And some hooks lose a validation or an epoch if a checkpoint is
+written in them. Choice: a state is saved only where Lightning asks whether to stop. By then a batch (or epoch) is done
+and the next one has not begun, and the counters are written as Lightning reads them without a loss. Cost: the code
+knows the names of Lightning's counters, and tests hold them.
 
-Where several ranks train together, rank 0 writes the one file, with what differs between them in a `Shared`.
+With several ranks, rank 0 writes the one file, with the differences between ranks in a `RankStates`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ LOADERS = "combined_loader"
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all ranks have to bring together before one of them can write: what each of them has of its own, by rank,
-    and the gradients that the next step will build upon, averaged, which comes to the same step but for rounding."""
+    """The states of all ranks, gathered before one of them writes.
+
+    `own` holds the state of each rank, by rank. `gradients` are those that the next step builds upon, averaged over the
+    ranks: the same step up to rounding.
+    """
 
     own: list[dict[str, Any]]
     gradients: dict[str, torch.Tensor]
@@ -47,7 +50,7 @@ class Shared:
 def shared_state(
     trainer: Trainer, ranks: Ranks, *, before_validation: dict[str, Any] | None = None, ended: bool
 ) -> Shared:
-    """What the `ranks`, which all call it at once, have of their own. See `add_state`."""
+    """Return the states of the `ranks`. All of them call it at once. See `add_state`."""
     goes_on = is_in_mid_epoch(trainer) and not ended
     own = {
         "generators": before_validation or generators.capture(),
@@ -60,15 +63,15 @@ def shared_state(
 def add_state(checkpoint: dict[str, Any], shared: Shared, *, seconds: float, validating: bool, ended: bool) -> None:
     """Complete Lightning's `checkpoint`. `seconds`: spent in training so far.
 
-    `validating`: a validation is being interrupted; `shared` has the generators' states at its beginning then, where
-    they are known. `ended`: there is nothing left to train.
+    `validating`: a validation is being interrupted. `shared` then has the generators' states at its beginning, if
+    known. `ended`: there is nothing left to train.
     """
     _prepare(checkpoint["loops"]["fit_loop"], validating=validating)
     checkpoint[KEY] = {"seconds": seconds, "ended": ended, "ranks": shared.own, "gradients": shared.gradients}
 
 
 def go_on(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, ranks: Ranks) -> None:
-    """Set what `add_state` added, at the start of a training that Lightning has restored, before its first batch.
+    """Restore the state of `add_state` before the first batch, in a training that Lightning has restored.
 
     Raises ValueError where another number of ranks wrote it.
     """
@@ -82,25 +85,27 @@ def go_on(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, r
     for name, parameter in module.named_parameters():
         if name in state["gradients"]:
             parameter.grad = state["gradients"][name].to(parameter.device)
-    trainer.fit_loop.on_load_checkpoint({LOADERS: own["loaders"]})  # used up, or passed over, by what made the loader
+    trainer.fit_loop.on_load_checkpoint({LOADERS: own["loaders"]})  # making the loader has used these up
     generators.restore(own["generators"])
     _begin_loader(trainer, module)
 
 
 def settle(trainer: Trainer) -> None:
-    """Have the fit loop forget that it was restored, which it else does only after the whole epoch: until then it
-    passes over schedulers that wait for the epoch's validation."""
+    """Have the fit loop forget that it was restored. Lightning does so only after the whole epoch.
+
+    Until then the loop passes over schedulers that wait for the epoch's validation.
+    """
     trainer.fit_loop.on_iteration_done()
 
 
 def is_in_mid_epoch(trainer: Trainer) -> bool:
-    """Whether an epoch has begun and not ended."""
+    """Return whether an epoch has begun and not ended."""
     epochs = trainer.fit_loop.epoch_progress.current
     return bool(epochs.ready != epochs.processed)  # type: ignore[attr-defined]
 
 
 def has_exact_loaders(trainer: Trainer) -> bool:
-    """Whether all training loaders can go on in the middle of an epoch: they have state_dict and load_state_dict."""
+    """Return whether all training loaders can resume in mid-epoch: they have state_dict and load_state_dict."""
     package = package_of(trainer)
     assert package is not None
     loaders = package.find("utilities.combined_loader.CombinedLoader")(trainer.train_dataloader).flattened
@@ -108,8 +113,7 @@ def has_exact_loaders(trainer: Trainer) -> bool:
 
 
 def _prepare(loops: dict[str, Any], *, validating: bool) -> None:
-    """Write the counters so that Lightning begins the next epoch, or goes on after the last batch, or first validates
-    (from the validation's start)."""
+    """Write the counters so that Lightning begins the next epoch, or the next batch, or repeats the validation."""
     epochs = loops["epoch_progress"]["total"]
     if epochs["ready"] == epochs["processed"]:
         for name in COUNTERS:
@@ -132,7 +136,7 @@ def _zero_current(counter: dict[str, Any]) -> None:
 
 
 def _gradients(trainer: Trainer, ranks: Ranks) -> dict[str, torch.Tensor]:
-    """The gradients that the next step will build upon, if any."""
+    """Return the gradients that the next step will build upon, if any."""
     module = trainer.lightning_module
     n_batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     if module.automatic_optimization and n_batches % trainer.accumulate_grad_batches == 0:
@@ -148,11 +152,11 @@ def _gradients(trainer: Trainer, ranks: Ranks) -> dict[str, torch.Tensor]:
 
 
 def _begin_loader(trainer: Trainer, module: LightningModule) -> None:
-    """Have Lightning iterate its loaders anew: now that the generators are where they were, and from where they were.
+    """Have Lightning iterate its loaders anew, with the restored generators and positions.
 
-    It had done so earlier, for a schedule that asked for the number of steps even before it restored anything.
+    It had begun them earlier, for a schedule that asked for the number of steps before anything was restored.
     """
-    loading: Any = trainer  # the attribute is documented but not declared
+    loading: Any = trainer  # a documented attribute that is not declared
     every_n_epochs = loading.reload_dataloaders_every_n_epochs
     with _same_loader(trainer, module):
         loading.reload_dataloaders_every_n_epochs = -1  # as if it were always due
@@ -164,7 +168,7 @@ def _begin_loader(trainer: Trainer, module: LightningModule) -> None:
 
 @contextlib.contextmanager
 def _same_loader(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """In here `train_dataloader` gives what it gave before: making it anew might draw another split of the data."""
+    """Have `train_dataloader` return the present loader in here: a new one might draw another split of the data."""
     sources: list[Any] = [source for source in (getattr(trainer, "datamodule", None), module) if source is not None]
     loaders = trainer.train_dataloader
     kept = [vars(source).get("train_dataloader") for source in sources]

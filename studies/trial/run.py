@@ -1,4 +1,4 @@
-"""One training that is ready to fit. Knows nothing of Optuna."""
+"""One training that is ready to fit."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Run:
     prunes: tuple[type[Exception], ...] = ()  # exceptions by which the module ends its own training early
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
-        """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
-        at the end where the watchers keep it. The loggers end their runs, unless one that gave a value `stays_open`.
+        """Train to the end of the budget, or until something stops it. With a `checkpoint`, resume from there.
 
-        Raises `Interrupted` where it was asked to stop. Exceptions of the module come through, and those of a
-        checkpoint that does not fit.
+        Saves the last state if the watchers keep it. The loggers end their runs, unless a run with a value
+        `stays_open`. Raises `Interrupted` if it was asked to stop. Exceptions of the module come through, and those of
+        a checkpoint that does not fit.
         """
         try:
             self.trainer.loggers = self.loggers.begin()
@@ -73,17 +73,17 @@ class Run:
         return replace(training, logger_failures=dict(self.loggers.failures), linked=self.linked)
 
     def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
-        """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
+        """Have the loggers end their runs with the value of `training` and the `scores` of a test."""
         tracked = self.loggers.run
         state, value = training.state(), training.value(counts=tracked.counts, maximize=tracked.maximize)
         self.loggers.end(state, value=value if state == "complete" else None, metrics=scores)
 
     def failed(self, error: BaseException) -> None:
-        """Have the loggers end their runs with the failure that `error` is."""
+        """Have the loggers end their runs with the failure in `error`."""
         self.loggers.end("pruned" if isinstance(error, self.prunes) else str(classify(error)[0]))
 
     def between_batches(self, trainer: Any, stopping: bool) -> bool:
-        """Return whether the training stops between two batches; see `trainer_class`."""
+        """Return whether the training stops between two batches. See `trainer_class`."""
         if not trainer.validating:
             self.rungs.between_batches(trainer)
             self.company.between_batches(trainer)
@@ -131,6 +131,6 @@ class Run:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove the folder that a finder has left, unless it holds anything."""
+    """Remove the folder of a finder, unless it holds anything."""
     with contextlib.suppress(OSError):
         folder.rmdir()

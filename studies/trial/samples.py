@@ -1,9 +1,9 @@
-"""How many samples a batch holds.
+"""Counts the samples of batches.
 
-Context: a batch may be a tensor, a mapping, a dataclass, a list of texts or a graph, and none of them says how many
-samples it holds. A first dimension may as well be the channels of an image. Choice: collect every number that could be
-it, and take one that the loader's batch size confirms. The first tensor's first dimension is asked first, as Lightning
-does. Cost: a loader that tells no batch size is believed only where all tensors of a batch agree.
+Context: a batch may be a tensor, a mapping, a dataclass, a list of texts or a graph, and none of them tells its number
+of samples. A first dimension may as well be the channels of an image. Choice: collect every candidate number, and take
+one that the loader's batch size confirms. The first tensor's first dimension is tried first, as Lightning does. Cost:
+without a batch size of the loader, a number counts only if all tensors agree on it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
 log = logging.getLogger(__name__)
-COMPARED = 16  # batches after which one way to count is left
+COMPARED = 16  # batches until one way to count is taken as right
 
 
 class SamplesUnknown(Exception):
-    """A budget counts samples, and the batches do not tell how many they hold."""
+    """A budget counts samples, and the batches do not tell their number."""
 
     def __init__(self, kind: str) -> None:
         complaint = f"is samples, and a training batch ({kind}) does not tell how many samples it holds"
@@ -40,9 +40,9 @@ class SamplesUnknown(Exception):
 
 
 class SamplesSeen:
-    """The samples that all `ranks` of a training have seen: `total`, as of the last `share`, None where it is unknown.
+    """The samples that all `ranks` of a training have seen: `total`, as of the last `share`, None if unknown.
 
-    With `is_needed` a batch that does not tell its samples raises `SamplesUnknown`. Else that is told once.
+    With `is_needed` a batch of unknown size raises `SamplesUnknown`. Without it, a warning says so once.
     """
 
     def __init__(self, ranks: Ranks, *, is_needed: bool) -> None:
@@ -50,7 +50,7 @@ class SamplesSeen:
         self._ranks = ranks
         self._is_needed = is_needed
         self._batches = BatchCount()
-        self._own = 0  # this rank's samples that the others have not been told of
+        self._own = 0  # this rank's samples since the last share
         self._is_unknown = False
 
     def add(self, trainer: Trainer, batch: Any, index: int) -> None:
@@ -66,10 +66,10 @@ class SamplesSeen:
         self._is_unknown = True
         if self._ranks.rank == 0:
             kind = type(batch).__name__
-            log.warning("samples_seen stays empty: a training batch (%s) does not tell its samples", kind)
+            log.warning("samples_seen stays empty: a training batch (%s) does not tell its size", kind)
 
     def share(self) -> int | None:
-        """Return the total, with what each rank has added. All ranks have to call it at once."""
+        """Return the total with the additions of each rank. All ranks have to call it at once."""
         own, self._own = self._own, 0
         shared = self._ranks.share("samples", own, self._is_unknown)
         if self.total is None or any(is_unknown for _, is_unknown in shared):
@@ -88,7 +88,7 @@ class SampleCount:
         self._n_compared = 0
 
     def of(self, batch: Any, index: int, *, is_last: bool = False) -> int | None:
-        """Return the samples of `batch`, the one at `index` of its epoch; None where no number is sound.
+        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is sound.
 
         `is_last`: no batch follows, as far as the loader has told by now.
         """
@@ -109,7 +109,7 @@ class SampleCount:
         return found if found == self._expected(index) else self._search(batch, index)
 
     def _compare(self, batch: Any, index: int) -> int | None:
-        """Count, and drop the ways that go wrong, so that a dimension that only happens to fit is not believed."""
+        """Count, and drop the ways that go wrong: no dimension is believed by chance."""
         self._n_compared += 1
         expected = self._expected(index)
         right = [way for way in self._ways if way.count(batch) == expected]
@@ -131,7 +131,7 @@ class SampleCount:
         return expected if self._sizes.is_drawn else None
 
     def _last(self, batch: Any, index: int) -> int | None:
-        """Count the last batch of a stream, which may be short: of two numbers, the one that shrinks is right."""
+        """Count the last batch of a stream, which may be short. Of two numbers, the one that shrinks is right."""
         return self._smallest(batch) if self._ways else self._search(batch, index)
 
     def _smallest(self, batch: Any) -> int | None:
@@ -141,7 +141,7 @@ class SampleCount:
 
 
 class BatchCount:
-    """Counts the samples of the batches of a training, on whatever loaders its Trainer has by then."""
+    """Counts the samples of a training's batches, on the present loaders of its Trainer."""
 
     def __init__(self) -> None:
         self._loaders: Any = None
@@ -149,7 +149,7 @@ class BatchCount:
         self._count = SampleCount(None)
 
     def of(self, trainer: Trainer, batch: Any, index: int) -> int | None:
-        """Return the samples of `batch`, the one at `index` of its epoch; None where no number is sound."""
+        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is sound."""
         loaders = trainer.train_dataloader
         if loaders is not self._loaders:
             self._loaders = loaders

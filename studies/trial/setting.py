@@ -1,4 +1,4 @@
-"""One thing that is set for a whole process: how it is read, compared and put back."""
+"""One setting of the whole process: how it is read, compared and put back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`write` takes what `read` gave; without it the setting cannot be put back."""
+    """`write` takes the value of `read`. Without it the setting cannot be put back."""
 
     name: str
     read: Callable[[], Any]
@@ -22,8 +22,10 @@ _copies: dict[str, dict[str, Any]] = {}
 
 
 def copied(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of `table`, the one made before under this `name` where nothing has changed: a comparison of the
-    same objects is faster than a copy."""
+    """Return a copy of `table`, or the earlier copy under this `name` if nothing has changed.
+
+    Comparing the same objects is faster than a copy.
+    """
     known = _copies.get(name)
     if known is None or not _are_same(known, table):
         known = _copies[name] = dict(table)
@@ -31,7 +33,7 @@ def copied(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def replaced(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the members of `before` that are gone from `now`, or in whose place another object is."""
+    """Yield the members of `before` that are missing or another object in `now`."""
     if not _are_same(before, now):
         yield from ((name, value) for name, value in before.items() if now.get(name) is not value)
 
@@ -43,6 +45,6 @@ def is_any_replaced(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     try:
-        return one is other or bool(one == other)  # members that are the same object are not asked
-    except Exception:  # noqa: BLE001 - objects that refuse to be compared, which differ then
+        return one is other or bool(one == other)  # identical members are not compared
+    except Exception:  # noqa: BLE001 - objects without comparison count as different
         return False

@@ -1,4 +1,4 @@
-"""The test part of a module's data: whether there is one, and what the module logs of it."""
+"""Evaluates a module on the test set of its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkp
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the module logs in testing, over `n` samples; None where the batches do not tell how many they hold."""
+    """The metrics that the module logs in testing, over `n` samples. None if the batches do not tell their size."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     n: int | None = 0
@@ -53,7 +53,7 @@ def _flat(loaders: Any) -> list[Any]:
 
 
 def has_test_part(module: LightningModule, datamodule: LightningDataModule | None) -> bool:
-    """Whether there is a `test_step` with a `test_dataloader` beside it."""
+    """Return whether there is a `test_step` with a `test_dataloader` beside it."""
     package, source = package_of(module), datamodule or module
     assert package is not None
     return package.is_overridden("test_step", module) and package.is_overridden("test_dataloader", source)
@@ -62,7 +62,7 @@ def has_test_part(module: LightningModule, datamodule: LightningDataModule | Non
 def look_at_test_part(
     module: LightningModule, datamodule: LightningDataModule | None, *, config: Mapping[str, Any]
 ) -> Scores:
-    """Test `module` as it is, once, with the Trainer's settings in `config`; nothing where it cannot be tested."""
+    """Test `module` as it is, once, with the Trainer's settings in `config`. Do nothing where it cannot be tested."""
     if not has_test_part(module, datamodule):
         return Scores()
     package = package_of(module)

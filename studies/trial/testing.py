@@ -1,4 +1,4 @@
-"""Trains one configuration to the end and looks at the test data, once."""
+"""Trains one configuration to its end and evaluates the test set once."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ from studies.trial.tracked import tracked_retraining
 from studies.trial.training import Training, Watchers, never
 
 MODEL, PART, RESULT = "model.ckpt", "model.part", "result.yaml"
-LEFT = (MODEL, PART, RESULT, "error.log")  # the names of what a retraining writes into its folder
+LEFT = (MODEL, PART, RESULT, "error.log")  # files of a retraining
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """`value` is the study's metric at the last rung, `metrics` what the module logs in testing, over `n` samples; None
-    where these are not known."""
+    """The results of a retraining."""
 
-    value: float
-    metrics: Mapping[str, float]
-    n: int | None
+    value: float  # of the study's metric at the last rung
+    metrics: Mapping[str, float]  # that the module logs in testing
+    n: int | None  # test samples, None if unknown
     checkpoint: Path
 
     def interval(self, name: str) -> str:
-        """The 95 % interval of a share (Wilson 1927) in words; empty for a metric that is no share of right answers."""
+        """Return the 95 % interval of a share (Wilson 1927) in words, empty for a metric that is no share."""
         value = self.metrics[name]
         if not is_share(name) or not 0 <= value <= 1 or not self.n:
             return ""
@@ -53,10 +52,10 @@ def train_and_test(
     folder: Path,
     interrupted: Callable[[], str | None] = never,
 ) -> Tested:
-    """Train `config` under its seed and with its number of threads, and test once, where the module can be tested.
+    """Train `config` under its seed and with its number of threads, and test once if the module can be tested.
 
-    Writes `folder`/model.ckpt (aside, then renamed) and `folder`/result.yaml. Raises `StudyError` where the training
-    diverges, and whatever the module raises.
+    Writes `folder`/model.ckpt (aside, then renamed) and `folder`/result.yaml. Raises `StudyError` if the training
+    diverges, and any exception of the module.
     """
     if config.get("threads"):
         torch.set_num_threads(config["threads"])
@@ -76,7 +75,7 @@ def train_and_test(
 
 
 def _linked(config: Mapping[str, Any]) -> Linked | None:
-    """What a best.yaml says of its links: the data are set up as in the search, and have to give the same values."""
+    """Return the links of a best.yaml. The data are set up as in the search, and have to give the same values."""
     links, known = config.get("links"), config.get("linked")
     if not isinstance(links, Mapping) or not links:
         return None
@@ -86,7 +85,7 @@ def _linked(config: Mapping[str, Any]) -> Linked | None:
 
 
 def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Path) -> Tested:
-    """Keep the state that `training` ended in, and test it."""
+    """Save the final state of `training`, and test it."""
     metric = config["objective"]["metric"]
     if training.diverged or not training.rungs:
         raise StudyError(f"the training gave no value: {training.diverged or 'it ended before its first rung'}")
@@ -104,8 +103,10 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
 
 
 def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`config`, for this one process: where the trial trained on several devices at once, so many batches make a step
-    that it takes as many samples."""
+    """Return `config` for this one process. After a trial on several devices, it accumulates so many batches a step.
+
+    A step then takes as many samples as in the trial.
+    """
     n_devices, trainer = config.get("devices_per_trial") or 1, config.get("trainer") or {}
     if n_devices == 1:
         return config

@@ -1,4 +1,4 @@
-"""What torch and numpy keep for a whole process."""
+"""Settings of torch and numpy that hold for a whole process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.utils import deterministic as _deterministic
 from studies.trial.setting import Setting
 
 DEVICES = ("cpu", "cuda")
-deterministic: Any = _deterministic  # whose members are made late, unseen by a checker of types
+deterministic: Any = _deterministic  # its members are made at run time, unseen by mypy
 attention: Any = torch.backends.cuda
 mkldnn: Any = torch.backends.mkldnn
 future: Any = torch.__future__
@@ -29,7 +29,7 @@ HOOKS: tuple[Any, ...] = (  # of all modules
 
 
 def _kind_of_new_tensor() -> tuple[Any, ...]:
-    """Show an inference mode, a mode of functions, or a type of tensors that something has left on."""
+    """Return the kind of a new tensor: it shows an inference mode, a mode of functions, or a type that was left on."""
     tensor = torch.empty(0)
     return type(tensor), tensor.layout, tensor.device, tensor.is_inference()
 
@@ -104,7 +104,7 @@ def _set_mkldnn(before: bool) -> None:
 
 @cache
 def _tables_of_hooks() -> tuple[dict[Any, Any], ...]:
-    """Return the tables of hooks that hold for all modules, each found by a hook that is taken away again."""
+    """Return the tables of hooks for all modules. Each is found by a hook that is removed at once."""
     found = []
     for register in HOOKS:
         handle: Any = register(lambda *_: None)
@@ -143,7 +143,7 @@ def _flushes_denormal() -> bool:
 
 @cache
 def _pools() -> Any:
-    """Return the pools of threads of the libraries that are loaded, OpenMP's and the BLAS's; found once a process."""
+    """Return the thread pools of the loaded libraries, OpenMP's and the BLAS's. They are found once a process."""
     return ThreadpoolController().lib_controllers
 
 

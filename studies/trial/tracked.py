@@ -25,7 +25,7 @@ class TrackedRun:
 
     @property
     def title(self) -> str:
-        """A name that tells it from the trainings of other studies."""
+        """Return a name that is unique among studies."""
         return f"{self.study}-{self.name}" if self.study else self.name
 
 
@@ -42,7 +42,7 @@ def tracked_retraining(config: Mapping[str, Any], *, budget: Budget, name: str) 
 
 
 def known_of_run(study: Any, trial: Any, seed: int, budget: Budget) -> dict[str, Any]:
-    """Return what is known of a training besides its point, as hyperparameters. What is None is left out."""
+    """Return the hyperparameters of a training besides its point. What is None is left out."""
     budgeted = {"budget_unit": budget.unit, "budget_amount": budget.amount}
     known = {"study": study, "trial": trial, "training_seed": seed, **budgeted}
     return {key: value for key, value in known.items() if value is not None}

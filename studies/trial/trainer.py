@@ -17,21 +17,20 @@ def _told(_trainer: Any, stopping: bool) -> bool:
 
 @cache
 def trainer_class(package: Package) -> Any:
-    """Return the Trainer of `package` with a point between two batches, where everything of the one is done and nothing
-    of the other begun.
+    """Return the Trainer of `package` with a hook between two batches, where one is done and the next has not begun.
 
     `between_batches(trainer, stopping) -> bool` is called there, also after each epoch and between the batches of a
-    validation; `stopping` says that Lightning itself was told to stop (SIGTERM). Where it answers True, `fit` raises
-    Lightning's SIGTERMException. The name stays Lightning's, which looks for PL_TRAINER_… in the environment by it.
+    validation. `stopping` says that Lightning itself was told to stop (SIGTERM). If it returns True, `fit` raises
+    Lightning's SIGTERMException. The class keeps Lightning's name, which finds PL_TRAINER_… in the environment by it.
     """
     base: Any = package.trainer
 
-    class Trainer(base):  # type: ignore[misc]  # which of two classes is known only now
+    class Trainer(base):  # type: ignore[misc]  # one of two classes, known only now
         between_batches: BetweenBatches = staticmethod(_told)
 
         @property
         def received_sigterm(self) -> bool:
-            """Whether to stop here. Lightning has no hook at this point, only this question."""
+            """Return whether to stop here. Lightning has no hook at this point, only this question."""
             return self.between_batches(self, super().received_sigterm)
 
     return Trainer

@@ -1,4 +1,4 @@
-"""Tries one point: the training that a trial would make of it, ended after a few batches."""
+"""Tries one point: trains it as a trial would, and ends after a few batches."""
 
 from __future__ import annotations
 
@@ -47,37 +47,32 @@ NO_TEST_PART = Problem(
     "is true, but the module has no test part",
     "give the module a test_step and a test_dataloader beside it, or set it to false",
 )
-N_BATCHES = 3  # of the point that is tried most thoroughly; the second batch finds what the first one left behind
-N_OF_RANKS = 2  # batches that ranks are tried with: DDP finds unused parameters at the second
+N_BATCHES = 3  # for the middle of the space; the second one meets the traces of the first
+N_OF_RANKS = 2  # batches for ranks: DDP finds unused parameters at the second
 TimeUp = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The findings of a few batches at one point. `seconds` is the estimate for a whole trial.
-
-    Without `is_whole` the time was up before the try had ended. `notes` are for a person. `trajectory` is as of a
-    `Training`. `diverged` says how and where it did.
-    """
+    """The findings of a few batches at one point."""
 
     point: Point
     problem: Problem | None
-    seconds: float | None = None
+    seconds: float | None = None  # estimated for a whole trial
     failure: Failure | None = None
-    is_whole: bool = True
-    notes: tuple[str, ...] = ()
-    trajectory: str = ""
-    diverged: str | None = None
+    is_whole: bool = True  # false: the time was up before the try had ended
+    notes: tuple[str, ...] = ()  # for a person
+    trajectory: str = ""  # as of a `Training`
+    diverged: str | None = None  # how and where
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How thoroughly a point is tried: with the batches of `cut`, in a validation of `n_validated` batches (None: in
-    all of them), with a test part where the study asks for one, and timed."""
+    """How thoroughly a point is tried."""
 
-    cut: Cut
-    n_validated: int | None = None
-    tests: bool = False
+    cut: Cut  # batches of training
+    n_validated: int | None = None  # batches of a validation, None: all of them
+    tests: bool = False  # with the test set, if the study asks for one
     is_timed: bool = False
 
 
@@ -90,9 +85,9 @@ KNOWN = Extent(Cut(1), n_validated=1, is_timed=True)  # of a budget in seconds
 def try_point(
     settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never, seed: int | None = None
 ) -> Look:
-    """Train at `point` as far as `extent` says, with the length, the limits and the callbacks of a trial.
+    """Train at `point` as far as `extent` says, with the length, limits and callbacks of a trial.
 
-    Loggers write to a folder that is deleted. Out-of-memory is followed by half the batch where a trial does so. Of a
+    Loggers write to a folder that is deleted. Out-of-memory is followed by half the batch as in a trial. Of a
     procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training seed is
     `seed`, by default the study's.
     """
@@ -139,7 +134,7 @@ def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never)
             train_in_ranks(trying.job(Path(folder)), n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
     except Interrupted:
         return None
-    except Exception as error:  # whatever a user's module raises is what this looks for
+    except Exception as error:  # any exception of a user's module is a finding
         failure, message = classify(error)
         if failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
             return None
@@ -151,7 +146,7 @@ def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never)
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What trying one point needs, and the steps of it."""
+    """The settings of one try, and its steps."""
 
     settings: StudySettings
     point: Point
@@ -162,7 +157,7 @@ class _Try:
     with_loggers: bool = True
 
     def look(self) -> Look:
-        """Run the first rung of a procedure, or train; then at half the batch, or without loggers, where that helps."""
+        """Run the first rung of a procedure, or train. Repeat at half the batch, or without loggers, if that helps."""
         config = resolve(self.settings, self.point)
         if is_procedure(config):
             return self._run_procedure(config)
@@ -178,7 +173,7 @@ class _Try:
         return look
 
     def job(self, folder: Path) -> Job:
-        """Return the training of a trial, cut short, whose files lie below `folder`."""
+        """Return the training of a trial, cut short, with its files below `folder`."""
         job = training_job(self.settings, self.point, folder=folder, half=self.half, seed=self.seed)
         wanted, n_validated = (job.config.get("trainer") or {}).get("limit_val_batches"), self.extent.n_validated
         return replace(
@@ -209,14 +204,14 @@ class _Try:
         return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
 
     def _train(self) -> Look:
-        """Train, and return what a failure means as a problem of the config."""
+        """Train. Return a failure as a problem of the config."""
         point, settings = self.point, self.settings
         is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C raises no exception
         try:
             return self._fit()
         except Interrupted:
             return Look(point, None, is_whole=False)
-        except BaseException as error:  # whatever a user's module raises is what this looks for
+        except BaseException as error:  # any exception of a user's module is a finding
             if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
                 raise
             problem = diagnosis.of_known(error, metric=settings.objective.metric, unit=settings.budget.unit)
@@ -227,7 +222,7 @@ class _Try:
             return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
 
     def _fit(self) -> Look:
-        """Train, and return what that has shown."""
+        """Train a few batches and return the findings."""
         begun = time.perf_counter()
         with TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning warns of short runs
@@ -263,7 +258,7 @@ class _Try:
 
 
 def _notes(run: Run, unit: str) -> Iterator[str]:
-    """Tell of an epoch that may have no end, and of the module's loaders where the data module's are used."""
+    """Tell of an epoch that may have no end, and of the module's loaders if the data module's are used."""
     if unit == "epochs" and math.isinf(run.trainer.num_training_batches):
         yield (
             "note: the training loader does not tell how long an epoch is. Where it never ends, no trial has a value: "
@@ -281,7 +276,7 @@ def _notes(run: Run, unit: str) -> Iterator[str]:
 def _of_failing_test(run: Run, job: Job) -> Problem | None:
     try:
         look_at_test_part(run.module, run.datamodule, config=job.config)
-    except Exception as error:  # whatever a user's module raises is what this looks for
+    except Exception as error:  # any exception of a user's module is a finding
         log.info("the test part failed", exc_info=True)
         complaint = f"fails in its test part ({classify(error)[1]}), and objective.test is true"
         return Problem("model", complaint, "correct its test_step or test_dataloader, or set objective.test to false")

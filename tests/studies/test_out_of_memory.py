@@ -83,7 +83,7 @@ def test_it_is_tried_once_more_at_half_the_batch_with_room_for_it(
     assert outcome.attributes[schema.SAMPLES_SEEN] == [100, 200]
     assert schema.FAILURE not in outcome.attributes
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert any(f"{OOM}; once more at half the batch" in message for message in told)
+    assert any(f"{OOM}; it trains again at half the batch" in message for message in told)
 
 
 def test_half_the_batch_twice_a_step_comes_to_the_same(hungry: MakeSettings, users: ModuleType) -> None:

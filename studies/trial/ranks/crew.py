@@ -1,9 +1,9 @@
-"""The ranks of one trial as its worker sees them: started for the trial, followed, and ended with it.
+"""The rank processes of a trial, seen from its worker: started for the trial, followed, and ended with it.
 
-Context: ranks that wait for each other hang when one of them dies, and only somebody outside sees it. Choice: the
-worker trains nothing itself; it starts one process a device for each trial, answers rank 0, and at the first sign of
-trouble ends them all. So no rank opens the storage, and no trial inherits anything from the one before. Cost: a fork
-server a worker, and some tenths of a second a trial (some seconds where CUDA has to wake up).
+Context: ranks that wait for each other hang when one of them dies, and only a process outside sees it. Choice: the
+worker trains nothing itself. It starts one process a device for each trial, answers rank 0, and ends them all at the
+first failure. So no rank opens the storage, and no trial inherits anything from the previous one. Cost: a fork server a
+worker, and some tenths of a second a trial (some seconds with CUDA).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from studies.trial.ranks.process import Seat, run_rank
 from studies.trial.training import Training, Watchers
 
 TICK_S = 0.2
-GRACE_S = 10.0  # for ranks that were asked to stop; a batch or a validation that takes longer is cut off
-SETTLE_S = 5.0  # between one rank's loss of another and the news of what became of that one
-UNKNOWN = 255  # the exit code of a process whose fork server is gone; it may live
-LEAVE_S = 30.0  # between the end of the first rank and that of the last
+GRACE_S = 10.0  # for ranks asked to stop; a longer batch or validation is cut off
+SETTLE_S = 5.0  # after a rank has lost another, until the lost one's failure is known
+UNKNOWN = 255  # the exit code of a process without its fork server; it may be alive
+LEAVE_S = 30.0  # between the ends of the first rank and the last
 
 
 @dataclass(slots=True)
@@ -55,15 +55,15 @@ class _Member:
 def train_in_ranks(job: Job, *, n_ranks: int, watchers: Watchers) -> Training:
     """Train `job` in `n_ranks` processes, which share this process's number of threads.
 
-    Raises `TrainingFailed` where a rank fails or dies, `Interrupted`, one of `job.prunes` where the module raises it,
-    and whatever the watchers raise. No rank outlives the call.
+    Raises `TrainingFailed` for a rank that fails or dies, `Interrupted`, the module's own exception among `job.prunes`,
+    and any exception of the watchers. No rank outlives the call.
     """
     with Crew(job, n_ranks=n_ranks) as crew:
         return crew.follow(watchers)
 
 
 class Crew:
-    """The processes of one trial; a context manager around their life."""
+    """The processes of one trial, as a context manager that starts and ends them."""
 
     def __init__(self, job: Job, *, n_ranks: int) -> None:
         self._job = job
@@ -90,7 +90,7 @@ class Crew:
         self._end()
 
     def follow(self, watchers: Watchers) -> Training:
-        """Answer the ranks until they have ended; what rank 0 brings."""
+        """Answer the ranks until all have ended. Return the training of rank 0."""
         stop_by = lost_since = done_since = float("inf")
         while True:
             self._listen(watchers)
@@ -114,7 +114,9 @@ class Crew:
             done_since = min(done_since, now) if done else done_since
             if done and now - done_since > LEAVE_S:
                 late = ", ".join(str(member.rank) for member in self._members if member.ended is None)
-                raise TrainingFailed(Failure.ERROR, f"rank {late} still trained {LEAVE_S:g} s after another had ended")
+                raise TrainingFailed(
+                    Failure.ERROR, f"rank {late} was still training {LEAVE_S:g} s after another rank had ended"
+                )
 
     def _start(self, context: ForkServerContext, rank: int) -> _Member:
         ours, theirs = context.Pipe()
@@ -123,9 +125,9 @@ class Crew:
         arguments = (self._job, seat, theirs)
         process = context.Process(target=run_knowing, args=(known(), run_rank, arguments), name=f"rank-{rank}")
         try:
-            with ctrl_c_blocked(*SIGNALS):  # the fork server too: a signal to all processes is the worker's to pass on
+            with ctrl_c_blocked(*SIGNALS):  # in the fork server too: only the worker reacts to signals
                 process.start()
-        except (EOFError, OSError) as error:  # the fork server was killed; the next trial starts another one
+        except (EOFError, OSError) as error:  # the fork server was killed; the next trial starts a new one
             ours.close()
             raise TrainingFailed(Failure.KILLED, f"rank {rank} of {self._n_ranks} could not be started") from error
         finally:
@@ -133,7 +135,7 @@ class Crew:
         return _Member(rank, process, ours)
 
     def _listen(self, watchers: Watchers) -> None:
-        """Take in what the ranks say, and answer; wait for a while if they say nothing."""
+        """Take in the messages of the ranks and answer them. Wait for a while if there are none."""
         pipes: list[Any] = [member.pipe for member in self._members if not member.is_silent]
         alive: list[Any] = [member.process.sentinel for member in self._members if not member.is_gone]
         ready = multiprocessing.connection.wait([*pipes, *alive], timeout=TICK_S)
@@ -141,7 +143,7 @@ class Crew:
             if member.pipe in ready:
                 self._take_in(member, watchers)
             elif member.process.sentinel in ready:
-                member.is_gone = True  # and all that it said has been read
+                member.is_gone = True  # all its messages have been read
 
     def _take_in(self, member: _Member, watchers: Watchers) -> None:
         try:
@@ -157,11 +159,11 @@ class Crew:
     def _send(self, member: _Member, message: Answer | Stop) -> None:
         try:
             member.pipe.send(message)
-        except OSError:  # it has just died, which its sentinel tells
+        except OSError:  # it has just died: its sentinel tells
             member.is_silent = True
 
     def _raise_for(self, words: list[Done | Failed | None]) -> None:
-        """Raise what the ranks' `words`, or their death without a word, mean for the trial."""
+        """Raise the failure in the last messages of the ranks, or in a death without a message."""
         for word in words:
             if isinstance(word, Failed) and word.how == "failed":
                 raise TrainingFailed(word.failure, word.message, word.trace)
@@ -181,7 +183,7 @@ class Crew:
             member.process.join(max(0.0, deadline - time.monotonic()))
 
     def _end(self) -> None:
-        """End every rank that still lives: none has anything to save that the worker has not got."""
+        """Kill the ranks that still live: their worker has everything it needs from them."""
         for member in self._members:
             if member.process.exitcode in (None, UNKNOWN):
                 with contextlib.suppress(ProcessLookupError):
@@ -194,7 +196,7 @@ class Crew:
 
 
 def _death(code: int | None) -> str:
-    """An exit code in words."""
+    """Return an exit code in words."""
     if code is None or code >= 0:
         return f"exit code {code}"
     known = {int(number): number.name for number in signal.Signals}

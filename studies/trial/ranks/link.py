@@ -1,7 +1,7 @@
-"""What a worker and the ranks of its trial tell each other, through one pipe a rank.
+"""The messages between a worker and the ranks of its trial, through one pipe a rank.
 
-The worker alone talks to the storage, and rank 0 alone talks to the worker while the trial runs; the others only tell
-how they ended.
+Only the worker talks to the storage, and only rank 0 talks to the worker while the trial runs. The other ranks only
+tell how they ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the watcher returned."""
+    """The return value of a watcher."""
 
     value: Any
 
@@ -65,7 +65,7 @@ class Link:
         self._ended = False
 
     def call(self, name: str, argument: Any) -> Any:
-        """What the worker's watcher `name` returns; waits for as long as the storage takes."""
+        """Call the worker's watcher `name` and return its answer. Waits as long as the storage takes."""
         self._connection.send(Call(name, argument))
         answers: deque[Answer] = deque()
         while not answers:
@@ -73,13 +73,13 @@ class Link:
         return answers[0].value
 
     def asked(self) -> str | None:
-        """Why the worker wants the trial to end, or None."""
+        """Return the worker's reason to end the trial, or None."""
         while self._connection.poll():
             self._take_in(deque())
         return self._reason
 
     def end(self, how: Done | Failed) -> None:
-        """Tell the worker how this rank ended; only the first word counts."""
+        """Tell the worker how this rank ended. Only the first call counts."""
         if not self._ended:
             self._ended = True
             self._connection.send(how)

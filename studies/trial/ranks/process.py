@@ -1,4 +1,4 @@
-"""What one rank of a trial does from its first to its last line."""
+"""The life of one rank of a trial."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REMEDY_FOR_UNUSED = "parameters without a gradient need trainer.strategy=ddp_fin
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A rank's place among the others: where they meet, and the threads that are its own."""
+    """The settings of one rank: its number, their number, its threads, and the file in which all meet."""
 
     rank: int
     size: int
@@ -54,8 +54,8 @@ class Seat:
 
 
 def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
-    """Train `job` as one of several, and tell the worker how it ended. Ends at once when the worker is gone."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal to all processes is the worker's to pass on
+    """Train `job` as one rank, and tell the worker how it ended. Ends at once when the worker is gone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # only the worker reacts to signals
     follow_parent(lambda _reason: _end_without_worker(seat))
     sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
@@ -64,7 +64,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
     try:
         _take(seat)
         training = _train(job, group, link)
-    except BaseException as error:  # noqa: BLE001 - the worker judges what it means
+    except BaseException as error:  # noqa: BLE001 - the worker judges it
         link.end(_failed(error, job.prunes))
         _leave_at_once()
     link.end(Done(training))
@@ -72,8 +72,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
 
 
 class Alarm:
-    """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
-    that never come."""
+    """Tells the worker of an exception first: everything else may wait for ranks that never come."""
 
     def __init__(
         self, link: Link, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
@@ -83,20 +82,22 @@ class Alarm:
         self._prunes = prunes
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Tell the worker, unless it was the worker that wanted it: all ranks leave together then. The loggers end
-        their runs first: once the worker knows, it ends this process."""
+        """End the runs of the loggers and tell the worker, which then ends this process.
+
+        A stop that the worker asked for is not told: all ranks leave together then.
+        """
         if not is_stop(exception):
             self._failed(exception)
             self._link.end(_failed(exception, self._prunes))
 
 
 def _take(seat: Seat) -> None:
-    """Be this rank, for Lightning and for torch."""
+    """Set the number of this rank and its threads for Lightning and torch."""
     os.environ |= {
         "LOCAL_RANK": str(seat.rank),
         "NODE_RANK": "0",
         "WORLD_SIZE": str(seat.size),
-        "OMP_NUM_THREADS": str(seat.threads),  # given, Lightning leaves the number of threads alone
+        "OMP_NUM_THREADS": str(seat.threads),  # set, so Lightning leaves the number of threads alone
     }
     for package in loaded():
         package.find("utilities.rank_zero.rank_zero_only").rank = seat.rank
@@ -105,19 +106,19 @@ def _take(seat: Seat) -> None:
 
 def _train(job: Job, group: Group, link: Link) -> Training:
     def agreed(watcher: str, argument: Any) -> bool:
-        """What the worker's `watcher` says to rank 0, on all ranks."""
+        """Return the answer of the worker's `watcher` to rank 0, on all ranks."""
         says = link.call(watcher, argument) if group.rank == 0 else False
         return bool(group.share("verdict", says)[0][0])
 
     def resumed(rungs: tuple[Rung, ...]) -> None:
-        group.share("resumed")  # all of them can go on
+        group.share("resumed")  # all of them can resume
         if group.rank == 0:
             link.call("resumed", rungs)
 
     watchers = Watchers(
         report=partial(agreed, "report"),
         interrupted=group.interrupted,
-        saved=partial(link.call, "saved"),  # rank 0's alone
+        saved=partial(link.call, "saved"),  # called by rank 0 only
         resumed=resumed,
         keeps=partial(agreed, "keeps"),
     )
@@ -142,19 +143,19 @@ def _failed(error: BaseException, prunes: tuple[type[Exception], ...]) -> Failed
 
 
 def _is_lost_peer(error: BaseException) -> bool:
-    """Whether `error` only says that another rank no longer answers."""
+    """Return whether `error` only says that another rank no longer answers."""
     if isinstance(error, distributed.DistError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in LOST_PEER_TEXTS)
 
 
 def _end_without_worker(seat: Seat) -> NoReturn:
-    shutil.rmtree(seat.meeting_point.parent, ignore_errors=True)  # which the worker would have done
+    shutil.rmtree(seat.meeting_point.parent, ignore_errors=True)  # in the worker's place
     os._exit(1)
 
 
 def _leave_at_once() -> NoReturn:
-    """End without a farewell to the other ranks, which may never answer it."""
+    """End without leaving the group: the other ranks may never answer."""
     end(descendants(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
