@@ -44,7 +44,16 @@ class Interrupted(BaseException):
     """A person or a signal wants the trial to end. It is not an error of the trial."""
 
 
-class Rungs:
+class KeepsState:
+    """A callback whose state is part of a checkpoint, under a key that no callback of a user has."""
+
+    @property
+    def state_key(self) -> str:
+        """Return the key of the state."""
+        return f"studies.{type(self).__name__}"
+
+
+class Rungs(KeepsState):
     """Reports the metric at each rung, and stops the training where it is told to or the loss is not finite.
 
     `report(rung) -> bool` is called once a rung and says whether to stop. With `holds_last` the last of `n_rungs` waits
@@ -99,11 +108,6 @@ class Rungs:
         self._due: int | None = None
         self.is_held = False
         self._is_read = False
-
-    @property
-    def state_key(self) -> str:
-        """Return a key that no callback of a user has."""
-        return state_key_of(self)
 
     @property
     def last_index(self) -> int:
@@ -270,8 +274,3 @@ class Rungs:
         if any(is_broken for (is_broken,) in shared):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
-
-
-def state_key_of(callback: object) -> str:
-    """Return the key of a callback's state in a checkpoint."""
-    return f"studies.{type(callback).__name__}"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from studies.trial.callbacks import Rungs, state_key_of
+from studies.trial.callbacks import KeepsState, Rungs
 from studies.trial.files import claim_own, own_checkpoints, trial_name
 from studies.trial.finders import Finders
 from studies.trial.mixing import refuse_mixing
@@ -37,7 +37,7 @@ WEIGHT_HOOKS = (
 )  # a module may replace its weights in them
 
 
-class Company:
+class Company(KeepsState):
     """Looks after the other callbacks of one trial. `given` holds those of the config with their nodes.
 
     With `offline_in` their files go there instead of to their own places. `study` is the name of the trial's study, if
@@ -71,11 +71,6 @@ class Company:
         self._steps = 0
         self._at_rung: torch.Tensor | None = None
         self._before_validation: torch.Tensor | None = None
-
-    @property
-    def state_key(self) -> str:
-        """Return a key that no callback of a user has."""
-        return state_key_of(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the results of finders."""

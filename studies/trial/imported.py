@@ -7,14 +7,13 @@ imported at once: otherwise the trials of a worker would differ by the order of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.space import SearchSpace
-from studies.targets import TargetBroken, find_target
+from studies.targets import target_of
 
 _done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of this process's study
 
@@ -27,8 +26,7 @@ def import_targets(template: DictConfig, space: SearchSpace) -> tuple[type, ...]
     if not _done or _done[0][0] is not template:
         config = _plain(template)
         choices = [[*parameter.choices.values()] for parameter in space.parameters]
-        found = [_imported(name) for name in _targets([config, choices])]
-        classes = dict.fromkeys(one for one in found if isinstance(one, type))
+        classes = dict.fromkeys(one for one in _targets([config, choices]) if isinstance(one, type))
         _done[:] = [(template, tuple(classes))]
     return _done[0][1]
 
@@ -41,21 +39,12 @@ def _plain(template: DictConfig) -> Any:
         return OmegaConf.to_container(template, resolve=False)
 
 
-@cache
-def _imported(name: str) -> Any:
-    try:
-        return find_target(name)
-    except TargetBroken:
-        return None
-
-
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: Any) -> Iterator[Any]:
     if isinstance(node, list | tuple):
         for member in node:
             yield from _targets(member)
     elif isinstance(node, dict):
-        target = node.get("_target_")
-        if isinstance(target, str) and "$" not in target:
-            yield target
+        if "$" not in str(node.get("_target_")):
+            yield target_of(node)
         for member in node.values():
             yield from _targets(member)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.errors import Problems
-from studies.targets import TargetBroken, find_target, signature_of
+from studies.targets import signature_of, target_of
 from studies.trial.tracked import TrackedRun
 
 REMEDY = "remove it: each trial and each retraining gets one of its own"
@@ -55,7 +55,7 @@ def kind_of(target: Any) -> Kind | None:
 def logger_problems(config: Mapping[str, Any], problems: Problems) -> None:
     """Note each logger in `config` without its package, and each that would mix all trainings in one run."""
     for name, node in (config.get("loggers") or {}).items():
-        target = _target(node)
+        target = target_of(node)
         kind = kind_of(target)
         if kind is None:
             continue
@@ -77,7 +77,7 @@ def own_run(node: Mapping[str, Any], run: TrackedRun, *, claims: bool) -> dict[s
 
     With `claims`, the run's folder is made here, so that no other process takes it.
     """
-    target = _target(node)
+    target = target_of(node)
     kind, accepts = kind_of(target), _accepts(target)
     wanted = _wanted(kind.name if kind is not None else "", run)
     given = {key: value for key, value in wanted.items() if node.get(key) is None and accepts(key)}
@@ -95,7 +95,7 @@ def offline(node: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
 
     None if no argument can do that, as for a user's own logger without a folder.
     """
-    target = _target(node)
+    target = target_of(node)
     kind, accepts = kind_of(target), _accepts(target)
     match kind.name if kind is not None else "":
         case "WandbLogger":
@@ -149,14 +149,6 @@ def _is_installed(module: str) -> bool:
     """Tell a package from a folder of the same name: W&B writes one called wandb."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
-
-
-def _target(node: Any) -> Any:
-    """Return the class or function of `node`. None if it cannot be imported: another check reports that."""
-    try:
-        return find_target(str(node["_target_"])) if isinstance(node, Mapping) and "_target_" in node else None
-    except TargetBroken:
-        return None
 
 
 def _accepts(target: Any) -> Callable[[str], bool]:

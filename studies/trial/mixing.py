@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from studies.errors import Problems
-from studies.targets import TargetBroken, find_target
+from studies.targets import target_of
 from studies.trial.package import NAMES, Package, name_of, package_of
 
 PIECES = ("datamodule", "callbacks", "loggers")
@@ -77,10 +77,7 @@ def _pieces(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _class_of(node: Any) -> type | None:
-    try:
-        found = find_target(str(node["_target_"])) if isinstance(node, Mapping) and "_target_" in node else None
-    except TargetBroken:
-        return None
+    found = target_of(node)
     return found if inspect.isclass(found) else None
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
-from optuna.trial import BaseTrial, FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
 
 from studies import schema
 from studies.printable import brief
@@ -30,7 +30,6 @@ from studies.trial.job import Job, quieten_lightning
 from studies.trial.judge import judge, judge_failure, judge_procedure
 from studies.trial.keeper import Keeping
 from studies.trial.memory import set_imports_aside
-from studies.trial.orphan import is_orphan
 from studies.trial.out_of_memory import train_within_memory
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import resolve, training_job
@@ -120,7 +119,7 @@ class Attempt:
             return Outcome(TrialState.PRUNED)
         except BaseException as error:
             state.put_back()  # the failure is written to loggers and streams
-            if is_orphan(self._trial):
+            if _study_is_deleted(self._trial):
                 raise
             return judge_failure(error, self._interrupted(), number=self._trial.number)
 
@@ -227,6 +226,19 @@ def _end_copy_of(process: int) -> None:
     """End this process if it is a copy that a module has forked: it would train and report a second time."""
     if os.getpid() != process:
         os._exit(1)
+
+
+def _study_is_deleted(trial: BaseTrial) -> bool:
+    """Return whether the study of `trial` is gone from its storage. Every report then raises a KeyError."""
+    if not isinstance(trial, Trial):
+        return False
+    try:
+        trial.study.user_attrs  # noqa: B018 - read for its failure
+    except KeyError:
+        return True
+    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
+        return False
+    return False
 
 
 def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:

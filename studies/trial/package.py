@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from studies.targets import TargetBroken, find_target
+from studies.targets import target_of
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")  # the first one where an object derives from neither
 FABRICS = ("lightning_fabric", "lightning.fabric")
@@ -93,10 +93,7 @@ def package_of_target(name: object) -> Package:
     A function does not tell its result's package. Then it is the imported package, and `pytorch_lightning` if both or
     neither are imported.
     """
-    try:
-        target = find_target(str(name))
-    except TargetBroken:
-        target = None
+    target = target_of({"_target_": name})
     found = name_of(target) if inspect.isclass(target) else None
     return Package(found or next((known for known in NAMES if known in sys.modules), NAMES[0]))
 

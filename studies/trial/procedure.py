@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from studies.errors import Problem
 from studies.settings import ObjectiveSettings
-from studies.targets import TargetBroken, find_target
+from studies.targets import target_of
 
 
 class Report(Protocol):
@@ -43,11 +43,7 @@ class Procedure(Protocol):
 
 def is_procedure(config: Mapping[str, Any]) -> bool:
     """Return whether `model` of a trial's resolved config is a procedure. A target that cannot be imported is none."""
-    name = (config.get("model") or {}).get("_target_")
-    try:
-        target = find_target(str(name))
-    except TargetBroken:
-        return False
+    target = target_of(config.get("model"))
     return inspect.isclass(target) and callable(getattr(target, "run", None)) and not hasattr(target, "training_step")
 
 

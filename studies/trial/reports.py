@@ -6,8 +6,6 @@ pruner looks at the furthest rung. So a second training reports and asks nothing
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from optuna import Trial
 from optuna.trial import BaseTrial
 
@@ -16,20 +14,9 @@ from studies.settings import ObjectiveSettings
 from studies.trial.callbacks import Rung
 
 
-class Reports(Protocol):
-    """Reports the rungs of one trial."""
-
-    def __call__(self, rung: Rung) -> bool:
-        """Report `rung` and say whether to stop."""
-
-    def repeat(self, rungs: tuple[Rung, ...]) -> None:
-        """Report the rungs of an earlier attempt, so that pruners and tables see the whole trial."""
-
-
-def reports_of(trial: BaseTrial, objective: ObjectiveSettings, *, n_rungs: int) -> Reports:
+def reports_of(trial: BaseTrial, objective: ObjectiveSettings, *, n_rungs: int) -> IntermediateValues | RungsAttribute:
     """Return the way to report the rungs of `trial`: Optuna's intermediate values if there is one objective."""
-    kind = IntermediateValues if objective.second is None else RungsAttribute
-    return kind(trial, last=n_rungs)
+    return (IntermediateValues if objective.second is None else RungsAttribute)(trial, last=n_rungs)
 
 
 class IntermediateValues:
