@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.space import SearchSpace
+from studies.config.space import SearchSpace
 
 
 @dataclass(frozen=True, slots=True)

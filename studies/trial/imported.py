@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.space import SearchSpace
-from studies.targets import target_of
+from studies.config.space import SearchSpace
+from studies.config.targets import target_of
 
 _done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of this process's study
 

@@ -8,9 +8,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from studies import schema
-from studies.objectives import convergence
+from studies.config.settings import ObjectiveSettings
+from studies.records.objectives import convergence
 from studies.schema import Failure
-from studies.settings import ObjectiveSettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, classify_own, is_lost_device, traced
 from studies.trial.machine import processor

@@ -16,10 +16,10 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
 
 from studies import schema
-from studies.printable import brief
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.schema import Failure
-from studies.settings import StudySettings
-from studies.space import Point
+from studies.text.printable import brief
 from studies.trial.callbacks import Rung
 from studies.trial.checkpoint_record import CheckpointRecord, is_among_the_best
 from studies.trial.failures import classify, free_memory, traced

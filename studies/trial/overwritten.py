@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.space import SearchSpace
+from studies.config.space import SearchSpace
 
 NAMED_BY = {"LearningRateFinder": "attr_name", "BatchSizeFinder": "batch_arg_name"}
 ATTRIBUTES = {"LearningRateFinder": ("lr", "learning_rate"), "BatchSizeFinder": ("batch_size",)}

@@ -11,9 +11,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from studies.config.settings import ObjectiveSettings
+from studies.config.targets import target_of
 from studies.errors import Problem
-from studies.settings import ObjectiveSettings
-from studies.targets import target_of
 
 
 class Report(Protocol):

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from studies.config.space import Point
 from studies.errors import BadInput, Problem
-from studies.space import Point
 from studies.trial.diagnosis import in_words
 from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate

@@ -10,7 +10,7 @@ from optuna import Trial
 from optuna.trial import BaseTrial
 
 from studies import schema
-from studies.settings import ObjectiveSettings
+from studies.config.settings import ObjectiveSettings
 from studies.trial.callbacks import Rung
 
 

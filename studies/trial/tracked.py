@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from studies.budget import Budget
+from studies.config.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
