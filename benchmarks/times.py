@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from studies.analysis.chaos import chaos
 from studies.config.budget import Budget
-from studies.trial.cut import Cut
-from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.building.package import Package
 from studies.trial.job import Job
-from studies.trial.package import Package
+from studies.trial.preflight.batch_limit import Cut
+from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 
 DEGREE = 10
 FITS = ((6, 200, 1.0), (10, 1000, 15.0))  # parameters, trials, target in seconds

@@ -24,7 +24,7 @@ from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
-from studies.trial.files import TRIALS, linked_away
+from studies.trial.checkpoints.files import TRIALS, linked_away
 
 GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
@@ -159,7 +159,7 @@ def storage_of(config: DictConfig) -> StorageSettings:
 
 def _target_problems(config: DictConfig) -> list[Problem]:
     """What is wrong with the targets of the config as it stands, without any point."""
-    from studies.trial.instantiate import binding_problems
+    from studies.trial.building.instantiate import binding_problems
 
     problems = Problems()
     try:

@@ -27,7 +27,7 @@ from studies.process.leaving import children_ended
 from studies.process.signals import TimeIsUp
 
 if TYPE_CHECKING:
-    from studies.trial.trying import Look
+    from studies.trial.preflight.dry_run import Look
 
 AGAIN_S = 0.5  # an alarm that falls into a destructor is lost
 

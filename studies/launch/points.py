@@ -20,8 +20,8 @@ from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
 
 if TYPE_CHECKING:
-    from studies.trial.preflight import Kind
-    from studies.trial.trying import Look
+    from studies.trial.preflight.dry_run import Look
+    from studies.trial.preflight.preflight import Kind
 
 LAST_BATCH_S = 1.0  # to end between two batches, before the parent ends the process
 
@@ -66,8 +66,8 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 
     The first piece says when the check ends. Between two batches it ends `margin_s` earlier.
     """
-    from studies.trial.preflight import bound, looks, notes
-    from studies.trial.procedure import is_procedure
+    from studies.trial.preflight.preflight import bound, looks, notes
+    from studies.trial.procedures.procedure import is_procedure
 
     gpus, until = tuple(gpu_ids()), plan.ends()
     yield Found(gpus=gpus, until=until)

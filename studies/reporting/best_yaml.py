@@ -18,8 +18,8 @@ from studies.selection.steps import Selection
 from studies.storage.checkpoints import best_trials, last_state_of
 from studies.text.printable import on_one_line
 from studies.text.quoting import argument, command_line
+from studies.trial.building.links import Plain, plain
 from studies.trial.half_batch import HalfBatch, write_half
-from studies.trial.links import Plain, plain
 
 
 def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import torch
 
 from studies.schema import INTERRUPTED, Failure
 from studies.text.printable import brief, described, shortened, text_of
-from studies.trial.callbacks import Interrupted
-from studies.trial.package import loaded
+from studies.trial.building.package import loaded
+from studies.trial.rungs.rungs import Interrupted
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
 OWN_INTERRUPT = "KeyboardInterrupt: raised by the module itself"

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.trial.overwritten import ATTRIBUTES, NAMED_BY
-from studies.trial.package import Package
+from studies.trial.building.package import Package
+from studies.trial.preflight.overwritten import ATTRIBUTES, NAMED_BY
 
 log = logging.getLogger(__name__)
 SIZE = "BatchSizeFinder"

@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Rungs
-from studies.trial.clocks import Clock, TimeLimit
-from studies.trial.company import Company
-from studies.trial.compiled import unwrapped
-from studies.trial.config_callbacks import callback_of
-from studies.trial.cut import Cut, CutShort
-from studies.trial.instantiate import instantiate
-from studies.trial.keeper import Keeper, Keeping
-from studies.trial.length import ScheduleLength, progress_of
-from studies.trial.links import Linked
-from studies.trial.loggers import Loggers, build_loggers
-from studies.trial.mixing import in_package, refuse_mixing
-from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
-from studies.trial.plateau import NEVER
+from studies.trial.building.compiled import unwrapped
+from studies.trial.building.config_callbacks import callback_of
+from studies.trial.building.instantiate import instantiate
+from studies.trial.building.links import Linked
+from studies.trial.building.mixing import in_package, refuse_mixing
+from studies.trial.building.package import FABRICS, NAMES, Package, package_of, package_of_target
+from studies.trial.building.trainer import trainer_class
+from studies.trial.checkpoints.saver import Keeper, Keeping
+from studies.trial.loggers.loggers import Loggers, build_loggers
+from studies.trial.loggers.tracked_run import TrackedRun
+from studies.trial.other_callbacks import Company
+from studies.trial.preflight.batch_limit import Cut, CutShort
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
-from studies.trial.real_number import guard_metrics
 from studies.trial.run import Run
-from studies.trial.tracked import TrackedRun
-from studies.trial.trainer import trainer_class
+from studies.trial.rungs.budget_steps import ScheduleLength, progress_of
+from studies.trial.rungs.clocks import Clock, TimeLimit
+from studies.trial.rungs.plateau import NEVER
+from studies.trial.rungs.real_number import guard_metrics
+from studies.trial.rungs.rungs import Rungs
 from studies.trial.training import Watchers
 
 if TYPE_CHECKING:

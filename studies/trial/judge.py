@@ -11,11 +11,11 @@ from studies import schema
 from studies.config.settings import ObjectiveSettings
 from studies.records.objectives import convergence
 from studies.schema import Failure
-from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, classify_own, is_lost_device, traced
 from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
-from studies.trial.procedure_run import Ran
+from studies.trial.procedures.running import Ran
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training
 
 log = logging.getLogger(__name__)

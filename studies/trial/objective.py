@@ -20,25 +20,25 @@ from studies.config.settings import StudySettings
 from studies.config.space import Point
 from studies.schema import Failure
 from studies.text.printable import brief
-from studies.trial.callbacks import Rung
-from studies.trial.checkpoint_record import CheckpointRecord, is_among_the_best
+from studies.trial.checkpoints.files import own_checkpoints, refuse_links, trial_folder
+from studies.trial.checkpoints.record import CheckpointRecord, is_among_the_best
+from studies.trial.checkpoints.saver import Keeping
 from studies.trial.failures import classify, free_memory, traced
-from studies.trial.files import own_checkpoints, refuse_links, trial_folder
 from studies.trial.half_batch import HalfBatch
-from studies.trial.imported import import_targets
 from studies.trial.job import Job, quieten_lightning
 from studies.trial.judge import judge, judge_failure, judge_procedure
-from studies.trial.keeper import Keeping
+from studies.trial.loggers.tracked_run import TrackedRun, known_of_run
 from studies.trial.memory import set_imports_aside
 from studies.trial.out_of_memory import train_within_memory
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import resolve, training_job
-from studies.trial.procedure import is_procedure
-from studies.trial.procedure_run import Ran, run_procedure
-from studies.trial.process_state import Left, ProcessState, kept
-from studies.trial.ranks.crew import train_in_ranks
+from studies.trial.procedures.procedure import is_procedure
+from studies.trial.procedures.running import Ran, run_procedure
+from studies.trial.process_state.imports import import_targets
+from studies.trial.process_state.state import Left, ProcessState, kept
+from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.reports import reports_of
-from studies.trial.tracked import TrackedRun, known_of_run
+from studies.trial.rungs.rungs import Rung
 from studies.trial.training import Training, Watchers
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from studies.config.settings import TRAINING_SEED, StudySettings
 from studies.config.space import Point
+from studies.trial.building.links import Linked
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.job import Job
-from studies.trial.links import Linked
 
 
 def resolve(

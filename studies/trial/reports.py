@@ -11,7 +11,7 @@ from optuna.trial import BaseTrial
 
 from studies import schema
 from studies.config.settings import ObjectiveSettings
-from studies.trial.callbacks import Rung
+from studies.trial.rungs.rungs import Rung
 
 
 def reports_of(trial: BaseTrial, objective: ObjectiveSettings, *, n_rungs: int) -> IntermediateValues | RungsAttribute:

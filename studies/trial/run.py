@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from studies.trial.callbacks import Interrupted, Rungs
-from studies.trial.clocks import TimeLimit
-from studies.trial.company import Company
-from studies.trial.cut import CutShort
+from studies.trial.building.links import Plain
+from studies.trial.building.package import Package
+from studies.trial.checkpoints.saver import Keeper
 from studies.trial.failures import classify
-from studies.trial.keeper import Keeper
-from studies.trial.links import Plain
-from studies.trial.loggers import Loggers
+from studies.trial.loggers.loggers import Loggers
 from studies.trial.memory import Peak
-from studies.trial.package import Package
+from studies.trial.other_callbacks import Company
+from studies.trial.preflight.batch_limit import CutShort
 from studies.trial.ranks.ranks import ALONE, Ranks
-from studies.trial.test_part import look_at_test_part
+from studies.trial.rungs.clocks import TimeLimit
+from studies.trial.rungs.rungs import Interrupted, Rungs
+from studies.trial.test_set import look_at_test_part
 from studies.trial.training import Training, Watchers
 from studies.trial.trajectory import trajectory_of
 

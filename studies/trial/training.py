@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from studies.trial.callbacks import Rung
-from studies.trial.keeper import Saved
-from studies.trial.links import Plain
-from studies.trial.test_part import Scores
+from studies.trial.building.links import Plain
+from studies.trial.checkpoints.saver import Saved
+from studies.trial.rungs.rungs import Rung
+from studies.trial.test_set import Scores
 
 
 def report_nothing(_rung: Rung) -> bool:

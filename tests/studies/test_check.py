@@ -16,7 +16,7 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.launch.checking import Checked, check_in_time
 from studies.launch.points import Found, Plan
-from studies.trial.trying import Look
+from studies.trial.preflight.dry_run import Look
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -58,7 +58,7 @@ MUST_NOT_KNOW = {
 }
 EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.objective", "optuna"),  # where a trial of Optuna becomes a training
-    ("trial.checkpoint_record", "optuna"),  # the same: the trial's attributes name its checkpoints
+    ("trial.checkpoints.record", "optuna"),  # the same: the trial's attributes name its checkpoints
     ("trial.judge", "optuna"),  # the same: a training becomes an outcome
     ("trial.outcome", "optuna"),
     ("trial.reports", "optuna"),

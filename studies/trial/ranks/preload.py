@@ -9,7 +9,7 @@ import gc
 import pytorch_lightning
 import torch
 
-import studies.trial.ranks.process
+import studies.trial.ranks.rank
 
 torch.set_num_threads(1)
 gc.collect()

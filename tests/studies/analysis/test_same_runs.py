@@ -25,8 +25,8 @@ from studies.config.settings import StudySettings
 from studies.selection.contest import Candidate, Contest, estimated
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.slots import rules_of
-from studies.trial.preflight import looks, preflight
-from studies.trial.trying import SAME_UNDER_SEEDS, compare_seeds
+from studies.trial.preflight.dry_run import SAME_UNDER_SEEDS, compare_seeds
+from studies.trial.preflight.preflight import looks, preflight
 
 MakeSettings = Callable[..., StudySettings]
 SEEDS_ITSELF = "model._target_=user_modules.SeedsItself"

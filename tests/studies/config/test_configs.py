@@ -13,7 +13,7 @@ from studies.config.parsing.settings import read_settings
 from studies.config.settings import StudySettings
 from studies.config.space import path_exists
 from studies.errors import Problems
-from studies.trial.instantiate import binding_problems
+from studies.trial.building.instantiate import binding_problems
 from studies.trial.point_config import resolve
 
 STUDIES = group_options("study")

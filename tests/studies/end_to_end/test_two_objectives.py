@@ -30,9 +30,9 @@ from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
-from studies.trial.checkpoint_record import is_among_the_best
+from studies.trial.checkpoints.record import is_among_the_best
 from studies.trial.objective import run_trial
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -19,8 +19,8 @@ from studies.config.parsing.settings import read_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner, pruner_notes
-from studies.trial.callbacks import Rung
 from studies.trial.reports import reports_of
+from studies.trial.rungs.rungs import Rung
 
 RUNGS = 9
 SECOND = "objective.second={metric: seconds, direction: minimize}"

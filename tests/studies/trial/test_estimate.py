@@ -16,11 +16,11 @@ from studies.check import Left, estimate, left_of
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
 from studies.selection.rounds import most_trainings
-from studies.trial.cut import Cut
-from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.job import Job
 from studies.trial.point_config import resolve
-from studies.trial.preflight import look
+from studies.trial.preflight.batch_limit import Cut
+from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.preflight.preflight import look
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

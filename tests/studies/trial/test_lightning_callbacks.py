@@ -23,11 +23,11 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.reporting.handed_on import handed_on
-from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.checkpoints.saver import Keeping, Saved
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.overwritten import finder_notes
+from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = [
@@ -305,7 +305,7 @@ def test_a_loader_that_gives_less_than_it_announces_is_named(make_settings: Make
 def test_samples_that_nobody_can_count_are_left_out_or_refused(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from studies.trial.preflight import preflight
+    from studies.trial.preflight.preflight import preflight
 
     blind = ("launcher=serial", "model._target_=user_hooks.TimeFirst", "n_trials=1")
     with caplog.at_level(logging.WARNING):

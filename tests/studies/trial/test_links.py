@@ -24,11 +24,11 @@ from studies.reporting.best_yaml import chosen, write_best_yaml
 from studies.reporting.trials_csv import write_trials_csv
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.links import NotPlain, plain
+from studies.trial.building.links import NotPlain, plain
 from studies.trial.point_config import training_job
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
+from studies.trial.retraining import train_and_test
 from studies.trial.run import Run
-from studies.trial.testing import train_and_test
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

@@ -22,7 +22,7 @@ from studies.reporting.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

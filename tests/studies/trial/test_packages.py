@@ -16,15 +16,15 @@ from trainings import train
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import Problems
-from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.checkpoint import OPTIONAL
-from studies.trial.instantiate import binding_problems
+from studies.trial.building.instantiate import binding_problems
+from studies.trial.building.mixing import PackagesMixed, exchanged
+from studies.trial.building.package import package_of, package_of_target
+from studies.trial.checkpoints.saver import Keeping, Saved
+from studies.trial.checkpoints.state_file import OPTIONAL
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.mixing import PackagesMixed, exchanged
-from studies.trial.package import package_of, package_of_target
 from studies.trial.point_config import resolve
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = [

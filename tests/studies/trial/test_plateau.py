@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from studies.config.settings import StudySettings
-from studies.trial.callbacks import Interrupted
+from studies.trial.checkpoints.saver import Keeping, Saved
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
 from studies.trial.point_config import resolve
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted
 from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

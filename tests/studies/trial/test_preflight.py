@@ -10,12 +10,12 @@ import pytest
 
 from studies.config.settings import StudySettings
 from studies.errors import Problem
-from studies.trial.cut import Cut
 from studies.trial.job import Job
 from studies.trial.point_config import resolve
-from studies.trial.preflight import look, looks, preflight
+from studies.trial.preflight.batch_limit import Cut
+from studies.trial.preflight.dry_run import THOROUGH, Look, try_point
+from studies.trial.preflight.preflight import look, looks, preflight
 from studies.trial.run import Run
-from studies.trial.trying import THOROUGH, Look, try_point
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -17,11 +17,11 @@ from studies.reporting.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of
-from studies.trial.callbacks import Rung
-from studies.trial.preflight import look, preflight
-from studies.trial.procedure import is_procedure
-from studies.trial.procedure_preflight import whole_s
-from studies.trial.procedure_run import Ran
+from studies.trial.preflight.preflight import look, preflight
+from studies.trial.preflight.procedures import whole_s
+from studies.trial.procedures.procedure import is_procedure
+from studies.trial.procedures.running import Ran
+from studies.trial.rungs.rungs import Rung
 
 MakeSettings = Callable[..., StudySettings]
 BOWL = ("--config-dir", str(USERS / "conf"), "+study=bowl")

@@ -15,12 +15,12 @@ from selections import MakeSettings
 from trainings import run as run_here
 
 from studies import schema
-from studies.trial.imported import import_targets
 from studies.trial.job import quieten_lightning
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.process_state import SETTINGS, ProcessState, kept
-from studies.trial.setting import Setting
+from studies.trial.process_state.imports import import_targets
+from studies.trial.process_state.setting import Setting
+from studies.trial.process_state.state import SETTINGS, ProcessState, kept
 from studies.trial.training import never
 
 PUT_BACK = {

@@ -27,11 +27,11 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.schema import Failure
 from studies.storage.identity import identity
-from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
 from studies.trial.job import Job
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.usefixtures("user_modules")
@@ -242,7 +242,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
     def reason() -> str | None:
         return "SIGTERM" if (notes / "hangs").exists() else None
 
-    monkeypatch.setattr("studies.trial.ranks.crew.GRACE_S", 1.0)
+    monkeypatch.setattr("studies.trial.ranks.processes.GRACE_S", 1.0)
     with pytest.raises(Interrupted, match="SIGTERM"):
         train(a_job(tmp_path, Budget("epochs", 9, 9), notes=str(notes), **module), Watchers(interrupted=reason))
     assert are_gone(notes)
@@ -250,7 +250,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
 
 WORKER = """
 import pickle, sys
-from studies.trial.ranks.crew import train_in_ranks
+from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.training import Watchers
 
 sys.path.insert(0, sys.argv[1])

@@ -17,12 +17,12 @@ from studies import schema
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.schema import Failure
-from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.checkpoints.files import new_checkpoint, sha256_of, trial_folder
+from studies.trial.checkpoints.saver import Keeping, Saved
 from studies.trial.failures import TrainingFailed
-from studies.trial.files import new_checkpoint, sha256_of, trial_folder
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training, Watchers
 
 pytestmark = pytest.mark.usefixtures("beside_data")

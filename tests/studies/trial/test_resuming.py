@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.checkpoints.saver import Keeping, Saved
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training, Watchers
 
 pytestmark = [

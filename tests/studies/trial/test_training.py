@@ -9,10 +9,10 @@ import pytest
 from trainings import TRAINER
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Interrupted, MetricMissing, Rung
 from studies.trial.job import Job
 from studies.trial.ranks.ranks import ALONE, Alone
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted, MetricMissing, Rung
 from studies.trial.training import Watchers
 
 

@@ -19,9 +19,9 @@ from studies.reporting.report import write_report
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of
-from studies.trial.callbacks import MetricMissing
 from studies.trial.job import Job
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
+from studies.trial.rungs.rungs import MetricMissing
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = [

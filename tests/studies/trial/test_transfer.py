@@ -12,12 +12,12 @@ import torch
 from optuna.trial import FixedTrial
 
 from studies.config.settings import StudySettings
+from studies.trial.checkpoints.saver import Keeping, Saved
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
 from studies.trial.point_config import resolve
-from studies.trial.preflight import preflight
-from studies.trial.ranks.crew import train_in_ranks
-from studies.trial.testing import train_and_test
+from studies.trial.preflight.preflight import preflight
+from studies.trial.ranks.processes import train_in_ranks
+from studies.trial.retraining import train_and_test
 from studies.trial.training import Watchers
 
 MakeSettings = Callable[..., StudySettings]

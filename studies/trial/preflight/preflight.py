@@ -1,0 +1,169 @@
+"""Finds mistakes before a study: targets that do not bind, failing modules, missing metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.config.resolvers import REMEDY
+from studies.config.settings import StudySettings
+from studies.config.space import Point, SearchSpace
+from studies.errors import Problem, Problems
+from studies.trial.building.instantiate import binding_problems
+from studies.trial.building.mixing import exchanged
+from studies.trial.loggers.kinds import logger_problems
+from studies.trial.point_config import resolve
+from studies.trial.preflight.diagnosis import where
+from studies.trial.preflight.dry_run import (
+    THOROUGH,
+    Look,
+    TimeUp,
+    compare_seeds,
+    take_time,
+    try_briefly,
+    try_point,
+    try_ranks,
+)
+from studies.trial.preflight.overwritten import finder_notes
+from studies.trial.preflight.procedures import building_problems
+from studies.trial.procedures.procedure import is_procedure, misplaced
+from studies.trial.training import tell_nobody
+
+Kind = Literal["middle", "ranks", "seeds", "corner", "typical"]
+ALL_BRANCHES = 200  # corner points whose arguments are bound; each takes some milliseconds
+MAX_BUILT = 40  # corner points whose procedures are built
+FOR_BATCHES = 0.1  # of the time of a check, for an epoch with several batches
+FOR_CORNERS = 0.6  # of the time of a check; the rest is for typical points
+
+
+def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nobody) -> list[Problem]:
+    """Bind every branch of the space, then train a few batches in the middle of it, with a whole validation.
+
+    Where several processes train a trial together, this is done with them too. `tell` is told if the training takes
+    longer than `check.max_s` and ends between two batches.
+    """
+    problems = bound(settings)
+    if problems:
+        return problems
+    for note in notes(settings):
+        tell(note)
+    time_up = after(settings.check.max_s)
+    look = try_point(settings, middle(settings.space), THOROUGH, time_up=time_up)
+    problem = look.problem
+    for note in look.notes:
+        tell(note)
+    if look.diverged is not None:
+        tell(f"note: the training diverges in its first batches ({look.diverged})")
+    if problem is None and settings.devices_per_trial > 1:
+        problem = try_ranks(settings, look.point, time_up=time_up)
+    if problem is None and time_up() is not None:
+        tell(
+            f"note: the first batches and their validation took longer than check.max_s={settings.check.max_s:g} s, so "
+            "they were not tried to their end"
+        )
+    return [] if problem is None else [problem]
+
+
+def bound(settings: StudySettings) -> list[Problem]:
+    """Return the problems of the targets at the corners of the space, without a batch."""
+    problems = Problems()
+    procedures: list[tuple[Point, dict[str, Any]]] = []
+    for point in settings.space.corners(limit=ALL_BRANCHES):
+        try:
+            config = resolve(settings, point)
+        except OmegaConfBaseException as error:
+            complaint = f"cannot be resolved in a worker{where(point)} ({str(error).splitlines()[0]})"
+            problems.add(error.full_key or "model", complaint, REMEDY)
+            return problems.found
+        binding_problems(config, problems)
+        logger_problems(config, problems)
+        if is_procedure(config):
+            procedures.append((point, config))
+    if problems.found:
+        return problems.found
+    misplaced_ones = [
+        problem
+        for _, config in procedures[:MAX_BUILT]
+        for problem in misplaced(
+            config,
+            objective=settings.objective,
+            has_links=bool(settings.links),
+            devices_per_trial=settings.devices_per_trial,
+        )
+    ]
+    return list(dict.fromkeys(misplaced_ones)) or building_problems(procedures[:MAX_BUILT])
+
+
+def notes(settings: StudySettings) -> list[str]:
+    """Return remarks on the config that a person should know, though nothing is wrong."""
+    config = resolve(settings, middle(settings.space))
+    return [f"note: {sentence}" for sentence in (*exchanged(config), *finder_notes(settings.template, settings.space))]
+
+
+def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:
+    """Train and validate a batch at each of `points`. With `timed`, estimate the time of a whole trial there."""
+    return [take_time(settings, point) if timed else try_briefly(settings, point) for point in points]
+
+
+def looks(
+    settings: StudySettings, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
+) -> Iterator[tuple[Kind, Look]]:
+    """Yield each look with its kind: the middle of the space, `corners` with one batch each, `typical` points timed.
+
+    The kind `ranks` is the middle again, in as many processes as train a trial together. The kind `seeds` is the middle
+    under two seeds. No look begins after `until` (of `time.monotonic`), and the last one ends between two batches. The
+    corners leave some of the time to typical points. After a problem in the middle there is no further look.
+    """
+    begun = time.monotonic()
+    for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
+    at_most_s = None if until is None else FOR_BATCHES * (until - begun)
+    thorough = replace(THOROUGH, is_timed=True, cut=replace(THOROUGH.cut, at_most_s=at_most_s))
+    found = try_point(settings, middle(settings.space), thorough, time_up=at(until))
+    first = found
+    yield "middle", first
+    if found.problem is None and settings.devices_per_trial > 1 and not _is_over(until):
+        found = Look(found.point, try_ranks(settings, found.point, time_up=at(until)))
+        yield "ranks", found
+    if found.problem is not None:
+        return
+    if first.trajectory and not _is_over(until):
+        yield "seeds", compare_seeds(settings, first.point, time_up=at(until))
+    for point in corners:
+        if _is_over(for_corners):
+            break
+        yield "corner", try_briefly(settings, point, time_up=at(until))
+    for point in typical:
+        if _is_over(until):
+            break
+        yield "typical", take_time(settings, point, time_up=at(until), at_most_s=at_most_s)
+
+
+def middle(space: SearchSpace) -> Point:
+    """Return the point in the middle of `space`."""
+    return space.from_unit([0.5] * len(space))
+
+
+def at(until: float | None) -> TimeUp:
+    """Return a function that gives a reason to stop from `until` on."""
+    return lambda: "the time is up" if _is_over(until) else None
+
+
+def after(seconds: float | None) -> TimeUp:
+    """Return a function that gives a reason to stop so many seconds after its first call."""
+    until: float | None = None
+
+    def time_up() -> str | None:
+        nonlocal until
+        if until is None and seconds is not None:
+            until = time.monotonic() + seconds
+        return at(until)()
+
+    return time_up
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and time.monotonic() >= until
