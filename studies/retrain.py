@@ -66,12 +66,12 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
 
     Raises `BadInput` where `trial` is no number, where a symbolic link leads elsewhere, and where nothing can be made.
     """
-    from studies.trial.checkpoints.files import linked_away
+    from studies.trial.checkpoints.files import symlink_target
     from studies.trial.retraining import LEFT
 
     own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
     for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
-        real = linked_away(place, output_dir=folder)
+        real = symlink_target(place, output_dir=folder)
         if real is not None:
             raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
     try:

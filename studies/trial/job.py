@@ -21,11 +21,11 @@ from studies.trial.building.links import Linked
 from studies.trial.building.mixing import in_package, refuse_mixing
 from studies.trial.building.package import FABRICS, NAMES, Package, package_of, package_of_target
 from studies.trial.building.trainer import trainer_class
-from studies.trial.checkpoints.saver import Keeper, Keeping
+from studies.trial.checkpoints.saver import CheckpointSaver, SavingRule
 from studies.trial.loggers.loggers import Loggers, build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
-from studies.trial.other_callbacks import Company
-from studies.trial.preflight.batch_limit import Cut, CutShort
+from studies.trial.other_callbacks import OtherCallbacks
+from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.run import Run
@@ -53,14 +53,14 @@ class Job:
     seed: int
     folder: Path  # loggers and checkpoints write below it
     max_trial_s: float | None = None
-    keeping: Keeping | None = None  # where and when the training saves its state, None: never
+    saving: SavingRule | None = None  # where and when the training saves its state, None: never
     checkpoint: Path | None = None  # to resume from
     trainer_arguments: Mapping[str, Any] = field(default_factory=dict)  # which replace those of the config
     test: bool = False  # evaluate the test set at the end
     second: str | None = None  # another metric that the module logs
     tracked: TrackedRun | None = None  # how loggers show it
     offline_in: Path | None = None  # where loggers write instead of to their servers
-    cut: Cut | None = None  # how much of the training is tried, None: all of it
+    batch_limit: BatchLimit | None = None  # how much of the training is tried, None: all of it
     linked: Linked | None = None
     prunes: tuple[type[Exception], ...] = ()  # exceptions by which a module ends its own training early
 
@@ -84,18 +84,22 @@ class Job:
 
         rungs = self._rungs(package, watchers, ranks)
         given = [(callback_of(package, node), node) for node in members(config, "callbacks")]
-        company = self._company(package, rungs, given, ranks)
+        others = self._others(package, rungs, given, ranks)
         limit_s = self.max_trial_s
         time_limit = package.callback(TimeLimit)(rungs, limit_s=limit_s, now=ranks.now) if limit_s is not None else None
-        cutter = package.callback(CutShort)(self.cut, rungs, self.budget) if self.cut is not None else None
+        limiter = (
+            package.callback(EndAtBatchLimit)(self.batch_limit, rungs, self.budget)
+            if self.batch_limit is not None
+            else None
+        )
         callbacks = [
-            company,
+            others,
             rungs,
             time_limit,
             *self._clocks(package, config, rungs, ranks),
             *(one for one, _ in given),
         ]
-        callbacks += [package.callback(StopTogether)(ranks) if given and ranks.size > 1 else None, cutter]
+        callbacks += [package.callback(StopTogether)(ranks) if given and ranks.size > 1 else None, limiter]
         loggers = self._loggers(package, config, ranks)
         refuse_mixing(package, module, loggers.all)
         trainer = trainer_class(package)(
@@ -109,13 +113,13 @@ class Job:
                 **self.trainer_arguments,
             }
         )
-        keeper = Keeper(
+        saver = CheckpointSaver(
             rungs,
             last_rung=self.budget.rungs,
             interrupted=watchers.interrupted,
-            keeping=self.keeping,
+            saving=self.saving,
             saved=watchers.saved,
-            holds=company.holds,
+            weights_replaced=others.weights_replaced,
             ranks=ranks,
         )
         run = Run(
@@ -124,14 +128,14 @@ class Job:
             trainer,
             package,
             rungs,
-            company,
-            keeper,
+            others,
+            saver,
             watchers,
             time_limit,
             ranks,
             tested_with=self.config if self.test else None,
             loggers=loggers,
-            cutter=cutter,
+            limiter=limiter,
             linked=values,
             prunes=self.prunes,
         )
@@ -150,11 +154,11 @@ class Job:
             second=self.second,
         )
 
-    def _company(
+    def _others(
         self, package: Package, rungs: Rungs, given: Sequence[tuple[Any, Mapping[str, Any]]], ranks: Ranks
-    ) -> Company:
+    ) -> OtherCallbacks:
         study = self.tracked.study if self.tracked is not None and self.tracked.kind == "trial" else ""
-        return package.callback(Company)(
+        return package.callback(OtherCallbacks)(
             package, rungs, folder=self.folder, given=given, ranks=ranks, offline_in=self.offline_in, study=study
         )
 

@@ -14,7 +14,7 @@ from studies.schema import Failure
 from studies.trial.failures import classify, classify_own, is_lost_device, traced
 from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
-from studies.trial.procedures.running import Ran
+from studies.trial.procedures.running import ProcedureResult
 from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training
 
@@ -53,7 +53,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
     return _ended(training, attributes, objective, without_rungs=without_rungs)
 
 
-def judge_procedure(ran: Ran, objective: ObjectiveSettings) -> Outcome:
+def judge_procedure(ran: ProcedureResult, objective: ObjectiveSettings) -> Outcome:
     """Return the outcome of a procedure that ended by itself, by the same rules."""
     attributes: dict[str, Any] = {
         schema.SECONDS: round(ran.seconds, 4),
@@ -74,7 +74,7 @@ def judge_failure(error: BaseException, signal: str | None, *, number: int) -> O
 
 
 def _ended(
-    done: Training | Ran, attributes: dict[str, Any], objective: ObjectiveSettings, *, without_rungs: str
+    done: Training | ProcedureResult, attributes: dict[str, Any], objective: ObjectiveSettings, *, without_rungs: str
 ) -> Outcome:
     if done.diverged:
         return _failed(Failure.DIVERGED, done.diverged, attributes, state=TrialState.PRUNED)

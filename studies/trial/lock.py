@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def alone(purpose: str) -> Iterator[None]:
+def exclusively(purpose: str) -> Iterator[None]:
     """Wait until no other process of this user on this machine runs the same `purpose` in here."""
     digest = hashlib.sha256(purpose.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir(), f"lightning-studies-{os.getuid()}-{digest}.lock")

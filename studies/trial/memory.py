@@ -20,7 +20,7 @@ RESET_PEAK = "5"  # written to clear_refs; see proc_pid_clear_refs(5)
 UNITS_A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage(2): bytes on macOS, kB elsewhere
 
 
-class Peak:
+class PeakMemory:
     """The peak memory from now on: of the GPU, or else of the process with its libraries."""
 
     def __init__(self, device: torch.device) -> None:

@@ -20,9 +20,9 @@ from studies.config.settings import StudySettings
 from studies.config.space import Point
 from studies.schema import Failure
 from studies.text.printable import brief
-from studies.trial.checkpoints.files import own_checkpoints, refuse_links, trial_folder
+from studies.trial.checkpoints.files import own_checkpoints, refuse_symlinks, trial_folder
 from studies.trial.checkpoints.record import CheckpointRecord, is_among_the_best
-from studies.trial.checkpoints.saver import Keeping
+from studies.trial.checkpoints.saver import SavingRule
 from studies.trial.failures import classify, free_memory, traced
 from studies.trial.half_batch import HalfBatch
 from studies.trial.job import Job, quieten_lightning
@@ -33,9 +33,9 @@ from studies.trial.out_of_memory import train_within_memory
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import resolve, training_job
 from studies.trial.procedures.procedure import is_procedure
-from studies.trial.procedures.running import Ran, run_procedure
+from studies.trial.procedures.running import ProcedureResult, run_procedure
 from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import Left, ProcessState, kept
+from studies.trial.process_state.state import LeftChanges, ProcessState, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.reports import reports_of
 from studies.trial.rungs.rungs import Rung
@@ -107,7 +107,7 @@ class Attempt:
     def run(self, state: ProcessState) -> Outcome:
         """Suggest the point, train it, and judge. Errors of the storage come through, others become the outcome."""
         try:
-            refuse_links(self._folder, output_dir=self._settings.output_dir)
+            refuse_symlinks(self._folder, output_dir=self._settings.output_dir)
             self._point = self._settings.space.suggest(self._trial)
             config = self._config()
             if is_procedure(config):
@@ -126,7 +126,7 @@ class Attempt:
     def _config(self, half: HalfBatch | None = None) -> dict[str, Any]:
         return resolve(self._settings, self._point, half=half, seed=self._seed)
 
-    def _run_procedure(self, config: dict[str, Any]) -> Ran:
+    def _run_procedure(self, config: dict[str, Any]) -> ProcedureResult:
         return run_procedure(
             config,
             seed=self._seed,
@@ -174,7 +174,7 @@ class Attempt:
         return replace(
             training_job(settings, self._point, folder=self._folder, half=half, seed=self._seed),
             max_trial_s=settings.max_trial_s,
-            keeping=Keeping(self._folder, settings.study_name, settings.checkpoint.every_s),
+            saving=SavingRule(self._folder, settings.study_name, settings.checkpoint.every_s),
             checkpoint=self._checkpoints.start(half),
             test=settings.objective.test,
             tracked=self._tracked(half),
@@ -241,7 +241,7 @@ def _study_is_deleted(trial: BaseTrial) -> bool:
     return False
 
 
-def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:
+def _with_left(outcome: Outcome, trial: BaseTrial, left: LeftChanges) -> Outcome:
     """Add to `outcome` what the trial has left changed in this process."""
     if left.put_back:
         log.info(

@@ -37,8 +37,8 @@ WEIGHT_HOOKS = (
 )  # a module may replace its weights in them
 
 
-class Company(KeepsState):
-    """Looks after the other callbacks of one trial. `given` holds those of the config with their nodes.
+class OtherCallbacks(KeepsState):
+    """Looks after the other callbacks of one trial. `given` weights_replaced those of the config with their nodes.
 
     With `offline_in` their files go there instead of to their own places. `study` is the name of the trial's study, if
     any.
@@ -108,18 +108,18 @@ class Company(KeepsState):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the weights of the training before another callback replaces them."""
-        self._before_validation = None if self._is_ending else print_of(pl_module)
+        self._before_validation = None if self._is_ending else weights_digest(pl_module)
 
     def between_batches(self, trainer: Trainer) -> None:
         """Note the weights that a new rung has judged."""
         if self._is_there and len(self._rungs.rungs) > self._n_seen:
             self._n_seen, self._steps = len(self._rungs.rungs), trainer.global_step
-            self._at_rung = print_of(trainer.lightning_module)
+            self._at_rung = weights_digest(trainer.lightning_module)
 
-    def holds(self, trainer: Trainer) -> bool:
+    def weights_replaced(self, trainer: Trainer) -> bool:
         """Return whether a validation or the end has replaced the training's weights, so that no state can be saved."""
         before = self._before_validation
-        has_swapped = before is not None and not torch.equal(before, print_of(trainer.lightning_module))
+        has_swapped = before is not None and not torch.equal(before, weights_digest(trainer.lightning_module))
         return self._is_ending or (trainer.validating and has_swapped)
 
     def _end_after(self, trainer: Trainer) -> None:
@@ -143,7 +143,7 @@ class Company(KeepsState):
         self.found |= self._finders.found(trainer, module)
         has_ended_there = rungs.is_held or self._steps == trainer.global_step
         if self._at_rung is not None and has_ended_there and not rungs.stopped and not rungs.diverged:
-            changed = not torch.equal(self._at_rung, print_of(module))
+            changed = not torch.equal(self._at_rung, weights_digest(module))
             if any(has_changed for (has_changed,) in self._ranks.share("weights", changed)):
                 self._judge_again(trainer)
         rungs.tell_last()
@@ -151,7 +151,7 @@ class Company(KeepsState):
     def _keep_apart(self, callback: Any) -> None:
         """Have a checkpoint callback write into a folder of this trial."""
         if isinstance(callback, self._package.find("callbacks.Checkpoint")) and hasattr(callback, "dirpath"):
-            callback.dirpath = place_of(callback.dirpath if self._offline_in is None else None, self._folder)
+            callback.dirpath = callback_folder(callback.dirpath if self._offline_in is None else None, self._folder)
             if self._study and Path(callback.dirpath) == own_checkpoints(self._folder):
                 claim_own(self._folder, study_name=self._study)
 
@@ -181,7 +181,7 @@ def is_ours(callback: object) -> bool:
     return type(callback).__module__.startswith("studies.")
 
 
-def place_of(given: Any, folder: Path) -> str:
+def callback_folder(given: Any, folder: Path) -> str:
     """Return the folder of a checkpoint callback in the trial of `folder`. `given` is its own folder, if it has one."""
     if given is None:
         return str(own_checkpoints(folder))
@@ -198,7 +198,7 @@ def forget_files(states: Mapping[Any, Any]) -> None:
             state["dirpath"] = None  # Lightning's sign for files of another folder
 
 
-def print_of(module: torch.nn.Module) -> torch.Tensor:
+def weights_digest(module: torch.nn.Module) -> torch.Tensor:
     """Return two numbers for each parameter and buffer of `module`, to compare two states of it."""
     tensors = [t.detach() for t in (*module.parameters(), *module.buffers()) if not is_lazy(t)]
     dense = [torch.view_as_real(t) if t.is_complex() else t for t in tensors]

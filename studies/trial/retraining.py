@@ -20,7 +20,7 @@ from studies.trial.checkpoints.state_file import secrets_kept_out
 from studies.trial.job import Job
 from studies.trial.loggers.tracked_run import tracked_retraining
 from studies.trial.run import Run
-from studies.trial.test_set import look_at_test_part
+from studies.trial.test_set import evaluate_test_set
 from studies.trial.training import Training, Watchers, never
 
 MODEL, PART, RESULT = "model.ckpt", "model.part", "result.yaml"
@@ -28,7 +28,7 @@ LEFT = (MODEL, PART, RESULT, "error.log")  # files of a retraining
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class RetrainingResult:
     """The results of a retraining."""
 
     value: float  # of the study's metric at the last rung
@@ -51,7 +51,7 @@ def train_and_test(
     budget: Budget,
     folder: Path,
     interrupted: Callable[[], str | None] = never,
-) -> Tested:
+) -> RetrainingResult:
     """Train `config` under its seed and with its number of threads, and test once if the module can be tested.
 
     Writes `folder`/model.ckpt (aside, then renamed) and `folder`/result.yaml. Raises `StudyError` if the training
@@ -84,7 +84,7 @@ def _linked(config: Mapping[str, Any]) -> Linked | None:
     return Linked(tuple(Link(str(target), str(source)) for target, source in links.items()), written, values)
 
 
-def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Path) -> Tested:
+def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Path) -> RetrainingResult:
     """Save the final state of `training`, and test it."""
     metric = config["objective"]["metric"]
     if training.diverged or not training.rungs:
@@ -93,13 +93,13 @@ def _test(run: Run, training: Training, config: Mapping[str, Any], *, folder: Pa
     with secrets_kept_out(run.trainer.strategy):
         run.trainer.save_checkpoint(aside, weights_only=True)
     aside.replace(checkpoint)
-    found = look_at_test_part(run.module, run.datamodule, config=config)
+    found = evaluate_test_set(run.module, run.datamodule, config=config)
     value = training.rungs[-1].value
     counted = {} if found.n is None else {"n_test_samples": found.n}
     (folder / RESULT).write_text(
         yaml.safe_dump({metric: value, **found.metrics, **counted}, allow_unicode=True), encoding="utf-8"
     )
-    return Tested(value, found.metrics, found.n, checkpoint)
+    return RetrainingResult(value, found.metrics, found.n, checkpoint)
 
 
 def on_one_device(config: Mapping[str, Any]) -> Mapping[str, Any]:

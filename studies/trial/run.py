@@ -15,16 +15,16 @@ from torch.nn.parameter import is_lazy
 
 from studies.trial.building.links import Plain
 from studies.trial.building.package import Package
-from studies.trial.checkpoints.saver import Keeper
+from studies.trial.checkpoints.saver import CheckpointSaver
 from studies.trial.failures import classify
 from studies.trial.loggers.loggers import Loggers
-from studies.trial.memory import Peak
-from studies.trial.other_callbacks import Company
-from studies.trial.preflight.batch_limit import CutShort
+from studies.trial.memory import PeakMemory
+from studies.trial.other_callbacks import OtherCallbacks
+from studies.trial.preflight.batch_limit import EndAtBatchLimit
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.rungs.clocks import TimeLimit
 from studies.trial.rungs.rungs import Interrupted, Rungs
-from studies.trial.test_set import look_at_test_part
+from studies.trial.test_set import evaluate_test_set
 from studies.trial.training import Training, Watchers
 from studies.trial.trajectory import trajectory_of
 
@@ -44,14 +44,14 @@ class Run:
     trainer: Any  # a Trainer of `package`, see `trainer_class`
     package: Package
     rungs: Rungs
-    company: Company
-    keeper: Keeper
+    others: OtherCallbacks
+    saver: CheckpointSaver
     watchers: Watchers
     time_limit: TimeLimit | None = None
     ranks: Ranks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
     loggers: Loggers = field(default_factory=Loggers)
-    cutter: CutShort | None = None
+    limiter: EndAtBatchLimit | None = None
     linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into the config
     prunes: tuple[type[Exception], ...] = ()  # exceptions by which the module ends its own training early
 
@@ -86,20 +86,20 @@ class Run:
         """Return whether the training stops between two batches. See `trainer_class`."""
         if not trainer.validating:
             self.rungs.between_batches(trainer)
-            self.company.between_batches(trainer)
-        return self.keeper.between_batches(trainer, stopping)
+            self.others.between_batches(trainer)
+        return self.saver.between_batches(trainer, stopping)
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
         folder = Path(self.trainer.default_root_dir)
         was_there = folder.exists()
-        peak = Peak(device)
+        peak = PeakMemory(device)
         self.rungs.begun = time.perf_counter()
-        self.company.goes_on = checkpoint is not None
+        self.others.goes_on = checkpoint is not None
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except self.package.sigterm:
-            raise Interrupted(self.keeper.reason or "SIGTERM") from None
+            raise Interrupted(self.saver.reason or "SIGTERM") from None
         finally:
             if not was_there:
                 _remove_if_empty(folder)
@@ -119,15 +119,15 @@ class Run:
             peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
             n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
             trajectory=trajectory_of(losses, self.module),
-            found=dict(self.company.found),
-            note=self.company.note,
+            found=dict(self.others.found),
+            note=self.others.note,
             fell_short=EMPTY if self.trainer.num_training_batches == 0 else self.rungs.fell_short,
         )
         if self.watchers.keeps(training):
-            self.keeper.save(self.trainer, ended=True)
+            self.saver.save(self.trainer, ended=True)
         if self.tested_with is None or training.stopped or training.diverged or not training.rungs:
             return training
-        return replace(training, test=look_at_test_part(self.module, self.datamodule, config=self.tested_with))
+        return replace(training, test=evaluate_test_set(self.module, self.datamodule, config=self.tested_with))
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -18,7 +18,7 @@ QUIET = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkp
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class TestScores:
     """The metrics that the module logs in testing, over `n` samples. None if the batches do not tell their size."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -52,19 +52,19 @@ def _flat(loaders: Any) -> list[Any]:
     return [loaders]
 
 
-def has_test_part(module: LightningModule, datamodule: LightningDataModule | None) -> bool:
+def has_test_set(module: LightningModule, datamodule: LightningDataModule | None) -> bool:
     """Return whether there is a `test_step` with a `test_dataloader` beside it."""
     package, source = package_of(module), datamodule or module
     assert package is not None
     return package.is_overridden("test_step", module) and package.is_overridden("test_dataloader", source)
 
 
-def look_at_test_part(
+def evaluate_test_set(
     module: LightningModule, datamodule: LightningDataModule | None, *, config: Mapping[str, Any]
-) -> Scores:
+) -> TestScores:
     """Test `module` as it is, once, with the Trainer's settings in `config`. Do nothing where it cannot be tested."""
-    if not has_test_part(module, datamodule):
-        return Scores()
+    if not has_test_set(module, datamodule):
+        return TestScores()
     package = package_of(module)
     assert package is not None
     count = package.callback(_Count)()
@@ -74,4 +74,4 @@ def look_at_test_part(
     tester = package.trainer(**kept, **quiet, callbacks=[count])
     guard_metrics(module)
     results = tester.test(module, datamodule=datamodule, verbose=False)
-    return Scores({name: float(value) for result in results for name, value in result.items()}, count.n)
+    return TestScores({name: float(value) for result in results for name, value in result.items()}, count.n)

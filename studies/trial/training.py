@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from studies.trial.building.links import Plain
-from studies.trial.checkpoints.saver import Saved
+from studies.trial.checkpoints.saver import SavedCheckpoint
 from studies.trial.rungs.rungs import Rung
-from studies.trial.test_set import Scores
+from studies.trial.test_set import TestScores
 
 
 def report_nothing(_rung: Rung) -> bool:
@@ -44,7 +44,9 @@ class Training:
     found: Mapping[str, float] = field(default_factory=dict)  # results of finders, by attribute
     note: str | None = None  # why the value is not that of the final weights
     fell_short: str | None = None  # the batches that a loader announced and gave
-    test: Scores = field(default_factory=Scores)  # empty unless the job asks for it and the training came to its end
+    test: TestScores = field(
+        default_factory=TestScores
+    )  # empty unless the job asks for it and the training came to its end
     logger_failures: Mapping[str, str] = field(default_factory=dict)  # the message of each failed logger
     linked: Mapping[str, Plain] = field(default_factory=dict)  # the values of links
 
@@ -73,6 +75,6 @@ class Watchers:
 
     report: Callable[[Rung], bool] = report_nothing  # is told each rung, and says whether to stop
     interrupted: Callable[[], str | None] = never  # is asked after each batch for a reason to stop at once
-    saved: Callable[[Saved], None] = tell_nobody  # is told of each checkpoint
+    saved: Callable[[SavedCheckpoint], None] = tell_nobody  # is told of each checkpoint
     resumed: Callable[[tuple[Rung, ...]], None] = tell_nobody  # is told the rungs of the checkpoint on a resume
     keeps: Callable[[Training], bool] = keep_nothing  # says whether to save the last state

@@ -21,14 +21,14 @@ from studies.errors import BadInput, Problem, nearest
 from studies.secrets.texts import masked
 from studies.text.printable import described
 from studies.trial.building.package import NAMES
-from studies.trial.lock import alone
+from studies.trial.lock import exclusively
 
 SHOWN = 80  # characters of a value in a message
 
 Plain = bool | int | float | str | list[Any]
 
 
-class NotPlain(TypeError):
+class NoConfigValue(TypeError):
     """A value that no config can hold."""
 
 
@@ -90,7 +90,7 @@ def _with_changes(config: Mapping[Any, Any], before: Mapping[Any, Any], after: M
 
 
 def plain(value: Any) -> Plain:
-    """Return `value` as a config holds it: a number, text, bool, or a list of these. Raises `NotPlain`."""
+    """Return `value` as a config holds it: a number, text, bool, or a list of these. Raises `NoConfigValue`."""
     if isinstance(value, bool | str):
         return value if isinstance(value, bool) else str(value)
     if isinstance(value, int):
@@ -101,11 +101,11 @@ def plain(value: Any) -> Plain:
         return [plain(member) for member in value]
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):  # of numpy or torch
         return plain(value.item())
-    raise NotPlain(type(value).__name__)
+    raise NoConfigValue(type(value).__name__)
 
 
 def _set_up(datamodule: Any, *, key: str) -> None:
-    with alone(f"prepare_data {type(datamodule).__module__}.{type(datamodule).__qualname__} {key}"):
+    with exclusively(f"prepare_data {type(datamodule).__module__}.{type(datamodule).__qualname__} {key}"):
         datamodule.prepare_data()
     try:
         datamodule.setup("fit")
@@ -145,7 +145,7 @@ def _read(link: Link, datamodule: Any) -> Plain:
             raise BadInput([_unreadable(link, owner, name, error)]) from error
     try:
         return plain(value)
-    except NotPlain as error:
+    except NoConfigValue as error:
         shown = masked(repr(value))
         is_call = callable(value)
         kind = "a method" if is_call else f"a {error}: {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}"

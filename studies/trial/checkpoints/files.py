@@ -28,7 +28,7 @@ KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)  # of a callback's checkpoint
 CLAIM = "checkpoints-of-"  # followed by the study's digest
 
 
-class LinkedAway(Exception):
+class SymlinkOutside(Exception):
     """A folder below the output folder is a symbolic link that leads out of it."""
 
 
@@ -73,19 +73,19 @@ def checkpoint_in(output_dir: Path, recorded: Path, *, study_name: str) -> Path 
     return path if _is_file_of(path, output_dir) else None
 
 
-def linked_away(folder: Path, *, output_dir: Path) -> Path | None:
+def symlink_target(folder: Path, *, output_dir: Path) -> Path | None:
     """Return the target where the way from `output_dir` to `folder` below it crosses a symbolic link, else None."""
     below = folder.absolute().relative_to(output_dir.absolute())
     real = Path(os.path.realpath(folder))
     return real if real != Path(os.path.realpath(output_dir)) / below else None
 
 
-def refuse_links(folder: Path, *, output_dir: Path) -> None:
+def refuse_symlinks(folder: Path, *, output_dir: Path) -> None:
     """Raise `SymlinkOutside` where a symbolic link would place the trial's files elsewhere."""
     for place in (folder, own_checkpoints(folder)):
-        real = linked_away(place, output_dir=output_dir)
+        real = symlink_target(place, output_dir=output_dir)
         if real is not None:
-            raise LinkedAway(f"{place} leads to {real} by a symbolic link: remove the link")
+            raise SymlinkOutside(f"{place} leads to {real} by a symbolic link: remove the link")
 
 
 def is_checkpoint_of(study_name: str, path: Path, *, output_dir: Path) -> bool:
@@ -132,7 +132,7 @@ def discard_own(folder: Path, *, output_dir: Path, study_name: str, since: datet
     """
     own, claim = own_checkpoints(folder), folder / f"{CLAIM}{_digest(study_name)}"
     with contextlib.suppress(OSError):  # another command may delete at the same moment
-        if linked_away(own, output_dir=output_dir) is not None or [*folder.glob(f"{CLAIM}*")] != [claim]:
+        if symlink_target(own, output_dir=output_dir) is not None or [*folder.glob(f"{CLAIM}*")] != [claim]:
             return
         for path in sorted(own.glob("*.ckpt")):
             with contextlib.suppress(OSError):
@@ -176,4 +176,4 @@ def _is_file_of(path: Path, output_dir: Path) -> bool:
         is_regular = stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-    return is_regular and linked_away(path, output_dir=output_dir) is None
+    return is_regular and symlink_target(path, output_dir=output_dir) is None

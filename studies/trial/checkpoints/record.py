@@ -23,7 +23,7 @@ from studies.records.eligible import can_be_best
 from studies.records.objectives import by_first
 from studies.text.printable import described
 from studies.trial.checkpoints.files import checkpoint_in, discard, sha256_of, trials_folder
-from studies.trial.checkpoints.saver import Saved
+from studies.trial.checkpoints.saver import SavedCheckpoint
 from studies.trial.half_batch import HalfBatch
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Start:
     """A checkpoint to resume from, and the number of the trial that left it."""
 
     trial: int
-    saved: Saved
+    saved: SavedCheckpoint
 
 
 class CheckpointRecord:
@@ -107,7 +107,7 @@ class CheckpointRecord:
         self._start = self._own = None
         self.has_resumed = False
 
-    def saved(self, saved: Saved) -> None:
+    def saved(self, saved: SavedCheckpoint) -> None:
         """Record a new checkpoint and delete the previous one."""
         record = {**asdict(saved), "path": str(saved.path), "host": platform.node()}
         try:
@@ -123,14 +123,14 @@ class CheckpointRecord:
     def _discard(self, path: Path) -> None:
         discard(path, output_dir=self._output_dir, study_name=self._study_name)
 
-    def _read(self, record: dict[str, Any]) -> Saved:
+    def _read(self, record: dict[str, Any]) -> SavedCheckpoint:
         """Return the checkpoint of `record`. Raise OSError where the output folder has no such file."""
         recorded, folder = Path(record["path"]), self._output_dir
         path = checkpoint_in(folder, recorded, study_name=self._study_name)
         if path is None:
             raise FileNotFoundError(f"no checkpoint {recorded.parent.name}/{recorded.name} in {trials_folder(folder)}")
         rung, steps = int(record["rung"]), int(record["steps"])
-        return Saved(path.absolute(), str(record["sha256"]), rung, steps, bool(record["exact"]))
+        return SavedCheckpoint(path.absolute(), str(record["sha256"]), rung, steps, bool(record["exact"]))
 
 
 def is_among_the_best(trial: BaseTrial, value: float, *, k: int, objective: ObjectiveSettings) -> bool:

@@ -36,7 +36,7 @@ LOADERS = "combined_loader"
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class RankStates:
     """The states of all ranks, gathered before one of them writes.
 
     `own` holds the state of each rank, by rank. `gradients` are those that the next step builds upon, averaged over the
@@ -47,9 +47,9 @@ class Shared:
     gradients: dict[str, torch.Tensor]
 
 
-def shared_state(
+def gather_states(
     trainer: Trainer, ranks: Ranks, *, before_validation: dict[str, Any] | None = None, ended: bool
-) -> Shared:
+) -> RankStates:
     """Return the states of the `ranks`. All of them call it at once. See `add_state`."""
     goes_on = is_in_mid_epoch(trainer) and not ended
     own = {
@@ -57,10 +57,10 @@ def shared_state(
         "metrics": {name: value.detach().cpu() for name, value in trainer.callback_metrics.items()},
         "loaders": trainer.fit_loop.on_save_checkpoint().get(LOADERS, []) if goes_on else [],
     }
-    return Shared(ranks.gather(own), _gradients(trainer, ranks) if goes_on else {})
+    return RankStates(ranks.gather(own), _gradients(trainer, ranks) if goes_on else {})
 
 
-def add_state(checkpoint: dict[str, Any], shared: Shared, *, seconds: float, validating: bool, ended: bool) -> None:
+def add_state(checkpoint: dict[str, Any], shared: RankStates, *, seconds: float, validating: bool, ended: bool) -> None:
     """Complete Lightning's `checkpoint`. `seconds`: spent in training so far.
 
     `validating`: a validation is being interrupted. `shared` then has the generators' states at its beginning, if
@@ -70,7 +70,7 @@ def add_state(checkpoint: dict[str, Any], shared: Shared, *, seconds: float, val
     checkpoint[KEY] = {"seconds": seconds, "ended": ended, "ranks": shared.own, "gradients": shared.gradients}
 
 
-def go_on(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, ranks: Ranks) -> None:
+def restore_state(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, ranks: Ranks) -> None:
     """Restore the state of `add_state` before the first batch, in a training that Lightning has restored.
 
     Raises ValueError where another number of ranks wrote it.
@@ -90,7 +90,7 @@ def go_on(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, r
     _begin_loader(trainer, module)
 
 
-def settle(trainer: Trainer) -> None:
+def end_restart(trainer: Trainer) -> None:
     """Have the fit loop forget that it was restored. Lightning does so only after the whole epoch.
 
     Until then the loop passes over schedulers that wait for the epoch's validation.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.trial.checkpoints.files import new_checkpoint
-from studies.trial.checkpoints.resuming import Shared, add_state, has_exact_loaders, is_in_mid_epoch, shared_state
+from studies.trial.checkpoints.resuming import RankStates, add_state, gather_states, has_exact_loaders, is_in_mid_epoch
 from studies.trial.checkpoints.state_file import NotPlain, write
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.rungs.rungs import Rungs
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedCheckpoint:
     """A file with the state of a training after `steps` optimizer steps. `rung` is the last rung reached before.
 
     `exact`: a training resumed from here equals one that never stopped. It is false in mid-epoch if the loader cannot
@@ -42,7 +42,7 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class SavingRule:
     """When and where to save: in new files of `folder` with a digest of `study_name`.
 
     `every_s`: at the first rung after so many seconds since the last save. None: only on a request to stop.
@@ -53,12 +53,12 @@ class Keeping:
     every_s: float | None
 
 
-class Keeper:
+class CheckpointSaver:
     """Decides for one training when it saves and stops. `last_rung` is the number of rungs.
 
     `interrupted() -> str | None` is asked after each batch. The reason that it gives becomes `reason`. `saved` is told
-    of each new file. `holds(trainer)` says that the module's weights are replaced for now: nothing is saved then, and
-    the training runs on until they are back.
+    of each new file. `weights_replaced(trainer)` says that the module has other weights for now. Nothing is saved then,
+    and the training runs on until its own are back.
 
     Where several `ranks` train together, `interrupted` has to give the same answer on all. They save together, and rank
     0 alone writes and tells.
@@ -70,18 +70,18 @@ class Keeper:
         *,
         last_rung: int,
         interrupted: Callable[[], str | None],
-        keeping: Keeping | None,
-        saved: Callable[[Saved], None],
-        holds: Callable[[Any], bool] = lambda _trainer: False,
+        saving: SavingRule | None,
+        saved: Callable[[SavedCheckpoint], None],
+        weights_replaced: Callable[[Any], bool] = lambda _trainer: False,
         ranks: Ranks = ALONE,
     ) -> None:
         self.reason: str | None = None
         self._rungs = rungs
         self._last_rung = last_rung
         self._interrupted = interrupted
-        self._keeping = keeping
+        self._rule = saving
         self._saved = saved
-        self._holds = holds
+        self._weights_replaced = weights_replaced
         self._ranks = ranks
         self._n_rungs = 0
         self._last_save = 0.0
@@ -99,7 +99,7 @@ class Keeper:
             is_trying = not any(one is self._rungs for one in callbacks)  # a finder removes all callbacks for its tries
             if trainer.sanity_checking or is_trying or (is_first and self._ranks.size > 1):
                 return True  # everything trained is saved
-            if self._holds(trainer) or self._is_at_its_end(trainer):
+            if self._weights_replaced(trainer) or self._is_at_its_end(trainer):
                 return False
             self.save(trainer)
             return True
@@ -111,15 +111,13 @@ class Keeper:
 
     def save(self, trainer: Trainer, *, ended: bool = False) -> None:
         """Write a checkpoint and tell of it. A failure to write is logged, and the training continues."""
-        keeping, rungs = self._keeping, self._rungs
-        if keeping is None or not (ended or self._can_go_on_from_here(trainer)):
+        saving, rungs = self._rule, self._rungs
+        if saving is None or not (ended or self._can_go_on_from_here(trainer)):
             return
-        path = new_checkpoint(
-            keeping.folder, study_name=keeping.study_name, rung=rungs.last_index, batches=rungs.batches
-        )
+        path = new_checkpoint(saving.folder, study_name=saving.study_name, rung=rungs.last_index, batches=rungs.batches)
         rungs.count()
         before = rungs.before_validation if trainer.validating else None
-        shared = shared_state(trainer, self._ranks, before_validation=before, ended=ended)
+        shared = gather_states(trainer, self._ranks, before_validation=before, ended=ended)
         writer = _Writer(shared, seconds=rungs.seconds, validating=trainer.validating, ended=ended)
         strategy: Any = trainer.strategy
         own, strategy.checkpoint_io = strategy.checkpoint_io, writer
@@ -138,12 +136,12 @@ class Keeper:
             rounded = self._ranks.size > 1 and bool(shared.gradients)
             in_mid_epoch = has_exact_loaders(trainer) and trainer.enable_validation and not rounded
             exact = ended or not is_in_mid_epoch(trainer) or in_mid_epoch
-            self._saved(Saved(path.absolute(), writer.sha256, rungs.last_index, trainer.global_step, exact))
+            self._saved(SavedCheckpoint(path.absolute(), writer.sha256, rungs.last_index, trainer.global_step, exact))
 
     def _is_time_to_save(self, trainer: Trainer) -> bool:
-        if self._keeping is None or self._keeping.every_s is None or self._is_at_its_end(trainer):
+        if self._rule is None or self._rule.every_s is None or self._is_at_its_end(trainer):
             return False
-        due = time.perf_counter() - max(self._last_save, self._rungs.begun) >= self._keeping.every_s
+        due = time.perf_counter() - max(self._last_save, self._rungs.begun) >= self._rule.every_s
         return bool(self._ranks.share("save", due)[0][0])
 
     def _was_asked_here(self, trainer: Trainer) -> bool:
@@ -177,7 +175,7 @@ class _Writer:
     It raises nothing, because the other ranks wait until it has ended.
     """
 
-    def __init__(self, shared: Shared, *, seconds: float, validating: bool, ended: bool) -> None:
+    def __init__(self, shared: RankStates, *, seconds: float, validating: bool, ended: bool) -> None:
         self.sha256: str | None = None
         self.error: Exception | None = None
         self._shared = shared

@@ -20,7 +20,7 @@ from typing import Any
 from studies.errors import Problems
 from studies.text.printable import described
 from studies.trial.building.instantiate import instantiate
-from studies.trial.lock import alone
+from studies.trial.lock import exclusively
 from studies.trial.loggers.ends import end_run
 from studies.trial.loggers.kinds import kind_of, logger_problems, offline, own_run
 from studies.trial.loggers.tracked_run import TrackedRun
@@ -170,7 +170,7 @@ def _build(name: str, node: Mapping[str, Any], run: TrackedRun, *, opens: bool, 
     uri = str(redirected.get("tracking_uri") or "")
     if offline_in is not None and uri.startswith("sqlite:///"):
         shutil.copyfile(_empty_mlflow(), uri.removeprefix("sqlite:///"))
-    with alone(uri) if uri else contextlib.nullcontext():
+    with exclusively(uri) if uri else contextlib.nullcontext():
         return instantiate(node, **arguments)
 
 
@@ -198,7 +198,7 @@ def _first_contact(logger: Any) -> Iterator[None]:
         yield
         return
     _quieten_mlflow()
-    with alone("MLflow"):
+    with exclusively("MLflow"):
         yield
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class BatchLimit:
     """How much of a training is tried: `n_epochs` epochs of up to `n_batches`, each with a validation and a rung.
 
     `in_order`: one epoch without a validation comes first if the whole training has epochs before its first rung.
@@ -30,7 +30,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Monitored:
+class MonitoredMetric:
     """A scheduler that refuses to step without its metric. `frequency` counts batches or epochs, as `interval` says."""
 
     metric: str
@@ -39,31 +39,27 @@ class Monitored:
 
 
 @dataclass(slots=True)
-class Seen:
-    """Notes on a training that was cut short.
+class Observed:
+    """Notes on a training with a batch limit."""
 
-    `monitored`: its schedulers with a metric. `logged`: all its metrics. `logged_by_step`: those after the first batch.
-    `n_batches`: of an epoch. `first_validation`: batches before it, 0 if unknown.
-    """
-
-    monitored: tuple[Monitored, ...] = ()
+    monitored: tuple[MonitoredMetric, ...] = ()
     logged: tuple[str, ...] = ()
     logged_by_step: tuple[str, ...] = ()
     n_batches: float = math.inf
     first_validation: float = 0.0
 
 
-class CutShort:
+class EndAtBatchLimit:
     """Ends each epoch of a training after a few batches, and the training after a few epochs.
 
     The Trainer takes the batch for the last one of its epoch, so it steps, validates and runs its schedulers as at the
     end of a whole epoch. `trainer.num_training_batches` and `trainer.max_epochs` are those of a trial.
     """
 
-    def __init__(self, cut: Cut, rungs: Rungs, budget: Budget) -> None:
+    def __init__(self, batch_limit: BatchLimit, rungs: Rungs, budget: Budget) -> None:
         self.is_done = False
-        self.seen = Seen()
-        self._cut = cut
+        self.seen = Observed()
+        self._limit = batch_limit
         self._rungs = rungs
         self._budget = budget
         self._n_ended = 0
@@ -77,7 +73,7 @@ class CutShort:
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the schedulers as the module gave them."""
         self.seen.monitored = tuple(
-            Monitored(str(config.monitor), config.interval, config.frequency)
+            MonitoredMetric(str(config.monitor), config.interval, config.frequency)
             for config in (trainer.lr_scheduler_configs if pl_module.automatic_optimization else ())
             if config.reduce_on_plateau and config.strict
         )
@@ -94,7 +90,7 @@ class CutShort:
         """Make the last batch of a try the last one of its epoch, before the optimizer steps."""
         progress = trainer.fit_loop.epoch_loop.batch_progress
         self._is_at_end = (
-            batch_idx + 1 >= self._cut.n_batches
+            batch_idx + 1 >= self._limit.n_batches
             or batch_idx + 1 == trainer.num_training_batches
             or progress.is_last_batch
             or (batch_idx > 0 and self._is_late())
@@ -119,7 +115,7 @@ class CutShort:
         if self._is_at_end and not self._is_waiting:
             self._reach(trainer)
             self._n_ended += 1
-        if self._n_ended >= self._cut.n_epochs:
+        if self._n_ended >= self._limit.n_epochs:
             self.is_done = True
             trainer.fit_loop.min_epochs = None
             trainer.fit_loop.epoch_loop.min_steps = None
@@ -146,7 +142,7 @@ class CutShort:
 
     def _goes_before_the_first_rung(self, trainer: Trainer) -> bool:
         """Return whether the first epoch of the whole training ends before its first rung."""
-        if not self._cut.in_order or self._rungs.at_epochs or self._rungs.rungs or trainer.current_epoch > 0:
+        if not self._limit.in_order or self._rungs.at_epochs or self._rungs.rungs or trainer.current_epoch > 0:
             return False
         return self._rungs_in_an_epoch(trainer) < 1 - 1e-9
 
@@ -156,7 +152,7 @@ class CutShort:
         return 1.0 if share is None else share * self._budget.rungs
 
     def _is_late(self) -> bool:
-        at_most_s = self._cut.at_most_s
+        at_most_s = self._limit.at_most_s
         return at_most_s is not None and time.perf_counter() - self._epoch_began > at_most_s
 
     def _batch_s(self) -> float:

@@ -13,7 +13,7 @@ from studies.config.space import Point
 from studies.errors import BadInput, Problem, nearest
 from studies.trial.building.mixing import PackagesMixed
 from studies.trial.failures import classify_own
-from studies.trial.preflight.batch_limit import Monitored, Seen
+from studies.trial.preflight.batch_limit import MonitoredMetric, Observed
 from studies.trial.run import Run
 from studies.trial.rungs.real_number import NotReal
 from studies.trial.rungs.rungs import MetricMissing
@@ -146,8 +146,8 @@ def _of_no_rung(run: Run, point: Point, config: Mapping[str, Any]) -> Problem:
 
 def _of_monitors(run: Run) -> Problem | None:
     """Return the problem of a scheduler whose metric is not there when it steps, if there is one."""
-    assert run.cutter is not None
-    seen = run.cutter.seen
+    assert run.limiter is not None
+    seen = run.limiter.seen
     for monitored in seen.monitored:
         name = monitored.metric
         if name not in seen.logged:
@@ -162,7 +162,7 @@ def _of_monitors(run: Run) -> Problem | None:
     return None
 
 
-def _steps_too_early(monitored: Monitored, seen: Seen) -> bool:
+def _steps_too_early(monitored: MonitoredMetric, seen: Observed) -> bool:
     """Return whether a scheduler that counts batches of an epoch steps before the first validation."""
     at_most = min(seen.n_batches, seen.first_validation - 1)
     return monitored.frequency <= at_most

@@ -23,7 +23,7 @@ from studies.trial.job import Job
 from studies.trial.memory import set_imports_aside
 from studies.trial.point_config import resolve, training_job
 from studies.trial.preflight import diagnosis
-from studies.trial.preflight.batch_limit import Cut
+from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.preflight.procedures import try_rung
 from studies.trial.procedures.procedure import is_procedure
@@ -32,7 +32,7 @@ from studies.trial.process_state.state import kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted
-from studies.trial.test_set import has_test_part, look_at_test_part
+from studies.trial.test_set import evaluate_test_set, has_test_set
 from studies.trial.training import Watchers, never
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ TimeUp = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DryRun:
     """The findings of a few batches at one point."""
 
     point: Point
@@ -70,21 +70,21 @@ class Look:
 class Extent:
     """How thoroughly a point is tried."""
 
-    cut: Cut  # batches of training
+    batch_limit: BatchLimit  # batches of training
     n_validated: int | None = None  # batches of a validation, None: all of them
     tests: bool = False  # with the test set, if the study asks for one
     is_timed: bool = False
 
 
-THOROUGH = Extent(Cut(N_BATCHES, in_order=True), tests=True)
-BRIEF = Extent(Cut(1), n_validated=1)
-TIMED = Extent(Cut(N_TIMED, n_epochs=2), is_timed=True)
-KNOWN = Extent(Cut(1), n_validated=1, is_timed=True)  # of a budget in seconds
+THOROUGH = Extent(BatchLimit(N_BATCHES, in_order=True), tests=True)
+BRIEF = Extent(BatchLimit(1), n_validated=1)
+TIMED = Extent(BatchLimit(N_TIMED, n_epochs=2), is_timed=True)
+KNOWN = Extent(BatchLimit(1), n_validated=1, is_timed=True)  # of a budget in seconds
 
 
-def try_point(
+def dry_run(
     settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never, seed: int | None = None
-) -> Look:
+) -> DryRun:
     """Train at `point` as far as `extent` says, with the length, limits and callbacks of a trial.
 
     Loggers write to a folder that is deleted. Out-of-memory is followed by half the batch as in a trial. Of a
@@ -92,43 +92,47 @@ def try_point(
     `seed`, by default the study's.
     """
     with kept(import_targets(settings.template, settings.space)):
-        return _Try(settings, point, extent, time_up, seed).look()
+        return _PointRun(settings, point, extent, time_up, seed).look()
 
 
-def try_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
+def dry_run_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> DryRun:
     """Train and validate a single batch at `point`. A failure or divergence counts if it stays with a whole validation.
 
     A score may need more than one batch of the validation, such as an area under a curve.
     """
-    look = try_point(settings, point, BRIEF, time_up=time_up)
+    look = dry_run(settings, point, BRIEF, time_up=time_up)
     is_good = look.problem is None and look.diverged is None
     if is_good or look.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
         return look
-    return try_point(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
+    return dry_run(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
 
 
-def take_time(
+def estimate_time(
     settings: StudySettings, point: Point, *, time_up: TimeUp = never, at_most_s: float | None = None
-) -> Look:
+) -> DryRun:
     """Train a few batches at `point` with whole validations, and estimate the seconds of a trial.
 
     An epoch of it takes at most about `at_most_s`.
     """
-    extent = KNOWN if settings.budget.unit == "seconds" else replace(TIMED, cut=replace(TIMED.cut, at_most_s=at_most_s))
-    return try_point(settings, point, extent, time_up=time_up)
+    extent = (
+        KNOWN
+        if settings.budget.unit == "seconds"
+        else replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
+    )
+    return dry_run(settings, point, extent, time_up=time_up)
 
 
-def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Look:
+def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> DryRun:
     """Train a batch at `point` under two seeds, and note where the results are the same."""
     seeds = (settings.seed, settings.seed + 1)
-    first, second = (try_point(settings, point, BRIEF, time_up=time_up, seed=seed).trajectory for seed in seeds)
-    return Look(point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
+    first, second = (dry_run(settings, point, BRIEF, time_up=time_up, seed=seed).trajectory for seed in seeds)
+    return DryRun(point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
 
 
-def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
+def dry_run_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
     """Train two batches at `point` in as many processes as train a trial together, with a validation."""
     n_ranks = settings.devices_per_trial
-    trying = _Try(settings, point, Extent(Cut(N_OF_RANKS), n_validated=1), time_up)
+    trying = _PointRun(settings, point, Extent(BatchLimit(N_OF_RANKS), n_validated=1), time_up)
     try:
         with TemporaryDirectory() as folder:
             train_in_ranks(trying.job(Path(folder)), n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
@@ -145,7 +149,7 @@ def try_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never)
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
+class _PointRun:
     """The settings of one try, and its steps."""
 
     settings: StudySettings
@@ -156,7 +160,7 @@ class _Try:
     half: HalfBatch | None = None
     with_loggers: bool = True
 
-    def look(self) -> Look:
+    def look(self) -> DryRun:
         """Run the first rung of a procedure, or train. Repeat at half the batch, or without loggers, if that helps."""
         config = resolve(self.settings, self.point)
         if is_procedure(config):
@@ -180,21 +184,21 @@ class _Try:
             job,
             config=job.config if self.with_loggers else {**job.config, "loggers": {}},
             trainer_arguments={} if n_validated is None or wanted == 0 else {"limit_val_batches": n_validated},
-            cut=self.extent.cut,
+            batch_limit=self.extent.batch_limit,
             offline_in=folder / "loggers",
         )
 
-    def _run_procedure(self, config: dict[str, object]) -> Look:
+    def _run_procedure(self, config: dict[str, object]) -> DryRun:
         budget, seed = self.settings.budget, self.settings.seed
         try:
             seconds = try_rung(config, self.point, seed=seed, n_rungs=budget.rungs, interrupted=self.time_up)
         except Interrupted:
-            return Look(self.point, None, is_whole=False)
+            return DryRun(self.point, None, is_whole=False)
         except BadInput as error:
-            return Look(self.point, error.problems[0])
-        return Look(self.point, None, seconds)
+            return DryRun(self.point, error.problems[0])
+        return DryRun(self.point, None, seconds)
 
-    def _with_loggers_blamed(self, failed: Look) -> Look:
+    def _with_loggers_blamed(self, failed: DryRun) -> DryRun:
         """Return `failed` as a problem of the loggers, where the point works without them."""
         assert failed.problem is not None
         look = replace(self, seed=None, with_loggers=False)._train()
@@ -203,25 +207,25 @@ class _Try:
         remedy = "correct the logger, or remove it"
         return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
 
-    def _train(self) -> Look:
+    def _train(self) -> DryRun:
         """Train. Return a failure as a problem of the config."""
         point, settings = self.point, self.settings
         is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C raises no exception
         try:
             return self._fit()
         except Interrupted:
-            return Look(point, None, is_whole=False)
+            return DryRun(point, None, is_whole=False)
         except BaseException as error:  # any exception of a user's module is a finding
             if isinstance(error, TimeIsUp) or (is_by_hand and is_ctrl_c(error)):
                 raise
             problem = diagnosis.of_known(error, metric=settings.objective.metric, unit=settings.budget.unit)
             if problem is not None:
-                return Look(point, problem)
+                return DryRun(point, problem)
             log.info("one batch at %s failed", point, exc_info=True)
             config = resolve(settings, point, half=self.half, seed=self.seed)
-            return Look(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
+            return DryRun(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
 
-    def _fit(self) -> Look:
+    def _fit(self) -> DryRun:
         """Train a few batches and return the findings."""
         begun = time.perf_counter()
         with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -229,17 +233,17 @@ class _Try:
             job = self.job(Path(folder))
             run = job.build(Watchers(interrupted=self.time_up))
             tests = self.settings.objective.test
-            if tests and not has_test_part(run.module, run.datamodule):
-                return Look(self.point, NO_TEST_PART)
+            if tests and not has_test_set(run.module, run.datamodule):
+                return DryRun(self.point, NO_TEST_PART)
             stopwatch = run.package.callback(Stopwatch)(begun)
             run.trainer.callbacks.append(stopwatch)
             training = run.fit()
             problem = diagnosis.of_training(run, training, self.point, job.config)
             if problem is not None:
-                return Look(self.point, problem)
+                return DryRun(self.point, problem)
             if tests and self.extent.tests:
                 problem = _of_failing_test(run, job)
-            return Look(
+            return DryRun(
                 self.point,
                 problem,
                 self._seconds(run, stopwatch) if self.extent.is_timed else None,
@@ -275,7 +279,7 @@ def _notes(run: Run, unit: str) -> Iterator[str]:
 
 def _of_failing_test(run: Run, job: Job) -> Problem | None:
     try:
-        look_at_test_part(run.module, run.datamodule, config=job.config)
+        evaluate_test_set(run.module, run.datamodule, config=job.config)
     except Exception as error:  # any exception of a user's module is a finding
         log.info("the test part failed", exc_info=True)
         complaint = f"fails in its test part ({classify(error)[1]}), and objective.test is true"

@@ -20,20 +20,20 @@ from studies.trial.point_config import resolve
 from studies.trial.preflight.diagnosis import where
 from studies.trial.preflight.dry_run import (
     THOROUGH,
-    Look,
+    DryRun,
     TimeUp,
     compare_seeds,
-    take_time,
-    try_briefly,
-    try_point,
-    try_ranks,
+    dry_run,
+    dry_run_briefly,
+    dry_run_ranks,
+    estimate_time,
 )
 from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.preflight.procedures import building_problems
 from studies.trial.procedures.procedure import is_procedure, misplaced
 from studies.trial.training import tell_nobody
 
-Kind = Literal["middle", "ranks", "seeds", "corner", "typical"]
+PointKind = Literal["middle", "ranks", "seeds", "corner", "typical"]
 ALL_BRANCHES = 200  # corner points whose arguments are bound; each takes some milliseconds
 MAX_BUILT = 40  # corner points whose procedures are built
 FOR_BATCHES = 0.1  # of the time of a check, for an epoch with several batches
@@ -51,15 +51,15 @@ def preflight(settings: StudySettings, *, tell: Callable[[str], None] = tell_nob
         return problems
     for note in notes(settings):
         tell(note)
-    time_up = after(settings.check.max_s)
-    look = try_point(settings, middle(settings.space), THOROUGH, time_up=time_up)
-    problem = look.problem
-    for note in look.notes:
+    time_up = stop_after(settings.check.max_s)
+    found = dry_run(settings, middle(settings.space), THOROUGH, time_up=time_up)
+    problem = found.problem
+    for note in found.notes:
         tell(note)
-    if look.diverged is not None:
-        tell(f"note: the training diverges in its first batches ({look.diverged})")
+    if found.diverged is not None:
+        tell(f"note: the training diverges in its first batches ({found.diverged})")
     if problem is None and settings.devices_per_trial > 1:
-        problem = try_ranks(settings, look.point, time_up=time_up)
+        problem = dry_run_ranks(settings, found.point, time_up=time_up)
     if problem is None and time_up() is not None:
         tell(
             f"note: the first batches and their validation took longer than check.max_s={settings.check.max_s:g} s, so "
@@ -104,42 +104,37 @@ def notes(settings: StudySettings) -> list[str]:
     return [f"note: {sentence}" for sentence in (*exchanged(config), *finder_notes(settings.template, settings.space))]
 
 
-def look(settings: StudySettings, points: Sequence[Point], *, timed: bool = False) -> list[Look]:
-    """Train and validate a batch at each of `points`. With `timed`, estimate the time of a whole trial there."""
-    return [take_time(settings, point) if timed else try_briefly(settings, point) for point in points]
-
-
-def looks(
+def dry_runs(
     settings: StudySettings, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
-) -> Iterator[tuple[Kind, Look]]:
+) -> Iterator[tuple[PointKind, DryRun]]:
     """Yield each look with its kind: the middle of the space, `corners` with one batch each, `typical` points timed.
 
     The kind `ranks` is the middle again, in as many processes as train a trial together. The kind `seeds` is the middle
     under two seeds. No look begins after `until` (of `time.monotonic`), and the last one ends between two batches. The
-    corners leave some of the time to typical points. After a problem in the middle there is no further look.
+    corners leave some of the time to typical points. After a problem in the middle there is no further found.
     """
     begun = time.monotonic()
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)
     at_most_s = None if until is None else FOR_BATCHES * (until - begun)
-    thorough = replace(THOROUGH, is_timed=True, cut=replace(THOROUGH.cut, at_most_s=at_most_s))
-    found = try_point(settings, middle(settings.space), thorough, time_up=at(until))
+    thorough = replace(THOROUGH, is_timed=True, batch_limit=replace(THOROUGH.batch_limit, at_most_s=at_most_s))
+    found = dry_run(settings, middle(settings.space), thorough, time_up=stop_at(until))
     first = found
     yield "middle", first
     if found.problem is None and settings.devices_per_trial > 1 and not _is_over(until):
-        found = Look(found.point, try_ranks(settings, found.point, time_up=at(until)))
+        found = DryRun(found.point, dry_run_ranks(settings, found.point, time_up=stop_at(until)))
         yield "ranks", found
     if found.problem is not None:
         return
     if first.trajectory and not _is_over(until):
-        yield "seeds", compare_seeds(settings, first.point, time_up=at(until))
+        yield "seeds", compare_seeds(settings, first.point, time_up=stop_at(until))
     for point in corners:
         if _is_over(for_corners):
             break
-        yield "corner", try_briefly(settings, point, time_up=at(until))
+        yield "corner", dry_run_briefly(settings, point, time_up=stop_at(until))
     for point in typical:
         if _is_over(until):
             break
-        yield "typical", take_time(settings, point, time_up=at(until), at_most_s=at_most_s)
+        yield "typical", estimate_time(settings, point, time_up=stop_at(until), at_most_s=at_most_s)
 
 
 def middle(space: SearchSpace) -> Point:
@@ -147,12 +142,12 @@ def middle(space: SearchSpace) -> Point:
     return space.from_unit([0.5] * len(space))
 
 
-def at(until: float | None) -> TimeUp:
+def stop_at(until: float | None) -> TimeUp:
     """Return a function that gives a reason to stop from `until` on."""
     return lambda: "the time is up" if _is_over(until) else None
 
 
-def after(seconds: float | None) -> TimeUp:
+def stop_after(seconds: float | None) -> TimeUp:
     """Return a function that gives a reason to stop so many seconds after its first call."""
     until: float | None = None
 
@@ -160,7 +155,7 @@ def after(seconds: float | None) -> TimeUp:
         nonlocal until
         if until is None and seconds is not None:
             until = time.monotonic() + seconds
-        return at(until)()
+        return stop_at(until)()
 
     return time_up
 

@@ -11,7 +11,7 @@ from studies.errors import BadInput, Problem
 from studies.trial.building.instantiate import instantiate
 from studies.trial.failures import classify
 from studies.trial.preflight.diagnosis import in_words
-from studies.trial.procedures.running import Ran, run_procedure
+from studies.trial.procedures.running import ProcedureResult, run_procedure
 from studies.trial.training import never
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,6 @@ def try_rung(
     return whole_s(ran, n_rungs=n_rungs)
 
 
-def whole_s(ran: Ran, *, n_rungs: int) -> float:
+def whole_s(ran: ProcedureResult, *, n_rungs: int) -> float:
     """Return the seconds of a whole trial if each of its rungs takes as long as the first."""
     return n_rungs * (ran.rungs[0].seconds if ran.rungs else ran.seconds)

@@ -19,7 +19,7 @@ MAX_RESULT = 60_000  # characters of JSON: MySQL keeps no longer text in an attr
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ProcedureResult:
     """The result of a procedure. `seconds` are those of `run`. `result` is empty if it returned nothing."""
 
     rungs: tuple[Rung, ...]
@@ -38,7 +38,7 @@ def run_procedure(
     max_s: float | None = None,
     report: Callable[[Rung], bool] = report_nothing,
     interrupted: Callable[[], str | None] = never,
-) -> Ran:
+) -> ProcedureResult:
     """Build the procedure of the resolved `config` and run it, with every global random generator seeded.
 
     `report` is told each rung and says whether to stop. Raises `Interrupted` if it was asked to stop before its end,
@@ -52,7 +52,7 @@ def run_procedure(
     reason = interrupted()
     if reason is not None and not follower.has_ended:
         raise Interrupted(reason)
-    return Ran(
+    return ProcedureResult(
         tuple(follower.rungs), follower.stopped, follower.diverged, follower.out_of_time, seconds, _plain(returned)
     )
 

@@ -20,7 +20,7 @@ import time
 import warnings
 from typing import Any
 
-from studies.trial.process_state.setting import Setting, copied, is_any_replaced
+from studies.trial.process_state.setting import ProcessSetting, copied, is_any_replaced
 
 OF_LIGHTNING = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # set for each training
 REALTIME = {getattr(signal, name) for name in ("SIGRTMIN", "SIGRTMAX") if hasattr(signal, name)}
@@ -50,7 +50,7 @@ def _umask() -> int:
     return mask
 
 
-def _search_path(name: str) -> Setting:
+def _search_path(name: str) -> ProcessSetting:
     """Return the setting of a list of `sys`. Additions are kept, at the end: a loaded module may need them for later
     imports."""
     places: list[Any] = getattr(sys, name)
@@ -60,7 +60,7 @@ def _search_path(name: str) -> Setting:
         places[:] = [*before, *added]
         setattr(sys, name, places)
 
-    return Setting(f"sys.{name}", lambda: [*getattr(sys, name)], write, _is_other_path)
+    return ProcessSetting(f"sys.{name}", lambda: [*getattr(sys, name)], write, _is_other_path)
 
 
 def _is_other_path(before: list[Any], now: list[Any]) -> bool:
@@ -173,56 +173,60 @@ def _set_limits(before: list[tuple[int, tuple[int, int]]]) -> None:
 
 
 _OF_THE_SYSTEM = (
-    Setting("the working folder", os.getcwd, os.chdir),
-    Setting("the environment", _environment, _set_environment),
-    Setting("the time zone", lambda: time.tzname, lambda _before: time.tzset()),  # from the environment
-    Setting("the umask", _umask, os.umask),
-    Setting("the handlers of signals", _handlers, _set_handlers),
-    Setting("timers", _timers, _set_timers, _are_other_timers),
-    Setting(
+    ProcessSetting("the working folder", os.getcwd, os.chdir),
+    ProcessSetting("the environment", _environment, _set_environment),
+    ProcessSetting("the time zone", lambda: time.tzname, lambda _before: time.tzset()),  # from the environment
+    ProcessSetting("the umask", _umask, os.umask),
+    ProcessSetting("the handlers of signals", _handlers, _set_handlers),
+    ProcessSetting("timers", _timers, _set_timers, _are_other_timers),
+    ProcessSetting(
         "the blocked signals",
         lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
     ),
-    Setting("the limits of the process", lambda: [(one, resource.getrlimit(one)) for one in LIMITS], _set_limits),
-    Setting(
+    ProcessSetting(
+        "the limits of the process", lambda: [(one, resource.getrlimit(one)) for one in LIMITS], _set_limits
+    ),
+    ProcessSetting(
         "the priority",
         lambda: os.getpriority(os.PRIO_PROCESS, 0),
         lambda before: os.setpriority(os.PRIO_PROCESS, 0, before),
     ),
-    Setting(
+    ProcessSetting(
         "the cores of the process", lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before)
     ),
-    Setting("the folder of temporary files", tempfile.gettempdir, _set_tempdir),
-    Setting(
+    ProcessSetting("the folder of temporary files", tempfile.gettempdir, _set_tempdir),
+    ProcessSetting(
         "the locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
     ),
 )
 _OF_PYTHON = (
-    Setting("sys.modules", lambda: copied("modules", sys.modules), sys.modules.update, is_any_replaced),
-    Setting("builtins", lambda: copied("builtins", vars(builtins)), vars(builtins).update, is_any_replaced),
+    ProcessSetting("sys.modules", lambda: copied("modules", sys.modules), sys.modules.update, is_any_replaced),
+    ProcessSetting("builtins", lambda: copied("builtins", vars(builtins)), vars(builtins).update, is_any_replaced),
     *map(_search_path, ("path", "meta_path", "path_hooks")),
-    Setting("sys.argv", lambda: [*sys.argv], lambda before: setattr(sys, "argv", before)),
-    Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    Setting("the size of threads' stacks", threading.stack_size, threading.stack_size),
-    Setting("how libraries are loaded", sys.getdlopenflags, sys.setdlopenflags),
-    Setting("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
-    Setting("the longest text of an integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
-    Setting(
+    ProcessSetting("sys.argv", lambda: [*sys.argv], lambda before: setattr(sys, "argv", before)),
+    ProcessSetting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    ProcessSetting("the size of threads' stacks", threading.stack_size, threading.stack_size),
+    ProcessSetting("how libraries are loaded", sys.getdlopenflags, sys.setdlopenflags),
+    ProcessSetting("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
+    ProcessSetting("the longest text of an integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    ProcessSetting(
         "the hooks of sys and threading",
         lambda: (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook),
         _set_hooks,
     ),
-    Setting("the trace function", sys.gettrace, sys.settrace),
-    Setting("the profile function", sys.getprofile, sys.setprofile),
-    Setting("the garbage collector", lambda: (gc.isenabled(), gc.get_threshold(), gc.get_debug()), _set_collector),
+    ProcessSetting("the trace function", sys.gettrace, sys.settrace),
+    ProcessSetting("the profile function", sys.getprofile, sys.setprofile),
+    ProcessSetting(
+        "the garbage collector", lambda: (gc.isenabled(), gc.get_threshold(), gc.get_debug()), _set_collector
+    ),
 )
 _OF_LIBRARIES = (
-    Setting("the filters of warnings", lambda: ([*warnings.filters], warnings.showwarning), _set_warnings),
-    Setting("loggers and their handlers", _loggers, _set_loggers, _are_other_loggers),
-    Setting("the context of decimal", _decimals, _set_decimals),
-    Setting("the time limit of sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
-    Setting(
+    ProcessSetting("the filters of warnings", lambda: ([*warnings.filters], warnings.showwarning), _set_warnings),
+    ProcessSetting("loggers and their handlers", _loggers, _set_loggers, _are_other_loggers),
+    ProcessSetting("the context of decimal", _decimals, _set_decimals),
+    ProcessSetting("the time limit of sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
+    ProcessSetting(
         "the start method of processes",
         lambda: multiprocessing.get_start_method(allow_none=True),
         lambda before: multiprocessing.set_start_method(before, force=True),

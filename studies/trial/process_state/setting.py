@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ProcessSetting:
     """`write` takes the value of `read`. Without it the setting cannot be put back."""
 
     name: str

@@ -18,15 +18,15 @@ from typing import Any, TextIO
 
 from studies.trial.process_state.patches import Patches
 from studies.trial.process_state.python_settings import PYTHON
-from studies.trial.process_state.setting import Setting
+from studies.trial.process_state.setting import ProcessSetting
 from studies.trial.process_state.torch_settings import TORCH
 
-SETTINGS: tuple[Setting, ...] = (*PYTHON, *TORCH)
+SETTINGS: tuple[ProcessSetting, ...] = (*PYTHON, *TORCH)
 UNREADABLE = object()
 
 
 @dataclass(slots=True)
-class Left:
+class LeftChanges:
     """The names of changed settings."""
 
     put_back: list[str]
@@ -37,12 +37,12 @@ class ProcessState:
     """The present state of this process. `own` are classes of a user, watched like those of libraries."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
-        self.left = Left([], [])
+        self.left = LeftChanges([], [])
         self._before = [(setting, _read(setting)) for setting in SETTINGS]
         self._patches = Patches(own)
         self._streams = _Streams()
 
-    def put_back(self) -> Left:
+    def put_back(self) -> LeftChanges:
         """Put back every difference, and return all that were found so far."""
         faulthandler.cancel_dump_traceback_later()
         if self._streams.put_back():
@@ -75,7 +75,7 @@ def kept(own: Sequence[type] = ()) -> Iterator[ProcessState]:
         state.close()
 
 
-def _read(setting: Setting) -> Any:
+def _read(setting: ProcessSetting) -> Any:
     """Return the value of a setting, or `UNREADABLE`."""
     try:
         return setting.read()
@@ -83,7 +83,7 @@ def _read(setting: Setting) -> Any:
         return UNREADABLE
 
 
-def _put_back(setting: Setting, before: Any) -> bool:
+def _put_back(setting: ProcessSetting, before: Any) -> bool:
     """Put a setting back, and return whether it is as before again."""
     if setting.write is None:
         return False

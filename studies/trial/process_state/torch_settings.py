@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from torch.nn.modules import module as modules
 from torch.utils import deterministic as _deterministic
 
-from studies.trial.process_state.setting import Setting
+from studies.trial.process_state.setting import ProcessSetting
 
 DEVICES = ("cpu", "cuda")
 deterministic: Any = _deterministic  # its members are made at run time, unseen by mypy
@@ -159,11 +159,11 @@ def _set_threads(before: list[int]) -> None:
 
 
 TORCH = (
-    Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    Setting("torch's default device", torch.get_default_device, _set_device),
-    Setting("whether gradients are taken", torch.is_grad_enabled, torch.set_grad_enabled),
-    Setting("a mode of torch", _kind_of_new_tensor),
-    Setting(
+    ProcessSetting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+    ProcessSetting("torch's default device", torch.get_default_device, _set_device),
+    ProcessSetting("whether gradients are taken", torch.is_grad_enabled, torch.set_grad_enabled),
+    ProcessSetting("a mode of torch", _kind_of_new_tensor),
+    ProcessSetting(
         "torch's deterministic algorithms",
         lambda: (
             torch.are_deterministic_algorithms_enabled(),
@@ -172,34 +172,36 @@ TORCH = (
         ),
         _set_deterministic,
     ),
-    Setting(
+    ProcessSetting(
         "torch's detection of anomalies",
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         _set_anomaly,
     ),
-    Setting("torch's autocast", _autocast, _set_autocast),
-    Setting("torch's backends", _backends, _set_backends),
-    Setting("how torch rounds on GPUs", _rounding, _set_rounding),
-    Setting("torch's mkldnn", lambda: mkldnn.enabled, _set_mkldnn),
-    Setting(
+    ProcessSetting("torch's autocast", _autocast, _set_autocast),
+    ProcessSetting("torch's backends", _backends, _set_backends),
+    ProcessSetting("how torch rounds on GPUs", _rounding, _set_rounding),
+    ProcessSetting("torch's mkldnn", lambda: mkldnn.enabled, _set_mkldnn),
+    ProcessSetting(
         "the fast path of attention", torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
     ),
-    Setting("hooks of all modules", _hooks, _set_hooks),
-    Setting("how modules are converted", _conversion, _set_conversion),
-    Setting("the types that torch.load trusts", lambda: {*torch.serialization.get_safe_globals()}, _set_safe_globals),
-    Setting("whether torch repeats warnings", torch.is_warn_always_enabled, torch.set_warn_always),
-    Setting(
+    ProcessSetting("hooks of all modules", _hooks, _set_hooks),
+    ProcessSetting("how modules are converted", _conversion, _set_conversion),
+    ProcessSetting(
+        "the types that torch.load trusts", lambda: {*torch.serialization.get_safe_globals()}, _set_safe_globals
+    ),
+    ProcessSetting("whether torch repeats warnings", torch.is_warn_always_enabled, torch.set_warn_always),
+    ProcessSetting(
         "the precision of float32 products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     ),
-    Setting("whether denormal numbers are flushed", _flushes_denormal, torch.set_flush_denormal),
-    Setting("the numbers of threads", _threads, _set_threads),
-    Setting("the number of torch's interop threads", torch.get_num_interop_threads),
-    Setting(
+    ProcessSetting("whether denormal numbers are flushed", _flushes_denormal, torch.set_flush_denormal),
+    ProcessSetting("the numbers of threads", _threads, _set_threads),
+    ProcessSetting("the number of torch's interop threads", torch.get_num_interop_threads),
+    ProcessSetting(
         "how torch shares tensors between processes",
         torch.multiprocessing.get_sharing_strategy,
         torch.multiprocessing.set_sharing_strategy,
     ),
-    Setting("numpy's handling of errors", np.geterr, lambda before: np.seterr(**before)),
-    Setting("the size of numpy's buffer", np.getbufsize, np.setbufsize),
-    Setting("numpy's print options", np.get_printoptions, lambda before: np.set_printoptions(**before)),
+    ProcessSetting("numpy's handling of errors", np.geterr, lambda before: np.seterr(**before)),
+    ProcessSetting("the size of numpy's buffer", np.getbufsize, np.setbufsize),
+    ProcessSetting("numpy's print options", np.get_printoptions, lambda before: np.set_printoptions(**before)),
 )

@@ -19,9 +19,9 @@ import torch
 from torch import distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from studies.trial.ranks.ranks import Point, RanksParted
+from studies.trial.ranks.ranks import RanksOutOfStep, SyncPoint
 
-POINTS: tuple[str, ...] = get_args(Point)
+SYNC_POINTS: tuple[str, ...] = get_args(SyncPoint)
 WIDTH = 3  # at most so many numbers are shared at once
 CHECK_EVERY_S = 0.1  # between common looks at the clock and at requests to stop
 MAX_BATCHES = 32  # between two looks at most: batches may become slow
@@ -29,7 +29,7 @@ FOR_EVER = timedelta(days=365)
 LOOPBACK = "lo"
 
 
-class Group:
+class RankGroup:
     """One rank's view of its group. `asked() -> str | None` is the worker's wish to end the trial, known to rank 0."""
 
     def __init__(self, *, rank: int, size: int, meeting_point: Path, asked: Callable[[], str | None]) -> None:
@@ -61,17 +61,17 @@ class Group:
         """Leave the group after a training that has ended on all ranks."""
         distributed.destroy_process_group()
 
-    def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
-        """Return up to three `numbers` of every rank, by rank. Raises `RanksParted` where a rank is elsewhere."""
+    def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
+        """Return up to three `numbers` of every rank, by rank. Raises `RanksOutOfStep` where a rank is elsewhere."""
         assert len(numbers) <= WIDTH
-        own = torch.tensor([POINTS.index(point), *numbers, *[0.0] * (WIDTH - len(numbers))], dtype=torch.float64)
+        own = torch.tensor([SYNC_POINTS.index(point), *numbers, *[0.0] * (WIDTH - len(numbers))], dtype=torch.float64)
         rows = [torch.empty_like(own) for _ in range(self.size)]
         distributed.all_gather(rows, own, group=self._control)
         given = [row.tolist() for row in rows]
-        points = [POINTS[int(row[0])] for row in given]
+        points = [SYNC_POINTS[int(row[0])] for row in given]
         if len(set(points)) > 1:
             where = ", ".join(f"rank {rank} at {point}" for rank, point in enumerate(points))
-            raise RanksParted(
+            raise RanksOutOfStep(
                 f"the ranks are out of step ({where}): on some only, something stops the training or ends an epoch"
             )
         return [tuple(row[1 : 1 + len(numbers)]) for row in given]

@@ -31,7 +31,7 @@ from studies.secrets.texts import known, run_knowing
 from studies.trial.failures import TrainingFailed
 from studies.trial.job import Job
 from studies.trial.ranks.messages import Answer, Call, Done, Failed, Stop
-from studies.trial.ranks.rank import Seat, run_rank
+from studies.trial.ranks.rank import RankSetup, run_rank
 from studies.trial.rungs.rungs import Interrupted
 from studies.trial.training import Training, Watchers
 
@@ -43,7 +43,7 @@ LEAVE_S = 30.0  # between the ends of the first rank and the last
 
 
 @dataclass(slots=True)
-class _Member:
+class _RankProcess:
     rank: int
     process: ForkServerProcess
     pipe: Connection
@@ -58,27 +58,27 @@ def train_in_ranks(job: Job, *, n_ranks: int, watchers: Watchers) -> Training:
     Raises `TrainingFailed` for a rank that fails or dies, `Interrupted`, the module's own exception among `job.prunes`,
     and any exception of the watchers. No rank outlives the call.
     """
-    with Crew(job, n_ranks=n_ranks) as crew:
-        return crew.follow(watchers)
+    with RankProcesses(job, n_ranks=n_ranks) as processes:
+        return processes.follow(watchers)
 
 
-class Crew:
+class RankProcesses:
     """The processes of one trial, as a context manager that starts and ends them."""
 
     def __init__(self, job: Job, *, n_ranks: int) -> None:
         self._job = job
         self._n_ranks = n_ranks
-        self._members: list[_Member] = []
+        self._processes: list[_RankProcess] = []
         self._folder = Path()
         self._reason: str | None = None
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> RankProcesses:
         context: ForkServerContext = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["studies.trial.ranks.preload"])
         self._folder = Path(tempfile.mkdtemp(prefix="ranks-"))
         try:
             for rank in range(self._n_ranks):
-                self._members.append(self._start(context, rank))
+                self._processes.append(self._start(context, rank))
         except BaseException:
             self._end()
             raise
@@ -98,8 +98,8 @@ class Crew:
             reason = watchers.interrupted()
             if reason is not None and self._reason is None:
                 self._reason, stop_by = reason, now + GRACE_S
-                self._send(self._members[0], Stop(reason))
-            words = [member.ended for member in self._members]
+                self._send(self._processes[0], Stop(reason))
+            words = [child.ended for child in self._processes]
             self._raise_for(words)
             if self._reason is not None and now > stop_by:
                 raise Interrupted(self._reason)
@@ -113,16 +113,16 @@ class Crew:
                 return done[0].training
             done_since = min(done_since, now) if done else done_since
             if done and now - done_since > LEAVE_S:
-                late = ", ".join(str(member.rank) for member in self._members if member.ended is None)
+                late = ", ".join(str(child.rank) for child in self._processes if child.ended is None)
                 raise TrainingFailed(
                     Failure.ERROR, f"rank {late} was still training {LEAVE_S:g} s after another rank had ended"
                 )
 
-    def _start(self, context: ForkServerContext, rank: int) -> _Member:
+    def _start(self, context: ForkServerContext, rank: int) -> _RankProcess:
         ours, theirs = context.Pipe()
         threads = max(1, torch.get_num_threads() // self._n_ranks)
-        seat = Seat(rank, self._n_ranks, threads, self._folder / "meeting-point")
-        arguments = (self._job, seat, theirs)
+        rank_setup = RankSetup(rank, self._n_ranks, threads, self._folder / "meeting-point")
+        arguments = (self._job, rank_setup, theirs)
         process = context.Process(target=run_knowing, args=(known(), run_rank, arguments), name=f"rank-{rank}")
         try:
             with ctrl_c_blocked(*SIGNALS):  # in the fork server too: only the worker reacts to signals
@@ -132,35 +132,35 @@ class Crew:
             raise TrainingFailed(Failure.KILLED, f"rank {rank} of {self._n_ranks} could not be started") from error
         finally:
             theirs.close()
-        return _Member(rank, process, ours)
+        return _RankProcess(rank, process, ours)
 
     def _listen(self, watchers: Watchers) -> None:
         """Take in the messages of the ranks and answer them. Wait for a while if there are none."""
-        pipes: list[Any] = [member.pipe for member in self._members if not member.is_silent]
-        alive: list[Any] = [member.process.sentinel for member in self._members if not member.is_gone]
+        pipes: list[Any] = [child.pipe for child in self._processes if not child.is_silent]
+        alive: list[Any] = [child.process.sentinel for child in self._processes if not child.is_gone]
         ready = multiprocessing.connection.wait([*pipes, *alive], timeout=TICK_S)
-        for member in self._members:
-            if member.pipe in ready:
-                self._take_in(member, watchers)
-            elif member.process.sentinel in ready:
-                member.is_gone = True  # all its messages have been read
+        for child in self._processes:
+            if child.pipe in ready:
+                self._take_in(child, watchers)
+            elif child.process.sentinel in ready:
+                child.is_gone = True  # all its messages have been read
 
-    def _take_in(self, member: _Member, watchers: Watchers) -> None:
+    def _take_in(self, child: _RankProcess, watchers: Watchers) -> None:
         try:
-            message = member.pipe.recv()
+            message = child.pipe.recv()
         except (EOFError, OSError):
-            member.is_silent = True
+            child.is_silent = True
             return
         if isinstance(message, Call):
-            self._send(member, Answer(getattr(watchers, message.name)(message.argument)))
+            self._send(child, Answer(getattr(watchers, message.name)(message.argument)))
         else:
-            member.ended = message
+            child.ended = message
 
-    def _send(self, member: _Member, message: Answer | Stop) -> None:
+    def _send(self, child: _RankProcess, message: Answer | Stop) -> None:
         try:
-            member.pipe.send(message)
+            child.pipe.send(message)
         except OSError:  # it has just died: its sentinel tells
-            member.is_silent = True
+            child.is_silent = True
 
     def _raise_for(self, words: list[Done | Failed | None]) -> None:
         """Raise the failure in the last messages of the ranks, or in a death without a message."""
@@ -169,7 +169,7 @@ class Crew:
                 raise TrainingFailed(word.failure, word.message, word.trace)
             if isinstance(word, Failed) and word.how == "pruned":
                 raise self._job.prunes[0](word.message)
-        dead = [member for member in self._members if member.is_gone and member.ended is None]
+        dead = [child for child in self._processes if child.is_gone and child.ended is None]
         stopped = [word for word in words if isinstance(word, Failed) and word.how == "interrupted"]
         if self._reason is not None and (dead or len(stopped) == self._n_ranks):
             raise Interrupted(self._reason)
@@ -179,19 +179,19 @@ class Crew:
 
     def _wait_for_exits(self) -> None:
         deadline = time.monotonic() + GRACE_S
-        for member in self._members:
-            member.process.join(max(0.0, deadline - time.monotonic()))
+        for child in self._processes:
+            child.process.join(max(0.0, deadline - time.monotonic()))
 
     def _end(self) -> None:
         """Kill the ranks that still live: their worker has everything it needs from them."""
-        for member in self._members:
-            if member.process.exitcode in (None, UNKNOWN):
+        for child in self._processes:
+            if child.process.exitcode in (None, UNKNOWN):
                 with contextlib.suppress(ProcessLookupError):
-                    assert member.process.pid is not None
-                    os.kill(member.process.pid, signal.SIGKILL)
-        for member in self._members:
-            member.process.join()
-            member.pipe.close()
+                    assert child.process.pid is not None
+                    os.kill(child.process.pid, signal.SIGKILL)
+        for child in self._processes:
+            child.process.join()
+            child.pipe.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -24,8 +24,8 @@ from studies.text.printable import brief
 from studies.trial.building.package import loaded
 from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job
-from studies.trial.ranks.group import Group
-from studies.trial.ranks.messages import Done, Failed, HowFailed, Link
+from studies.trial.ranks.group import RankGroup
+from studies.trial.ranks.messages import Done, Failed, HowFailed, WorkerPipe
 from studies.trial.rungs.rungs import Rung
 from studies.trial.training import Training, Watchers
 
@@ -44,7 +44,7 @@ REMEDY_FOR_UNUSED = "parameters without a gradient need trainer.strategy=ddp_fin
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class RankSetup:
     """The settings of one rank: its number, their number, its threads, and the file in which all meet."""
 
     rank: int
@@ -53,21 +53,25 @@ class Seat:
     meeting_point: Path
 
 
-def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
+def run_rank(job: Job, rank_setup: RankSetup, connection: Connection) -> None:
     """Train `job` as one rank, and tell the worker how it ended. Ends at once when the worker is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # only the worker reacts to signals
-    follow_parent(lambda _reason: _end_without_worker(seat))
+    follow_parent(lambda _reason: _end_without_worker(rank_setup))
     sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
-    link = Link(connection)
-    group = Group(rank=seat.rank, size=seat.size, meeting_point=seat.meeting_point, asked=link.asked)
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {rank_setup.rank} %(name)s: %(message)s"
+    )
+    pipe = WorkerPipe(connection)
+    group = RankGroup(
+        rank=rank_setup.rank, size=rank_setup.size, meeting_point=rank_setup.meeting_point, asked=pipe.asked
+    )
     try:
-        _take(seat)
-        training = _train(job, group, link)
+        _take(rank_setup)
+        training = _train(job, group, pipe)
     except BaseException as error:  # noqa: BLE001 - the worker judges it
-        link.end(_failed(error, job.prunes))
+        pipe.end(_failed(error, job.prunes))
         _leave_at_once()
-    link.end(Done(training))
+    pipe.end(Done(training))
     group.leave()
 
 
@@ -75,9 +79,9 @@ class Alarm:
     """Tells the worker of an exception first: everything else may wait for ranks that never come."""
 
     def __init__(
-        self, link: Link, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
+        self, pipe: WorkerPipe, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
     ) -> None:
-        self._link = link
+        self._pipe = pipe
         self._failed = failed
         self._prunes = prunes
 
@@ -88,42 +92,42 @@ class Alarm:
         """
         if not is_stop(exception):
             self._failed(exception)
-            self._link.end(_failed(exception, self._prunes))
+            self._pipe.end(_failed(exception, self._prunes))
 
 
-def _take(seat: Seat) -> None:
+def _take(rank_setup: RankSetup) -> None:
     """Set the number of this rank and its threads for Lightning and torch."""
     os.environ |= {
-        "LOCAL_RANK": str(seat.rank),
+        "LOCAL_RANK": str(rank_setup.rank),
         "NODE_RANK": "0",
-        "WORLD_SIZE": str(seat.size),
-        "OMP_NUM_THREADS": str(seat.threads),  # set, so Lightning leaves the number of threads alone
+        "WORLD_SIZE": str(rank_setup.size),
+        "OMP_NUM_THREADS": str(rank_setup.threads),  # set, so Lightning leaves the number of threads alone
     }
     for package in loaded():
-        package.find("utilities.rank_zero.rank_zero_only").rank = seat.rank
-    torch.set_num_threads(seat.threads)
+        package.find("utilities.rank_zero.rank_zero_only").rank = rank_setup.rank
+    torch.set_num_threads(rank_setup.threads)
 
 
-def _train(job: Job, group: Group, link: Link) -> Training:
+def _train(job: Job, group: RankGroup, pipe: WorkerPipe) -> Training:
     def agreed(watcher: str, argument: Any) -> bool:
         """Return the answer of the worker's `watcher` to rank 0, on all ranks."""
-        says = link.call(watcher, argument) if group.rank == 0 else False
+        says = pipe.call(watcher, argument) if group.rank == 0 else False
         return bool(group.share("verdict", says)[0][0])
 
     def resumed(rungs: tuple[Rung, ...]) -> None:
         group.share("resumed")  # all of them can resume
         if group.rank == 0:
-            link.call("resumed", rungs)
+            pipe.call("resumed", rungs)
 
     watchers = Watchers(
         report=partial(agreed, "report"),
         interrupted=group.interrupted,
-        saved=partial(link.call, "saved"),  # called by rank 0 only
+        saved=partial(pipe.call, "saved"),  # called by rank 0 only
         resumed=resumed,
         keeps=partial(agreed, "keeps"),
     )
     run = job.build(watchers, ranks=group)
-    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(link, run.failed, prunes=job.prunes))
+    run.trainer.callbacks.insert(0, run.package.callback(Alarm)(pipe, run.failed, prunes=job.prunes))
     group.join(run.trainer.strategy.root_device)
     return run.fit(job.checkpoint)
 
@@ -149,8 +153,8 @@ def _is_lost_peer(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in LOST_PEER_TEXTS)
 
 
-def _end_without_worker(seat: Seat) -> NoReturn:
-    shutil.rmtree(seat.meeting_point.parent, ignore_errors=True)  # in the worker's place
+def _end_without_worker(rank_setup: RankSetup) -> NoReturn:
+    shutil.rmtree(rank_setup.meeting_point.parent, ignore_errors=True)  # in the worker's place
     os._exit(1)
 
 

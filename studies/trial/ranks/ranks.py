@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-Point = Literal[
+SyncPoint = Literal[
     "check-in",
     "clock",
     "loss",
@@ -38,10 +38,10 @@ class Ranks(Protocol):
     def size(self) -> int:
         """Return the number of processes."""
 
-    def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
+    def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
         """Return the `numbers` of every rank, by rank. All ranks have to call it at the same `point` of the training.
 
-        Raises `RanksParted` where they do not.
+        Raises `RanksOutOfStep` where they do not.
         """
 
     def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,17 +57,17 @@ class Ranks(Protocol):
         """Return seconds on a clock that reads the same on all ranks between two of their common looks at it."""
 
 
-class RanksParted(RuntimeError):
+class RanksOutOfStep(RuntimeError):
     """The ranks of a trial have reached different points of the training."""
 
 
-class Alone:
+class SingleProcess:
     """The one process of a trial."""
 
     rank = 0
     size = 1
 
-    def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
+    def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
         """Return its own numbers."""
         return [numbers]
 
@@ -87,4 +87,4 @@ class Alone:
         return time.perf_counter()
 
 
-ALONE = Alone()
+ALONE = SingleProcess()

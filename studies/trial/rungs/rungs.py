@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.config.settings import TRAINING_LOSS
 from studies.trial.checkpoints import random_states
-from studies.trial.checkpoints.resuming import KEY, go_on, settle
+from studies.trial.checkpoints.resuming import KEY, end_restart, restore_state
 from studies.trial.ranks.ranks import ALONE, Ranks
 from studies.trial.rungs.losses import Losses
 from studies.trial.rungs.metrics import MetricMissing as MetricMissing
@@ -167,7 +167,7 @@ class Rungs(KeepsState):
         """Restore the state of a checkpoint, if there is one. Agree on the time with the other ranks."""
         self._ranks.read_clock()
         if self._restored is not None:
-            go_on(self._restored, trainer, pl_module, ranks=self._ranks)
+            restore_state(self._restored, trainer, pl_module, ranks=self._ranks)
             if self.rungs:
                 self._metrics.mark(trainer)
             self._resumed(tuple(self.rungs))
@@ -207,7 +207,7 @@ class Rungs(KeepsState):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note a rung where rungs are epochs. It is reached once the module's own hook of this name has run as well."""
         if self._restored is not None:
-            settle(trainer)
+            end_restart(trainer)
             self._restored = None
         n_given, n_announced = self.batches - self._epoch_began_at, trainer.num_training_batches
         if not self.at_epochs:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.errors import Problem
 from studies.trial.ranks.ranks import Ranks
-from studies.trial.rungs.batch_numbers import MISSES, Step, Way, agreed_number, ways_in
+from studies.trial.rungs.batch_numbers import MISSES, SizeSource, Step, agreed_number, size_sources
 from studies.trial.rungs.loader_sizes import sizes_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class SampleCount:
 
     def __init__(self, loader: Any) -> None:
         self._sizes = sizes_of(loader)
-        self._ways: list[Way] = []
+        self._ways: list[SizeSource] = []
         self._n_compared = 0
 
     def of(self, batch: Any, index: int, *, is_last: bool = False) -> int | None:
@@ -120,7 +120,7 @@ class SampleCount:
 
     def _search(self, batch: Any, index: int) -> int | None:
         expected = self._expected(index)
-        found = sorted(ways_in(batch), key=lambda way: way.trust)
+        found = sorted(size_sources(batch), key=lambda way: way.trust)
         right = [way for way in found if way.count(batch) == expected]
         if right:
             self._ways = right

@@ -23,7 +23,7 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.reporting.handed_on import handed_on
-from studies.trial.checkpoints.saver import Keeping, Saved
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.job import Job
 from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.run import Run
@@ -56,7 +56,7 @@ def a_run(
     metric: str = "val_loss",
     trial: int = 0,
     watchers: Watchers | None = None,
-    keeping: Keeping | None = None,
+    saving: SavingRule | None = None,
     **model: Any,
 ) -> Run:
     """10 batches of 10 samples an epoch."""
@@ -66,7 +66,7 @@ def a_run(
         "callbacks": {str(i): node for i, node in enumerate(callbacks)},
     }
     folder = tmp_path / "study" / "trials" / f"trial-{trial}"
-    return Job(config, metric, budget, 1, folder, keeping=keeping).build(watchers)
+    return Job(config, metric, budget, 1, folder, saving=saving).build(watchers)
 
 
 def plain_fit(tmp_path: Path, *callbacks: dict[str, Any], model: str = "user_modules.Plain") -> pl.LightningModule:
@@ -189,9 +189,9 @@ def test_a_value_that_cannot_be_judged_again_is_told(tmp_path: Path, caplog: pyt
     assert "the weights were changed after the last rung" in caplog.text
 
 
-def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], bool]) -> list[Saved]:
+def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], bool]) -> list[SavedCheckpoint]:
     """The checkpoints of a training that is asked to stop once `when` was so."""
-    saved: list[Saved] = []
+    saved: list[SavedCheckpoint] = []
     runs: list[Run] = []
     asked: list[str] = []
 
@@ -201,8 +201,8 @@ def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], 
         return asked[0] if asked else None
 
     watchers = Watchers(interrupted=reason, saved=saved.append)
-    keeping = Keeping(tmp_path / "kept", "s", None)
-    runs.append(a_run(tmp_path, callback, trial=1, watchers=watchers, keeping=keeping))
+    saving = SavingRule(tmp_path / "kept", "s", None)
+    runs.append(a_run(tmp_path, callback, trial=1, watchers=watchers, saving=saving))
     with pytest.raises(Interrupted):
         runs[0].fit()
     return saved

@@ -19,7 +19,7 @@ from studies.trial.job import quieten_lightning
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.setting import Setting
+from studies.trial.process_state.setting import ProcessSetting
 from studies.trial.process_state.state import SETTINGS, ProcessState, kept
 from studies.trial.training import never
 
@@ -122,9 +122,9 @@ def test_an_honest_trial_leaves_nothing(make_settings: MakeSettings, caplog: pyt
 
 @pytest.mark.parametrize("how", ["dtype", "hook"])
 def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSettings, how: str) -> None:
-    alone = run(make_settings)
+    exclusively = run(make_settings)
     run(make_settings, f"+model.how={how}", "+model.when=built")
-    assert run(make_settings).value == alone.value
+    assert run(make_settings).value == exclusively.value
 
 
 def test_the_files_of_a_trial_that_changes_its_folder_lie_where_they_are_looked_for(
@@ -172,7 +172,7 @@ def test_a_log_goes_on_after_a_trial_has_closed_its_stream(tmp_path: Path, monke
 def test_a_setting_that_cannot_be_written_is_stuck() -> None:
     values = iter([1, 2, 2])
     state = ProcessState()
-    state._before = [(one := Setting("it", lambda: next(values), lambda _before: None), one.read())]
+    state._before = [(one := ProcessSetting("it", lambda: next(values), lambda _before: None), one.read())]
     assert state.put_back().stuck == ["it"]
     state.close()
 

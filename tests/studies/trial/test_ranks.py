@@ -85,10 +85,12 @@ def test_two_ranks_with_half_the_batch_each_come_to_what_one_process_comes_to(
     """All data in one batch: the order, which differs, does not matter then."""
     budget = Budget("epochs", 20, 20)
     whole = a_job(tmp_path, budget, batch_size=40, sync=sync, notes=str(notes))
-    alone = whole.build().fit()
+    exclusively = whole.build().fit()
     weights = json.loads((notes / "rank-0.json").read_text())["weights"]
     together = train(a_job(tmp_path, budget, batch_size=20, sync=sync, notes=str(notes)))
-    assert [rung.value for rung in together.rungs] == pytest.approx([rung.value for rung in alone.rungs], abs=1e-5)
+    assert [rung.value for rung in together.rungs] == pytest.approx(
+        [rung.value for rung in exclusively.rungs], abs=1e-5
+    )
     assert together.rungs[0].value > 10 * together.rungs[-1].value
     for rank in both(notes):
         assert rank["weights"][0][0] == pytest.approx(weights[0][0], abs=1e-5)
