@@ -26,7 +26,7 @@ from studies.trial.loggers.loggers import Loggers, build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
 from studies.trial.other_callbacks import OtherCallbacks
 from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.run import Run
 from studies.trial.rungs.budget_steps import ScheduleLength, progress_of
@@ -64,7 +64,7 @@ class Job:
     linked: Linked | None = None
     prunes: tuple[type[Exception], ...] = ()  # exceptions by which a module ends its own training early
 
-    def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
+    def build(self, watchers: Watchers | None = None, *, ranks: TrialRanks = ALONE) -> Run:
         """Seed every global random generator and build what the training needs.
 
         Takes everything from the Lightning package that the module derives from. Where there are several `ranks`, all
@@ -142,7 +142,7 @@ class Job:
         trainer.between_batches = run.between_batches
         return run
 
-    def _rungs(self, package: Package, watchers: Watchers, ranks: Ranks) -> Rungs:
+    def _rungs(self, package: Package, watchers: Watchers, ranks: TrialRanks) -> Rungs:
         return package.callback(Rungs)(
             self.metric,
             report=watchers.report,
@@ -155,14 +155,14 @@ class Job:
         )
 
     def _others(
-        self, package: Package, rungs: Rungs, given: Sequence[tuple[Any, Mapping[str, Any]]], ranks: Ranks
+        self, package: Package, rungs: Rungs, given: Sequence[tuple[Any, Mapping[str, Any]]], ranks: TrialRanks
     ) -> OtherCallbacks:
         study = self.tracked.study if self.tracked is not None and self.tracked.kind == "trial" else ""
         return package.callback(OtherCallbacks)(
             package, rungs, folder=self.folder, given=given, ranks=ranks, offline_in=self.offline_in, study=study
         )
 
-    def _clocks(self, package: Package, config: Mapping[str, Any], rungs: Rungs, ranks: Ranks) -> list[Any]:
+    def _clocks(self, package: Package, config: Mapping[str, Any], rungs: Rungs, ranks: TrialRanks) -> list[Any]:
         """Return the callbacks that place the rungs of a budget in steps, samples or seconds."""
         budget = self.budget
         clocks: list[Any] = []
@@ -175,7 +175,7 @@ class Job:
             clocks.append(length(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
         return clocks
 
-    def _loggers(self, package: Package, config: Mapping[str, Any], ranks: Ranks) -> Loggers:
+    def _loggers(self, package: Package, config: Mapping[str, Any], ranks: TrialRanks) -> Loggers:
         nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
         tracked = self.tracked or TrackedRun("", self.folder.name)
         return build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=self.offline_in)
@@ -210,7 +210,7 @@ def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
 
 
-def _surroundings(package: Package, config: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
+def _surroundings(package: Package, config: Mapping[str, Any], ranks: TrialRanks) -> dict[str, Any]:
     """Return the Trainer's arguments about its environment: our launcher decides on it, not SLURM."""
     trainer = config.get("trainer") or {}
     plugins = [*_list(trainer.get("plugins")), package.find("plugins.environments.LightningEnvironment")()]

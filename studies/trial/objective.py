@@ -35,7 +35,7 @@ from studies.trial.point_config import resolve, training_job
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.procedures.running import ProcedureResult, run_procedure
 from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import LeftChanges, ProcessState, kept
+from studies.trial.process_state.state import ChangedState, ProcessState, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.reports import reports_of
 from studies.trial.rungs.rungs import Rung
@@ -241,7 +241,7 @@ def _study_is_deleted(trial: BaseTrial) -> bool:
     return False
 
 
-def _with_left(outcome: Outcome, trial: BaseTrial, left: LeftChanges) -> Outcome:
+def _with_left(outcome: Outcome, trial: BaseTrial, left: ChangedState) -> Outcome:
     """Add to `outcome` what the trial has left changed in this process."""
     if left.put_back:
         log.info(

@@ -23,7 +23,7 @@ from studies.trial.building.package import Package
 from studies.trial.checkpoints.files import claim_own, own_checkpoints, trial_name
 from studies.trial.checkpoints.resuming import KEY
 from studies.trial.finders import Finders
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.rungs import KeepsState, Rungs
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class OtherCallbacks(KeepsState):
         *,
         folder: Path,
         given: Sequence[tuple[Any, Mapping[str, Any]]] = (),
-        ranks: Ranks = ALONE,
+        ranks: TrialRanks = ALONE,
         offline_in: Path | None = None,
         study: str = "",
     ) -> None:

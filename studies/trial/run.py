@@ -21,7 +21,7 @@ from studies.trial.loggers.loggers import Loggers
 from studies.trial.memory import PeakMemory
 from studies.trial.other_callbacks import OtherCallbacks
 from studies.trial.preflight.batch_limit import EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.clocks import TimeLimit
 from studies.trial.rungs.rungs import Interrupted, Rungs
 from studies.trial.test_set import evaluate_test_set
@@ -48,7 +48,7 @@ class Run:
     saver: CheckpointSaver
     watchers: Watchers
     time_limit: TimeLimit | None = None
-    ranks: Ranks = ALONE
+    ranks: TrialRanks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
     loggers: Loggers = field(default_factory=Loggers)
     limiter: EndAtBatchLimit | None = None

@@ -28,7 +28,7 @@ SHOWN = 80  # characters of a value in a message
 Plain = bool | int | float | str | list[Any]
 
 
-class NoConfigValue(TypeError):
+class NotInConfig(TypeError):
     """A value that no config can hold."""
 
 
@@ -90,7 +90,7 @@ def _with_changes(config: Mapping[Any, Any], before: Mapping[Any, Any], after: M
 
 
 def plain(value: Any) -> Plain:
-    """Return `value` as a config holds it: a number, text, bool, or a list of these. Raises `NoConfigValue`."""
+    """Return `value` as a config holds it: a number, text, bool, or a list of these. Raises `NotInConfig`."""
     if isinstance(value, bool | str):
         return value if isinstance(value, bool) else str(value)
     if isinstance(value, int):
@@ -101,7 +101,7 @@ def plain(value: Any) -> Plain:
         return [plain(member) for member in value]
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):  # of numpy or torch
         return plain(value.item())
-    raise NoConfigValue(type(value).__name__)
+    raise NotInConfig(type(value).__name__)
 
 
 def _set_up(datamodule: Any, *, key: str) -> None:
@@ -145,7 +145,7 @@ def _read(link: Link, datamodule: Any) -> Plain:
             raise BadInput([_unreadable(link, owner, name, error)]) from error
     try:
         return plain(value)
-    except NoConfigValue as error:
+    except NotInConfig as error:
         shown = masked(repr(value))
         is_call = callable(value)
         kind = "a method" if is_call else f"a {error}: {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}"

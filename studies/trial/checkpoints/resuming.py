@@ -20,7 +20,7 @@ import torch
 
 from studies.trial.building.package import package_of
 from studies.trial.checkpoints import random_states
-from studies.trial.ranks.ranks import Ranks
+from studies.trial.ranks.ranks import TrialRanks
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -48,7 +48,7 @@ class RankStates:
 
 
 def gather_states(
-    trainer: Trainer, ranks: Ranks, *, before_validation: dict[str, Any] | None = None, ended: bool
+    trainer: Trainer, ranks: TrialRanks, *, before_validation: dict[str, Any] | None = None, ended: bool
 ) -> RankStates:
     """Return the states of the `ranks`. All of them call it at once. See `add_state`."""
     goes_on = is_in_mid_epoch(trainer) and not ended
@@ -70,7 +70,7 @@ def add_state(checkpoint: dict[str, Any], shared: RankStates, *, seconds: float,
     checkpoint[KEY] = {"seconds": seconds, "ended": ended, "ranks": shared.own, "gradients": shared.gradients}
 
 
-def restore_state(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, ranks: Ranks) -> None:
+def restore_state(state: dict[str, Any], trainer: Trainer, module: LightningModule, *, ranks: TrialRanks) -> None:
     """Restore the state of `add_state` before the first batch, in a training that Lightning has restored.
 
     Raises ValueError where another number of ranks wrote it.
@@ -135,7 +135,7 @@ def _zero_current(counter: dict[str, Any]) -> None:
             _zero_current(value)
 
 
-def _gradients(trainer: Trainer, ranks: Ranks) -> dict[str, torch.Tensor]:
+def _gradients(trainer: Trainer, ranks: TrialRanks) -> dict[str, torch.Tensor]:
     """Return the gradients that the next step will build upon, if any."""
     module = trainer.lightning_module
     n_batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from studies.trial.checkpoints.files import new_checkpoint
 from studies.trial.checkpoints.resuming import RankStates, add_state, gather_states, has_exact_loaders, is_in_mid_epoch
 from studies.trial.checkpoints.state_file import NotPlain, write
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.rungs import Rungs
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class CheckpointSaver:
         saving: SavingRule | None,
         saved: Callable[[SavedCheckpoint], None],
         weights_replaced: Callable[[Any], bool] = lambda _trainer: False,
-        ranks: Ranks = ALONE,
+        ranks: TrialRanks = ALONE,
     ) -> None:
         self.reason: str | None = None
         self._rungs = rungs

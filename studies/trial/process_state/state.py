@@ -26,7 +26,7 @@ UNREADABLE = object()
 
 
 @dataclass(slots=True)
-class LeftChanges:
+class ChangedState:
     """The names of changed settings."""
 
     put_back: list[str]
@@ -37,12 +37,12 @@ class ProcessState:
     """The present state of this process. `own` are classes of a user, watched like those of libraries."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
-        self.left = LeftChanges([], [])
+        self.left = ChangedState([], [])
         self._before = [(setting, _read(setting)) for setting in SETTINGS]
         self._patches = Patches(own)
         self._streams = _Streams()
 
-    def put_back(self) -> LeftChanges:
+    def put_back(self) -> ChangedState:
         """Put back every difference, and return all that were found so far."""
         faulthandler.cancel_dump_traceback_later()
         if self._streams.put_back():

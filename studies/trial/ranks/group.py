@@ -19,7 +19,7 @@ import torch
 from torch import distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from studies.trial.ranks.ranks import RanksOutOfStep, SyncPoint
+from studies.trial.ranks.ranks import RanksOutOfStep, SyncPoint, TrialRanks
 
 SYNC_POINTS: tuple[str, ...] = get_args(SyncPoint)
 WIDTH = 3  # at most so many numbers are shared at once
@@ -29,7 +29,7 @@ FOR_EVER = timedelta(days=365)
 LOOPBACK = "lo"
 
 
-class RankGroup:
+class RankGroup(TrialRanks):
     """One rank's view of its group. `asked() -> str | None` is the worker's wish to end the trial, known to rank 0."""
 
     def __init__(self, *, rank: int, size: int, meeting_point: Path, asked: Callable[[], str | None]) -> None:

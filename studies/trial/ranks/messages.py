@@ -6,7 +6,6 @@ tell how they ended.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -56,7 +55,7 @@ class Failed:
     trace: str
 
 
-class WorkerPipe:
+class RankLink:
     """A rank's end of the pipe."""
 
     def __init__(self, connection: Connection) -> None:
@@ -67,15 +66,14 @@ class WorkerPipe:
     def call(self, name: str, argument: Any) -> Any:
         """Call the worker's watcher `name` and return its answer. Waits as long as the storage takes."""
         self._connection.send(Call(name, argument))
-        answers: deque[Answer] = deque()
-        while not answers:
-            self._take_in(answers)
-        return answers[0].value
+        while not isinstance(message := self._receive(), Answer):
+            pass
+        return message.value
 
     def asked(self) -> str | None:
         """Return the worker's reason to end the trial, or None."""
         while self._connection.poll():
-            self._take_in(deque())
+            self._receive()
         return self._reason
 
     def end(self, how: Done | Failed) -> None:
@@ -84,10 +82,8 @@ class WorkerPipe:
             self._ended = True
             self._connection.send(how)
 
-    def _take_in(self, answers: deque[Answer]) -> None:
-        message = self._connection.recv()
+    def _receive(self) -> Answer | Stop:
+        message: Answer | Stop = self._connection.recv()
         if isinstance(message, Stop):
             self._reason = message.reason
-        else:
-            assert isinstance(message, Answer)
-            answers.append(message)
+        return message

@@ -25,7 +25,7 @@ from studies.trial.building.package import loaded
 from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job
 from studies.trial.ranks.group import RankGroup
-from studies.trial.ranks.messages import Done, Failed, HowFailed, WorkerPipe
+from studies.trial.ranks.messages import Done, Failed, HowFailed, RankLink
 from studies.trial.rungs.rungs import Rung
 from studies.trial.training import Training, Watchers
 
@@ -61,7 +61,7 @@ def run_rank(job: Job, rank_setup: RankSetup, connection: Connection) -> None:
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {rank_setup.rank} %(name)s: %(message)s"
     )
-    pipe = WorkerPipe(connection)
+    pipe = RankLink(connection)
     group = RankGroup(
         rank=rank_setup.rank, size=rank_setup.size, meeting_point=rank_setup.meeting_point, asked=pipe.asked
     )
@@ -79,7 +79,7 @@ class Alarm:
     """Tells the worker of an exception first: everything else may wait for ranks that never come."""
 
     def __init__(
-        self, pipe: WorkerPipe, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
+        self, pipe: RankLink, failed: Callable[[BaseException], None], *, prunes: tuple[type[Exception], ...]
     ) -> None:
         self._pipe = pipe
         self._failed = failed
@@ -108,7 +108,7 @@ def _take(rank_setup: RankSetup) -> None:
     torch.set_num_threads(rank_setup.threads)
 
 
-def _train(job: Job, group: RankGroup, pipe: WorkerPipe) -> Training:
+def _train(job: Job, group: RankGroup, pipe: RankLink) -> Training:
     def agreed(watcher: str, argument: Any) -> bool:
         """Return the answer of the worker's `watcher` to rank 0, on all ranks."""
         says = pipe.call(watcher, argument) if group.rank == 0 else False

@@ -7,7 +7,7 @@ decide on shared numbers, never on a number of their own.
 from __future__ import annotations
 
 import time
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -27,64 +27,37 @@ SyncPoint = Literal[
 ]
 
 
-class Ranks(Protocol):
-    """The processes of one trial, seen from one of them."""
+class RanksOutOfStep(RuntimeError):
+    """The ranks of a trial have reached different points of the training."""
 
-    @property
-    def rank(self) -> int:
-        """Return the number of this process, from 0."""
 
-    @property
-    def size(self) -> int:
-        """Return the number of processes."""
+class TrialRanks:
+    """The processes of one trial, seen from one of them: here from the only one. `RankGroup` is for several."""
+
+    rank = 0  # of this process
+    size = 1  # number of processes
 
     def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
         """Return the `numbers` of every rank, by rank. All ranks have to call it at the same `point` of the training.
 
         Raises `RanksOutOfStep` where they do not.
         """
+        return [numbers]
 
     def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the `value` of every rank, by rank. It has to be picklable. All ranks have to call it at once."""
+        return [value]
 
     def average(self, tensor: Tensor) -> Tensor:
         """Return the mean over all ranks, on the CPU if there are several. All ranks have to call it at once."""
+        return tensor
 
     def read_clock(self) -> None:
         """Have all ranks look at the clock. All of them have to call it at once."""
 
     def now(self) -> float:
         """Return seconds on a clock that reads the same on all ranks between two of their common looks at it."""
-
-
-class RanksOutOfStep(RuntimeError):
-    """The ranks of a trial have reached different points of the training."""
-
-
-class SingleProcess:
-    """The one process of a trial."""
-
-    rank = 0
-    size = 1
-
-    def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
-        """Return its own numbers."""
-        return [numbers]
-
-    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return its own value."""
-        return [value]
-
-    def average(self, tensor: Tensor) -> Tensor:
-        """Return its own tensor."""
-        return tensor
-
-    def read_clock(self) -> None:
-        """Do nothing: its clock runs by itself."""
-
-    def now(self) -> float:
-        """Return its own clock."""
         return time.perf_counter()
 
 
-ALONE = SingleProcess()
+ALONE = TrialRanks()

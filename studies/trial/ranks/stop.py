@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studies.trial.ranks.ranks import Ranks
+from studies.trial.ranks.ranks import TrialRanks
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -17,7 +17,7 @@ class StopTogether:
     with callbacks in their config have it.
     """
 
-    def __init__(self, ranks: Ranks) -> None:
+    def __init__(self, ranks: TrialRanks) -> None:
         self._ranks = ranks
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:

@@ -21,7 +21,7 @@ Step = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class SizeSource:
+class NumberPath:
     """The steps from a batch to a number that may be its number of samples. A lower `trust` is believed first."""
 
     trust: int
@@ -42,7 +42,7 @@ def agreed_number(batch: Any, *, is_batched: bool) -> int | None:
 
     A single tensor may be one sample that is no batch, unless the loader `is_batched`.
     """
-    ways = [way for way in size_sources(batch) if not (is_batched and way.steps[-1] is _one)]
+    ways = [way for way in number_paths(batch) if not (is_batched and way.steps[-1] is _one)]
     found = [(way.trust, way.count(batch)) for way in ways]
     declared = [number for trust, number in found if trust == DECLARED]
     if declared:
@@ -55,22 +55,22 @@ def agreed_number(batch: Any, *, is_batched: bool) -> int | None:
     return None
 
 
-def size_sources(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[SizeSource]:
+def number_paths(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[NumberPath]:
     """Return the ways to all numbers that may be the samples', in the order of the batch's members."""
     if batch is None or isinstance(batch, str | bytes | int | float):
         return
     if isinstance(batch, torch.Tensor | np.ndarray):
-        yield SizeSource(TENSOR, (*steps, _rows if batch.ndim else _one))
+        yield NumberPath(TENSOR, (*steps, _rows if batch.ndim else _one))
         return
-    yield from (SizeSource(DECLARED, (*steps, step)) for step in DECLARATIONS if _is_number(step, batch))
+    yield from (NumberPath(DECLARED, (*steps, step)) for step in DECLARATIONS if _is_number(step, batch))
     inside = _members(batch) if len(steps) < DEPTH else []
     for step, member in inside:
-        yield from size_sources(member, (*steps, step))
+        yield from number_paths(member, (*steps, step))
     if isinstance(batch, list | tuple):
         is_flat = all(isinstance(member, str | bytes | int | float) for _, member in inside)
-        yield SizeSource(TEXTS if is_flat else LENGTH, (*steps, len))
+        yield NumberPath(TEXTS if is_flat else LENGTH, (*steps, len))
     elif not isinstance(batch, Mapping) and length_of(batch) is not None:
-        yield SizeSource(LENGTH, (*steps, len))
+        yield NumberPath(LENGTH, (*steps, len))
 
 
 def _members(batch: Any) -> list[tuple[Step, Any]]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from studies.config.settings import TRAINING_LOSS
-from studies.trial.ranks.ranks import Ranks
+from studies.trial.ranks.ranks import TrialRanks
 from studies.trial.rungs.real_number import real
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Metrics:
     its place means that the module has logged the metric again.
     """
 
-    def __init__(self, names: Sequence[str], ranks: Ranks) -> None:
+    def __init__(self, names: Sequence[str], ranks: TrialRanks) -> None:
         self._names = tuple(names)
         self._ranks = ranks
         self._known: Any = None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from studies.config.settings import TRAINING_LOSS
 from studies.trial.checkpoints import random_states
 from studies.trial.checkpoints.resuming import KEY, end_restart, restore_state
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.losses import Losses
 from studies.trial.rungs.metrics import MetricMissing as MetricMissing
 from studies.trial.rungs.metrics import Metrics
@@ -80,7 +80,7 @@ class Rungs(KeepsState):
         at_epochs: bool,
         n_rungs: int,
         needs_samples: bool = False,
-        ranks: Ranks = ALONE,
+        ranks: TrialRanks = ALONE,
         second: str | None = None,
     ) -> None:
         self.at_epochs = at_epochs

@@ -14,8 +14,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import Problem
-from studies.trial.ranks.ranks import Ranks
-from studies.trial.rungs.batch_numbers import MISSES, SizeSource, Step, agreed_number, size_sources
+from studies.trial.ranks.ranks import TrialRanks
+from studies.trial.rungs.batch_numbers import MISSES, NumberPath, Step, agreed_number, number_paths
 from studies.trial.rungs.loader_sizes import sizes_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SamplesSeen:
     With `is_needed` a batch of unknown size raises `SamplesUnknown`. Without it, a warning says so once.
     """
 
-    def __init__(self, ranks: Ranks, *, is_needed: bool) -> None:
+    def __init__(self, ranks: TrialRanks, *, is_needed: bool) -> None:
         self.total: int | None = 0
         self._ranks = ranks
         self._is_needed = is_needed
@@ -84,7 +84,7 @@ class SampleCount:
 
     def __init__(self, loader: Any) -> None:
         self._sizes = sizes_of(loader)
-        self._ways: list[SizeSource] = []
+        self._ways: list[NumberPath] = []
         self._n_compared = 0
 
     def of(self, batch: Any, index: int, *, is_last: bool = False) -> int | None:
@@ -120,7 +120,7 @@ class SampleCount:
 
     def _search(self, batch: Any, index: int) -> int | None:
         expected = self._expected(index)
-        found = sorted(size_sources(batch), key=lambda way: way.trust)
+        found = sorted(number_paths(batch), key=lambda way: way.trust)
         right = [way for way in found if way.count(batch) == expected]
         if right:
             self._ways = right

@@ -24,7 +24,7 @@ from studies.reporting.best_yaml import chosen, write_best_yaml
 from studies.reporting.trials_csv import write_trials_csv
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.building.links import NoConfigValue, plain
+from studies.trial.building.links import NotInConfig, plain
 from studies.trial.point_config import training_job
 from studies.trial.preflight.preflight import preflight
 from studies.trial.retraining import train_and_test
@@ -187,7 +187,7 @@ def test_values_are_plain() -> None:
     assert [plain(value) for value in scalars] == [3, 0.5, 2, True]
     assert plain((1, [2.0, "three"])) == [1, [2.0, "three"]]
     for value in (None, math.nan, {"a": 1}, torch.zeros(2), object(), Path()):
-        with pytest.raises(NoConfigValue):
+        with pytest.raises(NotInConfig):
             plain(value)
 
 

@@ -10,7 +10,7 @@ from trainings import TRAINER
 
 from studies.config.budget import Budget
 from studies.trial.job import Job
-from studies.trial.ranks.ranks import ALONE, SingleProcess
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted, MetricMissing, Rung
 from studies.trial.training import Watchers
@@ -117,7 +117,7 @@ def test_large_losses_in_half_precision_are_no_divergence(tmp_path: Path) -> Non
     assert a_run(tmp_path, Budget("epochs", 1, 1), module=module).fit().diverged is None
 
 
-class Ticking(SingleProcess):
+class Ticking(TrialRanks):
     """A process whose clock goes on by a tenth of a second at each look."""
 
     def __init__(self) -> None:
