@@ -23,7 +23,7 @@ class Finders:
     def __init__(self, package: Package, given: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         self._package = package
         self._given = given
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def leave_out(self, trainer: Any) -> None:
         """Remove the finders that would search at the beginning of the fit. Keep those that search later."""
@@ -37,7 +37,7 @@ class Finders:
             if kind is not None:
                 values = self._held(module, self._names(callback, kind))
                 held |= {name: value for name, value in values.items() if _is_from(callback, kind, value)}
-        self._tell(held)
+        self._log_new(held)
         return held
 
     def set(self, module: Any, found: Mapping[str, float]) -> None:
@@ -67,11 +67,11 @@ class Finders:
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
         return dict(list(numbers.items())[:1])
 
-    def _tell(self, held: Mapping[str, float]) -> None:
+    def _log_new(self, held: Mapping[str, float]) -> None:
         for name, value in held.items():
-            if self._told.get(name) != value:
+            if self._logged.get(name) != value:
                 log.info("a finder has set %s to %s", name, value)
-        self._told = dict(held)
+        self._logged = dict(held)
 
 
 def _is_from(callback: Any, kind: str, value: float) -> bool:

@@ -115,8 +115,8 @@ def _failed(
     state: TrialState = TrialState.FAIL,
     device_is_lost: bool = False,
 ) -> Outcome:
-    told = {**attributes, schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
-    return Outcome(state, attributes=told, device_is_lost=device_is_lost)
+    known = {**attributes, schema.FAILURE: failure, schema.FAILURE_MESSAGE: message}
+    return Outcome(state, attributes=known, device_is_lost=device_is_lost)
 
 
 def _all_known(numbers: list[int | None]) -> list[int]:

@@ -57,7 +57,7 @@ class OtherCallbacks(KeepsState):
     ) -> None:
         self.found: dict[str, float] = {}
         self.note: str | None = None
-        self.goes_on = False
+        self.resumes = False
         self._package = package
         self._rungs = rungs
         self._folder = folder
@@ -83,15 +83,15 @@ class OtherCallbacks(KeepsState):
         """
         callbacks: Any = trainer
         ours = [one for one in callbacks.callbacks if is_ours(one)]
-        guests = [one for one in callbacks.callbacks if not is_ours(one)]
-        refuse_mixing(self._package, pl_module, guests)
-        if not guests and not any(self._package.is_overridden(hook, pl_module) for hook in WEIGHT_HOOKS):
+        foreign = [one for one in callbacks.callbacks if not is_ours(one)]
+        refuse_mixing(self._package, pl_module, foreign)
+        if not foreign and not any(self._package.is_overridden(hook, pl_module) for hook in WEIGHT_HOOKS):
             callbacks.callbacks = [one for one in ours if one is not self]
             return
         self._is_there = self._rungs.holds_last = True
-        for callback in guests:
+        for callback in foreign:
             self._keep_apart(callback)
-        if self.goes_on:
+        if self.resumes:
             self._finders.leave_out(trainer)
         self._end_after(trainer)
 

@@ -95,7 +95,7 @@ class Run:
         was_there = folder.exists()
         peak = PeakMemory(device)
         self.rungs.begun = time.perf_counter()
-        self.others.goes_on = checkpoint is not None
+        self.others.resumes = checkpoint is not None
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except self.package.sigterm:

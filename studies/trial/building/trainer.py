@@ -1,4 +1,4 @@
-"""A Lightning Trainer that asks between batches whether to go on."""
+"""A Lightning Trainer that asks between batches whether to stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studies.trial.building.package import Package
 BetweenBatches = Callable[[Any, bool], bool]
 
 
-def _told(_trainer: Any, stopping: bool) -> bool:
+def _as_asked(_trainer: Any, stopping: bool) -> bool:
     return stopping
 
 
@@ -26,7 +26,7 @@ def trainer_class(package: Package) -> Any:
     base: Any = package.trainer
 
     class Trainer(base):  # type: ignore[misc]  # one of two classes, known only now
-        between_batches: BetweenBatches = staticmethod(_told)
+        between_batches: BetweenBatches = staticmethod(_as_asked)
 
         @property
         def received_sigterm(self) -> bool:

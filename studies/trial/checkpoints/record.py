@@ -54,7 +54,7 @@ class CheckpointRecord:
         self._own: Path | None = None
 
     def start(self, half: HalfBatch | None) -> Path | None:
-        """Return the checkpoint to resume from at the full batch or at `half`, None to begin anew.
+        """Return the checkpoint to resume from at the full batch or at `half`, None to start from the beginning.
 
         Records the reason if a checkpoint cannot be used. From now on the record of this trial names the checkpoint
         too: the trial may die before it has saved one of its own.
@@ -82,23 +82,23 @@ class CheckpointRecord:
         return start.saved.path
 
     def restart(self, reason: str) -> None:
-        """Record why this trial begins anew although there is a checkpoint."""
+        """Record why this trial starts from the beginning although there is a checkpoint."""
         assert self._repeated is not None
-        told = f"the checkpoint of trial {self._repeated.number} {reason}"
-        log.warning("trial %d begins anew: %s", self._trial.number, told)
-        self._trial.set_user_attr(schema.RESTARTED, told)
+        message = f"the checkpoint of trial {self._repeated.number} {reason}"
+        log.warning("trial %d starts from the beginning: %s", self._trial.number, message)
+        self._trial.set_user_attr(schema.RESTARTED, message)
 
     def resumed(self) -> None:
         """Record that the training has resumed."""
         assert self._start is not None
         self.has_resumed = True
         saved = self._start.saved
-        told = {"trial": self._start.trial, "rung": saved.rung, "steps": saved.steps, "exact": saved.exact}
-        self._trial.set_user_attr(schema.RESUMED_FROM, told)
-        log.info("trial %d resumes from the checkpoint of trial %d (%s)", self._trial.number, self._start.trial, told)
+        record = {"trial": self._start.trial, "rung": saved.rung, "steps": saved.steps, "exact": saved.exact}
+        self._trial.set_user_attr(schema.RESUMED_FROM, record)
+        log.info("trial %d resumes from the checkpoint of trial %d (%s)", self._trial.number, self._start.trial, record)
 
     def drop(self) -> None:
-        """Forget what was saved and resumed from: the trial begins anew in another way."""
+        """Forget what was saved and resumed from: the trial starts again, in another way."""
         if self.has_resumed:
             self._trial.set_user_attr(schema.RESUMED_FROM, None)
         if self._own is not None:

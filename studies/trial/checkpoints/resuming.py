@@ -51,13 +51,13 @@ def gather_states(
     trainer: Trainer, ranks: TrialRanks, *, before_validation: dict[str, Any] | None = None, ended: bool
 ) -> RankStates:
     """Return the states of the `ranks`. All of them call it at once. See `add_state`."""
-    goes_on = is_in_mid_epoch(trainer) and not ended
+    is_open = is_in_mid_epoch(trainer) and not ended
     own = {
         "generators": before_validation or random_states.capture(),
         "metrics": {name: value.detach().cpu() for name, value in trainer.callback_metrics.items()},
-        "loaders": trainer.fit_loop.on_save_checkpoint().get(LOADERS, []) if goes_on else [],
+        "loaders": trainer.fit_loop.on_save_checkpoint().get(LOADERS, []) if is_open else [],
     }
-    return RankStates(ranks.gather(own), _gradients(trainer, ranks) if goes_on else {})
+    return RankStates(ranks.gather(own), _gradients(trainer, ranks) if is_open else {})
 
 
 def add_state(checkpoint: dict[str, Any], shared: RankStates, *, seconds: float, validating: bool, ended: bool) -> None:
@@ -152,7 +152,7 @@ def _gradients(trainer: Trainer, ranks: TrialRanks) -> dict[str, torch.Tensor]:
 
 
 def _begin_loader(trainer: Trainer, module: LightningModule) -> None:
-    """Have Lightning iterate its loaders anew, with the restored generators and positions.
+    """Have Lightning iterate its loaders again, with the restored generators and positions.
 
     It had begun them earlier, for a schedule that asked for the number of steps before anything was restored.
     """

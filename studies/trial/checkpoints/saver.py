@@ -112,7 +112,7 @@ class CheckpointSaver:
     def save(self, trainer: Trainer, *, ended: bool = False) -> None:
         """Write a checkpoint and tell of it. A failure to write is logged, and the training continues."""
         saving, rungs = self._rule, self._rungs
-        if saving is None or not (ended or self._can_go_on_from_here(trainer)):
+        if saving is None or not (ended or self._is_resumable(trainer)):
             return
         path = new_checkpoint(saving.folder, study_name=saving.study_name, rung=rungs.last_index, batches=rungs.batches)
         rungs.count()
@@ -160,7 +160,7 @@ class CheckpointSaver:
         )
         return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._last_rung
 
-    def _can_go_on_from_here(self, trainer: Trainer) -> bool:
+    def _is_resumable(self, trainer: Trainer) -> bool:
         """Return whether a training could resume from here.
 
         An epoch of unknown length without exact loaders could not: samples seen twice would make it longer.

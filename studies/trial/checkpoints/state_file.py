@@ -94,7 +94,7 @@ def secrets_kept_out(strategy: Any) -> Iterator[None]:
 
 
 class _Masking:
-    """Takes the place of Lightning's own writer, which it has write."""
+    """Wraps Lightning's own writer."""
 
     def __init__(self, own: Any) -> None:
         self._own = own
@@ -138,8 +138,8 @@ def _refusal(value: Any) -> str | None:
         torch.save(_without_tensors(value), buffer)
         torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
     except pickle.UnpicklingError as error:
-        told = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
-        return told.strip()
+        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
+        return reason.strip()
     except Exception as error:  # noqa: BLE001 - objects of users fail to pickle in their own ways
         return described(error)
     return None

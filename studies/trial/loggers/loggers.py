@@ -1,8 +1,10 @@
 """The loggers of one training: each opens a run of its own at the beginning, and ends it with the final state.
 
-Context: a worker trains many trials in one process, and a tracker keeps its run open until it is told to end it.
-Choice: every training ends its runs, also after a failure or a signal. A logger that fails is told, and the training
-goes on without it. Cost: the rest of that training is not logged there.
+Context: a worker trains many trials in one process, and a tracker keeps its run open until somebody ends it. Choice:
+every training ends its runs, also after a failure or a signal. A failed logger is reported, and the training continues
+without it. Cost: the rest of that training is not logged there.
+
+MLflow is an optional extra and is imported only for its logger.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ class Loggers:
 
     @contextlib.contextmanager
     def _watched(self, name: str, *, leaves_out: bool = False) -> Iterator[None]:
-        """Note a failure in here. With `leaves_out`, go on without the logger."""
+        """Note a failure in here. With `leaves_out`, continue without the logger."""
         try:
             yield
         except Exception as error:
@@ -121,7 +123,7 @@ class Loggers:
     def _note(self, name: str, error: Exception) -> None:
         if name not in self.failures:
             self.failures[name] = described(error)
-            log.warning("loggers.%s fails, and the training goes on without it (%s)", name, self.failures[name])
+            log.warning("loggers.%s fails, and the training continues without it (%s)", name, self.failures[name])
 
 
 def build_loggers(
@@ -146,7 +148,7 @@ def build_loggers(
             if offline_in is not None:
                 raise
             failures[name] = described(error)
-            log.warning("loggers.%s cannot be built, and the training goes on without it (%s)", name, failures[name])
+            log.warning("loggers.%s cannot be built, and the training continues without it (%s)", name, failures[name])
             loggers[name] = Silent()
     made = Loggers(loggers, run, opens=opens, strict=offline_in is not None)
     made.failures |= failures

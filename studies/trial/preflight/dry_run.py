@@ -42,9 +42,9 @@ SAME_UNDER_SEEDS = (
     "(seed_everything?) or uses no randomness, so replicates will be identical. Use ${training_seed} in the config "
     "where the module takes a seed"
 )
-NO_TEST_PART = Problem(
+NO_TEST_SET = Problem(
     "objective.test",
-    "is true, but the module has no test part",
+    "is true, but the module has no test set",
     "give the module a test_step and a test_dataloader beside it, or set it to false",
 )
 N_BATCHES = 3  # for the middle of the space; the second one meets the traces of the first
@@ -92,7 +92,7 @@ def dry_run(
     `seed`, by default the study's.
     """
     with kept(import_targets(settings.template, settings.space)):
-        return _PointRun(settings, point, extent, time_up, seed).look()
+        return _PointRun(settings, point, extent, time_up, seed).result()
 
 
 def dry_run_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> DryRun:
@@ -100,10 +100,10 @@ def dry_run_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = 
 
     A score may need more than one batch of the validation, such as an area under a curve.
     """
-    look = dry_run(settings, point, BRIEF, time_up=time_up)
-    is_good = look.problem is None and look.diverged is None
-    if is_good or look.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
-        return look
+    found = dry_run(settings, point, BRIEF, time_up=time_up)
+    is_good = found.problem is None and found.diverged is None
+    if is_good or found.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
+        return found
     return dry_run(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
 
 
@@ -150,7 +150,7 @@ def dry_run_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = ne
 
 @dataclass(frozen=True, slots=True)
 class _PointRun:
-    """The settings of one try, and its steps."""
+    """The settings of one dry run, and its steps."""
 
     settings: StudySettings
     point: Point
@@ -160,21 +160,21 @@ class _PointRun:
     half: HalfBatch | None = None
     with_loggers: bool = True
 
-    def look(self) -> DryRun:
+    def result(self) -> DryRun:
         """Run the first rung of a procedure, or train. Repeat at half the batch, or without loggers, if that helps."""
         config = resolve(self.settings, self.point)
         if is_procedure(config):
             return self._run_procedure(config)
         set_imports_aside()
-        look, rule = self._train(), self.settings.out_of_memory
-        if look.failure is Failure.OUT_OF_MEMORY and rule.retry != "none":
+        found, rule = self._train(), self.settings.out_of_memory
+        if found.failure is Failure.OUT_OF_MEMORY and rule.retry != "none":
             free_memory()
             half = half_of(config, rule.batch_size)
-            look = look if half is None else replace(self, half=half)._train()
-        if look.failure is Failure.ERROR and config.get("loggers"):
-            look = self._with_loggers_blamed(look)
+            found = found if half is None else replace(self, half=half)._train()
+        if found.failure is Failure.ERROR and config.get("loggers"):
+            found = self._with_loggers_blamed(found)
         free_memory()  # for the next point
-        return look
+        return found
 
     def job(self, folder: Path) -> Job:
         """Return the training of a trial, cut short, with its files below `folder`."""
@@ -201,8 +201,8 @@ class _PointRun:
     def _with_loggers_blamed(self, failed: DryRun) -> DryRun:
         """Return `failed` as a problem of the loggers, where the point works without them."""
         assert failed.problem is not None
-        look = replace(self, seed=None, with_loggers=False)._train()
-        if look.problem is not None or not look.is_whole:
+        found = replace(self, seed=None, with_loggers=False)._train()
+        if found.problem is not None or not found.is_whole:
             return failed
         remedy = "correct the logger, or remove it"
         return replace(failed, problem=Problem("loggers", failed.problem.complaint.replace("fails", "fail", 1), remedy))
@@ -234,7 +234,7 @@ class _PointRun:
             run = job.build(Watchers(interrupted=self.time_up))
             tests = self.settings.objective.test
             if tests and not has_test_set(run.module, run.datamodule):
-                return DryRun(self.point, NO_TEST_PART)
+                return DryRun(self.point, NO_TEST_SET)
             stopwatch = run.package.callback(Stopwatch)(begun)
             run.trainer.callbacks.append(stopwatch)
             training = run.fit()
@@ -281,7 +281,7 @@ def _of_failing_test(run: Run, job: Job) -> Problem | None:
     try:
         evaluate_test_set(run.module, run.datamodule, config=job.config)
     except Exception as error:  # any exception of a user's module is a finding
-        log.info("the test part failed", exc_info=True)
-        complaint = f"fails in its test part ({classify(error)[1]}), and objective.test is true"
+        log.info("the test failed", exc_info=True)
+        complaint = f"fails on its test set ({classify(error)[1]}), and objective.test is true"
         return Problem("model", complaint, "correct its test_step or test_dataloader, or set objective.test to false")
     return None

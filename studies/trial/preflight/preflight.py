@@ -107,11 +107,12 @@ def notes(settings: StudySettings) -> list[str]:
 def dry_runs(
     settings: StudySettings, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
 ) -> Iterator[tuple[PointKind, DryRun]]:
-    """Yield each look with its kind: the middle of the space, `corners` with one batch each, `typical` points timed.
+    """Yield each dry run with its kind: in the middle of the space, at `corners` with one batch, timed at `typical`
+    points.
 
     The kind `ranks` is the middle again, in as many processes as train a trial together. The kind `seeds` is the middle
-    under two seeds. No look begins after `until` (of `time.monotonic`), and the last one ends between two batches. The
-    corners leave some of the time to typical points. After a problem in the middle there is no further found.
+    under two seeds. No dry run begins after `until` (of `time.monotonic`), and the last one ends between two batches.
+    The corners leave some of the time to typical points. A problem in the middle ends the dry runs.
     """
     begun = time.monotonic()
     for_corners = None if until is None else begun + FOR_CORNERS * (until - begun)

@@ -55,10 +55,10 @@ class Patches:
     def put_back(self) -> list[str]:
         """Restore the replaced members, and return their names."""
         names = []
-        for place, owner, before in self._before:
+        for module, owner, before in self._before:
             for name, value in _replaced(owner, before):
                 setattr(owner, name, value)
-                names.append(f"{place}.{name}")
+                names.append(f"{module}.{name}")
         return names
 
 

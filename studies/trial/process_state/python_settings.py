@@ -56,7 +56,7 @@ def _search_path(name: str) -> ProcessSetting:
     places: list[Any] = getattr(sys, name)
 
     def write(before: list[Any]) -> None:
-        added = [place for place in getattr(sys, name) if place not in before]
+        added = [path for path in getattr(sys, name) if path not in before]
         places[:] = [*before, *added]
         setattr(sys, name, places)
 

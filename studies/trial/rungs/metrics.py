@@ -49,7 +49,7 @@ class Metrics:
         self._ranks = ranks
         self._known: Any = None
         self._was_read = False
-        self._told_of_shares = False
+        self._has_warned = False
 
     def read(self, trainer: Trainer, averaged: Mapping[str, float]) -> dict[str, float] | None:
         """Return the value of each metric, or its `averaged` one where the module does not log it.
@@ -88,9 +88,9 @@ class Metrics:
         if len(set(values)) == 1:
             return values[0]
         mean = sum(values) / len(values)
-        tells = name != TRAINING_LOSS and not self._told_of_shares and self._ranks.rank == 0
-        if math.isfinite(mean) and tells:
+        warns = name != TRAINING_LOSS and not self._has_warned and self._ranks.rank == 0
+        if math.isfinite(mean) and warns:
             shown = ", ".join(f"{value:.6g}" for value in values)
             log.warning("%s differs between ranks (%s): their mean counts; log it with sync_dist=True", name, shown)
-        self._told_of_shares = True
+        self._has_warned = True
         return mean

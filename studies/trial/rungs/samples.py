@@ -88,7 +88,7 @@ class SampleCount:
         self._n_compared = 0
 
     def of(self, batch: Any, index: int, *, is_last: bool = False) -> int | None:
-        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is sound.
+        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is reliable.
 
         `is_last`: no batch follows, as far as the loader has told by now.
         """
@@ -149,7 +149,7 @@ class BatchCount:
         self._count = SampleCount(None)
 
     def of(self, trainer: Trainer, batch: Any, index: int) -> int | None:
-        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is sound."""
+        """Return the samples of `batch`, the one at `index` of its epoch, None if no number is reliable."""
         loaders = trainer.train_dataloader
         if loaders is not self._loaders:
             self._loaders = loaders

@@ -208,7 +208,7 @@ def test_gradients_that_are_accumulated_come_to_a_step(plain: MakeSettings, tmp_
 def test_a_test_part_that_fails_is_told(plain: MakeSettings) -> None:
     (problem,) = preflight(plain(*of("FailsInItsTest"), "objective.test=true"))
     assert problem.key == "model"
-    assert problem.complaint.startswith("fails in its test part (IndexError: list index out of range")
+    assert problem.complaint.startswith("fails on its test set (IndexError: list index out of range")
     assert preflight(plain(*of("FailsInItsTest"))) == []
 
 
