@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,14 @@ from studies.trial.building.mixing import in_package, refuse_mixing
 from studies.trial.building.package import FABRICS, NAMES, Package, package_of, package_of_target
 from studies.trial.building.trainer import trainer_class
 from studies.trial.checkpoints.saver import CheckpointSaver, SavingRule
-from studies.trial.loggers.loggers import Loggers, build_loggers
+from studies.trial.loggers.loggers import build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
 from studies.trial.other_callbacks import OtherCallbacks
 from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
 from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.ranks.stop import StopTogether
 from studies.trial.run import Run
-from studies.trial.rungs.budget_steps import ScheduleLength, progress_of
+from studies.trial.rungs.budget_steps import ScheduleLength
 from studies.trial.rungs.clocks import Clock, TimeLimit
 from studies.trial.rungs.plateau import NEVER
 from studies.trial.rungs.real_number import guard_metrics
@@ -80,27 +80,22 @@ class Job:
         package = package_of(module) or Package(NAMES[0])  # its Trainer says why a module of neither is wrong
         module = unwrapped(package, module)
         refuse_mixing(package, module, [datamodule])
-        guard_metrics(module, [name for name in (self.metric, self.second) if name is not None])
-
-        rungs = self._rungs(package, watchers, ranks)
+        metrics = [name for name in (self.metric, self.second) if name is not None]
+        guard_metrics(module, metrics)
+        made, shown = package.callback, self.tracked or TrackedRun("", self.folder.name)
+        rungs = made(Rungs)(metrics, self.budget, report=watchers.report, resumed=watchers.resumed, ranks=ranks)
         given = [(callback_of(package, node), node) for node in members(config, "callbacks")]
-        others = self._others(package, rungs, given, ranks)
-        limit_s = self.max_trial_s
-        time_limit = package.callback(TimeLimit)(rungs, limit_s=limit_s, now=ranks.now) if limit_s is not None else None
-        limiter = (
-            package.callback(EndAtBatchLimit)(self.batch_limit, rungs, self.budget)
-            if self.batch_limit is not None
-            else None
+        study = shown.study if shown.kind == "trial" else ""
+        others = made(OtherCallbacks)(
+            package, rungs, folder=self.folder, given=given, offline_in=self.offline_in, study=study
         )
-        callbacks = [
-            others,
-            rungs,
-            time_limit,
-            *self._clocks(package, config, rungs, ranks),
-            *(one for one, _ in given),
-        ]
-        callbacks += [package.callback(StopTogether)(ranks) if given and ranks.size > 1 else None, limiter]
-        loggers = self._loggers(package, config, ranks)
+        time_limit = made(TimeLimit)(rungs, limit_s=self.max_trial_s) if self.max_trial_s is not None else None
+        limiter = made(EndAtBatchLimit)(self.batch_limit, rungs) if self.batch_limit is not None else None
+        stop = made(StopTogether)(ranks) if given and ranks.size > 1 else None
+        clocks = _clocks(package, config, rungs)
+        callbacks = [others, rungs, time_limit, *clocks, *(one for one, _ in given), stop, limiter]
+        nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
+        loggers = build_loggers(nodes, shown, opens=ranks.rank == 0, offline_in=self.offline_in)
         refuse_mixing(package, module, loggers.all)
         trainer = trainer_class(package)(
             **{
@@ -115,12 +110,10 @@ class Job:
         )
         saver = CheckpointSaver(
             rungs,
-            last_rung=self.budget.rungs,
             interrupted=watchers.interrupted,
             saving=self.saving,
             saved=watchers.saved,
             weights_replaced=others.weights_replaced,
-            ranks=ranks,
         )
         run = Run(
             module,
@@ -142,44 +135,6 @@ class Job:
         trainer.between_batches = run.between_batches
         return run
 
-    def _rungs(self, package: Package, watchers: Watchers, ranks: TrialRanks) -> Rungs:
-        return package.callback(Rungs)(
-            self.metric,
-            report=watchers.report,
-            resumed=watchers.resumed,
-            at_epochs=self.budget.unit == "epochs",
-            n_rungs=self.budget.rungs,
-            needs_samples=self.budget.unit == "samples",
-            ranks=ranks,
-            second=self.second,
-        )
-
-    def _others(
-        self, package: Package, rungs: Rungs, given: Sequence[tuple[Any, Mapping[str, Any]]], ranks: TrialRanks
-    ) -> OtherCallbacks:
-        study = self.tracked.study if self.tracked is not None and self.tracked.kind == "trial" else ""
-        return package.callback(OtherCallbacks)(
-            package, rungs, folder=self.folder, given=given, ranks=ranks, offline_in=self.offline_in, study=study
-        )
-
-    def _clocks(self, package: Package, config: Mapping[str, Any], rungs: Rungs, ranks: TrialRanks) -> list[Any]:
-        """Return the callbacks that place the rungs of a budget in steps, samples or seconds."""
-        budget = self.budget
-        clocks: list[Any] = []
-        if budget.unit != "epochs":
-            clock = package.callback(Clock)
-            clocks.append(clock(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
-        if budget.unit == "samples":
-            shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
-            length = package.callback(ScheduleLength)
-            clocks.append(length(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-        return clocks
-
-    def _loggers(self, package: Package, config: Mapping[str, Any], ranks: TrialRanks) -> Loggers:
-        nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
-        tracked = self.tracked or TrackedRun("", self.folder.name)
-        return build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=self.offline_in)
-
 
 def quieten_lightning() -> None:
     """Silence Lightning's lines at each `fit`, and its warnings that do not concern the user.
@@ -196,6 +151,17 @@ def quieten_lightning() -> None:
     )
     for name in (*NAMES, *FABRICS):  # the last imported one decides
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def _clocks(package: Package, config: Mapping[str, Any], rungs: Rungs) -> list[Any]:
+    """Return the callbacks that place the rungs of a budget in steps, samples or seconds."""
+    budget = rungs.budget
+    clocks: list[Any] = [package.callback(Clock)(rungs)] if budget.unit != "epochs" else []
+    if budget.unit == "samples":
+        shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
+        length = package.callback(ScheduleLength)
+        clocks.append(length(budget.amount, n_ranks=rungs.ranks.size, shares_samplers=shares))
+    return clocks
 
 
 def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from studies.trial.building.package import Package
 from studies.trial.checkpoints.files import claim_own, own_checkpoints, trial_name
 from studies.trial.checkpoints.resuming import KEY
 from studies.trial.finders import Finders
-from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.rungs import KeepsState, Rungs
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ class OtherCallbacks(KeepsState):
         *,
         folder: Path,
         given: Sequence[tuple[Any, Mapping[str, Any]]] = (),
-        ranks: TrialRanks = ALONE,
         offline_in: Path | None = None,
         study: str = "",
     ) -> None:
@@ -62,7 +60,6 @@ class OtherCallbacks(KeepsState):
         self._rungs = rungs
         self._folder = folder
         self._finders = Finders(package, given)
-        self._ranks = ranks
         self._offline_in = offline_in
         self._study = study
         self._is_there = False
@@ -144,7 +141,7 @@ class OtherCallbacks(KeepsState):
         has_ended_there = rungs.is_held or self._steps == trainer.global_step
         if self._at_rung is not None and has_ended_there and not rungs.stopped and not rungs.diverged:
             changed = not torch.equal(self._at_rung, weights_digest(module))
-            if any(has_changed for (has_changed,) in self._ranks.share("weights", changed)):
+            if any(has_changed for (has_changed,) in self._rungs.ranks.share("weights", changed)):
                 self._judge_again(trainer)
         rungs.tell_last()
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from studies.trial.checkpoints.files import new_checkpoint
 from studies.trial.checkpoints.resuming import RankStates, add_state, gather_states, has_exact_loaders, is_in_mid_epoch
 from studies.trial.checkpoints.state_file import NotPlain, write
-from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.rungs.rungs import Rungs
 
 if TYPE_CHECKING:
@@ -54,13 +53,13 @@ class SavingRule:
 
 
 class CheckpointSaver:
-    """Decides for one training when it saves and stops. `last_rung` is the number of rungs.
+    """Decides for one training when it saves and stops.
 
     `interrupted() -> str | None` is asked after each batch. The reason that it gives becomes `reason`. `saved` is told
     of each new file. `weights_replaced(trainer)` says that the module has other weights for now. Nothing is saved then,
     and the training runs on until its own are back.
 
-    Where several `ranks` train together, `interrupted` has to give the same answer on all. They save together, and rank
+    Where several ranks train together, `interrupted` has to give the same answer on all. They save together, and rank
     0 alone writes and tells.
     """
 
@@ -68,21 +67,18 @@ class CheckpointSaver:
         self,
         rungs: Rungs,
         *,
-        last_rung: int,
         interrupted: Callable[[], str | None],
         saving: SavingRule | None,
         saved: Callable[[SavedCheckpoint], None],
         weights_replaced: Callable[[Any], bool] = lambda _trainer: False,
-        ranks: TrialRanks = ALONE,
     ) -> None:
         self.reason: str | None = None
         self._rungs = rungs
-        self._last_rung = last_rung
         self._interrupted = interrupted
         self._rule = saving
         self._saved = saved
         self._weights_replaced = weights_replaced
-        self._ranks = ranks
+        self._ranks = rungs.ranks
         self._n_rungs = 0
         self._last_save = 0.0
         self._asked_after: int | None = None
@@ -158,7 +154,7 @@ class CheckpointSaver:
         may_stop = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (
             trainer.min_steps or 0
         )
-        return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._last_rung
+        return (trainer.should_stop and may_stop) or self._rungs.last_index >= self._rungs.budget.rungs
 
     def _is_resumable(self, trainer: Trainer) -> bool:
         """Return whether a training could resume from here.

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.config.budget import Budget
 from studies.trial.rungs.budget_steps import epoch_share
 from studies.trial.rungs.rungs import Rungs
 
@@ -56,12 +55,12 @@ class EndAtBatchLimit:
     end of a whole epoch. `trainer.num_training_batches` and `trainer.max_epochs` are those of a trial.
     """
 
-    def __init__(self, batch_limit: BatchLimit, rungs: Rungs, budget: Budget) -> None:
+    def __init__(self, batch_limit: BatchLimit, rungs: Rungs) -> None:
         self.is_done = False
         self.seen = Observed()
         self._limit = batch_limit
         self._rungs = rungs
-        self._budget = budget
+        self._budget = rungs.budget
         self._n_ended = 0
         self._n_rungs_before = 0
         self._is_at_end = False

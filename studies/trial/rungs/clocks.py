@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from studies.trial.rungs.budget_steps import progress_of
 from studies.trial.rungs.plateau import NEVER, MonitoredSchedulers
 from studies.trial.rungs.rungs import KeepsState, Rungs
 
@@ -39,22 +39,17 @@ class _Elapsed:
 class Clock(KeepsState):
     """Places the rungs of a budget in steps, samples or seconds, and ends the training with the last one.
 
-    `progress(trainer, rungs, seconds) -> float` is the spent fraction of the budget. Where one batch passes several
-    rungs, only the last of them is reached. `now` is the clock, the same one on all ranks of a trial.
+    Where one batch passes several rungs, only the last of them is reached. Time is that of the ranks' common clock.
     """
 
     def __init__(
         self,
         rungs: Rungs,
-        *,
-        n_rungs: int,
-        progress: Callable[[Trainer, Rungs, float], float],
-        now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._rungs = rungs
-        self._elapsed = _Elapsed(now)
-        self._n_rungs = n_rungs
-        self._progress = progress
+        self._elapsed = _Elapsed(rungs.ranks.now)
+        self._n_rungs = rungs.budget.rungs
+        self._progress = progress_of(rungs.budget)
         self._reached = 0
         self._reported = 0
         self._schedulers = MonitoredSchedulers()
@@ -121,9 +116,9 @@ class Clock(KeepsState):
 class TimeLimit(KeepsState):
     """Ends a training that takes longer than `limit_s` seconds. Nothing is reported after that."""
 
-    def __init__(self, rungs: Rungs, *, limit_s: float, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, rungs: Rungs, *, limit_s: float) -> None:
         self.reached = False
-        self._elapsed = _Elapsed(now)
+        self._elapsed = _Elapsed(rungs.ranks.now)
         self._rungs = rungs
         self._limit_s = limit_s
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from studies.config.budget import Budget
 from studies.config.settings import TRAINING_LOSS
 from studies.trial.checkpoints import random_states
 from studies.trial.checkpoints.resuming import KEY, end_restart, restore_state
@@ -57,15 +58,15 @@ class KeepsState:
 class Rungs(KeepsState):
     """Reports the metric at each rung, and stops the training where it is told to or the loss is not finite.
 
-    `report(rung) -> bool` is called once a rung and says whether to stop. With `holds_last` the last of `n_rungs` waits
+    `report(rung) -> bool` is called once a rung and says whether to stop. With `holds_last` the last rung waits
     for `tell_last`, because a callback may change the weights after it. `resumed(rungs)` is called once where the
     training resumes from a checkpoint, with the rungs reached before.
 
     Only a whole epoch with its validation is a rung. An epoch cut short by a callback is none, nor is one with a
     skipped validation, or without a new metric.
 
-    With `needs_samples` a batch of unknown size raises `SamplesUnknown`. Without it, samples are not counted from then
-    on.
+    In a budget of samples a batch of unknown size raises `SamplesUnknown`. In another one, samples are not counted from
+    then on.
 
     Where several `ranks` train the trial together, `report` has to give the same answer on all of them. `samples_seen`
     counts the samples of all ranks, as of the last rung.
@@ -73,18 +74,16 @@ class Rungs(KeepsState):
 
     def __init__(
         self,
-        metric: str,
+        metrics: Sequence[str],
+        budget: Budget,
         *,
         report: Callable[[Rung], bool],
         resumed: Callable[[tuple[Rung, ...]], None],
-        at_epochs: bool,
-        n_rungs: int,
-        needs_samples: bool = False,
         ranks: TrialRanks = ALONE,
-        second: str | None = None,
     ) -> None:
-        self.at_epochs = at_epochs
-        self.n_rungs = n_rungs
+        self.budget = budget
+        self.ranks = ranks
+        self.at_epochs = budget.unit == "epochs"
         self.begun = 0.0
         self.has_trained = False
         self.before_validation: dict[str, Any] | None = None
@@ -95,12 +94,11 @@ class Rungs(KeepsState):
         self.stopped = False
         self.holds_last = False
         self.fell_short: str | None = None  # how many batches the loader announced and gave, in words
-        self._metrics = Metrics([metric] if second is None else [metric, second], ranks)
-        self._samples = SamplesSeen(ranks, is_needed=needs_samples)
-        self._losses = Losses(averages=TRAINING_LOSS in (metric, second))
+        self._metrics = Metrics(metrics, ranks)
+        self._samples = SamplesSeen(ranks, is_needed=budget.unit == "samples")
+        self._losses = Losses(averages=TRAINING_LOSS in metrics)
         self._report = report
         self._resumed = resumed
-        self._ranks = ranks
         self._restored: dict[str, Any] | None = None
         self._seconds_before = 0.0
         self._saved_at = 0.0
@@ -165,9 +163,9 @@ class Rungs(KeepsState):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the state of a checkpoint, if there is one. Agree on the time with the other ranks."""
-        self._ranks.read_clock()
+        self.ranks.read_clock()
         if self._restored is not None:
-            restore_state(self._restored, trainer, pl_module, ranks=self._ranks)
+            restore_state(self._restored, trainer, pl_module, ranks=self.ranks)
             if self.rungs:
                 self._metrics.mark(trainer)
             self._resumed(tuple(self.rungs))
@@ -188,7 +186,7 @@ class Rungs(KeepsState):
         """Count the batch and add its loss to the running sum. One non-finite loss makes the sum non-finite."""
         self.batches += 1
         self._samples.add(trainer, batch, batch_idx)
-        if self._ranks.size == 1:
+        if self.ranks.size == 1:
             self.count()
         self._losses.add(outputs, trainer)
         if self.batches % CHECK_LOSS_EVERY == 0 and self._loss_is_broken():
@@ -243,12 +241,12 @@ class Rungs(KeepsState):
         fresh = self._validated or not trainer.enable_validation
         self._validated, self._due = False, None
         self.count()
-        if fresh and not self.stopped and self.last_index < self.n_rungs and not self._loss_is_broken():
+        if fresh and not self.stopped and self.last_index < self.budget.rungs and not self._loss_is_broken():
             values = self.read(trainer)
             if values is not None:
                 rung = Rung(index, values[0], self.samples_seen, self.seconds, *values[1:])
                 self.rungs.append(rung)
-                self.is_held = self.holds_last and index >= self.n_rungs
+                self.is_held = self.holds_last and index >= self.budget.rungs
                 self.stopped = not self.is_held and self._report(rung)
         if self.stopped or self.diverged:
             trainer.should_stop = True
@@ -271,7 +269,7 @@ class Rungs(KeepsState):
     def _loss_is_broken(self) -> bool:
         if self.diverged is not None:
             return True
-        shared = self._ranks.share("loss", not self._losses.are_finite())
+        shared = self.ranks.share("loss", not self._losses.are_finite())
         if any(is_broken for (is_broken,) in shared):
             self.diverged = f"the training loss is not finite after {self.batches} batches"
         return self.diverged is not None
