@@ -193,7 +193,7 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     """
     from studies import schema
     from studies.analysis.choice import ranked
-    from studies.report.any_study import repeats_points
+    from studies.storage.described_study import repeats_points
     from studies.stored import attributes_of
 
     attributes = attributes_of(study)

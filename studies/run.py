@@ -168,15 +168,14 @@ def _report(
 ) -> None:
     """Write the report; a signal ends it at once, since it can be written again."""
     from studies.reading.output_folder import refusals_told
-    from studies.report.report import write_report
+    from studies.reports import report_study
     from studies.selection import selection_of
-    from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
     signals.hand_back()
     try:
         with refusals_told(settings.output_dir):
-            write_report(study, settings, rules_of(settings), console=console, selection=selection)
+            report_study(study, settings, console=console, selection=selection)
     except (KeyboardInterrupt, SystemExit):
         console.print("interrupted: the report is not complete, and the same command writes it again")
         raise

@@ -11,8 +11,8 @@ from landscapes import Landscape, Point, run_selection
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-
 from studies.report.report import write_report
+
 from studies.search.select import Selection
 from studies.settings import StudySettings
 from studies.storage.slots import rules_of

@@ -51,10 +51,9 @@ def _report_study(config: DictConfig, console: Console) -> None:
     from studies.admission import make_folder, refuse_bad_name, storage_to_read
     from studies.errors import BadInput, Problem, nearest
     from studies.reading.output_folder import refusals_told
-    from studies.report.report import write_report, write_study_report
+    from studies.reports import report_stored, report_study
     from studies.schema import searched_study
     from studies.selection import selection_of
-    from studies.storage.slots import rules_of
     from studies.stored import check_stored
 
     asked = _asked(config)
@@ -73,14 +72,14 @@ def _report_study(config: DictConfig, console: Console) -> None:
         make_folder(settings.output_dir)
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
         with refusals_told(settings.output_dir):
-            write_report(study, settings, rules_of(settings), console=console, selection=selection)
+            report_study(study, settings, console=console, selection=selection)
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
         folder = _folder(str(config.output_dir), study.study_name)
         make_folder(folder)
         with refusals_told(folder):
-            write_study_report(study, folder, asked, seed=seed, rounds=rounds, console=console)
+            report_stored(study, folder, asked, seed=seed, rounds=rounds, console=console)
 
 
 def _folder(given: str, name: str) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from studies.printable import printable
 
@@ -13,17 +13,24 @@ Cell = str | float | int | bool | None
 Row = Mapping[str, Cell]
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
-    """Write rows under a header of `columns`; a table without rows is its header. A float has as many digits as it
-    takes to read the same float again; NaN and None are empty."""
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
-    return path
+def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return rows under a header of `columns`. A table without rows is its header.
+
+    A float has as many digits as it takes to read the same float again. NaN and None are empty.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue()
 
 
 def _text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return repr(float(cell)) if isinstance(cell, float) else printable(str(cell))
+
+
+def write_csv(path, columns, rows):  # temporary
+    path.write_text(csv_text(columns, rows), newline="", encoding="utf-8", errors="backslashreplace")
+    return path

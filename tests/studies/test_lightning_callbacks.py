@@ -14,6 +14,7 @@ import torch
 from hydra.utils import instantiate
 from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from studies.report.handed_on import handed_on
 from torch import nn
 from trainings import TRAINER, files, run
 
@@ -21,7 +22,6 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.budget import Budget
 from studies.errors import StudyStopped
-from studies.report.handed_on import handed_on
 from studies.settings import StudySettings
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.job import build

@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 from optuna.trial import TrialState
+from studies.report.best_yaml import chosen, write_best_yaml
 from trainings import run
 
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.errors import BadInput, StudyChanged
-from studies.report.best_yaml import chosen, write_best_yaml
 from studies.report.trials_csv import write_trials_csv
 from studies.settings import StudySettings
 from studies.storage.identity import find_study, identity

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 from optuna.trial import TrialState
+from studies.report.best_yaml import chosen
 from trainings import TRAINER, run
 
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.budget import Budget
 from studies.errors import BadInput, Problems
-from studies.report.best_yaml import chosen
 from studies.report.logger_notes import logger_notes
 from studies.settings import StudySettings
 from studies.signals import StopSignals

@@ -13,10 +13,10 @@ from types import ModuleType
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
+from studies.report.best_yaml import chosen
 
 from studies import schema
 from studies.analysis.choice import Choice
-from studies.report.best_yaml import chosen
 from studies.report.trials_csv import write_trials_csv
 from studies.schema import Failure
 from studies.settings import StudySettings

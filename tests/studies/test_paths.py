@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from studies.report.best_yaml import selected
 from trainings import StopsAfter, run
 
 from studies import schema
 from studies.admission import admit
 from studies.configs import compose
 from studies.errors import BadInput
-from studies.report.best_yaml import selected
 from studies.retrain import make_folder
 from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings

@@ -10,11 +10,11 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
+from studies.report.report import write_study_report
 
 from studies.console import make_console
 from studies.list import print_studies
 from studies.printable import on_one_line, printable, write_page
-from studies.report.report import write_study_report
 from studies.settings import AnalysisSettings
 
 CLEARS = "a\x1b[2J\nb\x9b\u202e\ud800"

@@ -18,14 +18,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from random_studies import edited, storages
+from studies.report.best_yaml import write_best_yaml
+from studies.report.report import write_report, write_study_report
 
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.console import make_console
 from studies.errors import StudyError
 from studies.list import print_studies
-from studies.report.best_yaml import write_best_yaml
-from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage import importing
 from studies.storage.checkpoints import discard_useless

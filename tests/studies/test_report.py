@@ -14,6 +14,8 @@ import yaml
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
+from studies.report.markdown import headline
+from studies.report.report import summarise, write_report
 
 from studies import schema
 from studies.analysis.choice import best_of
@@ -21,8 +23,6 @@ from studies.budget import Budget
 from studies.errors import BadInput
 from studies.reading.configuration import KEYS as RETRAIN_KEYS
 from studies.report.ending_notes import ending_notes
-from studies.report.markdown import headline
-from studies.report.report import summarise, write_report
 from studies.report.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
 from studies.report.wording import shown
 from studies.search.designs import random_design

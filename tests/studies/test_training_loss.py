@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
+from studies.report.report import write_report
 from trainings import TRAINER, run
 
 from studies import schema
 from studies.budget import Budget
 from studies.errors import BadInput
-from studies.report.report import write_report
 from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage

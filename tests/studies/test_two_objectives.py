@@ -17,12 +17,12 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 from shell import Shell
+from studies.report.report import write_report
 from trainings import run
 
 from studies import schema
 from studies.analysis.table import trials_table
 from studies.errors import BadInput, StudyChanged
-from studies.report.report import write_report
 from studies.schema import Failure
 from studies.settings import StudySettings
 from studies.storage.checkpoints import best_trials

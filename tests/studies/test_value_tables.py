@@ -16,6 +16,10 @@ import pytest
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
+from studies.report.report import write_report
+from studies.report.value_files import FILES, markdown_of, write_value_files
+from studies.report.value_section import value_section
+from studies.report.value_words import disagreements_of, sentence
 
 from studies import schema
 from studies.analysis.values import row
@@ -24,10 +28,6 @@ from studies.budget import Budget
 from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.figures.values import values_drawing
-from studies.report.report import write_report
-from studies.report.value_files import FILES, markdown_of, write_value_files
-from studies.report.value_section import value_section
-from studies.report.value_words import disagreements_of, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.analysis.best_so_far import Curve, base
-from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
 from studies.report.figures.paint import APART, BLACK, GREY, STYLES
+from studies.report.figures.rows import Array, numbers, series
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,10 @@ import numpy as np
 from studies.analysis.table import SPACE_FILLING
 from studies.report.csv_table import Row
 from studies.report.figures import scale
-from studies.report.figures.drawing import Drawing, Rows
 from studies.report.figures.paint import BLUE, GREY, ORANGE
 from studies.report.figures.subject import policy_in_words
 from studies.report.wording import counted
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

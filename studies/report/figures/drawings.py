@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.report.figures.coverage import coverage
-from studies.report.figures.drawing import Drawing
 from studies.report.figures.leave_one_out import leave_one_out
 from studies.report.figures.levels import metric_by_level
 from studies.report.figures.main_effect import main_effects
 from studies.report.figures.pair_matrix import pair_matrix
 from studies.report.figures.surfaces import surfaces
+from studies.reporting.finding import Drawing
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

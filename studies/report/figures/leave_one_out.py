@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.report.figures.drawing import Drawing, Rows, numbers
 from studies.report.figures.paint import BLUE, GREY
+from studies.report.figures.rows import numbers
 from studies.report.figures.subject import short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

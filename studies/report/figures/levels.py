@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from studies.report.csv_table import Cell, Row
 from studies.report.figures import scale
-from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
 from studies.report.figures.main_effect import ENDS, N_POINTS
 from studies.report.figures.paint import BAND, GREY, ordered_colours, scatter, within
+from studies.report.figures.rows import Array, numbers, series
 from studies.report.figures.subject import close_pairs, fit_with, short, title
 from studies.report.wording import shown
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

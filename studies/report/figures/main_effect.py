@@ -9,9 +9,10 @@ import numpy as np
 
 from studies.report.csv_table import Row
 from studies.report.figures import scale
-from studies.report.figures.drawing import Drawing, Rows, numbers, series
 from studies.report.figures.paint import BAND, BLUE, GREY, scatter, within
+from studies.report.figures.rows import numbers, series
 from studies.report.figures.subject import fit_with, short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.report.csv_table import Row
-from studies.report.figures.drawing import Array, Drawing, Rows, numbers
 from studies.report.figures.paint import BLACK
+from studies.report.figures.rows import Array, numbers
 from studies.report.figures.subject import short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

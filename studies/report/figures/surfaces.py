@@ -9,9 +9,10 @@ import numpy as np
 
 from studies.report.csv_table import Cell, Row
 from studies.report.figures import scale
-from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
 from studies.report.figures.paint import BLACK, DIVERGING, ORANGE, SEQUENCE
+from studies.report.figures.rows import Array, numbers, series
 from studies.report.figures.subject import close_pairs, fit_with, short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from studies.analysis.belief import Finding, RegretMatrix, Word
 from studies.report.csv_table import Row
-from studies.report.figures.drawing import Drawing, Rows, numbers
 from studies.report.figures.paint import BLUE, GREY, ORANGE, RED
+from studies.report.figures.rows import numbers
 from studies.report.figures.subject import WIDE, plain
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

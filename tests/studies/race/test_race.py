@@ -11,9 +11,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from shell import Shell, trained
+from studies.report.report import write_report
 
 from studies import schema
-from studies.report.report import write_report
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals

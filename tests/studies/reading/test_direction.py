@@ -9,6 +9,7 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from shell import USERS
+from studies.report.any_study import describe, render_any
 
 from studies.admission import CHECKS
 from studies.configs import compose, config_dir
@@ -16,7 +17,6 @@ from studies.errors import BadInput
 from studies.experiment import each_part
 from studies.reading.direction import USUAL, usual_direction
 from studies.reading.settings import read_settings
-from studies.report.any_study import describe, render_any
 from studies.report.goal import goal, goal_notes, goal_sentence
 from studies.settings import StudySettings
 

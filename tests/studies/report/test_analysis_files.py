@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from studies.analysis.analyse import Analysis
-from studies.report import analysis_json
 from studies.report.analysis_csv import package_version, write_tables
 from studies.report.analysis_files import files_of, pictures_of, write_analysis
 from studies.report.analysis_json import write_analysis_json
+
+from studies.analysis.analyse import Analysis
+from studies.report import analysis_json
 from studies.report.csv_table import write_csv
 
 EFFECT_COLUMNS = [

@@ -13,11 +13,11 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
+from studies.report.any_study import budget_of, metric_of
+from studies.report.report import write_study_report
 
 from studies.budget import Budget
 from studies.errors import BadInput
-from studies.report.any_study import budget_of, metric_of
-from studies.report.report import write_study_report
 from studies.settings import AnalysisSettings
 
 MakeStudy = Callable[..., optuna.Study]

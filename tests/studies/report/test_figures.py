@@ -15,6 +15,7 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import create_trial
+from studies.report.figures.drawing import Drawing, Rows, numbers, safe, series, write_drawings
 
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import Axis, levelled
@@ -22,7 +23,6 @@ from studies.analysis.pareto import Goal, front_of
 from studies.analysis.table import trials_table
 from studies.report.figures import scale
 from studies.report.figures.coverage import coverage
-from studies.report.figures.drawing import Drawing, Rows, numbers, safe, series, write_drawings
 from studies.report.figures.drawings import drawings
 from studies.report.figures.front import front_drawing
 from studies.report.figures.levels import metric_by_level

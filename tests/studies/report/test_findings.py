@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies.report.findings import clause, findings
+from studies.report.findings_tables import MAX_PAIRS, anova_table, effects_table
 
 from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
@@ -14,8 +16,6 @@ from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
 from studies.analysis.sobol import Interval
 from studies.analysis.trust import Verdict
-from studies.report.findings import clause, findings
-from studies.report.findings_tables import MAX_PAIRS, anova_table, effects_table
 from studies.report.wording import counted, fixed, interval, listed, nearby, p_value, share_of_variance, table
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")

@@ -17,13 +17,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 from strange_studies import strange_study
+from studies.report.report import write_study_report
 
 from studies.analysis.analyse import analyse
 from studies.analysis.effects import get_param_interactions
 from studies.analysis.next_round.round import next_round
 from studies.analysis.table import TrialsTable, trials_table
 from studies.eligible import can_be_best
-from studies.report.report import write_study_report
 from studies.settings import AnalysisSettings
 from studies.stored import trials_of
 

@@ -16,6 +16,9 @@ import yaml
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 from shell import USERS, Shell
+from studies.report.next_round import next_round_section
+from studies.report.next_space_yaml import command_of, write_next_space
+from studies.report.report import write_report, write_study_report
 
 from studies import schema
 from studies.admission import CHECKS
@@ -25,9 +28,6 @@ from studies.analysis.next_round.space import Change, NextSpace
 from studies.configs import compose
 from studies.parameter import Parameter
 from studies.reading.settings import read_settings
-from studies.report.next_round import next_round_section
-from studies.report.next_space_yaml import command_of, write_next_space
-from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
 from studies.space import SearchSpace
 from studies.storage.creation import open_study

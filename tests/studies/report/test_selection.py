@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
+from studies.report.selection import claim, selection_section
 
 from studies.analysis.racing import Estimate, run_race
-from studies.report.selection import claim, selection_section
 from studies.search.comparison import Comparison
 from studies.search.contest import Candidate, Contest
 from studies.search.select import Selection

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from studies.report.value_pages import Grid, latex_table
+
 from studies.report.wording import code, plain, table
 
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from studies.report.csv_table import Cell, write_csv
-from studies.report.selection import status
+from studies.report.csv_table import Cell, csv_text
+from studies.reporting.sections.selection.words import status
 from studies.search.contest import Contest
 from studies.search.select import Selection
-from studies.settings import StudySettings
 
 COLUMNS = ("trial", "searched", "n_seeds", "mean", "sd", "gap", "p_value", "status", "selected", "cost")
 WORTH = ("estimate", "ci_lo", "ci_hi", "n_fresh")
 TEST = ("test_metric", "test", "test_ci_lo", "test_ci_hi", "n_test_samples")
 
 
-def write_select_csv(path: Path, selection: Selection, settings: StudySettings) -> Path:
-    """Write it. The scientific values that had races of their own stand among the `params_NAME`; `cost` is the mean of
-    what `select.cost` names. Only a winner has an estimate; of its tests the first is written."""
-    params = [f"params_{name}" for name in settings.space.names]
+def selection_csv(selection: Selection, *, names: Sequence[str]) -> str:
+    """Return the table. `names` are those of the parameters, which have columns `params_NAME`.
+
+    `cost` is the mean of what `select.cost` names. Only a winner has an estimate. Of its tests the first is written.
+    """
     rows = [row for contest in selection.contests for row in _rows(contest, selection)]
-    return write_csv(path, (*COLUMNS, *WORTH, *TEST, *params), rows)
+    return csv_text((*COLUMNS, *WORTH, *TEST, *(f"params_{name}" for name in names)), rows)
 
 
 def _rows(contest: Contest, selection: Selection) -> list[dict[str, Cell]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import Disagreement, ValueTable, ValueTables
-from studies.report.wording import FEWEST_OF_TIE, NONE, counted, listed, p_value
+from studies.report.wording import FEWEST_OF_TIE, NONE, counted, listed, p_value, shown
 
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
@@ -58,14 +60,6 @@ def _what(view: ValueTable) -> str:
     if view.view == "fixed":
         return "All else at its default (mode=fixed), as in textbooks."
     return f"Each value at its best over the nuisance parameters, in a cell chosen by {_chosen_by(view)} (mode=tuned)."
-
-
-def notes_of(tables: ValueTables) -> list[str]:
-    """What a reader must know, and where the two views disagree."""
-    parts = compared(tables)
-    if tables.disagreements:
-        parts = ["Where the two disagree:\n\n" + "\n".join(f"- {sentence}" for sentence in parts)]
-    return [*parts, "\n".join(f"- {note}" for note in tables.notes)]
 
 
 def compared(tables: ValueTables) -> list[str]:
@@ -125,6 +119,12 @@ def with_width(found: Mean | None) -> str:
     if found.half_width is None:
         return f"{value} (all equal)" if found.n > 1 else value
     return f"{value} ± {found.half_width:.4f}" if _rounded(found.half_width) else f"{value} ± {found.half_width:.1g}"
+
+
+def judged_at(row: ValueRow, name: str, *, written: Callable[[object], str] = shown) -> str:
+    """Return what the cells that judge a row have of nuisance parameter `name`: two values where they differ."""
+    values = [cell.get(name, NONE) for cell in row.judged]
+    return ", ".join(map(written, values if len(set(values)) > 1 else values[:1])) or NONE
 
 
 def _ends(found: Mean) -> str:

@@ -28,12 +28,11 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.report.analysis_csv import package_version
+from studies.reporting.sections.effects.csv import package_version
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -44,12 +43,10 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def write_analysis_json(path: Path, analysis: Analysis, *, metric: str) -> Path:
-    """Write the file; see the top for its keys."""
+def analysis_json(analysis: Analysis, *, metric: str) -> str:
+    """Return the document as text; see the top for its keys."""
     document = _plain(described(analysis, metric=metric))
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # which JSON reads, too
-    return path
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""`best.yaml`: the chosen configuration as a config of its own, which `studies.retrain config=…` runs."""
+"""The chosen configuration as a config of its own, which `studies.retrain config=…` runs: `best.yaml`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +13,7 @@ from studies.analysis.choice import Choice
 from studies.printable import on_one_line
 from studies.quoting import argument, command_line
 from studies.resolvers import texts
+from studies.search.contest import Candidate
 from studies.search.select import Selection
 from studies.secrets import LEFT_OUT, to_be_given
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
@@ -67,6 +67,11 @@ def linked_values(trial: FrozenTrial, settings: StudySettings) -> dict[str, Plai
     return {link.target: plain(known[link.target]) for link in settings.links if link.target in known}
 
 
+def champion_of(selection: Selection) -> Candidate | None:
+    """Return the configuration that was selected. None where nothing could be."""
+    return selection.best.champion if selection.best is not None else None
+
+
 def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | None:
     """The configuration that was selected, as `chosen`: its value is what it is worth on seeds that decided nothing;
     `trial` is the one of the search that found it. None where nothing could be selected."""
@@ -107,24 +112,23 @@ def is_told_by_hand(trial: FrozenTrial) -> bool:
     return schema.SEED not in trial.user_attrs
 
 
-def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> None:
-    """Write the configuration of the best choice, or the one that was selected, with its value.
+def best_yaml(settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> str | None:
+    """Return `best.yaml`: the configuration that was selected, or else that of the `best` choice, with its value.
 
-    A secret stays the reference to its environment variable, or is left out. Remove the file where a person told the
-    best trial by hand: nobody knows how it was trained.
+    A secret stays the reference to its environment variable, or is left out. None where a person told the best trial by
+    hand: nobody knows how it was trained.
     """
     winner = selected(settings, selection) if selection is not None else None
     if winner is None and is_told_by_hand(best.trial):
-        path.unlink(missing_ok=True)
-        return
+        return None
+    path = settings.output_dir / "best.yaml"
     header = f"# The best configuration of study {' '.join(settings.study_name.split())}: run it with\n"
     header += f"#   {command_line('retrain', argument('config', path))}\n"
     whole = winner or chosen(settings, best)
     written = OmegaConf.to_container(settings.template, resolve=False)
     given = to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
-    told = whole | given
     left_out = ", ".join(on_one_line(key) for key, text in texts(given) if text == LEFT_OUT)
     header += (
         f"# Left out, being named or formed like a secret: {left_out}. Give its value there.\n" if left_out else ""
     )
-    path.write_text(header + yaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return header + yaml.safe_dump(whole | given, sort_keys=False, allow_unicode=True)

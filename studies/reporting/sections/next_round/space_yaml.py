@@ -6,100 +6,23 @@ changed line says why. A choice that the study's config got by an interpolation 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from studies.analysis.next_round.space import Change, NextSpace
-from studies.configs import compose, given_overrides
-from studies.own_options import BY_PATH, SCHEME
 from studies.parameter import Parameter
-from studies.printable import write_page
-from studies.quoting import argument, command_line, in_quotes
-from studies.report.wording import nearby
-from studies.secret_texts import masked
+from studies.printable import printable
 from studies.secrets import without_secrets
-from studies.settings import StudySettings
 
 GROUP, OPTION = "search_space", "next_search_space"
 DECADES = 100.0  # a linear range of a greater ratio has to say that it is meant
-DROPPED = re.compile(r"[+~]*(study_name|search_space|import_from|resume|output_dir|enqueue)\b")
-ROUND = re.compile(r"^(.*)-round(\d+)$")
 
 
-def path_in(folder: Path) -> Path:
-    """Where the file lies in an output folder."""
-    return folder / GROUP / f"{OPTION}.yaml"
-
-
-def write_next_space(folder: Path, found: NextSpace, *, study_name: str) -> Path:
-    """Write the file below `folder`, with the reasons for what differs."""
-    path = path_in(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_page(path, "\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n")
-    return path
-
-
-def remove_next_space(folder: Path) -> None:
-    """Remove what an earlier report left."""
-    path_in(folder).unlink(missing_ok=True)
-    if path_in(folder).parent.is_dir() and not any(path_in(folder).parent.iterdir()):
-        path_in(folder).parent.rmdir()
-
-
-def command_of(settings: StudySettings, found: NextSpace) -> str | None:
-    """The command that runs the next round of a study: the one that ran this, with the new space and a new name.
-
-    A study of another kind than a grid takes over the trials that fit. What the command line said of name, space,
-    points to try first and output folder belongs to this round, and is left out. None where the file would be
-    overruled: by a space that the study's own file holds.
-    """
-    given = HydraConfig.get() if HydraConfig.initialized() else None
-    asked = given_overrides() if given is not None else [f"+study={settings.study_name}"]
-    sources = given.runtime.config_sources if given is not None else []
-    theirs = [str(source.path) for source in sources if source.schema == SCHEME]
-    files = [path for path in theirs if not Path(path).is_dir()]  # a study that was named by its path
-    kept = [override for override in asked if not DROPPED.match(override)]
-    named = [f"{GROUP}={OPTION}", argument("study_name", _next_name(settings.study_name))]
-    imports = [] if settings.is_designed else [argument("import_from", settings.study_name)]
-    folder = str(settings.output_dir)
-    ours = f"hydra.searchpath=[{in_quotes(f'file://{settings.output_dir.resolve()}')}]"
-    for config_dir, last in ((folder, []), *((nearby(Path(their)), [ours]) for their in theirs if their not in files)):
-        if _is_what_composes([*kept, *named], list(dict.fromkeys([config_dir, folder, *files])), found):
-            again = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
-            words = [
-                "--config-dir",
-                config_dir,
-                *(nearby(Path(file)) for file in files),
-                *map(masked, again),
-                *named,
-                *imports,
-                *last,
-            ]
-            return command_line("run", *words)
-    return None
-
-
-def _is_what_composes(overrides: Sequence[str], folders: Sequence[str], found: NextSpace) -> bool:
-    """Whether these overrides give a config with the space that was found."""
-    try:
-        composed = OmegaConf.to_container(compose(overrides, config_dirs=folders)[GROUP], resolve=False)
-    except (HydraException, OmegaConfBaseException):
-        return False
-    wanted = yaml.safe_load("\n".join(_lines(found, "")))
-    return bool(composed == wanted)
-
-
-def _next_name(name: str) -> str:
-    match = ROUND.match(name)
-    return f"{match[1]}-round{int(match[2]) + 1}" if match else f"{name}-round2"
+def space_yaml(found: NextSpace, *, study_name: str) -> str:
+    """Return the file, with the reasons for what differs."""
+    return printable("\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n")
 
 
 def _lines(found: NextSpace, study_name: str) -> Iterator[str]:

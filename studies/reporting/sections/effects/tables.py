@@ -1,12 +1,13 @@
-"""The tables of the report's section on effects, in Markdown."""
+"""The tables of the section on effects."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.wording import NONE, counted, crossed, fixed, interval, listed, p_value, table
+from studies.report.wording import NONE, counted, crossed, fixed, interval, listed, p_value
+from studies.reporting.finding import Block, Heading, Paragraph, Table, bullets
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -25,12 +26,12 @@ def where(effect: Effect) -> str:
     return f" (where {listed(effect.scope)} {'is' if len(effect.scope) == 1 else 'are'} active)" if effect.scope else ""
 
 
-def effects_table(analysis: Analysis) -> str:
-    """All parameters, the strongest pairs, and what they leave: unexplained and noise."""
+def effects_blocks(analysis: Analysis) -> Iterator[Block]:
+    """Yield the table of all parameters, the strongest pairs, and what they leave: unexplained and noise."""
     by_order = {order: [e for e in analysis.effects if e.order == order] for order in (1, 2, 3, 0)}
     mains, pairs = (sorted(by_order[order], key=_descending) for order in (1, 2))
     known = frozenset(analysis.whole.verdict.reasons)
-    rows = [_effect(effect, known) for effect in (*mains, *pairs[:MAX_PAIRS], *by_order[3], *by_order[0])]
+    rows = tuple(_effect(effect, known) for effect in (*mains, *pairs[:MAX_PAIRS], *by_order[3], *by_order[0]))
     n_more = len(pairs) - MAX_PAIRS
     more = f" {counted(n_more, 'weaker pair is', 'weaker pairs are')} in interactions.csv." if n_more > 0 else ""
     note = (
@@ -40,15 +41,15 @@ def effects_table(analysis: Analysis) -> str:
         f"Chaos: the same by polynomial chaos, a second estimator.{more}"
     )
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
-    return f"### Effects\n\n{table(header, rows)}\n\n{note}"
+    yield from (Heading("Effects"), Table(header, rows), Paragraph(note))
 
 
 def _descending(effect: Effect) -> float:
     return math.inf if math.isnan(effect.estimate) else -effect.estimate
 
 
-def _effect(effect: Effect, known: frozenset[str]) -> Sequence[str]:
-    """A row; of the reasons those that are not told already."""
+def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
+    """Return a row, with the reasons that the verdict on all trials does not have."""
     names = {"unexplained": "unexplained (three or more together)", "noise": "noise"}
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
@@ -74,9 +75,9 @@ def law(ridge: Ridge, level: Level) -> str:
     }[level]
 
 
-def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Level) -> str:
-    """Each law that was asked for, with its interval and its verdict, `level` being the trials' own."""
-    rows = [
+def ridges_blocks(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Level) -> Iterator[Block]:
+    """Yield the table of the laws that were asked for. `level` is the verdict on all trials."""
+    rows = tuple(
         (
             f"{ridge.params[0]} over {ridge.params[1]}",
             fixed(ridge.alpha, 2),
@@ -86,7 +87,7 @@ def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Lev
             law(ridge, level),
         )
         for ridge in ridges
-    ]
+    )
     budget = f"Trials are compared at equal {budget_unit}" if budget_unit else "The unit of the budget is not known"
     note = (
         "The best value of the first parameter as the second changes: log10 of the first is a + α · log10 of the "
@@ -95,26 +96,25 @@ def ridges_table(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Lev
         f"bend. {budget}: another unit gives another law."
     )
     header = ("law", "α", "95 % interval", "p (bend)", "n", "verdict")
-    return f"### The law of the best value\n\n{table(header, rows)}\n\n{note}"
+    yield from (Heading("The law of the best value"), Table(header, rows), Paragraph(note))
 
 
-def anova_table(anova: Anova) -> str:
-    """A designed experiment's terms, its block and its error, and what cannot be concluded."""
-    parts = ["### Analysis of variance"]
+def anova_blocks(anova: Anova) -> Iterator[Block]:
+    """Yield a designed experiment's terms, its block and its error, and what cannot be concluded."""
+    yield Heading("Analysis of variance")
     if anova.rows:
         *terms, error = anova.rows
-        rows = [_term(row) for row in (*terms, *([anova.block] if anova.block else []), error)]
+        rows = tuple(_term(row) for row in (*terms, *([anova.block] if anova.block else []), error))
         header = ("term", "df", "sum of squares", "F", "p", "p (Holm)", "ω²", "95 % interval", "share, noise-free")
         fewest, most = anova.replicates
         repeated = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        lack = f"; lack of fit p = {p_value(anova.lack_of_fit)}" if anova.lack_of_fit is not None else ""
-        parts += [table(header, rows), f"{anova.n} trials, {repeated} in each of {anova.n_cells} cells{lack}."]
-    remarks = [*([anova.problem] if anova.problem else []), *anova.notes]
-    parts += ["\n".join(f"- {remark}" for remark in remarks)] if remarks else []
-    return "\n\n".join(parts)
+        lack = f", lack of fit p = {p_value(anova.lack_of_fit)}" if anova.lack_of_fit is not None else ""
+        yield Table(header, rows)
+        yield Paragraph(f"{anova.n} trials, {repeated} in each of {anova.n_cells} cells{lack}.")
+    yield from bullets([*([anova.problem] if anova.problem else []), *anova.notes])
 
 
-def _term(row: AnovaRow) -> Sequence[str]:
+def _term(row: AnovaRow) -> tuple[str, ...]:
     return (
         crossed(row.term) or "error",
         str(row.df),
@@ -128,9 +128,9 @@ def _term(row: AnovaRow) -> Sequence[str]:
     )
 
 
-def screen_table(rows: Sequence[ScreenRow]) -> str:
-    """Optuna's own measures, and what they cannot see."""
-    cells = [
+def screen_blocks(rows: Sequence[ScreenRow]) -> Iterator[Block]:
+    """Yield Optuna's own measures, and what they cannot see."""
+    cells = tuple(
         (
             row.method,
             row.name,
@@ -140,7 +140,7 @@ def screen_table(rows: Sequence[ScreenRow]) -> str:
             "yes" if row.above_null else "no",
         )
         for row in rows
-    ]
+    )
     note = (
         "Optuna's own measures, for comparison. Neither sees interactions: of two parameters that only act together "
         "PED-ANOVA makes two equal importances, fANOVA none. PED-ANOVA is local: it asks what the best tenth of the "
@@ -149,4 +149,4 @@ def screen_table(rows: Sequence[ScreenRow]) -> str:
         "values stay in 95 % of cases."
     )
     header = ("method", "parameter", "raw", "normalised", "null", "above null")
-    return f"### Screens, one parameter at a time\n\n{table(header, cells)}\n\n{note}"
+    yield from (Heading("Screens, one parameter at a time"), Table(header, cells), Paragraph(note))

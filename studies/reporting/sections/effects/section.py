@@ -1,18 +1,22 @@
-"""The report's section on what matters and what interacts, in Markdown.
+"""What matters, and what interacts.
 
-Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only where the verdict is ok; else
-they say what to do, and the numbers stand in tables beside their verdicts.
+Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only where the verdict is ok.
+Otherwise they say what to do, and the numbers stand in tables beside their verdicts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from studies.report.findings_tables import anova_table, effects_table, ridges_table, screen_table, where
-from studies.report.wording import code, counted, crossed, plain, share_of_variance
+from studies.report.figures.drawings import drawings
+from studies.report.wording import counted, crossed, share_of_variance
+from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
+from studies.reporting.sections.effects.csv import csv_files
+from studies.reporting.sections.effects.json import analysis_json
+from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
+from studies.reporting.view import StudyView
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -21,7 +25,14 @@ if TYPE_CHECKING:
     from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.table import TrialsTable
 
-TITLE = "## What matters, and what interacts"
+TITLE = "What matters, and what interacts"
+NOT_ANALYSED = "Not analysed: analysis=none was asked for."
+NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
+PICTURES = ("interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
+FILES = (
+    *("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv", "analysis.json"),
+    *(f"figures/{name}.{ending}" for name in PICTURES for ending in ("png", "csv")),
+)
 NEGLIGIBLE = 1e-6  # of the range of the trials' values: a smaller difference is none
 MEANING = {
     "ok": "The numbers below can be relied on as far as their intervals go.",
@@ -30,31 +41,39 @@ MEANING = {
 }
 
 
-def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | None = None) -> str:
-    """The section: verdict, sentences or advice, tables; then `pictures`, captions with paths from the report on."""
-    parts = [
+def compute(view: StudyView) -> Finding:
+    """Return the effects with their verdict, or why there are none."""
+    if not view.is_analysed:
+        why = NOT_ANALYSED if view.wanted.name == "none" else NO_DIRECTION
+        return Finding(TITLE, blocks=paragraphs(why))
+    return effects_finding(view.analysis, metric=view.metric)
+
+
+def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
+    """Return the verdict, sentences or advice, tables and figures of `analysis`."""
+    headline = clause(analysis)
+    return Finding(
         TITLE,
-        _objective(analysis.table, metric),
-        _verdict(analysis.whole),
-        _values(analysis.table, analysis.whole),
-        _told(analysis, metric),
-    ]
-    if any(not math.isnan(effect.estimate) for effect in analysis.effects):
-        parts.append(effects_table(analysis))
-    if analysis.ridges:
-        parts.append(ridges_table(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level))
-    if analysis.anova is not None:
-        parts.append(anova_table(analysis.anova))
-    if analysis.screen:
-        parts.append(screen_table(analysis.screen))
-    parts += ["### Figures"] if pictures else []
-    parts += [f"![{path.stem}]({path.as_posix()})\n\n*{plain(caption)}.*" for caption, path in (pictures or {}).items()]
-    return "\n\n".join(filter(None, parts))
+        analysis.whole.verdict.level,
+        (f"{headline}.",) if headline else (),
+        (
+            *paragraphs(_objective(analysis.table, metric)),
+            _verdict(analysis.whole),
+            *paragraphs(_values(analysis.table, analysis.whole)),
+            *_told(analysis, metric),
+            *_tables(analysis),
+            *_figures(analysis, metric),
+            *(File(label, name, text) for label, name, text in csv_files(analysis)),
+            File("analysis", "analysis.json", analysis_json(analysis, metric=metric)),
+        ),
+    )
 
 
 def clause(analysis: Analysis) -> str | None:
-    """What a headline may say of effects: the strongest interaction, else the strongest parameter; None without a
-    verdict ok."""
+    """Return what a headline may say of effects: the strongest interaction, else the strongest parameter.
+
+    None without a verdict ok, and where nothing is shown.
+    """
     if analysis.whole.verdict.level != "ok":
         return None
     for effect in (*_claimed(analysis), *_strongest_main(analysis)):
@@ -63,16 +82,31 @@ def clause(analysis: Analysis) -> str | None:
     return None
 
 
+def _tables(analysis: Analysis) -> Iterator[Block]:
+    if any(not math.isnan(effect.estimate) for effect in analysis.effects):
+        yield from effects_blocks(analysis)
+    if analysis.ridges:
+        yield from ridges_blocks(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level)
+    if analysis.anova is not None:
+        yield from anova_blocks(analysis.anova)
+    if analysis.screen:
+        yield from screen_blocks(analysis.screen)
+
+
+def _figures(analysis: Analysis, metric: str) -> Iterator[Block]:
+    drawn = list(drawings(analysis, metric=metric))
+    yield from [Heading("Figures")] if drawn else []
+    yield from drawn
+
+
 def _objective(trials: TrialsTable, metric: str) -> str:
-    """Which of several objectives this is about."""
-    return (
-        f"The study has {trials.n_objectives} objectives; what follows is about the first alone, {metric}."
-        if trials.n_objectives > 1
-        else ""
-    )
+    """Say which of several objectives this is about."""
+    if trials.n_objectives == 1:
+        return ""
+    return f"The study has {trials.n_objectives} objectives. What follows is about the first alone, {metric}."
 
 
-def _verdict(fit: Fit) -> str:
+def _verdict(fit: Fit) -> Paragraph:
     level, reasons = fit.verdict.level, fit.verdict.reasons
     why = f", because of: {'; '.join(reasons)}" if reasons else ""
     evidence = [counted(fit.evidence.n, "trial", "trials")]
@@ -82,39 +116,38 @@ def _verdict(fit: Fit) -> str:
         counts = part if f"{fit.evidence.explained:.2f}" != f"{fit.evidence.q2:.2f}" else ""
         evidence.append(f"Q² {fit.evidence.q2:.2f} (how well trials left out of the fit are predicted{counts})")
     meaning = MEANING[level] if fit.sobol is not None else "Nothing was fitted to the trials."
-    return f"**Verdict: {level}**{why}. {meaning} Evidence: {', '.join(evidence)}."
+    return Paragraph(f"{why}. {meaning} Evidence: {', '.join(evidence)}.", lead=f"Verdict: {level}")
 
 
 def _values(trials: TrialsTable, fit: Fit) -> str:
-    """Which value each trial counts with, why, and which trials and parameters are left out."""
+    """Say which value each trial counts with, why, and which trials and parameters are left out."""
     n_without = trials.n_finished - trials.n_failed - trials.n_infeasible - trials.n_outside - len(trials.y)
-    without = f"; {n_without} without that value are left out" if n_without else ""
+    without = f". {n_without} without that value are left out" if n_without else ""
     if trials.policy == "final":
         pruned = f", {trials.n_pruned} of {trials.n_finished} trials were pruned" if trials.n_pruned else ""
         said = f"Trials count with their final values{pruned}{without}."
     elif trials.n_pruned:
         pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
         said = (
-            f"{pruned}, so all are compared at {_rung(trials)}, the last that nine in ten of them reached: the shares "
-            f"are of the metric there, not of its final value{without}."
+            f"{pruned}, so all are compared at {trials.compared}, the last that nine in ten of them reached: the "
+            f"shares are of the metric there, not of its final value{without}."
         )
     else:
-        said = f"All trials are compared at {_rung(trials)}, as value_policy asks{without}."
-    sentences = [said]
-    sentences += _left_out(trials)
+        said = f"All trials are compared at {trials.compared}, as value_policy asks{without}."
+    sentences = [said, *_left_out(trials)]
     if trials.assumed_source is not None:
         sentences.append(
-            f"The storage does not say who proposed some of the trials; that it was {trials.assumed_source} is what "
-            "`analysis.source` says."
+            f"The storage does not say who proposed some of the trials. analysis.source says it was "
+            f"{trials.assumed_source}."
         )
     if fit.n_trials > len(fit.table.y):
         sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
-    sentences += [f"{code(name)} is left out: {why}." for name, why in sorted(trials.dropped.items())]
+    sentences += [f"{name} is left out: {why}." for name, why in sorted(trials.dropped.items())]
     return " ".join(sentences)
 
 
 def _left_out(trials: TrialsTable) -> Iterator[str]:
-    """Tell which trials are not compared, and why."""
+    """Say which trials are not compared, and why."""
     if trials.has_no_step:
         yield "There is no step at which nine in ten of the trials could be compared."
     failed, diverged = trials.n_failed - trials.n_infinite, trials.n_diverged - trials.n_infinite
@@ -132,17 +165,11 @@ def _left_out(trials: TrialsTable) -> Iterator[str]:
         yield f"{n} outside the ranges of the parameters: left out."
 
 
-def _rung(trials: TrialsTable) -> str:
-    """The rung of comparison, and how many there are."""
-    return trials.compared
-
-
-def _told(analysis: Analysis, metric: str) -> str:
-    """Sentences with numbers where the verdict is ok, else what would make it so."""
-    if analysis.whole.verdict.level != "ok":
-        lines = [f"- {advice}" for advice in analysis.advice]
-        return "\n".join(["What would help:\n", *lines]) if lines else ""
-    return "\n".join(f"- {sentence}" for sentence in _sentences(analysis, metric))
+def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
+    """Return sentences with numbers where the verdict is ok, else what would make it so."""
+    if analysis.whole.verdict.level == "ok":
+        return bullets(list(_sentences(analysis, metric)))
+    return (Paragraph("What would help:"), *bullets(analysis.advice)) if analysis.advice else ()
 
 
 def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
@@ -163,7 +190,7 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
 
 
 def _strongest_main(analysis: Analysis) -> list[Effect]:
-    """The strongest main effect that can be relied on, if it is there at all."""
+    """Return the strongest main effect that can be relied on, if there is one."""
     from studies.analysis.effects import CLAIM
 
     mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.ci_lo > CLAIM]
@@ -175,6 +202,7 @@ def _claimed(analysis: Analysis) -> list[Effect]:
 
 
 def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
+    """Say what tuning one parameter at a time costs, by the fitted function."""
     cost, least = tuning.cost, NEGLIGIBLE * float(trials.y.max() - trials.y.min())
     values = [0.0 if abs(value) < least else value for value in (cost.estimate, cost.lo, cost.hi)]
     estimate, lo, hi = (f"{abs(value) if values[2] < 0 else value:.2g}" for value in values)
@@ -185,4 +213,4 @@ def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
     else:
         told = f"no worse in {metric} (difference {estimate} [{lo}, {hi}]) than"
     begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
-    return f"{begin} {told} tuning all together (both played on the fitted function)."
+    return f"{begin} {told} tuning all together (both simulated on the fitted function)."

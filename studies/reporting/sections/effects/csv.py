@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.report.csv_table import Row, write_csv
+from studies.report.csv_table import Row, csv_text
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -25,24 +24,17 @@ SIZE = ("omega_sq", "ci_lo", "ci_hi", "share", "share_lo", "share_hi", "n")
 SCREEN = ("method", "params", "raw", "normalised", "null", "above_null")
 
 
-TABLES = ("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv")
-
-
-def write_tables(folder: Path, analysis: Analysis) -> dict[str, Path]:
-    """Write all tables into `folder`: label → path. Without a designed experiment there is no anova.csv, and an
-    earlier one is removed."""
+def csv_files(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
+    """Yield label, file name and text of each table. There is an anova.csv of a designed experiment alone."""
     version = package_version()
     pairs = [effect for effect in analysis.effects if effect.order == 2]
-    written = {
-        "effects": write_csv(folder / "effects.csv", (*EFFECT, *BASIS), _effects(analysis.effects, version)),
-        "interactions": write_csv(folder / "interactions.csv", (*EFFECT, *BASIS), _effects(pairs, version)),
-        "ridges": write_csv(folder / "ridge.csv", (*RIDGE, *RIDGE_BASIS), map(_ridge, analysis.ridges)),
-        "screens": write_csv(folder / "screen.csv", SCREEN, map(_screen, analysis.screen)),
-    }
-    if analysis.anova is None:
-        (folder / "anova.csv").unlink(missing_ok=True)
-        return written
-    return {**written, "anova": write_csv(folder / "anova.csv", (*TEST, *SIZE), _anova(analysis.anova))}
+    columns = (*EFFECT, *BASIS)
+    yield "effects", "effects.csv", csv_text(columns, _effects(analysis.effects, version))
+    yield "interactions", "interactions.csv", csv_text(columns, _effects(pairs, version))
+    yield "ridges", "ridge.csv", csv_text((*RIDGE, *RIDGE_BASIS), map(_ridge, analysis.ridges))
+    yield "screens", "screen.csv", csv_text(SCREEN, map(_screen, analysis.screen))
+    if analysis.anova is not None:
+        yield "anova", "anova.csv", csv_text((*TEST, *SIZE), _anova(analysis.anova))
 
 
 def package_version() -> str:

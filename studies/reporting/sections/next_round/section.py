@@ -1,14 +1,17 @@
-"""The report's section on the next round, and what it leaves in the output folder."""
+"""The next round: whether the best lies at a limit, where trials fail, whether they were enough, and the next space."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.report.csv_table import Row, write_csv
-from studies.report.wording import NONE, counted, fixed, interval, shown, table
+from studies.report.csv_table import Row, csv_text
+from studies.report.figures.best_of_m import best_of_m
+from studies.report.wording import NONE, counted, fixed, interval, shown
+from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
+from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
+from studies.reporting.view import StudyView
 
 if TYPE_CHECKING:
     from studies.analysis.next_round.boundary import Place
@@ -17,27 +20,48 @@ if TYPE_CHECKING:
     from studies.analysis.next_round.round import NextRound
     from studies.parameter import Parameter
 
-TITLE = "## Next round"
 TABLE = "next_round.csv"
+SPACE = f"{GROUP}/{OPTION}.yaml"
+FILES = (TABLE, SPACE, "figures/best_of_m.png", "figures/best_of_m.csv")
 COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
 LIMITED = 0.005  # a confidence within this of 1 is written as more than 99 %
+COPY = f"Copy it to {GROUP}/ of your config folder and name it: {GROUP}={OPTION}."
 
 
-def next_round_section(
-    found: NextRound, *, metric: str, path: Path | None = None, how: str = "", picture: str = ""
-) -> str:
-    """The section. `path` is the file with the next space, None where none could be written; `how` says what to do
-    with it; `picture` shows the expected best of m trials."""
-    parts = [TITLE, _limits(found), *map(_region, found.regions), _enough(found, metric), picture]
-    if found.next.hints:
-        parts.append("\n".join(f"- {hint}." for hint in found.next.hints))
-    parts.append(_file(found, path, how))
-    return "\n\n".join(filter(None, parts))
+def compute(view: StudyView) -> Finding | None:
+    """Return what the study says of the next one. None where it is not analysed."""
+    if not view.is_analysed:
+        return None
+    found = view.next_round
+    return Finding("Next round", blocks=tuple(next_round_blocks(found, view)))
 
 
-def write_next_round(folder: Path, found: NextRound) -> Path:
-    """Write `next_round.csv`: a row a parameter, limits in the config's units."""
-    return write_csv(folder / TABLE, COLUMNS, _rows(found))
+def next_round_blocks(found: NextRound, view: StudyView) -> Iterator[Block]:
+    """Yield the limits, where trials fail, whether there were enough, and the next space as a file."""
+    yield from _limits(found)
+    yield from map(_region, found.regions)
+    yield Paragraph(_enough(found, view.metric))
+    if found.enough is not None:
+        yield best_of_m(found.enough, metric=view.metric)
+    yield from bullets([f"{hint}." for hint in found.next.hints])
+    yield File("next round", TABLE, csv_text(COLUMNS, _rows(found)))
+    yield from _space(found, view)
+
+
+def _space(found: NextRound, view: StudyView) -> Iterator[Block]:
+    """Yield the next space and what to do with it."""
+    if not found.can_be_written:
+        yield Paragraph("The config paths of the parameters are not known here, so no search_space file is written.")
+        return
+    yield File("next search space", SPACE, space_yaml(found.next, study_name=view.name))
+    if not found.next.changes:
+        yield Paragraph(f"Limits and choices stay as they are ({SPACE}): a next round would be more trials.")
+        return
+    n_changes = counted(len(found.next.changes), "change", "changes")
+    how = "Run it:" if view.next_command else COPY
+    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {how}")
+    if view.next_command:
+        yield Command(view.next_command)
 
 
 def _rows(found: NextRound) -> Iterator[Row]:
@@ -61,14 +85,14 @@ def _rows(found: NextRound) -> Iterator[Row]:
         }
 
 
-def _limits(found: NextRound) -> str:
+def _limits(found: NextRound) -> Iterator[Block]:
     header = ("parameter", "values", "best", "at the low limit", "at the high limit", "by", "next round", "because")
     where = {place.name: place for place in found.places}
     after = {parameter.name: parameter for parameter in found.next.space}
-    rows = [
+    rows = tuple(
         _limits_row(parameter, where.get(parameter.name), after.get(parameter.name), _reasons(found, parameter.name))
         for parameter in found.space
-    ]
+    )
     note = (
         "Confidence that the best lies at a limit of its range: the share of the functions that the trials allow whose "
         "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
@@ -78,7 +102,7 @@ def _limits(found: NextRound) -> str:
         note += " Infeasible trials are not asked where the best lies."
     if found.compared != "final":
         note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
-    return f"{table(header, rows)}\n\n{note}"
+    yield from (Table(header, rows), Paragraph(note))
 
 
 def _limits_row(
@@ -112,12 +136,13 @@ def _confidence(share: float) -> str:
     return "> 99 %" if share > 1 - LIMITED else f"{100 * share:.0f} %"
 
 
-def _region(region: Region) -> str:
+def _region(region: Region) -> Paragraph:
     where = " and ".join(map(str, region.sides))
     verb = "are" if region.failure == "infeasible" else "end in"
-    return (
-        f"Trials {verb} **{region.failure}** where {where}: {_rate(region.inside)} there, {_rate(region.outside)} "
-        "elsewhere. The region was chosen by these trials, so its rate is somewhat too high."
+    return Paragraph(
+        f" where {where}: {_rate(region.inside)} there, {_rate(region.outside)} elsewhere. The region was chosen by "
+        "these trials, so its rate is somewhat too high.",
+        lead=f"Trials {verb} {region.failure}",
     )
 
 
@@ -167,14 +192,6 @@ def _basis(curve: Enough) -> str:
             return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
         case _:
             return "trials"
-
-
-def _file(found: NextRound, path: Path | None, how: str) -> str:
-    if path is None:
-        return "The config paths of the parameters are not known here, so no search_space file is written."
-    if not found.next.changes:
-        return f"Limits and choices stay as they are (`{path}`): a next round would be more trials of this space."
-    return f"The next space ({counted(len(found.next.changes), 'change', 'changes')}) is in `{path}`. {how}"
 
 
 def _cell(value: object) -> str | float | int | bool | None:

@@ -1,0 +1,85 @@
+"""Writes the report of a study: concludes section by section, then renders.
+
+An analysis must never lose a report. So everything that needs none is written first, and all of it again after the
+analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from studies.printable import printable
+from studies.reporting.finding import File, Finding, Paragraph
+from studies.reporting.layout import PAGE_ENDINGS, Layout, drawings_of, layout
+from studies.reporting.renderers import html, json, latex, markdown, terminal
+from studies.reporting.section import Section
+from studies.reporting.view import StudyView
+from studies.reporting.writer import Writer
+
+Render = Callable[[Sequence[Finding], Layout], str]
+
+PAGES: Mapping[str, Render] = {"report.md": markdown.report, "report.json": json.report}
+OWN_PAGES = {"md": markdown.page, "html": html.page, "tex": latex.page}  # of a single finding
+ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
+UNFINISHED = Finding(
+    "What matters, and what interacts",
+    blocks=(
+        Paragraph("Not analysed: an error or an interruption ended the analysis. What was printed then says which."),
+    ),
+)
+
+
+def write_report(
+    view: StudyView,
+    folder: Path,
+    sections: Sequence[Section],
+    *,
+    console: Console,
+    pages: Mapping[str, Render] = PAGES,
+) -> None:
+    """Write what all `sections` conclude into `folder`, as every one of `pages`. Print the headlines and the paths.
+
+    Raises what a section raises, such as `BadInput` where the analysis is asked for what the trials cannot give. All
+    else is written even then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = Writer(folder, patterns=[*pages, *(pattern for section in sections for pattern in section.files)])
+    title = f"Study {view.name}"
+    found = [None if section.is_slow else section.compute(view) for section in sections]
+    first_slow = next((i for i, section in enumerate(sections) if section.is_slow), None)
+    if first_slow is not None:
+        found[first_slow] = UNFINISHED
+    findings = _write(writer, found, folder, title, pages)
+    try:
+        if view.is_analysed and len(view.table.y) >= ANNOUNCED:
+            console.print(f"analysing {len(view.table.y)} trials, {_parameters(len(view.table.axes))} …")
+        found = [
+            section.compute(view) if section.is_slow else known for section, known in zip(sections, found, strict=True)
+        ]
+        findings = _write(writer, found, folder, title, pages)
+    finally:
+        told = terminal.summary(findings, layout(folder, title, findings, list(pages)))
+        removed = [f"  removed, of an earlier report: {path}" for path in writer.forgotten]
+        console.print("\n".join([told, *removed]), markup=False)
+
+
+def _write(
+    writer: Writer, found: Sequence[Finding | None], folder: Path, title: str, pages: Mapping[str, Render]
+) -> list[Finding]:
+    """Write the findings that there are, and return them."""
+    findings = [finding for finding in found if finding is not None]
+    lay = layout(folder, title, findings, list(pages))
+    texts = {block.name: block.text for f in findings for block in f.blocks if isinstance(block, File)}
+    for finding in findings:
+        if finding.page:
+            texts |= {f"{finding.page}.{ending}": printable(OWN_PAGES[ending](finding, lay)) for ending in PAGE_ENDINGS}
+    texts |= {name: printable(render(findings, lay)) for name, render in pages.items()}
+    writer.write(texts, {lay.stem_of(drawing): drawing for drawing in drawings_of(findings)})
+    return findings
+
+
+def _parameters(n: int) -> str:
+    return f"{n} parameter{'' if n == 1 else 's'}"
