@@ -83,11 +83,8 @@ def report_stored(
 
 
 def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: Selection | None = None) -> StudyView:
-    """Return the view of a study whose config is known.
-
-    Raises `BadInput` where the storage holds the study damaged.
-    """
-    trials = trials_of(study)
+    """Return the view of a study whose config is known. What the storage holds of it was checked before."""
+    trials = study.get_trials(deepcopy=False)
     slots = _slots(trials, settings.n_trials)
     objective, second = settings.objective, settings.objective.second
     objectives = [Objective(objective.metric, objective.direction)]
@@ -124,8 +121,8 @@ def view_of_stored(
     best. Raises `BadInput` where the storage holds a study of ours damaged.
     """
     trials = trials_of(study)
-    names = [metric or metric_of(study), *(study.metric_names or [])[1:]]
-    names += [f"value {i}" for i in range(len(names) + 1, len(study.directions) + 1)]
+    several = study.metric_names or [f"value {i}" for i in range(1, len(study.directions) + 1)]
+    names = several if len(several) > 1 else [metric or metric_of(study)]
     return StudyView(
         name=study.study_name,
         trials=trials,

@@ -45,40 +45,43 @@ def write_report(
     Raises what a section raises, such as `BadInput` where the analysis is asked for what the trials cannot give. All
     else is written even then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = Writer(folder, patterns=[*pages, *(pattern for section in sections for pattern in section.files)])
+    patterns = [*pages, *(pattern for section in sections for pattern in section.files)]
+    writer = Writer(folder, patterns=patterns)
     title = f"Study {view.name}"
     found = [None if section.is_slow else section.compute(view) for section in sections]
     first_slow = next((i for i, section in enumerate(sections) if section.is_slow), None)
     if first_slow is not None:
         found[first_slow] = UNFINISHED
-    findings = _write(writer, found, folder, title, pages)
+    findings, lay = _written(writer, found, title, pages)
     try:
         if view.is_analysed and len(view.table.y) >= ANNOUNCED:
             console.print(f"analysing {len(view.table.y)} trials, {_parameters(len(view.table.axes))} …")
         found = [
             section.compute(view) if section.is_slow else known for section, known in zip(sections, found, strict=True)
         ]
-        findings = _write(writer, found, folder, title, pages)
+        findings, lay = _written(writer, found, title, pages)
     finally:
-        told = terminal.summary(findings, layout(folder, title, findings, list(pages)))
         removed = [f"  removed, of an earlier report: {path}" for path in writer.forgotten]
-        console.print("\n".join([told, *removed]), markup=False)
+        console.print("\n".join([terminal.summary(findings, lay), *removed]), markup=False)
 
 
-def _write(
-    writer: Writer, found: Sequence[Finding | None], folder: Path, title: str, pages: Mapping[str, Render]
-) -> list[Finding]:
-    """Write the findings that there are, and return them."""
-    findings = [finding for finding in found if finding is not None]
-    lay = layout(folder, title, findings, list(pages))
+def write_findings(writer: Writer, findings: Sequence[Finding], *, title: str, pages: Mapping[str, Render]) -> Layout:
+    """Write the files of `findings`, and `pages` of all of them. Return where they lie."""
+    lay = layout(writer.folder, title, findings, list(pages))
     texts = {block.name: block.text for f in findings for block in f.blocks if isinstance(block, File)}
     for finding in findings:
         if finding.page:
             texts |= {f"{finding.page}.{ending}": printable(OWN_PAGES[ending](finding, lay)) for ending in PAGE_ENDINGS}
     texts |= {name: printable(render(findings, lay)) for name, render in pages.items()}
     writer.write(texts, {lay.stem_of(drawing): drawing for drawing in drawings_of(findings)})
-    return findings
+    return lay
+
+
+def _written(
+    writer: Writer, found: Sequence[Finding | None], title: str, pages: Mapping[str, Render]
+) -> tuple[list[Finding], Layout]:
+    findings = [finding for finding in found if finding is not None]
+    return findings, write_findings(writer, findings, title=title, pages=pages)
 
 
 def _parameters(n: int) -> str:

@@ -23,7 +23,8 @@ class Writer:
     """Writes into `folder`. `patterns` match the paths, below it, of all files that a report may leave there."""
 
     def __init__(self, folder: Path, *, patterns: Sequence[str]) -> None:
-        self._folder = folder
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._patterns = tuple(patterns)
         self._made: dict[str, object] = {}  # path below the folder → what the file was made of
         self._before = self._present()
@@ -31,7 +32,7 @@ class Writer:
     @property
     def forgotten(self) -> list[Path]:
         """The files of earlier reports that were removed and not written again."""
-        return [self._folder / name for name in sorted(self._before - self._present())]
+        return [self.folder / name for name in sorted(self._before - self._present())]
 
     def write(self, texts: Mapping[str, str], drawings: Mapping[str, Drawing]) -> None:
         """Write `texts` (path below the folder → text) and `drawings` (the same, without an ending).
@@ -53,30 +54,30 @@ class Writer:
 
     def _present(self) -> set[str]:
         """Return the files of reports that lie in the folder, as paths below it."""
-        paths = [path for pattern in self._patterns for path in self._folder.glob(pattern)]
-        return {str(path.relative_to(self._folder)) for path in paths if path.is_file() or path.is_symlink()}
+        paths = [path for pattern in self._patterns for path in self.folder.glob(pattern)]
+        return {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
 
     def _replace(self, name: str, content: bytes) -> None:
         aside = self._aside(name)
         aside.write_bytes(content)
-        aside.replace(self._folder / name)
+        aside.replace(self.folder / name)
 
     def _draw(self, name: str, drawing: Drawing) -> None:
         aside = self._aside(name)
         draw_picture(aside, drawing)
-        aside.replace(self._folder / name)
+        aside.replace(self.folder / name)
 
     def _aside(self, name: str) -> Path:
         if not any(fnmatchcase(name, pattern) for pattern in self._patterns):
             raise ValueError(f"no section declares that it leaves {name}")
-        path = self._folder / name
+        path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f".{path.name}.{os.getpid()}")
 
     def _remove(self, name: str) -> None:
-        path = self._folder / name
+        path = self.folder / name
         path.unlink()
-        if path.parent != self._folder and not any(path.parent.iterdir()):
+        if path.parent != self.folder and not any(path.parent.iterdir()):
             path.parent.rmdir()
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from optuna.trial import TrialState
-from studies.report.best_yaml import chosen
 from trainings import TRAINER, run
 
 from studies import schema
@@ -20,6 +19,7 @@ from studies.analysis.choice import Choice
 from studies.budget import Budget
 from studies.errors import BadInput, Problems
 from studies.report.logger_notes import logger_notes
+from studies.search.chosen import chosen
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.trial.job import Job

@@ -13,12 +13,12 @@ from types import ModuleType
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from studies.report.best_yaml import chosen
 
 from studies import schema
 from studies.analysis.choice import Choice
-from studies.report.trials_csv import write_trials_csv
+from studies.report.trials_csv import trials_csv
 from studies.schema import Failure
+from studies.search.chosen import chosen
 from studies.settings import StudySettings
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
@@ -183,7 +183,7 @@ def test_the_halved_batch_is_in_the_table_and_in_the_configuration_to_retrain(
         distributions={"lr": optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)},
         user_attrs={schema.BATCH_HALVED: halved, schema.SEED: 3},
     )
-    write_trials_csv(tmp_path / "trials.csv", [trial])
+    (tmp_path / "trials.csv").write_text(trials_csv([trial]), newline="")
     (row,) = csv.DictReader((tmp_path / "trials.csv").read_text().splitlines())
     assert row[schema.BATCH_HALVED] == "2 × 10"
     config = chosen(hungry(*HALVE), Choice(trial, 0.1))

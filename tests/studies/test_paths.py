@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from studies.report.best_yaml import selected
 from trainings import StopsAfter, run
 
 from studies import schema
@@ -20,6 +19,7 @@ from studies.admission import admit
 from studies.configs import compose
 from studies.errors import BadInput
 from studies.retrain import make_folder
+from studies.search.chosen import selected
 from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings
 from studies.storage.checkpoints import best_trials, checkpoint_of, discard_useless, last_state_of, sweep

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
-from studies.report.best_yaml import chosen
 from trainings import StopsAfter, run
 
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.budget import Budget
+from studies.search.chosen import chosen
 from studies.settings import StudySettings
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.testing import train_and_test

@@ -16,7 +16,6 @@ import pytest
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
-from studies.report.report import write_report
 from studies.report.value_files import FILES, markdown_of, write_value_files
 from studies.report.value_section import value_section
 from studies.report.value_words import disagreements_of, sentence
@@ -28,6 +27,7 @@ from studies.budget import Budget
 from studies.configs import group_options
 from studies.errors import BadInput
 from studies.report.figures.values import values_drawing
+from studies.reports import report_study
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
@@ -35,7 +35,6 @@ from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 
@@ -338,7 +337,7 @@ def test_a_table_of_real_trainings_is_written_with_its_report(make_settings: Mak
     study = open_study(settings, storage)
     work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
     printed = io.StringIO()
-    write_report(study, settings, rules_of(settings), console=Console(file=printed, soft_wrap=True))
+    report_study(study, settings, console=Console(file=printed, soft_wrap=True))
     report = (settings.output_dir / "report.md").read_text()
     assert "## n_layers, value by value" in report
     assert "figures/values.png" in report

@@ -27,7 +27,7 @@ def _sentence(view: StudyView) -> str:
     if not view.has_one_best:
         return f"{done}{more}."
     if not view.has_direction:
-        return f"{done}{more}. The study does not say which values are good, so none is the best."
+        return f"{done}{more}; the study does not say which values are good, so none is the best."
     if view.settings is None and len(view.objectives) > 1:
         return f"{done}{more}, with {len(view.objectives)} objectives: there is no single best one."
     claimed = claim(view.selection, view.metric) if view.selection is not None else None

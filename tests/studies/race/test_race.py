@@ -11,15 +11,14 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from shell import Shell, trained
-from studies.report.report import write_report
 
 from studies import schema
+from studies.reports import report_study
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
 from studies.worker import Post, work
@@ -43,7 +42,7 @@ def run(settings: StudySettings) -> list[FrozenTrial]:
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
-    write_report(study, settings, rules_of(settings), console=Console(quiet=True))
+    report_study(study, settings, console=Console(quiet=True))
     return study.get_trials()
 
 

@@ -9,9 +9,9 @@ import yaml
 from landscapes import Landscape, Point
 from optuna.storages import BaseStorage
 from selections import LOOKS, MakeSettings, by_dropout, report_of, selection_of
-from studies.report.best_yaml import selected
 
 from studies.schema import Failure
+from studies.search.chosen import selected
 from studies.search.seeds import training_seed
 from studies.settings import StudySettings
 

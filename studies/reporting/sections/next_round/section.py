@@ -26,42 +26,46 @@ FILES = (TABLE, SPACE, "figures/best_of_m.png", "figures/best_of_m.csv")
 COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
 LIMITED = 0.005  # a confidence within this of 1 is written as more than 99 %
 COPY = f"Copy it to {GROUP}/ of your config folder and name it: {GROUP}={OPTION}."
+OVERRULED = f"A {GROUP} in the study's own file overrules this one: put these lines there instead."
 
 
 def compute(view: StudyView) -> Finding | None:
     """Return what the study says of the next one. None where it is not analysed."""
     if not view.is_analysed:
         return None
-    found = view.next_round
-    return Finding("Next round", blocks=tuple(next_round_blocks(found, view)))
+    blocks = next_round_blocks(view.next_round, study_name=view.name, metric=view.metric, command=view.next_command)
+    return Finding("Next round", blocks=tuple(blocks))
 
 
-def next_round_blocks(found: NextRound, view: StudyView) -> Iterator[Block]:
-    """Yield the limits, where trials fail, whether there were enough, and the next space as a file."""
+def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command: str = "") -> Iterator[Block]:
+    """Yield the limits, where trials fail, whether there were enough, and the next space as a file.
+
+    `command` runs the next round, if it is known.
+    """
     yield from _limits(found)
     yield from map(_region, found.regions)
-    yield Paragraph(_enough(found, view.metric))
+    yield Paragraph(_enough(found, metric))
     if found.enough is not None:
-        yield best_of_m(found.enough, metric=view.metric)
+        yield best_of_m(found.enough, metric=metric)
     yield from bullets([f"{hint}." for hint in found.next.hints])
     yield File("next round", TABLE, csv_text(COLUMNS, _rows(found)))
-    yield from _space(found, view)
+    yield from _space(found, study_name, command)
 
 
-def _space(found: NextRound, view: StudyView) -> Iterator[Block]:
+def _space(found: NextRound, study_name: str, command: str) -> Iterator[Block]:
     """Yield the next space and what to do with it."""
     if not found.can_be_written:
         yield Paragraph("The config paths of the parameters are not known here, so no search_space file is written.")
         return
-    yield File("next search space", SPACE, space_yaml(found.next, study_name=view.name))
+    yield File("next search space", SPACE, space_yaml(found.next, study_name=study_name))
     if not found.next.changes:
         yield Paragraph(f"Limits and choices stay as they are ({SPACE}): a next round would be more trials.")
         return
     n_changes = counted(len(found.next.changes), "change", "changes")
-    how = "Run it:" if view.next_command else COPY
-    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {how}")
-    if view.next_command:
-        yield Command(view.next_command)
+    how = "Run it:" if command else COPY
+    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {OVERRULED} {how}")
+    if command:
+        yield Command(command)
 
 
 def _rows(found: NextRound) -> Iterator[Row]:

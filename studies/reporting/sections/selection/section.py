@@ -46,21 +46,28 @@ def compute(view: StudyView) -> Finding | None:
         return None
     table = File("selection", FILES[0], selection_csv(view.selection, names=view.settings.space.names))
     on_devices = view.settings.devices_per_trial > 1
-    return Finding("Selection", blocks=(*selection_blocks(view, view.selection, on_devices=on_devices), table))
+    blocks = selection_blocks(view.selection, metric=view.metric, maximize=view.maximize, on_devices=on_devices)
+    return Finding("Selection", blocks=(*blocks, table))
 
 
-def selection_blocks(view: StudyView, selection: Selection, *, on_devices: bool) -> Iterator[Block]:
+def selection_blocks(selection: Selection, *, metric: str, maximize: bool, on_devices: bool) -> Iterator[Block]:
     """Yield what ran, the winner, what it is worth, how much was luck, and how each race went."""
     yield Paragraph(_what_ran(selection))
     champion, contest = champion_of(selection), selection.best
     if contest is None or champion is None or contest.estimate is None:
         yield Paragraph(NOTHING)
     else:
-        yield Bullets(tuple(_findings(view, selection, contest, champion, on_devices=on_devices)))
+        yield Bullets(
+            (
+                *_winner(selection, contest, champion, metric=metric),
+                *_tests(contest, on_devices=on_devices),
+                *_certainty(selection, contest, champion, maximize=maximize),
+            )
+        )
     if len(selection.contests) > 1:
-        yield from (Heading("By value"), _by_value(selection.contests, view.metric))
+        yield from (Heading("By value"), _by_value(selection.contests, metric))
     for each in selection.contests:
-        yield from _race(each, metric=view.metric, is_named=len(selection.contests) > 1)
+        yield from _race(each, metric=metric, is_named=len(selection.contests) > 1)
 
 
 def _what_ran(selection: Selection) -> str:
@@ -83,18 +90,22 @@ def _what_ran(selection: Selection) -> str:
     )
 
 
-def _findings(
-    view: StudyView, selection: Selection, contest: Contest, champion: Candidate, *, on_devices: bool
-) -> Iterator[Paragraph]:
+def _winner(selection: Selection, contest: Contest, champion: Candidate, *, metric: str) -> Iterator[Paragraph]:
     yield Paragraph(f", {_rule(contest, selection)}.", lead=f"The winner is trial {champion.trial.number}")
     yield from paragraphs(*_among_values(selection, contest))
-    yield _worth(contest, metric=view.metric)
-    why = ", or trains on several devices" if on_devices else ""
+    yield _worth(contest, metric=metric)
+
+
+def _tests(contest: Contest, *, on_devices: bool) -> Iterator[Paragraph]:
     for name, test in contest.tests.items():
         yield _tested(name, test, contest)
     if not contest.tests:
+        why = ", or trains on several devices" if on_devices else ""
         yield Paragraph(f"It was not tested: the module has no test part{why}.")
-    yield Paragraph(_luck(selection, contest, champion, maximize=view.maximize))
+
+
+def _certainty(selection: Selection, contest: Contest, champion: Candidate, *, maximize: bool) -> Iterator[Paragraph]:
+    yield Paragraph(_luck(selection, contest, champion, maximize=maximize))
     yield from paragraphs(*_ties(contest))
     if any(test.n_samples for test in contest.tests.values()):
         yield Paragraph(COVERS)
