@@ -38,11 +38,11 @@ def printed_stored_report(study: optuna.Study, folder: Path, wanted: AnalysisSet
     return out.getvalue()
 
 
-def write_finding(folder: Path, finding: Finding | Iterable[Block]) -> Layout:
+def write_finding(folder: Path, finding: Finding | Iterable[Block], *, title: str = "x") -> Layout:
     """Write the files of one finding, or of some blocks, into `folder`."""
     whole = finding if isinstance(finding, Finding) else Finding("", blocks=tuple(finding))
     writer = Writer(folder, patterns=[pattern for section in SECTIONS for pattern in section.files])
-    return write_findings(writer, [whole], title="x", pages={})
+    return write_findings(writer, [whole], title=title, pages={})
 
 
 def shown(finding: Finding | Iterable[Block]) -> str:

@@ -19,15 +19,14 @@ def page(finding: Finding, layout: Layout) -> str:
     """Return each table as one that floats. What the finding says in lists stands above, as comments."""
     notes = [item.text for block in finding.blocks if isinstance(block, Bullets) for item in block.items]
     comments = "".join(f"% {' '.join(note.split())}\n" for note in notes)
-    lead = " ".join(finding.headline)
-    tables = [_table(block, f"{layout.title}: {lead}") for block in finding.blocks if isinstance(block, Table)]
+    tables = [_table(block, title=layout.title) for block in finding.blocks if isinstance(block, Table)]
     return comments + "\n".join(tables)
 
 
-def _table(table: Table, lead: str) -> str:
+def _table(table: Table, *, title: str) -> str:
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escaped(f'{lead} {table.caption}')}}}",
+        rf"\caption{{{_escaped(f'{title}: {table.caption}')}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
         r"\hline",
         " & ".join(map(_escaped, table.header)) + r" \\",

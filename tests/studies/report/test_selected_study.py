@@ -58,7 +58,7 @@ def test_before_the_selection_has_come_to_its_end_the_best_of_the_search_is_told
     assert "nothing is selected yet; the same command goes on." in printed
     assert "optimistic" in report
     assert not (settings.output_dir / "select.csv").exists()
-    assert "select.csv of an earlier selection is removed; select=NAME writes it again" in printed
+    assert f"removed, of an earlier report: {settings.output_dir / 'select.csv'}" in printed
     assert "is removed" not in report_of(settings, storage, None)[0]
 
 

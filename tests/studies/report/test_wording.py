@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from studies.report.value_pages import Grid, latex_table
 
 from studies.report.wording import code, plain, table
+from studies.reporting.finding import Finding, Table
+from studies.reporting.layout import layout
+from studies.reporting.renderers import latex
 
 
 @pytest.mark.parametrize(
@@ -40,5 +44,6 @@ def test_a_path_with_a_backtick_is_code() -> None:
 
 
 def test_a_name_is_no_latex() -> None:
-    written = latex_table(Grid("", ("a{b}^c\\d_e%",), [], []), title="x")
+    finding = Finding("", blocks=(Table(("a{b}^c\\d_e%",), ()),))
+    written = latex.page(finding, layout(Path(), "x", [finding], []))
     assert r"a\{b\}\textasciicircum{}c\textbackslash{}d\_e\%" in written

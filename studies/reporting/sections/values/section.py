@@ -60,7 +60,9 @@ def table_of(view: ValueTable) -> Table:
     names = _nuisance_names(view)
     header = (view.name, *names, *MEASURED, f"{view.metric} ± 95 %", *REST)
     marks = tuple(row.standing.word for row in view.rows)
-    return Table(header, tuple(tuple(_cells(row, names)) for row in view.rows), caption_of(view), marks)
+    return Table(
+        header, tuple(tuple(_cells(row, names)) for row in view.rows), f"{sentence(view)} {caption_of(view)}", marks
+    )
 
 
 def _compared(tables: ValueTables) -> Iterator[Block]:
