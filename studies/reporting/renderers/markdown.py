@@ -67,5 +67,4 @@ def _block(block: Block, layout: Layout) -> str:
 
 def _paragraph(paragraph: Paragraph) -> str:
     lead = f"**{plain(paragraph.lead)}**" if paragraph.lead else ""
-    gap = " " if lead and paragraph.text.startswith(" ") else ""
-    return lead + gap + plain(paragraph.text)
+    return lead + plain(paragraph.text)
