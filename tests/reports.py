@@ -10,14 +10,14 @@ from typing import Any
 import optuna
 from rich.console import Console
 
+from studies.cli.reports import SECTIONS, report_stored, report_study
+from studies.config.settings import AnalysisSettings, StudySettings
 from studies.reporting.finding import Block, Finding
 from studies.reporting.layout import Layout, layout
 from studies.reporting.renderers import markdown
 from studies.reporting.report import write_findings
 from studies.reporting.writer import Writer
-from studies.reports import SECTIONS, report_stored, report_study
-from studies.search.select import Selection
-from studies.settings import AnalysisSettings, StudySettings
+from studies.selection.steps import Selection
 from studies.storage.slots import Rules
 
 

@@ -12,9 +12,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from studies.reports import report_study
-from studies.search.select import Selection
-from studies.settings import StudySettings
+from studies.cli.reports import report_study
+from studies.config.settings import StudySettings
+from studies.selection.steps import Selection
 
 MakeSettings = Callable[..., StudySettings]
 RACE = ("select=race", "select.k=4", "select.seeds=4", "select.estimate_seeds=5", "launcher=serial")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from studies.report.csv_table import Row
+from studies.reporting.csv_table import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

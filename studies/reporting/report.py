@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from studies.printable import printable
 from studies.reporting.finding import File, Finding, Paragraph
 from studies.reporting.layout import PAGE_ENDINGS, Layout, drawings_of, layout
 from studies.reporting.renderers import html, json, latex, markdown, terminal
 from studies.reporting.section import Section
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
+from studies.text.printable import printable
 
 Render = Callable[[Sequence[Finding], Layout], str]
 

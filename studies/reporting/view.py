@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial
 
 from studies.analysis.choice import Choice, ranked
 from studies.analysis.same_runs import distinct
-from studies.budget import Budget
-from studies.objectives import by_first
-from studies.search.select import Selection
-from studies.settings import AnalysisSettings, Direction, StudySettings
-from studies.space import SearchSpace
+from studies.config.budget import Budget
+from studies.config.settings import AnalysisSettings, Direction, StudySettings
+from studies.config.space import SearchSpace
+from studies.records.objectives import by_first
+from studies.selection.steps import Selection
 from studies.storage.slots import Rules, Slot
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from studies.report.csv_table import csv_text
+from studies.reporting.csv_table import csv_text
 from studies.reporting.finding import Drawing
 
 DPI = 110

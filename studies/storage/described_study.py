@@ -8,9 +8,9 @@ from typing import get_args
 from optuna import Study
 
 from studies import schema
-from studies.budget import Budget, Unit
+from studies.config.budget import Budget, Unit
+from studies.records.stored import attributes_of
 from studies.storage.described_space import space_of
-from studies.stored import attributes_of
 
 
 def repeats_points(study: Study) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from studies.report.wording import code, plain, table
 from studies.reporting.finding import (
     Block,
     Bullets,
@@ -19,6 +18,7 @@ from studies.reporting.finding import (
     Table,
 )
 from studies.reporting.layout import Layout
+from studies.reporting.wording import code, plain, table
 
 
 def report(findings: Sequence[Finding], layout: Layout) -> str:

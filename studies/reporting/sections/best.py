@@ -7,13 +7,13 @@ from pathlib import Path
 
 from studies import schema
 from studies.analysis.choice import Choice
-from studies.objectives import rungs_of
-from studies.report.wording import counted, nearby, shown
+from studies.records.objectives import rungs_of
 from studies.reporting.finding import Block, File, Finding, Paragraph, Reference, Table
 from studies.reporting.sections.outcome import BY_THE_CONFIG
 from studies.reporting.view import StudyView
-from studies.search.chosen import best_yaml, champion_of, is_told_by_hand, representative
+from studies.selection.chosen import best_yaml, champion_of, is_told_by_hand, representative
 from studies.storage.checkpoints import last_state_of
+from studies.text.wording import counted, nearby, shown
 
 FILES = ("best.yaml",)
 

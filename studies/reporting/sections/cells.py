@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from studies.report.wording import NONE, counted, shown
 from studies.reporting.finding import Finding, Table, paragraphs
 from studies.reporting.view import StudyView
+from studies.text.wording import NONE, counted, shown
 
 MAX_CELLS = 12  # that the report lists
 

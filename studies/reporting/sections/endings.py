@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from studies import schema
-from studies.eligible import excluded
-from studies.report.ending_notes import ending_notes
-from studies.report.trials_csv import trials_csv
-from studies.report.wording import counted
+from studies.records.eligible import excluded
+from studies.reporting.ending_notes import ending_notes
 from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
+from studies.reporting.trials_csv import trials_csv
 from studies.reporting.view import StudyView
 from studies.schema import failure_of
+from studies.text.wording import counted
 
 FILES = ("trials.csv",)
 MAX_MESSAGES = 5  # of points that failed for good

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.csv_table import Row, csv_text
-from studies.report.wording import shown
+from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.finding import Block, File, Finding, Paragraph, Table
 from studies.reporting.view import StudyView
+from studies.text.wording import shown
 
 if TYPE_CHECKING:
     from studies.analysis.values.fitted import FittedValue

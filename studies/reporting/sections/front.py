@@ -9,12 +9,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
 from studies.analysis.pareto import Candidate, Front, Goal, front_of
-from studies.eligible import can_be_best
-from studies.report.figures.front import front_drawing
-from studies.report.wording import NONE, counted, listed, shown
+from studies.records.eligible import can_be_best
+from studies.reporting.figures.front import front_drawing
 from studies.reporting.finding import Finding, Paragraph, Table, paragraphs
 from studies.reporting.view import Objective, StudyView
 from studies.schema import failure_of
+from studies.text.wording import NONE, counted, listed, shown
 
 FILES = ("pareto.png", "pareto.csv")
 OF_THE_DEVICE = ("seconds", "peak_memory_mb")  # second metrics that another device would give otherwise

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from studies.analysis.choice import Choice
 from studies.analysis.same_runs import same_runs_note
-from studies.eligible import excluded
-from studies.objectives import objective_notes
-from studies.report.wording import counted
+from studies.records.eligible import excluded
+from studies.records.objectives import objective_notes
 from studies.reporting.finding import Finding, paragraphs
 from studies.reporting.sections.selection.words import claim
 from studies.reporting.view import StudyView
+from studies.text.wording import counted
 
 BY_THE_CONFIG = "studies.report +study=… with the overrides that the study was run with"
 

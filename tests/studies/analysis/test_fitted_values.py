@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
-from studies.report.fitted_section import fitted_sections
+from studies.reporting.fitted_section import fitted_sections
 
 from studies.analysis.fit import fit_table
 from studies.analysis.sobol import Interval

@@ -11,6 +11,8 @@ import optuna
 import pytest
 from rich.console import Console
 
+from studies.cli.reports import SECTIONS, view_of_stored
+from studies.config.settings import AnalysisSettings
 from studies.errors import BadInput, Problem
 from studies.reporting.finding import Bullets, Command, Drawing, File, Finding, Heading, Paragraph, Table
 from studies.reporting.layout import Layout
@@ -18,8 +20,6 @@ from studies.reporting.report import PAGES, write_report
 from studies.reporting.section import Section
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
-from studies.reports import SECTIONS, view_of_stored
-from studies.settings import AnalysisSettings
 
 NONE = AnalysisSettings("none", None, "auto", None)
 

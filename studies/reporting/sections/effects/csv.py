@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from studies.report.csv_table import Row, csv_text
+from studies.reporting.csv_table import Row, csv_text
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

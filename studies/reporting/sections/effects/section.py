@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from studies.report.figures.drawings import drawings
-from studies.report.wording import counted, crossed, share_of_variance
+from studies.reporting.figures.drawings import drawings
 from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
 from studies.reporting.sections.effects.csv import csv_files
 from studies.reporting.sections.effects.json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
 from studies.reporting.view import StudyView
+from studies.reporting.wording import share_of_variance
+from studies.text.wording import counted, crossed
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

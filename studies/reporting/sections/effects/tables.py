@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.wording import NONE, counted, crossed, fixed, interval, listed, p_value
 from studies.reporting.finding import Block, Heading, Paragraph, Table, bullets
+from studies.text.wording import NONE, counted, crossed, fixed, interval, listed, p_value
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

@@ -6,19 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.csv_table import Row, csv_text
-from studies.report.figures.best_of_m import best_of_m
-from studies.report.wording import NONE, counted, fixed, interval, shown
+from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.figures.best_of_m import best_of_m
 from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
 from studies.reporting.view import StudyView
+from studies.text.wording import NONE, counted, fixed, interval, shown
 
 if TYPE_CHECKING:
     from studies.analysis.next_round.boundary import Place
     from studies.analysis.next_round.enough import Enough
     from studies.analysis.next_round.infeasible import Rate, Region
     from studies.analysis.next_round.round import NextRound
-    from studies.parameter import Parameter
+    from studies.config.parameter import Parameter
 
 TABLE = "next_round.csv"
 SPACE = f"{GROUP}/{OPTION}.yaml"

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from studies.analysis.next_round.space import Change, NextSpace
-from studies.parameter import Parameter
-from studies.printable import printable
-from studies.secrets import without_secrets
+from studies.config.parameter import Parameter
+from studies.secrets.masking import without_secrets
+from studies.text.printable import printable
 
 GROUP, OPTION = "search_space", "next_search_space"
 DECADES = 100.0  # a linear range of a greater ratio has to say that it is meant

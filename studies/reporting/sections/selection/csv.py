@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from studies.report.csv_table import Cell, csv_text
+from studies.reporting.csv_table import Cell, csv_text
 from studies.reporting.sections.selection.words import status
-from studies.search.contest import Contest
-from studies.search.select import Selection
+from studies.selection.contest import Contest
+from studies.selection.steps import Selection
 
 COLUMNS = ("trial", "searched", "n_seeds", "mean", "sd", "gap", "p_value", "status", "selected", "cost")
 WORTH = ("estimate", "ci_lo", "ci_hi", "n_fresh")

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 from studies.analysis.racing import Estimate
-from studies.report.wording import NONE, counted, fixed, interval, listed, p_value, shown
 from studies.reporting.finding import Block, Bullets, File, Finding, Heading, Paragraph, Table, paragraphs
 from studies.reporting.sections.selection.csv import selection_csv
 from studies.reporting.sections.selection.words import DIGITS, accuracies, ends_of, name_of, seeds, status
 from studies.reporting.view import StudyView
-from studies.search.chosen import champion_of
-from studies.search.contest import Candidate, Contest, failure_in_words
-from studies.search.select import Selection
+from studies.selection.chosen import champion_of
+from studies.selection.contest import Candidate, Contest, failure_in_words
+from studies.selection.steps import Selection
+from studies.text.wording import NONE, counted, fixed, interval, listed, p_value, shown
 
 FILES = ("select.csv",)
 COVERS = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from studies.analysis.racing import Estimate
-from studies.report.wording import FEWEST_OF_TIE, counted, shown
-from studies.search.chosen import champion_of
-from studies.search.contest import Contest
-from studies.search.select import Selection
+from studies.reporting.wording import FEWEST_OF_TIE
+from studies.selection.chosen import champion_of
+from studies.selection.contest import Contest
+from studies.selection.steps import Selection
+from studies.text.wording import counted, shown
 
 DIGITS = 4
 

@@ -8,7 +8,7 @@ from itertools import chain
 from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
-from studies.report.csv_table import Row, csv_text
+from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.sections.values.words import judged_at
 
 COLUMNS = (

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables, value_tables
-from studies.report.figures.values import NAME, values_drawing
-from studies.report.wording import NONE, fixed
+from studies.reporting.figures.values import NAME, values_drawing
 from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
 from studies.reporting.sections.values.csv import values_csv
 from studies.reporting.sections.values.words import (
@@ -20,6 +19,7 @@ from studies.reporting.sections.values.words import (
     with_width,
 )
 from studies.reporting.view import StudyView
+from studies.text.wording import NONE, fixed
 
 PAGE = "table"
 FILES = (*(f"{PAGE}.{ending}" for ending in ("csv", "md", "html", "tex")), f"figures/{NAME}.png", f"figures/{NAME}.csv")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import Disagreement, ValueTable, ValueTables
-from studies.report.wording import FEWEST_OF_TIE, NONE, counted, listed, p_value, shown
+from studies.reporting.wording import FEWEST_OF_TIE
+from studies.text.wording import NONE, counted, listed, p_value, shown
 
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
