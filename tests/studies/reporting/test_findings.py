@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reports import shown
-from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
 
 from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
@@ -19,6 +18,7 @@ from studies.analysis.trust import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
 from studies.reporting.wording import share_of_variance, table
+from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")
 

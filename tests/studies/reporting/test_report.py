@@ -15,7 +15,6 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from reports import printed_report
 from rich.console import Console
-from studies.text.wording import shown
 
 from studies import schema
 from studies.analysis.choice import best_of
@@ -28,6 +27,7 @@ from studies.reporting.ending_notes import ending_notes
 from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, trials_csv
 from studies.search.designs import random_design
 from studies.storage.slots import Rules
+from studies.text.wording import shown
 from studies.trial.objective import resolve
 
 MakeSettings = Callable[..., StudySettings]
