@@ -52,9 +52,9 @@ def column(rows: Sequence[dict[str, str]], name: str) -> np.ndarray[Any, np.dtyp
 
 @pytest.fixture(scope="module")
 def folder(known: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("figures")
-    write_finding(folder.parent, drawings(known, metric="val/loss"))
-    return folder
+    folder = tmp_path_factory.mktemp("report")
+    write_finding(folder, drawings(known, metric="val/loss"))
+    return folder / "figures"
 
 
 def test_every_figure_lies_beside_its_numbers_under_a_safe_name(folder: Path) -> None:
