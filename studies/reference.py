@@ -32,11 +32,11 @@ MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of 
 IN_README = {
     "tables/number_of_layers": "values",
     "beliefs/larger_batches_are_better": "verdict",
-    "search_race": "best_so_far_digits_table",
+    "sampler_benchmark": "best_so_far_digits_table",
 }  # the picture of each that the README shows
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
-TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
+TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Samplers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def names() -> list[str]:
     """The reference experiments, in the order of the page."""
     known = group_options("study")
     grouped = [name for group in ("tables/", "beliefs/") for name in known if name.startswith(group)]
-    return [*grouped, *(name for name in known if name == "search_race")]
+    return [*grouped, *(name for name in known if name == "sampler_benchmark")]
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> Experiment:
@@ -142,14 +142,14 @@ def _body(experiment: Experiment, page: Path) -> Iterator[str]:
 
 def _pictures(experiment: Experiment) -> dict[str, Path]:
     """The experiment's pictures, by the name that each has beside the page."""
-    places = [experiment.folder / inner for inner in ("figures", "race")]
+    places = [experiment.folder / inner for inner in ("figures", "sampler_benchmark")]
     found = [path for kind in PICTURES for place in places for path in sorted(place.glob(f"{kind}*.png"))]
     return {f"{experiment.name.replace('/', '-')}-{path.name}": path for path in found}
 
 
 def _text(experiment: Experiment) -> str:
     """What the experiment's own page says below its title."""
-    pages = (experiment.folder / f"{name}.md" for name in ("belief", "race", "table"))
+    pages = (experiment.folder / f"{name}.md" for name in ("belief", "sampler_benchmark", "table"))
     page = next(page for page in pages if page.exists())
     return page.read_text(encoding="utf-8").partition("\n\n")[2].strip()
 

@@ -32,14 +32,14 @@ from studies.report.front import front_in
 from studies.report.handed_on import handed_on
 from studies.report.markdown import NO_DIRECTION, NOT_ANALYSED, UNFINISHED, Results, headline, render
 from studies.report.next_round_files import drawings_of, leave_next_round
-from studies.report.race_files import remove_race, write_race
-from studies.report.race_searches import is_race
 from studies.report.select_csv import write_select_csv
 from studies.report.selection import champion_of
 from studies.report.trials_csv import write_trials_csv
 from studies.report.value_files import remove_value_files, write_value_files
 from studies.report.value_words import disagreements_of, sentence
 from studies.report.wording import counted, nearby, shown
+from studies.sampler_benchmark.page import remove_benchmark, write_benchmark
+from studies.sampler_benchmark.stored_runs import is_benchmark
 from studies.schema import failure_of, is_imported
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
@@ -67,7 +67,7 @@ SHOWN = (
     "table (html)",
     "effects",
     "figures",
-    "race",
+    "sampler benchmark",
     "report",
 )  # the files that are printed
 
@@ -93,11 +93,11 @@ def write_report(
         tolerance=settings.objective.tolerance,
         device_seconds=seconds_of_each(trials, settings),
     )
-    remove_race(folder)
-    race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
-    if race is not None:  # no search is the best one of several problems
-        files = {**_always(folder), **race.files}
-        results = replace(results, choices=(), values=None, files=files, conclusion=race.conclusion)
+    remove_benchmark(folder)
+    benchmark = write_benchmark(_ended(_slots(trials, settings), rules), settings) if is_benchmark(settings) else None
+    if benchmark is not None:  # no search is the best one of several problems
+        files = {**_always(folder), **benchmark.files}
+        results = replace(results, choices=(), values=None, files=files, conclusion=benchmark.conclusion)
     if selection is None and (folder / SELECTED).exists():
         (folder / SELECTED).unlink()
         console.print(
@@ -131,8 +131,8 @@ def write_report(
             else []
         )
         _print_summary("\n".join(lines), best, results.files, console=console)
-        if race is not None:
-            console.print("\n".join(race.sentences), markup=False)
+        if benchmark is not None:
+            console.print("\n".join(benchmark.sentences), markup=False)
 
 
 def write_study_report(

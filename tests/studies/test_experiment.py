@@ -296,7 +296,7 @@ def test_all_tables_beliefs_and_the_race_are_on_the_page() -> None:
     assert names() == [
         *sorted(name for name in group_options("study") if name.startswith("tables/")),
         *sorted(BELIEFS),
-        "search_race",
+        "sampler_benchmark",
     ]
     assert len(names()) == 11 + 5 + 1
 

@@ -341,16 +341,16 @@ def test_convergence_is_told_by_the_tolerance_that_is_asked_for_now(
         assert next(csv.DictReader(file))["convergence"] == rung
 
 
-def test_what_an_earlier_race_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
+def test_what_an_earlier_benchmark_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    race = settings.output_dir / "race"
-    race.mkdir(parents=True)
-    ours = [settings.output_dir / "race.md", race / "duels.csv", race / "best_so_far_x.png"]
-    for path in (*ours, race / "mine.txt"):
+    folder = settings.output_dir / "sampler_benchmark"
+    folder.mkdir(parents=True)
+    ours = [settings.output_dir / "sampler_benchmark.md", folder / "comparisons.csv", folder / "best_so_far_x.png"]
+    for path in (*ours, folder / "mine.txt"):
         path.touch()
     written(settings, every_ending(settings))
     assert not any(path.exists() for path in ours)
-    assert (race / "mine.txt").exists()
+    assert (folder / "mine.txt").exists()
 
 
 def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSettings) -> None:

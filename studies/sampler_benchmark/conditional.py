@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from studies.race.functions import Function, number
+from studies.sampler_benchmark.functions import Function, number
 from studies.space import Point
 
 

@@ -1,4 +1,4 @@
-"""A whole race: searches as trials of one study, resumed, and what it says in the end."""
+"""A whole sampler benchmark: searches as trials of one study, resumed, and what it says in the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ N_TRIALS = 3 * (2 + 1 + 1 + 1 + 1 + 1)  # seeds × (random with two pruners, gri
 
 @pytest.fixture
 def tiny(make_settings: MakeSettings) -> MakeSettings:
-    return lambda *overrides: make_settings("launcher=serial", *TINY, *overrides, study="search_race")
+    return lambda *overrides: make_settings("launcher=serial", *TINY, *overrides, study="sampler_benchmark")
 
 
 def run(settings: StudySettings) -> list[FrozenTrial]:
@@ -52,7 +52,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_tiny_race_from_search_to_sentences(tiny: MakeSettings) -> None:
+def test_a_tiny_benchmark_from_search_to_sentences(tiny: MakeSettings) -> None:
     settings = tiny()
     trials = run(settings)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * N_TRIALS
@@ -62,46 +62,49 @@ def test_a_tiny_race_from_search_to_sentences(tiny: MakeSettings) -> None:
         assert len(result["regret"]) == 24
 
     folder = settings.output_dir
-    text = (folder / "race.md").read_text()
+    text = (folder / "sampler_benchmark.md").read_text()
     for name in ("branin", "digits_table"):
         assert f"## {name}" in text
-        assert f"(race/best_so_far_{name}.png)" in text
-        assert (folder / "race" / f"best_so_far_{name}.png").stat().st_size > 5000
+        assert f"(sampler_benchmark/best_so_far_{name}.png)" in text
+        assert (folder / "sampler_benchmark" / f"best_so_far_{name}.png").stat().st_size > 5000
     assert "random + median" in text
     assert "reinforce" in text
-    assert "(race/best_so_far_digits_table_by_epochs.png)" in text
+    assert "(sampler_benchmark/best_so_far_digits_table_by_epochs.png)" in text
     assert "best_so_far_branin_by_epochs" not in text
 
-    pooled = [row for row in rows(folder / "race" / "duels.csv") if not row["problem"]]
+    pooled = [row for row in rows(folder / "sampler_benchmark" / "comparisons.csv") if not row["problem"]]
     assert {(row["a"], row["b"]) for row in pooled} >= {("grid", "random"), ("random", "reinforce")}
-    (duel,) = (row for row in pooled if (row["a"], row["b"]) == ("grid", "random"))
-    assert (duel["n"], duel["at"]) == ("6", "24")
-    drawn = rows(folder / "race" / "best_so_far_branin.csv")
+    (comparison,) = (row for row in pooled if (row["a"], row["b"]) == ("grid", "random"))
+    assert (comparison["n"], comparison["at"]) == ("6", "24")
+    drawn = rows(folder / "sampler_benchmark" / "best_so_far_branin.csv")
     last = [float(row["median"]) for row in drawn if row["series"] == "random"][-1]
     ends = sorted(t.value or 0.0 for t in trials if t.params == {"problem": "branin", "sampler": "random"})
     assert last == pytest.approx(ends[1], rel=1e-5)
 
     report = (folder / "report.md").read_text()
-    assert f"{N_TRIALS} of {N_TRIALS} trials finished: each is a whole search; race.md compares them." in report
+    assert (
+        f"{N_TRIALS} of {N_TRIALS} trials finished: each is a whole search; sampler_benchmark.md compares them."
+        in report
+    )
     assert not (folder / "best.yaml").exists()
 
 
-def test_a_race_is_told_before_it_begins_what_it_cannot_be_made_of(tiny: MakeSettings) -> None:
+def test_a_benchmark_is_told_before_it_begins_what_it_cannot_be_made_of(tiny: MakeSettings) -> None:
     (problem,) = preflight(tiny(f"+{CHOICES}.mine={{name: tpe, n_startup: 3}}"))
     assert "model cannot be built at problem=" in str(problem)
     assert "sampler.n_startup is not an option of tpe" in str(problem)
 
 
 @pytest.mark.slow
-def test_a_race_that_was_cut_off_goes_on_where_it_was(shell: Shell) -> None:
-    words = ("+study=search_race", *TINY, "workers=2")
+def test_a_benchmark_that_was_cut_off_goes_on_where_it_was(shell: Shell) -> None:
+    words = ("+study=sampler_benchmark", *TINY, "workers=2")
     first = shell.run("run", *words, "device_seconds=0.01")  # less than one search takes
     assert "of device time are used" in first
-    begun = shell.trials("search_race")
+    begun = shell.trials("sampler_benchmark")
     assert 0 < len(begun) < N_TRIALS
     output = shell.run("run", *words)
     assert f"{N_TRIALS} of {N_TRIALS} trials finished: each is a whole search" in output
-    assert "race: outputs/search_race/race.md" in output
+    assert "sampler benchmark: outputs/sampler_benchmark/sampler_benchmark.md" in output
     assert "reinforce beats random" in output or "reinforce against random is undecided" in output
-    trials = trained(shell.trials("search_race"))
+    trials = trained(shell.trials("sampler_benchmark"))
     assert len({(*sorted(t.params.items()), t.user_attrs[schema.REPLICATE]) for t in trials}) == len(trials) == N_TRIALS

@@ -1,7 +1,8 @@
-"""`python -m studies.race.record +study=NAME`: write a finished grid's trainings as a table that searches can race on.
+"""`python -m studies.sampler_benchmark.record +study=NAME`: write a finished grid's
+trainings as a table that samplers can be compared on.
 
-The table that is shipped was made by `+study=recorded_table`; a race runs on another one with
-`model.problem.path=FILE`.
+The table that is shipped was made by `+study=recorded_table`; a benchmark runs on another one
+with `model.problem.path=FILE`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from studies.errors import BadInput, Problem
 def record(config: DictConfig) -> int:
     """Write `table.npz` into the study's output folder, and say what it holds."""
     from studies.admission import admit
-    from studies.race.record import table_of
-    from studies.race.table import write_table
+    from studies.sampler_benchmark.record import table_of
+    from studies.sampler_benchmark.table import write_table
     from studies.storage.identity import find_study
 
     settings, storage = admit(config)

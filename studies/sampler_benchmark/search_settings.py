@@ -1,7 +1,7 @@
-"""The settings of the searches that a race plays: a study in memory, on a course, with a sampler and a pruner by name.
+"""The settings of a search that the benchmark runs: a study in memory, with a sampler and a pruner by name.
 
-Options that are not given are those of the config groups `sampler` and `pruner`, so that a race compares what a study
-gets by naming a sampler.
+Options that are not given are those of the config groups `sampler` and `pruner`, so that the benchmark
+compares what a study gets by naming a sampler.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from studies.configs import compose, group_options
 from studies.errors import BadInput, Problem, nearest
 from studies.parameter import Parameter
-from studies.race.course import Course, space_of, with_paths
 from studies.reading.settings import read_settings
+from studies.sampler_benchmark.problem import BenchmarkProblem, space_of, with_paths
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.settings import StudySettings
@@ -30,8 +30,8 @@ OVERRIDES = (
 )
 
 
-def inner_settings(
-    course: Course, *, sampler: Mapping[str, Any], pruner: Mapping[str, Any], n_trials: int
+def search_settings(
+    problem: BenchmarkProblem, *, sampler: Mapping[str, Any], pruner: Mapping[str, Any], n_trials: int
 ) -> StudySettings:
     """Settings of a search of at most `n_trials`: of a grid, the cells of the space coarsened to so many or fewer.
 
@@ -44,14 +44,17 @@ def inner_settings(
         "sampler": dict(sampler),
         "pruner": dict(pruner),
         "n_trials": None if is_grid else n_trials,
-        "objective": {"direction": course.direction},
-        "budget": {"amount": course.n_rungs},
+        "objective": {"direction": problem.direction},
+        "budget": {"amount": problem.n_rungs},
         "output_dir": tempfile.gettempdir(),  # nothing is written
     }
     merged = OmegaConf.merge(config, asked)
     assert isinstance(merged, DictConfig)
-    space = course.search_space if not is_grid else _with_levels(course.search_space, n_trials)
-    merged.model = {"_target_": "studies.race.Search", **dict.fromkeys(space)}  # never built; has the parameters' paths
+    space = problem.search_space if not is_grid else _with_levels(problem.search_space, n_trials)
+    merged.model = {
+        "_target_": "studies.sampler_benchmark.Search",
+        **dict.fromkeys(space),
+    }  # never built; has the parameters' paths
     merged.search_space = with_paths(space)
     return read_settings(merged, checks=(check_sampler, check_pruner))
 

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import BadInput, Problem
-from studies.race.table import Axis, Table
+from studies.sampler_benchmark.table import Table, TableAxis
 from studies.schema import Failure, failure_of
 from studies.settings import StudySettings
 from studies.storage.slots import read_slots
@@ -36,12 +36,12 @@ def table_of(study: Study, settings: StudySettings) -> Table:
     return Table(axes, settings.objective.direction, settings.objective.metric, values, seconds, _origin(study, trials))
 
 
-def _axes(settings: StudySettings) -> tuple[Axis, ...]:
+def _axes(settings: StudySettings) -> tuple[TableAxis, ...]:
     if not settings.is_designed or settings.space.is_conditional:
         what = "has conditions" if settings.is_designed else f"was searched by {settings.sampler.name}"
         remedy = "record a grid without conditions (sampler=grid), such as +study=recorded_table"
         raise BadInput([Problem("study_name", f"is {settings.study_name}, which {what}", remedy)])
-    return tuple(Axis(p.name, tuple(p.levels or ()), p.type != "categorical") for p in settings.space)
+    return tuple(TableAxis(p.name, tuple(p.levels or ()), p.type != "categorical") for p in settings.space)
 
 
 def _ended(study: Study, settings: StudySettings) -> list[FrozenTrial]:

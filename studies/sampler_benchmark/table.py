@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TableAxis:
     """A parameter with its levels in order; `ordered` unless they are choices."""
 
     name: str
@@ -41,7 +41,7 @@ class Table:
     """A dense replicated factorial. `values` (levels of each of `axes`…, seeds, rungs), `seconds` (levels…, seeds);
     `origin` says where it comes from: config, budget, versions, date, machine."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[TableAxis, ...]
     direction: Direction
     metric: str
     values: Array
@@ -89,12 +89,12 @@ def read_table(path: Path | None = None) -> Table:
     """The table at `path`; None: the one that is shipped. Raises `BadInput` where there is none."""
     try:
         if path is None:
-            with resources.as_file(resources.files("studies.race") / "data" / SHIPPED) as shipped:
+            with resources.as_file(resources.files("studies.sampler_benchmark") / "data" / SHIPPED) as shipped:
                 return _read(shipped)
         return _read(path)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         complaint = f"is {path or SHIPPED}, which is no recorded table ({type(error).__name__}: {error})"
-        remedy = "give a file that python -m studies.race.record has written, or null for the one that is shipped"
+        remedy = "give a file of python -m studies.sampler_benchmark.record, or null for the one that is shipped"
         raise BadInput([Problem("problem.path", complaint, remedy)]) from None
 
 
@@ -104,7 +104,7 @@ def _read(path: Path) -> Table:
         values, seconds = file["values"].astype(float), file["seconds"].astype(float)
     if described["format"] != FORMAT:
         raise ValueError(f"its format is {described['format']}, not {FORMAT}")
-    axes = tuple(Axis(axis["name"], tuple(axis["levels"]), axis["ordered"]) for axis in described["axes"])
+    axes = tuple(TableAxis(axis["name"], tuple(axis["levels"]), axis["ordered"]) for axis in described["axes"])
     shape = tuple(len(axis.levels) for axis in axes)
     if values.shape[:-2] != shape or seconds.shape != values.shape[:-1]:
         raise ValueError(f"its values have the shape {values.shape} for axes of {shape}")

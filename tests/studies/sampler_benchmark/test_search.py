@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from studies.errors import BadInput
-from studies.race import Branin, Conditional, Hartmann, RecordedTable, Search
-from studies.race.course import Course, space_of
-from studies.race.inner import coarsened
+from studies.sampler_benchmark import Branin, Conditional, Hartmann, RecordedTable, Search
+from studies.sampler_benchmark.problem import BenchmarkProblem, space_of
+from studies.sampler_benchmark.search_settings import coarsened
 from studies.settings import SamplerName
 from studies.space import SearchSpace
 
 
-def play(problem: Course, sampler: str, *, n_trials: int = 30, seed: int = 3, **options: Any) -> dict[str, Any]:
+def run(
+    problem: BenchmarkProblem, sampler: str, *, n_trials: int = 30, seed: int = 3, **options: Any
+) -> dict[str, Any]:
     pruner = options.pop("pruner", "none")
     search = Search(problem=problem, sampler={"name": sampler, **options}, pruner={"name": pruner}, n_trials=n_trials)
     return search.run(seed=seed, n_rungs=5, report=lambda _rung, _value: False, interrupted=lambda: None)
@@ -28,8 +30,8 @@ UNTIMED = ("sampler_seconds",)
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("problem", [Branin(), Conditional(), RecordedTable()], ids=["branin", "conditional", "table"])
-def test_a_regret_is_never_below_zero_and_without_noise_it_never_grows(problem: Course, sampler: str) -> None:
-    result = play(problem, sampler)
+def test_a_regret_is_never_below_zero_and_without_noise_it_never_grows(problem: BenchmarkProblem, sampler: str) -> None:
+    result = run(problem, sampler)
     regret, tried = np.array(result["regret"]), np.array(result["best_tried"])
     assert len(regret) == 30
     assert (regret >= 0).all()
@@ -41,20 +43,20 @@ def test_a_regret_is_never_below_zero_and_without_noise_it_never_grows(problem: 
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_one_seed_plays_the_same_search_again_and_another_one_does_not(sampler: str) -> None:
-    first, again, other = (play(Hartmann(noise=0.1), sampler, seed=seed) for seed in (3, 3, 4))
+def test_one_seed_runs_the_same_search_again_and_another_one_does_not(sampler: str) -> None:
+    first, again, other = (run(Hartmann(noise=0.1), sampler, seed=seed) for seed in (3, 3, 4))
     timeless = [{key: value for key, value in result.items() if key not in UNTIMED} for result in (first, again, other)]
     assert timeless[0] == timeless[1]
     assert timeless[0] != timeless[2]
 
 
 def test_under_noise_a_lucky_value_can_take_the_lead() -> None:
-    regret = np.array(play(Branin(noise=2.0), "random", n_trials=60)["regret"])
+    regret = np.array(run(Branin(noise=2.0), "random", n_trials=60)["regret"])
     assert (np.diff(regret) > 0).any()
 
 
-def test_the_gaussian_process_plays_too() -> None:
-    result = play(Branin(), "gp", n_trials=14)
+def test_the_gaussian_process_runs_too() -> None:
+    result = run(Branin(), "gp", n_trials=14)
     assert result["sampler_seconds"][-1] > 0
     assert result["regret"][-1] < 1
 
@@ -80,7 +82,7 @@ def test_a_sampler_may_have_a_budget_of_its_own() -> None:
 
 
 def test_a_pruner_spends_fewer_epochs_and_hands_over_only_what_was_trained_to_the_end() -> None:
-    whole, pruned = (play(RecordedTable(), "random", n_trials=60, pruner=pruner) for pruner in ("none", "median"))
+    whole, pruned = (run(RecordedTable(), "random", n_trials=60, pruner=pruner) for pruner in ("none", "median"))
     assert whole["epochs"][-1] == 60 * 8
     assert whole["n_pruned"] == 0
     assert pruned["n_pruned"] > 0
@@ -124,7 +126,7 @@ def test_a_grid_is_the_finest_full_factorial_that_the_budget_holds() -> None:
 
 
 def test_a_grid_that_is_tried_out_keeps_its_regret() -> None:
-    result = play(Branin(), "grid", n_trials=14)  # 4 × 3 cells
+    result = run(Branin(), "grid", n_trials=14)  # 4 × 3 cells
     assert result["epochs"] == [*range(1, 13), 12, 12]
     assert len(set(result["regret"][11:])) == 1
 
@@ -155,4 +157,4 @@ class Rounded(Branin):
 
 
 def test_a_point_beyond_the_known_best_has_no_negative_regret() -> None:
-    assert play(Rounded(), "random", n_trials=5)["regret"] == [0.0] * 5
+    assert run(Rounded(), "random", n_trials=5)["regret"] == [0.0] * 5

@@ -18,8 +18,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from studies import schema
-from studies.race.course import Course, Observation
-from studies.race.inner import inner_settings
+from studies.sampler_benchmark.problem import BenchmarkProblem, Observation
+from studies.sampler_benchmark.search_settings import search_settings
 from studies.schema import Failure
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
@@ -31,33 +31,34 @@ IGNORANT = 1.0  # the regret of a search that has no value yet: that of the medi
 
 
 class Search:
-    """A procedure. `problem` is a `Course`; `sampler` and `pruner` have a `name` and options, as in a study's config,
-    and the sampler may have an `n_trials` of its own. A grid that is smaller than the budget ends early.
+    """A procedure. `sampler` and `pruner` have a `name` and options, as in a study's config.
+
+    The sampler may have an `n_trials` of its own. A grid that is smaller than the budget ends early.
 
     Raises `BadInput` for what the search cannot be made of.
     """
 
     def __init__(
-        self, *, problem: Course, sampler: Mapping[str, Any], pruner: Mapping[str, Any], n_trials: int
+        self, *, problem: BenchmarkProblem, sampler: Mapping[str, Any], pruner: Mapping[str, Any], n_trials: int
     ) -> None:
         options = dict(sampler)
-        self._course = problem
+        self._problem = problem
         self._n_trials = int(options.pop("n_trials", n_trials))
-        self._settings = inner_settings(problem, sampler=options, pruner=pruner, n_trials=self._n_trials)
+        self._settings = search_settings(problem, sampler=options, pruner=pruner, n_trials=self._n_trials)
 
     def run(self, *, seed: int, n_rungs: int, report: Report, interrupted: Callable[[], str | None]) -> dict[str, Any]:
-        """Play the search; report the regret at equal fractions of its budget. See `Track.result`."""
-        play = _Play(self._course, replace(self._settings, seed=seed))
+        """Run the search; report the regret at equal fractions of its budget. See `Track.result`."""
+        run = _Run(self._problem, replace(self._settings, seed=seed))
         n_told = 0
         for n in range(1, self._n_trials + 1):
             if interrupted() is not None:
                 return {}
-            play.next()
+            run.next()
             while n_told < n * n_rungs // self._n_trials:
                 n_told += 1
-                if report(n_told, play.track.regret[-1]):
-                    return play.result()
-        return play.result()
+                if report(n_told, run.track.regret[-1]):
+                    return run.result()
+        return run.result()
 
 
 @dataclass(slots=True)
@@ -80,15 +81,15 @@ class Track:
         self.epochs.append(sum(self.epochs[-1:]) + epochs)
 
 
-class _Play:
+class _Run:
     """One search under way."""
 
-    def __init__(self, course: Course, settings: StudySettings) -> None:
+    def __init__(self, problem: BenchmarkProblem, settings: StudySettings) -> None:
         self.track = Track()
-        self._course = course
+        self._problem = problem
         self._settings = settings
-        self._marks = course.marks
-        self._sign = 1.0 if course.direction == "maximize" else -1.0
+        self._marks = problem.marks
+        self._sign = 1.0 if problem.direction == "maximize" else -1.0
         self._best_seen = -np.inf
         self._regret = IGNORANT
         self._n_pruned = 0
@@ -96,7 +97,7 @@ class _Play:
             storage=InMemoryStorage(),
             sampler=make_sampler(settings),
             pruner=make_pruner(settings),
-            direction=course.direction,
+            direction=problem.direction,
         )
 
     def next(self) -> None:
@@ -110,14 +111,14 @@ class _Play:
         point = self._settings.space.suggest(trial)
         spent = time.process_time() - begun
         random = np.random.default_rng([self._settings.seed, number])
-        seen = self._course.observe(point, replicate=replicate_of(self._settings, number), random=random)
+        seen = self._problem.observe(point, replicate=replicate_of(self._settings, number), random=random)
         begun = time.process_time()
         epochs, is_whole = self._train(trial, seen)
         spent += time.process_time() - begun
-        tried = self._regret_of(self._course.truth(point)) if is_whole else np.inf
+        tried = self._regret_of(self._problem.truth(point)) if is_whole else np.inf
         if is_whole and self._sign * seen.values[-1] > self._best_seen:
             self._best_seen, self._regret = self._sign * seen.values[-1], tried
-        share = epochs / self._course.n_rungs
+        share = epochs / self._problem.n_rungs
         self.track.add(
             regret=self._regret, tried=tried, sampler_s=spent, training_s=share * seen.seconds, epochs=epochs
         )
@@ -141,7 +142,7 @@ class _Play:
 
     def _train(self, trial: optuna.Trial, seen: Observation) -> tuple[int, bool]:
         """Tell the study what its trial saw, rung by rung; rungs spent, and whether it came to its end."""
-        last = self._course.n_rungs
+        last = self._problem.n_rungs
         for rung, value in enumerate(seen.values, start=1):
             if last > 1:
                 trial.report(value, rung)

@@ -13,9 +13,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.errors import BadInput
-from studies.race import RecordedTable
-from studies.race.record import table_of
-from studies.race.table import SHIPPED, Axis, Table, read_table, write_table
+from studies.sampler_benchmark import RecordedTable
+from studies.sampler_benchmark.record import table_of
+from studies.sampler_benchmark.table import SHIPPED, Table, TableAxis, read_table, write_table
 from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
@@ -26,7 +26,7 @@ MakeSettings = Callable[..., StudySettings]
 def small(values: list[list[list[float]]], *, direction: str = "maximize") -> Table:
     """Two cells of `u`, two seeds, two rungs; and an axis that does not vary."""
     array = np.array(values)[:, None]
-    axes = (Axis("u", ("low", "high"), False), Axis("v", (7,), True))
+    axes = (TableAxis("u", ("low", "high"), False), TableAxis("v", (7,), True))
     seconds = np.arange(array[..., 0].size, dtype=float).reshape(array.shape[:-1])
     return Table(axes, direction, "score", array, seconds, {"study": "small"})  # type: ignore[arg-type]
 
@@ -39,7 +39,7 @@ def written(path: Path, table: Table = SMALL) -> RecordedTable:
 
 
 def test_the_shipped_table_is_small_and_dense_and_says_where_it_comes_from() -> None:
-    path = resources.files("studies.race") / "data" / SHIPPED
+    path = resources.files("studies.sampler_benchmark") / "data" / SHIPPED
     assert len(path.read_bytes()) < 2_000_000
     table = read_table()
     assert table.values.shape == (9, 5, 3, 3, 2, 4, 8)
@@ -51,18 +51,18 @@ def test_the_shipped_table_is_small_and_dense_and_says_where_it_comes_from() -> 
 
 
 def test_a_search_is_judged_by_the_mean_and_not_by_the_lucky_seed(tmp_path: Path) -> None:
-    course = written(tmp_path)
+    problem = written(tmp_path)
     random = np.random.default_rng(0)
     low, high = {"u": "low"}, {"u": "high"}
-    assert course.search_space == {"u": {"type": "categorical", "choices": ["low", "high"]}}
-    assert [course.observe(low, replicate=r, random=random).values[-1] for r in range(3)] == pytest.approx(
+    assert problem.search_space == {"u": {"type": "categorical", "choices": ["low", "high"]}}
+    assert [problem.observe(low, replicate=r, random=random).values[-1] for r in range(3)] == pytest.approx(
         [0.4, 0.8, 0.4]
     )
-    assert course.observe(low, replicate=1, random=random).values == pytest.approx((0.1, 0.8))
-    assert course.observe(low, replicate=1, random=random).seconds == 1.0
-    assert (course.truth(low), course.truth(high)) == pytest.approx((0.6, 0.5))
-    assert course.marks.best == pytest.approx(0.6)
-    assert course.marks.near == pytest.approx(0.006)  # 1 % of the best
+    assert problem.observe(low, replicate=1, random=random).values == pytest.approx((0.1, 0.8))
+    assert problem.observe(low, replicate=1, random=random).seconds == 1.0
+    assert (problem.truth(low), problem.truth(high)) == pytest.approx((0.6, 0.5))
+    assert problem.marks.best == pytest.approx(0.6)
+    assert problem.marks.near == pytest.approx(0.006)  # 1 % of the best
 
 
 @pytest.mark.parametrize(("direction", "mean"), [("maximize", (0.4 + 0.4) / 2), ("minimize", (0.4 + 0.5) / 2)])
@@ -70,9 +70,9 @@ def test_a_training_that_diverged_counts_as_the_worst_and_is_seen_as_diverged(
     tmp_path: Path, direction: str, mean: float
 ) -> None:
     nan = float("nan")
-    course = written(tmp_path, small([[[0.1, 0.4], [0.1, nan]], [[0.2, 0.5], [0.2, 0.5]]], direction=direction))
-    assert course.truth({"u": "low"}) == pytest.approx(mean)
-    seen = course.observe({"u": "low"}, replicate=1, random=np.random.default_rng(0))
+    problem = written(tmp_path, small([[[0.1, 0.4], [0.1, nan]], [[0.2, 0.5], [0.2, 0.5]]], direction=direction))
+    assert problem.truth({"u": "low"}) == pytest.approx(mean)
+    seen = problem.observe({"u": "low"}, replicate=1, random=np.random.default_rng(0))
     assert len(seen.values) == 1
 
 

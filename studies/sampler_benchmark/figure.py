@@ -1,6 +1,6 @@
-"""How the searches of a race get on: the median regret of each entrant, with its interval at some places.
+"""How the samplers of a benchmark get on: the median regret of each sampler, with its interval at some places.
 
-Bands of seven entrants cannot be told apart; error bars at a few places, one beside the other, can.
+Bands of seven samplers cannot be told apart; error bars at a few places, one beside the other, can.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.analysis.best_so_far import Curve, base
 from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
 from studies.report.figures.paint import APART, BLACK, GREY, STYLES
+from studies.sampler_benchmark.curves import Curve
+from studies.sampler_benchmark.runs import base
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
         columns = (curve.spent, curve.median, curve.median_lo, curve.median_hi, curve.mean, curve.mean_lo)
         for spent, median, median_lo, median_hi, mean, mean_lo, mean_hi in zip(*columns, curve.mean_hi, strict=True):
             yield {
-                "series": curve.entrant,
+                "series": curve.sampler,
                 "spent": float(spent),
                 "median": float(median),
                 "median_lo": float(median_lo),
@@ -73,7 +74,7 @@ def _draw(figure: Figure, rows: Rows, *, heading: str, label: str, near: float) 
     spent = numbers(rows, "spent")
     step = math.log(max(float(spent.max() / spent.min()), 2.0)) / N_BARS
     lines = {}
-    for k, (name, (colour, style)) in enumerate(zip(names, looks(names), strict=True)):
+    for k, (name, (colour, style)) in enumerate(zip(names, colours_and_styles(names), strict=True)):
         own = series(rows, name)
         aside = math.exp(ASIDE * step * (k - (len(names) - 1) / 2) / len(names))
         lines[name] = _draw_line(axes, own, colour=colour, style=style, aside=aside, floor=floor)
@@ -111,9 +112,9 @@ def _draw_line(axes: Axes, own: Rows, *, colour: str, style: str, aside: float, 
     (line,) = axes.plot(spent, median, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-post")
     wanted = np.geomspace(spent[0], spent[-1], N_BARS + 1)[1:]
     places = np.unique(np.searchsorted(spent, wanted * (1 + 1e-9), side="right") - 1)
-    reach = [(median - lo)[places], (hi - median)[places]]
+    ends = [(median - lo)[places], (hi - median)[places]]
     axes.errorbar(
-        spent[places] * aside, median[places], yerr=reach, fmt="o", markersize=3, color=colour, linewidth=1, capsize=2
+        spent[places] * aside, median[places], yerr=ends, fmt="o", markersize=3, color=colour, linewidth=1, capsize=2
     )
     return line
 
@@ -124,8 +125,8 @@ def _write(axes: Axes, height: float, words: str) -> None:
     axes.text(0.01, height, words, transform=place, fontsize=7.5, color=BLACK, va="bottom")
 
 
-def looks(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Colour and line style of each entrant: a sampler has a colour, what it is joined with a style."""
+def colours_and_styles(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and line style of each sampler: a sampler has a colour, its pruner a style."""
     bases = list(dict.fromkeys(base(name) for name in names))
     joined = list(dict.fromkeys(name[len(base(name)) :] for name in sorted(names, key=len)))
     return [

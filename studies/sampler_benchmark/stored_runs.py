@@ -1,4 +1,4 @@
-"""The searches of a race, read off its trials: which problem, which entrant, and what it came to."""
+"""The runs of a sampler benchmark, read off its trials."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.best_so_far import JOINED, Played
-from studies.race import Search
+from studies.sampler_benchmark import Search
+from studies.sampler_benchmark.runs import JOINED, BenchmarkRun
 from studies.settings import StudySettings
 from studies.targets import find_target
 
-PROBLEM = "model.problem"  # what is searched below this key makes up the problem, all else the entrant
+PROBLEM = "model.problem"  # what is searched below this key makes up the problem, all else the sampler
 NO_PRUNER = "none"
 
 
-def is_race(settings: StudySettings) -> bool:
-    """Whether the trials of this study are searches."""
+def is_benchmark(settings: StudySettings) -> bool:
+    """Return whether the trials of this study are searches."""
     return find_target(str(OmegaConf.select(settings.template, "model._target_"))) is Search
 
 
-def searches_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Played]:
-    """The searches that came to their end, by problem and entrant in the order of the search space."""
+def runs_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[BenchmarkRun]:
+    """Return the searches that came to their end, by problem and sampler in the order of the search space."""
     whole = [t for t in trials if t.state == TrialState.COMPLETE and "regret" in t.user_attrs.get(schema.RESULT, {})]
-    played = [_played(trial, settings) for trial in whole]
+    runs = [_run(trial, settings) for trial in whole]
     order = {name: i for i, name in enumerate(_labels(settings))}
-    return sorted(played, key=lambda s: (_place(s.problem, order), _place(s.entrant, order), s.seed))
+    return sorted(runs, key=lambda run: (_place(run.problem, order), _place(run.sampler, order), run.seed))
 
 
-def _played(trial: FrozenTrial, settings: StudySettings) -> Played:
+def _run(trial: FrozenTrial, settings: StudySettings) -> BenchmarkRun:
     result = trial.user_attrs[schema.RESULT]
     training, sampler = np.array(result["training_seconds"]), np.array(result["sampler_seconds"])
-    return Played(
+    return BenchmarkRun(
         problem=_label(trial, settings, of_problem=True),
-        entrant=_label(trial, settings, of_problem=False),
+        sampler=_label(trial, settings, of_problem=False),
         seed=int(trial.user_attrs[schema.REPLICATE]),
         regret=np.array(result["regret"]),
         epochs=np.array(result["epochs"], dtype=float),
@@ -58,7 +58,7 @@ def _label(trial: FrozenTrial, settings: StudySettings, *, of_problem: bool) -> 
 
 
 def _fixed(settings: StudySettings, *, of_problem: bool) -> str:
-    """The name of what the race does not vary."""
+    """Return the name of what the benchmark does not vary."""
     if of_problem:
         return str(OmegaConf.select(settings.template, f"{PROBLEM}._target_")).rpartition(".")[2]
     return str(OmegaConf.select(settings.template, "model.sampler.name"))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from studies.errors import BadInput, Problem
-from studies.race.course import NEAR, Marks, Observation, space_of
+from studies.sampler_benchmark.problem import NEAR, Marks, Observation, space_of
 from studies.settings import Direction
 from studies.space import Point
 
@@ -66,7 +66,7 @@ class Function(ABC):
 
 @cache
 def _marks(function: type[Function]) -> Marks:
-    """Measured once in a process, with the same random points whatever the seed of a race."""
+    """Measured once in a process, with the same random points whatever the seed of a benchmark."""
     drawn = function()
     space = space_of(drawn.search_space)
     unit = np.random.default_rng(0).random((N_RANDOM, len(space)))

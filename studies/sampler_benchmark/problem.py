@@ -1,4 +1,4 @@
-"""What a search is run on: a space of points, each with a true value that is known and with what a trial sees of it."""
+"""What a sampler is benchmarked on: a space of points with known true values, and what a trial sees of a point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAR = 0.01  # within 1 % of the best
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What one trial sees: the value at each rung, and the seconds of the whole training. A training that diverged has
-    fewer rungs than the course."""
+    fewer rungs than the problem."""
 
     values: tuple[float, ...]
     seconds: float = 0.0
@@ -41,8 +41,8 @@ class Marks:
         return abs(self.median - self.best)
 
 
-class Course(Protocol):
-    """A problem of the race. `search_space` is as in a study's config, without paths."""
+class BenchmarkProblem(Protocol):
+    """A problem of the sampler benchmark. `search_space` is as in a study's config, without paths."""
 
     @property
     def direction(self) -> Direction:
@@ -68,7 +68,7 @@ class Course(Protocol):
 
 
 def space_of(search_space: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-    """The parameters that a course's search space describes. Raises `BadInput` for one that makes no sense."""
+    """The parameters that a problem's search space describes. Raises `BadInput` for one that makes no sense."""
     problems = Problems()
     config = OmegaConf.create({"model": dict.fromkeys(search_space)})
     space = read_space(with_paths(search_space), config=config, problems=problems)

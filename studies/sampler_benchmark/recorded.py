@@ -1,4 +1,4 @@
-"""The recorded table as a problem of the race: a trial draws a cell and one of its recorded seeds.
+"""The recorded table as a problem of the benchmark: a trial draws a cell and one of its recorded seeds.
 
 A parameter is the place of its level, from 0, for the levels are even steps on the scale that was searched. A search
 sees one training, and is judged by the mean of the cell over all seeds: a lucky seed does not count.
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from studies.race.course import NEAR, Marks, Observation
-from studies.race.table import Axis, Table, read_table
+from studies.sampler_benchmark.problem import NEAR, Marks, Observation
+from studies.sampler_benchmark.table import Table, TableAxis, read_table
 from studies.settings import Direction
 from studies.space import Point
 
@@ -71,7 +71,7 @@ class RecordedTable:
         return tuple(_index(axis, point) for axis in self.table.axes)
 
 
-def _index(axis: Axis, point: Point) -> int:
+def _index(axis: TableAxis, point: Point) -> int:
     """The place of the point's level on an axis."""
     if len(axis.levels) == 1:
         return 0
