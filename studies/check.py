@@ -35,8 +35,9 @@ def check(config: DictConfig) -> int:
     batches at points that stand for all. End after `check.max_s`, and tell what was left out."""
     import optuna
 
+    from studies.cli.experiment import each_part
     from studies.console import make_console
-    from studies.experiment import each_part, part_names
+    from studies.hypotheses.parts import part_names
 
     begun = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

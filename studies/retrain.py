@@ -103,7 +103,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.admission import admit
     from studies.analysis.choice import Choice
-    from studies.experiment import part_names
+    from studies.hypotheses.parts import part_names
     from studies.looks import of_study
     from studies.objectives import by_first
     from studies.quoting import pasted

@@ -6,7 +6,7 @@ of before would be read wrongly.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
 `n_trials`, `search`, `versions`, `git`, `identity`, `creator`; `select` in a round of another study's selection;
-`imported` where trials were brought in from another study; `belief` where a claim is put to the test. `metric` has
+`imported` where trials were brought in from another study; `hypothesis` where a claim is put to the test. `metric` has
 `name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
 then has two Optuna values.
 
@@ -47,7 +47,9 @@ STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SEARCH: Final = "search"  # {sampler, pruner}: their names when the study began
 STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
-STUDY_BELIEF: Final = "belief"  # the claim that the study puts to the test and its rule, as of before the first trial
+STUDY_HYPOTHESIS: Final = (
+    "hypothesis"  # the claim that the study puts to the test and its rule, as of before the first trial
+)
 STUDY_CREATOR: Final = "creator"  # the process that has described the study: host, namespace, number
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in

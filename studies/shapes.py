@@ -19,7 +19,7 @@ from studies.budget import Unit
 from studies.parameter import ParameterType, Role
 from studies.reading.soundness import DEEPEST
 from studies.secret_texts import masked
-from studies.settings import BeliefRule
+from studies.settings import HypothesisRule
 from studies.yaml_text import parsed
 
 PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
@@ -205,10 +205,10 @@ def _is_round(value: Any) -> bool:
     return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), STAGES))
 
 
-def _is_belief(value: Any) -> bool:
-    if not _is_mapping(value) or not BELIEF.keys() - {"decides"} <= value.keys() <= BELIEF.keys():
+def _is_hypothesis(value: Any) -> bool:
+    if not _is_mapping(value) or not HYPOTHESIS.keys() - {"decides"} <= value.keys() <= HYPOTHESIS.keys():
         return False
-    return all(BELIEF[key](one) for key, one in value.items())
+    return all(HYPOTHESIS[key](one) for key, one in value.items())
 
 
 def _is_import(value: Any) -> bool:
@@ -222,9 +222,9 @@ def _or_none(check: Check) -> Check:
 
 
 RANGE: Final = {"low": 0.0, "high": 0.0, "log": False, "step": None}  # and what is meant where one is missing
-BELIEF: Final[Mapping[str, Check]] = {
+HYPOTHESIS: Final[Mapping[str, Check]] = {
     "claim": _is_text,
-    "rule": lambda value: _is_one_of(value, get_args(BeliefRule)),
+    "rule": lambda value: _is_one_of(value, get_args(HypothesisRule)),
     **dict.fromkeys(("of", "before", "after"), _or_none(_is_text)),
     "boundary": _is_number,
     "decides": _is_flag,
@@ -245,7 +245,7 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_N_TRIALS: COUNT,
     schema.STUDY_SEARCH: (lambda value: _is_mapping_of(value, _is_text), "mapping of names"),
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
-    schema.STUDY_BELIEF: (_is_belief, "mapping of a claim and its rule"),
+    schema.STUDY_HYPOTHESIS: (_is_hypothesis, "mapping of a claim and its rule"),
     schema.STUDY_CREATOR: TEXT,
     schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),

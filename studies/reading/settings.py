@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationTyp
 
 from studies.errors import Problem, Problems
 from studies.reading.analysis import read_analysis
-from studies.reading.belief import read_belief
 from studies.reading.direction import with_usual_direction
+from studies.reading.hypothesis import read_hypothesis
 from studies.reading.limits import (
     LARGEST_SEED,
     MOST_SECONDS,
@@ -67,7 +67,7 @@ KEYS = (
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
-    *("belief", "check", "links"),
+    *("hypothesis", "check", "links"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
 
@@ -132,7 +132,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
             top.text("output_dir", default="outputs"), study_name=str(values.get("study_name")), problems=problems
         ),
         template=template,
-        belief=read_belief(top.section("belief"), space),
+        hypothesis=read_hypothesis(top.section("hypothesis"), space),
         select=read_select(top.section("select")),
         check=read_check(top.section("check")),
         links=read_links(given, space, problems),

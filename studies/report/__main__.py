@@ -33,8 +33,8 @@ def report(config: DictConfig) -> int:
     import optuna
 
     from studies.admission import need_study
+    from studies.cli.experiment import conclude_experiment, each_part
     from studies.console import make_console
-    from studies.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()

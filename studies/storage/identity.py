@@ -24,7 +24,7 @@ from studies.resolvers import texts
 from studies.secret_names import is_secret_name
 from studies.secret_texts import MASK
 from studies.secrets import Masked, compared_without_secrets, without_secrets
-from studies.settings import FIXED_KEYS, BeliefSettings, StudySettings
+from studies.settings import FIXED_KEYS, HypothesisSettings, StudySettings
 from studies.shapes import json_of, yaml_of
 from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
@@ -143,10 +143,10 @@ def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
     return entry
 
 
-def rule_of(study: optuna.Study) -> BeliefSettings | None:
-    """The belief and its rule as they stood before the study's first trial; None where it had none."""
-    recorded = study.user_attrs.get(schema.STUDY_BELIEF)
-    return BeliefSettings(**recorded) if isinstance(recorded, Mapping) else None
+def rule_of(study: optuna.Study) -> HypothesisSettings | None:
+    """The hypothesis and its rule as they stood before the study's first trial; None where it had none."""
+    recorded = study.user_attrs.get(schema.STUDY_HYPOTHESIS)
+    return HypothesisSettings(**recorded) if isinstance(recorded, Mapping) else None
 
 
 def moved_data(settings: StudySettings, study: optuna.Study) -> str | None:

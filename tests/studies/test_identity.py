@@ -26,7 +26,7 @@ from studies.storage.identity import (
 )
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
-STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_BELIEF}  # of a selection's rounds, and of beliefs, alone
+STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_HYPOTHESIS}  # of a selection's rounds, and of hypotheses, alone
 
 
 def begin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:

@@ -30,11 +30,11 @@ FLOORS: list[set[str]] = [
     {"trial"},
     {"storage"},
     {"search"},
-    {"report", "sampler_benchmark"},
+    {"report", "hypotheses", "sampler_benchmark"},
     {"worker"},
     {"launch"},
     {"progress"},
-    {"admission", "command", "experiment", "run", "check", "retrain", "looks", "dashboard", "list"}
+    {"admission", "cli", "command", "run", "check", "retrain", "looks", "dashboard", "list"}
     | {"reference", "selection", "arguments", "help", "uncomposed", "__main__"},
 ]
 

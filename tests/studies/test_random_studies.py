@@ -122,7 +122,7 @@ VARIED: Mapping[str, BaseDistribution] = {
 }
 EDITED = {
     schema.STUDY_SPACE: DESCRIBED,
-    schema.STUDY_BELIEF: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
+    schema.STUDY_HYPOTHESIS: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
     schema.STUDY_SELECT: {"of": "other", "stage": "estimate", "round": 0, "trials": [0, 0]},
     schema.IMPORTED: {"study": "s", "trials": 1, "left_out": {"why": 2}},
 }

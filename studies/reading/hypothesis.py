@@ -1,4 +1,4 @@
-"""Reads a belief and its decision rule, which stand in the config before any data are seen."""
+"""Reads a hypothesis and its decision rule, which stand in the config before any data are seen."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import get_args
 from studies.parameter import label_of
 from studies.reading.limits import shown
 from studies.reading.section import Section
-from studies.settings import BeliefRule, BeliefSettings
+from studies.settings import HypothesisRule, HypothesisSettings
 from studies.space import SearchSpace
 
 KEYS = ("claim", "rule", "of", "from", "to", "boundary", "decides", "parts", "checkpoints")
-RULES: Mapping[BeliefRule, str] = {
+RULES: Mapping[HypothesisRule, str] = {
     "contrast": "one value of a parameter gains over another",
     "independence": "no interaction of parameters matters",
     "one_fits_all": "no value of a parameter loses with another's best setting",
@@ -20,8 +20,8 @@ RULES: Mapping[BeliefRule, str] = {
 }
 
 
-def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
-    """The belief that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
+def read_hypothesis(section: Section, space: SearchSpace) -> HypothesisSettings | None:
+    """The hypothesis that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
     if not section.values:
         return None
     section.only(KEYS)
@@ -31,7 +31,7 @@ def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
     after = _label(section, "to", space) if rule == "contrast" else None
     if before and before == after:
         section.problems.add(section.key("to"), f"is {after}, as {section.key('from')} is", "give another value")
-    return BeliefSettings(
+    return HypothesisSettings(
         claim=section.text("claim"),
         rule=rule,
         of=of,
@@ -42,10 +42,10 @@ def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
     )
 
 
-def _rule(section: Section) -> BeliefRule:
+def _rule(section: Section) -> HypothesisRule:
     """The rule that decides; `none`, which asks for nothing further, where it is missing or no rule."""
     if section.has("rule"):
-        rule: BeliefRule = section.word("rule", get_args(BeliefRule), default="none")
+        rule: HypothesisRule = section.word("rule", get_args(HypothesisRule), default="none")
         return rule
     listed = ", ".join(f"{rule} ({what})" for rule, what in RULES.items())
     section.problems.add(section.key("rule"), "is missing", f"give the rule that decides: {listed}")

@@ -1,4 +1,4 @@
-"""What a belief claims against what was measured: each part's gain with its interval, and the boundary."""
+"""What a hypothesis claims against what was measured: each part's gain with its interval, and the boundary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from studies.analysis.belief import Finding, RegretMatrix, Word
+from studies.hypotheses.regret import RegretMatrix
+from studies.hypotheses.rule import HypothesisTest, Word
 from studies.report.csv_table import Row
 from studies.report.figures.drawing import Drawing, Rows, numbers
 from studies.report.figures.paint import BLUE, GREY, ORANGE, RED
@@ -21,20 +22,20 @@ BOUNDARY = "boundary: the least gain that supports the claim"
 BAR = 0.6  # inches, of the colours beside a matrix
 
 
-def verdict_drawing(findings: Mapping[str, Finding], *, claim: str, word: Word) -> Drawing:
+def verdict_drawing(tests: Mapping[str, HypothesisTest], *, claim: str, word: Word) -> Drawing:
     """One line a part: right of its boundary speaks for the claim, of which all parts together say `word`."""
     heading = "\n".join(textwrap.wrap(f"{claim}: {word}", int(WIDE * WIDTH)))
-    unit = ", ".join(dict.fromkeys(finding.unit for finding in findings.values()))
+    unit = ", ".join(dict.fromkeys(test.unit for test in tests.values()))
     rows: list[Row] = [
         {
             "part": name,
-            "gain": finding.gain.value,
-            "ci_lo": finding.gain.lo,
-            "ci_hi": finding.gain.hi,
-            "boundary": finding.boundary,
-            "verdict": finding.word,
+            "gain": test.gain.value,
+            "ci_lo": test.gain.lo,
+            "ci_hi": test.gain.hi,
+            "boundary": test.boundary,
+            "verdict": test.word,
         }
-        for name, finding in findings.items()
+        for name, test in tests.items()
     ]
     return Drawing(
         name="verdict",
