@@ -15,6 +15,7 @@ from studies.configs import group_options, shadowed
 from studies.errors import Problems, nearest
 from studies.own_options import BY_PATH, SUFFIXES, option_of, place_of, source_of
 from studies.quoting import argument, in_quotes, read_value
+from studies.reading.renamed import option_now
 from studies.secret_names import is_secret_name
 from studies.secret_sources import REFERENCE, variables
 from studies.secret_texts import masked
@@ -212,7 +213,9 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
     file = Path(word)
     if file.is_file() and file.suffix in SUFFIXES:
         return [argument(f"+{BY_PATH}", option_of(file))], file
-    problems.add("study", f"is {word}, {_why_none(file)}", f"{_nearest_study(file, known)}; {OWN_STUDIES}")
+    now = option_now("study", word)
+    remedy = f"{_nearest_study(file, known)}; {OWN_STUDIES}" if now is None else f"it is called {now} now"
+    problems.add("study", f"is {word}, {_why_none(file)}", remedy)
     return [], None
 
 

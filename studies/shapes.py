@@ -253,10 +253,11 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
 OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
     **dict.fromkeys(
-        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.PLACE, schema.DEVICE, schema.PROCESSOR),
-        TEXT,
+        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE, schema.DEVICE_SLOT), TEXT
     ),
-    **dict.fromkeys((schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
+    **dict.fromkeys(
+        (schema.PROCESSOR, schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT
+    ),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
     **dict.fromkeys((schema.REDRAWN, schema.VOID), (_is_flag, "truth value")),
@@ -273,8 +274,9 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
 
 def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Iterator[str]:
     for key, (is_right, words) in shapes.items():
-        if key in attributes and not is_right(attributes[key]):
-            yield f"{key} is {_shown(attributes[key])}, no {words}"
+        for name in {key, schema.EARLIER.get(key, key)}:
+            if name in attributes and not is_right(attributes[name]):
+                yield f"{name} is {_shown(attributes[name])}, no {words}"
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,7 @@ from studies.configs import compose, group_options
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.own_options import BY_PATH, place_of
 from studies.quoting import in_quotes, is_key, is_read, pasted
+from studies.reading.renamed import key_now, option_now, told
 from studies.secret_names import is_secret_name
 
 # ValueError: model=3, a group given a number; RecursionError: hundreds of mappings or lists in each other
@@ -128,10 +129,16 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if key == "study" and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
     if key == BY_PATH:
-        return "study", f"is the file {value}.yaml, which does not compose ({_first_line(error)})", "correct the file"
+        complaint = f"is the file {value}.yaml, which does not compose ({_first_line(error)})"
+        return "study", complaint, f"correct the file{told(_first_line(error))}"
+    if (key_present := key_now(key)) is not None:
+        return key, "is not a key of the config", f"it is called {key_present} now"
+    if (option := option_now(key, value)) is not None:
+        return key, f"is {value}, which is no option of that group", f"it is called {option} now"
     options = group_options(key, config_dirs=folders)
     if key == "study" and value in options:
-        return key, f"is {value}, which does not compose ({_first_line(error)})", "correct its file"
+        complaint = f"is {value}, which does not compose ({_first_line(error)})"
+        return key, complaint, f"correct its file{told(_first_line(error))}"
     if value in options and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted(f'+{key}', value)}"
     if options and value not in options:

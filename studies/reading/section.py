@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from studies.errors import Problems, nearest
 from studies.naming import REMEDY, shown_name, why_no_name
 from studies.reading.limits import LARGEST, LARGEST_WHOLE, shown, written
+from studies.reading.renamed import key_now
 
 
 class Section:
@@ -33,7 +34,9 @@ class Section:
         """Note every key that is not in `known`."""
         for name in self.values:
             if name not in known:
-                self.problems.add(self.key(str(name)), "is not a known key", nearest(str(name), known))
+                now = key_now(self.key(str(name)))
+                remedy = nearest(str(name), known) if now is None else f"it is called {now} now"
+                self.problems.add(self.key(str(name)), "is not a known key", remedy)
 
     def check_name(self, name: object) -> None:
         """Note a key that can name no file, column or label."""

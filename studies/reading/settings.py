@@ -24,6 +24,7 @@ from studies.reading.limits import (
 from studies.reading.links import read_links, with_targets
 from studies.reading.objective import check_objective, read_objective
 from studies.reading.output_folder import read_output_dir
+from studies.reading.renamed import told
 from studies.reading.section import Section
 from studies.reading.select import check_select, read_select
 from studies.reading.space import read_space
@@ -165,7 +166,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
-            remedy = "correct the interpolation"
+            remedy = f"correct the interpolation{told(complaint)}"
             if isinstance(error, UnsupportedInterpolationType):
                 remedy = f"correct its name, or {REMEDY}"
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)

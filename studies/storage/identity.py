@@ -145,7 +145,7 @@ def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
 
 def rule_of(study: optuna.Study) -> HypothesisSettings | None:
     """The hypothesis and its rule as they stood before the study's first trial; None where it had none."""
-    recorded = study.user_attrs.get(schema.STUDY_HYPOTHESIS)
+    recorded = schema.recorded(study.user_attrs, schema.STUDY_HYPOTHESIS)
     return HypothesisSettings(**recorded) if isinstance(recorded, Mapping) else None
 
 
@@ -181,7 +181,8 @@ def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[s
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
-    before = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
+    stored = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
+    before = {key: schema.in_present_words(value) for key, value in stored.items()}
     unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
     changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
     if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":

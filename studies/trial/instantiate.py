@@ -18,6 +18,7 @@ import hydra
 import torch
 
 from studies.errors import Problems, nearest
+from studies.reading.renamed import key_now
 from studies.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.trial.mixing import mixing_problems
 from studies.trial.package import package_of_target
@@ -57,6 +58,8 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
 
 def _why(name: str) -> str:
     """Return the remedy for a dotted name that leads nowhere."""
+    if (now := key_now(name)) is not None:
+        return f"it is called {now} now"
     module, lacking = where_it_ends(name)
     if module is None:
         return "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"

@@ -309,7 +309,10 @@ def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSe
 
 
 def test_trials_csv_tells_where_a_retry_went_on_and_why_it_did_not(tmp_path: Path) -> None:
-    resumed = {schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True}, schema.PLACE: "worker 1: CPU"}
+    resumed = {
+        schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True},
+        schema.DEVICE_SLOT: "worker 1: CPU",
+    }
     trials = [
         create_trial(value=1.0, user_attrs=resumed),
         create_trial(value=1.0, user_attrs={schema.RESTARTED: "the file is damaged"}),
