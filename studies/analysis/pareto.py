@@ -42,7 +42,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class FrontCandidate:
     """A configuration with its two `values`, means over `n` trainings, of which `trial` is the first.
 
     `half_widths` are those of the means' 95 % intervals (Student's t), None for single trainings; `probability` is that
@@ -68,7 +68,7 @@ class Front:
     """
 
     goals: tuple[Goal, Goal]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[FrontCandidate, ...]
     area: float
     interval: tuple[float, float]
     measured_area: float
@@ -77,7 +77,7 @@ class Front:
     n_seeds: tuple[int, int]
 
     @property
-    def members(self) -> tuple[Candidate, ...]:
+    def members(self) -> tuple[FrontCandidate, ...]:
         """The configurations on the front, from the best in the second objective to the best in the first."""
         return tuple(candidate for candidate in self.candidates if candidate.on_front)
 
@@ -183,14 +183,14 @@ def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator
         yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
 
 
-def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Candidate:
+def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> FrontCandidate:
     values, n = _values(group), len(group)
     first, second = values.mean(axis=0).tolist()
     widths = None
     if n > 1:
         a, b = (t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)).tolist()
         widths = (a, b)
-    return Candidate(group[0], (first, second), n, widths, on_front, probability)
+    return FrontCandidate(group[0], (first, second), n, widths, on_front, probability)
 
 
 def _values(group: Sequence[FrozenTrial]) -> Array:

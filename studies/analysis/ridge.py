@@ -27,9 +27,9 @@ from scipy.stats import t as student
 
 from studies.analysis.valley import (
     MIN_VALUES,
-    Fit,
     Line,
     Runs,
+    ValleyFit,
     below_worst,
     first_line,
     fit_around,
@@ -134,7 +134,7 @@ def ridge(
     return _judged(found, LAWS if power_law else {"constant": 0.0}, notes=_left_out(runs, line, names))
 
 
-def _slope(runs: Runs, fit: Fit | str) -> tuple[float, float, float]:
+def _slope(runs: Runs, fit: ValleyFit | str) -> tuple[float, float, float]:
     """α and its interval on the outer axes."""
     if isinstance(fit, str):
         return math.nan, -math.inf, math.inf

@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
-from studies.analysis.pareto import Candidate, Front, Goal, front_of
+from studies.analysis.pareto import Front, FrontCandidate, Goal, front_of
 from studies.eligible import can_be_best
 from studies.report.wording import counted, listed, shown, table
 from studies.schema import failure_of
@@ -37,7 +37,7 @@ class FrontFound:
         span = f"from {ends[0]} to {ends[1]}" if len(members) > 1 else ends[0]
         return f"{counted(len(members), 'configuration', 'configurations')} on the front, {span}"
 
-    def _shown(self, member: Candidate) -> str:
+    def _shown(self, member: FrontCandidate) -> str:
         second = self.front.goals[1].name
         how = WITH_UNITS.get(second, f"at {second} {{:.4g}}")
         return f"{member.values[0]:.4g} {how.format(member.values[1])}"
@@ -94,7 +94,7 @@ def front_section(found: FrontFound, *, picture: Path | None) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _value(member: Candidate, i: int, *, digits: int) -> str:
+def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
     width = f" ± {member.half_widths[i]:.{digits}f}" if member.half_widths is not None else ""
     return f"{member.values[i]:.{digits}f}{width}"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from studies.sampler_benchmark.problem import NEAR, Marks, Observation
-from studies.sampler_benchmark.table import Table, TableAxis, read_table
+from studies.sampler_benchmark.table import TableAxis, TrainingTable, read_table
 from studies.settings import Direction
 from studies.space import Point
 
@@ -83,5 +83,5 @@ def _index(axis: TableAxis, point: Point) -> int:
 
 
 @cache
-def _read(path: str | None) -> Table:
+def _read(path: str | None) -> TrainingTable:
     return read_table(Path(path) if path is not None else None)

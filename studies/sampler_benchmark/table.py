@@ -37,7 +37,7 @@ class TableAxis:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TrainingTable:
     """A dense replicated factorial. `values` (levels of each of `axes`…, seeds, rungs), `seconds` (levels…, seeds);
     `origin` says where it comes from: config, budget, versions, date, machine."""
 
@@ -66,7 +66,7 @@ class Table:
         return mean
 
 
-def write_table(path: Path, table: Table) -> Path:
+def write_table(path: Path, table: TrainingTable) -> Path:
     """Write `table`, in single precision."""
     axes = [{"name": axis.name, "levels": list(axis.levels), "ordered": axis.ordered} for axis in table.axes]
     description = {
@@ -85,7 +85,7 @@ def write_table(path: Path, table: Table) -> Path:
     return path
 
 
-def read_table(path: Path | None = None) -> Table:
+def read_table(path: Path | None = None) -> TrainingTable:
     """The table at `path`; None: the one that is shipped. Raises `BadInput` where there is none."""
     try:
         if path is None:
@@ -98,7 +98,7 @@ def read_table(path: Path | None = None) -> Table:
         raise BadInput([Problem("problem.path", complaint, remedy)]) from None
 
 
-def _read(path: Path) -> Table:
+def _read(path: Path) -> TrainingTable:
     with np.load(path, allow_pickle=False) as file:
         described = json.loads(str(file["description"]))
         values, seconds = file["values"].astype(float), file["seconds"].astype(float)
@@ -108,4 +108,4 @@ def _read(path: Path) -> Table:
     shape = tuple(len(axis.levels) for axis in axes)
     if values.shape[:-2] != shape or seconds.shape != values.shape[:-1]:
         raise ValueError(f"its values have the shape {values.shape} for axes of {shape}")
-    return Table(axes, described["direction"], described["metric"], values, seconds, described["origin"])
+    return TrainingTable(axes, described["direction"], described["metric"], values, seconds, described["origin"])

@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from studies.analysis.racing import looks_of
-from studies.search.comparison import Comparison, compared
+from studies.search.comparison import WinnerComparison, compared
 from studies.search.contest import Candidate, Contest, after_round, contests_of, decided, estimated
 from studies.search.rounds import Lane, interleaved, round_of
 from studies.settings import SelectSettings, StudySettings
@@ -31,7 +31,7 @@ class Selection:
 
     asked: SelectSettings
     contests: tuple[Contest, ...]
-    comparison: Comparison
+    comparison: WinnerComparison
     searched: Candidate
     n_trainings: int
     fresh_in: StudySettings | None = None

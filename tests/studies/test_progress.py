@@ -12,7 +12,7 @@ from rich.console import Console
 from studies import schema
 from studies.configs import compose
 from studies.errors import StudyStopped
-from studies.progress import LINE_EVERY_S, Progress, Standing, duration, standing
+from studies.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
 from studies.reading.settings import read_settings
 from studies.settings import StudySettings
 from studies.storage.slots import Rules
@@ -68,7 +68,7 @@ class Watched:
 
 def test_standing_counts_each_slot_once_by_how_it_ended() -> None:
     now = standing(trials(*EVERY_ENDING), RULES, maximize=True)
-    assert now == Standing(
+    assert now == StudyCounts(
         n_trials=8, finished=6, complete=3, pruned=1, failed={"diverged": 1, "error": 1}, running=1,
         begun=len(EVERY_ENDING), retried=1, best=now.best,
     )  # fmt: skip

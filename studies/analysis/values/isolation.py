@@ -143,7 +143,7 @@ def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RowStanding:
     """How a row stands to the best one: `best`, `tie` (not shown to differ, which is not equal), `worse`, or `none` for
     a row without a value. `difference` is that from the best; None for the best itself."""
 
@@ -157,7 +157,7 @@ class Ranking:
     """All rows compared with all, and each with the best."""
 
     best: int | None
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[RowStanding, ...] = ()
     comparisons: tuple[Comparison, ...] = field(default=())
 
     def verdict(self, i: int, j: int) -> int:
@@ -175,7 +175,7 @@ def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
     sign = 1.0 if maximize else -1.0
     known = [i for i, row in enumerate(rows) if row is not None]
     if not known:
-        return Ranking(None, tuple(Standing("none") for _ in rows))
+        return Ranking(None, tuple(RowStanding("none") for _ in rows))
     best = max(known, key=lambda i: sign * _mean(rows[i]))
     comparisons = compare(rows)
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
@@ -186,11 +186,11 @@ def _mean(row: Isolated | None) -> float:
     return row.mean.value
 
 
-def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> Standing:
+def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> RowStanding:
     if row is None:
-        return Standing("none")
+        return RowStanding("none")
     if i == best:
-        return Standing("best")
+        return RowStanding("best")
     found = next(c for c in comparisons if {c.first, c.second} == {i, best})
     difference = found.paired.difference if found.first == i else found.paired.difference.turned
-    return Standing("worse" if found.is_shown else "tie", difference, found.p_holm)
+    return RowStanding("worse" if found.is_shown else "tie", difference, found.p_holm)

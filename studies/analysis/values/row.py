@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.paired import Mean, mean
-from studies.analysis.values.isolation import Cell, Isolated, Standing
+from studies.analysis.values.isolation import Cell, Isolated, RowStanding
 from studies.objectives import convergence, rungs_of
 from studies.parameter import Parameter, Value
 from studies.schema import bounds_of
@@ -34,7 +34,7 @@ class ValueRow:
     nuisance: Mapping[str, Value]
     n: int
     n_lost: int
-    standing: Standing
+    standing: RowStanding
     metric: Mean | None = None
     test: Mean | None = None
     seconds: float | None = None
@@ -50,7 +50,7 @@ def row_of(
     label: str,
     cells: Mapping[Cell, Mapping[int, FrozenTrial]],
     found: Isolated | None,
-    standing: Standing,
+    standing: RowStanding,
     trials: Sequence[FrozenTrial],
     settings: StudySettings,
 ) -> ValueRow:

@@ -15,13 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.errors import BadInput, Problem
-from studies.sampler_benchmark.table import Table, TableAxis
+from studies.sampler_benchmark.table import TableAxis, TrainingTable
 from studies.schema import Failure, failure_of
 from studies.settings import StudySettings
 from studies.storage.slots import read_slots
 
 
-def table_of(study: Study, settings: StudySettings) -> Table:
+def table_of(study: Study, settings: StudySettings) -> TrainingTable:
     """The table of a finished grid. Raises `BadInput` for a study that is none, has conditions, or lacks a training."""
     axes = _axes(settings)
     trials = _ended(study, settings)
@@ -33,7 +33,9 @@ def table_of(study: Study, settings: StudySettings) -> Table:
         for rung, value in trial.intermediate_values.items():
             values[(*place, rung - 1)] = value
         seconds[place] = trial.user_attrs[schema.SECONDS]
-    return Table(axes, settings.objective.direction, settings.objective.metric, values, seconds, _origin(study, trials))
+    return TrainingTable(
+        axes, settings.objective.direction, settings.objective.metric, values, seconds, _origin(study, trials)
+    )
 
 
 def _axes(settings: StudySettings) -> tuple[TableAxis, ...]:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from studies.analysis.racing import Estimate, run_race
 from studies.report.selection import claim, selection_section
-from studies.search.comparison import Comparison
+from studies.search.comparison import WinnerComparison
 from studies.search.contest import Candidate, Contest
 from studies.search.select import Selection
 from studies.settings import StudySettings
@@ -39,7 +39,7 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
     contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
-    return Selection(settings.select, (contest,), Comparison(contest), candidates[0], 4 * len(rows) + 5)
+    return Selection(settings.select, (contest,), WinnerComparison(contest), candidates[0], 4 * len(rows) + 5)
 
 
 @pytest.mark.parametrize(("direction", "fresh"), [("maximize", 0.93), ("minimize", 1.01)])
@@ -84,7 +84,7 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert pair.endswith("; tied with the only other candidate")
     found = selection_of(settings, LEADER, NEAR)
     races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
-    told = claim(replace(found, contests=races, comparison=Comparison(races[1])), "accuracy")
+    told = claim(replace(found, contests=races, comparison=WinnerComparison(races[1])), "accuracy")
     assert told is not None
     assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
@@ -106,7 +106,7 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
         replace(contest, scientific={"x": x})
         for x, contest in enumerate(3 * selection_of(settings, LEADER, NEAR).contests, 1)
     )
-    comparison = Comparison(best, 4, 2, tuple(others[:n_rivals]))
+    comparison = WinnerComparison(best, 4, 2, tuple(others[:n_rivals]))
     selection = Selection(settings.select, (best, *others), comparison, best.candidates[0], 39)
     section, headline = selection_section(selection, settings), claim(selection, "accuracy") or ""
     assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
@@ -123,7 +123,7 @@ def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: Mak
     settings = make_settings(*RACE)
     whole = selection_of(settings, LEADER, NEAR)
     cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
-    told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
+    told = claim(replace(whole, contests=(cut,), comparison=WinnerComparison(cut)), "accuracy")
     assert told is not None
     assert "0.9900 ± 0.0300" in told
 
@@ -134,7 +134,7 @@ def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
     races = tuple(
         replace(found.contests[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
     )
-    found = replace(whole, contests=races, comparison=Comparison(races[0]))
+    found = replace(whole, contests=races, comparison=WinnerComparison(races[0]))
     told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
     assert told in selection_section(found, settings)
     assert "(but" not in selection_section(replace(found, contests=(races[0], races[0])), settings)

@@ -15,7 +15,7 @@ from studies import schema
 from studies.errors import BadInput
 from studies.sampler_benchmark import RecordedTable
 from studies.sampler_benchmark.record import table_of
-from studies.sampler_benchmark.table import SHIPPED, Table, TableAxis, read_table, write_table
+from studies.sampler_benchmark.table import SHIPPED, TableAxis, TrainingTable, read_table, write_table
 from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
@@ -23,18 +23,18 @@ from studies.storage.opening import open_storage
 MakeSettings = Callable[..., StudySettings]
 
 
-def small(values: list[list[list[float]]], *, direction: str = "maximize") -> Table:
+def small(values: list[list[list[float]]], *, direction: str = "maximize") -> TrainingTable:
     """Two cells of `u`, two seeds, two rungs; and an axis that does not vary."""
     array = np.array(values)[:, None]
     axes = (TableAxis("u", ("low", "high"), False), TableAxis("v", (7,), True))
     seconds = np.arange(array[..., 0].size, dtype=float).reshape(array.shape[:-1])
-    return Table(axes, direction, "score", array, seconds, {"study": "small"})  # type: ignore[arg-type]
+    return TrainingTable(axes, direction, "score", array, seconds, {"study": "small"})  # type: ignore[arg-type]
 
 
 SMALL = small([[[0.1, 0.4], [0.1, 0.8]], [[0.2, 0.5], [0.2, 0.5]]])
 
 
-def written(path: Path, table: Table = SMALL) -> RecordedTable:
+def written(path: Path, table: TrainingTable = SMALL) -> RecordedTable:
     return RecordedTable(str(write_table(path / "table.npz", table)))
 
 
