@@ -30,10 +30,9 @@ from scipy.special import stdtr
 from scipy.stats import t
 
 from studies.analysis.axis import Array
+from studies.analysis.levels import LEVEL, SIGNIFICANCE
 
 Left = Literal["worse", "failed"]
-RISK = 0.05  # of losing the best
-LEVEL = 0.95
 LEAST = 3  # seeds before anyone leaves
 SAME = 1e-12  # a relative spread below it is rounding
 
@@ -92,7 +91,7 @@ def run_race(
     maximize: bool,
     failed: Collection[int] = (),
     seedless: Collection[int] = (),
-    risk: float = RISK,
+    risk: float = SIGNIFICANCE,
 ) -> Race:
     """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those that have not `failed`.
 

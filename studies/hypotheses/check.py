@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from studies.analysis.levels import MIN_BLOCKS, MIN_SEEDS
 from studies.errors import Problems
-from studies.hypotheses.rule import MIN_SEEDS
 from studies.settings import StudySettings
-
-MIN_BLOCKS = 2  # seeds without which an analysis of variance has no error term
 
 
 def check_hypothesis(settings: StudySettings, problems: Problems) -> None:

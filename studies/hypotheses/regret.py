@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studies.analysis.paired import LEVEL, Mean, needed, paired
+from studies.analysis.levels import LEVEL
+from studies.analysis.paired import Mean, needed, paired
 from studies.analysis.values.isolation import Cell, isolate
 from studies.hypotheses.rule import HypothesisTest, NotTestable, with_seeds
 

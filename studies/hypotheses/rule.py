@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from studies.analysis.factorial import Anova
+from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import Mean, needed
 from studies.analysis.values.table import ValueTable
 
-MIN_SEEDS = 4  # seeds that a verdict rests on
 Word = Literal["supported", "contradicted", "undecided"]
 
 

@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binom, binomtest, norm
 
-from studies.analysis.paired import LEVEL, holm
+from studies.analysis.levels import LEVEL
+from studies.analysis.paired import holm
 from studies.sampler_benchmark.runs import Array, BenchmarkRun, problems_of, runs_on, samplers_of
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.analysis.levels import PERCENTILES
 from studies.sampler_benchmark.runs import (
-    ENDS,
     Array,
     BenchmarkRun,
     Measure,
@@ -54,8 +54,8 @@ def _curve(own: Sequence[BenchmarkRun], measure: Measure, *, seed: int) -> Curve
     spent = _places(own, measure)
     regrets = np.array([_regret_at(run, spent, measure) for run in own])
     drawn = regrets[resamples(len(own), seed=seed)]  # (resamples, seeds, places)
-    median_lo, median_hi = np.percentile(np.median(drawn, axis=1), ENDS, axis=0)
-    mean_lo, mean_hi = np.percentile(drawn.mean(axis=1), ENDS, axis=0)
+    median_lo, median_hi = np.percentile(np.median(drawn, axis=1), PERCENTILES, axis=0)
+    mean_lo, mean_hi = np.percentile(drawn.mean(axis=1), PERCENTILES, axis=0)
     return Curve(
         problem=own[0].problem,
         sampler=own[0].sampler,

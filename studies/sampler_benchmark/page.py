@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from studies.analysis.levels import SIGNIFICANCE
 from studies.printable import write_page
 from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import Drawing, write_drawings
@@ -17,7 +18,7 @@ from studies.sampler_benchmark.comparisons import PairwiseComparison, comparison
 from studies.sampler_benchmark.curves import curves
 from studies.sampler_benchmark.figure import COLUMNS, best_so_far, curve_rows
 from studies.sampler_benchmark.runs import MEASURES, BenchmarkRun, Measure, base, problems_of, runs_on, samplers_of
-from studies.sampler_benchmark.sentences import SIGNIFICANCE, amount, chance, headline, regret, sentences
+from studies.sampler_benchmark.sentences import amount, chance, headline, regret, sentences
 from studies.sampler_benchmark.stored_runs import runs_of
 from studies.sampler_benchmark.times_to_target import TimeToTarget, times_to_target
 from studies.settings import StudySettings

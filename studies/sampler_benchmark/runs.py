@@ -14,15 +14,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from studies.analysis.paired import LEVEL
-
 Array = npt.NDArray[np.float64]
 Measure = Literal["trials", "epochs", "seconds"]
 
 MEASURES: tuple[Measure, ...] = ("trials", "epochs", "seconds")
 JOINED = " + "  # between the names of a sampler and its pruner
 N_RESAMPLES = 1000
-ENDS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))  # percentiles
 
 
 @dataclass(frozen=True, slots=True)

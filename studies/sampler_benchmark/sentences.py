@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from studies.analysis.levels import SIGNIFICANCE
 from studies.report.wording import counted, listed, p_value
 from studies.sampler_benchmark.comparisons import PairwiseComparison
 from studies.sampler_benchmark.runs import BenchmarkRun, base, problems_of, samplers_of
@@ -16,7 +17,6 @@ Pairs = Sequence[PairwiseComparison]
 Runs = Sequence[BenchmarkRun]
 Times = Sequence[TimeToTarget]
 
-SIGNIFICANCE = 0.05  # after Holm's correction
 BASE, LEARNER = "random", "reinforce"
 MODELS = ("tpe", "gp")
 

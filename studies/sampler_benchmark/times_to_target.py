@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.analysis.levels import PERCENTILES
 from studies.sampler_benchmark.runs import (
-    ENDS,
     MEASURES,
     Array,
     BenchmarkRun,
@@ -49,7 +49,7 @@ def times_to_target(runs: Sequence[BenchmarkRun], *, seed: int) -> list[TimeToTa
 def _time_to_target(own: Sequence[BenchmarkRun], measure: Measure, *, seed: int) -> TimeToTarget:
     took = np.array([run.reached(measure) for run in own])
     drawn = _median(took[resamples(len(own), seed=seed)])
-    lo, hi = np.percentile(drawn, ENDS, method="nearest")
+    lo, hi = np.percentile(drawn, PERCENTILES, method="nearest")
     ends = np.array([run.spent(measure)[-1] for run in own])
     return TimeToTarget(
         problem=own[0].problem,

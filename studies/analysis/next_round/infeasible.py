@@ -21,10 +21,10 @@ from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
 from studies.analysis.axis import Array
+from studies.analysis.levels import SIGNIFICANCE
 from studies.parameter import Parameter, Value
 from studies.space import Point, SearchSpace
 
-LEVEL = 0.05
 MAX_THRESHOLDS = 40  # of a parameter, before the edges are moved
 MAX_MOVES = 10  # of the edges of a pair in turn; they settle in two or three
 
@@ -165,7 +165,7 @@ def _loglikelihood(k: Array, n: Array) -> Array:
 
 def _by_chance(n_regions: int) -> float:
     """What the best of so many regions gains by chance in one case of twenty."""
-    return float(chi2.isf(LEVEL / n_regions, 1))
+    return float(chi2.isf(SIGNIFICANCE / n_regions, 1))
 
 
 def _rate(failed: Bools) -> Rate:

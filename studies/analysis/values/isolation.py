@@ -17,10 +17,10 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from studies.analysis.levels import SIGNIFICANCE
 from studies.analysis.paired import Mean, Paired, holm, mean, paired
 
 Cell = Hashable  # one combination of the nuisance parameters
-LEVEL = 0.05  # of all comparisons of a table together
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Comparison:
     @property
     def is_shown(self) -> bool:
         """Whether the two differ beyond what the seeds explain."""
-        return self.p_holm <= LEVEL
+        return self.p_holm <= SIGNIFICANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Change:
     @property
     def is_shown(self) -> bool:
         """Whether the difference changes beyond what the seeds explain."""
-        return self.p_holm <= LEVEL
+        return self.p_holm <= SIGNIFICANCE
 
 
 def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:

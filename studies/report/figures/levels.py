@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from studies.analysis.levels import PERCENTILES
 from studies.report.csv_table import Cell, Row
 from studies.report.figures import scale
 from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
-from studies.report.figures.main_effect import ENDS, N_POINTS
+from studies.report.figures.main_effect import N_POINTS
 from studies.report.figures.paint import BAND, GREY, ordered_colours, scatter, within
 from studies.report.figures.subject import close_pairs, fit_with, short, title
 from studies.report.wording import shown
@@ -80,7 +81,7 @@ def _fitted(fit: Fit, i: int, j: int, groups: _Groups) -> Iterator[Row]:
     axis, other = fit.table.axes[i], fit.table.axes[j]
     unit = scale.along(axis, N_POINTS)
     functions = fit.sobol.surface.pair(i, j, unit, other.unit(groups.levels))
-    lo, hi = np.percentile(functions[1:], ENDS, axis=0)
+    lo, hi = np.percentile(functions[1:], PERCENTILES, axis=0)
     cells = scale.cells_at(axis, unit)
     for k, level in enumerate(scale.cells_of(other, groups.levels)):
         for m, cell in enumerate(cells):

@@ -11,12 +11,13 @@ import pytest
 from scipy.stats import t
 
 from studies.analysis.factorial import anova
+from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import Mean, mean, needed
 from studies.analysis.values.isolation import isolate, rank
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
-from studies.hypotheses.rule import MIN_SEEDS, HypothesisTest, NotTestable, contrast, independence, together
+from studies.hypotheses.rule import HypothesisTest, NotTestable, contrast, independence, together
 
 
 def finding(lo: float, hi: float, *, boundary: float = 0.0, n: int = 10) -> HypothesisTest:
