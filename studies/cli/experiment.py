@@ -9,14 +9,14 @@ from omegaconf import DictConfig
 from optuna import Study
 from rich.console import Console
 
-from studies.admission import admit
 from studies.analysis.same_runs import same_runs_note
+from studies.cli.admission import admit
+from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.hypotheses.conclusion import PartTrials, conclude
 from studies.hypotheses.page import remove_hypothesis, write_hypothesis
 from studies.hypotheses.parts import StudyPart, parts_of
-from studies.report.report import ended_trials
-from studies.settings import StudySettings
+from studies.reporting.report import ended_trials
 from studies.storage.checkpoints import best_trials, last_state_of
 from studies.storage.identity import find_study, rule_of
 from studies.storage.slots import rules_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from studies.analysis.levels import MIN_BLOCKS, MIN_SEEDS
+from studies.config.settings import StudySettings
 from studies.errors import Problems
-from studies.settings import StudySettings
 
 
 def check_hypothesis(settings: StudySettings, problems: Problems) -> None:

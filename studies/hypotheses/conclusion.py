@@ -10,12 +10,12 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.values.table import cells_by_value, value_tables
+from studies.config.settings import HypothesisSettings, StudySettings
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
 from studies.hypotheses.rule import HypothesisTest, NotTestable, Word, contrast, independence, together
-from studies.quoting import pasted
-from studies.report.report import analysis_of
+from studies.reporting.report import analysis_of
 from studies.search.warm_start import N_BEST, Values, warm_start
-from studies.settings import HypothesisSettings, StudySettings
+from studies.text.quoting import pasted
 
 SAYS: dict[Word, str] = {
     "supported": "supports it",

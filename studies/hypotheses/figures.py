@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from studies.hypotheses.regret import RegretMatrix
 from studies.hypotheses.rule import HypothesisTest, Word
-from studies.report.csv_table import Row
-from studies.report.figures.drawing import Drawing, Rows, numbers
-from studies.report.figures.paint import BLUE, GREY, ORANGE, RED
-from studies.report.figures.subject import WIDE, plain
+from studies.reporting.csv_table import Row
+from studies.reporting.figures.drawing import Drawing, Rows, numbers
+from studies.reporting.figures.paint import BLUE, GREY, ORANGE, RED
+from studies.reporting.figures.subject import WIDE, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

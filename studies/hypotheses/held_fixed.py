@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from studies.report.wording import NONE, table
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
+from studies.reporting.wording import table
 from studies.storage.identity import fixed_config
+from studies.text.wording import NONE
 
 NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from studies.hypotheses.conclusion import Conclusion, PartTrials
 from studies.hypotheses.figures import regret_drawing, verdict_drawing
 from studies.hypotheses.held_fixed import held_fixed
-from studies.printable import write_page
-from studies.report.csv_table import Row, write_csv
-from studies.report.figures.drawing import write_drawing
-from studies.report.wording import plain, table
+from studies.reporting.csv_table import Row, write_csv
+from studies.reporting.figures.drawing import write_drawing
+from studies.reporting.wording import plain, table
+from studies.text.printable import write_page
 
 PAGE, TABLE, FIGURES = "hypothesis.md", "hypothesis.csv", ("verdict", "regret", "regret_*")
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")

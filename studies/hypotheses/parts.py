@@ -14,10 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.configs import given_overrides
+from studies.config.composing.configs import given_overrides
+from studies.config.parsing.direction import flat_keys, forget_directions
 from studies.errors import BadInput, Problem
-from studies.naming import shown_name, why_no_name
-from studies.reading.direction import flat_keys, forget_directions
+from studies.text.naming import shown_name, why_no_name
 
 OPEN = ("search_space", "hypothesis")  # where a part may add keys
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.report.figures.drawing import Array, Drawing, Rows, numbers, series
-from studies.report.figures.paint import APART, BLACK, GREY, STYLES
+from studies.reporting.figures.drawing import Array, Drawing, Rows, numbers, series
+from studies.reporting.figures.paint import APART, BLACK, GREY, STYLES
 from studies.sampler_benchmark.curves import Curve
 from studies.sampler_benchmark.runs import base
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from studies.report.csv_table import Row
+    from studies.reporting.csv_table import Row
 
 WIDTH, HEIGHT = 7.2, 4.6  # inches
 LEAST_FLOOR = 1e-9  # of the regret of the median random point: nobody asks for less

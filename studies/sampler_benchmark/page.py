@@ -10,10 +10,10 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from studies.analysis.levels import SIGNIFICANCE
-from studies.printable import write_page
-from studies.report.csv_table import Row, write_csv
-from studies.report.figures.drawing import Drawing, write_drawings
-from studies.report.wording import NONE, p_value, plain, table
+from studies.config.settings import StudySettings
+from studies.reporting.csv_table import Row, write_csv
+from studies.reporting.figures.drawing import Drawing, write_drawings
+from studies.reporting.wording import plain, table
 from studies.sampler_benchmark.comparisons import PairwiseComparison, comparisons
 from studies.sampler_benchmark.curves import curves
 from studies.sampler_benchmark.figure import COLUMNS, best_so_far, curve_rows
@@ -21,7 +21,8 @@ from studies.sampler_benchmark.runs import MEASURES, BenchmarkRun, Measure, base
 from studies.sampler_benchmark.sentences import amount, chance, headline, regret, sentences
 from studies.sampler_benchmark.stored_runs import runs_of
 from studies.sampler_benchmark.times_to_target import TimeToTarget, times_to_target
-from studies.settings import StudySettings
+from studies.text.printable import write_page
+from studies.text.wording import NONE, p_value
 
 FOLDER, PAGE = "sampler_benchmark", "sampler_benchmark.md"
 OF_COMPARISONS, OF_TIMES, OF_CURVES = TABLES = ("comparisons.csv", "times_to_target.csv", "curves.csv")

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from studies.config.settings import Direction
+from studies.config.space import Point
 from studies.sampler_benchmark.problem import NEAR, Marks, Observation
 from studies.sampler_benchmark.table import TableAxis, TrainingTable, read_table
-from studies.settings import Direction
-from studies.space import Point
 
 
 class RecordedTable:

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from studies.analysis.levels import SIGNIFICANCE
-from studies.report.wording import counted, listed, p_value
 from studies.sampler_benchmark.comparisons import PairwiseComparison
 from studies.sampler_benchmark.runs import BenchmarkRun, base, problems_of, samplers_of
 from studies.sampler_benchmark.times_to_target import TimeToTarget
+from studies.text.wording import counted, listed, p_value
 
 Pairs = Sequence[PairwiseComparison]
 Runs = Sequence[BenchmarkRun]

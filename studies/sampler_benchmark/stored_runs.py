@@ -9,10 +9,10 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
+from studies.config.targets import find_target
 from studies.sampler_benchmark import Search
 from studies.sampler_benchmark.runs import JOINED, BenchmarkRun
-from studies.settings import StudySettings
-from studies.targets import find_target
 
 PROBLEM = "model.problem"  # what is searched below this key makes up the problem, all else the sampler
 NO_PRUNER = "none"

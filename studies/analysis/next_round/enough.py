@@ -36,7 +36,7 @@ from studies.analysis.axis import Array
 from studies.analysis.levels import MIN_CURVE_TRIALS, PERCENTILES
 from studies.analysis.sobol import Interval
 from studies.analysis.table import SPACE_FILLING, TrialsTable
-from studies.eligible import can_be_best
+from studies.records.eligible import can_be_best
 
 MIN_SPACE_FILLING = 12
 N_RESAMPLES = 1000

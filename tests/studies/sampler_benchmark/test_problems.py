@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from studies.config.parameter import Value
 from studies.errors import BadInput
-from studies.parameter import Value
 from studies.sampler_benchmark import Ackley, Branin, Conditional, Hartmann
 from studies.sampler_benchmark.functions import Function
 from studies.sampler_benchmark.problem import space_of

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studies.config.settings import SamplerName
+from studies.config.space import SearchSpace
 from studies.errors import BadInput
 from studies.sampler_benchmark import Branin, Conditional, Hartmann, RecordedTable, Search
 from studies.sampler_benchmark.problem import BenchmarkProblem, space_of
 from studies.sampler_benchmark.search_settings import coarsened
-from studies.settings import SamplerName
-from studies.space import SearchSpace
 
 
 def run(
