@@ -103,6 +103,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.admission import admit
     from studies.analysis.choice import Choice
+    from studies.analysis.estimate import Estimate
     from studies.experiment import part_names
     from studies.looks import of_study
     from studies.objectives import by_first
@@ -135,7 +136,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
     choices = choices_of(every, settings)
     if config.trial != "best":
-        choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
+        choices = [Choice(t, Estimate(t.value or 0.0, n=1)) for t in trials if t.number == config.trial and t.params]
     if choices and is_told_by_hand(choices[0].trial):
         number = choices[0].trial.number
         complaint = f"is {config.trial}, and trial {number} has no training seed, for no worker trained it"

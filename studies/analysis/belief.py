@@ -8,12 +8,14 @@ interval errs twice. Undecided says how many seeds would part the gain from the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from studies.analysis.estimate import LEVEL, Estimate
 from studies.analysis.factorial import Anova
-from studies.analysis.paired import LEVEL, Mean, needed, paired
+from studies.analysis.paired import needed, paired
 from studies.analysis.values.isolation import Cell, isolate
 from studies.analysis.values.table import ValueTable
 
@@ -28,7 +30,7 @@ class Finding:
     """
 
     what: str
-    gain: Mean
+    gain: Estimate
     boundary: float
     unit: str
     seeds_needed: int | None = None
@@ -36,11 +38,11 @@ class Finding:
     @property
     def word(self) -> Word:
         """The verdict; undecided by fewer than `FEWEST`, whose differences may agree by chance."""
-        if self.gain.lo is None or self.gain.hi is None or self.gain.n < FEWEST:
+        if self.gain.lo is None or (self.gain.n or 0) < FEWEST:
             return "undecided"
         if self.gain.lo >= self.boundary:
             return "supported"
-        return "contradicted" if self.gain.hi < self.boundary else "undecided"
+        return "contradicted" if self.gain.is_below(self.boundary) else "undecided"
 
 
 def together(findings: Sequence[Finding]) -> Word:
@@ -75,14 +77,12 @@ def independence(anova: Anova, *, boundary: float) -> Finding | str:
     """How far all interactions together, of any order, stay below `boundary`, a share of the noise-free variance: the
     gain is that share with a minus sign."""
     found = anova.interactions
-    if anova.problem or found is None or found.share is None:
+    if anova.problem or found is None or found.share is None or math.isnan(found.share.value):
         return anova.problem or "no interaction of parameters was tested"
-    assert found.share_lo is not None
-    assert found.share_hi is not None
-    gain = Mean(-found.share, -found.share_hi, -found.share_lo, anova.n)
-    pairs = [row for row in anova.rows if len(row.term) == 2 and row.share is not None]
-    top = max(pairs, key=lambda row: row.share or 0.0, default=None)
-    largest = f" (the largest pair: {' × '.join(top.term)}, {top.share:.4f})" if top is not None else ""
+    gain = replace(found.share.turned, n=anova.n)
+    pairs = {row.term: row.share.value for row in anova.rows if len(row.term) == 2 and row.share is not None}
+    top = max(pairs, key=lambda term: pairs[term], default=None)
+    largest = f" (the largest pair: {' × '.join(top)}, {pairs[top]:.4f})" if top is not None else ""
     what = f"share of the variance by which all parameters miss being a sum{largest}, with a minus sign"
     return _finding(what, gain, -boundary, "share of variance")
 
@@ -92,27 +92,22 @@ class RegretMatrix:
     """What is lost on one task by taking another's best setting. `cells` are those that every task has whole,
     `settings` the tasks' own best among them; `regret` maps (tuned on, used on) to the loss, at the level that holds
     for all entries together; `ahead` to how far each other cell is ahead of the borrowed ones, at the level that holds
-    for all of them. The levels are those of one interval."""
+    for all of them."""
 
     tasks: tuple[str, ...]
     cells: tuple[Cell, ...]
     settings: Mapping[str, Cell]
-    regret: Mapping[tuple[str, str], Mean]
-    ahead: Mapping[tuple[str, str], tuple[Mean, ...]]
-    level: float
-    level_ahead: float
+    regret: Mapping[tuple[str, str], Estimate]
+    ahead: Mapping[tuple[str, str], tuple[Estimate, ...]]
 
     def seeds_needed(self, pair: tuple[str, str], *, boundary: float) -> int | None:
         """How many seeds would part the regret of `pair` from `boundary`: its interval, or where the regret is below
         it, that of each cell. None where a cell's mean is at the boundary or beyond it."""
         found = self.regret[pair]
         if found.value > boundary:
-            return needed(found, boundary=boundary, level=self.level)
+            return needed(found, boundary=boundary)
         open_still = [cell for cell in self.ahead[pair] if cell.hi is None or cell.hi > boundary]
-        wanted = [
-            needed(cell, boundary=boundary, level=self.level_ahead) if cell.value < boundary else None
-            for cell in open_still
-        ]
+        wanted = [needed(cell, boundary=boundary) if cell.value < boundary else None for cell in open_still]
         known = [n for n in wanted if n is not None]
         return max(known) if known and len(known) == len(wanted) else None
 
@@ -154,9 +149,9 @@ def regret_matrix(
             )
             ends = [cell.hi for cell in ahead[source, target]]
             most = None if None in ends else max([0.0, found.value, *(end for end in ends if end is not None)])
-            regret[source, target] = Mean(found.value, found.lo, most, found.n)
+            regret[source, target] = replace(found, hi=most)
     settings = {task: found.cell for task, found in best.items() if found is not None}
-    return RegretMatrix(tasks, tuple(shared), settings, regret, ahead, level, level_ahead)
+    return RegretMatrix(tasks, tuple(shared), settings, regret, ahead)
 
 
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Finding | str:
@@ -185,7 +180,7 @@ def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> Findi
     return _with_seeds(Finding(what, worst.turned, -boundary, metric), wanted)
 
 
-def _finding(what: str, gain: Mean, boundary: float, unit: str) -> Finding:
+def _finding(what: str, gain: Estimate, boundary: float, unit: str) -> Finding:
     return _with_seeds(Finding(what, gain, boundary, unit), needed(gain, boundary=boundary))
 
 

@@ -27,7 +27,7 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.verdict import regret_drawing, verdict_drawing
 from studies.report.report import analysis_of
-from studies.report.wording import NONE, plain, table
+from studies.report.wording import NONE, estimate_text, interval_text, plain, table
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.settings import BeliefSettings, StudySettings
 from studies.storage.identity import fixed_config
@@ -123,7 +123,8 @@ def conclude(parts: Sequence[Evidence], *, console: Console) -> Conclusion:
         if finding.seeds_needed is not None:
             n_cells = part.settings.n_trials // part.settings.replicates
             counts_trials = belief.rule == "independence"
-            found.more_trials[part.name] = (finding.seeds_needed - finding.gain.n) * (1 if counts_trials else n_cells)
+            more = finding.seeds_needed - (finding.gain.n or 0)
+            found.more_trials[part.name] = more * (1 if counts_trials else n_cells)
             replicates = math.ceil(finding.seeds_needed / n_cells) if counts_trials else finding.seeds_needed
             found.remedies[part.name] = _remedy(part, replicates, n_trials=replicates * n_cells)
     return found
@@ -181,7 +182,7 @@ def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near:
                 yield (
                     f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
                     f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
-                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved (over {saved.n} replays on the "
+                    f"{estimate_text(saved, '.1f')} trials saved (over {saved.n} replays on the "
                     f"{len(values[target])} cells as they were measured)."
                 )
 
@@ -191,8 +192,8 @@ def _independence(part: Evidence, found: Conclusion, boundary: float, console: C
     if analysis.tuning is not None:
         cost = analysis.tuning.cost
         found.beside.append(
-            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end {cost.estimate:.4f} "
-            f"[{cost.lo:.4f}, {cost.hi:.4f}] further from the best {part.settings.objective.metric} than tuning all "
+            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end "
+            f"{estimate_text(cost)} further from the best {part.settings.objective.metric} than tuning all "
             "together (both played on the fitted function)."
         )
     if analysis.anova is None:
@@ -259,15 +260,14 @@ def _shortly(found: Conclusion) -> str:
     told = []
     for name, finding in found.findings.items():
         gain, part = finding.gain, f"{name.replace('_', ' ')}: " if name and len(found.findings) > 1 else ""
-        ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
-        told.append(f"{part}{gain.value:+.4f}{ends}, needs {finding.boundary:+g} ({finding.unit}, n = {gain.n})")
+        needs = f"needs {finding.boundary:+g} ({finding.unit}, n = {gain.n})"
+        told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}")
     return "; ".join(told) + "." if told else ""
 
 
 def _told(finding: Finding) -> str:
     gain = finding.gain
-    ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
-    return f"{finding.what}: {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
+    return f"{finding.what}: {estimate_text(gain)} (n = {gain.n}); the claim needs at least {finding.boundary:g}."
 
 
 def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]) -> str:
@@ -290,7 +290,7 @@ def _page(found: Conclusion, parts: Sequence[Evidence], pictures: Sequence[Path]
             name or "–",
             finding.word,
             f"{finding.gain.value:.4f}",
-            "–" if finding.gain.lo is None else f"{finding.gain.lo:.4f} to {finding.gain.hi:.4f}",
+            interval_text(finding.gain),
             f"{finding.boundary:g}",
             str(finding.gain.n),
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from studies.analysis.paired import Mean
+from studies.analysis.estimate import Estimate
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables
 from studies.printable import write_page
@@ -15,11 +15,11 @@ from studies.report.csv_table import Row, write_csv
 from studies.report.figures.drawing import write_drawing
 from studies.report.figures.values import NAME, values_drawing
 from studies.report.value_pages import Grid, html_page, latex_comment, latex_table
-from studies.report.value_words import against_best, caption_of, compared, notes_of, sentence, with_width
-from studies.report.wording import NONE, fixed, plain, shown, table
+from studies.report.value_words import against_best, caption_of, compared, notes_of, sentence
+from studies.report.wording import NONE, estimate_text, fixed, plain, shown, table
 
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
-REST = ("test ± 95 %", "peak MB", "n", "against the best")
+REST = ("test [95 %]", "peak MB", "n", "against the best")
 COLUMNS = (
     *("view", "value", "nuisance", "n", "n_lost", "seconds", "convergence_seconds", "convergence_epochs"),
     *("convergence_samples", "metric", "metric_lo", "metric_hi", "test", "test_lo", "test_hi", "peak_memory_mb"),
@@ -81,7 +81,7 @@ def _nuisance_names(view: ValueTable) -> list[str]:
 
 
 def _header(view: ValueTable, names: Sequence[str]) -> tuple[str, ...]:
-    return (view.name, *names, *MEASURED, f"{view.metric} ± 95 %", *REST)
+    return (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
 
 
 def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
@@ -91,7 +91,8 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
         row.label,
         *(_judged_at(row, name) for name in names),
         *(fixed(row.seconds, 2), fixed(row.convergence_seconds, 2), epochs, samples),
-        *(with_width(row.metric), with_width(row.test), fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
+        *(estimate_text(row.metric), estimate_text(row.test)),
+        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
     ]
 
 
@@ -126,7 +127,7 @@ def _csv_row(view: ValueTable, row: ValueRow) -> Row:
     }
 
 
-def _mean_columns(name: str, found: Mean | None) -> Mapping[str, float | None]:
+def _mean_columns(name: str, found: Estimate | None) -> Mapping[str, float | None]:
     if found is None:
         return {name: None, f"{name}_lo": None, f"{name}_hi": None}
     return {name: found.value, f"{name}_lo": found.lo, f"{name}_hi": found.hi}

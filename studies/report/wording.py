@@ -6,31 +6,19 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from studies.printable import printable
 
+if TYPE_CHECKING:
+    from studies.analysis.estimate import Estimate
+
 FEWEST_OF_TIE = 4  # seeds: fewer hardly ever tell two configurations apart, so that they do not says nothing
 NONE = "–"  # where there is no number
+UNBOUNDED = "unbounded"
 MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, and marks at the end of a title
     r"[*`]|\\(?=[!-/:-@\[-`{-~])|(?<!\w)_|_(?!\w)|(?<=\])\(|<(?=[A-Za-z/!?])|~(?=~)|(?<=\s)#(?=#*\s*$)"
 )
-
-
-class Ranged(Protocol):
-    """An estimate with its 95 % interval, under the names that effects give them."""
-
-    @property
-    def estimate(self) -> float:
-        """The estimate."""
-
-    @property
-    def ci_lo(self) -> float:
-        """The interval's lower end."""
-
-    @property
-    def ci_hi(self) -> float:
-        """The interval's upper end."""
 
 
 def nearby(path: Path) -> str:
@@ -58,17 +46,37 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p is not None and p < 0.001 else fixed(p)
 
 
-def interval(lo: float | None, hi: float | None, digits: int = 3) -> str:
-    """An interval: 0.10 to 0.20; `unbounded` where it has no ends."""
-    if lo is None or hi is None or math.isnan(lo) or math.isnan(hi):
+def estimate_text(found: Estimate | None, spec: str = ".4f", *, percent: bool = False, signed: bool = False) -> str:
+    """Return a value with its interval: 0.9512 [0.9481, 0.9543], or 12 % [8, 17] in `percent`.
+
+    `spec` is the format of each number. A value without an interval says why it has none.
+    """
+    if found is None or math.isnan(found.value):
         return NONE
-    return "unbounded" if math.isinf(lo) and math.isinf(hi) else f"{fixed(lo, digits)} to {fixed(hi, digits)}"
+    number = found.value * (100 if percent else 1)
+    value = f"{number:z{spec}}{' %' if percent else ''}"
+    if signed and number > 0 and float(f"{number:{spec}}"):
+        value = f"+{value}"
+    ends = interval_text(found, spec, percent=percent)
+    if ends == NONE:
+        return f"{value} (all equal)" if (found.n or 0) > 1 else value
+    return f"{value} ({ends})" if ends == UNBOUNDED else f"{value} {ends}"
 
 
-def share_of_variance(effect: Ranged) -> str:
-    """A share in words: 12 % of the variance [8, 17]."""
-    ends = f"[{100 * effect.ci_lo:.0f}, {100 * effect.ci_hi:.0f}]"
-    return f"{100 * effect.estimate:.0f} % of the variance {ends}"
+def interval_text(found: Estimate | None, spec: str = ".4f", *, percent: bool = False) -> str:
+    """Return the interval alone: [0.9481, 0.9543]."""
+    if found is None or found.lo is None or found.hi is None:
+        return NONE
+    if math.isinf(found.lo) and math.isinf(found.hi):
+        return UNBOUNDED
+    scale = 100 if percent else 1
+    lo, hi = (f"{end * scale:z{spec}}" for end in (found.lo, found.hi))
+    return f"[{lo}, {hi}]"
+
+
+def share_of_variance(share: Estimate) -> str:
+    """Return a share in words: 12 % [8, 17] of the variance."""
+    return f"{estimate_text(share, '.0f', percent=True)} of the variance"
 
 
 def listed(words: Sequence[str], *, last: str = "and") -> str:

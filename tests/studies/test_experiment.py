@@ -26,7 +26,7 @@ from shell import Shell
 from studies import schema
 from studies.admission import CHECKS
 from studies.analysis.belief import Finding
-from studies.analysis.paired import Mean
+from studies.analysis.estimate import Estimate
 from studies.configs import compose, group_options
 from studies.errors import BadInput
 from studies.experiment import each_part
@@ -444,7 +444,7 @@ def test_what_says_nothing_has_a_row_and_an_earlier_conclusion_leaves_nothing_be
 
 
 def finding(value: float) -> Finding:
-    return Finding("gain", Mean(value, value - 0.005, value + 0.005, 6), 0.0, "val/accuracy")
+    return Finding("gain", Estimate(value, value - 0.005, value + 0.005, 6), 0.0, "val/accuracy")
 
 
 def test_how_parts_make_up_the_verdict_is_told_with_it() -> None:
