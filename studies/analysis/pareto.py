@@ -27,7 +27,7 @@ from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import mean
-from studies.eligible import can_be_best
+from studies.records.eligible import can_be_best
 
 N_DRAWS = 2000
 Mask = npt.NDArray[np.bool_]

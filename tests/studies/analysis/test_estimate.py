@@ -7,7 +7,7 @@ import math
 import pytest
 
 from studies.analysis.estimate import Estimate
-from studies.report.wording import estimate_text, interval_text
+from studies.reporting.wording import estimate_text, interval_text
 
 SURE = Estimate(0.95123, 0.94811, 0.95433, 6)
 ALONE = Estimate(0.5, n=1)
