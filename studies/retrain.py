@@ -102,6 +102,7 @@ def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.analysis.choice import Choice
+    from studies.analysis.estimate import Estimate
     from studies.cli.admission import admit
     from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
@@ -135,7 +136,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
     choices = choices_of(every, settings)
     if config.trial != "best":
-        choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
+        choices = [Choice(t, Estimate(t.value or 0.0, n=1)) for t in trials if t.number == config.trial and t.params]
     if choices and is_told_by_hand(choices[0].trial):
         number = choices[0].trial.number
         complaint = f"is {config.trial}, and trial {number} has no training seed, for no worker trained it"

@@ -34,6 +34,7 @@ from studies.analysis.decomposition import (
     level_codes,
 )
 from studies.analysis.effect_size import ENDS, variance_draws
+from studies.analysis.estimate import Estimate
 from studies.analysis.paired import holm
 
 FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that with many
@@ -43,8 +44,8 @@ FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that wi
 class AnovaRow:
     """A term with its test and effect sizes; term `()` is the error. None where a number does not exist.
 
-    `n_levels` has the number of levels of each factor; `p_holm` is Holm's, over the tested pairs; `ci_lo` and `ci_hi`
-    are omega²'s 95 % interval; `share` is noise-free.
+    `n_levels` has the number of levels of each factor; `p_holm` is Holm's, over the tested pairs; `share`
+    is noise-free, NaN where no effect shows at all.
     """
 
     term: tuple[str, ...]
@@ -55,12 +56,8 @@ class AnovaRow:
     f: float | None = None
     p: float | None = None
     p_holm: float | None = None
-    omega_sq: float | None = None
-    ci_lo: float | None = None
-    ci_hi: float | None = None
-    share: float | None = None
-    share_lo: float | None = None
-    share_hi: float | None = None
+    omega_sq: Estimate | None = None
+    share: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +207,7 @@ def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
 
 
 def _sized(row: AnovaRow, own: Part, rest: Part, fit: AnovaFit, *, seed: int) -> AnovaRow:
-    """The row with its effect sizes and their intervals; the share is None where no effect shows at all."""
+    """The row with its effect sizes and their intervals."""
     noise = fit.error.sum_sq / fit.error.df
     floor = own.df * noise * float(fdtri(own.df, fit.error.df, 0.5))
     mine = variance_draws(replace(own, sum_sq=max(own.sum_sq, floor)), fit.error, role="own", seed=seed)
@@ -218,12 +215,12 @@ def _sized(row: AnovaRow, own: Part, rest: Part, fit: AnovaFit, *, seed: int) ->
     blocks = variance_draws(fit.block, fit.error, role="block", seed=seed)
     signal = np.maximum(mine + others, np.finfo(float).tiny)
     draws = np.array([mine / (signal + blocks + 1), mine / signal])
-    (ci_lo, ci_hi), (share_lo, share_hi) = np.partition(draws, ENDS, axis=1)[:, ENDS].tolist()
+    of_all, of_signal = np.partition(draws, ENDS, axis=1)[:, ENDS].tolist()
     mine_hat, others_hat, blocks_hat = (part.variance(noise) if part.df else 0.0 for part in (own, rest, fit.block))
     signal_hat = mine_hat + others_hat
     omega_sq = max(0.0, mine_hat / (signal_hat + blocks_hat + 1))
-    share = min(1.0, max(0.0, mine_hat / signal_hat)) if signal_hat > 0 else None
-    return replace(row, omega_sq=omega_sq, ci_lo=ci_lo, ci_hi=ci_hi, share=share, share_lo=share_lo, share_hi=share_hi)
+    share = min(1.0, max(0.0, mine_hat / signal_hat)) if signal_hat > 0 else math.nan
+    return replace(row, omega_sq=Estimate(omega_sq, *of_all), share=Estimate(share, *of_signal))
 
 
 def _notes(design: Design, fit: AnovaFit) -> Iterator[str]:

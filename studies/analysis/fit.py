@@ -87,7 +87,7 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         infeasible=table.n_infeasible / max(1, table.n_finished),
         capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
-        unexplained=0.0 if found is None else found.unexplained.estimate,
+        unexplained=0.0 if found is None else found.unexplained.estimate.value,
         is_grid=table.is_grid,
     )
 

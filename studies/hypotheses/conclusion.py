@@ -14,6 +14,7 @@ from studies.config.settings import HypothesisSettings, StudySettings
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
 from studies.hypotheses.rule import HypothesisTest, NotTestable, Word, contrast, independence, together
 from studies.reporting.report import analysis_of
+from studies.reporting.wording import estimate_text
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.text.quoting import pasted
 
@@ -112,7 +113,7 @@ def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
     n_cells = part.settings.n_trials // part.settings.replicates
     gain, hypothesis = found.tests[part.name].gain, part.settings.hypothesis
     counts_trials = hypothesis is not None and hypothesis.rule == "independence"
-    found.more_trials[part.name] = (seeds - gain.n) * (1 if counts_trials else n_cells)
+    found.more_trials[part.name] = (seeds - (gain.n or 0)) * (1 if counts_trials else n_cells)
     replicates = math.ceil(seeds / n_cells) if counts_trials else seeds
     found.remedies[part.name] = _remedy(part, replicates, n_trials=replicates * n_cells)
 
@@ -172,7 +173,7 @@ def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near:
                 yield (
                     f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
                     f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
-                    f"{saved.value:.1f} [{saved.lo:.1f}, {saved.hi:.1f}] trials saved (over {saved.n} replays on the "
+                    f"{estimate_text(saved, '.1f')} trials saved (over {saved.n} replays on the "
                     f"{len(values[target])} cells as they were measured)."
                 )
 
@@ -182,8 +183,8 @@ def _independence(part: PartTrials, found: Conclusion, boundary: float, console:
     if analysis.tuning is not None:
         cost = analysis.tuning.cost
         found.beside.append(
-            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end {cost.estimate:.4f} "
-            f"[{cost.lo:.4f}, {cost.hi:.4f}] further from the best {part.settings.objective.metric} than tuning all "
+            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end "
+            f"{estimate_text(cost)} further from the best {part.settings.objective.metric} than tuning all "
             "together (both played on the fitted function)."
         )
     if analysis.anova is None:

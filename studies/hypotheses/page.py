@@ -12,7 +12,7 @@ from studies.hypotheses.figures import regret_drawing, verdict_drawing
 from studies.hypotheses.held_fixed import held_fixed
 from studies.reporting.csv_table import Row, write_csv
 from studies.reporting.figures.drawing import write_drawing
-from studies.reporting.wording import plain, table
+from studies.reporting.wording import estimate_text, interval_text, plain, table
 from studies.text.printable import write_page
 
 PAGE, TABLE, FIGURES = "hypothesis.md", "hypothesis.csv", ("verdict", "regret", "regret_*")
@@ -78,8 +78,8 @@ def _shortly(found: Conclusion) -> str:
     told = []
     for name, test in found.tests.items():
         gain, part = test.gain, f"{name.replace('_', ' ')}: " if name and len(found.tests) > 1 else ""
-        ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
-        told.append(f"{part}{gain.value:+.4f}{ends}, needs {test.boundary:+g} ({test.unit}, n = {gain.n})")
+        needs = f"needs {test.boundary:+g} ({test.unit}, n = {gain.n})"
+        told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}")
     return "; ".join(told) + "." if told else ""
 
 
@@ -103,7 +103,7 @@ def _page(found: Conclusion, parts: Sequence[PartTrials], pictures: Sequence[Pat
             name or "–",
             test.word,
             f"{test.gain.value:.4f}",
-            "–" if test.gain.lo is None else f"{test.gain.lo:.4f} to {test.gain.hi:.4f}",
+            interval_text(test.gain),
             f"{test.boundary:g}",
             str(test.gain.n),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL
-from studies.analysis.paired import Mean, needed, paired
+from studies.analysis.paired import needed, paired
 from studies.analysis.values.isolation import Cell, isolate
 from studies.hypotheses.rule import HypothesisTest, NotTestable, with_seeds
 
@@ -18,10 +19,10 @@ class RegretMatrix:
     tasks: tuple[str, ...]
     cells: tuple[Cell, ...]  # that have all seeds on every task
     settings: Mapping[str, Cell]  # each task's own best of the cells
-    regret: Mapping[tuple[str, str], Mean]  # pair → loss
-    ahead: Mapping[tuple[str, str], tuple[Mean, ...]]  # pair → how far each other cell is ahead of the borrowed ones
-    level: float  # of one interval of `regret`, so that all of them hold together
-    level_ahead: float  # of one interval of `ahead`, likewise
+    regret: Mapping[tuple[str, str], Estimate]  # pair → loss, at a level that holds for all of them
+    ahead: Mapping[
+        tuple[str, str], tuple[Estimate, ...]
+    ]  # pair → how far other cells are ahead of the borrowed ones
 
     def seeds_needed(self, pair: tuple[str, str], *, boundary: float) -> int | None:
         """Return how many seeds would part the regret of `pair` from `boundary`.
@@ -31,12 +32,9 @@ class RegretMatrix:
         """
         found = self.regret[pair]
         if found.value > boundary:
-            return needed(found, boundary=boundary, level=self.level)
+            return needed(found, boundary=boundary)
         open_still = [cell for cell in self.ahead[pair] if cell.hi is None or cell.hi > boundary]
-        wanted = [
-            needed(cell, boundary=boundary, level=self.level_ahead) if cell.value < boundary else None
-            for cell in open_still
-        ]
+        wanted = [needed(cell, boundary=boundary) if cell.value < boundary else None for cell in open_still]
         known = [n for n in wanted if n is not None]
         return max(known) if known and len(known) == len(wanted) else None
 
@@ -81,9 +79,9 @@ def regret_matrix(
             )
             ends = [cell.hi for cell in ahead[source, target]]
             most = None if None in ends else max([0.0, found.value, *(end for end in ends if end is not None)])
-            regret[source, target] = Mean(found.value, found.lo, most, found.n)
+            regret[source, target] = replace(found, hi=most)
     settings = {task: found.cell for task, found in best.items() if found is not None}
-    return RegretMatrix(tasks, tuple(shared), settings, regret, ahead, level, level_ahead)
+    return RegretMatrix(tasks, tuple(shared), settings, regret, ahead)
 
 
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> HypothesisTest:

@@ -7,14 +7,17 @@ verdicts are an interval apart, so other seeds turn one into the other only wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.levels import MIN_SEEDS
-from studies.analysis.paired import Mean, needed
+from studies.analysis.paired import needed
 from studies.analysis.values.table import ValueTable
+from studies.reporting.wording import estimate_text
 
 Word = Literal["supported", "contradicted", "undecided"]
 
@@ -28,7 +31,7 @@ class HypothesisTest:
     """What one part of a hypothesis shows."""
 
     what: str  # the gain, in words
-    gain: Mean
+    gain: Estimate
     boundary: float  # the least gain that supports the claim
     unit: str
     seeds_needed: int | None = None  # in all, to decide it; None where it is decided or cannot be told
@@ -36,16 +39,15 @@ class HypothesisTest:
     @property
     def word(self) -> Word:
         """The verdict: undecided by fewer than `MIN_SEEDS`, because the differences of so few may agree by chance."""
-        if self.gain.lo is None or self.gain.hi is None or self.gain.n < MIN_SEEDS:
+        if self.gain.lo is None or (self.gain.n or 0) < MIN_SEEDS:
             return "undecided"
         if self.gain.lo >= self.boundary:
             return "supported"
-        return "contradicted" if self.gain.hi < self.boundary else "undecided"
+        return "contradicted" if self.gain.is_below(self.boundary) else "undecided"
 
     def __str__(self) -> str:
-        gain = self.gain
-        ends = "" if gain.lo is None else f" [{gain.lo:.4f}, {gain.hi:.4f}]"
-        return f"{self.what}: {gain.value:.4f}{ends} (n = {gain.n}); the claim needs at least {self.boundary:g}."
+        gain = f"{estimate_text(self.gain)} (n = {self.gain.n})"
+        return f"{self.what}: {gain}; the claim needs at least {self.boundary:g}."
 
 
 def together(tests: Sequence[HypothesisTest]) -> Word:
@@ -82,19 +84,17 @@ def independence(anova: Anova, *, boundary: float) -> HypothesisTest:
     The gain is their share of the noise-free variance, with a minus sign.
     """
     found = anova.interactions
-    if anova.problem or found is None or found.share is None:
+    if anova.problem or found is None or found.share is None or math.isnan(found.share.value):
         raise NotTestable(anova.problem or "no interaction of parameters was tested")
-    assert found.share_lo is not None
-    assert found.share_hi is not None
-    gain = Mean(-found.share, -found.share_hi, -found.share_lo, anova.n)
-    pairs = [row for row in anova.rows if len(row.term) == 2 and row.share is not None]
-    top = max(pairs, key=lambda row: row.share or 0.0, default=None)
-    largest = f" (the largest pair: {' × '.join(top.term)}, {top.share:.4f})" if top is not None else ""
+    gain = replace(found.share.turned, n=anova.n)
+    pairs = {row.term: row.share.value for row in anova.rows if len(row.term) == 2 and row.share is not None}
+    top = max(pairs, key=lambda term: pairs[term], default=None)
+    largest = f" (the largest pair: {' × '.join(top)}, {pairs[top]:.4f})" if top is not None else ""
     what = f"share of the variance by which all parameters miss being a sum{largest}, with a minus sign"
     return tested(what, gain, -boundary, "share of variance")
 
 
-def tested(what: str, gain: Mean, boundary: float, unit: str) -> HypothesisTest:
+def tested(what: str, gain: Estimate, boundary: float, unit: str) -> HypothesisTest:
     """Return the test of `gain`, with the number of seeds that would decide it."""
     return with_seeds(HypothesisTest(what, gain, boundary, unit), needed(gain, boundary=boundary))
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studies.analysis.estimate import Estimate
 from studies.reporting.findings_tables import anova_table, effects_table, ridges_table, screen_table, where
-from studies.reporting.wording import code, plain, share_of_variance
+from studies.reporting.wording import code, estimate_text, plain, share_of_variance
 from studies.text.wording import counted, crossed
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def findings(analysis: Analysis, *, metric: str, pictures: Mapping[str, Path] | 
         _values(analysis.table, analysis.whole),
         _told(analysis, metric),
     ]
-    if any(not math.isnan(effect.estimate) for effect in analysis.effects):
+    if any(not math.isnan(effect.estimate.value) for effect in analysis.effects):
         parts.append(effects_table(analysis))
     if analysis.ridges:
         parts.append(ridges_table(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level))
@@ -60,7 +61,7 @@ def clause(analysis: Analysis) -> str | None:
         return None
     for effect in (*_claimed(analysis), *_strongest_main(analysis)):
         verb = "interact" if effect.order == 2 else "matters most"
-        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect)})"
+        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect.estimate)})"
     return None
 
 
@@ -149,12 +150,12 @@ def _told(analysis: Analysis, metric: str) -> str:
 def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     mains = _strongest_main(analysis)
     for effect in mains:
-        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect)}."
+        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
     if not mains:
         yield "No parameter shows an effect on its own."
     claimed = _claimed(analysis)
     for effect in claimed:
-        yield f"{crossed(effect.params)} interact: {share_of_variance(effect)}{where(effect)}."
+        yield f"{crossed(effect.params)} interact: {share_of_variance(effect.estimate)}{where(effect)}."
     if not claimed:
         yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
     for ridge in analysis.ridges:
@@ -167,23 +168,23 @@ def _strongest_main(analysis: Analysis) -> list[Effect]:
     """The strongest main effect that can be relied on, if it is there at all."""
     from studies.analysis.effects import CLAIM
 
-    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.ci_lo > CLAIM]
-    return sorted(mains, key=lambda effect: -effect.estimate)[:1]
+    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
+    return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
 
 
 def _claimed(analysis: Analysis) -> list[Effect]:
-    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate)
+    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate.value)
 
 
 def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
-    cost, least = tuning.cost, NEGLIGIBLE * float(trials.y.max() - trials.y.min())
-    values = [0.0 if abs(value) < least else value for value in (cost.estimate, cost.lo, cost.hi)]
-    estimate, lo, hi = (f"{abs(value) if values[2] < 0 else value:.2g}" for value in values)
-    if values[1] > 0:
-        told = f"{estimate} [{lo}, {hi}] worse in {metric} than"
-    elif values[2] < 0:
-        told = f"{estimate} [{hi}, {lo}] better in {metric} than"
+    least = NEGLIGIBLE * float(trials.y.max() - trials.y.min())
+    value, lo, hi = (0.0 if abs(number) < least else number for number in (tuning.cost.value, *tuning.cost.ends))
+    cost = Estimate(value, lo, hi)
+    if cost.is_above(0):
+        told = f"{estimate_text(cost, '.2g')} worse in {metric} than"
+    elif cost.is_below(0):
+        told = f"{estimate_text(cost.turned, '.2g')} better in {metric} than"
     else:
-        told = f"no worse in {metric} (difference {estimate} [{lo}, {hi}]) than"
+        told = f"no worse in {metric} (difference {estimate_text(cost, '.2g')}) than"
     begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
     return f"{begin} {told} tuning all together (both played on the fitted function)."

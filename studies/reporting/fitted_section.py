@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.reporting.csv_table import Row, write_csv
-from studies.reporting.wording import table
-from studies.text.wording import shown
+from studies.reporting.wording import interval_text, table
+from studies.text.wording import fixed, shown
 
 if TYPE_CHECKING:
     from studies.analysis.fit import Fit
@@ -49,8 +49,8 @@ def _section(name: str, rows: Sequence[FittedValue], *, metric: str, verdict: st
     cells = [
         (
             shown(row.value),
-            f"{row.best.estimate:.4f}",
-            f"{row.best.lo:.4f} to {row.best.hi:.4f}",
+            fixed(row.best.value, 4),
+            interval_text(row.best),
             *(shown(row.others[other]) for other in others),
             str(row.n),
         )
@@ -76,7 +76,7 @@ def _row(name: str, row: FittedValue) -> Row:
     return {
         "parameter": name,
         "value": str(row.value),
-        "best": row.best.estimate,
+        "best": row.best.value,
         "ci_lo": row.best.lo,
         "ci_hi": row.best.hi,
         "n_trials": row.n,

@@ -12,7 +12,7 @@ from studies.analysis.conditions import Conditions, conditions_of
 from studies.analysis.pareto import Front, FrontCandidate, Goal, front_of
 from studies.config.settings import StudySettings
 from studies.records.eligible import can_be_best
-from studies.reporting.wording import table
+from studies.reporting.wording import estimate_text, table
 from studies.schema import failure_of
 from studies.text.wording import counted, listed, shown
 
@@ -96,8 +96,7 @@ def front_section(found: FrontFound, *, picture: Path | None) -> str:
 
 
 def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
-    width = f" ± {member.half_widths[i]:.{digits}f}" if member.half_widths is not None else ""
-    return f"{member.values[i]:.{digits}f}{width}"
+    return estimate_text(member.estimates[i], f".{digits}f")
 
 
 def _told(found: FrontFound) -> Iterator[str]:
@@ -130,9 +129,8 @@ def _told(found: FrontFound) -> Iterator[str]:
 def _area(front: Front) -> str:
     """The front's size, corrected and as measured."""
     worst = ", ".join(map(shown, front.reference))
-    lo, hi = map(shown, front.interval)
     return (
-        f"The front dominates an area of {shown(front.area)} (95 % interval {lo} to {hi}) up to the worst values "
+        f"The front dominates an area of {estimate_text(front.area, '.4g')} up to the worst values "
         f"({worst}), corrected for what noise adds to a front by luck; as measured it is {shown(front.measured_area)}, "
         f"a share of {front.share:.2f} of the box. Compare areas only up to the same reference."
     )

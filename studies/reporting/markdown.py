@@ -21,7 +21,7 @@ from studies.reporting.goal import goal_sentence
 from studies.reporting.handed_on import handed_on
 from studies.reporting.selection import champion_of, claim, selection_section
 from studies.reporting.value_section import value_section
-from studies.reporting.wording import code, plain, table
+from studies.reporting.wording import code, estimate_text, interval_text, plain, table
 from studies.selection.steps import Selection
 from studies.text.wording import counted, shown
 
@@ -124,11 +124,11 @@ def told(
 
 def valued(choice: Choice) -> str:
     """A choice's value and what it rests on."""
-    if choice.half_width is None and choice.n > 1:
-        return f"{choice.value:.4f} (mean of {choice.n} seeds, all equal)"
-    if choice.half_width is None:
+    if choice.n == 1:
         return f"{choice.value:.4f} (trial {choice.trial.number})"
-    return f"{choice.value:.4f} ± {choice.half_width:.4f} (mean of {choice.n} seeds)"
+    if choice.estimate.lo is None:
+        return f"{choice.value:.4f} (mean of {choice.n} seeds, all equal)"
+    return f"{estimate_text(choice.estimate)} (mean of {choice.n} seeds)"
 
 
 def render(results: Results, settings: StudySettings) -> str:
@@ -202,13 +202,13 @@ def _cells(choices: Sequence[Choice], settings: StudySettings) -> str:
         (
             *(shown(choice.trial.params.get(name, "–")) for name in names),
             f"{choice.value:.4f}",
-            _width(choice),
+            interval_text(choice.estimate),
             str(choice.n),
         )
         for choice in choices[:MAX_CELLS]
     ]
     rest = f"\n\n{len(choices) - MAX_CELLS} more cells are in trials.csv." if len(choices) > MAX_CELLS else ""
-    header = (*names, f"mean {settings.objective.metric}", "± 95 %", "n")
+    header = (*names, f"mean {settings.objective.metric}", "95 % interval", "n")
     note = "Means over training seeds, with Student's t interval; overlapping intervals do not tell cells apart."
     n_pruned = sum(choice.n_pruned for choice in choices[:MAX_CELLS])
     if n_pruned:
@@ -218,10 +218,6 @@ def _cells(choices: Sequence[Choice], settings: StudySettings) -> str:
             "some were."
         )
     return f"## Cells\n\n{table(header, rows)}{rest}\n\n{note}"
-
-
-def _width(choice: Choice) -> str:
-    return f"{choice.half_width:.4f}" if choice.half_width is not None else "–"
 
 
 def _endings(results: Results) -> str:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.estimate import Estimate
 from studies.analysis.same_runs import distinct, same_runs_note
 from studies.analysis.values.table import scientific, value_tables
 from studies.config.settings import AnalysisSettings, StudySettings
@@ -122,7 +123,7 @@ def write_report(
             write_page(report, render(results, settings))
     finally:
         champion = champion_of(selection) if selection is not None else None
-        best = Choice(champion.trial, champion.value) if champion is not None else results.best
+        best = Choice(champion.trial, Estimate(champion.value, n=1)) if champion is not None else results.best
         lines = [headline(results, settings), *([f"note: {results.same_runs}"] if results.same_runs else [])]
         lines += handed_on(results.best, settings) if results.best is not None and champion is None else []
         lines += (

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from studies.analysis.racing import Estimate
+from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
-from studies.reporting.wording import FEWEST_OF_TIE, table
-from studies.selection.contest import Candidate, Contest, failure_in_words
+from studies.reporting.wording import FEWEST_OF_TIE, estimate_text, table
+from studies.selection.contest import Candidate, Contest, OnTestPart, failure_in_words
 from studies.selection.steps import Selection
-from studies.text.wording import NONE, counted, fixed, interval, listed, p_value, shown
+from studies.text.wording import NONE, counted, fixed, listed, p_value, shown
 
 DIGITS = 4
 TITLE = "## Selection"
@@ -45,8 +45,8 @@ def claim(selection: Selection, metric: str) -> str | None:
     if contest is None or champion is None or contest.estimate is None:
         return None
     found = contest.estimate
-    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
-    tests = "".join(f", {name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest))
+    worth = f"{estimate_text(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
+    tests = "".join(f", {name} {estimate_text(test.estimate)}" for name, test in _accuracies(contest))
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
     tied = _tied(contest, n_ties, len(selection.contests)) if n_ties and not contest.seedless else ""
@@ -126,29 +126,27 @@ def _worth(contest: Contest, *, metric: str) -> str:
     assert found is not None
     if contest.is_seedless:
         return (
-            f"**It gave {metric} {found.estimate:.{DIGITS}f}** in one training. {SEEDLESS} So there is no interval, "
+            f"**It gave {metric} {found.value:.{DIGITS}f}** in one training. {SEEDLESS} So there is no interval, "
             "and how much of the value is luck is not known."
         )
-    ends = interval(found.ci_lo, found.ci_hi, DIGITS)
     return (
-        f"**It is worth {metric} {found.estimate:.{DIGITS}f}**, 95 % interval {ends} over {_seeds(found.n)} that "
+        f"**It is worth {metric} {estimate_text(found)}** over {_seeds(found)} that "
         f"decided nothing{_lost(contest)}; on the validation part that the search used."
     )
 
 
-def _tested(name: str, test: Estimate, contest: Contest) -> str:
+def _tested(name: str, test: OnTestPart, contest: Contest) -> str:
     if contest.is_seedless:
-        return f"**{name} {test.estimate:.{DIGITS}f}** in that training: on data that no choice has seen."
+        return f"**{name} {test.estimate.value:.{DIGITS}f}** in that training: on data that no choice has seen."
     over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
-    ends = interval(test.ci_lo, test.ci_hi, DIGITS)
-    return f"**{name} {test.estimate:.{DIGITS}f}**, 95 % interval {ends} {over}: on data that no choice has seen."
+    return f"**{name} {estimate_text(test.estimate)}** {over}: on data that no choice has seen."
 
 
 def _luck(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> str:
     """How much of the search's best value was luck. It is another configuration's where that did not win."""
     assert contest.estimate is not None
     searched = selection.searched
-    luck = searched.value - contest.estimate.estimate
+    luck = searched.value - contest.estimate.value
     luck = luck if settings.objective.direction == "maximize" else -luck
     told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
     if contest.is_seedless:
@@ -215,12 +213,11 @@ def _by_value(contests: Sequence[Contest], metric: str) -> str:
     rows = []
     for contest in contests:
         found, champion = contest.estimate, contest.champion
-        ends = interval(found.ci_lo, found.ci_hi, DIGITS) if found is not None else NONE
-        worth = fixed(found.estimate, DIGITS) if found is not None else NONE
+        worth = estimate_text(found)
         n = str(found.n) if found is not None else "0"
-        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest)) or NONE
-        rows.append((_name(contest), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
-    header = ("value", "its winner: trial", metric, "95 % interval", "fresh seeds", "test")
+        tests = ", ".join(f"{name} {estimate_text(test.estimate)}" for name, test in _accuracies(contest)) or NONE
+        rows.append((_name(contest), str(champion.trial.number) if champion else NONE, worth, n, tests))
+    header = ("value", "its winner: trial", f"{metric} [95 %]", "fresh seeds", "test [95 %]")
     return f"### By value\n\n{table(header, rows)}"
 
 
@@ -272,7 +269,7 @@ def _name(contest: Contest) -> str:
     return ", ".join(f"{name} = {shown(value)}" for name, value in contest.scientific.items()) or "(not active)"
 
 
-def _accuracies(contest: Contest) -> list[tuple[str, Estimate]]:
+def _accuracies(contest: Contest) -> list[tuple[str, OnTestPart]]:
     """The tests whose interval covers the samples too: shares of right answers."""
     return [(name, test) for name, test in contest.tests.items() if test.n_samples]
 
@@ -287,19 +284,8 @@ def _lost(contest: Contest) -> str:
 
 def _rests_on(contest: Contest) -> str:
     assert contest.estimate is not None
-    return "one training, which no seed changes" if contest.is_seedless else _seeds(contest.estimate.n)
+    return "one training, which no seed changes" if contest.is_seedless else _seeds(contest.estimate)
 
 
-def _seeds(n: int) -> str:
-    return counted(n, "fresh seed", "fresh seeds")
-
-
-def _half_width(found: Estimate) -> str:
-    half = max(found.ci_hi - found.estimate, found.estimate - found.ci_lo)  # one end may be cut at a bound
-    if half == 0:
-        return " (all equal)"
-    return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
-
-
-def _ends(found: Estimate) -> str:
-    return f" [{found.ci_lo:.{DIGITS}f}, {found.ci_hi:.{DIGITS}f}]" if math.isfinite(found.ci_hi - found.ci_lo) else ""
+def _seeds(found: Estimate) -> str:
+    return counted(found.n or 0, "fresh seed", "fresh seeds")

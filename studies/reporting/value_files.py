@@ -7,20 +7,20 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from studies.analysis.paired import Mean
+from studies.analysis.estimate import Estimate
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables
 from studies.reporting.csv_table import Row, write_csv
 from studies.reporting.figures.drawing import write_drawing
 from studies.reporting.figures.values import NAME, values_drawing
 from studies.reporting.value_pages import Grid, html_page, latex_comment, latex_table
-from studies.reporting.value_words import against_best, caption_of, compared, notes_of, sentence, with_width
-from studies.reporting.wording import plain, table
+from studies.reporting.value_words import against_best, caption_of, compared, notes_of, sentence
+from studies.reporting.wording import estimate_text, plain, table
 from studies.text.printable import write_page
 from studies.text.wording import NONE, fixed, shown
 
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
-REST = ("test ± 95 %", "peak MB", "n", "against the best")
+REST = ("test [95 %]", "peak MB", "n", "against the best")
 COLUMNS = (
     *("view", "value", "nuisance", "n", "n_lost", "seconds", "convergence_seconds", "convergence_epochs"),
     *("convergence_samples", "metric", "metric_lo", "metric_hi", "test", "test_lo", "test_hi", "peak_memory_mb"),
@@ -82,7 +82,7 @@ def _nuisance_names(view: ValueTable) -> list[str]:
 
 
 def _header(view: ValueTable, names: Sequence[str]) -> tuple[str, ...]:
-    return (view.name, *names, *MEASURED, f"{view.metric} ± 95 %", *REST)
+    return (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
 
 
 def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
@@ -92,7 +92,8 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
         row.label,
         *(_judged_at(row, name) for name in names),
         *(fixed(row.seconds, 2), fixed(row.convergence_seconds, 2), epochs, samples),
-        *(with_width(row.metric), with_width(row.test), fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
+        *(estimate_text(row.metric), estimate_text(row.test)),
+        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
     ]
 
 
@@ -127,7 +128,7 @@ def _csv_row(view: ValueTable, row: ValueRow) -> Row:
     }
 
 
-def _mean_columns(name: str, found: Mean | None) -> Mapping[str, float | None]:
+def _mean_columns(name: str, found: Estimate | None) -> Mapping[str, float | None]:
     if found is None:
         return {name: None, f"{name}_lo": None, f"{name}_hi": None}
     return {name: found.value, f"{name}_lo": found.lo, f"{name}_hi": found.hi}

@@ -11,7 +11,7 @@ LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%_#${}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " "}
 )
-SYMBOLS = {"±": r"$\pm$", "×": r"$\times$", "–": "--", "<": "$<$", ">": "$>$"}
+SYMBOLS = {"×": r"$\times$", "–": "--", "<": "$<$", ">": "$>$"}
 MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:1.5rem;max-width:90rem}figure{margin:1.5rem 0}"

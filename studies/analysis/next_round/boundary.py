@@ -100,7 +100,8 @@ def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
 
 def _matters(sobol: Sobol, i: int) -> bool:
     """Whether the trials show that the parameter does something, alone or with another."""
-    return sobol.mains[i].lo > CLAIM or any(pair.lo > CLAIM for key, pair in sobol.pairs.items() if i in key)
+    own = (sobol.mains[i], *(pair for key, pair in sobol.pairs.items() if i in key))
+    return any(index.estimate.is_above(CLAIM) for index in own)
 
 
 def _place(

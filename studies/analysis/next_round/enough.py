@@ -33,8 +33,8 @@ from scipy.stats import chi2
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import MIN_CURVE_TRIALS, PERCENTILES
-from studies.analysis.sobol import Interval
 from studies.analysis.table import SPACE_FILLING, TrialsTable
 from studies.records.eligible import can_be_best
 
@@ -57,8 +57,8 @@ class Enough:
     expected: Array
     lo: Array
     hi: Array
-    gain: Interval
-    last_gain: Interval
+    gain: Estimate
+    last_gain: Estimate
     basis: Literal["all", "space-filling", "sequential"]
     n_lost: int
     policy: str = "final"
@@ -143,14 +143,14 @@ def _curve(
     ends = np.percentile(sign * drawn, PERCENTILES, axis=0)
     last, gain = _gains(curve[None, at])
     lasts, gains = _gains(drawn[:, at])
-    bootstrapped = _interval(float(gain[0]), gains)
+    bootstrapped = _estimate(float(gain[0]), gains)
     return Enough(
         sizes=tuple(sizes),
         expected=sign * curve,
         lo=np.minimum(ends[0], sign * curve),
         hi=np.maximum(ends[1], sign * curve),
-        gain=replace(bootstrapped, hi=max(bootstrapped.estimate, greatest_gain(loss))),
-        last_gain=_interval(float(last[0]), lasts),
+        gain=replace(bootstrapped, hi=max(bootstrapped.value, greatest_gain(loss))),
+        last_gain=_estimate(float(last[0]), lasts),
         basis=basis,
         n_lost=n_lost,
     )
@@ -163,15 +163,15 @@ def _gains(quarters: Array) -> tuple[Array, Array]:
     return last, last * shrinks
 
 
-def _interval(estimate: float, drawn: Array) -> Interval:
-    lo, median, hi = np.percentile(drawn, [PERCENTILES[0], 50.0, PERCENTILES[1]])
-    return Interval(estimate, min(float(lo), estimate), max(float(hi), estimate), float(median))
+def _estimate(value: float, drawn: Array) -> Estimate:
+    lo, hi = np.percentile(drawn, PERCENTILES)
+    return Estimate(value, min(float(lo), value), max(float(hi), value))
 
 
 def is_enough(found: Enough, tolerance: float | None) -> bool | None:
     """Whether as many trials again would surely bring less than `tolerance`, or surely more; None: not known."""
-    if tolerance is None or math.isnan(found.gain.estimate):
+    if tolerance is None or math.isnan(found.gain.value):
         return None
-    if found.gain.hi < tolerance:
+    if found.gain.is_below(tolerance):
         return True
-    return False if found.gain.lo > tolerance else None
+    return False if found.gain.is_above(tolerance) else None

@@ -21,6 +21,7 @@ from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import SIGNIFICANCE
 from studies.config.parameter import Parameter, Value
 from studies.config.space import Point, SearchSpace
@@ -46,12 +47,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`failed` of `n` trials, and the 95 % interval of their share."""
+    """How many trials failed, and their share of all `share.n`; NaN of none."""
 
     failed: int
-    n: int
-    lo: float
-    hi: float
+    share: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +170,9 @@ def _by_chance(n_regions: int) -> float:
 def _rate(failed: Bools) -> Rate:
     n, count = len(failed), int(failed.sum())
     if not n:
-        return Rate(0, 0, 0.0, 1.0)
+        return Rate(0, Estimate(math.nan, 0.0, 1.0, 0))
     interval = binomtest(count, n).proportion_ci(method="exact")
-    return Rate(count, n, float(interval.low), float(interval.high))
+    return Rate(count, Estimate(count / n, float(interval.low), float(interval.high), n))
 
 
 def _number(value: Value) -> float:

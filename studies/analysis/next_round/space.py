@@ -124,7 +124,7 @@ def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Reg
     surely = [
         (side, region)
         for side, region in sides
-        if ("high" if side.relation == "≥" else "low") == end and region.inside.lo > INFEASIBLE
+        if ("high" if side.relation == "≥" else "low") == end and region.inside.share.is_above(INFEASIBLE)
     ]
     sign = 1 if end == "high" else -1
     return min(surely, key=lambda found: sign * float(found[0].limit), default=None)  # type: ignore[arg-type]
@@ -198,7 +198,7 @@ def _single_sides(regions: Sequence[Region], name: str) -> list[tuple[Side, Regi
 
 def _failing(region: Region) -> str:
     inside = region.inside
-    return f"{inside.failed} of {inside.n} trials ended in {region.failure} where {region.sides[0]}"
+    return f"{inside.failed} of {inside.share.n} trials ended in {region.failure} where {region.sides[0]}"
 
 
 def _pairs_told(regions: Sequence[Region]) -> Iterator[str]:

@@ -17,8 +17,9 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import SIGNIFICANCE
-from studies.analysis.paired import Mean, Paired, holm, mean, paired
+from studies.analysis.paired import Paired, holm, mean, paired
 
 Cell = Hashable  # one combination of the nuisance parameters
 
@@ -34,7 +35,7 @@ class Isolated:
     is_honest: bool
 
     @property
-    def mean(self) -> Mean:
+    def mean(self) -> Estimate:
         """The mean over seeds, with its interval."""
         return mean(list(self.values.values()), widened=self.widened)
 
@@ -67,9 +68,9 @@ class Change:
 
     first: int
     second: int
-    before: Mean
-    after: Mean
-    change: Mean
+    before: Estimate
+    after: Estimate
+    change: Estimate
     p_holm: float
 
     @property
@@ -134,7 +135,7 @@ def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None])
     ]
 
 
-def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Mean, Mean, Paired]:
+def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Estimate, Estimate, Paired]:
     rows = (old_i, old_j, new_i, new_j)
     seeds = [seed for seed in old_i.values if all(seed in row.values for row in rows)]
     old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
@@ -148,7 +149,7 @@ class RowStanding:
     a row without a value. `difference` is that from the best; None for the best itself."""
 
     word: str
-    difference: Mean | None = None
+    difference: Estimate | None = None
     p_holm: float | None = None
 
 

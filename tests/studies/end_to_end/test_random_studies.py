@@ -21,6 +21,7 @@ from random_studies import edited, storages
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.cli.console import make_console
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import StudyError
@@ -167,7 +168,7 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     told(lambda: refuse_changes(settings, study, taken=set()))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
     discard_useless(trials, settings)
-    write_best_yaml(settings.output_dir / "best.yaml", settings, Choice(trials[-1], 0.0, 1))
+    write_best_yaml(settings.output_dir / "best.yaml", settings, Choice(trials[-1], Estimate(0.0, n=1)))
     open_study(settings, storage, pause=lambda _: True)
 
 

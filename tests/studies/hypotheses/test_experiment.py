@@ -25,7 +25,7 @@ from scipy.stats import t
 from shell import Shell
 
 from studies import schema
-from studies.analysis.paired import Mean
+from studies.analysis.estimate import Estimate
 from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
 from studies.config.composing.configs import compose, group_options
@@ -453,7 +453,7 @@ def test_what_says_nothing_has_a_row_and_an_earlier_conclusion_leaves_nothing_be
 
 
 def measured(value: float) -> HypothesisTest:
-    return HypothesisTest("gain", Mean(value, value - 0.005, value + 0.005, 6), 0.0, "val/accuracy")
+    return HypothesisTest("gain", Estimate(value, value - 0.005, value + 0.005, 6), 0.0, "val/accuracy")
 
 
 def test_how_parts_make_up_the_verdict_is_told_with_it() -> None:

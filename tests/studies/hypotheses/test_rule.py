@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import anova
 from studies.analysis.levels import MIN_SEEDS
-from studies.analysis.paired import Mean, mean, needed
+from studies.analysis.paired import mean, needed
 from studies.analysis.values.isolation import isolate, rank
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
@@ -21,7 +22,7 @@ from studies.hypotheses.rule import HypothesisTest, NotTestable, contrast, indep
 
 
 def finding(lo: float, hi: float, *, boundary: float = 0.0, n: int = 10) -> HypothesisTest:
-    return HypothesisTest("gain", Mean((lo + hi) / 2, lo, hi, n), boundary, "val/accuracy")
+    return HypothesisTest("gain", Estimate((lo + hi) / 2, lo, hi, n), boundary, "val/accuracy")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_the_whole_interval_decides(lo: float, hi: float, word: str) -> None:
 
 def test_few_seeds_and_no_interval_decide_nothing() -> None:
     assert finding(0.1, 0.1, n=MIN_SEEDS - 1).word == "undecided"
-    assert HypothesisTest("gain", Mean(1.0, None, None, 1), 0.0, "").word == "undecided"
+    assert HypothesisTest("gain", Estimate(1.0, n=1), 0.0, "").word == "undecided"
 
 
 def test_a_claim_has_to_hold_in_every_part() -> None:
@@ -124,13 +125,9 @@ def test_the_interval_of_independence_is_that_of_the_pairs_share() -> None:
     analysis = anova(levels, y.ravel(), block=list(r.ravel()))
     (pair,) = (row for row in analysis.rows if len(row.term) == 2)
     assert pair.share is not None
-    assert pair.share_lo is not None
-    assert pair.share_hi is not None
-    found = independence(analysis, boundary=pair.share)
+    found = independence(analysis, boundary=pair.share.value)
     assert found.word == "undecided"
-    assert (found.gain.value, found.gain.lo, found.gain.hi) == pytest.approx(
-        (-pair.share, -pair.share_hi, -pair.share_lo)
-    )
+    assert (found.gain.value, *found.gain.ends) == pytest.approx((pair.share.turned.value, *pair.share.turned.ends))
 
 
 def tasks(*, differ: bool) -> dict[str, dict[object, dict[int, float]]]:
@@ -217,32 +214,31 @@ def test_a_noisy_choice_between_opposite_settings_is_not_taken_for_one_that_fits
     assert supported / 300 <= 0.025
 
 
-def matrix_of(ahead: tuple[Mean, ...] = (), **regret: Mean) -> RegretMatrix:
+def matrix_of(ahead: tuple[Estimate, ...] = (), **regret: Estimate) -> RegretMatrix:
     """A matrix of entries by their tuned and used task, with `ahead` of each."""
     entries = {(pair[0], pair[1]): found for pair, found in regret.items()}
-    return RegretMatrix(
-        ("a", "b", "c"), (0, 1), {"a": 0, "b": 1, "c": 1}, entries, dict.fromkeys(entries, ahead), 0.95, 0.99
-    )
+    return RegretMatrix(("a", "b", "c"), (0, 1), {"a": 0, "b": 1, "c": 1}, entries, dict.fromkeys(entries, ahead))
 
 
 def test_where_no_regret_is_surely_above_the_boundary_the_largest_that_may_be_is_told() -> None:
-    small, wide, vague = Mean(0.01, 0.005, 0.015, 6), Mean(0.02, -0.02, 0.06, 6), Mean(0.0, -0.05, 0.5, 6)
+    small, wide, vague = Estimate(0.01, 0.005, 0.015, 6), Estimate(0.02, -0.02, 0.06, 6), Estimate(0.0, -0.05, 0.5, 6)
     for entries in ({"ab": small, "ba": wide, "ac": vague}, {"ac": vague, "ba": wide, "ab": small}):
         found = one_fits_all(matrix_of(**entries), boundary=0.03, metric="m")
         assert (found.word, found.gain) == ("undecided", wide.turned)
-    surely_small = one_fits_all(matrix_of(ab=small, ba=Mean(0.02, 0.01, 0.025, 6)), boundary=0.03, metric="m")
+    surely_small = one_fits_all(matrix_of(ab=small, ba=Estimate(0.02, 0.01, 0.025, 6)), boundary=0.03, metric="m")
     assert (surely_small.word, surely_small.gain.value) == ("supported", -0.02)
 
 
 def test_the_seeds_of_a_regret_are_those_that_part_every_cell_from_the_boundary() -> None:
-    near, far, beyond = Mean(0.01, -0.03, 0.05, 6), Mean(-0.2, -0.5, 0.1, 6), Mean(0.03, -0.1, 0.16, 6)
-    regret, apart = Mean(0.0, -0.01, 0.05, 6), Mean(-0.3, -0.4, -0.2, 6)
+    ends = {"near": (0.01, -0.03, 0.05), "far": (-0.2, -0.5, 0.1), "beyond": (0.03, -0.1, 0.16)}
+    near, far, beyond = (Estimate(*numbers, 6, level=0.99) for numbers in ends.values())
+    regret, apart = Estimate(0.0, -0.01, 0.05, 6), Estimate(-0.3, -0.4, -0.2, 6, level=0.99)
     found = one_fits_all(matrix_of((apart, near, far), ab=regret), boundary=0.02, metric="m")
-    assert found.seeds_needed == needed(near, boundary=0.02, level=0.99)
-    assert found.seeds_needed > (needed(far, boundary=0.02, level=0.99) or 0)
+    assert found.seeds_needed == needed(near, boundary=0.02)
+    assert found.seeds_needed > (needed(far, boundary=0.02) or 0)
     untold = one_fits_all(matrix_of((near, beyond), ab=regret), boundary=0.02, metric="m")
     assert (untold.word, untold.seeds_needed) == ("undecided", None)
-    large = Mean(0.05, 0.01, 0.05, 6)
+    large = Estimate(0.05, 0.01, 0.05, 6)
     found = one_fits_all(matrix_of((beyond,), ab=large), boundary=0.02, metric="m")
     assert found.seeds_needed == needed(large, boundary=0.02)
 
