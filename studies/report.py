@@ -34,7 +34,7 @@ def report(config: DictConfig) -> int:
 
     from studies.cli.admission import need_study
     from studies.cli.console import make_console
-    from studies.experiment import conclude_experiment, each_part
+    from studies.cli.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()

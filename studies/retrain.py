@@ -102,8 +102,9 @@ def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.analysis.choice import Choice, ranked
+    from studies.analysis.estimate import Estimate
     from studies.cli.admission import admit
-    from studies.experiment import part_names
+    from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
     from studies.selection.chosen import chosen, is_told_by_hand, selected
     from studies.selection.looks import of_study
@@ -140,7 +141,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         then_maximize=objective.then_maximize,
     )
     if config.trial != "best":
-        choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
+        choices = [Choice(t, Estimate(t.value or 0.0, n=1)) for t in trials if t.number == config.trial and t.params]
     if choices and is_told_by_hand(choices[0].trial):
         number = choices[0].trial.number
         complaint = f"is {config.trial}, and trial {number} has no training seed, for no worker trained it"

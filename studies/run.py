@@ -48,8 +48,8 @@ def run(config: DictConfig) -> int:
 
 
 def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
-    """Run the one study of `config`, or those that a belief is made of, and say what these conclude."""
-    from studies.experiment import conclude_experiment, each_part, is_finished
+    """Run the one study of `config`, or those that a hypothesis is made of, and say what these conclude."""
+    from studies.cli.experiment import conclude_experiment, each_part, is_finished
 
     begun = None  # of the first search: a time limit holds for all parts together
     for part in each_part(config):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
-from studies.cli.reports import SECTIONS, report_stored, report_study
+from studies.cli.reports import SECTIONS, report_stored, report_study, view_of
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.reporting.finding import Block, Finding
 from studies.reporting.layout import Layout, layout
 from studies.reporting.renderers import markdown
 from studies.reporting.report import write_findings
+from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 from studies.selection.steps import Selection
-from studies.storage.slots import Rules
+from studies.storage.slots import Rules, rules_of
 
 
 def printed_report(
@@ -36,6 +38,13 @@ def printed_stored_report(study: optuna.Study, folder: Path, wanted: AnalysisSet
     out = StringIO()
     report_stored(study, folder, wanted, seed=0, console=Console(file=out, soft_wrap=True, width=600), **more)
     return out.getvalue()
+
+
+def view_of_trials(settings: StudySettings, trials: Sequence[FrozenTrial] = ()) -> StudyView:
+    """Return the view of a study whose trials decided their slots."""
+    study = optuna.create_study(directions=settings.objective.directions)
+    study.add_trials(trials)
+    return view_of(study, settings, rules=rules_of(settings))
 
 
 def write_finding(folder: Path, finding: Finding | Iterable[Block], *, title: str = "x") -> Layout:

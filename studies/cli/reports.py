@@ -28,6 +28,8 @@ from studies.reporting.sections.next_round import section as next_round
 from studies.reporting.sections.selection import section as selection
 from studies.reporting.sections.values import section as values
 from studies.reporting.view import Objective, StudyView
+from studies.sampler_benchmark import section as benchmark
+from studies.sampler_benchmark.stored_runs import is_benchmark
 from studies.schema import is_imported
 from studies.selection.steps import Selection
 from studies.storage.described_space import space_of
@@ -44,6 +46,7 @@ SECTIONS = (
     Section(front.compute, front.FILES),
     Section(cells.compute),
     Section(endings.compute, endings.FILES),
+    Section(benchmark.compute, benchmark.FILES),
     Section(fitted_values.compute, fitted_values.FILES, is_slow=True),
     Section(effects.compute, effects.FILES, is_slow=True),
     Section(next_round.compute, next_round.FILES, is_slow=True),
@@ -105,6 +108,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         space=settings.space,
         powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
         repeats_points=settings.is_designed,
+        has_one_best=not is_benchmark(settings),
         settings=settings,
         selection=selection,
         device_seconds=seconds_of_each(trials, settings),

@@ -29,8 +29,3 @@ def _text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return repr(float(cell)) if isinstance(cell, float) else printable(str(cell))
-
-
-def write_csv(path, columns, rows):  # temporary
-    path.write_text(csv_text(columns, rows), newline="", encoding="utf-8", errors="backslashreplace")
-    return path

@@ -30,6 +30,7 @@ COLUMNS = (
     "rungs",
 )
 FEASIBLE = "feasible"
+PLACE = "place"  # the column of a trial's device slot
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
 ORIGIN = (
     schema.SOURCE,
@@ -40,14 +41,14 @@ ORIGIN = (
     schema.RESTARTED,
     schema.DEVICE,
     schema.PROCESSOR,
-    schema.PLACE,
+    PLACE,
     schema.WORKER,
     schema.PEAK_MEMORY_MB,
     schema.BATCH_HALVED,
 )
 AS_RECORDED = (
     *(schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.RESTARTED),
-    *(schema.DEVICE, schema.PROCESSOR, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
+    *(schema.DEVICE, schema.PROCESSOR, schema.WORKER, schema.PEAK_MEMORY_MB),
 )
 
 
@@ -120,6 +121,7 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, co
         "epochs_to_convergence": epochs_at(converged, budget),
         schema.ATTEMPT: attempt_of(trial),
         **{key: recorded.get(key) for key in AS_RECORDED},
+        PLACE: schema.recorded(recorded, schema.DEVICE_SLOT),
         schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),
         schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),

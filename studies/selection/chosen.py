@@ -80,17 +80,20 @@ def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | 
         return None
     found = contest.estimate
     told = {
-        "ci_lo": found.ci_lo,
-        "ci_hi": found.ci_hi,
+        "ci_lo": found.lo,
+        "ci_hi": found.hi,
         "searched": selection.searched.value,
         "ties": [contest.candidates[i].trial.number for i in contest.staying],
         "n_raced": len(contest.candidates),
         "test": {
-            name: {"value": e.estimate, "ci_lo": e.ci_lo, "ci_hi": e.ci_hi, "n_seeds": e.n, "n_samples": e.n_samples}
-            for name, e in contest.tests.items()
+            name: {
+                **{"value": test.estimate.value, "ci_lo": test.estimate.lo, "ci_hi": test.estimate.hi},
+                **{"n_seeds": test.estimate.n, "n_samples": test.n_samples},
+            }
+            for name, test in contest.tests.items()
         },
     }
-    config = chosen(settings, Choice(trained, found.estimate, found.n), trained_in=selection.fresh_in)
+    config = chosen(settings, Choice(trained, found), trained_in=selection.fresh_in)
     origin = {"study": settings.study_name, "trial": contest.champion.trial.number}
     known = {key: config[key] for key in ("value", "n_seeds")}
     return {**origin, **known, "selection": told, **{k: v for k, v in config.items() if k not in {*origin, *known}}}

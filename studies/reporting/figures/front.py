@@ -54,7 +54,7 @@ def _rows(front: Front, metrics: list[str], widths: list[str]) -> Iterator[Row]:
             "p_on_front": candidate.probability,
             "n": candidate.n,
             **dict(zip(metrics, candidate.values, strict=True)),
-            **dict(zip(widths, candidate.half_widths or (None, None), strict=True)),
+            **dict(zip(widths, (found.half_width for found in candidate.estimates), strict=True)),
             **params,
         }
 

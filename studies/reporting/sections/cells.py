@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studies.reporting.finding import Finding, Table, paragraphs
 from studies.reporting.view import StudyView
+from studies.reporting.wording import interval_text
 from studies.text.wording import NONE, counted, shown
 
 MAX_CELLS = 12  # that the report lists
@@ -20,7 +21,7 @@ def compute(view: StudyView) -> Finding | None:
         (
             *(shown(choice.trial.params.get(name, NONE)) for name in names),
             f"{choice.value:.4f}",
-            f"{choice.half_width:.4f}" if choice.half_width is not None else NONE,
+            interval_text(choice.estimate),
             str(choice.n),
         )
         for choice in listed
@@ -31,7 +32,7 @@ def compute(view: StudyView) -> Finding | None:
     return Finding(
         "Cells",
         blocks=(
-            Table((*names, f"mean {view.metric}", "± 95 %", "n"), rows),
+            Table((*names, f"mean {view.metric}", "95 % interval", "n"), rows),
             *paragraphs(
                 f"{n_more} more cells are in trials.csv." if n_more > 0 else "",
                 "Means over training seeds, with Student's t interval. Overlapping intervals do not tell cells apart.",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.finding import Block, File, Finding, Paragraph, Table
 from studies.reporting.view import StudyView
-from studies.text.wording import shown
+from studies.reporting.wording import interval_text
+from studies.text.wording import fixed, shown
 
 if TYPE_CHECKING:
     from studies.analysis.values.fitted import FittedValue
@@ -43,8 +44,8 @@ def _blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: str) -
     cells = tuple(
         (
             shown(row.value),
-            f"{row.best.estimate:.4f}",
-            f"{row.best.lo:.4f} to {row.best.hi:.4f}",
+            fixed(row.best.value, 4),
+            interval_text(row.best),
             *(shown(row.others[other]) for other in others),
             str(row.n),
         )
@@ -70,7 +71,7 @@ def _row(name: str, row: FittedValue) -> Row:
     return {
         "parameter": name,
         "value": str(row.value),
-        "best": row.best.estimate,
+        "best": row.best.value,
         "ci_lo": row.best.lo,
         "ci_hi": row.best.hi,
         "n_trials": row.n,

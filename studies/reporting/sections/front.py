@@ -8,11 +8,12 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
-from studies.analysis.pareto import Candidate, Front, Goal, front_of
+from studies.analysis.pareto import Front, FrontCandidate, Goal, front_of
 from studies.records.eligible import can_be_best
 from studies.reporting.figures.front import front_drawing
 from studies.reporting.finding import Finding, Paragraph, Table, paragraphs
 from studies.reporting.view import Objective, StudyView
+from studies.reporting.wording import estimate_text
 from studies.schema import failure_of
 from studies.text.wording import NONE, counted, listed, shown
 
@@ -73,7 +74,7 @@ def _clause(front: Front) -> str:
     return f"{counted(len(front.members), 'configuration', 'configurations')} on the front, {span}"
 
 
-def _shown(front: Front, member: Candidate) -> str:
+def _shown(front: Front, member: FrontCandidate) -> str:
     second = front.goals[1].name
     how = WITH_UNITS.get(second, f"at {second} {{:.4g}}")
     return f"{member.values[0]:.4g} {how.format(member.values[1])}"
@@ -123,9 +124,8 @@ def non_dominated(trials: Sequence[FrozenTrial], *, maximize: Sequence[bool]) ->
     return [trial for trial, is_out in zip(trials, is_dominated, strict=True) if not is_out]
 
 
-def _value(member: Candidate, i: int, *, digits: int) -> str:
-    width = f" ± {member.half_widths[i]:.{digits}f}" if member.half_widths is not None else ""
-    return f"{member.values[i]:.{digits}f}{width}"
+def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
+    return estimate_text(member.estimates[i], f".{digits}f")
 
 
 def _told(front: Front, conditions: Conditions, n_pruned: int) -> Iterator[str]:
@@ -158,9 +158,8 @@ def _told(front: Front, conditions: Conditions, n_pruned: int) -> Iterator[str]:
 def _area(front: Front) -> str:
     """Return the front's size, corrected and as measured."""
     worst = ", ".join(map(shown, front.reference))
-    lo, hi = map(shown, front.interval)
     return (
-        f"The front dominates an area of {shown(front.area)} (95 % interval {lo} to {hi}) up to the worst values "
+        f"The front dominates an area of {estimate_text(front.area, '.4g')} up to the worst values "
         f"({worst}), corrected for what noise adds to a front by luck; as measured it is {shown(front.measured_area)}, "
         f"a share of {front.share:.2f} of the box. Compare areas only up to the same reference."
     )

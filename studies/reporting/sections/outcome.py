@@ -11,6 +11,7 @@ from studies.records.objectives import objective_notes
 from studies.reporting.finding import Finding, paragraphs
 from studies.reporting.sections.selection.words import claim
 from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
 from studies.text.wording import counted
 
 BY_THE_CONFIG = "studies.report +study=… with the overrides that the study was run with"
@@ -44,9 +45,9 @@ def valued(choice: Choice) -> str:
     """Return a choice's value and what it rests on."""
     if choice.n == 1:
         return f"{choice.value:.4f} (trial {choice.trial.number})"
-    if choice.half_width is None:
+    if choice.estimate.lo is None:
         return f"{choice.value:.4f} (mean of {choice.n} seeds, all equal)"
-    return f"{choice.value:.4f} ± {choice.half_width:.4f} (mean of {choice.n} seeds)"
+    return f"{estimate_text(choice.estimate)} (mean of {choice.n} seeds)"
 
 
 def _done(view: StudyView) -> str:

@@ -21,6 +21,7 @@ from random_studies import edited, storages
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.cli.console import make_console
 from studies.cli.reports import report_stored, report_study
 from studies.config.settings import AnalysisSettings, StudySettings
@@ -121,7 +122,7 @@ VARIED: Mapping[str, BaseDistribution] = {
 }
 EDITED = {
     schema.STUDY_SPACE: DESCRIBED,
-    schema.STUDY_BELIEF: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
+    schema.STUDY_HYPOTHESIS: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
     schema.STUDY_SELECT: {"of": "other", "stage": "estimate", "round": 0, "trials": [0, 0]},
     schema.IMPORTED: {"study": "s", "trials": 1, "left_out": {"why": 2}},
 }
@@ -166,7 +167,7 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     told(lambda: refuse_changes(settings, study, taken=set()))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
     discard_useless(trials, settings)
-    best_yaml(settings, Choice(trials[-1], 0.0, 1))
+    best_yaml(settings, Choice(trials[-1], Estimate(0.0, n=1)))
     open_study(settings, storage, pause=lambda _: True)
 
 

@@ -66,7 +66,7 @@ def test_effects_have_the_columns_that_are_documented_and_the_numbers_that_were_
         *("(noise)", "(unexplained)"),
     ]
     for row, effect in zip(rows, known.effects, strict=True):
-        assert float(row["estimate"]) == effect.estimate
+        assert float(row["estimate"]) == effect.estimate.value
         assert (row["order"], row["kind"], row["verdict"]) == (str(effect.order), effect.kind, "ok")
         assert (row["n_used"], row["random_share"], row["seed"]) == ("60", "1.0", "1")
         assert row["version"] == package_version()
@@ -95,7 +95,7 @@ def test_a_ridge_has_the_columns_that_are_documented(written: Path, known: Analy
     ]
     (row,) = rows_of(written / "ridge.csv")
     assert (row["params"], row["budget_unit"]) == ("model.lr*batch_size", "epochs")
-    assert float(row["alpha"]) == known.ridges[0].alpha == pytest.approx(0.5, abs=0.1)
+    assert float(row["alpha"]) == known.ridges[0].alpha.value == pytest.approx(0.5, abs=0.1)
     assert (row["compatible"], row["excluded"]) == ("square root", "constant; linear")
 
 
@@ -148,17 +148,19 @@ def test_the_json_holds_everything_under_its_documented_keys(document: dict[str,
     assert (document["metric"], document["direction"], document["budget_unit"]) == ("val/loss", "minimize", "epochs")
     assert document["trials"] == {"finished": 60, "used": 60, "pruned": 0, "failed": 0, "diverged": 0}
     assert [effect["params"] for effect in document["effects"]] == [list(effect.params) for effect in known.effects]
-    assert document["effects"][0]["estimate"] == known.effects[0].estimate
+    assert document["effects"][0]["estimate"] == known.effects[0].estimate.value
     assert document["ridges"][0]["points"][0] == list(known.ridges[0].points[0])
-    assert document["ridges"][0]["alphas_by_window"] == [list(row) for row in known.ridges[0].alphas_by_window]
+    assert document["ridges"][0]["alphas_by_window"] == [
+        [window, alpha.value, alpha.lo, alpha.hi] for window, alpha in known.ridges[0].alphas_by_window
+    ]
     assert known.tuning is not None
-    assert document["tuning"]["cost"]["estimate"] == known.tuning.cost.estimate
+    assert document["tuning"]["cost"]["estimate"] == known.tuning.cost.value
     assert document["parameters"][1]["values"] == [16, 32, 64, 128, 256, 512]
     assert document["anova"] is None
 
 
 def test_what_is_infinite_or_does_not_exist_is_null_in_the_json(few: Analysis, tmp_path: Path) -> None:
-    assert math.isinf(few.ridges[0].ci_hi)
+    assert math.isinf(few.ridges[0].alpha.hi)
     path = write_analysis(tmp_path, few, metric="loss")["analysis"]
     document = json.loads(path.read_text())
     assert document["ridges"][0]["ci_hi"] is None

@@ -166,7 +166,7 @@ def replicated(name: str = "ours", **attributes: object) -> optuna.Study:
 def test_a_replicated_grid_is_ranked_by_its_cells_from_the_storage_alone(tmp_path: Path) -> None:
     wanted = AnalysisSettings("none", None, "auto", None)
     printed = written(replicated(), tmp_path, wanted)
-    assert printed.startswith("Best value 0.7000 ± 1.2706 (mean of 2 seeds); 4 trials finished.")  # t = 12.706
+    assert printed.startswith("Best value 0.7000 [-0.5706, 1.9706] (mean of 2 seeds); 4 trials finished.")  # t = 12.706
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| x | 1 |" in text
     assert "Value: the mean of 2 trainings with different seeds. Points are compared by their means" in text
@@ -178,7 +178,7 @@ def test_the_round_of_a_selection_is_ranked_by_its_candidates(tmp_path: Path) ->
     searched = GRID.replace(", levels: [0, 1]", ", levels: []")
     study = replicated(space=searched, select={"of": "ours", "stage": "race", "round": 1, "trials": [0, 0, 1, 1]})
     printed = written(study, tmp_path, AnalysisSettings("none", None, "auto", None))
-    assert printed.startswith("Best value 0.7000 ± 1.2706 (mean of 2 seeds)")
+    assert printed.startswith("Best value 0.7000 [-0.5706, 1.9706] (mean of 2 seeds)")
 
 
 def test_that_a_selection_followed_is_told_where_its_winner_is_not_known(tmp_path: Path) -> None:

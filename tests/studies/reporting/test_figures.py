@@ -19,6 +19,7 @@ from reports import write_finding
 
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import Axis, levelled
+from studies.analysis.estimate import Estimate
 from studies.analysis.pareto import Goal, front_of
 from studies.analysis.table import trials_table
 from studies.reporting.figures import scale
@@ -108,7 +109,7 @@ def test_the_ridge_and_both_laws_cross_in_its_middle(folder: Path, known: Analys
         slopes[name] = (y[-1] - y[0]) / (x[-1] - x[0])
         assert y.mean() == pytest.approx(np.mean([point[1] for point in known.ridges[0].points]))
     assert slopes == {
-        "ridge": pytest.approx(known.ridges[0].alpha),
+        "ridge": pytest.approx(known.ridges[0].alpha.value),
         "slope 1/2": pytest.approx(0.5),
         "slope 1": pytest.approx(1.0),
     }
@@ -143,7 +144,9 @@ def test_the_matrix_has_each_pair_once_and_shows_what_is_not_claimed(
         ("batch_size", "batch_size", "True"),
         ("batch_size", "model.lr", "True"),
     ]
-    assert [float(row["estimate"]) for row in rows] == [effect.estimate for effect in known.effects if effect.params]
+    assert [float(row["estimate"]) for row in rows] == [
+        effect.estimate.value for effect in known.effects if effect.params
+    ]
     assert not any(row["is_solid"] for row in pair_matrix(conditional, metric="loss").rows)
 
 
@@ -156,7 +159,7 @@ def drawn_on(drawing: Drawing) -> Figure:
 
 
 def test_an_effect_of_which_nothing_is_known_is_no_zero_in_the_matrix(known: Analysis) -> None:
-    effects = tuple(replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, verdict="unreliable") for e in known.effects)
+    effects = tuple(replace(e, estimate=Estimate(0.0, 0.0, 1.0), verdict="unreliable") for e in known.effects)
     (axes, *_) = drawn_on(pair_matrix(replace(known, effects=effects), metric="loss")).axes
     assert {text.get_text() for text in axes.texts} == {"unknown"}
 
@@ -324,7 +327,7 @@ def test_a_value_far_out_does_not_squeeze_the_others() -> None:
 
 def test_the_strongest_parameters_are_drawn_where_there_are_too_many(known: Analysis) -> None:
     template = known.effects[0]
-    effects = tuple(replace(template, params=(f"p{i}",), estimate=i / 100) for i in range(20))
+    effects = tuple(replace(template, params=(f"p{i}",), estimate=Estimate(i / 100)) for i in range(20))
     drawn = pair_matrix(replace(known, effects=effects), metric="loss")
     assert [row["row"] for row in drawn.rows] == [f"p{i}" for i in range(6, 20)]
 

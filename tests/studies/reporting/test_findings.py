@@ -11,14 +11,14 @@ from reports import shown
 
 from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
+from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
-from studies.analysis.sobol import Interval
 from studies.analysis.trust import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
-from studies.reporting.wording import share_of_variance, table
-from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
+from studies.reporting.wording import interval_text, share_of_variance, table
+from studies.text.wording import counted, fixed, listed, nearby, p_value
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")
 
@@ -45,20 +45,20 @@ def test_a_verdict_ok_gives_sentences_with_intervals(known: Analysis) -> None:
     told = sentences(shown_effects(known, metric="val/loss"))
     assert told.startswith("## What matters, and what interacts\n\n**Verdict: ok**. ")
     effects = {effect.name: effect for effect in known.effects}
-    assert f"- model.lr matters most on its own: {share_of_variance(effects['model.lr'])}.\n" in told
+    assert f"- model.lr matters most on its own: {share_of_variance(effects['model.lr'].estimate)}.\n" in told
     pair = effects["model.lr*batch_size"]
-    assert f"- model.lr × batch_size interact: {share_of_variance(pair)}.\n" in told
+    assert f"- model.lr × batch_size interact: {share_of_variance(pair.estimate)}.\n" in told
     ridge = "- The best model.lr as batch_size changes: compatible with square root; excludes constant and linear"
     assert ridge in told
     assert "at equal epochs" in told
     assert "tuning one parameter at a time would be expected to end" in told
     assert "Trials count with their final values." in told
-    assert clause(known) == f"model.lr × batch_size interact ({share_of_variance(pair)})"
+    assert clause(known) == f"model.lr × batch_size interact ({share_of_variance(pair.estimate)})"
 
 
 def test_a_share_is_told_in_percent_with_its_interval(known: Analysis) -> None:
-    effect = replace(known.effects[0], estimate=0.1234, ci_lo=0.081, ci_hi=0.169)
-    assert share_of_variance(effect) == "12 % of the variance [8, 17]"
+    effect = replace(known.effects[0], estimate=Estimate(0.1234, 0.081, 0.169))
+    assert share_of_variance(effect.estimate) == "12 % [8, 17] of the variance"
 
 
 @pytest.mark.parametrize("level", ["caution", "unreliable"])
@@ -82,8 +82,8 @@ def test_doubt_about_the_whole_keeps_an_effect_without_doubt_out_of_the_headline
 def test_the_table_still_has_the_numbers_with_their_verdicts(known: Analysis) -> None:
     text = shown(effects_blocks(judged(known, "unreliable", "Q² 0.44")))
     effect = known.effects[0]
-    ends = f"{effect.ci_lo:.3f} to {effect.ci_hi:.3f}"
-    assert f"| model.lr | {effect.estimate:.3f} | {ends} | {effect.second:.3f} | unreliable |  |" in text
+    ends = interval_text(effect.estimate, ".3f")
+    assert f"| model.lr | {effect.estimate.value:.3f} | {ends} | {effect.second:.3f} | unreliable |  |" in text
     assert "| unexplained (three or more together) |" in text
     assert "| noise |" in text
 
@@ -99,11 +99,11 @@ def test_a_law_is_no_surer_than_the_trials_that_it_comes_from(known: Analysis) -
 def test_beside_an_unknown_effect_stands_no_second_estimate(known: Analysis) -> None:
     reasons = ("polynomial chaos says 1.00", "the prior decides")
     unknown = [
-        replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, second=1.0, verdict="caution", reasons=reasons)
+        replace(e, estimate=Estimate(0.0, 0.0, 1.0), second=1.0, verdict="caution", reasons=reasons)
         for e in known.effects[:1]
     ]
     text = shown(effects_blocks(replace(known, effects=(*unknown, *known.effects[1:]))))
-    assert "| model.lr | unknown | 0.000 to 1.000 | – | caution: the prior decides |  |" in text
+    assert "| model.lr | unknown | [0.000, 1.000] | – | caution: the prior decides |  |" in text
 
 
 def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> None:
@@ -119,16 +119,18 @@ def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> Non
 
 
 def test_without_an_interaction_the_strongest_parameter_is_the_headlines(known: Analysis) -> None:
-    weak = [replace(e, ci_lo=0.0) if e.order == 2 else e for e in known.effects]
-    main = max((e for e in weak if e.order == 1), key=lambda effect: effect.estimate)
-    assert clause(replace(known, effects=tuple(weak))) == f"{main.name} matters most ({share_of_variance(main)})"
+    weak = [replace(e, estimate=replace(e.estimate, lo=0.0)) if e.order == 2 else e for e in known.effects]
+    main = max((e for e in weak if e.order == 1), key=lambda effect: effect.estimate.value)
+    assert (
+        clause(replace(known, effects=tuple(weak))) == f"{main.name} matters most ({share_of_variance(main.estimate)})"
+    )
 
 
 def test_only_the_strongest_pairs_are_listed_and_the_rest_counted(known: Analysis) -> None:
     pair = next(effect for effect in known.effects if effect.order == 2)
-    pairs = [replace(pair, params=("x", f"y{i}"), estimate=i / 100) for i in range(15)]
+    pairs = [replace(pair, params=("x", f"y{i}"), estimate=Estimate(i / 100)) for i in range(15)]
     for unknown in range(3):
-        pairs[unknown] = replace(pairs[unknown], estimate=math.nan)
+        pairs[unknown] = replace(pairs[unknown], estimate=Estimate(math.nan))
     text = shown(effects_blocks(replace(known, effects=tuple(pairs))))
     rows = [line for line in text.splitlines() if line.startswith("| x × ")]
     assert len(rows) == MAX_PAIRS
@@ -155,14 +157,14 @@ def test_nothing_fitted_gives_a_verdict_and_no_table_of_effects(few: Analysis) -
 @pytest.mark.parametrize(
     ("cost", "told"),
     [
-        (Interval(0.004, 0.001, 0.01), "0.004 [0.001, 0.01] worse in val/loss than"),
-        (Interval(-0.004, -0.01, -0.001), "0.004 [0.001, 0.01] better in val/loss than"),
-        (Interval(0.0, -0.002, 0.01), "no worse in val/loss (difference 0 [-0.002, 0.01]) than"),
-        (Interval(2e-16, 1e-16, 1e-15), "no worse in val/loss (difference 0 [0, 0]) than"),
+        (Estimate(0.004, 0.001, 0.01), "0.004 [0.001, 0.01] worse in val/loss than"),
+        (Estimate(-0.004, -0.01, -0.001), "0.004 [0.001, 0.01] better in val/loss than"),
+        (Estimate(0.0, -0.002, 0.01), "no worse in val/loss (difference 0 [-0.002, 0.01]) than"),
+        (Estimate(2e-16, 1e-16, 1e-15), "no worse in val/loss (difference 0 [0, 0]) than"),
     ],
 )
-def test_the_cost_of_tuning_one_at_a_time_is_told_in_words(known: Analysis, cost: Interval, told: str) -> None:
-    tuning = TuningCost(Interval(0, 0, 0), Interval(0, 0, 0), cost, 60)
+def test_the_cost_of_tuning_one_at_a_time_is_told_in_words(known: Analysis, cost: Estimate, told: str) -> None:
+    tuning = TuningCost(Estimate(0, 0, 0), Estimate(0, 0, 0), cost, 60)
     text = shown_effects(replace(known, tuning=tuning), metric="val/loss")
     assert f"With 60 trials, tuning one parameter at a time would be expected to end {told} tuning all together" in text
 
@@ -216,7 +218,8 @@ def test_figures_are_embedded_by_relative_path(known: Analysis, few: Analysis) -
 def test_numbers_are_put_into_words() -> None:
     assert (counted(1, "retry", "retries"), counted(2, "retry", "retries")) == ("1 retry", "2 retries")
     assert (fixed(0.12345), fixed(None), fixed(math.nan), fixed(1.0, 1)) == ("0.123", "–", "–", "1.0")
-    assert (interval(0.1, 0.2, 1), interval(-math.inf, math.inf), interval(None, 1)) == ("0.1 to 0.2", "unbounded", "–")
+    given = (Estimate(0.15, 0.1, 0.2), Estimate(0.0, -math.inf, math.inf), Estimate(1.0, n=1), None)
+    assert [interval_text(found, ".1f") for found in given] == ["[0.1, 0.2]", "unbounded", "–", "–"]
     assert (p_value(0.0004), p_value(0.04), p_value(None)) == ("< 0.001", "0.040", "–")
     assert (listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"]), listed([])) == (
         "a",
@@ -228,7 +231,10 @@ def test_numbers_are_put_into_words() -> None:
 
 def test_claims_need_a_lower_bound_above_one_percent(known: Analysis) -> None:
     pair: Effect = next(effect for effect in known.effects if effect.order == 2)
-    at_the_line = replace(known, effects=tuple(replace(e, ci_lo=0.01) if e is pair else e for e in known.effects))
+    at_the_line = replace(
+        known,
+        effects=tuple(replace(e, estimate=replace(e.estimate, lo=0.01)) if e is pair else e for e in known.effects),
+    )
     assert "No interaction is shown" in shown_effects(at_the_line, metric="loss")
 
 

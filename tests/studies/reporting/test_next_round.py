@@ -20,7 +20,7 @@ from shell import USERS, Shell
 
 from studies import schema
 from studies.analysis.next_round.round import NextRound
-from studies.analysis.next_round.space import Change, NextSpace
+from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.cli.admission import CHECKS
 from studies.cli.reports import report_stored, report_study
 from studies.config.composing.configs import compose
@@ -130,7 +130,7 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
 def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_path: Path) -> None:
     settings = read_settings(compose([f"+study={study}"]), checks=CHECKS)
-    reason = Change("lr", "low", 0.1, 0.2, "a reason: with # and colons")
+    reason = SpaceChange("lr", "low", 0.1, 0.2, "a reason: with # and colons")
     (tmp_path / "search_space").mkdir()
     text = space_yaml(NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
     (tmp_path / "search_space" / "next_search_space.yaml").write_text(text)

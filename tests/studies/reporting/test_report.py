@@ -309,7 +309,10 @@ def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSe
 
 
 def test_trials_csv_tells_where_a_retry_went_on_and_why_it_did_not(tmp_path: Path) -> None:
-    resumed = {schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True}, schema.PLACE: "worker 1: CPU"}
+    resumed = {
+        schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True},
+        schema.DEVICE_SLOT: "worker 1: CPU",
+    }
     trials = [
         create_trial(value=1.0, user_attrs=resumed),
         create_trial(value=1.0, user_attrs={schema.RESTARTED: "the file is damaged"}),
@@ -341,16 +344,16 @@ def test_convergence_is_told_by_the_tolerance_that_is_asked_for_now(
         assert next(csv.DictReader(file))["convergence"] == rung
 
 
-def test_what_an_earlier_race_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
+def test_what_an_earlier_benchmark_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    race = settings.output_dir / "race"
-    race.mkdir(parents=True)
-    ours = [settings.output_dir / "race.md", race / "duels.csv", race / "best_so_far_x.png"]
-    for path in (*ours, race / "mine.txt"):
+    folder = settings.output_dir / "sampler_benchmark"
+    folder.mkdir(parents=True)
+    ours = [settings.output_dir / "sampler_benchmark.md", folder / "comparisons.csv", folder / "best_so_far_x.png"]
+    for path in (*ours, folder / "mine.txt"):
         path.touch()
     written(settings, every_ending(settings))
     assert not any(path.exists() for path in ours)
-    assert (race / "mine.txt").exists()
+    assert (folder / "mine.txt").exists()
 
 
 def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSettings) -> None:

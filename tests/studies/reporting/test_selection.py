@@ -11,11 +11,12 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from reports import shown
 
-from studies.analysis.racing import Estimate, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import run_race
 from studies.config.settings import StudySettings
 from studies.reporting.sections.selection.section import selection_blocks
 from studies.reporting.sections.selection.words import claim
-from studies.selection.comparison import Comparison
+from studies.selection.comparison import WinnerComparison
 from studies.selection.contest import Candidate, Contest
 from studies.selection.steps import Selection
 
@@ -41,7 +42,7 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
     contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
-    return Selection(settings.select, (contest,), Comparison(contest), candidates[0], 4 * len(rows) + 5)
+    return Selection(settings.select, (contest,), WinnerComparison(contest), candidates[0], 4 * len(rows) + 5)
 
 
 def told_of(selection: Selection, settings: StudySettings) -> str:
@@ -94,7 +95,7 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert pair.endswith("; tied with the only other candidate")
     found = selection_of(settings, LEADER, NEAR)
     races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
-    told = claim(replace(found, contests=races, comparison=Comparison(races[1])), "accuracy")
+    told = claim(replace(found, contests=races, comparison=WinnerComparison(races[1])), "accuracy")
     assert told is not None
     assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
@@ -116,7 +117,7 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
         replace(contest, scientific={"x": x})
         for x, contest in enumerate(3 * selection_of(settings, LEADER, NEAR).contests, 1)
     )
-    comparison = Comparison(best, 4, 2, tuple(others[:n_rivals]))
+    comparison = WinnerComparison(best, 4, 2, tuple(others[:n_rivals]))
     selection = Selection(settings.select, (best, *others), comparison, best.candidates[0], 39)
     section, headline = told_of(selection, settings), claim(selection, "accuracy") or ""
     assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
@@ -127,13 +128,13 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
     assert "is equal" not in section
 
 
-def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: MakeSettings) -> None:
+def test_the_interval_of_the_winner_ends_at_a_bound(make_settings: MakeSettings) -> None:
     settings = make_settings(*RACE)
     whole = selection_of(settings, LEADER, NEAR)
     cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
-    told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
+    told = claim(replace(whole, contests=(cut,), comparison=WinnerComparison(cut)), "accuracy")
     assert told is not None
-    assert "0.9900 ± 0.0300" in told
+    assert "0.9900 [0.9600, 1.0000]" in told
 
 
 def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
@@ -142,7 +143,7 @@ def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
     races = tuple(
         replace(found.contests[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
     )
-    found = replace(whole, contests=races, comparison=Comparison(races[0]))
+    found = replace(whole, contests=races, comparison=WinnerComparison(races[0]))
     told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
     assert told in told_of(found, settings)
     assert "(but" not in told_of(replace(found, contests=(races[0], races[0])), settings)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
 from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
@@ -186,6 +187,6 @@ def test_the_halved_batch_is_in_the_table_and_in_the_configuration_to_retrain(
     (tmp_path / "trials.csv").write_text(trials_csv([trial]), newline="")
     (row,) = csv.DictReader((tmp_path / "trials.csv").read_text().splitlines())
     assert row[schema.BATCH_HALVED] == "2 × 10"
-    config = chosen(hungry(*HALVE), Choice(trial, 0.1))
+    config = chosen(hungry(*HALVE), Choice(trial, Estimate(0.1, n=1)))
     assert config["model"]["batch_size"] == 10
     assert config["trainer"]["accumulate_grad_batches"] == 2

@@ -11,6 +11,7 @@ from studies.reporting.csv_table import Row, csv_text
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
+    from studies.analysis.estimate import Estimate
     from studies.analysis.factorial import Anova, AnovaRow
     from studies.analysis.ridge import Ridge
     from studies.analysis.screen import ScreenRow
@@ -51,9 +52,7 @@ def _effects(effects: Sequence[Effect], version: str) -> Iterator[Row]:
             "params": effect.name,
             "order": effect.order,
             "kind": effect.kind,
-            "estimate": effect.estimate,
-            "ci_lo": effect.ci_lo,
-            "ci_hi": effect.ci_hi,
+            **_columns("estimate", effect.estimate),
             "verdict": effect.verdict,
             "reasons": "; ".join(effect.reasons),
             "claimed": effect.is_claimed,
@@ -73,9 +72,7 @@ def _effects(effects: Sequence[Effect], version: str) -> Iterator[Row]:
 def _ridge(ridge: Ridge) -> Row:
     return {
         "params": "*".join(ridge.params),
-        "alpha": ridge.alpha,
-        "ci_lo": ridge.ci_lo,
-        "ci_hi": ridge.ci_hi,
+        **_columns("alpha", ridge.alpha),
         "window_decades": ridge.window_decades,
         "curvature_p": ridge.curvature_p,
         "verdict": ridge.verdict,
@@ -109,14 +106,16 @@ def _anova_row(row: AnovaRow, *, name: str, n: int) -> Row:
         "f": row.f,
         "p": row.p,
         "p_holm": row.p_holm,
-        "omega_sq": row.omega_sq,
-        "ci_lo": row.ci_lo,
-        "ci_hi": row.ci_hi,
-        "share": row.share,
-        "share_lo": row.share_lo,
-        "share_hi": row.share_hi,
+        **_columns("omega_sq", row.omega_sq),
+        **_columns("share", row.share, ends="share"),
         "n": n,
     }
+
+
+def _columns(name: str, found: Estimate | None, *, ends: str = "ci") -> Row:
+    """Return the cells of an estimate: its value under `name`, and its ends."""
+    lo, hi = (None, None) if found is None else (found.lo, found.hi)
+    return {name: None if found is None else found.value, f"{ends}_lo": lo, f"{ends}_hi": hi}
 
 
 def _screen(row: ScreenRow) -> Row:

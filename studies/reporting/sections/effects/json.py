@@ -27,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +38,14 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.axis import Axis
     from studies.analysis.effects import Effect
+    from studies.analysis.estimate import Estimate
     from studies.analysis.fit import Fit
+    from studies.analysis.one_at_a_time import TuningCost
+    from studies.analysis.ridge import Ridge
 
 VERSION = 1
+CI = ("ci_lo", "ci_hi")
+ENDS = {"estimate": CI, "alpha": CI, "omega_sq": CI, "share": ("share_lo", "share_hi")}  # of each estimate
 
 
 def analysis_json(analysis: Analysis, *, metric: str) -> str:
@@ -77,8 +82,8 @@ def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
         "fits": [_fit(fit) for fit in analysis.fits],
         "effects": [_effect(effect) for effect in analysis.effects],
         "anova": analysis.anova,
-        "ridges": analysis.ridges,
-        "tuning": analysis.tuning,
+        "ridges": [_ridge(ridge) for ridge in analysis.ridges],
+        "tuning": None if analysis.tuning is None else _tuning(analysis.tuning),
         "screen": analysis.screen,
     }
 
@@ -109,14 +114,37 @@ def _effect(effect: Effect) -> dict[str, Any]:
     return {**fields, "claimed": effect.is_claimed}
 
 
+def _ridge(ridge: Ridge) -> dict[str, Any]:
+    fields = {field.name: getattr(ridge, field.name) for field in dataclasses.fields(ridge)}
+    return {**fields, "alphas_by_window": [(window, a.value, a.lo, a.hi) for window, a in ridge.alphas_by_window]}
+
+
+def _tuning(tuning: TuningCost) -> dict[str, Any]:
+    kinds = ("one_at_a_time", "together", "cost")
+    found: dict[str, Estimate] = {kind: getattr(tuning, kind) for kind in kinds}
+    ends = {k: {"estimate": e.value, "lo": e.lo, "hi": e.hi, "median": e.value} for k, e in found.items()}
+    return {**ends, "n_trials": tuning.n_trials}
+
+
 def _plain(value: Any) -> Any:
-    """The same in JSON's own types."""
+    """Return `value` in JSON's own types."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        named = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return dict(_plain_entries(named))
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return dict(_plain_entries([(str(key), item) for key, item in value.items()]))
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain_entries(entries: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of an object; an estimate has its ends beside it, under names of their own."""
+    for name, value in entries:
+        if name not in ENDS or isinstance(value, float):
+            yield name, _plain(value)
+            continue
+        numbers = (None, None, None) if value is None else (value.value, value.lo, value.hi)
+        yield from zip((name, *ENDS[name]), map(_plain, numbers), strict=True)

@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from studies.analysis.estimate import Estimate
 from studies.reporting.figures.drawings import drawings
 from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
 from studies.reporting.sections.effects.csv import csv_files
 from studies.reporting.sections.effects.json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
 from studies.reporting.view import StudyView
-from studies.reporting.wording import share_of_variance
+from studies.reporting.wording import estimate_text, share_of_variance
 from studies.text.wording import counted, crossed
 
 if TYPE_CHECKING:
@@ -79,12 +80,12 @@ def clause(analysis: Analysis) -> str | None:
         return None
     for effect in (*_claimed(analysis), *_strongest_main(analysis)):
         verb = "interact" if effect.order == 2 else "matters most"
-        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect)})"
+        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect.estimate)})"
     return None
 
 
 def _tables(analysis: Analysis) -> Iterator[Block]:
-    if any(not math.isnan(effect.estimate) for effect in analysis.effects):
+    if any(not math.isnan(effect.estimate.value) for effect in analysis.effects):
         yield from effects_blocks(analysis)
     if analysis.ridges:
         yield from ridges_blocks(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level)
@@ -176,12 +177,12 @@ def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
 def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     mains = _strongest_main(analysis)
     for effect in mains:
-        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect)}."
+        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
     if not mains:
         yield "No parameter shows an effect on its own."
     claimed = _claimed(analysis)
     for effect in claimed:
-        yield f"{crossed(effect.params)} interact: {share_of_variance(effect)}{where(effect)}."
+        yield f"{crossed(effect.params)} interact: {share_of_variance(effect.estimate)}{where(effect)}."
     if not claimed:
         yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
     for ridge in analysis.ridges:
@@ -194,24 +195,24 @@ def _strongest_main(analysis: Analysis) -> list[Effect]:
     """Return the strongest main effect that can be relied on, if there is one."""
     from studies.analysis.effects import CLAIM
 
-    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.ci_lo > CLAIM]
-    return sorted(mains, key=lambda effect: -effect.estimate)[:1]
+    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
+    return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
 
 
 def _claimed(analysis: Analysis) -> list[Effect]:
-    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate)
+    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate.value)
 
 
 def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
     """Say what tuning one parameter at a time costs, by the fitted function."""
-    cost, least = tuning.cost, NEGLIGIBLE * float(trials.y.max() - trials.y.min())
-    values = [0.0 if abs(value) < least else value for value in (cost.estimate, cost.lo, cost.hi)]
-    estimate, lo, hi = (f"{abs(value) if values[2] < 0 else value:.2g}" for value in values)
-    if values[1] > 0:
-        told = f"{estimate} [{lo}, {hi}] worse in {metric} than"
-    elif values[2] < 0:
-        told = f"{estimate} [{hi}, {lo}] better in {metric} than"
+    least = NEGLIGIBLE * float(trials.y.max() - trials.y.min())
+    value, lo, hi = (0.0 if abs(number) < least else number for number in (tuning.cost.value, *tuning.cost.ends))
+    cost = Estimate(value, lo, hi)
+    if cost.is_above(0):
+        told = f"{estimate_text(cost, '.2g')} worse in {metric} than"
+    elif cost.is_below(0):
+        told = f"{estimate_text(cost.turned, '.2g')} better in {metric} than"
     else:
-        told = f"no worse in {metric} (difference {estimate} [{lo}, {hi}]) than"
+        told = f"no worse in {metric} (difference {estimate_text(cost, '.2g')}) than"
     begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
     return f"{begin} {told} tuning all together (both simulated on the fitted function)."

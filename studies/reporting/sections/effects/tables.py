@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from studies.reporting.finding import Block, Heading, Paragraph, Table, bullets
-from studies.text.wording import NONE, counted, crossed, fixed, interval, listed, p_value
+from studies.reporting.wording import interval_text
+from studies.text.wording import NONE, counted, crossed, fixed, listed, p_value
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -45,7 +46,7 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
 
 
 def _descending(effect: Effect) -> float:
-    return math.inf if math.isnan(effect.estimate) else -effect.estimate
+    return math.inf if math.isnan(effect.estimate.value) else -effect.estimate.value
 
 
 def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
@@ -53,13 +54,13 @@ def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
     names = {"unexplained": "unexplained (three or more together)", "noise": "noise"}
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
-    is_unknown = (effect.estimate, effect.ci_lo, effect.ci_hi) == (0.0, 0.0, 1.0)
+    is_unknown = (effect.estimate.value, *effect.estimate.ends) == (0.0, 0.0, 1.0)
     if is_unknown:  # nothing that a second witness could contradict
         own = [reason for reason in own if not reason.startswith(WITNESS)]
     return (
         f"{crossed(effect.params) or names[effect.kind]}{where(effect)}",
-        "unknown" if is_unknown else fixed(effect.estimate),
-        interval(effect.ci_lo, effect.ci_hi),
+        "unknown" if is_unknown else fixed(effect.estimate.value),
+        interval_text(effect.estimate, ".3f"),
         NONE if is_unknown else fixed(effect.second),
         f"{effect.verdict}: {'; '.join(own)}" if own else effect.verdict,
         claimed,
@@ -80,8 +81,8 @@ def ridges_blocks(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Le
     rows = tuple(
         (
             f"{ridge.params[0]} over {ridge.params[1]}",
-            fixed(ridge.alpha, 2),
-            interval(ridge.ci_lo, ridge.ci_hi, 2),
+            fixed(ridge.alpha.value, 2),
+            interval_text(ridge.alpha, ".2f"),
             p_value(ridge.curvature_p),
             str(ridge.n_used),
             law(ridge, level),
@@ -122,9 +123,9 @@ def _term(row: AnovaRow) -> tuple[str, ...]:
         fixed(row.f, 2),
         p_value(row.p),
         p_value(row.p_holm),
-        fixed(row.omega_sq),
-        interval(row.ci_lo, row.ci_hi),
-        fixed(row.share),
+        fixed(None if row.omega_sq is None else row.omega_sq.value),
+        interval_text(row.omega_sq, ".3f"),
+        fixed(None if row.share is None else row.share.value),
     )
 
 

@@ -11,7 +11,8 @@ from studies.reporting.figures.best_of_m import best_of_m
 from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
 from studies.reporting.view import StudyView
-from studies.text.wording import NONE, counted, fixed, interval, shown
+from studies.reporting.wording import estimate_text, interval_text
+from studies.text.wording import NONE, counted, fixed, shown
 
 if TYPE_CHECKING:
     from studies.analysis.next_round.boundary import Place
@@ -151,7 +152,7 @@ def _region(region: Region) -> Paragraph:
 
 
 def _rate(rate: Rate) -> str:
-    return f"{rate.failed} of {rate.n} [{100 * rate.lo:.0f}, {100 * rate.hi:.0f}] %"
+    return f"{rate.failed} of {rate.share.n} {interval_text(rate.share, '.0f', percent=True)} %"
 
 
 def _enough(found: NextRound, metric: str) -> str:
@@ -171,8 +172,7 @@ def _enough(found: NextRound, metric: str) -> str:
     best_of_all, best_of_half = fixed(at[n], 4), fixed(at[n // 2], 4)
     said = (
         f"Were there enough trials? The best of {n} {_basis(curve)} is expected at {metric}{at_rung} {best_of_all}, of "
-        f"half as many at {best_of_half}; {n} more are expected to improve it by {fixed(gain.estimate, 4)} "
-        f"[{interval(gain.lo, gain.hi, 4)}]"
+        f"half as many at {best_of_half}; {n} more are expected to improve it by {estimate_text(gain)}"
     )
     verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}
     verdict = is_enough(curve, found.tolerance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,16 +51,12 @@ def _worth(contest: Contest) -> dict[str, Cell]:
     found = contest.estimate
     if found is None:
         return {"n_fresh": 0}
-    worth: dict[str, Cell] = {"estimate": found.estimate, "n_fresh": found.n}
-    worth |= {"ci_lo": _finite(found.ci_lo), "ci_hi": _finite(found.ci_hi)}
+    worth: dict[str, Cell] = {"estimate": found.value, "n_fresh": found.n, "ci_lo": found.lo, "ci_hi": found.hi}
     for name, test in sorted(contest.tests.items(), key=lambda entry: entry[1].n_samples is None):
-        ends: dict[str, Cell] = {"test_ci_lo": _finite(test.ci_lo), "test_ci_hi": _finite(test.ci_hi)}
-        return {**worth, "test_metric": name, "test": test.estimate, **ends, "n_test_samples": test.n_samples}
+        tested = test.estimate
+        ends: dict[str, Cell] = {"test_ci_lo": tested.lo, "test_ci_hi": tested.hi}
+        return {**worth, "test_metric": name, "test": tested.value, **ends, "n_test_samples": test.n_samples}
     return worth
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cell(value: Any) -> Cell:

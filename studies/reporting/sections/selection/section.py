@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from studies.analysis.racing import Estimate
 from studies.reporting.finding import Block, Bullets, File, Finding, Heading, Paragraph, Table, paragraphs
 from studies.reporting.sections.selection.csv import selection_csv
-from studies.reporting.sections.selection.words import DIGITS, accuracies, ends_of, name_of, seeds, status
+from studies.reporting.sections.selection.words import DIGITS, accuracies, name_of, seeds, status
 from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
 from studies.selection.chosen import champion_of
-from studies.selection.contest import Candidate, Contest, failure_in_words
+from studies.selection.contest import Candidate, Contest, OnTestPart, failure_in_words
 from studies.selection.steps import Selection
-from studies.text.wording import NONE, counted, fixed, interval, listed, p_value, shown
+from studies.text.wording import NONE, counted, fixed, listed, p_value, shown
 
 FILES = ("select.csv",)
 COVERS = (
@@ -116,29 +116,26 @@ def _worth(contest: Contest, *, metric: str) -> Paragraph:
     assert found is not None
     if contest.is_seedless:
         told = f" in one training. {SEEDLESS} So there is no interval, and how much of the value is luck is not known."
-        return Paragraph(told, lead=f"It gave {metric} {found.estimate:.{DIGITS}f}")
-    ends = interval(found.ci_lo, found.ci_hi, DIGITS)
+        return Paragraph(told, lead=f"It gave {metric} {found.value:.{DIGITS}f}")
     return Paragraph(
-        f", 95 % interval {ends} over {seeds(found.n)} that decided nothing{_lost(contest)}; on the validation part "
-        "that the search used.",
-        lead=f"It is worth {metric} {found.estimate:.{DIGITS}f}",
+        f" over {seeds(found)} that decided nothing{_lost(contest)}, on the validation part that the search used.",
+        lead=f"It is worth {metric} {estimate_text(found)}",
     )
 
 
-def _tested(name: str, test: Estimate, contest: Contest) -> Paragraph:
-    lead = f"{name} {test.estimate:.{DIGITS}f}"
+def _tested(name: str, test: OnTestPart, contest: Contest) -> Paragraph:
     if contest.is_seedless:
+        lead = f"{name} {test.estimate.value:.{DIGITS}f}"
         return Paragraph(" in that training: on data that no choice has seen.", lead=lead)
     over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
-    ends = interval(test.ci_lo, test.ci_hi, DIGITS)
-    return Paragraph(f", 95 % interval {ends} {over}: on data that no choice has seen.", lead=lead)
+    return Paragraph(f" {over}: on data that no choice has seen.", lead=f"{name} {estimate_text(test.estimate)}")
 
 
 def _luck(selection: Selection, contest: Contest, champion: Candidate, *, maximize: bool) -> str:
     """Say how much of the search's best value was luck. It is another configuration's where that did not win."""
     assert contest.estimate is not None
     searched = selection.searched
-    luck = searched.value - contest.estimate.estimate
+    luck = searched.value - contest.estimate.value
     luck = luck if maximize else -luck
     told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
     if contest.is_seedless:
@@ -200,12 +197,11 @@ def _by_value(contests: Sequence[Contest], metric: str) -> Table:
     rows = []
     for contest in contests:
         found, champion = contest.estimate, contest.champion
-        ends = interval(found.ci_lo, found.ci_hi, DIGITS) if found is not None else NONE
-        worth = fixed(found.estimate, DIGITS) if found is not None else NONE
+        worth = estimate_text(found)
         n = str(found.n) if found is not None else "0"
-        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f}{ends_of(e)}" for name, e in accuracies(contest)) or NONE
-        rows.append((name_of(contest), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
-    return Table(("value", "its winner: trial", metric, "95 % interval", "fresh seeds", "test"), tuple(rows))
+        tests = ", ".join(f"{name} {estimate_text(test.estimate)}" for name, test in accuracies(contest)) or NONE
+        rows.append((name_of(contest), str(champion.trial.number) if champion else NONE, worth, n, tests))
+    return Table(("value", "its winner: trial", f"{metric} [95 %]", "fresh seeds", "test [95 %]"), tuple(rows))
 
 
 def _race(contest: Contest, *, metric: str, is_named: bool) -> Iterator[Block]:

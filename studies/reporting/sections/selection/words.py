@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-from studies.analysis.racing import Estimate
-from studies.reporting.wording import FEWEST_OF_TIE
+from studies.analysis.estimate import Estimate
+from studies.reporting.wording import FEWEST_OF_TIE, estimate_text
 from studies.selection.chosen import champion_of
-from studies.selection.contest import Contest
+from studies.selection.contest import Contest, OnTestPart
 from studies.selection.steps import Selection
 from studies.text.wording import counted, shown
 
@@ -20,8 +18,8 @@ def claim(selection: Selection, metric: str) -> str | None:
     if contest is None or champion is None or contest.estimate is None:
         return None
     found = contest.estimate
-    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
-    tests = "".join(f", {name} {e.estimate:.{DIGITS}f}{ends_of(e)}" for name, e in accuracies(contest))
+    worth = f"{estimate_text(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
+    tests = "".join(f", {name} {estimate_text(test.estimate)}" for name, test in accuracies(contest))
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
     n_ties = len(contest.staying) - 1
     tied = _tied(contest, n_ties, len(selection.contests)) if n_ties and not contest.seedless else ""
@@ -71,28 +69,16 @@ def name_of(contest: Contest) -> str:
     return ", ".join(f"{name} = {shown(value)}" for name, value in contest.scientific.items()) or "(not active)"
 
 
-def accuracies(contest: Contest) -> list[tuple[str, Estimate]]:
+def accuracies(contest: Contest) -> list[tuple[str, OnTestPart]]:
     """Return the tests whose interval covers the samples too: shares of right answers."""
     return [(name, test) for name, test in contest.tests.items() if test.n_samples]
 
 
 def _rests_on(contest: Contest) -> str:
     assert contest.estimate is not None
-    return "one training, which no seed changes" if contest.is_seedless else seeds(contest.estimate.n)
+    return "one training, which no seed changes" if contest.is_seedless else seeds(contest.estimate)
 
 
-def seeds(n: int) -> str:
-    """Return a number of fresh seeds, in words."""
-    return counted(n, "fresh seed", "fresh seeds")
-
-
-def _half_width(found: Estimate) -> str:
-    half = max(found.ci_hi - found.estimate, found.estimate - found.ci_lo)  # one end may be cut at a bound
-    if half == 0:
-        return " (all equal)"
-    return f" ± {half:.{DIGITS}f}" if math.isfinite(half) else ""
-
-
-def ends_of(found: Estimate) -> str:
-    """Return an interval behind a value, where there is one."""
-    return f" [{found.ci_lo:.{DIGITS}f}, {found.ci_hi:.{DIGITS}f}]" if math.isfinite(found.ci_hi - found.ci_lo) else ""
+def seeds(found: Estimate) -> str:
+    """Return how many fresh seeds an estimate rests on, in words."""
+    return counted(found.n or 0, "fresh seed", "fresh seeds")

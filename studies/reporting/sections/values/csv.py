@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from studies.analysis.paired import Mean
+from studies.analysis.estimate import Estimate
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
 from studies.reporting.csv_table import Row, csv_text
@@ -48,7 +48,7 @@ def _row(view: ValueTable, row: ValueRow) -> Row:
     }
 
 
-def _mean_columns(name: str, found: Mean | None) -> Mapping[str, float | None]:
+def _mean_columns(name: str, found: Estimate | None) -> Mapping[str, float | None]:
     if found is None:
         return {name: None, f"{name}_lo": None, f"{name}_hi": None}
     return {name: found.value, f"{name}_lo": found.lo, f"{name}_hi": found.hi}

@@ -16,15 +16,15 @@ from studies.reporting.sections.values.words import (
     disagreements_of,
     judged_at,
     sentence,
-    with_width,
 )
 from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
 from studies.text.wording import NONE, fixed
 
 PAGE = "table"
 FILES = (*(f"{PAGE}.{ending}" for ending in ("csv", "md", "html", "tex")), f"figures/{NAME}.png", f"figures/{NAME}.csv")
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
-REST = ("test ± 95 %", "peak MB", "n", "against the best")
+REST = ("test [95 %]", "peak MB", "n", "against the best")
 
 
 def compute(view: StudyView) -> Finding | None:
@@ -58,7 +58,7 @@ def values_finding(tables: ValueTables) -> Finding:
 def table_of(view: ValueTable) -> Table:
     """Return one view's table as people read it."""
     names = _nuisance_names(view)
-    header = (view.name, *names, *MEASURED, f"{view.metric} ± 95 %", *REST)
+    header = (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
     marks = tuple(row.standing.word for row in view.rows)
     return Table(
         header, tuple(tuple(_cells(row, names)) for row in view.rows), f"{sentence(view)} {caption_of(view)}", marks
@@ -88,5 +88,6 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
         row.label,
         *(judged_at(row, name) for name in names),
         *(fixed(row.seconds, 2), fixed(row.convergence_seconds, 2), epochs, samples),
-        *(with_width(row.metric), with_width(row.test), fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
+        *(estimate_text(row.metric), estimate_text(row.test)),
+        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
     ]

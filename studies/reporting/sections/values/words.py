@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studies.analysis.paired import Mean
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import Disagreement, ValueTable, ValueTables
-from studies.reporting.wording import FEWEST_OF_TIE
+from studies.reporting.wording import FEWEST_OF_TIE, estimate_text
 from studies.text.wording import NONE, counted, listed, p_value, shown
 
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
@@ -27,7 +26,7 @@ def sentence(table: ValueTable, *, how: bool = False) -> str:
     if without:
         others += f"; nothing is known of {listed(without)}, without a cell that {whole} trained to the end"
     judged = _how(table) if how else ""
-    return f"{table.name} = {best.label} gives {with_width(best.metric)} (n = {best.n}){judged}{others}."
+    return f"{table.name} = {best.label} gives {estimate_text(best.metric)} (n = {best.n}){judged}{others}."
 
 
 def _how(table: ValueTable) -> str:
@@ -87,7 +86,7 @@ def _disagreement(found: Disagreement) -> str:
     turned = "" if (before < 0) == (after < 0) else f"{_direction(after)} "
     return (
         f"{found.first} is {_direction(before)} than {found.second} {fixed_by} at the defaults, {turned}{tuned_by} "
-        f"when each is tuned: the difference changes by {_signed(change.change.value)}{_ends(change.change)} "
+        f"when each is tuned: the difference changes by {estimate_text(change.change, signed=True)} "
         f"(p {p_value(change.p_holm)}, Holm)"
     )
 
@@ -104,42 +103,15 @@ def against_best(row: ValueRow) -> str:
     if standing.word == "none" or standing.difference is None:
         return "no value"
     found = standing.difference
-    difference = f"{_signed(found.value)}{_ends(found)}, p {p_value(standing.p_holm)} (Holm)"
+    difference = f"{estimate_text(found, signed=True)}, p {p_value(standing.p_holm)} (Holm)"
     if standing.word != "tie":
         return difference
-    is_tie = found.n >= FEWEST_OF_TIE
-    word = "tie" if is_tie else f"not distinguished by {counted(found.n, 'seed', 'seeds')}"
+    n = found.n or 0
+    word = "tie" if n >= FEWEST_OF_TIE else f"not distinguished by {counted(n, 'seed', 'seeds')}"
     return f"{word}, {difference}"
-
-
-def with_width(found: Mean | None) -> str:
-    """A mean with half its interval: 0.9512 ± 0.0031."""
-    if found is None:
-        return NONE
-    value = f"{_rounded(found.value):.4f}"
-    if found.half_width is None:
-        return f"{value} (all equal)" if found.n > 1 else value
-    return f"{value} ± {found.half_width:.4f}" if _rounded(found.half_width) else f"{value} ± {found.half_width:.1g}"
 
 
 def judged_at(row: ValueRow, name: str, *, written: Callable[[object], str] = shown) -> str:
     """Return what the cells that judge a row have of nuisance parameter `name`: two values where they differ."""
     values = [cell.get(name, NONE) for cell in row.judged]
     return ", ".join(map(written, values if len(set(values)) > 1 else values[:1])) or NONE
-
-
-def _ends(found: Mean) -> str:
-    """The interval of a difference, with a space before it; the seeds may all agree, or there may be one only."""
-    if found.lo is None or found.hi is None:
-        return " (all equal)" if found.n > 1 else ""
-    return f" [{_rounded(found.lo):.4f}, {_rounded(found.hi):.4f}]"
-
-
-def _signed(value: float) -> str:
-    """A difference with its sign; nothing has none."""
-    return f"{value:+.4f}" if _rounded(value) else "0.0000"
-
-
-def _rounded(value: float) -> float:
-    """To the digits that are shown, without a sign at zero."""
-    return round(value, 4) + 0.0
