@@ -20,9 +20,7 @@ class RegretMatrix:
     cells: tuple[Cell, ...]  # that have all seeds on every task
     settings: Mapping[str, Cell]  # each task's own best of the cells
     regret: Mapping[tuple[str, str], Estimate]  # pair → loss, at a level that holds for all of them
-    ahead: Mapping[
-        tuple[str, str], tuple[Estimate, ...]
-    ]  # pair → how far other cells are ahead of the borrowed ones
+    ahead: Mapping[tuple[str, str], tuple[Estimate, ...]]  # pair → how far other cells are ahead of the borrowed ones
 
     def seeds_needed(self, pair: tuple[str, str], *, boundary: float) -> int | None:
         """Return how many seeds would part the regret of `pair` from `boundary`.
