@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binom, binomtest, norm
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL
 from studies.analysis.paired import holm
 from studies.sampler_benchmark.runs import Array, BenchmarkRun, problems_of, runs_on, samplers_of
@@ -27,29 +28,21 @@ class PairwiseComparison:
     a: str
     b: str
     at: int  # after so many trials
-    n: int  # pairs
-    chance: float  # that the regret of `a` is the smaller one; a tie counts half
-    chance_lo: float  # Wilson's 95 % interval
-    chance_hi: float
-    gain: float  # by how much the regret of `a` is smaller, the median
-    gain_lo: float
-    gain_hi: float
+    chance: Estimate  # that the regret of `a` is the smaller one; a tie counts half
+    gain: Estimate  # by how much the regret of `a` is smaller, the median
     p: float  # of the sign test, after Holm's correction over all comparisons on the same problem
+
+    @property
+    def n(self) -> int:
+        """The number of pairs."""
+        return self.chance.n or 0
 
     @property
     def turned(self) -> PairwiseComparison:
         """The same comparison, seen from the other side."""
-        return replace(
-            self,
-            a=self.b,
-            b=self.a,
-            chance=1 - self.chance,
-            chance_lo=1 - self.chance_hi,
-            chance_hi=1 - self.chance_lo,
-            gain=-self.gain,
-            gain_lo=-self.gain_hi,
-            gain_hi=-self.gain_lo,
-        )
+        lo, hi = self.chance.ends
+        chance = replace(self.chance, value=1 - self.chance.value, lo=1 - hi, hi=1 - lo)
+        return replace(self, a=self.b, b=self.a, chance=chance, gain=self.gain.turned)
 
 
 def comparisons(runs: Sequence[BenchmarkRun]) -> list[PairwiseComparison]:
@@ -84,7 +77,7 @@ def _compared(
     wins, losses, n = int((gains > 0).sum()), int((gains < 0).sum()), len(gains)
     chance = (wins + (n - wins - losses) / 2) / n
     p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
-    return PairwiseComparison(problem, a, b, at, n, chance, *wilson(chance, n), math.nan, math.nan, math.nan, p), gains
+    return PairwiseComparison(problem, a, b, at, wilson(chance, n), Estimate(math.nan), p), gains
 
 
 def _adjusted(comparison: PairwiseComparison, gains: Array, *, p: float, n_comparisons: int) -> PairwiseComparison:
@@ -92,8 +85,8 @@ def _adjusted(comparison: PairwiseComparison, gains: Array, *, p: float, n_compa
     if comparison.problem is None:
         return replace(comparison, p=p)
     alpha = (1 - LEVEL) * (comparison.p / p if p < 1 else 1 / n_comparisons)
-    lo, hi = median_interval(gains, alpha=alpha)
-    return replace(comparison, p=p, gain=float(np.median(gains)), gain_lo=lo, gain_hi=hi)
+    gain = Estimate(float(np.median(gains)), *median_interval(gains, alpha=alpha), n=comparison.n, level=1 - alpha)
+    return replace(comparison, p=p, gain=gain)
 
 
 def median_interval(ordered: Array, *, alpha: float) -> tuple[float, float]:
@@ -106,9 +99,9 @@ def median_interval(ordered: Array, *, alpha: float) -> tuple[float, float]:
     return (float(ordered[n_out - 1]), float(ordered[n - n_out])) if n_out else (-math.inf, math.inf)
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return the Wilson 95 % interval of a share of `n` (Wilson 1927). Half a win counts half."""
+def wilson(share: float, n: int) -> Estimate:
+    """Return a share of `n` with its Wilson 95 % interval (Wilson 1927). Half a win counts half."""
     z = float(norm.ppf((1 + LEVEL) / 2))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return Estimate(share, middle - half, middle + half, n).within(0.0, 1.0)

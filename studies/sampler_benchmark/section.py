@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import SIGNIFICANCE
 from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.finding import Block, Drawing, File, Finding, Heading, Paragraph, Table
 from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
 from studies.sampler_benchmark.comparisons import PairwiseComparison, comparisons
 from studies.sampler_benchmark.curves import curves
 from studies.sampler_benchmark.figure import COLUMNS, best_so_far, curve_rows
@@ -67,10 +70,19 @@ def _files(
 
 
 def _row(found: PairwiseComparison | TimeToTarget, columns: Sequence[str]) -> Row:
-    cells = {HEADINGS.get(column, column): getattr(found, column) for column in columns}
+    cells = {HEADINGS.get(column, column): _cell(found, column) for column in columns}
     return {
         column: None if isinstance(cell, float) and not np.isfinite(cell) else cell for column, cell in cells.items()
     }
+
+
+def _cell(found: PairwiseComparison | TimeToTarget, column: str) -> Any:
+    """Return the value of a column: a field, or an end of the interval of one."""
+    name, _, end = column.rpartition("_")
+    if end in ("lo", "hi"):
+        return getattr(getattr(found, name), end)
+    value = getattr(found, column)
+    return value.value if isinstance(value, Estimate) else value
 
 
 def _curves(runs: Sequence[BenchmarkRun], *, seed: int) -> Iterator[Row]:
@@ -117,7 +129,7 @@ def _standings(problem: str, runs: Sequence[BenchmarkRun], times: Sequence[TimeT
                 sampler,
                 f"{regret(median)} ({regret(first)} to {regret(third)})",
                 regret(median * own[0].unit),
-                *(amount(near[measure].median, budget=near[measure].budget) for measure in measures),
+                *(amount(near[measure].median.value, budget=near[measure].budget) for measure in measures),
                 f"{near['trials'].reached} of {near['trials'].n}",
                 f"{per_trial:.1f}",
             )
@@ -152,4 +164,4 @@ def _comparisons(met: Sequence[PairwiseComparison]) -> Iterator[Block]:
 def _gain(pair: PairwiseComparison) -> str:
     """By how much, where that is decided."""
     is_told = pair.p < SIGNIFICANCE
-    return f"{regret(pair.gain)} [{regret(pair.gain_lo)}, {regret(pair.gain_hi)}]" if is_told else NONE
+    return estimate_text(pair.gain, ".3g") if is_told else NONE

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from studies.analysis.levels import SIGNIFICANCE
+from studies.reporting.wording import estimate_text
 from studies.sampler_benchmark.comparisons import PairwiseComparison
 from studies.sampler_benchmark.runs import BenchmarkRun, base, problems_of, samplers_of
 from studies.sampler_benchmark.times_to_target import TimeToTarget
@@ -73,7 +74,7 @@ def amount(value: float, *, budget: float) -> str:
 
 def chance(pair: PairwiseComparison) -> str:
     """The chance of a pair with its interval, in per cent."""
-    return f"{_percent(pair.chance)} [{100 * pair.chance_lo:.0f}, {100 * pair.chance_hi:.0f}]"
+    return estimate_text(pair.chance, ".0f", percent=True)
 
 
 def _percent(share: float) -> str:
@@ -130,14 +131,14 @@ def _on_problem(runs: Runs, pairs: Pairs, problem: str, met: PairwiseComparison)
     if own is None:
         return ""
     mine, other = (regret(_median(runs, problem, name, met.at)) for name in (met.a, met.b))
-    gain = f", by {regret(own.gain)} [{regret(own.gain_lo)}, {regret(own.gain_hi)}]"
-    return f"{problem} {mine} against {other} ({_percent(own.chance)} won{gain if own.p < SIGNIFICANCE else ''})"
+    gain = f", by {estimate_text(own.gain, '.3g')}"
+    return f"{problem} {mine} against {other} ({_percent(own.chance.value)} won{gain if own.p < SIGNIFICANCE else ''})"
 
 
 def _word(pair: PairwiseComparison) -> str:
     if pair.p >= SIGNIFICANCE:
         return "undecided"
-    return "beats" if pair.chance > 0.5 else "loses to"
+    return "beats" if pair.chance.value > 0.5 else "loses to"
 
 
 def _verdict(pair: PairwiseComparison) -> str:
@@ -156,7 +157,7 @@ def _where_reinforce_loses(pairs: Pairs) -> Iterator[str]:
     lost = [
         f"{pair.problem} ({chance(pair)} won, n = {pair.n}{', not shown' if _word(pair) == 'undecided' else ''})"
         for pair in own
-        if pair.chance < 0.5
+        if pair.chance.value < 0.5
     ]
     if lost:
         yield f"{LEARNER} loses to random more often than not on {listed(lost)}."
@@ -173,11 +174,11 @@ def _who_gets_near(times: Times) -> Iterator[str]:
     for problem in dict.fromkeys(time.problem for time in times):
         own = [r for r in times if r.problem == problem and r.measure == "trials" and r.reached]
         own = [r for r in own if r.sampler == base(r.sampler)]
-        ranked = sorted(own, key=lambda r: (r.median, -r.reached / r.n))
+        ranked = sorted(own, key=lambda r: (r.median.value, -r.reached / r.n))
         if not ranked:
             yield f"{problem}: no search came within 1 % of the best."
             continue
-        words = [f"{r.sampler} {amount(r.median, budget=r.budget)} ({r.reached} of {r.n})" for r in ranked]
+        words = [f"{r.sampler} {amount(r.median.value, budget=r.budget)} ({r.reached} of {r.n})" for r in ranked]
         yield f"{problem}: median trials to within 1 % of the best (and how many came there): {', '.join(words)}."
 
 
@@ -198,9 +199,9 @@ def _pruned(runs: Runs, pairs: Pairs, times: Times) -> Iterator[str]:
 
 def _compared(mine: TimeToTarget, other: TimeToTarget) -> str:
     """What it took two in the median; of two that mostly came nowhere, how many came there."""
-    if math.isinf(mine.median) and math.isinf(other.median):
+    if math.isinf(mine.median.value) and math.isinf(other.median.value):
         return f"neither came there in most searches ({mine.reached} of {mine.n} against {other.reached} of {other.n})"
-    return " against ".join(amount(time.median, budget=time.budget) for time in (mine, other))
+    return " against ".join(amount(time.median.value, budget=time.budget) for time in (mine, other))
 
 
 def _epochs(runs: Runs, problem: str, sampler: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import PERCENTILES
 from studies.sampler_benchmark.runs import (
     MEASURES,
@@ -27,13 +28,15 @@ class TimeToTarget:
     problem: str
     sampler: str
     measure: Measure
-    n: int
     reached: int  # of `n` runs
-    median: float  # infinite if fewer than half of the runs reached the target
-    median_lo: float
-    median_hi: float
+    median: Estimate  # infinite if fewer than half of the runs reached the target
     restricted: float | None  # the mean of the time to target or the budget, the smaller one; of trials only
     budget: float
+
+    @property
+    def n(self) -> int:
+        """The number of runs."""
+        return self.median.n or 0
 
 
 def times_to_target(runs: Sequence[BenchmarkRun], *, seed: int) -> list[TimeToTarget]:
@@ -55,11 +58,8 @@ def _time_to_target(own: Sequence[BenchmarkRun], measure: Measure, *, seed: int)
         problem=own[0].problem,
         sampler=own[0].sampler,
         measure=measure,
-        n=len(own),
         reached=int(np.isfinite(took).sum()),
-        median=float(_median(took)),
-        median_lo=float(lo),
-        median_hi=float(hi),
+        median=Estimate(float(_median(took)), float(lo), float(hi), len(own)),
         restricted=float(np.minimum(took, ends).mean()) if measure == "trials" else None,
         budget=float(np.median(ends)),
     )

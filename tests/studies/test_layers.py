@@ -63,7 +63,6 @@ EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.reports", "optuna"),
     ("trial.ranks.crew", "optuna"),
     ("trial.ranks.process", "optuna"),
-    ("reporting.best_yaml", "studies.trial"),  # links and half batches, as they become part of a configuration
     ("launch.process", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
     ("launch.checking", "studies.trial"),  # what is tried before the first worker starts

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, create_trial
 from reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
+from reports import view_of_trials
 from rich.console import Console
 from scipy.stats import t
 from shell import Shell
@@ -477,7 +478,7 @@ def test_what_parts_hold_fixed_in_common_is_told_once(tmp_path: Path) -> None:
     write_hypothesis(tmp_path, Conclusion("More is better"), own, console=Console(file=io.StringIO()))
     held = (tmp_path / "hypothesis.md").read_text().partition("## Held fixed\n\n")[2]
     assert "| setting | long_5 | long_9 |\n| --- | --- | --- |\n| budget | 5 epochs | 9 epochs |\n" in held
-    common = held.partition("In all parts:\n\n| setting | value |")[2]
+    common = held.partition("In all parts:\n\n| setting | value |")[2].partition("\n\n## Files")[0]
     assert r"| model.optimizer.\_target\_ |" in common
     assert all(line.count("|") == 3 for line in common.strip().splitlines()[1:])
     write_hypothesis(tmp_path, Conclusion("More is better"), own[:1], console=Console(file=io.StringIO()))

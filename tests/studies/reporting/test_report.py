@@ -208,7 +208,7 @@ def test_effects_and_figures_are_written_and_told(make_settings: MakeSettings) -
     with (folder / "effects.csv").open(newline="") as file:
         found = {row["params"]: row for row in csv.DictReader(file)}
     assert list(found)[:3] == ["lr", "batch_size", "lr*batch_size"]
-    headline_clause = "of the variance [" in printed
+    headline_clause = "] of the variance)" in printed
     assert headline_clause == (found["lr"]["verdict"] == "ok")
     assert found["lr"]["seed"] == str(settings.seed)
 
@@ -348,7 +348,7 @@ def test_what_an_earlier_benchmark_left_is_removed_and_nothing_else(make_setting
     settings = six(make_settings)
     folder = settings.output_dir / "sampler_benchmark"
     folder.mkdir(parents=True)
-    ours = [settings.output_dir / "sampler_benchmark.md", folder / "comparisons.csv", folder / "best_so_far_x.png"]
+    ours = [folder / "curves.csv", folder / "comparisons.csv", folder / "best_so_far_x.png"]
     for path in (*ours, folder / "mine.txt"):
         path.touch()
     written(settings, every_ending(settings))

@@ -67,7 +67,7 @@ def test_what_is_undecided_is_told_without_a_gain_and_each_problem_for_itself() 
         *runs_of({"tpe": 0.4, "reinforce": 0.39997}, problem="valley", n_seeds=8),
     ]
     found = comparisons(runs)
-    assert all(math.isnan(comparison.gain) for comparison in found if comparison.problem is None)
+    assert all(math.isnan(comparison.gain.value) for comparison in found if comparison.problem is None)
     (sentence,) = (s for s in told(runs) if s.startswith("tpe against reinforce is undecided"))
     assert "50 % [28, 72] of 16 searches after 8 trials (p 1.000)" in sentence
     assert "(100 % won, by 0.317 [0.303, 0.328]); valley 0.427 against 0.427 (0 % won, by -3.17e-05 [" in sentence

@@ -32,13 +32,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studies.analysis.estimate import Estimate
 from studies.reporting.sections.effects.csv import package_version
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.axis import Axis
     from studies.analysis.effects import Effect
-    from studies.analysis.estimate import Estimate
     from studies.analysis.fit import Fit
     from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.ridge import Ridge
@@ -143,7 +143,7 @@ def _plain(value: Any) -> Any:
 def _plain_entries(entries: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Yield the entries of an object; an estimate has its ends beside it, under names of their own."""
     for name, value in entries:
-        if name not in ENDS or isinstance(value, float):
+        if name not in ENDS or not (value is None or isinstance(value, Estimate)):
             yield name, _plain(value)
             continue
         numbers = (None, None, None) if value is None else (value.value, value.lo, value.hi)
