@@ -1,4 +1,4 @@
-"""Finds, before the study, procedures that cannot be built, and first rungs that fail."""
+"""Builds procedures and runs their first rung before the study, to find those that fail."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where the rungs of a training are, and what is measured at them."""
+"""The rungs of a training: their places in the budget, and the metrics and samples at each of them."""

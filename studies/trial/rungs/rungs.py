@@ -47,7 +47,7 @@ class Interrupted(BaseException):
 
 
 class KeepsState:
-    """A callback whose state is part of a checkpoint, under a key that no callback of a user has."""
+    """A callback with a state in the checkpoints, under a key that no callback of a user has."""
 
     @property
     def state_key(self) -> str:
