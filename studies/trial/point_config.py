@@ -17,7 +17,7 @@ from studies.trial.job import Job
 def resolve(
     settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
 ) -> dict[str, Any]:
-    """Return the config of one point as plain values; with `half`, at half its batch.
+    """Return the config of one point as plain values. With `half`, it is at half its batch.
 
     `${training_seed}` in it is `seed`, the training seed of the trial; without one, the study's seed.
     """
