@@ -19,7 +19,7 @@ def resolve(
 ) -> dict[str, Any]:
     """Return the config of one point as plain values. With `half`, it is at half its batch.
 
-    `${training_seed}` in it is `seed`, the training seed of the trial; without one, the study's seed.
+    `${training_seed}` in it is `seed`, the training seed of the trial, by default the study's seed.
     """
     return _plain(_written(settings, point, half=half, seed=seed), resolves=True)
 
