@@ -9,10 +9,10 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from shell import USERS
-from studies.experiment import each_part
 from studies.reporting.any_study import describe, render_any
 
 from studies.cli.admission import CHECKS
+from studies.cli.experiment import each_part
 from studies.config.composing.configs import compose, config_dir
 from studies.config.parsing.direction import USUAL, usual_direction
 from studies.config.parsing.settings import read_settings
@@ -111,8 +111,8 @@ def test_a_study_that_names_a_metric_alone_does_not_take_over_the_default(read: 
         read_settings(compose(["+study=alone"], config_dirs=folders))
 
 
-def test_a_part_of_a_belief_does_not_take_over_the_direction_of_the_whole() -> None:
-    parts = "+belief={claim: a, rule: none, of: null, boundary: 1, parts: {p: {objective: {metric: score}}}}"
+def test_a_part_of_a_hypothesis_does_not_take_over_the_direction_of_the_whole() -> None:
+    parts = "+hypothesis={claim: a, rule: none, of: null, boundary: 1, parts: {p: {objective: {metric: score}}}}"
     config = compose(["+study=digits", parts.lstrip("+"), "objective.direction=maximize"])
     (part,) = each_part(config)
     with pytest.raises(BadInput, match=r"objective.direction is None, and objective.metric is score"):
