@@ -9,10 +9,10 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from shell import USERS
-from studies.cli.reports import view_of_stored
 
 from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
+from studies.cli.reports import view_of_stored
 from studies.config.composing.configs import compose, config_dir
 from studies.config.parsing.direction import USUAL, usual_direction
 from studies.config.parsing.settings import read_settings
