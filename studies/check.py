@@ -159,13 +159,11 @@ def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: Bas
     """What the study of these `trials` has still to train."""
     from studies.search.rounds import most_trainings
     from studies.selection import selection_of
-    from studies.storage.slots import read_slots, rules_of
+    from studies.storage.slots import rules_of
 
-    rules = rules_of(settings)
-    finished = sum(rules.is_finished(slot) for slot in read_slots(trials, settings.n_trials))
     if selection_of(settings, trials, storage) is not None:
         return Left(0, 0)
-    return Left(settings.n_trials - finished, most_trainings(settings))
+    return Left(settings.n_trials - rules_of(settings).n_finished(trials), most_trainings(settings))
 
 
 def estimate(settings: StudySettings, left: Left, seconds: Sequence[float], n_workers: int) -> str:

@@ -79,7 +79,7 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
     for part in each_part(config):
         settings, study = stored(part.config)
         rules, every = rules_of(settings), study.get_trials(deepcopy=False)
-        ended = ended_trials(every, settings, rules)
+        ended = ended_trials(every, rules)
         same_runs = same_runs_note(every) or ""
         parts.append(Evidence(part.name, settings, ended, rules.are_all_finished(every), rule_of(study), same_runs))
     found = conclude(parts, console=console)
@@ -110,11 +110,11 @@ def _is_there(config: DictConfig) -> bool:
 
 def _checkpoint_of(config: DictConfig) -> str | None:
     """The file with the last state of a finished part's best trial. Raises `BadInput` where none was kept."""
-    from studies.storage.checkpoints import best_trials, last_state_of
+    from studies.storage.checkpoints import checkpoints_of
 
     settings, study = stored(config)
-    best = best_trials(study.get_trials(deepcopy=False), settings)
-    kept = [last_state_of(trial, settings) for trial in best]
+    checkpoints = checkpoints_of(settings)
+    kept = [checkpoints.last_state_of(trial) for trial in checkpoints.best(study.get_trials(deepcopy=False))]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"

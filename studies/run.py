@@ -77,13 +77,12 @@ def _run(
     from studies.selection import selection_of
     from studies.shift import Shift
     from studies.storage.creation import open_study
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.gone import deletion_told
     from studies.storage.identity import changed_search, find_study, moved_data
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
+    from studies.storage.stopping import stopping_of
     from studies.stored import refuse_earlier_schema
-    from studies.worker import has_reached
 
     settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
@@ -101,11 +100,11 @@ def _run(
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
     shift = Shift.of(begun, settings.timeout_s) if begun is not None else None
-    interrupted, rules = False, rules_of(settings)
+    interrupted, rules, stopping = False, rules_of(settings), stopping_of(settings)
     try:
-        if study is not None and has_reached(trials, settings):
+        if study is not None and stopping.has_reached(trials):
             console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
-        elif study is not None and are_devices_spent(trials, settings) and not rules.are_all_finished(trials):
+        elif study is not None and stopping.device_time.is_spent(trials) and not rules.are_all_finished(trials):
             console.print(f"study {settings.study_name}: {_device_time(trials, settings)}")
         elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
@@ -188,13 +187,13 @@ def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, r
     `reason`: the signal that ended the command; a worker that had to be killed could not free its trial itself.
     """
     from studies.schema import INTERRUPTED
-    from studies.storage.checkpoints import sweep
+    from studies.storage.checkpoints import checkpoints_of
     from studies.storage.lease import Watch
 
     message = f"{INTERRUPTED} ({reason})" if reason is not None else "its worker died"
     watch = Watch(storage, lease_s=settings.storage.lease_s)
     watch.release_dead(study, study.get_trials(deepcopy=False), message=message)
-    sweep(study.get_trials(deepcopy=False), settings)
+    checkpoints_of(settings).sweep(study.get_trials(deepcopy=False))
 
 
 def search(
@@ -211,11 +210,10 @@ def search(
     selection run in the same way."""
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
-    from studies.settings import POINTS
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
-    is_round = settings.sampler.name == POINTS
+    is_round = settings.round is not None
     if not is_round:
         console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals.install()
@@ -250,18 +248,16 @@ def _search(
     from studies.report.wording import counted
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
-    from studies.settings import POINTS
     from studies.shift import Shift
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
-    from studies.worker import has_reached
+    from studies.storage.stopping import stopping_of
 
     if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
         console.print(f"  {told(study)}")
     shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
-    if signals.reason() is None and settings.sampler.name == POINTS:
+    if signals.reason() is None and settings.round is not None:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:
         n_trials = counted(settings.n_trials, "trial", "trials")
@@ -271,7 +267,8 @@ def _search(
         console.print(f"  objective: {goal(settings.objective)}", markup=False)
         of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
         of_goal = (*goal_notes(settings.objective), *of_metrics)
-        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
+        of_pruner = pruner_notes(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *of_pruner):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
@@ -287,12 +284,12 @@ def _search(
     _refuse_unspent(study, settings, shift, signals)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
-    trials = study.get_trials(deepcopy=False)
+    trials, stopping = study.get_trials(deepcopy=False), stopping_of(settings)
     for note in (*logger_notes(trials), *ending_notes(trials, n_rungs=settings.budget.rungs)):
         console.print(f"note: {note}", markup=False)
-    if are_devices_spent(trials, settings):
+    if stopping.device_time.is_spent(trials):
         console.print(_device_time(trials, settings))
-    if has_reached(trials, settings):
+    if stopping.has_reached(trials):
         console.print(f"{_reached(trials, settings)}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
@@ -302,13 +299,12 @@ def _search(
 def _refuse_unspent(study: Study, settings: StudySettings, shift: Shift, signals: StopSignals) -> None:
     """Raise `StudyStopped` where the workers have left and nothing told them to stop before the budget was spent."""
     from studies.errors import StudyStopped
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.slots import rules_of
-    from studies.worker import has_reached
+    from studies.storage.stopping import stopping_of
 
     trials, rules = study.get_trials(deepcopy=False), rules_of(settings)
     is_meant = signals.reason() is not None or shift.is_over
-    if is_meant or has_reached(trials, settings) or are_devices_spent(trials, settings):
+    if is_meant or stopping_of(settings).applies(trials):
         return
     if not rules.are_all_finished(trials):
         raise StudyStopped(
@@ -321,11 +317,11 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """Say that a trial has reached `stop_at`; and where all have, which side of it counts as good."""
     from optuna.trial import TrialState
 
-    from studies.worker import has_reached
+    from studies.storage.stopping import stopping_of
 
-    found = f"a trial has reached stop_at={settings.stop_at:g}"
+    stopping, found = stopping_of(settings), f"a trial has reached stop_at={settings.stop_at:g}"
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not all(has_reached([trial], settings) for trial in complete):
+    if not all(stopping.has_reached([trial]) for trial in complete):
         return found
     direction = settings.objective.direction
     return f"{found}, and so has each complete trial (is that what you mean by objective.direction={direction}?)"
@@ -334,9 +330,9 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
 def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """What has been used of the device time; what ran when it was spent came to its end."""
     from studies.progress import duration
-    from studies.storage.device_time import device_seconds
+    from studies.storage.device_time import device_time_of
 
-    used = duration(device_seconds(trials, settings))
+    used = duration(device_time_of(settings).used(trials))
     limit = f"device_seconds={settings.device_seconds:g}"
     meant = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
     return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {meant}"

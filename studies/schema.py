@@ -29,10 +29,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from optuna.trial import FrozenTrial, TrialState
+
+Stage = Literal["race", "estimate"]  # of a selection: on fresh seeds the best few race, then the winner is estimated
 
 VERSION: Final = 1
 
@@ -46,7 +49,7 @@ STUDY_N_TRIALS: Final = "n_trials"
 STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SEARCH: Final = "search"  # {sampler, pruner}: their names when the study began
-STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
+STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage, round, trials} (see `Round`)
 STUDY_BELIEF: Final = "belief"  # the claim that the study puts to the test and its rule, as of before the first trial
 STUDY_CREATOR: Final = "creator"  # the process that has described the study: host, namespace, number
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
@@ -130,10 +133,38 @@ def version_of(user_attrs: Mapping[str, Any]) -> int:
     return version if isinstance(version, int) and not isinstance(version, bool) else VERSION
 
 
-def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
-    """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round of a selection: a study of its own, which records this in its attribute `select`."""
+
+    of: str  # the study that was searched
+    stage: Stage
+    number: int  # of a race: from 1 on; of the estimate: 0
+    trials: tuple[int, ...]  # by slot: the trial of the search whose point is trained
+
+    def stored(self) -> dict[str, Any]:
+        """Return the round as the storage keeps it."""
+        return {"of": self.of, "stage": self.stage, "round": self.number, "trials": list(self.trials)}
+
+
+def read_round(user_attrs: Mapping[str, Any]) -> Round | None:
+    """Return the round that a study with these attributes is. None where it is none, or names no searched study."""
     told = user_attrs.get(STUDY_SELECT) if is_ours(user_attrs) else None
-    return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
+    if not isinstance(told, Mapping) or "of" not in told:
+        return None
+    number, trials = told.get("round", 0), told.get("trials")
+    return Round(
+        of=str(told["of"]),
+        stage="estimate" if told.get("stage") == "estimate" else "race",
+        number=number if isinstance(number, int) else 0,
+        trials=tuple(trials) if isinstance(trials, list) else (),
+    )
+
+
+def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
+    """Return the study that was searched, of a round with these attributes. None where the study is no round."""
+    found = read_round(user_attrs)
+    return None if found is None else found.of
 
 
 def fills_a_slot(trial: FrozenTrial) -> bool:

@@ -26,7 +26,6 @@ PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the
 CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name
 TOO_LARGE: Final = 2**63  # for a whole number of any array or database
 SHOWN = 60  # letters of a damaged value
-STAGES: Final = ("race", "estimate")  # of a selection
 
 Check = Callable[[Any], bool]
 Shape = tuple[Check, str]  # what a value has to satisfy, in words
@@ -202,7 +201,7 @@ def _is_budget(value: Any) -> bool:
 def _is_round(value: Any) -> bool:
     trials: Any = value.get("trials") if _is_mapping(value) else None
     is_listed = _is_list(trials) and trials and all(map(_is_count, trials))
-    return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), STAGES))
+    return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), get_args(schema.Stage)))
 
 
 def _is_belief(value: Any) -> bool:

@@ -22,7 +22,7 @@ from studies.race.course import Course, Observation
 from studies.race.inner import inner_settings
 from studies.schema import Failure
 from studies.search.pruners import make_pruner
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.search.seeds import replicate_of
 from studies.settings import StudySettings
 from studies.trial.procedure import Report
@@ -94,8 +94,8 @@ class _Play:
         self._n_pruned = 0
         self._study = optuna.create_study(
             storage=InMemoryStorage(),
-            sampler=make_sampler(settings),
-            pruner=make_pruner(settings),
+            sampler=StudySampler(settings),
+            pruner=make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs),
             direction=course.direction,
         )
 

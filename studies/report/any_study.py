@@ -176,7 +176,7 @@ def repeats_points(study: Study) -> bool:
     levels, or a round of a selection."""
     space = space_of(study)
     is_designed = space is not None and any(parameter.levels is not None for parameter in space)
-    return is_designed or schema.STUDY_SELECT in attributes_of(study)
+    return is_designed or schema.read_round(study.user_attrs) is not None
 
 
 def metric_of(study: Study) -> str:

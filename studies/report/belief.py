@@ -143,7 +143,7 @@ def _remedy(part: Evidence, replicates: int, *, n_trials: int) -> str:
 def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | str:
     settings, belief = part.settings, part.settings.belief
     assert belief is not None
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     if belief.rule == "independence":
         return _independence(part, found, belief.boundary, console)
     if belief.rule == "one_fits_all":
@@ -164,7 +164,7 @@ def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | s
 
 def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
     """What a search on each task saves by each other's best settings."""
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     for source in values:
         for target in values:
             if source != target:

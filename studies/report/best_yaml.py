@@ -17,7 +17,7 @@ from studies.resolvers import texts
 from studies.search.select import Selection
 from studies.secrets import LEFT_OUT, to_be_given
 from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
-from studies.storage.checkpoints import best_trials, last_state_of
+from studies.storage.checkpoints import checkpoints_of
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Plain, plain
 
@@ -38,7 +38,7 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
-    checkpoint = last_state_of(trial, trained_in or settings)
+    checkpoint = checkpoints_of(trained_in or settings).last_state_of(trial)
     return {
         "study": settings.study_name,
         "trial": trial.number,
@@ -99,7 +99,7 @@ def representative(selection: Selection, settings: StudySettings) -> FrozenTrial
     if not complete:
         return None
     first = min(complete, key=lambda trial: (trial.user_attrs[schema.REPLICATE], trial.number))
-    return next(iter(best_trials(complete, settings)), first)
+    return next(iter(checkpoints_of(settings).best(complete)), first)
 
 
 def is_told_by_hand(trial: FrozenTrial) -> bool:

@@ -53,8 +53,8 @@ def front_in(trials: Sequence[FrozenTrial], ended: Sequence[FrozenTrial], settin
     objective = settings.objective
     noise = objective.tolerance if objective.noise is None else objective.noise
     goals = (
-        Goal(objective.metric, objective.direction == "maximize", noise),
-        Goal(second.metric, second.direction == "maximize", second.noise, second.is_relative),
+        Goal(objective.metric, objective.maximize, noise),
+        Goal(second.metric, second.maximize, second.noise, second.is_relative),
     )
     conditions = conditions_of(complete, trials)
     compared = conditions.comparable if second.metric in OF_THE_DEVICE else complete

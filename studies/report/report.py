@@ -43,11 +43,11 @@ from studies.report.wording import counted, nearby, shown
 from studies.schema import failure_of, is_imported
 from studies.search.select import Selection
 from studies.settings import AnalysisSettings, StudySettings
-from studies.storage.checkpoints import last_state_of
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.described_space import space_of
-from studies.storage.device_time import seconds_of_each
+from studies.storage.device_time import device_time_of
 from studies.storage.importing import told
-from studies.storage.slots import Rules, Slot, originals, read_slots
+from studies.storage.slots import Rules, Slot, read_slots
 from studies.stored import trials_of
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def write_report(
         budget=settings.budget,
         second=settings.objective.second,
         tolerance=settings.objective.tolerance,
-        device_seconds=seconds_of_each(trials, settings),
+        device_seconds=device_time_of(settings).of_each(trials),
     )
     remove_race(folder)
-    race = write_race(_ended(_slots(trials, settings), rules), settings) if is_race(settings) else None
+    race = write_race(_ended(read_slots(trials), rules), settings) if is_race(settings) else None
     if race is not None:  # no search is the best one of several problems
         files = {**_always(folder), **race.files}
         results = replace(results, choices=(), values=None, files=files, conclusion=race.conclusion)
@@ -116,7 +116,7 @@ def write_report(
         if settings.analysis.name == "none":
             remove_analysis(folder)
         else:
-            concluded_from = ended_trials(trials, settings, rules)
+            concluded_from = ended_trials(trials, rules)
             analysis = analysis_of(concluded_from, settings, console=console)
             results = analysed(results, analysis, settings, concluded_from)
             write_page(report, render(results, settings))
@@ -181,13 +181,13 @@ def write_study_report(
 
 def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules, files: dict[str, str]) -> Results:
     """What the report tells of `trials` before they are analysed: of all, also if the study asks for fewer by now."""
-    slots = _slots(trials, settings)
+    slots = read_slots(trials)
     ended = _ended(slots, rules)
     imported = list(filter(is_imported, trials))
     choices = choices_of([*ended, *imported], settings)
     if choices and not is_told_by_hand(choices[0].trial):
         files = {"best configuration": str(settings.output_dir / "best.yaml"), **files}
-        checkpoint = last_state_of(choices[0].trial, settings)
+        checkpoint = checkpoints_of(settings).last_state_of(choices[0].trial)
         files |= {"best model": nearby(checkpoint)} if checkpoint is not None else {}
     return Results(
         choices=choices,
@@ -212,15 +212,15 @@ def with_selection(results: Results, selection: Selection | None, settings: Stud
     written = write_select_csv(settings.output_dir / SELECTED, selection, settings)
     files = {**results.files, "selection": str(written)}
     trained = representative(selection, settings)
-    model = last_state_of(trained, selection.fresh_in or settings) if trained is not None else None
+    model = checkpoints_of(selection.fresh_in or settings).last_state_of(trained) if trained is not None else None
     files.pop("best model", None) if trained is not None else None
     files |= {"best model": nearby(model)} if model is not None else {}
     return replace(results, selection=selection, files=files)
 
 
-def ended_trials(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> list[FrozenTrial]:
+def ended_trials(trials: Sequence[FrozenTrial], rules: Rules) -> list[FrozenTrial]:
     """What is concluded from: the trials that decided their slots, and the imported ones; the same run counts once."""
-    return distinct([*_ended(_slots(trials, settings), rules), *filter(is_imported, trials)])
+    return distinct([*_ended(read_slots(trials), rules), *filter(is_imported, trials)])
 
 
 def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, console: Console) -> Analysis:
@@ -235,7 +235,7 @@ def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, conso
     tried = {name for trial in trials for name in trial.params}
     table = table_of(
         trials,
-        maximize=settings.objective.direction == "maximize",
+        maximize=settings.objective.maximize,
         params=None if wanted.params is None else [name for name in wanted.params if name in tried],
         value_policy=wanted.value_policy,
         source=wanted.source,
@@ -249,7 +249,7 @@ def analysis_of(trials: Sequence[FrozenTrial], settings: StudySettings, *, conso
 
 def _with_front(results: Results, trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rules) -> Results:
     """The results with the front of two objectives, if there are two; writes its table and its figure."""
-    found = front_in(trials, _ended(_slots(trials, settings), rules), settings)
+    found = front_in(trials, _ended(read_slots(trials), rules), settings)
     if found is None:
         return results
     folder = settings.output_dir
@@ -275,9 +275,7 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
         settings=settings,
     )
     names = [] if settings.is_designed else [parameter.name for parameter in scientific(settings)]
-    own = isolated(
-        analysis.whole, names, maximize=settings.objective.direction == "maximize", metric=settings.objective.metric
-    )
+    own = isolated(analysis.whole, names, maximize=settings.objective.maximize, metric=settings.objective.metric)
     files = {**results.files, **files_of(written, folder), **left.files, **write_isolation(folder, own)}
     return replace(
         results, analysis=analysis, files=files, pictures=left.pictures, next_round=left.section, isolated=own
@@ -286,7 +284,7 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
 
 def choices_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Choice]:
     """The study's configurations, best first; the trials of a designed experiment by cell."""
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     return ranked(
         trials, maximize=maximize, by_point=settings.is_designed, then_maximize=settings.objective.then_maximize
     )
@@ -328,11 +326,6 @@ def _print_summary(sentence: str, best: Choice | None, files: Mapping[str, str],
 def _ended(slots: Sequence[Slot], rules: Rules) -> list[FrozenTrial]:
     """The trials that decided their slots."""
     return [slot.last for slot in slots if rules.is_finished(slot)]
-
-
-def _slots(trials: Sequence[FrozenTrial], settings: StudySettings) -> list[Slot]:
-    """All slots that were begun, also where the study asks for fewer by now."""
-    return read_slots(trials, max(settings.n_trials, len(originals(trials))))
 
 
 def _always(folder: Path) -> dict[str, str]:

@@ -148,7 +148,7 @@ def _luck(selection: Selection, contest: Contest, champion: Candidate, settings:
     assert contest.estimate is not None
     searched = selection.searched
     luck = searched.value - contest.estimate.estimate
-    luck = luck if settings.objective.direction == "maximize" else -luck
+    luck = luck if settings.objective.maximize else -luck
     told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
     if contest.is_seedless:
         return f"{told}."

@@ -18,7 +18,8 @@ from studies.analysis.racing import Estimate, Race, cheapest_of_the_best, estima
 from studies.analysis.same_runs import distinct, same_runs
 from studies.parameter import Parameter, Value
 from studies.schema import bounds_of, failure_of, is_share
-from studies.settings import StudySettings
+from studies.search.rounds import scientific
+from studies.settings import SelectSettings, StudySettings
 from studies.space import Point, SearchSpace, is_active
 
 
@@ -84,13 +85,12 @@ class Contest:
 def contests_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[Contest]:
     """The races that there are to be, each with the best `k` different points that completed; of a designed study, with
     its best cells. Pruned trials have no value to be chosen by."""
-    maximize = settings.objective.direction == "maximize"
     whole = [trial for trial in trials if _is_whole(settings.space, trial.params)]
-    scientific = [p for p in settings.space if p.role == "scientific"] if settings.select.per_value else []
+    by_value = scientific(settings.space, settings.select)
     groups: dict[tuple[float, ...], dict[object, Candidate]] = defaultdict(dict)
-    for choice in ranked(whole, maximize=maximize, by_point=settings.is_designed):
+    for choice in ranked(whole, maximize=settings.objective.maximize, by_point=settings.is_designed):
         params = choice.trial.params
-        group = groups[tuple(_place(parameter, params) for parameter in scientific)]
+        group = groups[tuple(_place(parameter, params) for parameter in by_value)]
         if len(group) < settings.select.k:
             group.setdefault(tuple(sorted(params.items())), Candidate(choice.trial, choice.value))
     contests = []
@@ -98,13 +98,18 @@ def contests_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[
         candidates = tuple(group.values())
         params = candidates[0].trial.params
         values = np.full((len(candidates), settings.select.seeds), np.nan)
-        point = {p.name: params[p.name] for p in scientific if p.name in params}
+        point = {p.name: params[p.name] for p in by_value if p.name in params}
         contests.append(Contest(point, candidates, values, ((),) * len(candidates)))
     return contests
 
 
 def after_round(
-    contest: Contest, results: Sequence[tuple[int, int, FrozenTrial]], settings: StudySettings, *, n_looks: int
+    contest: Contest,
+    results: Sequence[tuple[int, int, FrozenTrial]],
+    select: SelectSettings,
+    *,
+    n_looks: int,
+    maximize: bool,
 ) -> Contest:
     """The contest after `n_looks` looks: `results` are (candidate, replicate, training) of the last round."""
     values, costs, failures = contest.values.copy(), [list(known) for known in contest.costs], dict(contest.failures)
@@ -113,10 +118,9 @@ def after_round(
             values[i, replicate] = trial.value
         else:
             failures.setdefault(i, failure_in_words(trial))
-        cost = trial.user_attrs.get(settings.select.cost)
+        cost = trial.user_attrs.get(select.cost)
         costs[i] += [float(cost)] if isinstance(cost, int | float) else []
-    looks = looks_of(settings.select.seeds)
-    maximize = settings.objective.direction == "maximize"
+    looks = looks_of(select.seeds)
     own = {i: [trial for j, _, trial in results if j == i] for i, _, _ in results}
     seedless = contest.seedless.union(i for i, trials in own.items() if same_runs(trials))
     done = looks[:n_looks]
@@ -125,14 +129,13 @@ def after_round(
     return replace(contest, values=values, costs=costs_of_each, failures=failures, race=race, seedless=seedless)
 
 
-def decided(contest: Contest, settings: StudySettings) -> Contest:
+def decided(contest: Contest, select: SelectSettings, *, maximize: bool) -> Contest:
     """The contest with its winner: by the rule, or the only candidate where there was no race."""
     if contest.race is None:
         return replace(contest, winner=0)
-    if settings.select.rule == "best" or contest.seedless:  # no spread, no standard error
+    if select.rule == "best" or contest.seedless:  # no spread, no standard error
         return replace(contest, winner=contest.race.leader)
     costs = [contest.cost(i) for i in range(len(contest.candidates))]
-    maximize = settings.objective.direction == "maximize"
     return replace(contest, winner=cheapest_of_the_best(contest.race, costs, maximize=maximize))
 
 

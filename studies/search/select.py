@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial
 from studies.analysis.racing import looks_of
 from studies.search.comparison import Comparison, compared
 from studies.search.contest import Candidate, Contest, after_round, contests_of, decided, estimated
-from studies.search.rounds import Lane, interleaved, round_of
+from studies.search.rounds import Lane, interleaved, round_settings
 from studies.settings import SelectSettings, StudySettings
-from studies.storage.slots import read_slots, rules_of
+from studies.storage.slots import rules_of
 
 Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that name; none where there is no such study
 
@@ -50,22 +50,23 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     contests = contests_of(settings, trials)
     if not contests:
         return None
+    select, maximize = settings.select, settings.objective.maximize
     n_trainings, number = 0, 0
-    for n_looks, look in enumerate(looks_of(settings.select.seeds), 1):
+    for n_looks, look in enumerate(looks_of(select.seeds), 1):
         while entries := _due(contests, n_looks, look):
             number += 1
-            trainings = _trainings(round_of(settings, "race", entries, number=number), read)
+            trainings = _trainings(round_settings(settings, "race", entries, number=number), read)
             if trainings is None:
-                return round_of(settings, "race", entries, number=number)
+                return round_settings(settings, "race", entries, number=number)
             for c in {lane.contest for lane, _ in entries}:
                 results = [(e.candidate, r, t) for (e, r), t in zip(entries, trainings, strict=True) if e.contest == c]
-                contests[c] = after_round(contests[c], results, settings, n_looks=n_looks)
+                contests[c] = after_round(contests[c], results, select, n_looks=n_looks, maximize=maximize)
             n_trainings += len(entries)
-    contests = [decided(contest, settings) for contest in contests]
+    contests = [decided(contest, select, maximize=maximize) for contest in contests]
     lanes = [_lane(contests, c, i.winner) for c, i in enumerate(contests) if i.winner is not None]
-    fresh = interleaved(lanes, range(settings.select.estimate_seeds))
+    fresh = interleaved(lanes, range(select.estimate_seeds))
     entries = [(lane, r) for lane, r in fresh if r == 0 or not contests[lane.contest].is_seedless]
-    estimate = round_of(settings, "estimate", entries) if entries else None
+    estimate = round_settings(settings, "estimate", entries) if entries else None
     if estimate is not None:
         trainings = _trainings(estimate, read)
         if trainings is None:
@@ -73,7 +74,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
         for lane in lanes:
             own = [t for (e, _), t in zip(entries, trainings, strict=True) if e.contest == lane.contest]
             contests[lane.contest] = estimated(contests[lane.contest], own, metric=settings.objective.metric)
-    found = _concluded(settings, contests, n_trainings + len(entries))
+    found = _concluded(contests, select, maximize=maximize, n_trainings=n_trainings + len(entries))
     return replace(found, fresh_in=estimate) if estimate is not None else found
 
 
@@ -109,14 +110,12 @@ def _lane(contests: Sequence[Contest], c: int, i: int) -> Lane:
 
 def _trainings(settings: StudySettings, read: Read) -> list[FrozenTrial] | None:
     """The trials that decided the slots of a round; None where it has not come to its end."""
-    trials = read(settings.study_name)
-    if not rules_of(settings).are_all_finished(trials):
-        return None
-    return [slot.last for slot in read_slots(trials, settings.n_trials)]
+    ended = rules_of(settings).ended(read(settings.study_name))
+    return ended if len(ended) == settings.n_trials else None
 
 
-def _concluded(settings: StudySettings, contests: Sequence[Contest], n_trainings: int) -> Selection:
-    sign = 1.0 if settings.objective.direction == "maximize" else -1.0
-    comparison = compared(contests, maximize=sign > 0)
+def _concluded(contests: Sequence[Contest], select: SelectSettings, *, maximize: bool, n_trainings: int) -> Selection:
+    sign = 1.0 if maximize else -1.0
+    comparison = compared(contests, maximize=maximize)
     searched = min((contest.candidates[0] for contest in contests), key=lambda c: -sign * c.value)
-    return Selection(settings.select, tuple(contests), comparison, searched, n_trainings)
+    return Selection(select, tuple(contests), comparison, searched, n_trainings)

@@ -25,7 +25,7 @@ from optuna.storages import BaseStorage
 
 from studies import schema
 from studies.errors import StudyError
-from studies.settings import POINTS, ObjectiveSettings, StudySettings
+from studies.settings import ObjectiveSettings, StudySettings
 from studies.storage.identity import (
     fingerprint,
     identity,
@@ -128,7 +128,7 @@ def _describe(settings: StudySettings, study: optuna.Study) -> bool:
         schema.STUDY_SEARCH: search_of(settings),
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
-        **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
+        **({schema.STUDY_SELECT: settings.round.recorded.stored()} if settings.round is not None else {}),
         **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),

@@ -21,7 +21,7 @@ from sleeping import settings_of as sleeping_settings
 from studies import schema
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.settings import StudySettings
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
@@ -220,7 +220,7 @@ def test_what_another_studys_policy_drew_teaches_as_another_samplers_point_does(
             study.add_trial(trial)
         second = imported(own, "sampler=reinforce", "sampler.explore_fraction=0")
         now = settings_of(*NEXT, "sampler=reinforce", "sampler.explore_fraction=0")
-        second.sampler = make_sampler(now)
+        second.sampler = StudySampler(now)
         drawn[source] = now.space.suggest(second.ask())
     assert drawn["reinforce"] == drawn["explore"]
 
@@ -356,9 +356,8 @@ def test_the_sampler_learns_from_what_was_imported_and_the_pruner_sees_its_rungs
         add(origin, settings_of(), {**POINT, "lr": lr}, TrialState.COMPLETE)
     overrides = ("search_space.lr.high=0.1", "sampler.explore_fraction=0", "pruner.n_startup_trials=5")
     study, settings = imported(storage, *overrides), settings_of(*NEXT, *overrides)
-    study = optuna.load_study(
-        study_name="second", storage=storage, sampler=make_sampler(settings), pruner=make_pruner(settings)
-    )
+    pruner = make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+    study = optuna.load_study(study_name="second", storage=storage, sampler=StudySampler(settings), pruner=pruner)
     trial = study.ask()
     modelled = study.sampler.infer_relative_search_space(study, study.trials[-1])
     assert set(modelled) == set(settings.space.names)  # else TPE would draw at random

@@ -28,7 +28,7 @@ from studies.report.best_yaml import write_best_yaml
 from studies.report.report import write_report, write_study_report
 from studies.settings import AnalysisSettings, StudySettings
 from studies.storage import importing
-from studies.storage.checkpoints import discard_useless
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.identity import changed_search, find_study, moved_data, refuse_changes, rule_of
@@ -166,7 +166,7 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     importing.told(study)
     told(lambda: refuse_changes(settings, study, taken=set()))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
-    discard_useless(trials, settings)
+    checkpoints_of(settings).discard_useless(trials)
     write_best_yaml(settings.output_dir / "best.yaml", settings, Choice(trials[-1], 0.0, 1))
     open_study(settings, storage, pause=lambda _: True)
 

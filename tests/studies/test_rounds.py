@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import optuna
 import pytest
@@ -13,7 +14,7 @@ from optuna.trial import FrozenTrial, create_trial
 from selections import MakeSettings, by_dropout, selection_of, trials_of
 
 from studies import schema
-from studies.search.rounds import Lane, announcement, describe_round, interleaved, round_of
+from studies.search.rounds import Lane, announcement, describe_round, interleaved, round_settings
 from studies.search.seeds import training_seed
 from studies.search.select import next_step, reader
 from studies.settings import StudySettings
@@ -27,7 +28,7 @@ LANES = [Lane(0, i, trial_at(lr)) for i, lr in enumerate((0.01, 0.02, 0.03))]
 
 
 def name_of(settings: StudySettings, *, replicates: Sequence[int] = (0, 1, 2), lanes: Sequence[Lane] = LANES) -> str:
-    return round_of(settings, "race", interleaved(lanes, replicates), number=1).study_name
+    return round_settings(settings, "race", interleaved(lanes, replicates), number=1).study_name
 
 
 def test_each_replicate_begins_with_another_candidate() -> None:
@@ -55,7 +56,7 @@ def test_rounds_on_other_seeds_or_points_have_other_names(make_settings: MakeSet
         name_of(settings),
         name_of(settings, replicates=(3, 4, 5)),
         name_of(settings, lanes=LANES[:2]),
-        round_of(settings, "estimate", interleaved(LANES, range(3)), number=1).study_name,
+        round_settings(settings, "estimate", interleaved(LANES, range(3)), number=1).study_name,
     }
     assert len(names) == 4
 
@@ -123,8 +124,14 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
 
 def test_one_of_a_thing_is_told_as_one(digits: MakeSettings) -> None:
     """A value's race may have one candidate, of one seed where the others' rounds need no more."""
+
+    def described(*asked: Any, **options: Any) -> str:
+        settings = round_settings(digits(), *asked, **options)
+        assert settings.round is not None
+        return describe_round(settings.round)
+
     lane = Lane(0, 0, create_trial(value=1.0))
-    assert describe_round(round_of(digits(), "race", [(lane, 0)], number=1)).endswith("1 configuration on 1 seed")
+    assert described("race", [(lane, 0)], number=1).endswith("1 configuration on 1 seed")
     two = [(lane, 0), (lane, 1)]
-    assert describe_round(round_of(digits(), "race", two, number=1)).endswith("1 configuration on 2 seeds")
-    assert describe_round(round_of(digits(), "estimate", two)).endswith("the winner on 2 fresh seeds")
+    assert described("race", two, number=1).endswith("1 configuration on 2 seeds")
+    assert described("estimate", two).endswith("the winner on 2 fresh seeds")

@@ -146,7 +146,8 @@ def test_neither_pruned_trials_nor_a_point_twice_are_candidates(digits: MakeSett
     study.add_trials([twin, pruned])
     step = next_step(settings, study.get_trials(), reader(storage))
     assert isinstance(step, StudySettings)
-    numbers = step.sampler.options["round"]["trials"]
+    assert step.round is not None
+    numbers = step.round.recorded.trials
     assert set(numbers) >= {6}
     assert not {best.number, 7} & set(numbers)
 
