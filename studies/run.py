@@ -78,7 +78,7 @@ def _run(
     from studies.shift import Shift
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
-    from studies.storage.identity import changed_search, find_study, moved_data
+    from studies.storage.identity import changed_search, find_study, moved_data, search_of
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.storage.stopping import stopping_of
@@ -93,7 +93,10 @@ def _run(
         named = pasted("study_name", settings.study_name)
         console.print(f"forked: continue this study with {named}, without resume=fork")
     imports = find_imports(settings, storage, study)
-    notes = [tell(settings, study) for tell in (ignored, moved_data, changed_search)] if study is not None else []
+    notes = []
+    if study is not None:
+        notes = [ignored(settings.import_from, study), moved_data(settings.template, study)]
+        notes.append(changed_search(search_of(settings), study))
     for note in filter(None, notes):
         console.print(note, markup=False)
     trials = study.get_trials(deepcopy=False) if study is not None else []
@@ -254,7 +257,7 @@ def _search(
     from studies.storage.slots import rules_of
     from studies.storage.stopping import stopping_of
 
-    if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
+    if imports is not None and bring_in(imports, study, storage, lease_s=settings.storage.lease_s, pause=signals.wait):
         console.print(f"  {told(study)}")
     shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
     if signals.reason() is None and settings.round is not None:

@@ -1,4 +1,4 @@
-"""What differs between a study and the stored one of its name, in words: one line a parameter, and how to go on."""
+"""The differences between a study and the stored one of its name, one line a parameter, and how to go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from studies.errors import Problem
 from studies.own_options import BY_PATH, SCHEME
 from studies.quoting import argument, command_line
 from studies.secret_texts import masked
-from studies.settings import StudySettings
 
 SPACE = "search_space"
 NOT_TAKEN_OVER = ("study_name", "resume", "import_from", "output_dir")  # of the command that goes on
@@ -34,14 +33,14 @@ def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before
             yield str(Problem(f"{SPACE}.{name}", changed, problem.remedy))
 
 
-def command_to_go_on(settings: StudySettings, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
-    """Return the command that runs the changed study under a new name and takes over the stored trials that fit.
+def command_to_go_on(name: str, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
+    """Return the command that runs the changed study `name` under a new one and imports the stored trials that fit.
 
-    None where more than the space has changed, and for a grid, which trains each cell itself.
+    None where more than the space has changed.
     """
-    if settings.is_designed or any(_parameter(problem.key) is None for problem in problems):
+    if any(_parameter(problem.key) is None for problem in problems):
         return None
-    name, number = settings.study_name, 2
+    number = 2
     while f"{name}-{number}" in taken:
         number += 1
     given = HydraConfig.get() if HydraConfig.initialized() else None

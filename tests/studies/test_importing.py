@@ -67,7 +67,7 @@ def imported(storage: BaseStorage, *overrides: str) -> optuna.Study:
     found = find_imports(settings, storage, None)
     assert found is not None
     study = open_study(settings, storage)
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     return study
 
 
@@ -240,7 +240,7 @@ def test_imported_trials_take_no_slot_and_resuming_imports_nothing_more(storage:
     found, _ = find_study(settings, storage)
     assert found is not None
     assert find_imports(settings, storage, found) is None
-    assert ignored(settings, found) is None
+    assert ignored(settings.import_from, found) is None
     assert len(brought(study)) == 1
     assert [slot.last.number for slot in read_slots(study.trials, 12)] == [study.trials[-1].number]
 
@@ -277,7 +277,7 @@ def test_a_study_that_began_without_imports_says_that_it_is_too_late(storage: Ba
     settings = settings_of(*NEXT)
     assert has_begun(study)
     assert find_imports(settings, storage, study) is None
-    assert "does nothing: study second began without imported trials" in str(ignored(settings, study))
+    assert "does nothing: study second began without imported trials" in str(ignored(settings.import_from, study))
 
 
 def test_what_a_dead_command_began_to_import_the_next_one_ends(storage: BaseStorage) -> None:
@@ -286,11 +286,11 @@ def test_what_a_dead_command_began_to_import_the_next_one_ends(storage: BaseStor
         add(origin, settings_of(), POINT, TrialState.COMPLETE)
     found, study = compatible_trials(settings, storage), open_study(settings, storage)
     looks = iter([False, False, True])
-    assert not bring_in(found, settings, study, storage, pause=lambda _: next(looks, True))
+    assert not bring_in(found, study, storage, lease_s=settings.storage.lease_s, pause=lambda _: next(looks, True))
     assert len(brought(study)) == 2
     dead = {schema.VOID: True, schema.IMPORTED_FROM: {"study": "digits", "trial": None}, schema.WORKER: dead_worker()}
     study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=dead))
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     assert sorted(trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in brought(study)) == list(range(6))
     assert not any(trial.state == TrialState.RUNNING for trial in study.trials)
     assert read_slots(study.trials, 12) == []
@@ -316,7 +316,11 @@ def test_a_command_whose_mark_comes_second_leaves_the_import_to_the_first() -> N
     study = open_study(settings, storage)
     looks = iter([False, False])
     assert not bring_in(
-        compatible_trials(settings, storage), settings, study, storage, pause=lambda _: next(looks, True)
+        compatible_trials(settings, storage),
+        study,
+        storage,
+        lease_s=settings.storage.lease_s,
+        pause=lambda _: next(looks, True),
     )
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
 
@@ -332,10 +336,10 @@ def test_a_command_that_was_taken_for_dead_adds_nothing_when_it_wakes(storage: B
         slept.append(True)
         if len(slept) == 3:
             study.tell(next(t.number for t in study.trials if t.state == TrialState.RUNNING), state=TrialState.FAIL)
-            assert bring_in(found, settings, study, storage)
+            assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
         return False
 
-    assert bring_in(found, settings, study, storage, pause=sleep_long)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s, pause=sleep_long)
     assert sorted(trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in brought(study)) == list(range(6))
 
 
@@ -377,7 +381,7 @@ def open_and_import(asked: tuple[str, ...], begin: Any) -> None:
     assert found is not None
     begin.wait(60)
     study = open_study(settings, storage)
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     assert len(brought(study)) == len(found.trials)  # all are there for whoever begins
 
 
@@ -421,7 +425,7 @@ def test_whoever_opens_a_study_at_once_imports_each_trial_once(tmp_path: Path) -
     def opened(_: int) -> int:
         storage = open_storage(url)
         begin.wait(60)
-        bring_in(found, settings_of(*NEXT), open_study(settings_of(*NEXT), storage), storage)
+        bring_in(found, open_study(settings_of(*NEXT), storage), storage, lease_s=60)
         return len(brought(study))
 
     with ThreadPoolExecutor(OPENERS) as pool:

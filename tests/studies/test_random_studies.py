@@ -31,7 +31,15 @@ from studies.storage import importing
 from studies.storage.checkpoints import checkpoints_of
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
-from studies.storage.identity import changed_search, find_study, moved_data, refuse_changes, rule_of
+from studies.storage.identity import (
+    changed_search,
+    find_study,
+    identity,
+    moved_data,
+    refuse_changes,
+    rule_of,
+    search_of,
+)
 from studies.storage.slots import rules_of
 from studies.stored import trials_of
 
@@ -160,11 +168,11 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     trials = trials_of(study)
     if not schema.is_ours(study.user_attrs):
         return
-    moved_data(settings, study)
-    changed_search(settings, study)
+    moved_data(settings.template, study)
+    changed_search(search_of(settings), study)
     rule_of(study)
     importing.told(study)
-    told(lambda: refuse_changes(settings, study, taken=set()))
+    told(lambda: refuse_changes(identity(settings), study, taken=set(), is_designed=False))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
     checkpoints_of(settings).discard_useless(trials)
     write_best_yaml(settings.output_dir / "best.yaml", settings, Choice(trials[-1], 0.0, 1))
