@@ -315,13 +315,8 @@ def test_a_command_whose_mark_comes_second_leaves_the_import_to_the_first() -> N
     settings = settings_of(*NEXT)
     study = open_study(settings, storage)
     looks = iter([False, False])
-    assert not bring_in(
-        compatible_trials(settings, storage),
-        study,
-        storage,
-        lease_s=settings.storage.lease_s,
-        pause=lambda _: next(looks, True),
-    )
+    found = compatible_trials(settings, storage)
+    assert not bring_in(found, study, storage, lease_s=60, pause=lambda _: next(looks, True))
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
 
 
