@@ -20,7 +20,7 @@ ABSENT = object()
 
 
 def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each problem, and one for all that changed in a parameter of the search space."""
+    """Yield a line for each problem, but a single line for all changes of one search parameter."""
     told: set[str] = set()
     for problem in problems:
         name = _parameter(problem.key)
@@ -34,9 +34,9 @@ def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before
 
 
 def command_to_go_on(name: str, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
-    """Return the command that runs the changed study `name` under a new one and imports the stored trials that fit.
+    """Return the command that runs the changed study under a new name and imports the stored trials that fit.
 
-    None where more than the space has changed.
+    None if more than the space has changed.
     """
     if any(_parameter(problem.key) is None for problem in problems):
         return None
@@ -74,6 +74,6 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
 
 
 def _parameter(key: str) -> str | None:
-    """Return the parameter of the search space that a flat key belongs to; None for another key."""
+    """Return the search parameter of a flat key. None for other keys."""
     first, _, rest = key.partition(".")
     return rest.partition(".")[0] if first == SPACE else None

@@ -42,7 +42,7 @@ class StudyCheckpoints:
     rules: Rules
 
     def discard_useless(self, trials: Sequence[FrozenTrial]) -> None:
-        """Delete the checkpoints that `trials` record and the study no longer needs."""
+        """Delete the recorded checkpoints of `trials` that the study no longer needs."""
         needed = _names(self._needed_paths(trials))
         for trial in trials:
             path = checkpoint_of(trial)
@@ -78,7 +78,7 @@ class StudyCheckpoints:
         return by_first(complete[: self.keep_best])
 
     def last_state_of(self, trial: FrozenTrial) -> Path | None:
-        """Return the file with the last state of a complete `trial`. None where it was not kept, or is not there.
+        """Return the file with the last state of a complete `trial`. None if it was not kept, or is not there.
 
         It is looked for in `output_dir`, which may have moved since. An imported trial's file is another study's.
         """
@@ -158,7 +158,7 @@ def _name(path: Path) -> tuple[str, str]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Return what lies in `folder`; nothing where it cannot be read, or was just removed."""
+    """Return the content of `folder`. It is empty if the folder cannot be read, or was just removed."""
     try:
         return sorted(folder.iterdir())
     except OSError:

@@ -59,7 +59,7 @@ class Compatible:
 
 
 class _Unfit(Exception):
-    """A trial does not fit. The message says why, and `keys` differ where that is the reason."""
+    """A trial does not fit. The message gives the reason, and `keys` the differing keys if there are any."""
 
     def __init__(self, reason: str, keys: frozenset[str] = frozenset()) -> None:
         self.keys = keys
@@ -69,7 +69,7 @@ class _Unfit(Exception):
 def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatible:
     """Return the trials of `settings.import_from` that fit into the study of `settings`.
 
-    Raises `BadInput` where there is no such study, or with the differing keys where none of its trials fits.
+    Raises `BadInput` if there is no such study, or if no trial fits: then with the differing keys.
     """
     study = _origin(str(settings.import_from), storage, importer=settings.study_name)
     trials = _stored_trials(study)
@@ -237,7 +237,7 @@ def _imported(trial: FrozenTrial, space: SearchSpace, point: Point, origin: str)
 def _nothing_fits(
     study: optuna.Study, left_out: Counter[str], comparison: _Comparison, differing: list[frozenset[str]]
 ) -> list[Problem]:
-    """Return a problem for each key that differs for all trials, or one with the reasons where there is no such key."""
+    """Return a problem for each key that differs for all trials. If there is none, return one with all reasons."""
     always = frozenset.intersection(*differing) if differing else frozenset()
     fixed = {key: values for key, values in comparison.differing_now().items() if key in always}
     if fixed:

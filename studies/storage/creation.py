@@ -153,7 +153,7 @@ def _is_by_us(study: optuna.Study) -> bool:
 def _describe(description: Description, study: optuna.Study) -> bool:
     """Write the study's attributes, the fingerprint last: where it stands, the others do.
 
-    Return whether all were written. A command that was held up too long finds that another has taken over.
+    Return whether all were written. Another command takes over a study if its creator was held up for too long.
     """
     attributes = {
         **description.attributes,

@@ -41,8 +41,8 @@ REMEDY = "choose another study_name, or resume=fork to begin anew beside it"
 def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.Study | None, StudySettings]:
     """Return the stored study that `settings` would continue, or None, and the settings with its name.
 
-    Raises `StudyChanged` with the differing keys where the storage holds another study of that name, and `BadInput`
-    where the stored study was damaged.
+    Raises `StudyChanged` with the differing keys if the stored study of that name is another one, and `BadInput` if it
+    was damaged.
     """
     names = {study.study_name for study in storage.get_all_studies()}
     if settings.resume == "fork" and settings.study_name in names:

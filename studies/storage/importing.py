@@ -1,7 +1,7 @@
 """Import trials of another study into a new one, exactly once, however many commands open it.
 
 Context: Optuna adds trials one by one. Commands on several machines may open one study at once, and each may die.
-Choice: a command that wants to import leaves a mark, a running trial that trains nothing. The first running mark, by
+Choice: to import, a command leaves a mark, a running trial without training. The first running mark, by
 number, imports what is not there yet, and all others wait. Numbers are given out atomically, so every command sees the
 earlier marks. A mark without a sign of life is ended like a dead worker's trial, and the next mark continues. Cost:
 each mark remains as a void row.
@@ -67,7 +67,7 @@ def bring_in(
 
 
 def told(study: Study) -> str | None:
-    """Tell what was imported into `study` and what was left out. None where it began without."""
+    """Tell how many trials were imported into `study` and left out. None if it began without."""
     record = study.user_attrs.get(schema.IMPORTED)
     if not isinstance(record, dict):
         return None
@@ -78,7 +78,7 @@ def told(study: Study) -> str | None:
 
 
 def ignored(import_from: str | None, study: Study) -> str | None:
-    """Tell that `import_from` does nothing because the study has begun. None where that import is done."""
+    """Tell that `import_from` does nothing because the study has begun. None if that import is done."""
     if import_from is None or not has_begun(study):
         return None
     record = study.user_attrs.get(schema.IMPORTED)
@@ -89,7 +89,7 @@ def ignored(import_from: str | None, study: Study) -> str | None:
 
 
 def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: Pause) -> None:
-    """Leave a mark, and import where it is the first one that runs."""
+    """Leave a mark, and import if it is the first running one."""
     study_id = storage.get_study_id_from_name(study.study_name)
     mark = storage.create_new_trial(study_id, _mark(found.origin))
     try:
@@ -106,7 +106,7 @@ def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: 
 def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wait: Pause) -> None:
     """Add what is not there yet.
 
-    Each step moves the mark's lease on. That tells others that this command lives. It fails where another took over.
+    Each step moves the mark's lease on, which shows that this command lives. It fails if another one took over.
     """
     study_id = storage.get_study_id_from_name(study.study_name)
     trials = study.get_trials(deepcopy=False)

@@ -68,7 +68,7 @@ class Slot:
     def repeated(self) -> FrozenTrial | None:
         """The trial to resume from: the newest one of this point that left anything for a retry.
 
-        Else the first trial of this point, and None where the point is new.
+        Else the first trial of this point. None if the point is new.
         """
         earlier = [trial for trial in self.of_one_point if trial is not self.last]
         left = [trial for trial in earlier if not LEFT_FOR_A_RETRY.isdisjoint(trial.user_attrs)]
@@ -174,7 +174,7 @@ def rules_of(settings: StudySettings) -> Rules:
 
 
 def read_slots(trials: Sequence[FrozenTrial], n_trials: int | None = None) -> list[Slot]:
-    """Return the slots that have been begun, in order: at most `n_trials`, or all where that is None."""
+    """Return the begun slots in order: at most `n_trials`, or all if it is None."""
     by_number = {trial.number: trial for trial in trials}
     chains = Chains(n_trials)
     chains.read(sorted(trials, key=lambda trial: trial.number))
