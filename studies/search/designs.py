@@ -1,6 +1,6 @@
-"""Designs: points that follow from the slot alone, whoever runs it and whatever the other trials gave.
+"""Designs: the slot alone decides its point, whatever the other trials gave.
 
-No worker needs to know what the others took: nothing is tried twice or left out.
+Workers need not know each other's points. Nothing is tried twice or left out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def qmc_design(space: SearchSpace, *, seed: int) -> Design:
 
 
 def missing_value(space: SearchSpace, name: str, *, seed: int, slot: int) -> Value:
-    """Draw a parameter that an enqueued choice made active and the slot's design had left out."""
+    """Draw a parameter that became active by an enqueued choice and is missing in the slot's design."""
     quantiles = np.random.default_rng([design_seed(seed), slot]).random(len(space))
     return space[name].from_unit(float(quantiles[space.names.index(name)]))
 
@@ -82,7 +82,7 @@ def sobol_point(space: SearchSpace, seed: int, *, index: int) -> Point:
 
 
 def typical_points(settings: StudySettings, n: int) -> list[Point]:
-    """Return up to `n` points that stand for what the study trains: cells of its design, else quasi-random ones."""
+    """Return up to `n` typical points of the study: cells of its design, else quasi-random ones."""
     cell = make_design(settings) if settings.is_designed else None
     if cell is not None:
         return [cell(slot) for slot in range(min(n, settings.n_trials))]

@@ -65,7 +65,7 @@ class WholeStudy(BasePruner):
 
 
 def check_pruner(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the pruner does not have, and values that it refuses."""
+    """Note unknown options of the pruner, and values that it refuses."""
     name, options = settings.pruner.name, settings.pruner.options
     known = [key for key in inspect.signature(PRUNERS[name]).parameters if key not in OURS]
     unknown = [option for option in options if option not in known]

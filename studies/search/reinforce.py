@@ -47,13 +47,10 @@ class Memory:
 class ReinforceSampler(BaseSampler):
     """A sampler that draws each active parameter of `space` from its policy.
 
-    - `learning_rate`: the step, in the policy's own spreads, for an advantage of one standard deviation of ranks.
-    - `entropy`: the weight of the policies' entropy in what a trial earns.
-    - `baseline_decay`: of the moving average of what trials earned.
-    - `seed`: draws depend on it, the trial's number and the parameter's name. None: a random seed.
-    - `is_own`: tells whether this sampler drew the point of a trial.
-
-    Raises ValueError for numbers outside of `LIMITS`.
+    `learning_rate` is the step for an advantage of one standard deviation of ranks, in the policy's own spreads.
+    `entropy` is the weight of the policies' entropy in a trial's reward. `baseline_decay` is that of the moving average
+    of rewards. Draws depend on `seed` (None: a random one), the trial's number and the parameter's name. `is_own` tells
+    whether this sampler drew a trial's point. Raises ValueError for numbers outside of `LIMITS`.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 Context: Optuna's `should_prune` refuses several objectives, and its pruners read intermediate values, which such trials
 cannot have (optuna#3450). Choice: the rungs are kept in each trial's attribute `rungs`, and Optuna's own pruner sees
 the study as its first objective alone would have it. Successive halving is ours, since Optuna's writes to its storage.
-It reads off the stored rungs who passed a rung, so workers, resumed studies and retries need no other memory. Cost: one
-read of all trials a rung, as with Optuna's own. Hyperband depends on Optuna's internals and is not offered.
+It reads the winners of a rung off the stored rungs, so workers, resumed studies and retries need no other memory. Cost:
+one read of all trials a rung, as with Optuna's own. Hyperband depends on Optuna's internals and is not offered.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class ByFirst(BasePruner):
 class Halving(BasePruner):
     """Asynchronous successive halving: the best 1/`reduction_factor` of the trials at one of its rungs continue.
 
-    The first trials continue while they are the best so far: like Optuna, it cannot pause a trial. A trial that skipped
-    from one halving past the next counts with the same value at both, even where it lost the first. Optuna leaves such
-    a trial out of the next halving.
+    The first trials continue while they are the best so far: like Optuna, it cannot pause a trial. A trial may skip
+    from one halving past the next. It counts with the same value at both, even if it lost the first. Optuna leaves it
+    out of the next halving.
     """
 
     def __init__(

@@ -47,12 +47,12 @@ BY_NUMBER = ("cmaes", REINFORCE)  # their draws depend on the trial's number too
 OURS = (
     *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
     *("space", "memory", "is_own"),
-    *("gamma", "weights", "source_trials"),  # functions and trials, which no config can hold
+    *("gamma", "weights", "source_trials"),  # functions and trials: no config can hold them
 )
 
 
 def check_sampler(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the sampler does not have, and spaces that it cannot search."""
+    """Note unknown options of the sampler, and spaces that it cannot search."""
     name, options = settings.sampler.name, settings.sampler.options
     parameters = {} if name in DESIGNS else dict(inspect.signature(MODELS[name]).parameters)
     known = [option for option in parameters if option not in OURS]
@@ -79,7 +79,7 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
 
 
 def _try_model(sampler: Named, problems: Problems) -> None:
-    """Note options that the sampler itself refuses, where no other problem of it is known."""
+    """Note options that the sampler itself refuses, if it has no other problem."""
     name, options = sampler.name, sampler.options
     if name in DESIGNS or name == REINFORCE or any(problem.key.startswith("sampler") for problem in problems.found):
         return

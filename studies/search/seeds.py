@@ -9,7 +9,7 @@ same study draws the same points again, however often a trial had to be repeated
 its own stream: (study seed, slot, number of such points before). The quasi-random trials of a sampler have one stream
 for each share and number of enqueued points, so a study continued with another share begins a fresh sequence.
 
-A selection races on seeds that no search saw, and estimates on seeds that no race saw: each stage has its own stream.
+Each stage of a selection has its own stream too: it races on seeds that no search saw, and estimates on others again.
 """
 
 from __future__ import annotations

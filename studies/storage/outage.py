@@ -123,7 +123,7 @@ def unusable(error: BaseException) -> StorageUnusable:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield `error`, its causes and its contexts.
 
-    Optuna reads again after a broken read. SQLAlchemy then reports the open transaction, and only the context the cause.
+    Optuna reads again after a broken read. SQLAlchemy then reports the open transaction, with the cause as context.
     """
     seen: set[int] = set()
     link: BaseException | None = error
