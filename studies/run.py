@@ -96,7 +96,7 @@ def _run(
     notes = []
     if study is not None:
         notes = [ignored(settings.import_from, study), moved_data(settings.template, study)]
-        notes.append(changed_search(search_of(settings), study))
+        notes.append(changed_search(search_of(settings.sampler, settings.pruner), study))
     for note in filter(None, notes):
         console.print(note, markup=False)
     trials = study.get_trials(deepcopy=False) if study is not None else []

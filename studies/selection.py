@@ -15,8 +15,8 @@ from studies.search.select import Selection, next_step, reader
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 from studies.storage.lease import Watch
-from studies.storage.slots import rules_of
-from studies.storage.stopping import stopping_of
+from studies.storage.slots import Rules, rules_of
+from studies.storage.stopping import StoppingRule, stopping_of
 
 POLL_S = 0.5
 RunRound = Callable[[StudySettings], bool]  # runs a study as far as it gets; returns whether to go on afterwards
@@ -48,17 +48,17 @@ def select(
 
 def selection_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Selection | None:
     """Return what the selection after a search with these `trials` came to. None while it has not ended."""
-    if settings.select.name == "none" or not _is_over(trials, settings):
+    if settings.select.name == "none" or not _is_over(trials, rules_of(settings), stopping_of(settings)):
         return None
     step = next_step(settings, trials, reader(storage))
     return step if isinstance(step, Selection) else None
 
 
-def _is_over(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
+def _is_over(trials: Sequence[FrozenTrial], rules: Rules, stopping: StoppingRule) -> bool:
     """Return whether the search has come to its end, by its budget or early, and nothing runs any more."""
-    if rules_of(settings).are_all_finished(trials):
+    if rules.are_all_finished(trials):
         return True
-    return stopping_of(settings).applies(trials) and not any(trial.state == TrialState.RUNNING for trial in trials)
+    return stopping.applies(trials) and not any(trial.state == TrialState.RUNNING for trial in trials)
 
 
 def _settled(
@@ -68,10 +68,11 @@ def _settled(
 
     After an early end, wait for trials that still run elsewhere: all commands must find the same candidates.
     """
-    watch, stopping = Watch(storage, lease_s=settings.storage.lease_s), stopping_of(settings)
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    rules, stopping = rules_of(settings), stopping_of(settings)
     while signals.reason() is None:
         trials = study.get_trials(deepcopy=False)
-        if _is_over(trials, settings):
+        if _is_over(trials, rules, stopping):
             return trials
         if not stopping.applies(trials):
             return None

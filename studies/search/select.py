@@ -18,7 +18,7 @@ from studies.search.comparison import Comparison, compared
 from studies.search.contest import Candidate, Contest, after_round, contests_of, decided, estimated
 from studies.search.rounds import Lane, interleaved, round_settings
 from studies.settings import SelectSettings, StudySettings
-from studies.storage.slots import rules_of
+from studies.storage.slots import Rules, rules_of
 
 Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that name; none where there is no such study
 
@@ -55,9 +55,10 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     for n_looks, look in enumerate(looks_of(select.seeds), 1):
         while entries := _due(contests, n_looks, look):
             number += 1
-            trainings = _trainings(round_settings(settings, "race", entries, number=number), read)
+            due = round_settings(settings, "race", entries, number=number)
+            trainings = _trainings(rules_of(due), read(due.study_name))
             if trainings is None:
-                return round_settings(settings, "race", entries, number=number)
+                return due
             for c in {lane.contest for lane, _ in entries}:
                 results = [(e.candidate, r, t) for (e, r), t in zip(entries, trainings, strict=True) if e.contest == c]
                 contests[c] = after_round(contests[c], results, select, n_looks=n_looks, maximize=maximize)
@@ -68,7 +69,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     entries = [(lane, r) for lane, r in fresh if r == 0 or not contests[lane.contest].is_seedless]
     estimate = round_settings(settings, "estimate", entries) if entries else None
     if estimate is not None:
-        trainings = _trainings(estimate, read)
+        trainings = _trainings(rules_of(estimate), read(estimate.study_name))
         if trainings is None:
             return estimate
         for lane in lanes:
@@ -108,10 +109,10 @@ def _lane(contests: Sequence[Contest], c: int, i: int) -> Lane:
     return Lane(c, i, contests[c].candidates[i].trial)
 
 
-def _trainings(settings: StudySettings, read: Read) -> list[FrozenTrial] | None:
-    """The trials that decided the slots of a round; None where it has not come to its end."""
-    ended = rules_of(settings).ended(read(settings.study_name))
-    return ended if len(ended) == settings.n_trials else None
+def _trainings(rules: Rules, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
+    """Return the trials that decided the slots of a round. None while it has not ended."""
+    ended = rules.ended(trials)
+    return ended if len(ended) == rules.n_trials else None
 
 
 def _concluded(contests: Sequence[Contest], select: SelectSettings, *, maximize: bool, n_trainings: int) -> Selection:

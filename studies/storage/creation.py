@@ -87,7 +87,7 @@ def _description_of(settings: StudySettings) -> Description:
         schema.STUDY_METRIC: _describe_objective(objective),
         schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         schema.STUDY_N_TRIALS: settings.n_trials,
-        schema.STUDY_SEARCH: search_of(settings),
+        schema.STUDY_SEARCH: search_of(settings.sampler, settings.pruner),
         **({schema.STUDY_SELECT: settings.round.recorded.stored()} if settings.round is not None else {}),
         **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
     }

@@ -24,7 +24,7 @@ from studies.resolvers import texts
 from studies.secret_names import is_secret_name
 from studies.secret_texts import MASK
 from studies.secrets import Masked, compared_without_secrets, without_secrets
-from studies.settings import FIXED_KEYS, BeliefSettings, Direction, StudySettings
+from studies.settings import FIXED_KEYS, BeliefSettings, Direction, Named, StudySettings
 from studies.shapes import json_of, yaml_of
 from studies.space import SearchSpace
 from studies.storage.changed import changes_in_words, command_to_go_on
@@ -163,9 +163,9 @@ def changed_search(now: Mapping[str, str], study: optuna.Study) -> str | None:
     return f"note: {', '.join(changed)} when the study began: trials that are stored stay as they are"
 
 
-def search_of(settings: StudySettings) -> dict[str, str]:
+def search_of(sampler: Named, pruner: Named) -> dict[str, str]:
     """Return what a study records of its search: the names of sampler and pruner."""
-    return {"sampler": settings.sampler.name, "pruner": settings.pruner.name}
+    return {"sampler": sampler.name, "pruner": pruner.name}
 
 
 def refuse_changes(values: Mapping[str, Any], study: optuna.Study, *, taken: set[str], is_designed: bool) -> None:

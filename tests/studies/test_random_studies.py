@@ -169,7 +169,7 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     if not schema.is_ours(study.user_attrs):
         return
     moved_data(settings.template, study)
-    changed_search(search_of(settings), study)
+    changed_search(search_of(settings.sampler, settings.pruner), study)
     rule_of(study)
     importing.told(study)
     told(lambda: refuse_changes(identity(settings), study, taken=set(), is_designed=False))
