@@ -47,7 +47,7 @@ def of_study(trials: Sequence[FrozenTrial], selection: Selection | None) -> Iter
     n_trials = _n_tested(trials)
     if n_trials:
         yield f"by {counted(n_trials, 'trial', 'trials')} of the study (objective.test)"
-    n_fresh = _n_tested([trial for contest in selection.contests for trial in contest.fresh]) if selection else 0
+    n_fresh = _n_tested([trial for race in selection.races for trial in race.fresh]) if selection else 0
     if n_fresh:
         yield _by_selection(n_fresh)
 

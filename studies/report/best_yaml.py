@@ -70,23 +70,23 @@ def linked_values(trial: FrozenTrial, settings: StudySettings) -> dict[str, Plai
 def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | None:
     """The configuration that was selected, as `chosen`: its value is what it is worth on seeds that decided nothing;
     `trial` is the one of the search that found it. None where nothing could be selected."""
-    contest, trained = selection.best, representative(selection, settings)
-    if contest is None or contest.estimate is None or contest.champion is None or trained is None:
+    race, trained = selection.best, representative(selection, settings)
+    if race is None or race.estimate is None or race.champion is None or trained is None:
         return None
-    found = contest.estimate
+    found = race.estimate
     told = {
         "ci_lo": found.ci_lo,
         "ci_hi": found.ci_hi,
         "searched": selection.searched.value,
-        "ties": [contest.candidates[i].trial.number for i in contest.staying],
-        "n_raced": len(contest.candidates),
+        "ties": [race.candidates[i].trial.number for i in race.survivors],
+        "n_raced": len(race.candidates),
         "test": {
             name: {"value": e.estimate, "ci_lo": e.ci_lo, "ci_hi": e.ci_hi, "n_seeds": e.n, "n_samples": e.n_samples}
-            for name, e in contest.tests.items()
+            for name, e in race.tests.items()
         },
     }
     config = chosen(settings, Choice(trained, found.estimate, found.n), trained_in=selection.fresh_in)
-    origin = {"study": settings.study_name, "trial": contest.champion.trial.number}
+    origin = {"study": settings.study_name, "trial": race.champion.trial.number}
     known = {key: config[key] for key in ("value", "n_seeds")}
     return {**origin, **known, "selection": told, **{k: v for k, v in config.items() if k not in {*origin, *known}}}
 

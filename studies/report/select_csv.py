@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.report.csv_table import Cell, write_csv
 from studies.report.selection import status
-from studies.search.contest import Contest
+from studies.search.race import Race
 from studies.search.select import Selection
 from studies.settings import StudySettings
 
@@ -21,40 +21,40 @@ def write_select_csv(path: Path, selection: Selection, settings: StudySettings) 
     """Write it. The scientific values that had races of their own stand among the `params_NAME`; `cost` is the mean of
     what `select.cost` names. Only a winner has an estimate; of its tests the first is written."""
     params = [f"params_{name}" for name in settings.space.names]
-    rows = [row for contest in selection.contests for row in _rows(contest, selection)]
+    rows = [row for race in selection.races for row in _rows(race, selection)]
     return write_csv(path, (*COLUMNS, *WORTH, *TEST, *params), rows)
 
 
-def _rows(contest: Contest, selection: Selection) -> list[dict[str, Cell]]:
+def _rows(race: Race, selection: Selection) -> list[dict[str, Cell]]:
     return [
         {
             "trial": candidate.trial.number,
             "searched": candidate.value,
-            **_standing(contest, i),
-            "selected": i == contest.winner and contest is selection.best,
-            "cost": contest.cost(i),
-            **(_worth(contest) if i == contest.winner else {}),
+            **_standing(race, i),
+            "selected": i == race.winner and race is selection.best,
+            "cost": race.cost(i),
+            **(_worth(race) if i == race.winner else {}),
             **{f"params_{name}": _cell(value) for name, value in candidate.trial.params.items()},
         }
-        for i, candidate in enumerate(contest.candidates)
+        for i, candidate in enumerate(race.candidates)
     ]
 
 
-def _standing(contest: Contest, i: int) -> dict[str, Cell]:
-    if contest.race is None:
+def _standing(race: Race, i: int) -> dict[str, Cell]:
+    if race.elimination is None:
         return {"n_seeds": 0, "status": "no race"}
-    found = contest.race.standings[i]
+    found = race.elimination.standings[i]
     numbers: dict[str, Cell] = {"n_seeds": found.n, "mean": found.mean, "sd": found.sd, "gap": found.gap}
-    return {**numbers, "p_value": found.p_value, "status": status(contest, i)}
+    return {**numbers, "p_value": found.p_value, "status": status(race, i)}
 
 
-def _worth(contest: Contest) -> dict[str, Cell]:
-    found = contest.estimate
+def _worth(race: Race) -> dict[str, Cell]:
+    found = race.estimate
     if found is None:
         return {"n_fresh": 0}
     worth: dict[str, Cell] = {"estimate": found.estimate, "n_fresh": found.n}
     worth |= {"ci_lo": _finite(found.ci_lo), "ci_hi": _finite(found.ci_hi)}
-    for name, test in sorted(contest.tests.items(), key=lambda entry: entry[1].n_samples is None):
+    for name, test in sorted(race.tests.items(), key=lambda entry: entry[1].n_samples is None):
         ends: dict[str, Cell] = {"test_ci_lo": _finite(test.ci_lo), "test_ci_hi": _finite(test.ci_hi)}
         return {**worth, "test_metric": name, "test": test.estimate, **ends, "n_test_samples": test.n_samples}
     return worth

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from studies.analysis.racing import Estimate
 from studies.report.wording import FEWEST_OF_TIE, NONE, counted, fixed, interval, listed, p_value, shown, table
-from studies.search.contest import Candidate, Contest, failure_in_words
+from studies.search.race import Candidate, Race, failure_in_words
 from studies.search.select import Selection
 from studies.settings import StudySettings
 
@@ -40,31 +40,31 @@ def champion_of(selection: Selection) -> Candidate | None:
 
 def claim(selection: Selection, metric: str) -> str | None:
     """The headline's claim: the selected configuration, what it is worth, and with what it ties."""
-    contest, champion = selection.best, champion_of(selection)
-    if contest is None or champion is None or contest.estimate is None:
+    race, champion = selection.best, champion_of(selection)
+    if race is None or champion is None or race.estimate is None:
         return None
-    found = contest.estimate
-    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_rests_on(contest)})"
-    tests = "".join(f", {name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest))
+    found = race.estimate
+    worth = f"{found.estimate:.{DIGITS}f}{_half_width(found)} (trial {champion.trial.number}, {_rests_on(race)})"
+    tests = "".join(f", {name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(race))
     promised = f"the search's best value was {selection.searched.value:.{DIGITS}f}"
-    n_ties = len(contest.staying) - 1
-    tied = _tied(contest, n_ties, len(selection.contests)) if n_ties and not contest.seedless else ""
+    n_ties = len(race.survivors) - 1
+    tied = _tied(race, n_ties, len(selection.races)) if n_ties and not race.seedless else ""
     return f"Selected {metric} {worth}{tests}; {promised}{tied}{_unshown(selection)}"
 
 
-def _tied(contest: Contest, n_ties: int, n_races: int) -> str:
-    n = len(contest.candidates) - 1
+def _tied(race: Race, n_ties: int, n_races: int) -> str:
+    n = len(race.candidates) - 1
     others = f"{n_ties} of {n} others" if n > 1 else "the only other candidate"
-    of_race = f" of its own race, {_name(contest)}" if n_races > 1 else ""
-    if (few := _too_few(contest)) is not None:
+    of_race = f" of its own race, {_name(race)}" if n_races > 1 else ""
+    if (few := _too_few(race)) is not None:
         return f"; not distinguished from {others}{of_race} by {few} seeds"
     return f"; tied with {others}{of_race}"
 
 
-def _too_few(contest: Contest) -> int | None:
+def _too_few(race: Race) -> int | None:
     """Return the seeds that a race took, where they are too few to speak of a tie; None where they are not."""
-    leader = contest.race.leader if contest.race is not None else None
-    n = contest.race.standings[leader].n if contest.race is not None and leader is not None else FEWEST_OF_TIE
+    leader = race.elimination.leader if race.elimination is not None else None
+    n = race.elimination.standings[leader].n if race.elimination is not None and leader is not None else FEWEST_OF_TIE
     return n if n < FEWEST_OF_TIE else None
 
 
@@ -72,32 +72,32 @@ def selection_section(selection: Selection, settings: StudySettings) -> str:
     """The whole section: what ran, the winner, what it is worth, how much was luck, and how the race went."""
     metric = settings.objective.metric
     parts = [TITLE, _what_ran(selection)]
-    champion, contest = champion_of(selection), selection.best
-    if contest is None or champion is None or contest.estimate is None:
+    champion, race = champion_of(selection), selection.best
+    if race is None or champion is None or race.estimate is None:
         parts.append(
             "Nothing could be selected: no candidate gave a value on fresh seeds. What is told as the best is "
             "the search's best value, which is optimistic."
         )
     else:
-        parts.append("\n".join(f"- {line}" for line in _findings(selection, contest, champion, settings)))
-    if len(selection.contests) > 1:
-        parts.append(_by_value(selection.contests, metric))
-    parts += [_race(c, metric=metric, named=len(selection.contests) > 1) for c in selection.contests]
+        parts.append("\n".join(f"- {line}" for line in _findings(selection, race, champion, settings)))
+    if len(selection.races) > 1:
+        parts.append(_by_value(selection.races, metric))
+    parts += [_race(c, metric=metric, named=len(selection.races) > 1) for c in selection.races]
     return "\n\n".join(parts)
 
 
 def _what_ran(selection: Selection) -> str:
     asked = selection.asked
-    fewer = [contest for contest in selection.contests if len(contest.candidates) < asked.k]
-    if len(selection.contests) > 1:
-        short = listed([f"{_name(contest)} has {len(contest.candidates)}" for contest in fewer])
+    fewer = [race for race in selection.races if len(race.candidates) < asked.k]
+    if len(selection.races) > 1:
+        short = listed([f"{_name(race)} has {len(race.candidates)}" for race in fewer])
         told = f"The best {asked.k} of each value of the search{f' (but {short})' if fewer else ''}"
         winner = "each winner"
     else:
-        n = len(selection.contests[0].candidates)
+        n = len(selection.races[0].candidates)
         told = f"All {n} completed points (fewer than the {asked.k} that were asked for)" if fewer else ""
         told, winner = told or f"The best {asked.k} of the search", "the winner"
-    if any(contest.seedless for contest in selection.contests):
+    if any(race.seedless for race in selection.races):
         ran = counted(selection.n_trainings, "training", "trainings")
         return f"{told} were trained again until it was clear that their seeds change nothing: {ran} in all."
     return (
@@ -106,24 +106,24 @@ def _what_ran(selection: Selection) -> str:
     )
 
 
-def _findings(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> list[str]:
-    tests = [_tested(name, test, contest) for name, test in contest.tests.items()]
+def _findings(selection: Selection, race: Race, champion: Candidate, settings: StudySettings) -> list[str]:
+    tests = [_tested(name, test, race) for name, test in race.tests.items()]
     why = ", or trains on several devices" if settings.devices_per_trial > 1 else ""
     return [
-        f"**The winner is trial {champion.trial.number}**, {_rule(contest, selection)}.",
-        *_among_values(selection, contest),
-        _worth(contest, metric=settings.objective.metric),
+        f"**The winner is trial {champion.trial.number}**, {_rule(race, selection)}.",
+        *_among_values(selection, race),
+        _worth(race, metric=settings.objective.metric),
         *(tests or [f"It was not tested: the module has no test part{why}."]),
-        _luck(selection, contest, champion, settings),
-        *_ties(contest),
-        *([COVERS] if any(test.n_samples for test in contest.tests.values()) else []),
+        _luck(selection, race, champion, settings),
+        *_ties(race),
+        *([COVERS] if any(test.n_samples for test in race.tests.values()) else []),
     ]
 
 
-def _worth(contest: Contest, *, metric: str) -> str:
-    found = contest.estimate
+def _worth(race: Race, *, metric: str) -> str:
+    found = race.estimate
     assert found is not None
-    if contest.is_seedless:
+    if race.is_seedless:
         return (
             f"**It gave {metric} {found.estimate:.{DIGITS}f}** in one training. {SEEDLESS} So there is no interval, "
             "and how much of the value is luck is not known."
@@ -131,68 +131,66 @@ def _worth(contest: Contest, *, metric: str) -> str:
     ends = interval(found.ci_lo, found.ci_hi, DIGITS)
     return (
         f"**It is worth {metric} {found.estimate:.{DIGITS}f}**, 95 % interval {ends} over {_seeds(found.n)} that "
-        f"decided nothing{_lost(contest)}; on the validation part that the search used."
+        f"decided nothing{_lost(race)}; on the validation part that the search used."
     )
 
 
-def _tested(name: str, test: Estimate, contest: Contest) -> str:
-    if contest.is_seedless:
+def _tested(name: str, test: Estimate, race: Race) -> str:
+    if race.is_seedless:
         return f"**{name} {test.estimate:.{DIGITS}f}** in that training: on data that no choice has seen."
     over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
     ends = interval(test.ci_lo, test.ci_hi, DIGITS)
     return f"**{name} {test.estimate:.{DIGITS}f}**, 95 % interval {ends} {over}: on data that no choice has seen."
 
 
-def _luck(selection: Selection, contest: Contest, champion: Candidate, settings: StudySettings) -> str:
+def _luck(selection: Selection, race: Race, champion: Candidate, settings: StudySettings) -> str:
     """How much of the search's best value was luck. It is another configuration's where that did not win."""
-    assert contest.estimate is not None
+    assert race.estimate is not None
     searched = selection.searched
-    luck = searched.value - contest.estimate.estimate
+    luck = searched.value - race.estimate.estimate
     luck = luck if settings.objective.maximize else -luck
     told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
-    if contest.is_seedless:
+    if race.is_seedless:
         return f"{told}."
     if searched.trial.number != champion.trial.number:
         return f"{told}, {abs(luck):.{DIGITS}f} {'better' if luck >= 0 else 'worse'} than what the winner is worth."
     return f"{told}: {abs(luck):.{DIGITS}f} of that was luck." if luck >= 0 else f"{told}, which was bad luck."
 
 
-def _ties(contest: Contest) -> list[str]:
-    if contest.race is None or contest.seedless:
+def _ties(race: Race) -> list[str]:
+    if race.elimination is None or race.seedless:
         return []
-    ties = [str(contest.candidates[i].trial.number) for i in contest.staying]
-    sound = len(contest.candidates) - len(contest.failures)
-    failed = ", failed ones aside" if contest.failures else ""
+    ties = [str(race.candidates[i].trial.number) for i in race.survivors]
+    sound = len(race.candidates) - len(race.failures)
+    failed = ", failed ones aside" if race.failures else ""
     if len(ties) > 1:
-        sure = f"with {100 * (1 - contest.race.risk):.0f} % confidence the best of the {sound}{failed}"
+        sure = f"with {100 * (1 - race.elimination.risk):.0f} % confidence the best of the {sound}{failed}"
         return [f"Trials {listed(ties)} cannot be told apart: {sure} is among them."]
     if sound == 1:
         return ["All others failed on some seed."]
-    return [f"All others left. The chance that the best was lost{failed} is {100 * contest.race.risk:.0f} % at most."]
+    return [
+        f"All others left. The chance that the best was lost{failed} is {100 * race.elimination.risk:.0f} % at most."
+    ]
 
 
-def _rule(contest: Contest, selection: Selection) -> str:
-    if contest.race is None or contest.race.leader is None:
+def _rule(race: Race, selection: Selection) -> str:
+    if race.elimination is None or race.elimination.leader is None:
         return "the only candidate"
-    if selection.asked.rule == "best" or contest.seedless:
+    if selection.asked.rule == "best" or race.seedless:
         return "with the best mean of the race"
-    leader = contest.candidates[contest.race.leader].trial.number
-    cost = (
-        ""
-        if contest.winner is None or math.isnan(contest.cost(contest.winner))
-        else (f" {shown(contest.cost(contest.winner))}")
-    )
-    who = "which leads itself" if contest.winner == contest.race.leader else f"trial {leader}"
+    leader = race.candidates[race.elimination.leader].trial.number
+    cost = "" if race.winner is None or math.isnan(race.cost(race.winner)) else (f" {shown(race.cost(race.winner))}")
+    who = "which leads itself" if race.winner == race.elimination.leader else f"trial {leader}"
     return f"{LEAST.format(cost=selection.asked.cost + cost)}, {who}"
 
 
-def _among_values(selection: Selection, contest: Contest) -> list[str]:
+def _among_values(selection: Selection, race: Race) -> list[str]:
     """Of several races: by what this one's winner is the best, and of which others that is shown."""
     found = selection.comparison
     if not found.n_others:
         return []
     chosen = (
-        f"Of the winners of {found.n_others + 1} values, that of {_name(contest)} is the best by the mean over the "
+        f"Of the winners of {found.n_others + 1} values, that of {_name(race)} is the best by the mean over the "
         f"{counted(found.n_seeds, 'race seed', 'race seeds')} that all of them have"
     )
     if found.equals:
@@ -210,83 +208,83 @@ def _unshown(selection: Selection) -> str:
     return f"; not shown to be better than {n} of {counted(found.n_others, 'other value', 'other values')}" if n else ""
 
 
-def _by_value(contests: Sequence[Contest], metric: str) -> str:
+def _by_value(races: Sequence[Race], metric: str) -> str:
     rows = []
-    for contest in contests:
-        found, champion = contest.estimate, contest.champion
+    for race in races:
+        found, champion = race.estimate, race.champion
         ends = interval(found.ci_lo, found.ci_hi, DIGITS) if found is not None else NONE
         worth = fixed(found.estimate, DIGITS) if found is not None else NONE
         n = str(found.n) if found is not None else "0"
-        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(contest)) or NONE
-        rows.append((_name(contest), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
+        tests = ", ".join(f"{name} {e.estimate:.{DIGITS}f}{_ends(e)}" for name, e in _accuracies(race)) or NONE
+        rows.append((_name(race), str(champion.trial.number) if champion else NONE, worth, ends, n, tests))
     header = ("value", "its winner: trial", metric, "95 % interval", "fresh seeds", "test")
     return f"### By value\n\n{table(header, rows)}"
 
 
-def _race(contest: Contest, *, metric: str, named: bool) -> str:
-    if contest.race is None:
-        return f"### {_name(contest)}\n\nOne candidate, no race." if named else "There was one candidate, and no race."
+def _race(race: Race, *, metric: str, named: bool) -> str:
+    if race.elimination is None:
+        return f"### {_name(race)}\n\nOne candidate, no race." if named else "There was one candidate, and no race."
     rows = []
-    order = sorted(range(len(contest.candidates)), key=lambda i: _place(contest, i))
+    order = sorted(range(len(race.candidates)), key=lambda i: _place(race, i))
     for i in order:
-        candidate, standing = contest.candidates[i], contest.race.standings[i]
+        candidate, standing = race.candidates[i], race.elimination.standings[i]
         values = (standing.mean, standing.sd, standing.gap)
         numbers = [fixed(value, DIGITS) for value in values]
         row = (str(candidate.trial.number), f"{candidate.value:.{DIGITS}f}", str(standing.n), *numbers)
-        rows.append((*row, p_value(standing.p_value), status(contest, i)))
+        rows.append((*row, p_value(standing.p_value), status(race, i)))
     header = ("trial", "in the search", "seeds", f"mean {metric}", "sd", "behind the leader", "p", "how it ended")
-    title = f"### The race{f': {_name(contest)}' if named else ''}"
-    return f"{title}\n\n{table(header, rows)}\n\n{_how(contest)}"
+    title = f"### The race{f': {_name(race)}' if named else ''}"
+    return f"{title}\n\n{table(header, rows)}\n\n{_how(race)}"
 
 
-def _how(contest: Contest) -> str:
-    seedless = [str(contest.candidates[i].trial.number) for i in sorted(contest.seedless)]
+def _how(race: Race) -> str:
+    seedless = [str(race.candidates[i].trial.number) for i in sorted(race.seedless)]
     return UNTESTED.format(trials=listed(seedless)) if seedless else HOW
 
 
-def status(contest: Contest, i: int) -> str:
+def status(race: Race, i: int) -> str:
     """How a candidate's race ended, in words."""
-    assert contest.race is not None
-    standing = contest.race.standings[i]
+    assert race.elimination is not None
+    standing = race.elimination.standings[i]
     if standing.left == "failed":
-        return f"left: {contest.failures.get(i, 'gave no value')}"
+        return f"left: {race.failures.get(i, 'gave no value')}"
     if standing.left == "worse":
         return f"left after {standing.n} seeds: surely worse"
-    if i == contest.winner:
+    if i == race.winner:
         return "winner"
-    if contest.seedless:
+    if race.seedless:
         return "not compared"
-    few = _too_few(contest)
+    few = _too_few(race)
     return "tied" if few is None else f"not distinguished by {few} seeds"
 
 
-def _place(contest: Contest, i: int) -> tuple[bool, bool, int, float]:
-    assert contest.race is not None
-    standing = contest.race.standings[i]
+def _place(race: Race, i: int) -> tuple[bool, bool, int, float]:
+    assert race.elimination is not None
+    standing = race.elimination.standings[i]
     gap = math.inf if math.isnan(standing.gap) else standing.gap
-    return i != contest.winner, standing.left is not None, -standing.n, gap
+    return i != race.winner, standing.left is not None, -standing.n, gap
 
 
-def _name(contest: Contest) -> str:
-    return ", ".join(f"{name} = {shown(value)}" for name, value in contest.scientific.items()) or "(not active)"
+def _name(race: Race) -> str:
+    return ", ".join(f"{name} = {shown(value)}" for name, value in race.scientific.items()) or "(not active)"
 
 
-def _accuracies(contest: Contest) -> list[tuple[str, Estimate]]:
+def _accuracies(race: Race) -> list[tuple[str, Estimate]]:
     """The tests whose interval covers the samples too: shares of right answers."""
-    return [(name, test) for name, test in contest.tests.items() if test.n_samples]
+    return [(name, test) for name, test in race.tests.items() if test.n_samples]
 
 
-def _lost(contest: Contest) -> str:
+def _lost(race: Race) -> str:
     """What the fresh trainings without a value were, if there are any."""
-    lost = [trial for trial in contest.fresh if trial.value is None]
+    lost = [trial for trial in race.fresh if trial.value is None]
     if not lost:
         return ""
-    return f" ({len(lost)} of {len(contest.fresh)} gave no value and are left out: {failure_in_words(lost[0])})"
+    return f" ({len(lost)} of {len(race.fresh)} gave no value and are left out: {failure_in_words(lost[0])})"
 
 
-def _rests_on(contest: Contest) -> str:
-    assert contest.estimate is not None
-    return "one training, which no seed changes" if contest.is_seedless else _seeds(contest.estimate.n)
+def _rests_on(race: Race) -> str:
+    assert race.estimate is not None
+    return "one training, which no seed changes" if race.is_seedless else _seeds(race.estimate.n)
 
 
 def _seeds(n: int) -> str:

@@ -25,30 +25,33 @@ SHORT = 6  # hexadecimal digits of a digest
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A candidate in a round: its contest, its index there, and the trial of the search with its point."""
+class RoundCandidate:
+    """A candidate in a round."""
 
-    contest: int
-    candidate: int
-    trial: FrozenTrial
+    race: int
+    index: int  # among the candidates of its race
+    trial: FrozenTrial  # of the search, with the candidate's point
 
 
-def interleaved(lanes: Sequence[Lane], replicates: Iterable[int]) -> list[tuple[Lane, int]]:
+Entry = tuple[RoundCandidate, int]  # a training of a round: a candidate, and a replicate of its stage
+
+
+def interleaved(candidates: Sequence[RoundCandidate], replicates: Iterable[int]) -> list[Entry]:
     """Return replicate after replicate, each beginning with another candidate, so that none always trains first."""
-    turned = [(r, [*lanes[r % len(lanes) :], *lanes[: r % len(lanes)]]) for r in replicates] if lanes else []
-    return [(lane, replicate) for replicate, order in turned for lane in order]
+    n = len(candidates)
+    return [(candidates[(replicate + i) % n], replicate) for replicate in replicates for i in range(n)]
 
 
 def round_settings(
-    settings: StudySettings, stage: Stage, entries: Sequence[tuple[Lane, int]], *, number: int = 0
+    settings: StudySettings, stage: Stage, entries: Sequence[Entry], *, number: int = 0
 ) -> StudySettings:
-    """Return the settings of the study that trains `entries`, one a slot: a point, and a replicate of its stage."""
-    points = tuple(dict(lane.trial.params) for lane, _ in entries)
+    """Return the settings of the study that trains `entries`, one a slot."""
+    points = tuple(dict(candidate.trial.params) for candidate, _ in entries)
     replicates = tuple(replicate for _, replicate in entries)
     rests_on = json.dumps([fingerprint(identity(settings)), stage, points, replicates], sort_keys=True, default=str)
     label = f"{number or stage}-{hashlib.sha256(rests_on.encode()).hexdigest()[:SHORT]}"
     name, folder = f"{settings.study_name}.select-{label}", settings.output_dir / "select" / label
-    recorded = Round(settings.study_name, stage, number, tuple(lane.trial.number for lane, _ in entries))
+    recorded = Round(settings.study_name, stage, number, tuple(candidate.trial.number for candidate, _ in entries))
     template = OmegaConf.merge(settings.template, {"study_name": name, "output_dir": str(folder)})
     assert isinstance(template, DictConfig)
     is_last = stage == "estimate"
@@ -106,7 +109,7 @@ def describe_round(settings: RoundSettings) -> str:
 
 
 def scientific(space: SearchSpace, select: SelectSettings) -> list[Parameter]:
-    """Return the parameters for each of whose values there is a race."""
+    """Return the parameters with a race for each of their values."""
     return [parameter for parameter in space if parameter.role == "scientific"] if select.per_value else []
 
 

@@ -92,7 +92,7 @@ def test_looks_in_words(n: int, study: list[str], expected: str | None) -> None:
 
 
 def test_what_the_study_tested_itself_is_counted() -> None:
-    selection: Any = SimpleNamespace(contests=[SimpleNamespace(fresh=[TESTED, TESTED, UNTESTED])])
+    selection: Any = SimpleNamespace(races=[SimpleNamespace(fresh=[TESTED, TESTED, UNTESTED])])
     told = "by 1 trial of the study (objective.test)"
     assert list(of_study([TESTED, UNTESTED], None)) == [told]
     assert list(of_study([TESTED, UNTESTED], selection)) == [told, "by 2 trainings of its selection"]

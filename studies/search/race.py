@@ -1,4 +1,4 @@
-"""One race of a selection: its candidates, what their trainings gave, and what its winner is worth."""
+"""A race of a selection: its candidates, the values of their trainings, and the estimate of its winner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
-from studies.analysis.racing import Estimate, Race, cheapest_of_the_best, estimate_of, looks_of, run_race
+from studies.analysis.racing import Elimination, Estimate, cheapest_of_the_best, estimate_of, interim_analyses, run_race
 from studies.analysis.same_runs import distinct, same_runs
 from studies.parameter import Parameter, Value
 from studies.schema import bounds_of, failure_of, is_share
@@ -25,46 +25,43 @@ from studies.space import Point, SearchSpace, is_active
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A configuration that races: the `trial` of the search that has its point, and its `value` there."""
+    """A configuration in a race."""
 
-    trial: FrozenTrial
-    value: float
+    trial: FrozenTrial  # of the search, with the configuration's point
+    value: float  # in the search
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
-    """A race over all configurations, or over those of one value of the scientific parameters (`scientific`).
+class Race:
+    """A race over all configurations, or over those of one value of the scientific parameters.
 
-    `values` is (k, seeds), NaN where there is none; `costs` are those of a training of each candidate, as far as known;
-    `failures` says of a candidate why a training gave no value; `seedless` are those that are the same training under
-    different seeds, with which nothing can be compared. `race`, `winner` (a candidate), the `fresh` trainings,
-    their `estimate` in the metric and their `tests` are there once the contest has come so far.
+    The last five fields are filled as the race goes on.
     """
 
-    scientific: Point
+    scientific: Point  # that value; empty for a race over all
     candidates: tuple[Candidate, ...]
-    values: Array
-    costs: tuple[tuple[float, ...], ...]
-    failures: Mapping[int, str] = field(default_factory=dict)
-    seedless: frozenset[int] = frozenset()
-    race: Race | None = None
-    winner: int | None = None
-    fresh: tuple[FrozenTrial, ...] = ()
-    estimate: Estimate | None = None
+    values: Array  # (k, seeds), NaN where there is none
+    costs: tuple[tuple[float, ...], ...]  # by candidate: the known costs of its trainings
+    failures: Mapping[int, str] = field(default_factory=dict)  # candidate → why a training gave no value
+    seedless: frozenset[int] = frozenset()  # candidates that are the same training under all seeds: no test
+    elimination: Elimination | None = None
+    winner: int | None = None  # a candidate
+    fresh: tuple[FrozenTrial, ...] = ()  # trainings of the winner on fresh seeds
+    estimate: Estimate | None = None  # in the metric, of the fresh trainings
     tests: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
-    def staying(self) -> tuple[int, ...]:
+    def survivors(self) -> tuple[int, ...]:
         """The candidates that have not left, best first."""
-        return self.race.ties if self.race is not None else tuple(range(len(self.candidates)))
+        return self.elimination.survivors if self.elimination is not None else tuple(range(len(self.candidates)))
 
     def lacks(self, i: int, replicate: int) -> bool:
-        """Whether candidate `i`, which stays, has no value for that seed."""
+        """Return whether candidate `i` has no value for that seed."""
         return bool(np.isnan(self.values[i, replicate]))
 
     @property
     def champion(self) -> Candidate | None:
-        """The winning candidate; None before there is one, and where all have failed."""
+        """The winning candidate. None before the race is decided, and if all candidates have failed."""
         return None if self.winner is None else self.candidates[self.winner]
 
     @property
@@ -78,13 +75,15 @@ class Contest:
         return sum(trial.state == TrialState.COMPLETE for trial in self.fresh)
 
     def cost(self, i: int) -> float:
-        """The mean cost of a training of candidate `i`, NaN where unknown."""
+        """Return the mean cost of a training of candidate `i`, NaN if unknown."""
         return float(np.mean(self.costs[i])) if self.costs[i] else math.nan
 
 
-def contests_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[Contest]:
-    """The races that there are to be, each with the best `k` different points that completed; of a designed study, with
-    its best cells. Pruned trials have no value to be chosen by."""
+def races_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[Race]:
+    """Return the races before their first round, each with the best `k` different completed points.
+
+    A design's points are its cells, ranked by their means. Pruned trials have no value to rank by.
+    """
     whole = [trial for trial in trials if _is_whole(settings.space, trial.params)]
     by_value = scientific(settings.space, settings.select)
     groups: dict[tuple[float, ...], dict[object, Candidate]] = defaultdict(dict)
@@ -93,26 +92,26 @@ def contests_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[
         group = groups[tuple(_place(parameter, params) for parameter in by_value)]
         if len(group) < settings.select.k:
             group.setdefault(tuple(sorted(params.items())), Candidate(choice.trial, choice.value))
-    contests = []
+    races = []
     for _, group in sorted(groups.items()):
         candidates = tuple(group.values())
         params = candidates[0].trial.params
         values = np.full((len(candidates), settings.select.seeds), np.nan)
         point = {p.name: params[p.name] for p in by_value if p.name in params}
-        contests.append(Contest(point, candidates, values, ((),) * len(candidates)))
-    return contests
+        races.append(Race(point, candidates, values, ((),) * len(candidates)))
+    return races
 
 
 def after_round(
-    contest: Contest,
+    race: Race,
     results: Sequence[tuple[int, int, FrozenTrial]],
     select: SelectSettings,
     *,
-    n_looks: int,
+    n_analyses: int,
     maximize: bool,
-) -> Contest:
-    """The contest after `n_looks` looks: `results` are (candidate, replicate, training) of the last round."""
-    values, costs, failures = contest.values.copy(), [list(known) for known in contest.costs], dict(contest.failures)
+) -> Race:
+    """Return the race after `n_analyses` interim analyses. `results`: (candidate, replicate, training) of a round."""
+    values, costs, failures = race.values.copy(), [list(known) for known in race.costs], dict(race.failures)
     for i, replicate, trial in results:
         if trial.state == TrialState.COMPLETE and trial.value is not None:
             values[i, replicate] = trial.value
@@ -120,46 +119,49 @@ def after_round(
             failures.setdefault(i, failure_in_words(trial))
         cost = trial.user_attrs.get(select.cost)
         costs[i] += [float(cost)] if isinstance(cost, int | float) else []
-    looks = looks_of(select.seeds)
+    analyses = interim_analyses(select.seeds)
     own = {i: [trial for j, _, trial in results if j == i] for i, _, _ in results}
-    seedless = contest.seedless.union(i for i, trials in own.items() if same_runs(trials))
-    done = looks[:n_looks]
-    race = run_race(values, looks=done, n_looks=len(looks), maximize=maximize, failed=failures, seedless=seedless)
+    seedless = race.seedless.union(i for i, trials in own.items() if same_runs(trials))
+    done = analyses[:n_analyses]
+    elimination = run_race(
+        values, analyses=done, n_analyses=len(analyses), maximize=maximize, failed=failures, seedless=seedless
+    )
     costs_of_each = tuple(map(tuple, costs))
-    return replace(contest, values=values, costs=costs_of_each, failures=failures, race=race, seedless=seedless)
+    return replace(
+        race, values=values, costs=costs_of_each, failures=failures, elimination=elimination, seedless=seedless
+    )
 
 
-def decided(contest: Contest, select: SelectSettings, *, maximize: bool) -> Contest:
-    """The contest with its winner: by the rule, or the only candidate where there was no race."""
-    if contest.race is None:
-        return replace(contest, winner=0)
-    if select.rule == "best" or contest.seedless:  # no spread, no standard error
-        return replace(contest, winner=contest.race.leader)
-    costs = [contest.cost(i) for i in range(len(contest.candidates))]
-    return replace(contest, winner=cheapest_of_the_best(contest.race, costs, maximize=maximize))
+def decided(race: Race, select: SelectSettings, *, maximize: bool) -> Race:
+    """Return the race with its winner: by the rule, or the only candidate if there was no elimination."""
+    if race.elimination is None:
+        return replace(race, winner=0)
+    if select.rule == "best" or race.seedless:  # no spread, no standard error
+        return replace(race, winner=race.elimination.leader)
+    costs = [race.cost(i) for i in range(len(race.candidates))]
+    return replace(race, winner=cheapest_of_the_best(race.elimination, costs, maximize=maximize))
 
 
-def estimated(contest: Contest, fresh: Sequence[FrozenTrial], *, metric: str) -> Contest:
-    """The contest with what its winner is worth in `metric`: by trainings that decided nothing, and what they gave on
-    the test part where they were tested."""
-    if same_runs(fresh) and contest.winner is not None:
-        contest = replace(contest, seedless=contest.seedless | {contest.winner})
+def estimated(race: Race, fresh: Sequence[FrozenTrial], *, metric: str) -> Race:
+    """Return the race with the estimates of its winner, in `metric` and on the test part, from `fresh` trainings."""
+    if same_runs(fresh) and race.winner is not None:
+        race = replace(race, seedless=race.seedless | {race.winner})
     complete = [t for t in distinct(fresh) if t.state == TrialState.COMPLETE and t.value is not None]
     if not complete:
-        return replace(contest, fresh=tuple(fresh))
+        return replace(race, fresh=tuple(fresh))
     found = _estimate(metric, np.array([trial.value for trial in complete], dtype=float))
-    return replace(contest, fresh=tuple(fresh), estimate=found, tests=_tests(complete))
+    return replace(race, fresh=tuple(fresh), estimate=found, tests=_tests(complete))
 
 
 def failure_in_words(trial: FrozenTrial) -> str:
-    """Why a training gave no value."""
+    """Say why a training gave no value."""
     message = str(trial.user_attrs.get(schema.FAILURE_MESSAGE, ""))
-    told = str(failure_of(trial) or trial.state.name.lower())
-    return f"{told}: {message}" if message else told
+    failure = str(failure_of(trial) or trial.state.name.lower())
+    return f"{failure}: {message}" if message else failure
 
 
 def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
-    """What the test part gave, by metric; nothing where not all were tested."""
+    """Return the results on the test part by metric. It is empty unless all trainings were tested."""
     recorded = [trial.user_attrs.get(schema.TEST) for trial in complete]
     known: list[dict[str, float]] = [test for test in recorded if isinstance(test, dict)]
     if len(known) < len(complete):
@@ -174,20 +176,20 @@ def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
 
 
 def _estimate(name: str, values: Array, *, n_samples: int | None = None) -> Estimate:
-    """The mean of a metric's `values`, its interval within the bounds that are known. One seed has none."""
+    """Return the mean of a metric's `values`, its interval cut at the metric's bounds. One seed has no interval."""
     found, (low, high) = estimate_of(values, n_samples=n_samples), bounds_of(name, values)
     return found if found.n < 2 else replace(found, ci_lo=max(low, found.ci_lo), ci_hi=min(high, found.ci_hi))
 
 
 def _n_samples(tests: Sequence[Mapping[str, float]]) -> int | None:
-    """How many samples each of the tests was on; None where that is not recorded, or differs: no common sample then."""
+    """Return the number of samples of each test. None if it differs or is not recorded: there is no common sample."""
     counts = {test.get("n") for test in tests}
     n = counts.pop()
     return int(n) or None if n is not None and not counts else None
 
 
 def _place(parameter: Parameter, params: Mapping[str, Any]) -> float:
-    """Where a point lies on a scientific parameter; first come the points for which it is not active."""
+    """Return the place of a point on a scientific parameter. Points come first if the parameter is inactive in them."""
     if parameter.name not in params:
         return -math.inf
     value = params[parameter.name]
@@ -195,7 +197,7 @@ def _place(parameter: Parameter, params: Mapping[str, Any]) -> float:
 
 
 def _is_whole(space: SearchSpace, params: Mapping[str, Any]) -> bool:
-    """Whether `params` are a point of the space: each active parameter with a value of its own, and no other."""
+    """Return whether `params` are a point of the space: a valid value for each active parameter, and no other."""
     point: dict[str, Value] = {}
     for parameter in space:
         if is_active(parameter, point):
