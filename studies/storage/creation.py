@@ -13,7 +13,7 @@ import random
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -35,14 +35,12 @@ from studies.storage.identity import (
     search_of,
 )
 from studies.storage.lease import is_dead, worker_id
-from studies.storage.patience import wait
+from studies.storage.patience import Pause, wait
 
 PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
 CREATOR_S = 20.0  # for a creator of which nothing is known
 POLL_S = 0.2
 SETTLE_S = 1.0  # until others that describe the study as well have written
-
-Pause = Callable[[float], bool]  # waits for so many seconds, and returns whether to give up
 
 
 @dataclass(frozen=True, slots=True)

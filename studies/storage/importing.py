@@ -11,7 +11,7 @@ An imported trial fills no slot. Models, pruners, the analysis and the choice of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,13 +21,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from studies import schema
 from studies.schema import fills_a_slot, is_imported
 from studies.settings import StudySettings
-from studies.storage import patience
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.lease import Watch, worker_id
+from studies.storage.patience import Pause, wait
 
 POLL_S = 0.2
-
-Pause = Callable[[float], bool]  # waits for so many seconds, and returns whether to give up
 
 
 def find_imports(settings: StudySettings, storage: BaseStorage, study: Study | None) -> Compatible | None:
@@ -48,9 +46,7 @@ def has_begun(study: Study) -> bool:
     return any(map(fills_a_slot, trials)) and not any(schema.IMPORTED_FROM in trial.user_attrs for trial in trials)
 
 
-def bring_in(
-    found: Compatible, study: Study, storage: BaseStorage, *, lease_s: float, pause: Pause = patience.wait
-) -> bool:
+def bring_in(found: Compatible, study: Study, storage: BaseStorage, *, lease_s: float, pause: Pause = wait) -> bool:
     """Add the trials of `found` to `study`, or wait while another command does. Return whether all are there.
 
     False means that `pause` said to give up. Another command, or the next one, then continues.

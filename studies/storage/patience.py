@@ -33,6 +33,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
+Pause = Callable[[float], bool]  # waits for so many seconds, and returns whether to give up
 
 
 def wait(seconds: float) -> bool:
@@ -46,7 +47,7 @@ class Patience:
     """How long an outage is waited out."""
 
     seconds: float = 600.0
-    pause: Callable[[float], bool] = wait  # waits for so many seconds, and returns whether to give up
+    pause: Pause = wait
 
 
 USUAL = Patience()
