@@ -55,7 +55,7 @@ class Exploration:
         one, several = self.fraction.numerator == 1, f"{float(100 * self.fraction):.4g} % of the trials are"
         share = f"1 trial in {self.fraction.denominator} is" if one else several
         value = f"sampler.{OPTION}={float(self.fraction):g}"
-        notes = [f"{sampler}: {share} quasi-random ({value}), so that effects can be estimated; 0 turns it off"]
+        notes = [f"{sampler}: {share} quasi-random ({value}), so that effects can be estimated (0 turns it off)"]
         if sampler == "cmaes":
             notes.append("cmaes learns from its own trials only, so the quasi-random ones teach it nothing")
         return notes

@@ -96,7 +96,7 @@ def pruner_notes(pruner: Named, objective: ObjectiveSettings, *, rungs: int) -> 
     if name != "none" and objective.second is not None:
         return [
             f"{name} compares trials by {objective.metric} alone: the front may lack configurations that are "
-            f"worse in it and better in {objective.second.metric}; pruner=none keeps them"
+            f"worse in it and better in {objective.second.metric} (pruner=none keeps them)"
         ]
     return []
 

@@ -81,7 +81,7 @@ def ignored(import_from: str | None, study: Study) -> str | None:
     if isinstance(record, dict) and record["study"] == import_from:
         return None
     began = f"with trials of {record['study']}" if isinstance(record, dict) else "without imported trials"
-    return f"import_from={import_from} does nothing: study {study.study_name} began {began}; resume=fork begins anew"
+    return f"import_from={import_from} does nothing: study {study.study_name} began {began} (resume=fork begins anew)"
 
 
 def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: Pause) -> None:

@@ -100,7 +100,7 @@ class Outages:
         if left <= 0:
             return False
         if tells:
-            log.warning("the storage does not answer (%s); waiting up to %.0f s", reason(failure), left)
+            log.warning("the storage does not answer (%s): waiting up to %.0f s", reason(failure), left)
         pause = min(FIRST_PAUSE_S * 2.0 ** (tries - 2), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
         return not self._patience.pause(min(pause, left))
 

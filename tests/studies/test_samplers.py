@@ -537,8 +537,8 @@ def test_what_a_sampler_will_not_do_is_told() -> None:
 def test_how_many_trials_are_quasi_random_is_told_with_the_way_out() -> None:
     (quarter,) = sampler_notes(settings("tpe"))
     assert quarter == (
-        "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated; "
-        "0 turns it off"
+        "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated "
+        "(0 turns it off)"
     )
     (three,) = sampler_notes(exploring("tpe", 0.3))
     assert "30 % of the trials are quasi-random (sampler.explore_fraction=0.3)" in three
