@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from studies.command import INTERRUPTED_EXIT_CODE, command
+from studies.cli.command import INTERRUPTED_EXIT_CODE, command
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from studies.config.settings import StudySettings
     from studies.launch.launcher import Launcher
-    from studies.settings import StudySettings
-    from studies.shift import Shift
-    from studies.signals import StopSignals
+    from studies.process.shift import Shift
+    from studies.process.signals import StopSignals
     from studies.storage.compatible import Compatible
 
 
@@ -28,9 +28,9 @@ def run(config: DictConfig) -> int:
     import optuna
     from optuna.exceptions import StorageInternalError
 
-    from studies.console import make_console
+    from studies.cli.console import make_console
     from studies.errors import StorageUnusable
-    from studies.signals import StopSignals
+    from studies.process.signals import StopSignals
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
@@ -69,20 +69,20 @@ def _run(
     config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
 ) -> tuple[int, datetime | None]:
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.errors import StudyStopped
-    from studies.printable import described
-    from studies.quoting import pasted
-    from studies.search.rounds import announcement
-    from studies.selection import selection_of
-    from studies.shift import Shift
+    from studies.process.shift import Shift
+    from studies.records.stored import refuse_earlier_schema
+    from studies.selection.rounds import announcement
+    from studies.selection.run import selection_of
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
     from studies.storage.identity import changed_search, find_study, moved_data, search_of
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
     from studies.storage.stopping import stopping_of
-    from studies.stored import refuse_earlier_schema
+    from studies.text.printable import described
+    from studies.text.quoting import pasted
 
     settings, storage = admit(config, pause=signals.wait)
     asked_for = settings.study_name
@@ -143,7 +143,7 @@ def _select(
 ) -> tuple[Shift | None, bool]:
     """Run the rounds of the selection in what is left of the `shift`; that shift, and whether a signal came."""
     from studies.errors import StudyStopped
-    from studies.selection import select
+    from studies.selection.run import select
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
@@ -169,9 +169,9 @@ def _report(
     study: Study, settings: StudySettings, storage: BaseStorage, console: Console, signals: StopSignals
 ) -> None:
     """Write the report; a signal ends it at once, since it can be written again."""
-    from studies.reading.output_folder import refusals_told
-    from studies.report.report import write_report
-    from studies.selection import selection_of
+    from studies.config.parsing.output_folder import refusals_told
+    from studies.reporting.report import write_report
+    from studies.selection.run import selection_of
     from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
@@ -243,19 +243,19 @@ def _search(
     imports: Compatible | None,
 ) -> tuple[Study, Shift, bool]:
     """Run the workers of a study that is there."""
-    from studies.objectives import objective_notes
-    from studies.progress import Progress
-    from studies.report.ending_notes import ending_notes
-    from studies.report.goal import goal, goal_notes
-    from studies.report.logger_notes import logger_notes
-    from studies.report.wording import counted
+    from studies.cli.progress import Progress
+    from studies.process.shift import Shift
+    from studies.records.objectives import objective_notes
+    from studies.reporting.ending_notes import ending_notes
+    from studies.reporting.goal import goal, goal_notes
+    from studies.reporting.logger_notes import logger_notes
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
-    from studies.shift import Shift
     from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
     from studies.storage.stopping import stopping_of
+    from studies.text.wording import counted
 
     if imports is not None and bring_in(imports, study, storage, lease_s=settings.storage.lease_s, pause=signals.wait):
         console.print(f"  {told(study)}")
@@ -332,7 +332,7 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
 
 def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """What has been used of the device time; what ran when it was spent came to its end."""
-    from studies.progress import duration
+    from studies.cli.progress import duration
     from studies.storage.device_time import device_time_of
 
     used = duration(device_time_of(settings).used(trials))

@@ -17,14 +17,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.children import Child, Reader, pipe, start, stop
 from studies.launch.first_batch import LEAVE_S, POLL_S, each_start, of_ended
 from studies.launch.points import Found, Plan, check_points, run_check
 from studies.launch.resolved import resolved_here
-from studies.leaving import children_ended
-from studies.settings import StudySettings
-from studies.signals import TimeIsUp
+from studies.process.leaving import children_ended
+from studies.process.signals import TimeIsUp
 
 if TYPE_CHECKING:
     from studies.trial.trying import Look

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from omegaconf import ListConfig
 
+from studies.config.parsing.limits import MOST_WORKERS, shown
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems, nearest
 from studies.launch.elsewhere import ELSEWHERE
-from studies.reading.limits import MOST_WORKERS, shown
-from studies.settings import StudySettings
 
 OPTIONS = {
     "local": ("threads_per_worker", "slots_per_device", "devices_per_trial", "isolation"),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from studies.config.settings import StudySettings
 from studies.errors import Problems, StudyError
-from studies.settings import StudySettings
 from studies.storage.address import NoAddress, holds_secret, read_address
 
 ELSEWHERE = ("slurm", "ray")

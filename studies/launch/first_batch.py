@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
 from studies.launch.children import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
 from studies.launch.guard import STARTS, pause_s
 from studies.launch.process import run_preflight
-from studies.leaving import GRACE_S
-from studies.settings import StudySettings
-from studies.signals import StopSignals
+from studies.process.leaving import GRACE_S
+from studies.process.signals import StopSignals
 
 POLL_S = 0.5
 LEAVE_S = 2 * GRACE_S  # for a process that has told all it has to tell

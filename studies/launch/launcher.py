@@ -8,12 +8,12 @@ from typing import Protocol
 
 from optuna.storages import BaseStorage
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.devices import available_cores, places
 from studies.launch.resolved import resolved_here
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 
 
 class Launcher(Protocol):

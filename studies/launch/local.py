@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
 from studies.launch.children import Child, Reader, pipe, start, stop
 from studies.launch.crew import Crew, Ending, How
@@ -16,9 +17,8 @@ from studies.launch.devices import Place, available_cores, place_notes, places
 from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.process import STOPPED, run_worker
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.worker import RENEWED
 
 LINGER_S = 5.0  # for a process that has said its last word

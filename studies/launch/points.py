@@ -9,14 +9,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studies.config.resolvers import load_resolvers
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import Problem
 from studies.launch.elsewhere import on_any_accelerator
 from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
-from studies.leaving import ends_in_time
-from studies.resolvers import load_resolvers
-from studies.secrets import remember_those_of
-from studies.settings import StudySettings
-from studies.space import Point
+from studies.process.leaving import ends_in_time
+from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
 
 if TYPE_CHECKING:

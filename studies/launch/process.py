@@ -11,19 +11,19 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from studies.config.resolvers import load_resolvers
+from studies.config.settings import StudySettings
 from studies.errors import Problem, StorageUnusable, StudyError
 from studies.launch.devices import Place, place_problems, visible_gpus
 from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
-from studies.leaving import ends_in_time
-from studies.printable import described
-from studies.resolvers import load_resolvers
-from studies.secrets import remember_those_of
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import SIGNALS, StopSignals, follow_parent
+from studies.process.leaving import ends_in_time
+from studies.process.shift import Shift
+from studies.process.signals import SIGNALS, StopSignals, follow_parent
+from studies.secrets.masking import remember_those_of
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
+from studies.text.printable import described
 
 log = logging.getLogger(__name__)
 

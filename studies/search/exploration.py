@@ -13,13 +13,13 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from studies.config.parsing.limits import shown
+from studies.config.parsing.section import is_number
+from studies.config.settings import Named, StudySettings
+from studies.config.space import Point, SearchSpace
 from studies.errors import Problems
-from studies.reading.limits import shown
-from studies.reading.section import is_number
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, random_point, sobol_point
 from studies.search.seeds import explore_seed
-from studies.settings import Named, StudySettings
-from studies.space import Point, SearchSpace
 
 EXPLORE = "explore"  # the source of such a trial
 OPTION = "explore_fraction"

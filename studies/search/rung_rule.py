@@ -21,7 +21,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.objectives import by_first, rungs_of
+from studies.records.objectives import by_first, rungs_of
 
 RULES: Mapping[str, type[BasePruner]] = {
     "median": optuna.pruners.MedianPruner,

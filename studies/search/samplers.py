@@ -22,9 +22,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.parsing.limits import shown
+from studies.config.parsing.section import is_number
+from studies.config.settings import Named, StudySettings
+from studies.config.space import Point
 from studies.errors import Problems, nearest
-from studies.reading.limits import shown
-from studies.reading.section import is_number
 from studies.schema import is_imported
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, make_design, missing_value, redraw
 from studies.search.exploration import EXPLORE, OPTION, check_exploration, exploration_of
@@ -32,8 +34,6 @@ from studies.search.options import check_kinds
 from studies.search.reinforce import NAME as REINFORCE
 from studies.search.reinforce import Memory, ReinforceSampler, check_options
 from studies.search.seeds import redraw_seed, sampler_seed
-from studies.settings import Named, StudySettings
-from studies.space import Point
 from studies.storage.slots import Chains
 
 MODELS: Mapping[str, Callable[..., BaseSampler]] = {

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 
 SEARCH_REPLICATES = 8
 

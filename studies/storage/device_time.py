@@ -17,8 +17,8 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.schema import Failure, failure_of, is_imported, was_interrupted
-from studies.settings import StudySettings
 
 
 @dataclass(frozen=True, slots=True)

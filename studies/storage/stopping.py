@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 from studies.storage.device_time import DeviceTime, device_time_of
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem, Problems, StudyError
 from studies.launch.crew import Ending, How
 from studies.launch.ray.options import RayOptions, read_ray
 from studies.launch.ray.worker import Post, RayWorker
-from studies.secret_texts import masked
-from studies.settings import StudySettings
-from studies.signals import SIGNALS, ctrl_c_blocked
+from studies.process.signals import SIGNALS, ctrl_c_blocked
+from studies.secrets.texts import masked
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster of our own: nothing but settings passes through it
 CONNECT_S = 10.0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.crew import Crew
 from studies.launch.elsewhere import storage_notes
@@ -19,10 +20,9 @@ from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
 from studies.launch.ray.options import read_ray
 from studies.launch.ray.worker import Post
-from studies.secret_texts import known
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+from studies.secrets.texts import known
 
 QUEUE_TOLD_S = 60.0  # a node may be on its way
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from studies.config.parsing.limits import MOST_WORKERS
+from studies.config.parsing.section import Section
+from studies.config.settings import StudySettings
 from studies.errors import Problems
 from studies.launch.elsewhere import check_gpus_are_asked_for
-from studies.reading.limits import MOST_WORKERS
-from studies.reading.section import Section
-from studies.settings import StudySettings
 
 OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker", "devices_per_trial")
 ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d+")
