@@ -3,8 +3,8 @@
 Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
 `schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, except a `source`
 that names a sampler. It also loses values and constraints that are no numbers. Its categories become texts if they are
-no plain values. A study of ours is checked against `studies.records.shapes`. Cost: shallow copies of another tool's trials, and
-a check of each attribute of ours.
+no plain values. A study of ours is checked against `studies.records.shapes`. Cost: shallow copies of another tool's
+trials, and a check of each attribute of ours.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from studies.config.parsing.soundness import DEEPEST, MOST
-
+DEEPEST = 30  # mappings and lists in each other: OmegaConf and PyYAML call themselves ten times for each
+MOST = 100_000  # values, counted as often as references repeat them
 LARGEST_FILE = 1_000_000  # bytes: PyYAML reads some 100 kB a second
 MERGE = "tag:yaml.org,2002:merge"
 

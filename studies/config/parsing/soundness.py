@@ -14,9 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import BadInput, Problem
+from studies.text.yaml_text import DEEPEST, MOST
 
-DEEPEST = 30  # mappings and lists in each other: OmegaConf and PyYAML call themselves ten times for each
-MOST = 100_000  # values, counted as often as references repeat them
 LONGEST = 1_000_000  # characters of a text
 MOST_BITS = 1023  # of a whole number: a float, a storage and a message take no longer one
 SHOWN_KEYS = 4  # of a path, in messages
