@@ -1,14 +1,13 @@
-"""The storage schema: which attributes a study and its trials carry, and what they mean.
+"""The storage schema: the attributes of a study and its trials, with their meaning.
 
 A public contract: optuna-dashboard, the report and foreign tools read it. Version 1. A study of an earlier version is
 read and not gone on with; one of a later version is not read. The version rises with every change after which a study
 of before would be read wrongly.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
-`n_trials`, `search`, `versions`, `git`, `identity`, `creator`; `select` in a round of another study's selection;
-`imported` where trials were brought in from another study; `belief` where a claim is put to the test. `metric` has
-`name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
-then has two Optuna values.
+`n_trials`, `search`, `versions`, `git`, `identity` and `creator`. A round of another study's selection has `select`, a
+study with imported trials `imported`, and a study that tests a claim `belief`. `metric` has `name`, `direction` and
+`value`. With two objectives it also has `second`: {`name`, `direction`}, and a complete trial has two Optuna values.
 
 Trial user attributes: see the constants below. How a trial ended:
 
@@ -148,7 +147,7 @@ class Round:
 
 
 def read_round(user_attrs: Mapping[str, Any]) -> Round | None:
-    """Return the round that a study with these attributes is. None where it is none, or names no searched study."""
+    """Parse the round of a study with these attributes. None if it is no round, or names no searched study."""
     told = user_attrs.get(STUDY_SELECT) if is_ours(user_attrs) else None
     if not isinstance(told, Mapping) or "of" not in told:
         return None
@@ -162,28 +161,28 @@ def read_round(user_attrs: Mapping[str, Any]) -> Round | None:
 
 
 def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
-    """Return the study that was searched, of a round with these attributes. None where the study is no round."""
+    """Return the searched study of a round with these attributes. None if the study is no round."""
     found = read_round(user_attrs)
     return None if found is None else found.of
 
 
 def fills_a_slot(trial: FrozenTrial) -> bool:
-    """Whether `trial` is one of the study's own and repeats no other one."""
+    """Return whether `trial` is the first of a slot: no retry, and not imported."""
     return RETRY_OF not in trial.user_attrs and IMPORTED_FROM not in trial.user_attrs
 
 
 def is_imported(trial: FrozenTrial) -> bool:
-    """Whether `trial` was trained in another study."""
+    """Return whether `trial` was trained in another study."""
     return IMPORTED_FROM in trial.user_attrs and VOID not in trial.user_attrs
 
 
 def attempt_of(trial: FrozenTrial) -> int:
-    """How often the point of `trial` had been tried before it."""
+    """Return how often the point of `trial` had been tried before."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
 
 
 def failure_of(trial: FrozenTrial) -> Failure | None:
-    """Why `trial` gave no value, or None where it gave one (or was void, or still runs)."""
+    """Return why `trial` gave no value. None if it gave one, was void, or still runs."""
     if VOID in trial.user_attrs or trial.state not in (TrialState.FAIL, TrialState.PRUNED):
         return None
     recorded = trial.user_attrs.get(FAILURE)
@@ -194,19 +193,23 @@ def failure_of(trial: FrozenTrial) -> Failure | None:
 
 
 def was_interrupted(trial: FrozenTrial) -> bool:
-    """Whether a person or a signal ended `trial`, which says nothing about its point."""
+    """Return whether a person or a signal ended `trial`. That says nothing about its point."""
     return str(trial.user_attrs.get(FAILURE_MESSAGE, "")).startswith(INTERRUPTED)
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric's name says that it is the share of samples answered rightly, or wrongly. Averages over classes,
-    such as a balanced accuracy, are none."""
+    """Return whether a metric, by its name, is the share of correct or wrong answers.
+
+    Averages over classes, such as a balanced accuracy, are no such share.
+    """
     return SHARE.fullmatch(_last_part(name)) is not None
 
 
 def bounds_of(name: str, values: Iterable[float]) -> tuple[float, float]:
-    """What a mean of such `values` of a metric lies between: 0 and 1 for accuracies and error rates of every kind,
-    where the values do so (percentages do not); else infinite."""
+    """Return the bounds of a mean of a metric's `values`.
+
+    They are 0 and 1 for accuracies and error rates within them (percentages are not), and infinite for all others.
+    """
     is_bounded = BOUNDED.fullmatch(_last_part(name)) is not None and all(0 <= value <= 1 for value in values)
     return (0.0, 1.0) if is_bounded else (-math.inf, math.inf)
 

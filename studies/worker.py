@@ -97,7 +97,7 @@ class _Worker:
     def _wait_for_dead_workers(self, watch: Watch) -> None:
         """Free the trials of dead workers before leaving an unfinished study, for nobody may look at them again.
 
-        It waits as long as a death may take to show. What runs after that has a living worker, perhaps another
+        It waits as long as a death may take to show. Trials still running then have a living worker, perhaps another
         command's.
         """
         signals = self.post.signals

@@ -1,4 +1,4 @@
-"""Which trials may be the best: complete ones with finite values that satisfy every constraint of the study.
+"""Trials that may be the best: complete ones with finite values, within every constraint of the study.
 
 The rule for constraints is that of Optuna's `Study.best_trial`: a trial is feasible if none of its constraint values
 exceeds zero. Infinite values come from diverged trainings, so they are never the best, not even `-inf` of a minimised

@@ -34,7 +34,7 @@ def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before
 
 
 def command_to_go_on(name: str, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
-    """Return the command that runs the changed study under a new name and imports the stored trials that fit.
+    """Return the command that runs the changed study under a new name and imports all fitting trials.
 
     None if more than the space has changed.
     """

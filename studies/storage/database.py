@@ -195,7 +195,7 @@ def _share(engine: sqlalchemy.Engine, file: Path | None) -> None:
     """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite.
 
     If somebody deletes or replaces the file, an open connection still writes to the old one, and all of that is lost.
-    So each transaction checks that `file` is the one that was opened.
+    So each transaction checks that `file` is still the opened one.
     """
     opened = _identity(file)
 

@@ -102,7 +102,7 @@ def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: 
 def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wait: Pause) -> None:
     """Add what is not there yet.
 
-    Each step moves the mark's lease on, which shows that this command lives. It fails if another one took over.
+    Each step moves the mark's lease on and so shows that this command lives. It fails if another one took over.
     """
     study_id = storage.get_study_id_from_name(study.study_name)
     trials = study.get_trials(deepcopy=False)

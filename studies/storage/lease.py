@@ -68,7 +68,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 class Lease:
-    """A context manager around a training that shows in the storage that the worker of `trial` lives."""
+    """A context manager around a training: it shows in the storage that the worker of `trial` lives."""
 
     def __init__(self, trial: Trial, *, lease_s: float) -> None:
         self._trial = trial

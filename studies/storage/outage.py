@@ -1,4 +1,4 @@
-"""Failures of a storage: which ones pass by themselves, and which ones somebody has to mend.
+"""Failures of a storage: those that pass by themselves, and those that somebody has to mend.
 
 Errors of drivers are recognised by their codes, not their classes, so no driver has to be installed.
 """
