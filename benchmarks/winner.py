@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from studies.analysis.axis import Array
-from studies.analysis.racing import Elimination, Estimate, estimate_of, interim_analyses, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import Elimination, estimate_of, interim_analyses, run_race
 
 N_CANDIDATES, K, SEEDS, ESTIMATE_SEEDS = 60, 8, 8, 8
 TARGET_OPTIMISM, TARGET_COVERAGE, TARGET_LOST = 0.1, 0.90, 0.05
@@ -49,15 +50,15 @@ def simulate(seed: int) -> Outcome:
     found: Estimate = estimate_of(fresh)
     return Outcome(
         float(searched[best[0]] - truth[best[0]]),
-        float(found.estimate - truth[winner]),
-        found.ci_lo <= truth[winner] <= found.ci_hi,
+        float(found.value - truth[winner]),
+        found.ends[0] <= truth[winner] <= found.ends[1],
         float(truth[winner] - truth[best[0]]),
         n_trainings + ESTIMATE_SEEDS,
     )
 
 
 def raced(values: Array) -> tuple[Elimination, int]:
-    """The race over `values` (k, seeds), analysis after analysis, and how many trainings it takes."""
+    """The race over `values` (k, seeds), look after look, and how many trainings it takes."""
     analyses, n_trainings, before = interim_analyses(values.shape[1]), 0, 0
     survivors: tuple[int, ...] = tuple(range(len(values)))
     elimination = None

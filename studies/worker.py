@@ -113,7 +113,7 @@ class _Worker:
         trial, settings, seed = claim.trial, self.settings, seed_of(self.settings, claim.slot)
         attributes = {
             schema.WORKER: worker_id(),
-            schema.PLACE: self.post.place,
+            schema.DEVICE_SLOT: self.post.place,
             schema.SLOT: claim.slot,
             schema.REPLICATE: replicate_of(settings, claim.slot),
             schema.SEED: seed,

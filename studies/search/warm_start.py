@@ -17,7 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from studies.analysis.paired import Mean, paired
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import paired
 from studies.analysis.values.isolation import Cell
 from studies.config.parameter import Value
 from studies.config.space import SearchSpace, is_active
@@ -36,7 +37,7 @@ class WarmStart:
     target: str
     scratch: float
     warm: float
-    saved: Mean  # paired over replays
+    saved: Estimate  # paired over replays
 
 
 def warm_start(

@@ -16,14 +16,15 @@ import numpy as np
 from optuna.trial import TrialState
 
 from studies.analysis.axis import Array
-from studies.analysis.racing import RISK, surely_positive
+from studies.analysis.levels import SIGNIFICANCE
+from studies.analysis.racing import surely_positive
 from studies.selection.race import Race
 
 ROUNDING = float(np.finfo(np.float32).eps)  # modules log in single precision
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class WinnerComparison:
     """The races compared by their winners. Only winners with an estimate count."""
 
     best: Race | None  # with the best mean over the common race seeds
@@ -33,11 +34,11 @@ class Comparison:
     equals: tuple[Race, ...] = ()  # others with the same mean as the best, but for rounding
 
 
-def compared(races: Sequence[Race], *, maximize: bool) -> Comparison:
+def compared(races: Sequence[Race], *, maximize: bool) -> WinnerComparison:
     """Compare finished races. Those without an estimate of their winner are left out."""
     able = [race for race in races if race.estimate is not None]
     if len(able) < 2:
-        return Comparison(able[0] if able else None)
+        return WinnerComparison(able[0] if able else None)
     sign = 1.0 if maximize else -1.0
     raced = sign * np.array([race.values[race.winner or 0] for race in able])
     common = ~np.isnan(raced).any(axis=0)
@@ -52,9 +53,11 @@ def compared(races: Sequence[Race], *, maximize: bool) -> Comparison:
     can_test = [not able[best].is_seedless and not able[i].is_seedless for i in others]
     tested = [able_to and len(gaps) > 1 for able_to, gaps in zip(can_test, differences, strict=True)]
     p_values = [surely_positive(gaps, spreads) if t else 1.0 for t, gaps in zip(tested, differences, strict=True)]
-    shown = [len(others) * p_value <= RISK for p_value in p_values]
+    shown = [len(others) * p_value <= SIGNIFICANCE for p_value in p_values]
     rivals = tuple(able[i] for i, is_shown in zip(others, shown, strict=True) if not is_shown)
-    return Comparison(able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best))
+    return WinnerComparison(
+        able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best)
+    )
 
 
 def _fresh(race: Race, n: int) -> Array:

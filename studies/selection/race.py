@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
-from studies.analysis.racing import Elimination, Estimate, cheapest_of_the_best, estimate_of, interim_analyses, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import Elimination, cheapest_of_the_best, estimate_of, interim_analyses, run_race
 from studies.analysis.same_runs import distinct, same_runs
 from studies.config.parameter import Parameter, Value
 from studies.config.settings import SelectSettings, StudySettings
@@ -29,6 +30,14 @@ class Candidate:
 
     trial: FrozenTrial  # of the search, with the configuration's point
     value: float  # in the search
+
+
+@dataclass(frozen=True, slots=True)
+class OnTestPart:
+    """A metric on the test part, over the fresh trainings of a winner."""
+
+    estimate: Estimate
+    n_samples: int | None = None  # with it, the interval also covers new samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Race:
     winner: int | None = None  # a candidate
     fresh: tuple[FrozenTrial, ...] = ()  # trainings of the winner on fresh seeds
     estimate: Estimate | None = None  # in the metric, of the fresh trainings
-    tests: Mapping[str, Estimate] = field(default_factory=dict)
+    tests: Mapping[str, OnTestPart] = field(default_factory=dict)
 
     @property
     def survivors(self) -> tuple[int, ...]:
@@ -160,7 +169,7 @@ def failure_in_words(trial: FrozenTrial) -> str:
     return f"{failure}: {message}" if message else failure
 
 
-def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
+def _tests(complete: Sequence[FrozenTrial]) -> dict[str, OnTestPart]:
     """Return the results on the test part by metric. It is empty unless all trainings were tested."""
     recorded = [trial.user_attrs.get(schema.TEST) for trial in complete]
     known: list[dict[str, float]] = [test for test in recorded if isinstance(test, dict)]
@@ -171,14 +180,14 @@ def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
         if name != "n" and all(name in test for test in known):
             values = np.array([test[name] for test in known], dtype=float)
             counts = is_share(name) and bool(((values >= 0) & (values <= 1)).all())
-            found[name] = _estimate(name, values, n_samples=_n_samples(known) if counts else None)
+            n_samples = _n_samples(known) if counts else None
+            found[name] = OnTestPart(_estimate(name, values, n_samples=n_samples), n_samples)
     return found
 
 
 def _estimate(name: str, values: Array, *, n_samples: int | None = None) -> Estimate:
     """Return the mean of a metric's `values`, its interval cut at the metric's bounds. One seed has no interval."""
-    found, (low, high) = estimate_of(values, n_samples=n_samples), bounds_of(name, values)
-    return found if found.n < 2 else replace(found, ci_lo=max(low, found.ci_lo), ci_hi=min(high, found.ci_hi))
+    return estimate_of(values, n_samples=n_samples).within(*bounds_of(name, values))
 
 
 def _n_samples(tests: Sequence[Mapping[str, float]]) -> int | None:

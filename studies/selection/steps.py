@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from studies.analysis.racing import interim_analyses
 from studies.config.settings import SelectSettings, StudySettings
-from studies.selection.comparison import Comparison, compared
+from studies.selection.comparison import WinnerComparison, compared
 from studies.selection.race import Candidate, Race, after_round, decided, estimated, races_of
 from studies.selection.rounds import Entry, RoundCandidate, interleaved, round_settings
 from studies.storage.slots import Rules, rules_of
@@ -29,7 +29,7 @@ class Selection:
 
     asked: SelectSettings
     races: tuple[Race, ...]
-    comparison: Comparison  # of the races
+    comparison: WinnerComparison  # of the races
     searched: Candidate  # the best of the search
     n_trainings: int  # of all rounds
     fresh_in: StudySettings | None = None  # the round of the winners' fresh trainings

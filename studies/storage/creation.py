@@ -87,7 +87,7 @@ def _description_of(settings: StudySettings) -> Description:
         schema.STUDY_N_TRIALS: settings.n_trials,
         schema.STUDY_SEARCH: search_of(settings.sampler, settings.pruner),
         **({schema.STUDY_SELECT: settings.round.recorded.stored()} if settings.round is not None else {}),
-        **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
+        **({schema.STUDY_HYPOTHESIS: asdict(settings.hypothesis)} if settings.hypothesis is not None else {}),
     }
     return Description(
         study_name=settings.study_name,
