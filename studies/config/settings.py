@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from studies.config.budget import Budget
 from studies.config.space import Point, SearchSpace
+from studies.schema import Round
 
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"]
@@ -28,7 +29,7 @@ SelectRule = Literal["best", "one_standard_error"]
 SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
 
-POINTS = "points"  # the sampler of a selection's rounds, which lists its points itself; no word of a config
+POINTS = "points"  # the sampler of a selection's rounds: their settings list the points; no word of a config
 TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training gives besides what its module logs
 TRAINING_LOSS = "training_loss"  # as a metric: the mean loss since the last rung, unless the module logs that name
 
@@ -58,6 +59,11 @@ class SecondObjective:
     direction: Direction
     noise: float
     direction_is_meant: bool = False
+
+    @property
+    def maximize(self) -> bool:
+        """Whether it is maximised."""
+        return self.direction == "maximize"
 
     @property
     def is_logged(self) -> bool:
@@ -90,9 +96,14 @@ class ObjectiveSettings:
         return self.second.metric if self.second is not None and self.second.is_logged else None
 
     @property
+    def maximize(self) -> bool:
+        """Whether the first objective is maximised."""
+        return self.direction == "maximize"
+
+    @property
     def then_maximize(self) -> bool | None:
         """Whether the second objective is maximised; None where there is none."""
-        return None if self.second is None else self.second.direction == "maximize"
+        return None if self.second is None else self.second.maximize
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -124,6 +135,23 @@ class SelectSettings:
     rule: SelectRule = "best"
     cost: SelectCost = "seconds"
     per_value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSettings:
+    """What each slot of a selection's round trains. A surplus slot, which trains nothing, has the last entry."""
+
+    recorded: Round
+    points: tuple[Point, ...]
+    replicates: tuple[int, ...]  # of the seeds of its stage
+
+    def point_of(self, slot: int) -> Point:
+        """Return the point of `slot`."""
+        return dict(self.points[min(slot, len(self.points) - 1)])
+
+    def replicate_of(self, slot: int) -> int:
+        """Return the replicate of `slot`."""
+        return self.replicates[min(slot, len(self.replicates) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +284,7 @@ class StudySettings:
     select: SelectSettings = field(default_factory=SelectSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
     links: tuple[Link, ...] = ()
+    round: RoundSettings | None = None  # of a selection, which is a study of its own
 
     @property
     def is_designed(self) -> bool:

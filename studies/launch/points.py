@@ -75,7 +75,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
     remember_those_of(settings.template)
     tried = on_any_accelerator(settings)
     problems = of_places(settings) or bound(tried)
-    yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))
+    yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings.template)))
     if problems:
         return
     yield Found(notes=tuple(notes(tried)))

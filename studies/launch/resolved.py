@@ -33,7 +33,7 @@ def resolved_here(settings: StudySettings) -> StudySettings:
 
     Secrets stay calls if the settings are written into a file.
     """
-    changing = depending(settings, besides=_changed_in_a_trial(settings))
+    changing = depending(settings.template, settings.space, besides=_changed_in_a_trial(settings))
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(map(str, path)) not in changing]
     if writes_jobs(settings):

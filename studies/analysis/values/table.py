@@ -172,7 +172,7 @@ def _table(
     groups: Mapping[tuple[Value, ...], Sequence[FrozenTrial]],
     settings: StudySettings,
 ) -> ValueTable:
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     seeds = list(range(settings.replicates))
     cells = {key: _cells(groups[key], names) for key in order}
     values = {key: _values(found) for key, found in cells.items()}

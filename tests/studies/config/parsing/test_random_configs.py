@@ -19,7 +19,7 @@ from studies.config.composing.configs import compose
 from studies.errors import StudyError
 from studies.launch.resolved import resolved_here
 from studies.search.designs import typical_points
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.trial.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
@@ -61,7 +61,7 @@ def prepare(config: DictConfig) -> None:
     settings, storage = admit(config)
     open_study(settings, storage)
     find_study(settings, storage)
-    make_sampler(settings)
+    StudySampler(settings)
     settings.space.corners(limit=40)
     typical_points(settings, 8)
     resolved_here(settings)
