@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from studies.analysis.trust import (
+from studies.analysis.verdict import (
     CAUTION_Q2,
     LACK_OF_FIT_P,
     LOST,

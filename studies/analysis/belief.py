@@ -16,7 +16,7 @@ from typing import Literal
 from studies.analysis.estimate import LEVEL, Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.paired import needed, paired
-from studies.analysis.values.isolation import Cell, isolate
+from studies.analysis.values.cross_fitted import Cell, cross_fit
 from studies.analysis.values.table import ValueTable
 
 FEWEST = 4  # seeds that a verdict rests on
@@ -116,16 +116,16 @@ def regret_matrix(
     values: Mapping[str, Mapping[Cell, Mapping[int, float]]], *, seeds: Sequence[int], maximize: bool
 ) -> RegretMatrix:
     """From task → cell → seed → value. Both the task's own setting and the borrowed one are chosen by the half of the
-    seeds that does not judge them (see `studies.analysis.values.isolation`); only cells that every task has whole are
-    used. That bounds a regret from below: noise makes a task's own choice worse than its best cell. From above it is
-    bounded by the cell that may be furthest ahead of the borrowed one, over all cells together (Bonferroni)."""
+    seeds that does not judge them (see `studies.analysis.values.cross_fitted`); only cells that every task has whole
+    are used. That bounds a regret from below: noise makes a task's own choice worse than its best cell. From above it
+    is bounded by the cell that may be furthest ahead of the borrowed one, over all cells together (Bonferroni)."""
     shared = [
         cell
         for cell in next(iter(values.values()), {})
         if all(all(seed in cells.get(cell, {}) for seed in seeds) for cells in values.values())
     ]
     whole = {task: {cell: cells[cell] for cell in shared} for task, cells in values.items()}
-    best = {task: isolate(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
+    best = {task: cross_fit(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
     tasks = tuple(task for task, found in best.items() if found is not None)
     sign = 1.0 if maximize else -1.0
     level = 1 - (1 - LEVEL) / max(1, len(tasks) * (len(tasks) - 1))

@@ -63,7 +63,7 @@ def _terms(n_factors: int, max_order: int) -> tuple[Term, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SumOfSquares:
     """A sum of squares with its df; noncentrality ÷ `size` is the variance behind it in units of the noise's."""
 
     sum_sq: float
@@ -73,6 +73,9 @@ class Part:
     def variance(self, noise: float) -> float:
         """The unbiased estimate, in units of the noise's variance; it can be negative."""
         return (self.sum_sq / noise - self.df) / self.size
+
+
+Parts = dict[Term, SumOfSquares]
 
 
 def block_indicators(design: Design, block: Sequence[object] | None) -> Array:
@@ -97,7 +100,7 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Decomposition:
     """What the tests and effect sizes are made of.
 
     `tests` are the terms' sums of squares, `effects` those behind effect sizes: own and all others'; `interactions`
@@ -105,25 +108,25 @@ class Fit:
     Terms above `order` are part of the error, or would be; it is the number of factors where the error is pure.
     """
 
-    tests: dict[Term, Part]
-    effects: dict[Term, tuple[Part, Part]]
-    interactions: tuple[Part, Part]
-    lack: Part
-    block: Part
-    error: Part
+    tests: dict[Term, SumOfSquares]
+    effects: dict[Term, tuple[SumOfSquares, SumOfSquares]]
+    interactions: tuple[SumOfSquares, SumOfSquares]
+    lack: SumOfSquares
+    block: SumOfSquares
+    error: SumOfSquares
     order: int
     is_orthogonal: bool
 
 
-def fit_design(design: Design, y: Array, dummies: Array) -> Fit:
+def fit_design(design: Design, y: Array, dummies: Array) -> Decomposition:
     """Least squares of y on cells and blocks, blocks within cells (Frisch–Waugh–Lovell), then the cells' parts."""
     means = _cell_means(design, np.column_stack([y, dummies]))
     within = y - means[design.cell, 0]
     basis, scale, rotation = _svd(dummies - means[design.cell, 1:])
     fitted = basis.T @ within
     residual = within - basis @ fitted
-    error = Part(float(residual @ residual), len(y) - len(means) - len(scale))
-    block = Part(float(fitted @ fitted), len(scale), len(y))
+    error = SumOfSquares(float(residual @ residual), len(y) - len(means) - len(scale))
+    block = SumOfSquares(float(fitted @ fitted), len(scale), len(y))
     root = means[:, 1:] @ (rotation.T / scale)  # the means' covariance is noise · (diag(1/counts) + root·rootᵀ)
     adjusted = means[:, 0] - root @ fitted
     if design.is_balanced and np.ptp(root, axis=0).max(initial=0.0) < 1e-9:
@@ -131,7 +134,7 @@ def fit_design(design: Design, y: Array, dummies: Array) -> Fit:
     return _type_two(design, y, dummies, adjusted=adjusted, root=root, block=block, error=error)
 
 
-def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> Fit:
+def _orthogonal(design: Design, means: Array, *, block: SumOfSquares, error: SumOfSquares) -> Decomposition:
     """The classical decomposition: every cell, and every block within it, has as many trials."""
     highest = tuple(range(len(design.shape)))
     wanted = dict.fromkeys((*design.terms, highest))
@@ -145,19 +148,19 @@ def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> Fi
     for part in tested.values():
         lack = _less(lack, part)
     tests = {term: parts[term] for term in design.terms}
-    return Fit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
+    return Decomposition(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
 
 
-def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[dict[Term, Part], Part]:
+def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[Parts, SumOfSquares]:
     """The variances of terms, and of all together, over a complete grid of cells, as parts sized by their noise."""
     grid = np.column_stack([means, root]).reshape(*design.shape, -1)
     axes = tuple(range(len(design.shape)))
     noise_of_a_mean = float((1 / design.counts).mean()) / len(means)
 
-    def part(effect: Array, df: int) -> Part:
+    def part(effect: Array, df: int) -> SumOfSquares:
         variance, *noise = np.square(effect).mean(axis=axes).tolist()
         size = df / (df * noise_of_a_mean + sum(noise))
-        return Part(variance * size, df, size)
+        return SumOfSquares(variance * size, df, size)
 
     parts = {term: part(_effect(grid, term), design.df(term)) for term in terms}
     return parts, part(grid - grid.mean(axis=axes, keepdims=True), len(means) - 1)
@@ -171,16 +174,16 @@ def _effect(grid: Array, term: Term) -> Array:
     return grid
 
 
-def _less(whole: Part, part: Part) -> Part:
+def _less(whole: SumOfSquares, part: SumOfSquares) -> SumOfSquares:
     """What is left of the whole when a part is taken out, sized so that the noise of the two adds up to the whole's."""
     df = whole.df - part.df
     if df <= 0:
-        return Part(0.0, 0)
+        return SumOfSquares(0.0, 0)
     size = df / (whole.df / whole.size - part.df / part.size)
-    return Part(max(0.0, whole.sum_sq / whole.size - part.sum_sq / part.size) * size, df, size)
+    return SumOfSquares(max(0.0, whole.sum_sq / whole.size - part.sum_sq / part.size) * size, df, size)
 
 
-def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
+def _interactions(parts: Mapping[Term, SumOfSquares], whole: SumOfSquares) -> tuple[SumOfSquares, SumOfSquares]:
     """All but the main effects, and the main effects together."""
     together = whole
     for term, part in parts.items():
@@ -190,8 +193,8 @@ def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
 
 
 def _type_two(
-    design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: Part, error: Part
-) -> Fit:
+    design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: SumOfSquares, error: SumOfSquares
+) -> Decomposition:
     """Nested least squares: a term given the blocks and all terms that do not contain it."""
     n, order = len(y), len(design.shape)
 
@@ -204,10 +207,10 @@ def _type_two(
         return product
 
     @cache
-    def left_by(terms: tuple[Term, ...]) -> Part:
+    def left_by(terms: tuple[Term, ...]) -> SumOfSquares:
         basis, scale, _ = _svd(np.column_stack([np.ones(n), dummies, *map(columns, terms)]))
         residual = y - basis @ (basis.T @ y)
-        return Part(float(residual @ residual), n - len(scale))
+        return SumOfSquares(float(residual @ residual), n - len(scale))
 
     while not error.df and order > 1:
         order -= 1
@@ -225,7 +228,7 @@ def _type_two(
     effects = {term: (parts[term], _less(whole, parts[term])) for term in considered if parts[term].df}
     together = _interactions(parts, whole)
     lack = _less(left_by(considered), error)
-    return Fit(tests, effects, together, lack, block, error, order, is_orthogonal=False)
+    return Decomposition(tests, effects, together, lack, block, error, order, is_orthogonal=False)
 
 
 def level_codes(column: Sequence[object]) -> Codes:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from studies.analysis.decomposition import Array, Part
+from studies.analysis.decomposition import Array, SumOfSquares
 
 N_DRAWS = 3999  # an interval's end then varies by 2 % of the half-width from seed to seed
 ENDS = [99, 3899]  # the 100th from either end of 3,999 draws: 2.5 % outside each
@@ -26,7 +26,7 @@ def _chance(seed: int, role: str, df: int) -> tuple[Array, Array, Array]:
     return rng.chisquare(df, N_DRAWS), rng.standard_normal(N_DRAWS), rng.standard_normal(N_DRAWS)
 
 
-def variance_draws(part: Part, error: Part, *, role: str, seed: int) -> Array:
+def variance_draws(part: SumOfSquares, error: SumOfSquares, *, role: str, seed: int) -> Array:
     """Draws from the confidence distribution of the variance behind a part, in units of s² (see the top)."""
     if not part.df:
         return np.zeros(N_DRAWS)

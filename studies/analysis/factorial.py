@@ -25,9 +25,9 @@ from scipy.special import fdtrc, fdtri
 from studies.analysis.decomposition import (
     Array,
     Codes,
+    Decomposition,
     Design,
-    Fit,
-    Part,
+    SumOfSquares,
     Term,
     block_indicators,
     fit_design,
@@ -143,7 +143,7 @@ def _problem(y: Array, codes: Mapping[str, Codes]) -> str | None:
     return None
 
 
-def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
+def _table(design: Design, fit: Decomposition, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
     has_noise = fit.error.df > 0 and fit.error.sum_sq / fit.error.df > smallest_noise
     rows = [_row(design, term, part, fit, has_noise=has_noise) for term, part in fit.tests.items()]
     if has_noise:
@@ -164,7 +164,7 @@ def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: fl
     )
 
 
-def _row(design: Design, term: Term, part: Part, fit: Fit, *, has_noise: bool) -> AnovaRow:
+def _row(design: Design, term: Term, part: SumOfSquares, fit: Decomposition, *, has_noise: bool) -> AnovaRow:
     """A term's sum of squares, with its test where it has one."""
     f, p = _f_test(part, fit.error) if has_noise and part.df and len(term) <= fit.order else (None, None)
     return AnovaRow(
@@ -178,20 +178,20 @@ def _row(design: Design, term: Term, part: Part, fit: Fit, *, has_noise: bool) -
     )
 
 
-def _block_row(fit: Fit, *, has_noise: bool) -> AnovaRow:
+def _block_row(fit: Decomposition, *, has_noise: bool) -> AnovaRow:
     part = fit.block
     f, p = _f_test(part, fit.error) if has_noise else (None, None)
     return AnovaRow(("block",), (part.df + 1,), part.df, part.sum_sq, part.sum_sq / part.df, f, p)
 
 
-def _all_interactions(design: Design, fit: Fit, *, seed: int) -> AnovaRow:
+def _all_interactions(design: Design, fit: Decomposition, *, seed: int) -> AnovaRow:
     part, mains = fit.interactions
     f, p = _f_test(part, fit.error)
     row = AnovaRow(("interactions",), design.shape, part.df, part.sum_sq, part.sum_sq / part.df, f, p)
     return _sized(row, part, mains, fit, seed=seed)
 
 
-def _f_test(part: Part, error: Part) -> tuple[float, float]:
+def _f_test(part: SumOfSquares, error: SumOfSquares) -> tuple[float, float]:
     """F and its p, which is at least the smallest float: no p is 0."""
     f = (part.sum_sq / part.df) / (error.sum_sq / error.df)
     return f, max(float(fdtrc(part.df, error.df, f)), float(np.finfo(float).tiny))
@@ -206,7 +206,7 @@ def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
     return adjusted
 
 
-def _sized(row: AnovaRow, own: Part, rest: Part, fit: Fit, *, seed: int) -> AnovaRow:
+def _sized(row: AnovaRow, own: SumOfSquares, rest: SumOfSquares, fit: Decomposition, *, seed: int) -> AnovaRow:
     """The row with its effect sizes and their intervals."""
     noise = fit.error.sum_sq / fit.error.df
     floor = own.df * noise * float(fdtri(own.df, fit.error.df, 0.5))
@@ -223,7 +223,7 @@ def _sized(row: AnovaRow, own: Part, rest: Part, fit: Fit, *, seed: int) -> Anov
     return replace(row, omega_sq=Estimate(omega_sq, *of_all), share=Estimate(share, *of_signal))
 
 
-def _notes(design: Design, fit: Fit) -> Iterator[str]:
+def _notes(design: Design, fit: Decomposition) -> Iterator[str]:
     n_factors, n_cells = len(design.shape), math.prod(design.shape)
     if fit.block.df:
         yield f"the common effect of {fit.block.df + 1} blocks is taken out of the error"
@@ -240,7 +240,7 @@ def _notes(design: Design, fit: Fit) -> Iterator[str]:
         yield f"the error has only {fit.error.df} degrees of freedom: the tests miss all but large effects"
 
 
-def _shortcoming(design: Design, fit: Fit, *, has_noise: bool) -> str | None:
+def _shortcoming(design: Design, fit: Decomposition, *, has_noise: bool) -> str | None:
     untested = ["*".join(design.names[i] for i in term) for term in fit.tests if len(term) > fit.order]
     if not fit.error.df:
         return "no degree of freedom is left for the error: repeat each cell (replicates: 2 or more)"

@@ -16,7 +16,7 @@ from scipy.stats import f as f_distribution
 from studies.analysis.chaos import Chaos, chaos
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
-from studies.analysis.trust import Evidence, Verdict, capped_share, judge, replicate_noise
+from studies.analysis.verdict import Evidence, Verdict, capped_share, judge, replicate_noise
 
 MIN_TRIALS = 10  # below this, nothing is fitted
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted

@@ -44,7 +44,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Configuration:
     """A configuration with its two means over trainings, of which `trial` is the first, with Student's intervals.
 
     `probability` is that of being on the front, which the configuration is by its means where `on_front`.
@@ -77,7 +77,7 @@ class Front:
     """
 
     goals: tuple[Goal, Goal]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Configuration, ...]
     area: Estimate
     measured_area: float
     share: float
@@ -85,7 +85,7 @@ class Front:
     n_seeds: tuple[int, int]
 
     @property
-    def members(self) -> tuple[Candidate, ...]:
+    def members(self) -> tuple[Configuration, ...]:
         """The configurations on the front, from the best in the second objective to the best in the first."""
         return tuple(candidate for candidate in self.candidates if candidate.on_front)
 
@@ -190,9 +190,9 @@ def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator
         yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
 
 
-def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Candidate:
+def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Configuration:
     first, second = map(mean, _values(group).T)
-    return Candidate(group[0], (first, second), on_front, probability)
+    return Configuration(group[0], (first, second), on_front, probability)
 
 
 def _values(group: Sequence[FrozenTrial]) -> Array:

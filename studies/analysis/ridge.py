@@ -28,15 +28,15 @@ from scipy.stats import t as student
 from studies.analysis.estimate import Estimate
 from studies.analysis.valley import (
     MIN_VALUES,
-    Fit,
     Line,
+    NoValley,
     Runs,
+    ValleyFit,
     below_worst,
+    check_table,
     first_line,
     fit_around,
     follow,
-    is_bounded,
-    missing,
 )
 
 Array = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def ridge(
     window: float = 1.0,
     power_law: bool = True,
 ) -> Ridge:
-    """Fit the ridge of `loss` (n,), lower is better, over `x` (n,), the tuned parameter, and `follows` (n,).
+    """ValleyFit the ridge of `loss` (n,), lower is better, over `x` (n,), the tuned parameter, and `follows` (n,).
 
     Both axes are log10 where `power_law`; without it the only law is α = 0. `window` is in the unit of `x`. `others`
     (n, k), encoded in [0, 1], are nuisance parameters that vary too. Rows that are not finite are left out; what is
@@ -106,17 +106,10 @@ def ridge(
     table = table[np.isfinite(table).all(axis=1)]
     nan = math.nan
     nothing = Ridge(names, nan, UNBOUNDED, window, nan, 0, 0, (), (), (), "", budget_unit)
-    reason = missing(table)
-    if reason:
-        return replace(nothing, verdict=_no_ridge(reason, names))
-    runs = Runs.of(table, window)
-    start = first_line(runs)
-    fit = start if isinstance(start, str) else follow(runs, start)
-    if not isinstance(start, str) and not is_bounded(fit):
-        runs = replace(runs, low=below_worst(runs.loss))
-        fit = follow(runs, start)
-    if isinstance(fit, str):
-        return replace(nothing, verdict=_no_ridge(fit, names))
+    try:
+        runs, fit = _fit_valley(table, window)
+    except NoValley as missing:
+        return replace(nothing, verdict=_no_ridge(str(missing), names))
     line = fit.ridge()
     found = replace(
         nothing,
@@ -125,25 +118,47 @@ def ridge(
         curvature_p=_curvature_p(runs, line),
         n_used=len(fit.rows),
         n_levels=len(np.unique(runs.level_of[fit.rows])),
-        alphas_by_window=tuple((w * window, _slope(runs, follow(runs, fit.line, window=w))) for w in WINDOWS),
+        alphas_by_window=tuple((w * window, _slope_within(runs, fit.line, w)) for w in WINDOWS),
         points=_points(runs, line),
         optima=_optima(runs, line),
     )
     return _judged(found, LAWS if power_law else {"constant": 0.0}, notes=_left_out(runs, line, names))
 
 
-def _slope(runs: Runs, fit: Fit | str) -> Estimate:
-    """α on the outer axes."""
-    if isinstance(fit, str):
+def _fit_valley(table: Array, window: float) -> tuple[Runs, ValleyFit]:
+    """Fit the low runs, or all runs but diverged ones where the low ones leave the slope without bounds."""
+    check_table(table)
+    runs = Runs.of(table, window)
+    start = first_line(runs)
+    try:
+        fit = follow(runs, start)
+        if math.isfinite(fit.interval()[0]):
+            return runs, fit
+    except NoValley:
+        pass
+    runs = replace(runs, low=below_worst(runs.loss))
+    return runs, follow(runs, start)
+
+
+def _slope_within(runs: Runs, line: Line, window: float) -> Estimate:
+    """Return α as another window gives it."""
+    try:
+        return _slope(runs, follow(runs, line, window=window))
+    except NoValley:
         return UNBOUNDED
+
+
+def _slope(runs: Runs, fit: ValleyFit) -> Estimate:
+    """Return α on the outer axes."""
     unit, (low, high) = runs.window / runs.span, fit.interval()
     return Estimate(unit * fit.ridge().slope, unit * low, unit * high)
 
 
 def _curvature_p(runs: Runs, line: Line) -> float:
     """p-value of the term d(z − z̄)², which bends the ridge; NaN with too few runs."""
-    fit = fit_around(runs, line, 1.0, bend=True)
-    if isinstance(fit, str):
+    try:
+        fit = fit_around(runs, line, 1.0, bend=True)
+    except NoValley:
         return math.nan
     return float(2 * student.sf(abs(fit.c[0]) / math.sqrt(fit.covariance()[0, 0]), fit.n_free))
 

@@ -31,6 +31,10 @@ STILL = 1e-4  # windows that the ridge moves in its last step
 ASKEW = 1e-6  # share of the cubic term that must be news beside the quadratic's
 
 
+class NoValley(Exception):
+    """Nothing to fit: the message says why and what to run. {0} and {1} stand for the two parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The ridge on the inner axes: x = intercept + slope · z."""
@@ -103,7 +107,7 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ValleyFit:
     """A quadratic around `line`: c[0] · d(z − z̄) + c[1] · d² + c[2] · d + cubic + base, d the distance to the line.
 
     `rows` are the runs in the window, of `cells`; `c` = `back` · qᵀ y with q orthonormal and orthogonal to u, which
@@ -158,18 +162,19 @@ class Fit:
         return np.asarray(self.back @ meat @ self.back.T) * (len(counts) - 1) / len(counts)
 
 
-def missing(table: Array) -> str:
-    """What a table of x, second and loss lacks for a ridge; empty where it lacks nothing."""
+def check_table(table: Array) -> None:
+    """Raise NoValley where a table of x, second parameter and loss lacks what a ridge needs."""
     n, n_values, n_levels = len(table), len(np.unique(table[:, 0])), len(np.unique(table[:, 1]))
     if n < MIN_RUNS:
-        return f"{n} runs with a value are too few: run at least {MIN_RUNS}, better 50"
+        raise NoValley(f"{n} runs with a value are too few: run at least {MIN_RUNS}, better 50")
     if n_levels < MIN_LEVELS:
-        return f"{{1}} has {n_levels} of the {MIN_LEVELS} values that a line needs: run more values of {{1}}"
+        raise NoValley(f"{{1}} has {n_levels} of the {MIN_LEVELS} values that a line needs: run more values of {{1}}")
     if n_values < MIN_VALUES:
-        return f"{{0}} has {n_values} of the {MIN_VALUES} values that a minimum needs: run more values of {{0}}"
+        raise NoValley(
+            f"{{0}} has {n_values} of the {MIN_VALUES} values that a minimum needs: run more values of {{0}}"
+        )
     if np.ptp(table[:, 2]) <= 1e-12 * np.abs(table[:, 2]).max():
-        return "the loss is the same in every run: look at the metric"
-    return ""
+        raise NoValley("the loss is the same in every run: look at the metric")
 
 
 def _nuisance(others: Array, *, room: int) -> Array:
@@ -192,18 +197,13 @@ def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
     return np.asarray(means <= least[group] + HEIGHT * (worst - least[group]))[cells]
 
 
-def is_bounded(fit: Fit | str) -> bool:
-    """Whether the fit worked and its slope has an interval with ends."""
-    return not isinstance(fit, str) and math.isfinite(fit.interval()[0])
-
-
 def below_worst(loss: Array) -> Booleans:
     """Which runs (n,) do not share the worst loss with two or more others, as diverged ones do."""
     worst = loss == loss.max()
     return ~worst if worst.sum() >= MIN_TIES else np.full(len(loss), True)
 
 
-def first_line(runs: Runs) -> Line | str:
+def first_line(runs: Runs) -> Line:
     """A first ridge: the slope for which one smooth function of the distance explains the loss best."""
     u = _orthonormal(runs.base)
     y = runs.loss - u @ (u.T @ runs.loss)
@@ -225,17 +225,15 @@ def first_line(runs: Runs) -> Line | str:
     n_free = len(y) - u.shape[1] - DEGREE - 1
     ratio = (everything - best) / (DEGREE + 1) * n_free / max(best, 1e-300)
     if f_distribution.sf(ratio, DEGREE + 1, n_free) > NOISE:
-        return "{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}"
+        raise NoValley("{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}")
     return start
 
 
-def follow(runs: Runs, line: Line, *, window: float = 1.0) -> Fit | str:
+def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit:
     """Refit around the ridge until it stays; the reason where there is none to follow."""
     past: list[Line] = []
     for step in range(MAX_STEPS):
         fit = fit_around(runs, line, window)
-        if isinstance(fit, str):
-            return fit
         move = fit.vertex()
         if move.reach() < STILL * window:
             return fit
@@ -247,20 +245,22 @@ def follow(runs: Runs, line: Line, *, window: float = 1.0) -> Fit | str:
     return fit_around(runs, middle, window)
 
 
-def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> Fit | str:
+def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> ValleyFit:
     """Weighted least squares within the window around `line`; with `bend`, c[0] is that of d(z − z̄)² instead."""
     inside = runs.within(line)
     if inside.sum() < max(MIN_LEVELS, len(inside) / 2):
         side = "lower" if line.at(0.0) < runs.x.mean() else "higher"
-        return f"the best {{0}} lies at the edge of its range for most values of {{1}}: try {side} values of {{0}}"
+        raise NoValley(
+            f"the best {{0}} lies at the edge of its range for most values of {{1}}: try {side} values of {{0}}"
+        )
     weights = runs.weights(line, window)
     rows = np.flatnonzero(weights > 0)
-    few = f"too few runs ({len(rows)}) lie near the ridge: run more values of {{0}} around the best ones"
+    few = NoValley(f"too few runs ({len(rows)}) lie near the ridge: run more values of {{0}} around the best ones")
     cells = runs.cells[rows]
     distinct = np.unique(cells, return_index=True)[1]
     telling = np.bincount(runs.level_of[rows[distinct]]) >= (2 if runs.by_level else 1)
     if telling.sum() < MIN_LEVELS:
-        return few
+        raise few
     d, z, root = (runs.x - line.at(runs.z))[rows], runs.z[rows], np.sqrt(weights[rows])
     z_mean = float(np.average(z, weights=weights[rows]))
     tilts = [d * (z - z_mean) ** 2, d**2, d, d * (z - z_mean)] if bend else [d * (z - z_mean), d**2, d]
@@ -277,12 +277,12 @@ def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> 
     n_free = len(distinct) - u.shape[1] - terms.shape[1]
     q, r = np.linalg.qr(terms / scale)
     if n_free < MIN_FREE or np.abs(np.diag(r)).min() < 1e-6:
-        return few
+        raise few
     back = np.linalg.inv(r) / scale[:, None]
     c = back @ (q.T @ y)
     if c[1] <= 0:
-        return "the loss has no minimum along {0} there (it does not rise on both sides): widen the range of {0}"
-    return Fit(line, rows, cells, z_mean, c, back, q, u, y - q @ (q.T @ y), n_free)
+        raise NoValley("the loss has no minimum along {0}: it does not rise on both sides. Widen the range of {0}")
+    return ValleyFit(line, rows, cells, z_mean, c, back, q, u, y - q @ (q.T @ y), n_free)
 
 
 def _orthonormal(columns: Array) -> Array:

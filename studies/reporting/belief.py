@@ -20,12 +20,13 @@ from studies.analysis.belief import (
     regret_matrix,
     together,
 )
-from studies.analysis.values.table import cells_by_value, value_tables
+from studies.analysis.values.table import cells_by_value
 from studies.config.settings import BeliefSettings, StudySettings
 from studies.reporting.csv_table import Row, write_csv
 from studies.reporting.figures.drawing import write_drawing
 from studies.reporting.figures.verdict import regret_drawing, verdict_drawing
 from studies.reporting.report import analysis_of
+from studies.reporting.value_section import tables_of
 from studies.reporting.wording import estimate_text, interval_text, plain, table
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.storage.identity import fixed_config
@@ -149,14 +150,15 @@ def _finding(part: Evidence, found: Conclusion, console: Console) -> Finding | s
     if belief.rule == "independence":
         return _independence(part, found, belief.boundary, console)
     if belief.rule == "one_fits_all":
-        values = cells_by_value(part.trials, settings)
+        names = [parameter.name for parameter in settings.space if parameter.role == "scientific"]
+        values = cells_by_value(part.trials, names)
         matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
         found.matrices[part.name] = matrix
         if matrix.regret:
             shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
             found.beside += _warm_starts(shared, settings, near=belief.boundary)
         return one_fits_all(matrix, boundary=belief.boundary, metric=settings.objective.metric)
-    tables = value_tables(part.trials, settings)
+    tables = tables_of(part.trials, settings)
     if tables is None:
         return "no trial of a designed study has a value"
     assert belief.before is not None

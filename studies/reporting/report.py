@@ -19,7 +19,6 @@ from rich.console import Console
 from studies.analysis.choice import Choice, ranked
 from studies.analysis.estimate import Estimate
 from studies.analysis.same_runs import distinct, same_runs_note
-from studies.analysis.values.table import scientific, value_tables
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.records.objectives import by_first
 from studies.records.stored import trials_of
@@ -40,6 +39,7 @@ from studies.reporting.select_csv import write_select_csv
 from studies.reporting.selection import champion_of
 from studies.reporting.trials_csv import write_trials_csv
 from studies.reporting.value_files import remove_value_files, write_value_files
+from studies.reporting.value_section import tables_of
 from studies.reporting.value_words import disagreements_of, sentence
 from studies.schema import failure_of, is_imported
 from studies.selection.steps import Selection
@@ -199,7 +199,7 @@ def summarise(trials: Sequence[FrozenTrial], settings: StudySettings, rules: Rul
         failed_for_good=[trial for slot in slots for trial in slot.chain if rules.has_failed(trial)],
         redraws=rules.redraws,
         files=files,
-        values=value_tables(ended, settings),
+        values=tables_of(ended, settings),
         ending_notes=ending_notes(ended, n_rungs=settings.budget.rungs),
         same_runs=same_runs_note([*ended, *imported]) or "",
         unanalysed=NOT_ANALYSED if settings.analysis.name == "none" else UNFINISHED,
@@ -275,7 +275,7 @@ def analysed(results: Results, analysis: Analysis, settings: StudySettings, tria
         pictures=pictures_of(written, folder),
         settings=settings,
     )
-    names = [] if settings.is_designed else [parameter.name for parameter in scientific(settings)]
+    names = [] if settings.is_designed else [own.name for own in settings.space if own.role == "scientific"]
     own = isolated(
         analysis.whole, names, maximize=settings.objective.direction == "maximize", metric=settings.objective.metric
     )

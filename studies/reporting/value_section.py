@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from studies.analysis.values.table import ValueTables
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial
+
+from studies.analysis.values.row import DesignedStudy
+from studies.analysis.values.table import ValueTables, value_tables
+from studies.config.settings import StudySettings
 from studies.reporting.figures.values import NAME
 from studies.reporting.value_files import markdown_of, views_of
 from studies.reporting.value_words import notes_of, sentence
 from studies.reporting.wording import plain
+
+
+def tables_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
+    """Return the tables of a designed study's finished `trials`; None for a search."""
+    objective, budget = settings.objective, settings.budget
+    study = DesignedStudy(
+        space=settings.space,
+        config=settings.template,
+        metric=objective.metric,
+        maximize=objective.direction == "maximize",
+        tolerance=objective.tolerance,
+        replicates=settings.replicates,
+        n_trials=settings.n_trials,
+        n_rungs=budget.rungs,
+        has_epochs=budget.unit == "epochs",
+        varies_nuisance=settings.template.get("mode") != "fixed",
+    )
+    return value_tables(trials, study) if settings.is_designed else None
 
 
 def value_section(tables: ValueTables) -> str:

@@ -13,7 +13,7 @@ from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
-from studies.analysis.trust import Verdict
+from studies.analysis.verdict import Verdict
 from studies.reporting.findings import clause, findings
 from studies.reporting.findings_tables import MAX_PAIRS, anova_table, effects_table
 from studies.reporting.wording import interval_text, share_of_variance, table

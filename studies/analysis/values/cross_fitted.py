@@ -25,7 +25,7 @@ LEVEL = 0.05  # of all comparisons of a table together
 
 
 @dataclass(frozen=True, slots=True)
-class Isolated:
+class CrossFitted:
     """One scientific value at its best. `cell` is the best by all seeds; `judged` maps each seed to the cell that the
     other half chooses, and `values` to what it gave there. `is_honest`: no value had a part in its own choice."""
 
@@ -47,7 +47,7 @@ class Isolated:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ValueComparison:
     """`first` against `second`, seed by seed; `p_holm` is Holm's over all pairs that are compared."""
 
     first: int
@@ -62,7 +62,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DifferenceChange:
     """How the difference of two rows, `first` - `second`, changes between two views of the same values: `before` and
     `after` are the differences, `change` is after - before, seed by seed; `p_holm` is Holm's over all pairs."""
 
@@ -79,7 +79,7 @@ class Change:
         return self.p_holm <= LEVEL
 
 
-def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:
+def cross_fit(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> CrossFitted | None:
     """The best of `cells`, which map seeds to values. A cell without a value for each of `seeds` (a training that
     diverged, say) is never chosen; None where that is true of all."""
     whole = {cell: values for cell, values in cells.items() if all(seed in values for seed in seeds)}
@@ -87,7 +87,7 @@ def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], 
         return None
     chosen_by_others = [_best(whole, others, maximize=maximize) for others in (seeds[1::2], seeds[::2])]
     judged = {seed: chosen_by_others[i % 2] for i, seed in enumerate(seeds)}
-    return Isolated(
+    return CrossFitted(
         cell=_best(whole, seeds, maximize=maximize),
         values={seed: whole[cell][seed] for seed, cell in judged.items()},
         judged=judged,
@@ -102,7 +102,7 @@ def _best(cells: Mapping[Cell, Mapping[int, float]], seeds: Sequence[int], *, ma
     return max(cells, key=lambda cell: sign * math.fsum(cells[cell][seed] for seed in used))
 
 
-def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
+def compare(rows: Sequence[CrossFitted | None]) -> list[ValueComparison]:
     """All pairs of `rows` over the seeds that both have, those without a value left out, with Holm's correction."""
     pairs = []
     for i, a in enumerate(rows):
@@ -113,10 +113,10 @@ def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
                 found = paired([a.values[s] for s in seeds], [b.values[s] for s in seeds], widened=widened)
                 pairs.append((i, j, found))
     adjusted = holm([found.p for _, _, found in pairs])
-    return [Comparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
+    return [ValueComparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
 
 
-def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None]) -> list[Change]:
+def changes(before: Sequence[CrossFitted | None], after: Sequence[CrossFitted | None]) -> list[DifferenceChange]:
     """How the difference of each pair of rows changes from the view `before` to the view `after`, whose rows are the
     same values, over the seeds that all four have; pairs that lack a row in either view are left out.
 
@@ -131,12 +131,13 @@ def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None])
                 found.append((i, j, *_change(*rows)))
     adjusted = holm([shift.p for *_, shift in found])
     return [
-        Change(i, j, old, new, shift.difference, p) for (i, j, old, new, shift), p in zip(found, adjusted, strict=True)
+        DifferenceChange(i, j, old, new, shift.difference, p)
+        for (i, j, old, new, shift), p in zip(found, adjusted, strict=True)
     ]
 
 
-def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Estimate, Estimate, Paired]:
-    rows = (old_i, old_j, new_i, new_j)
+def _change(*rows: CrossFitted) -> tuple[Estimate, Estimate, Paired]:
+    old_i, old_j, new_i, new_j = rows
     seeds = [seed for seed in old_i.values if all(seed in row.values for row in rows)]
     old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
     new = [new_i.values[seed] - new_j.values[seed] for seed in seeds]
@@ -144,7 +145,7 @@ def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AgainstBest:
     """How a row stands to the best one: `best`, `tie` (not shown to differ, which is not equal), `worse`, or `none` for
     a row without a value. `difference` is that from the best; None for the best itself."""
 
@@ -158,8 +159,8 @@ class Ranking:
     """All rows compared with all, and each with the best."""
 
     best: int | None
-    standings: tuple[Standing, ...] = ()
-    comparisons: tuple[Comparison, ...] = field(default=())
+    standings: tuple[AgainstBest, ...] = ()
+    comparisons: tuple[ValueComparison, ...] = field(default=())
 
     def verdict(self, i: int, j: int) -> int:
         """1 where row i is shown to have the greater value than row j, -1 the smaller, 0 where they tie."""
@@ -170,28 +171,28 @@ class Ranking:
         return 0
 
 
-def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
+def rank(rows: Sequence[CrossFitted | None], *, maximize: bool) -> Ranking:
     """The best row by its mean, and whether each other one ties with it (paired, Holm over all pairs: the best is not
     known beforehand, so comparisons with it alone would be too many false ones)."""
     sign = 1.0 if maximize else -1.0
     known = [i for i, row in enumerate(rows) if row is not None]
     if not known:
-        return Ranking(None, tuple(Standing("none") for _ in rows))
+        return Ranking(None, tuple(AgainstBest("none") for _ in rows))
     best = max(known, key=lambda i: sign * _mean(rows[i]))
     comparisons = compare(rows)
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
 
 
-def _mean(row: Isolated | None) -> float:
+def _mean(row: CrossFitted | None) -> float:
     assert row is not None
     return row.mean.value
 
 
-def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> Standing:
+def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> AgainstBest:
     if row is None:
-        return Standing("none")
+        return AgainstBest("none")
     if i == best:
-        return Standing("best")
+        return AgainstBest("best")
     found = next(c for c in comparisons if {c.first, c.second} == {i, best})
     difference = found.paired.difference if found.first == i else found.paired.difference.turned
-    return Standing("worse" if found.is_shown else "tie", difference, found.p_holm)
+    return AgainstBest("worse" if found.is_shown else "tie", difference, found.p_holm)
