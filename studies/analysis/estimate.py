@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass, replace
 
 LEVEL = 0.95  # of every interval
+ALPHA = 0.05  # of a family of tests together, after its correction
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A value, its interval, and how many observations it rests on.
 
-    The ends are None where nothing tells the uncertainty: of one observation, or of several that are all equal. They
-    are infinite where the interval is known to be unbounded.
+    One observation has no interval, and neither have several equal ones: the ends are then None. They are infinite if
+    the interval is known to be unbounded.
     """
 
     value: float

@@ -46,11 +46,14 @@ class DesignedStudy:
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in
-    `nuisance`, the cell that is best by all seeds. `metric` and `test` are means over seeds that had no part in
-    choosing their cell; they come from the cells `judged`: several where the halves of the seeds choose differently.
-    Their ends are None where all values are equal. None where there is no number. `at_limit` names nuisance parameters
-    whose best level is the first or last that was tried."""
+    """One value. A number that does not exist is None.
+
+    nuisance: the cell that is best by all seeds
+    metric, test: means over seeds that had no part in choosing their cell, from the cells `judged`
+    seconds and convergence, memory: medians over the seeds in `nuisance`, in seconds and MB
+    at_limit: nuisance parameters with their best level at the first or last that was tried
+    judged: several cells if the halves of the seeds choose differently
+    """
 
     label: str
     nuisance: Mapping[str, Value]
@@ -76,7 +79,7 @@ def row_of(
     trials: Sequence[FrozenTrial],
     study: DesignedStudy,
 ) -> ValueRow:
-    """The row of one value: `cells` are its complete trials by seed, `found` which of them count, `trials` all."""
+    """Return the row of one value, with its complete trials by seed in `cells`, and all its `trials`."""
     n_lost = sum(trial.state != TrialState.COMPLETE for trial in trials)
     if found is None:
         return ValueRow(label, {}, 0, n_lost, standing)
@@ -101,13 +104,13 @@ def row_of(
 
 
 def place(parameter: Parameter, value: Value) -> float:
-    """Where a value stands among its parameter's levels; an inactive one first."""
+    """Return the place of a value among its parameter's levels. An inactive one comes first."""
     levels = list(parameter.levels or ())
     return levels.index(value) if value in levels else -1
 
 
 def test_metric(metric: str) -> str:
-    """The name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
+    """Return the name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
     return VALIDATION.sub("test", metric, count=1)
 
 
@@ -118,15 +121,17 @@ def _test(trials: Sequence[FrozenTrial], metric: str) -> Estimate | None:
 
 
 def _with_ends(name: str, values: Sequence[float], widened: float = 1.0) -> Estimate:
-    """The mean of a metric's values, its interval within the bounds that are known; values that are all equal tell
-    nothing of how they vary, so it has no ends then."""
+    """Return the mean of a metric's values, its interval within the known bounds.
+
+    Values that are all equal tell nothing of their variation, so they have no interval.
+    """
     found, (low, high) = mean(values, widened=widened), bounds_of(name, values)
     is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
     return replace(found, lo=None, hi=None) if is_flat else found.within(low, high)
 
 
 def _distinct(found: CrossFitted, space: SearchSpace) -> tuple[Mapping[str, Value], ...]:
-    """The cells that the halves of the seeds choose, in the order of their levels."""
+    """Return the cells that the halves of the seeds choose, in the order of their levels."""
     cells: list[dict[str, Value]] = [dict(cell) for cell in set(found.judged.values())]  # type: ignore[call-overload]
     return tuple(sorted(cells, key=lambda cell: [(name, place(space[name], cell[name])) for name in sorted(cell)]))
 
@@ -137,12 +142,12 @@ def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:
 
 
 def _converged(trial: FrozenTrial, study: DesignedStudy) -> int | None:
-    """The rung at which the metric came near its final value to stay."""
+    """Return the rung at which the metric came near its final value to stay."""
     return convergence(rungs_of(trial), tolerance=study.tolerance)
 
 
 def _at_convergence(trial: FrozenTrial, key: str, study: DesignedStudy) -> float | None:
-    """What a list with one number a rung holds there."""
+    """Return the entry there of a list with one number a rung."""
     rung, numbers, rungs = _converged(trial, study), trial.user_attrs.get(key), sorted(rungs_of(trial))
     if rung is None or not isinstance(numbers, list) or len(numbers) != len(rungs):
         return None
@@ -150,7 +155,7 @@ def _at_convergence(trial: FrozenTrial, key: str, study: DesignedStudy) -> float
 
 
 def _convergence_epochs(trial: FrozenTrial, study: DesignedStudy) -> float | None:
-    """Each epoch is a rung."""
+    """Return the epoch of convergence, if each rung is an epoch."""
     rung = _converged(trial, study)
     return float(rung) if rung is not None and study.has_epochs else None
 

@@ -1,10 +1,8 @@
-"""The table of a scientific parameter: for each of its values time, convergence, accuracy and memory at its best over
-the nuisance parameters, and which values tie.
+"""The table of a scientific parameter: time, convergence, accuracy and memory of each value at its best, and ties.
 
-Two views of the same trials: *tuned*, each value in its own best cell, and *fixed*, all nuisance parameters at what the
-config has for them, as textbooks do it. Where the two disagree, the table says so: not where one view shows a
-difference and the other, with its wider intervals, does not, but where the difference itself changes beyond what the
-seeds explain.
+There are two views of the same trials. *Tuned* has each value in its own best cell. *Fixed* has all nuisance parameters
+at the config's own values, as textbooks do it. The table says so if the two disagree: if the difference itself changes
+beyond what the seeds explain. A difference shown in one view alone is no disagreement.
 """
 
 from __future__ import annotations
@@ -41,10 +39,12 @@ NEAR = 1e-6  # relative: a level that is the config's own value up to rounding
 
 @dataclass(frozen=True, slots=True)
 class ValueTable:
-    """The rows of one `view`, in the order of the parameter's values; `name` is the parameter, or several crossed.
+    """The rows of one `view`, in the order of the parameter's values.
 
-    `fitted` are the rows' values by seed. A cell counts once it has all `n_seeds`. `is_plain`: there is no nuisance
-    parameter that could have been tuned or left at its default.
+    name: the parameter, or several crossed
+    fitted: the rows' values by seed
+    n_seeds: a cell counts once it has all of them
+    is_plain: no nuisance parameter could have been tuned or left at its default
     """
 
     name: str
@@ -70,9 +70,11 @@ class ValueTable:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Two values whose comparison comes out differently in the two views: what is shown of `first` against `second` at
-    the defaults and tuned, each 1 (greater), 0 (tie) or -1; `change` goes from the defaults to tuned. Either the two
-    are shown to differ in both views, but the other way round, or the change is shown itself."""
+    """Two values that compare differently in the two views.
+
+    `fixed` and `tuned` are 1 (`first` is greater), 0 (tie) or -1. `change` goes from the defaults to tuned. Either both
+    views show a difference, in opposite directions, or the change itself is shown.
+    """
 
     first: str
     second: str
@@ -83,8 +85,11 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class ValueTables:
-    """What a designed study says of its scientific parameter. `tuned` is None where no nuisance parameter was varied,
-    `fixed` where no cell has all of them at the config's own values."""
+    """The tables of a designed study on its scientific parameter.
+
+    `tuned` is None if no nuisance parameter was varied. `fixed` is None if no cell has all of them at the config's
+    values.
+    """
 
     tuned: ValueTable | None
     fixed: ValueTable | None
@@ -100,8 +105,11 @@ class ValueTables:
 
 
 def value_tables(trials: Sequence[FrozenTrial], study: DesignedStudy) -> ValueTables | None:
-    """The tables of a designed study with a scientific parameter, from its finished `trials`; None for other studies,
-    and where no trial has a value. Where seeds do not tell trials apart, the first one of each cell stands for it."""
+    """Return the tables of a designed study from its finished `trials`.
+
+    None without a scientific parameter and without any value. If seeds do not tell trials apart, the first of each cell
+    stands for it.
+    """
     trials = by_first(trials)
     if same_runs(trials):
         trials = [trial for trial in trials if trial.user_attrs.get(schema.REPLICATE) == 0]
@@ -126,7 +134,7 @@ def value_tables(trials: Sequence[FrozenTrial], study: DesignedStudy) -> ValueTa
 
 
 def cells_by_value(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[str, dict[Cell, dict[int, float]]]:
-    """Scientific value → cell of the nuisance parameters → training seed → value, of the complete `trials`."""
+    """Return the complete `trials` as scientific value → cell of the nuisance parameters → training seed → value."""
     groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
     for trial in by_first(trials):
         groups[tuple(trial.params.get(name) for name in names)].append(trial)
@@ -143,7 +151,7 @@ def _values(cells: Mapping[Cell, Mapping[int, FrozenTrial]]) -> dict[Cell, dict[
 def _at_defaults(
     trials: Sequence[FrozenTrial], others: Sequence[Parameter], study: DesignedStudy, point: Mapping[str, Value]
 ) -> list[FrozenTrial]:
-    """The trials whose nuisance parameters are what the config has for them once the value is set."""
+    """Return the trials with nuisance parameters at the config's own values, once the scientific value is set."""
     config = study.space.apply(study.config, {name: value for name, value in point.items() if value is not None})
     found = []
     for trial in trials:
@@ -195,7 +203,7 @@ def _table(
 
 
 def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:
-    """Cell → seed → its complete trial; a cell is the nuisance parameters' values."""
+    """Return cell → seed → its complete trial. A cell is the nuisance parameters' values."""
     cells: dict[Cell, dict[int, FrozenTrial]] = defaultdict(dict)
     for trial in sorted(trials, key=lambda trial: trial.number):
         cell = tuple((name, value) for name, value in sorted(trial.params.items()) if name not in names)
@@ -219,7 +227,7 @@ def _notes(
     if len(trials) < study.n_trials:
         yield f"{len(trials)} of {study.n_trials} trainings are finished"
     yield from _on_times(trials)
-    yield f"{study.metric} and test are means over the seeds; times, convergence and memory are medians"
+    yield f"{study.metric} and test are means over the seeds. Times, convergence and memory are medians"
     if study.n_rungs < ENOUGH_RUNGS:
         yield (
             f"{study.n_rungs} validations a run make the time of convergence coarse: {ENOUGH_RUNGS} or more are better"
@@ -229,7 +237,7 @@ def _notes(
     if any(len(row.judged) > 1 for row in shown.rows):
         yield (
             "two values of a nuisance parameter in a row are what the two halves of the seeds chose, each half judged "
-            "by the other's choice; times and memory are of the cell that is best by all seeds (best_cell in table.csv)"
+            "by the other's choice. Times and memory are of the cell that is best by all seeds (best_cell in table.csv)"
         )
     limits = sorted({name for row in shown.rows for name in row.at_limit})
     if limits:
@@ -239,13 +247,13 @@ def _notes(
         yield "one seed a cell: the best is judged by the value that chose it, so it is optimistic (replicates=5)"
     lost = [f"{row.label} ({row.n_lost})" for row in shown.rows if row.n_lost]
     if lost:
-        yield f"trainings that diverged, failed or were pruned: {', '.join(lost)}; their cells are never chosen"
+        yield f"trainings that diverged, failed or were pruned: {', '.join(lost)}. Their cells are never chosen"
     if tuned is not None and fixed is None:
         yield "no cell has all nuisance parameters at the config's values, so nothing is said of mode=fixed"
 
 
 def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    """Whether the times of `trials` may be compared."""
+    """Yield a note on how the times of `trials` compare."""
     devices = sorted({str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs})
     hosts = {
         str(trial.user_attrs[schema.WORKER]).partition(":")[0] for trial in trials if schema.WORKER in trial.user_attrs
@@ -255,12 +263,14 @@ def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
     elif devices:
         most = _most_at_once(trials)
         beside = f", up to {most} trainings at the same time" if most > 1 else ""
-        yield f"times are wall clock on {devices[0]}, all values interleaved{beside}; validations included"
+        yield f"times are wall clock on {devices[0]}, all values interleaved{beside}, validations included"
 
 
 def _most_at_once(trials: Sequence[FrozenTrial]) -> int:
-    """How many of `trials` ran at the same moment, at most. Those that failed are left out: a worker that dies is
-    noticed late, when another one may long be at work in its place."""
+    """Return how many of `trials` ran at the same moment, at most.
+
+    Failed trials are left out: a dead worker is noticed late, when another one may long be at work in its place.
+    """
     moments = []
     for trial in trials:
         begun, ended = trial.datetime_start, trial.datetime_complete
