@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from studies.analysis.estimate import LEVEL, Estimate
+from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
+from studies.analysis.levels import LEVEL
 from studies.analysis.paired import needed, paired
 from studies.analysis.values.cross_fitted import Cell, cross_fit
 from studies.analysis.values.table import ValueTable

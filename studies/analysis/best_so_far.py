@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, binomtest, norm
 
-from studies.analysis.estimate import LEVEL
+from studies.analysis.levels import LEVEL
 from studies.analysis.paired import holm
 
 Array = npt.NDArray[np.float64]

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path
 
-from studies.analysis.table import MIN_TRIALS
+from studies.analysis.levels import MIN_FITTED_TRIALS
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int_]
@@ -78,7 +78,7 @@ def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chao
     _check(bases, degrees, y)
     d = len(bases)
     scaled = y / (np.max(np.abs(y), initial=0.0) or 1.0)
-    if len(y) < MIN_TRIALS or np.ptp(scaled) <= FLAT:
+    if len(y) < MIN_FITTED_TRIALS or np.ptp(scaled) <= FLAT:
         return _nothing(d)
     rows, order = _canonical_order(bases, degrees, scaled)
     values = scaled[rows]

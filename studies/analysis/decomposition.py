@@ -107,7 +107,7 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
 
 
 @dataclass(frozen=True, slots=True)
-class Decomposition:
+class AnovaFit:
     """The sums of squares behind tests and effect sizes.
 
     tests: of each term
@@ -126,7 +126,7 @@ class Decomposition:
     is_orthogonal: bool
 
 
-def fit_design(design: Design, y: Array, dummies: Array) -> Decomposition:
+def fit_design(design: Design, y: Array, dummies: Array) -> AnovaFit:
     """Fit y on cells and blocks by least squares, blocks within cells (Frisch–Waugh–Lovell), then take the cells apart."""
     means = _cell_means(design, np.column_stack([y, dummies]))
     within = y - means[design.cell, 0]
@@ -142,7 +142,7 @@ def fit_design(design: Design, y: Array, dummies: Array) -> Decomposition:
     return _type_two(design, y, dummies, adjusted=adjusted, root=root, block=block, error=error)
 
 
-def _orthogonal(design: Design, means: Array, *, block: SumOfSquares, error: SumOfSquares) -> Decomposition:
+def _orthogonal(design: Design, means: Array, *, block: SumOfSquares, error: SumOfSquares) -> AnovaFit:
     """Take the design apart the classical way. Every cell, and every block within it, has as many trials."""
     highest = tuple(range(len(design.shape)))
     wanted = dict.fromkeys((*design.terms, highest))
@@ -156,7 +156,7 @@ def _orthogonal(design: Design, means: Array, *, block: SumOfSquares, error: Sum
     for part in tested.values():
         lack = _less(lack, part)
     tests = {term: parts[term] for term in design.terms}
-    return Decomposition(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
+    return AnovaFit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
 
 
 def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[Parts, SumOfSquares]:
@@ -202,7 +202,7 @@ def _interactions(parts: Mapping[Term, SumOfSquares], whole: SumOfSquares) -> tu
 
 def _type_two(
     design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: SumOfSquares, error: SumOfSquares
-) -> Decomposition:
+) -> AnovaFit:
     """Take the design apart by nested least squares: a term given the blocks and all terms that do not contain it."""
     n, order = len(y), len(design.shape)
 
@@ -236,7 +236,7 @@ def _type_two(
     effects = {term: (parts[term], _less(whole, parts[term])) for term in considered if parts[term].df}
     together = _interactions(parts, whole)
     lack = _less(left_by(considered), error)
-    return Decomposition(tests, effects, together, lack, block, error, order, is_orthogonal=False)
+    return AnovaFit(tests, effects, together, lack, block, error, order, is_orthogonal=False)
 
 
 def level_codes(column: Sequence[object]) -> Codes:

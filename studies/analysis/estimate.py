@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-LEVEL = 0.95  # of every interval
-ALPHA = 0.05  # of a family of tests together, after its correction
+from studies.analysis.levels import LEVEL
 
 
 @dataclass(frozen=True, slots=True)

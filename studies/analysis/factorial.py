@@ -28,9 +28,9 @@ import numpy as np
 from scipy.special import fdtrc, fdtri
 
 from studies.analysis.decomposition import (
+    AnovaFit,
     Array,
     Codes,
-    Decomposition,
     Design,
     SumOfSquares,
     Term,
@@ -152,7 +152,7 @@ def _problem(y: Array, codes: Mapping[str, Codes]) -> str | None:
     return None
 
 
-def _table(design: Design, fit: Decomposition, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
+def _table(design: Design, fit: AnovaFit, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
     has_noise = fit.error.df > 0 and fit.error.sum_sq / fit.error.df > smallest_noise
     rows = [_row(design, term, part, fit, has_noise=has_noise) for term, part in fit.tests.items()]
     if has_noise:
@@ -173,7 +173,7 @@ def _table(design: Design, fit: Decomposition, *, notes: Sequence[str], smallest
     )
 
 
-def _row(design: Design, term: Term, part: SumOfSquares, fit: Decomposition, *, has_noise: bool) -> AnovaRow:
+def _row(design: Design, term: Term, part: SumOfSquares, fit: AnovaFit, *, has_noise: bool) -> AnovaRow:
     """Return a term's sum of squares, with its test where it has one."""
     f, p = _f_test(part, fit.error) if has_noise and part.df and len(term) <= fit.order else (None, None)
     return AnovaRow(
@@ -187,13 +187,13 @@ def _row(design: Design, term: Term, part: SumOfSquares, fit: Decomposition, *, 
     )
 
 
-def _block_row(fit: Decomposition, *, has_noise: bool) -> AnovaRow:
+def _block_row(fit: AnovaFit, *, has_noise: bool) -> AnovaRow:
     part = fit.block
     f, p = _f_test(part, fit.error) if has_noise else (None, None)
     return AnovaRow(("block",), (part.df + 1,), part.df, part.sum_sq, part.sum_sq / part.df, f, p)
 
 
-def _all_interactions(design: Design, fit: Decomposition, *, seed: int) -> AnovaRow:
+def _all_interactions(design: Design, fit: AnovaFit, *, seed: int) -> AnovaRow:
     part, mains = fit.interactions
     f, p = _f_test(part, fit.error)
     row = AnovaRow(("interactions",), design.shape, part.df, part.sum_sq, part.sum_sq / part.df, f, p)
@@ -215,7 +215,7 @@ def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
     return adjusted
 
 
-def _sized(row: AnovaRow, own: SumOfSquares, rest: SumOfSquares, fit: Decomposition, *, seed: int) -> AnovaRow:
+def _sized(row: AnovaRow, own: SumOfSquares, rest: SumOfSquares, fit: AnovaFit, *, seed: int) -> AnovaRow:
     """Return the row with its effect sizes and their intervals."""
     noise = fit.error.sum_sq / fit.error.df
     floor = own.df * noise * float(fdtri(own.df, fit.error.df, 0.5))
@@ -232,7 +232,7 @@ def _sized(row: AnovaRow, own: SumOfSquares, rest: SumOfSquares, fit: Decomposit
     return replace(row, omega_sq=Estimate(omega_sq, *of_all), share=Estimate(share, *of_signal))
 
 
-def _notes(design: Design, fit: Decomposition) -> Iterator[str]:
+def _notes(design: Design, fit: AnovaFit) -> Iterator[str]:
     n_factors, n_cells = len(design.shape), math.prod(design.shape)
     if fit.block.df:
         yield f"the common effect of {fit.block.df + 1} blocks is taken out of the error"
@@ -249,7 +249,7 @@ def _notes(design: Design, fit: Decomposition) -> Iterator[str]:
         yield f"the error has only {fit.error.df} degrees of freedom: the tests miss all but large effects"
 
 
-def _shortcoming(design: Design, fit: Decomposition, *, has_noise: bool) -> str | None:
+def _shortcoming(design: Design, fit: AnovaFit, *, has_noise: bool) -> str | None:
     untested = ["*".join(design.names[i] for i in term) for term in fit.tests if len(term) > fit.order]
     if not fit.error.df:
         return "no degree of freedom is left for the error: repeat each cell (replicates: 2 or more)"

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from scipy.stats import f as f_distribution
 
 from studies.analysis.chaos import Chaos, chaos
+from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.sobol import Sobol, sobol
-from studies.analysis.table import MIN_TRIALS, TrialsTable
+from studies.analysis.table import TrialsTable
 from studies.analysis.verdict import Evidence, Verdict, capped_share, judge, replicate_noise
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
@@ -49,7 +50,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     whole, table = table, _sample(table, seed)
     n, d = table.x.shape
     is_constant = n > 1 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
-    if n < MIN_TRIALS or not d or is_constant:
+    if n < MIN_FITTED_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
     first = sobol(table.axes, table.unit, table.y, seed=seed)

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
-from studies.analysis.estimate import LEVEL, Estimate
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL
 
 SAME = 1e-12  # a relative spread below it is rounding
 

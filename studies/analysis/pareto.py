@@ -44,7 +44,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class FrontCandidate:
     """A configuration with its two means over trainings, with Student's intervals. `trial` is its first training.
 
     `probability` is that of being on the front. `on_front` tells whether the means are.
@@ -80,7 +80,7 @@ class Front:
     """
 
     goals: tuple[Goal, Goal]
-    candidates: tuple[Configuration, ...]
+    candidates: tuple[FrontCandidate, ...]
     area: Estimate
     measured_area: float
     share: float
@@ -88,7 +88,7 @@ class Front:
     n_seeds: tuple[int, int]
 
     @property
-    def members(self) -> tuple[Configuration, ...]:
+    def members(self) -> tuple[FrontCandidate, ...]:
         """The configurations on the front, from the best in the second objective to the best in the first."""
         return tuple(candidate for candidate in self.candidates if candidate.on_front)
 
@@ -196,9 +196,9 @@ def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator
         yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
 
 
-def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Configuration:
+def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> FrontCandidate:
     first, second = map(mean, _values(group).T)
-    return Configuration(group[0], (first, second), on_front, probability)
+    return FrontCandidate(group[0], (first, second), on_front, probability)
 
 
 def _values(group: Sequence[FrozenTrial]) -> Array:

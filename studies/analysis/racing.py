@@ -30,7 +30,8 @@ from scipy.special import stdtr
 from scipy.stats import t
 
 from studies.analysis.axis import Array
-from studies.analysis.estimate import ALPHA, LEVEL, Estimate
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL, SIGNIFICANCE
 
 Left = Literal["worse", "failed"]
 LEAST = 3  # seeds before anyone leaves
@@ -86,7 +87,7 @@ def run_race(
     maximize: bool,
     failed: Collection[int] = (),
     seedless: Collection[int] = (),
-    risk: float = ALPHA,
+    risk: float = SIGNIFICANCE,
 ) -> Race:
     """Return the race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those without failure.
 

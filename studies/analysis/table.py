@@ -36,7 +36,6 @@ from studies.schema import OF_THE_POINT, failure_of, is_imported
 ValuePolicy = Literal["auto", "final", "common_rung"]
 Target = Callable[[FrozenTrial], float]
 
-MIN_TRIALS = 10  # fewer are neither fitted nor screened
 PRUNED_SHARE = 0.10  # above this share of pruned trials, survivors alone mislead
 SPACE_FILLING = frozenset({"random", "qmc", "explore", "grid"})  # sources that spread their points evenly
 IMPORTED = "imported"  # the source of an imported trial of which its own study did not say who proposed it

@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.conditions import Conditions, conditions_of
-from studies.analysis.pareto import Configuration, Front, Goal, front_of
+from studies.analysis.pareto import Front, FrontCandidate, Goal, front_of
 from studies.config.settings import StudySettings
 from studies.records.eligible import can_be_best
 from studies.reporting.wording import estimate_text, table
@@ -38,7 +38,7 @@ class FrontFound:
         span = f"from {ends[0]} to {ends[1]}" if len(members) > 1 else ends[0]
         return f"{counted(len(members), 'configuration', 'configurations')} on the front, {span}"
 
-    def _shown(self, member: Configuration) -> str:
+    def _shown(self, member: FrontCandidate) -> str:
         second = self.front.goals[1].name
         how = WITH_UNITS.get(second, f"at {second} {{:.4g}}")
         return f"{member.values[0]:.4g} {how.format(member.values[1])}"
@@ -95,7 +95,7 @@ def front_section(found: FrontFound, *, picture: Path | None) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _value(member: Configuration, i: int, *, digits: int) -> str:
+def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
     return estimate_text(member.estimates[i], f".{digits}f")
 
 

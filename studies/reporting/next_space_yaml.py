@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.analysis.next_round.space import Change, NextSpace
+from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.config.composing.configs import compose, given_overrides
 from studies.config.composing.own_options import BY_PATH, SCHEME
 from studies.config.parameter import Parameter
@@ -113,7 +113,7 @@ def _lines(found: NextSpace, study_name: str) -> Iterator[str]:
         yield from _entry(parameter, [change for change in found.changes if change.name == parameter.name])
 
 
-def _entry(parameter: Parameter, changes: Sequence[Change]) -> Iterator[str]:
+def _entry(parameter: Parameter, changes: Sequence[SpaceChange]) -> Iterator[str]:
     reasons = {change.key: f"  # was {_before(change.before)}: {change.reason}" for change in changes}
     single = len(parameter.paths) == 1
     yield f"  path: {_plain(parameter.paths[0])}" if single else f"  paths: {_plain(list(parameter.paths))}"

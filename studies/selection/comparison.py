@@ -15,7 +15,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from studies.analysis.axis import Array
-from studies.analysis.estimate import ALPHA
+from studies.analysis.levels import SIGNIFICANCE
 from studies.analysis.racing import surely_positive
 from studies.selection.contest import Contest
 
@@ -54,7 +54,7 @@ def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
     can_test = [not able[best].is_seedless and not able[i].is_seedless for i in others]
     tested = [able_to and len(gaps) > 1 for able_to, gaps in zip(can_test, differences, strict=True)]
     p_values = [surely_positive(gaps, spreads) if t else 1.0 for t, gaps in zip(tested, differences, strict=True)]
-    shown = [len(others) * p_value <= ALPHA for p_value in p_values]
+    shown = [len(others) * p_value <= SIGNIFICANCE for p_value in p_values]
     rivals = tuple(able[i] for i, is_shown in zip(others, shown, strict=True) if not is_shown)
     return Comparison(able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best))
 

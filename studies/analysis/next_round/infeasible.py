@@ -21,7 +21,8 @@ from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
 from studies.analysis.axis import Array
-from studies.analysis.estimate import ALPHA, Estimate
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import SIGNIFICANCE
 from studies.config.parameter import Parameter, Value
 from studies.config.space import Point, SearchSpace
 
@@ -169,7 +170,7 @@ def _loglikelihood(k: Array, n: Array) -> Array:
 
 def _by_chance(n_regions: int) -> float:
     """Return the gain by chance of the best of so many regions in one case of twenty."""
-    return float(chi2.isf(ALPHA / n_regions, 1))
+    return float(chi2.isf(SIGNIFICANCE / n_regions, 1))
 
 
 def _rate(failed: Bools) -> Rate:

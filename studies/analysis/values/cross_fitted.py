@@ -17,7 +17,8 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from studies.analysis.estimate import ALPHA, Estimate
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import SIGNIFICANCE
 from studies.analysis.paired import Paired, holm, mean, paired
 
 Cell = Hashable  # one combination of the nuisance parameters
@@ -62,7 +63,7 @@ class ValueComparison:
     @property
     def is_shown(self) -> bool:
         """Whether the two differ beyond what the seeds explain."""
-        return self.p_holm <= ALPHA
+        return self.p_holm <= SIGNIFICANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class DifferenceChange:
     @property
     def is_shown(self) -> bool:
         """Whether the difference changes beyond what the seeds explain."""
-        return self.p_holm <= ALPHA
+        return self.p_holm <= SIGNIFICANCE
 
 
 def cross_fit(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> CrossFitted | None:
@@ -155,7 +156,7 @@ def _change(*rows: CrossFitted) -> tuple[Estimate, Estimate, Paired]:
 
 
 @dataclass(frozen=True, slots=True)
-class AgainstBest:
+class RowStanding:
     """How a row stands to the best one: `best`, `tie`, `worse`, or `none` for a row without a value.
 
     A tie is not shown to differ, and need not be equal. `difference` is that from the best. The best itself has none.
@@ -171,7 +172,7 @@ class Ranking:
     """All rows compared with all, and each with the best."""
 
     best: int | None
-    standings: tuple[AgainstBest, ...] = ()
+    standings: tuple[RowStanding, ...] = ()
     comparisons: tuple[ValueComparison, ...] = field(default=())
 
     def verdict(self, i: int, j: int) -> int:
@@ -192,7 +193,7 @@ def rank(rows: Sequence[CrossFitted | None], *, maximize: bool) -> Ranking:
     sign = 1.0 if maximize else -1.0
     known = [i for i, row in enumerate(rows) if row is not None]
     if not known:
-        return Ranking(None, tuple(AgainstBest("none") for _ in rows))
+        return Ranking(None, tuple(RowStanding("none") for _ in rows))
     best = max(known, key=lambda i: sign * _mean(rows[i]))
     comparisons = compare(rows)
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
@@ -203,11 +204,11 @@ def _mean(row: CrossFitted | None) -> float:
     return row.mean.value
 
 
-def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> AgainstBest:
+def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> RowStanding:
     if row is None:
-        return AgainstBest("none")
+        return RowStanding("none")
     if i == best:
-        return AgainstBest("best")
+        return RowStanding("best")
     found = next(c for c in comparisons if {c.first, c.second} == {i, best})
     difference = found.paired.difference if found.first == i else found.paired.difference.turned
-    return AgainstBest("worse" if found.is_shown else "tie", difference, found.p_holm)
+    return RowStanding("worse" if found.is_shown else "tie", difference, found.p_holm)

@@ -14,11 +14,11 @@ import numpy as np
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit
+from studies.analysis.levels import PERCENTILES
 from studies.schema import bounds_of
 
 MAX_VALUES = 12  # of a parameter with more, some are shown
 N_SHOWN = 5
-ENDS = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def fitted_values(fit: Fit, name: str, *, maximize: bool, metric: str = "") -> t
         unit[:, i] = axis.unit(np.array([level]))[0]
         values = fit.sobol.surface(unit)
         k = int(np.argmax(values[0] if maximize else -values[0]))
-        lo, hi = np.percentile(values[1:, k], ENDS)
+        lo, hi = np.percentile(values[1:, k], PERCENTILES)
         best = np.clip([values[0, k], lo, hi], *bounds_of(metric, table.y))
         others = {other.name: other.decode(table.x[k, j]) for j, other in enumerate(table.axes) if j != i}
         n = int(np.isclose(fit.whole.x[:, fit.whole.names.index(name)], level).sum())

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import mean
-from studies.analysis.values.cross_fitted import AgainstBest, Cell, CrossFitted
+from studies.analysis.values.cross_fitted import Cell, CrossFitted, RowStanding
 from studies.config.parameter import Parameter, Value
 from studies.config.space import SearchSpace
 from studies.records.objectives import convergence, rungs_of
@@ -59,7 +59,7 @@ class ValueRow:
     nuisance: Mapping[str, Value]
     n: int
     n_lost: int
-    standing: AgainstBest
+    standing: RowStanding
     metric: Estimate | None = None
     test: Estimate | None = None
     seconds: float | None = None
@@ -75,7 +75,7 @@ def row_of(
     label: str,
     cells: Mapping[Cell, Mapping[int, FrozenTrial]],
     found: CrossFitted | None,
-    standing: AgainstBest,
+    standing: RowStanding,
     trials: Sequence[FrozenTrial],
     study: DesignedStudy,
 ) -> ValueRow:

@@ -20,7 +20,7 @@ from shell import USERS, Shell
 from studies import schema
 from studies.analysis.next_round.limits import extended
 from studies.analysis.next_round.round import NextRound
-from studies.analysis.next_round.space import Change, NextSpace
+from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.cli.admission import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
@@ -131,7 +131,7 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
 def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_path: Path) -> None:
     settings = read_settings(compose([f"+study={study}"]), checks=CHECKS)
-    reason = Change("lr", "low", 0.1, 0.2, "a reason: with # and colons")
+    reason = SpaceChange("lr", "low", 0.1, 0.2, "a reason: with # and colons")
     write_next_space(tmp_path, NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
     again = compose([f"+study={study}", "search_space=next_search_space"], config_dirs=[str(tmp_path)])
     assert read_settings(again, checks=CHECKS).space == settings.space
