@@ -127,7 +127,7 @@ class AnovaFit:
 
 
 def fit_design(design: Design, y: Array, dummies: Array) -> AnovaFit:
-    """Fit y on cells and blocks by least squares, blocks within cells (Frisch–Waugh–Lovell), then take the cells apart."""
+    """Fit y on cells and blocks, blocks within cells (Frisch–Waugh–Lovell), then take the cells apart."""
     means = _cell_means(design, np.column_stack([y, dummies]))
     within = y - means[design.cell, 0]
     basis, scale, rotation = _svd(dummies - means[design.cell, 1:])

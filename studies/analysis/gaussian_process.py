@@ -291,7 +291,7 @@ def fit(model: Model, *, lengths: Sequence[float] = START_LENGTHS) -> Array:
 
 
 def model_of(axes: Sequence[Axis], unit: Array, y: Array) -> Model:
-    """Return the model of trials at `unit` (n, d), positions in [0, 1] on the axes, with standardised target `y` (n,)."""
+    """Return the model of trials at `unit` (n, d), positions in [0, 1], with standardised target `y` (n,)."""
     return Model(y, [axis.basis(unit[:, i]) for i, axis in enumerate(axes)], [kernel_of(axis) for axis in axes])
 
 

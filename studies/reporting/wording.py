@@ -1,4 +1,4 @@
-"""Markdown: tables, code, and names that are shown as they are; and how a share of the variance is put."""
+"""How estimates are put into words, and how Markdown shows tables, code and names as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule for names: of studies, parameters, parts of a belief, callbacks and loggers.
+"""The rule for names: of studies, parameters, parts of a hypothesis, callbacks and loggers.
 
 They become keys of files, columns, folders and labels, and people tell them apart by their looks.
 """

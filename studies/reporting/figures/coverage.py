@@ -12,9 +12,9 @@ import numpy as np
 from studies.analysis.table import SPACE_FILLING
 from studies.reporting.csv_table import Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.drawing import Drawing, Rows
 from studies.reporting.figures.paint import BLUE, GREY, ORANGE
 from studies.reporting.figures.subject import policy_in_words
+from studies.reporting.finding import Drawing, Rows
 from studies.text.wording import counted
 
 if TYPE_CHECKING:

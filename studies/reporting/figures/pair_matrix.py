@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.reporting.csv_table import Row
-from studies.reporting.figures.drawing import Array, Drawing, Rows, numbers
 from studies.reporting.figures.paint import BLACK
+from studies.reporting.figures.rows import Array, numbers
 from studies.reporting.figures.subject import short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
+from studies.reporting.fitted_section import fitted_sections
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import fit_table
 from studies.analysis.table import trials_table
 from studies.analysis.values.fitted import FittedValue, fitted_values
-from studies.reporting.fitted_section import fitted_sections
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),

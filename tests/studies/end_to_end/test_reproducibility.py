@@ -15,7 +15,7 @@ from studies.analysis.choice import Choice
 from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
-from studies.reporting.best_yaml import chosen
+from studies.selection.chosen import chosen
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.testing import train_and_test
 

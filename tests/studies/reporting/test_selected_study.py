@@ -11,9 +11,9 @@ from optuna.storages import BaseStorage
 from selections import LOOKS, MakeSettings, by_dropout, report_of, selection_of
 
 from studies.config.settings import StudySettings
-from studies.reporting.best_yaml import selected
 from studies.schema import Failure
 from studies.search.seeds import training_seed
+from studies.selection.chosen import selected
 
 
 def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSettings, storage: BaseStorage) -> None:
@@ -61,7 +61,7 @@ def test_before_the_selection_has_come_to_its_end_the_best_of_the_search_is_told
     assert "nothing is selected yet; the same command goes on." in printed
     assert "optimistic" in report
     assert not (settings.output_dir / "select.csv").exists()
-    assert "select.csv of an earlier selection is removed; select=NAME writes it again" in printed
+    assert f"removed, of an earlier report: {settings.output_dir / 'select.csv'}" in printed
     assert "is removed" not in report_of(settings, storage, None)[0]
 
 

@@ -14,6 +14,7 @@ import torch
 from hydra.utils import instantiate
 from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from studies.reporting.handed_on import handed_on
 from torch import nn
 from trainings import TRAINER, files, run
 
@@ -23,7 +24,6 @@ from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
-from studies.reporting.handed_on import handed_on
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.job import build
 from studies.trial.keeper import Keeping, Saved

@@ -18,11 +18,10 @@ from trainings import run
 
 from studies import schema
 from studies.analysis.choice import Choice
-from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
-from studies.reporting.best_yaml import chosen, write_best_yaml
-from studies.reporting.trials_csv import write_trials_csv
+from studies.reporting.trials_csv import trials_csv
+from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.job import Job
@@ -91,7 +90,7 @@ def test_each_trial_has_and_records_its_own_value(sorts: MakeSettings, tmp_path:
     values = [trial.user_attrs[schema.LINKED] for trial in trials]
     assert values == [{"model.n_classes": trial.params["kinds"]} for trial in trials]
     assert len({trial.params["kinds"] for trial in trials}) > 1
-    write_trials_csv(tmp_path / "trials.csv", trials)
+    (tmp_path / "trials.csv").write_text(trials_csv(trials), newline="")
     with (tmp_path / "trials.csv").open() as file:
         assert [row["linked_model.n_classes"] for row in csv.DictReader(file)] == [
             str(trial.params["kinds"]) for trial in trials
@@ -101,8 +100,8 @@ def test_each_trial_has_and_records_its_own_value(sorts: MakeSettings, tmp_path:
 def test_best_yaml_has_the_number_and_a_retraining_gives_the_same_value(sorts: MakeSettings, tmp_path: Path) -> None:
     settings = sorts("n_trials=1")
     (trial,) = run(settings)
-    best = Choice(trial, Estimate(trial.value or 0.0, n=1))
-    write_best_yaml(tmp_path / "best.yaml", settings, best)
+    best = Choice(trial, trial.value or 0.0)
+    (tmp_path / "best.yaml").write_text(best_yaml(settings, best) or "")
     config = yaml.safe_load((tmp_path / "best.yaml").read_text())
     assert config["model"]["n_classes"] == 3
     assert config["links"] == {"model.n_classes": "datamodule.n_classes"}
@@ -113,7 +112,7 @@ def test_best_yaml_has_the_number_and_a_retraining_gives_the_same_value(sorts: M
 def test_a_retraining_on_other_data_is_refused(sorts: MakeSettings, tmp_path: Path) -> None:
     settings = sorts("n_trials=1")
     (trial,) = run(settings)
-    config = chosen(settings, Choice(trial, Estimate(trial.value or 0.0, n=1)))
+    config = chosen(settings, Choice(trial, trial.value or 0.0))
     config["datamodule"]["n_kinds"] = 4
     with pytest.raises(BadInput, match=r"links\.model\.n_classes gives 4, and gave 3 before"):
         train_and_test(config, budget=settings.budget, folder=tmp_path / "retrain")

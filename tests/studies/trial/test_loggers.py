@@ -21,8 +21,8 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems
 from studies.process.signals import StopSignals
-from studies.reporting.best_yaml import chosen
 from studies.reporting.logger_notes import logger_notes
+from studies.selection.chosen import chosen
 from studies.trial.job import Job
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.testing import train_and_test
