@@ -91,9 +91,9 @@ def run_race(
 ) -> Elimination:
     """Return the race over `values` (k, seeds), at the `analyses` so far of `n_analyses` in all.
 
-    Candidates that have `failed` are out. A value is NaN if a candidate was not trained, or failed. The race stands at the last analysis before one of those
-    that stay lacks a seed: it has come back, or was not trained yet. The values of `seedless` candidates are one
-    observation under every seed. With them there is no test, so nobody leaves and the p-values are NaN.
+    Candidates that have `failed` are out. A value is NaN if a candidate was not trained, or failed. The race stands at
+    the last analysis before a survivor lacks a seed: it has come back, or was not trained yet. The values of `seedless`
+    candidates are one observation under every seed. With them there is no test, so nobody leaves and p is NaN.
     """
     n_tests = max(1, (len(values) - 1) * n_analyses)
     scores = values if maximize else -values

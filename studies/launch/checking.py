@@ -27,7 +27,7 @@ from studies.process.leaving import children_ended
 from studies.process.signals import TimeIsUp
 
 if TYPE_CHECKING:
-    from studies.trial.trying import Look
+    from studies.trial.preflight.dry_run import DryRun
 
 AGAIN_S = 0.5  # an alarm that falls into a destructor is lost
 
@@ -39,8 +39,8 @@ class Checked:
     gpus: list[str] = field(default_factory=list)
     is_procedure: bool = False
     problems: list[Problem] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
-    typical: list[Look] = field(default_factory=list)
+    looks: list[DryRun] = field(default_factory=list)
+    typical: list[DryRun] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, found: Found) -> None:

@@ -20,8 +20,8 @@ from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
 
 if TYPE_CHECKING:
-    from studies.trial.preflight import Kind
-    from studies.trial.trying import Look
+    from studies.trial.preflight.dry_run import DryRun
+    from studies.trial.preflight.preflight import PointKind
 
 LAST_BATCH_S = 1.0  # to end between two batches, before the parent ends the process
 
@@ -56,8 +56,8 @@ class Found:
     until: float | None = None
     is_procedure: bool = False
     problems: tuple[Problem, ...] = ()
-    kind: Kind | None = None
-    look: Look | None = None
+    kind: PointKind | None = None
+    look: DryRun | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -66,8 +66,8 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
 
     The first piece says when the check ends. Between two batches it ends `margin_s` earlier.
     """
-    from studies.trial.preflight import bound, looks, notes
-    from studies.trial.procedure import is_procedure
+    from studies.trial.preflight.preflight import bound, dry_runs, notes
+    from studies.trial.procedures.procedure import is_procedure
 
     gpus, until = tuple(gpu_ids()), plan.ends()
     yield Found(gpus=gpus, until=until)
@@ -80,7 +80,7 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
         return
     yield Found(notes=tuple(notes(tried)))
     earlier = None if until is None else until - margin_s
-    for kind, look in looks(tried, corners=plan.corners, typical=plan.typical, until=earlier):
+    for kind, look in dry_runs(tried, corners=plan.corners, typical=plan.typical, until=earlier):
         yield Found(kind=kind, look=look)
 
 

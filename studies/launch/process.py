@@ -105,7 +105,7 @@ def of_failure(error: Exception, log: Path) -> Problem:
 
 def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> list[Problem]:
     """What only this machine's devices, or a first batch on them, show to be wrong; `tell` takes notes."""
-    from studies.trial.preflight import preflight
+    from studies.trial.preflight.preflight import preflight
 
     load_resolvers(settings.template)
     remember_those_of(settings.template)

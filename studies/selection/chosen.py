@@ -19,8 +19,8 @@ from studies.selection.steps import Selection
 from studies.storage.checkpoints import checkpoints_of
 from studies.text.printable import on_one_line
 from studies.text.quoting import argument, command_line
+from studies.trial.building.links import Plain, plain
 from studies.trial.half_batch import HalfBatch, write_half
-from studies.trial.links import Plain, plain
 
 
 def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:
@@ -32,7 +32,8 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
-        write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+        half = HalfBatch(**trial.user_attrs[schema.BATCH_HALVED])
+        write_half(applied, settings.space, half, path=settings.out_of_memory.batch_size)
     values = linked_values(trial, settings.links)
     for target, value in values.items():
         OmegaConf.update(applied, target, value, force_add=True)

@@ -25,10 +25,17 @@ from studies.selection.steps import Selection, next_step, reader
 from studies.storage.checkpoints import checkpoint_of, checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import write
-from studies.trial.files import claim_own, new_checkpoint, own_checkpoints, sha256_of, trial_folder, trials_folder
-from studies.trial.logger_kinds import own_run
-from studies.trial.tracked import TrackedRun
+from studies.trial.checkpoints.files import (
+    claim_own,
+    new_checkpoint,
+    own_checkpoints,
+    sha256_of,
+    trial_folder,
+    trials_folder,
+)
+from studies.trial.checkpoints.state_file import write
+from studies.trial.loggers.kinds import own_run
+from studies.trial.loggers.tracked_run import TrackedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

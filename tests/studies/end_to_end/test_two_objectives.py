@@ -29,9 +29,9 @@ from studies.storage.checkpoints import checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
-from studies.trial.attempt import Attempt
+from studies.trial.checkpoints.record import is_among_the_best
 from studies.trial.objective import run_trial
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -126,8 +126,9 @@ def test_an_equal_of_the_best_keeps_its_state_until_its_second_value_is_known(pl
         settings = plain(*second, f"study_name=kept_{is_kept}", "checkpoint.keep_best=1")
         study = open_study(settings, open_storage(settings.storage.address))
         study.add_trial(create_trial(values=[0.5, 1.0][: 1 + len(second)]))
-        attempt = Attempt(study.ask(), settings, None)
-        assert [attempt.is_among_the_best(loss) for loss in (0.4, 0.5, 0.6)] == [True, is_kept, False]
+        trial, objective = study.ask(), settings.objective
+        kept = [is_among_the_best(trial, loss, k=1, objective=objective) for loss in (0.4, 0.5, 0.6)]
+        assert kept == [True, is_kept, False]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])

@@ -22,7 +22,7 @@ from studies.search.designs import typical_points
 from studies.search.samplers import StudySampler
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
-from studies.trial.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
+from studies.trial.building.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
 
 SLOWEST_S = 5.0  # of the processor, for an example; what used to hang took minutes, or all memory
 quickly = settings(
