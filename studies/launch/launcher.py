@@ -9,8 +9,8 @@ from typing import Protocol
 from optuna.storages import BaseStorage
 
 from studies.errors import Problem
-from studies.launch.devices import available_cores, places
-from studies.launch.resolved import resolved_here
+from studies.launch.local.launcher.device_slots import available_cores, places
+from studies.launch.resolve_once import resolved_here
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -51,7 +51,7 @@ def make_launcher(
         from studies.launch.ray.launcher import RayLauncher
 
         return RayLauncher(settings, signals=signals, tell=tell)
-    from studies.launch.local import LocalLauncher
+    from studies.launch.local.launcher import LocalLauncher
 
     return LocalLauncher(settings, signals=signals, tell=tell)
 

@@ -8,7 +8,7 @@ from optuna.storages import BaseStorage
 
 from studies.errors import Problem
 from studies.launch.interruption import told_at_once
-from studies.launch.process import find_problems
+from studies.launch.worker_process import find_problems
 from studies.leaving import children_ended
 from studies.settings import StudySettings
 from studies.shift import Shift

@@ -10,8 +10,8 @@ from datetime import datetime
 import pytest
 
 from studies.errors import StudyError, StudyStopped
-from studies.launch import crew
-from studies.launch.crew import Crew, Ending, How
+from studies.launch import worker_pool as crew
+from studies.launch.worker_pool import Crew, Ending, How
 from studies.launch.interruption import of_this_process, told_at_once
 from studies.shift import Shift
 from studies.signals import StopSignals

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.launch.devices import place_notes, place_problems, places, visible_gpus
+from studies.launch.local.launcher.device_slots import place_notes, place_problems, places, visible_gpus
 from studies.settings import StudySettings
 
 MakeSettings = Callable[..., StudySettings]
@@ -136,8 +136,8 @@ from pathlib import Path
 import numpy, torch
 from threadpoolctl import threadpool_info
 from studies.errors import StudyError
-from studies.launch.devices import Place
-from studies.launch.process import take
+from studies.launch.local.launcher.device_slots import Place
+from studies.launch.worker_process import take
 
 spoilt = sys.argv[1] == "spoilt"
 torch.cuda.is_initialized = lambda: spoilt
@@ -167,8 +167,8 @@ def test_a_worker_refuses_to_choose_its_device_after_cuda_has_chosen() -> None:
 def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeSettings, tmp_path: Path) -> None:
     """In a process of the fork server, as the launcher starts it; the place is kept with the trial."""
     from studies import schema
-    from studies.launch.devices import Place
-    from studies.launch.process import run_worker
+    from studies.launch.local.launcher.device_slots import Place
+    from studies.launch.worker_process import run_worker
     from studies.shift import Shift
     from studies.storage.creation import open_study
     from studies.storage.opening import open_storage
@@ -177,7 +177,7 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     settings = make_settings(target, f"+model.notes={tmp_path}/seen", "n_trials=1", "budget.amount=1", study="plain")
     study = open_study(settings, open_storage(settings.storage.address))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["studies.launch.preload"])
+    context.set_forkserver_preload(["studies.launch.processes.preload"])
     _, theirs = context.Pipe(duplex=False)
     place = Place(0, ("GPU-7",), 1)
     arguments = (settings, place, Shift(datetime.now(), None), tmp_path / "worker.log", theirs)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from studies.launch.checking import check_in_time
-from studies.launch.first_batch import try_first_batch
-from studies.launch.points import Plan
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.first_batch import try_first_batch
+from studies.launch.preflight.points import Plan
 from studies.settings import StudySettings
 from studies.signals import StopSignals
 

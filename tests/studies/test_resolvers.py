@@ -12,7 +12,7 @@ from shell import USERS
 
 from studies.configs import compose
 from studies.errors import BadInput
-from studies.launch.resolved import resolved_here
+from studies.launch.resolve_once import resolved_here
 from studies.resolvers import load_resolvers
 from studies.settings import StudySettings
 from studies.storage.identity import identity

@@ -22,8 +22,8 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, trained
 
 from studies import schema
 from studies.errors import BadInput, Problems, StudyError
-from studies.launch import elsewhere
-from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address, storage_notes
+from studies.launch import remote
+from studies.launch.remote import refuse_file_of_another_machine, refuse_missing_address, storage_notes
 from studies.launch.slurm.launcher import SlurmLauncher
 from studies.launch.slurm.options import read_slurm
 from studies.launch.slurm.task import Task, _trials_of, hide_gpus_of_others
@@ -175,7 +175,7 @@ def test_a_file_is_refused_on_another_machine_than_the_commands(make_settings: M
     refuse_file_of_another_machine(settings, home=platform.node())
     with pytest.raises(StudyError, match="cannot safely share the storage, a file that login1 has open"):
         refuse_file_of_another_machine(settings, home="login1")
-    assert not elsewhere.lies_in_a_file("postgresql+psycopg://db/studies")
+    assert not remote.lies_in_a_file("postgresql+psycopg://db/studies")
 
 
 def test_a_partition_that_does_not_exist_ends_in_slurms_own_words(submitting: Shell) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.errors import BadInput, Problem, Problems, StudyError
-from studies.launch.crew import Ending, How
+from studies.launch.worker_pool import Ending, How
 from studies.launch.ray.options import RayOptions, read_ray
 from studies.launch.ray.worker import Post, RayWorker
 from studies.secret_texts import masked

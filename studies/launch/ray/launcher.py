@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from studies.errors import Problem, Problems
-from studies.launch.crew import Crew
-from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import try_first_batch
+from studies.launch.worker_pool import Crew
+from studies.launch.remote import storage_notes
+from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
 from studies.launch.ray.options import read_ray
@@ -73,7 +73,7 @@ class RayLauncher:
         return max(1, min(self._settings.workers or self._room, self._settings.n_trials))
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run actors until they leave or a signal comes; see `studies.launch.crew`."""
+        """Run actors until they leave or a signal comes; see `studies.launch.worker_pool`."""
         crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
             crew.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)

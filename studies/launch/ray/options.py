@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from studies.errors import Problems
-from studies.launch.elsewhere import check_gpus_are_asked_for
+from studies.launch.remote import check_gpus_are_asked_for
 from studies.reading.limits import MOST_WORKERS
 from studies.reading.section import Section
 from studies.settings import StudySettings

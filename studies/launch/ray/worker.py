@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studies.errors import StudyError
-from studies.launch.elsewhere import enter, refuse_file_of_another_machine
+from studies.launch.remote import enter, refuse_file_of_another_machine
 from studies.launch.logs import worker_log, write_to
-from studies.launch.process import STOPPED, limit_threads, serve
+from studies.launch.worker_process import STOPPED, limit_threads, serve
 from studies.secret_texts import know
 from studies.settings import StudySettings
 from studies.shift import Shift

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.errors import Problem, StudyError
-from studies.launch.crew import Ending, How
+from studies.launch.worker_pool import Ending, How
 from studies.launch.logs import worker_log
 from studies.launch.slurm.options import SlurmOptions
 from studies.launch.slurm.task import Task, logs_of_job, run_task

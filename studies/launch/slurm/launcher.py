@@ -14,9 +14,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from studies.errors import Problem, Problems
-from studies.launch.crew import TICK_S, Crew
-from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import try_first_batch
+from studies.launch.worker_pool import TICK_S, Crew
+from studies.launch.remote import storage_notes
+from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run
 from studies.launch.slurm.jobs import Job, Slurm, master, slurm_problems
 from studies.launch.slurm.options import read_slurm
@@ -59,7 +59,7 @@ class SlurmLauncher:
         return [line, *storage_notes(self._settings)]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run tasks until they leave or a signal comes; see `studies.launch.crew`."""
+        """Run tasks until they leave or a signal comes; see `studies.launch.worker_pool`."""
         crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
             crew.run(self, range(n_tasks(self._settings)), shift=shift, on_tick=on_tick)

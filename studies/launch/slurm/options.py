@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studies.errors import Problems
-from studies.launch.elsewhere import check_gpus_are_asked_for, check_password_stays_out_of_files
+from studies.launch.remote import check_gpus_are_asked_for, check_password_stays_out_of_files
 from studies.reading.limits import MOST_WORKERS, shown
 from studies.reading.section import Section
 from studies.settings import StudySettings

@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial
 
 from studies import schema
 from studies.errors import StudyError
-from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address
+from studies.launch.remote import refuse_file_of_another_machine, refuse_missing_address
 from studies.launch.logs import worker_log, write_to
-from studies.launch.process import STOPPED, limit_threads, serve
+from studies.launch.worker_process import STOPPED, limit_threads, serve
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals

@@ -17,7 +17,7 @@ from random_configs import configs, scalars
 from studies.admission import admit
 from studies.configs import compose
 from studies.errors import StudyError
-from studies.launch.resolved import resolved_here
+from studies.launch.resolve_once import resolved_here
 from studies.search.designs import typical_points
 from studies.search.samplers import make_sampler
 from studies.storage.creation import open_study

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.errors import Problem, StudyError
-from studies.launch.children import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
-from studies.launch.guard import STARTS, pause_s
-from studies.launch.process import run_preflight
+from studies.launch.processes.child import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
+from studies.launch.processes.fork_server import STARTS, pause_s
+from studies.launch.worker_process import run_preflight
 from studies.leaving import GRACE_S
 from studies.settings import StudySettings
 from studies.signals import StopSignals

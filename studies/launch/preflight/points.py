@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.errors import Problem
-from studies.launch.elsewhere import on_any_accelerator
-from studies.launch.process import begin_trying, gpu_ids, of_failure, of_places
+from studies.launch.remote import on_any_accelerator
+from studies.launch.worker_process import begin_trying, gpu_ids, of_failure, of_places
 from studies.leaving import ends_in_time
 from studies.resolvers import load_resolvers
 from studies.secrets import remember_those_of

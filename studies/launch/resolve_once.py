@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.launch.elsewhere import writes_jobs
+from studies.launch.remote import writes_jobs
 from studies.resolvers import CALL
 from studies.secret_names import is_secret_name
 from studies.secret_sources import variables

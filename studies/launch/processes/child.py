@@ -1,7 +1,7 @@
 """Starts processes that have torch and Lightning loaded, and watches them.
 
 Context: the system may kill any process, also the fork server, which alone knows how its children end. Choice: the
-system's own handle on a process tells when it ends, so workers outlive their server (see `studies.launch.guard`). Cost:
+system's own handle on a process tells when it ends, so workers outlive their server (see `studies.launch.processes.fork_server`). Cost:
 how an orphan has ended remains unknown. macOS has no such handles: there the server's word counts.
 """
 
@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from studies.errors import StudyError
-from studies.launch.guard import STARTS, pause_s
+from studies.launch.processes.fork_server import STARTS, pause_s
 from studies.leaving import descendants, end, lives, parent_of
 from studies.secret_texts import known, run_knowing
 from studies.signals import SIGNALS, ctrl_c_blocked
@@ -137,7 +137,7 @@ def stop(children: Sequence[Child], *, grace_s: float) -> None:
 
 def _context() -> ForkServerContext:
     context: ForkServerContext = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["studies.launch.preload"])
+    context.set_forkserver_preload(["studies.launch.processes.preload"])
     return context
 
 

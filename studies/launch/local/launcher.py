@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studies.errors import Problem, StudyError
-from studies.launch.children import Child, Reader, pipe, start, stop
-from studies.launch.crew import Crew, Ending, How
-from studies.launch.devices import Place, available_cores, place_notes, places
-from studies.launch.first_batch import try_first_batch
+from studies.launch.processes.child import Child, Reader, pipe, start, stop
+from studies.launch.worker_pool import Crew, Ending, How
+from studies.launch.local.launcher.device_slots import Place, available_cores, place_notes, places
+from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
-from studies.launch.process import STOPPED, run_worker
+from studies.launch.worker_process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
@@ -91,7 +91,7 @@ class LocalLauncher:
         return [*self._places(), *notes]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run workers until they leave or a signal comes; see `studies.launch.crew`."""
+        """Run workers until they leave or a signal comes; see `studies.launch.worker_pool`."""
         crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         crew.run(self, range(len(self._places())), shift=shift, on_tick=on_tick)
 

@@ -18,10 +18,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from studies.errors import Problem
-from studies.launch.children import Child, Reader, pipe, start, stop
-from studies.launch.first_batch import LEAVE_S, POLL_S, each_start, of_ended
-from studies.launch.points import Found, Plan, check_points, run_check
-from studies.launch.resolved import resolved_here
+from studies.launch.processes.child import Child, Reader, pipe, start, stop
+from studies.launch.preflight.first_batch import LEAVE_S, POLL_S, each_start, of_ended
+from studies.launch.preflight.points import Found, Plan, check_points, run_check
+from studies.launch.resolve_once import resolved_here
 from studies.leaving import children_ended
 from studies.settings import StudySettings
 from studies.signals import TimeIsUp

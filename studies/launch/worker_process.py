@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from studies.errors import Problem, StorageUnusable, StudyError
-from studies.launch.devices import Place, place_problems, visible_gpus
-from studies.launch.elsewhere import on_any_accelerator, runs_elsewhere
+from studies.launch.local.launcher.device_slots import Place, place_problems, visible_gpus
+from studies.launch.remote import on_any_accelerator, runs_elsewhere
 from studies.launch.logs import write_to
 from studies.leaving import ends_in_time
 from studies.printable import described

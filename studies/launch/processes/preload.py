@@ -8,7 +8,7 @@ optimizer's step, which asks torch for its accelerator.
 import gc
 from importlib import import_module
 
-from studies.launch.guard import checkpoint, is_fork_server, take_turn
+from studies.launch.processes.fork_server import checkpoint, is_fork_server, take_turn
 
 MODULES = (  # the largest ones first
     *("torch", "pytorch_lightning", "studies.trial.objective", "studies.worker"),

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from studies.errors import StudyError, StudyStopped
-from studies.launch.guard import STARTS, pause_s
+from studies.launch.processes.fork_server import STARTS, pause_s
 from studies.launch.interruption import of_workers
 from studies.shift import Shift
 from studies.signals import StopSignals

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from omegaconf import ListConfig
 
 from studies.errors import Problem, Problems, nearest
-from studies.launch.elsewhere import ELSEWHERE
+from studies.launch.remote import ELSEWHERE
 from studies.reading.limits import MOST_WORKERS, shown
 from studies.settings import StudySettings
 
