@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 
 from studies.configs import group_options
 from studies.errors import BadInput, Problem, Problems
-from studies.launch.local.launcher.device_slots import check_launcher
+from studies.launch.local.options import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
 from studies.reading.output_folder import short

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
-    from studies.launch.preflight.check import Checked
-    from studies.launch.preflight.points import Plan
+    from studies.launch.preflight.findings import Checked, Plan
     from studies.settings import StudySettings
 
 MAX_CORNERS = 40  # points that are tried with real batches, to find mistakes
@@ -50,10 +49,10 @@ def check(config: DictConfig) -> int:
 def _check_study(config: DictConfig, console: Console, *, begun: float, part: int, n_parts: int) -> None:
     """Check one study of `n_parts`, which share `check.max_s`."""
     from studies.admission import admit
-    from studies.launch.preflight.check import check_in_time
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.logs import logs_of_this_run
-    from studies.launch.preflight.points import Plan
+    from studies.launch.preflight.check import check_in_time
+    from studies.launch.preflight.findings import Plan
     from studies.report.goal import goal, goal_notes
     from studies.search.designs import typical_points
     from studies.search.rounds import announcement
@@ -66,7 +65,7 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     if study is not None:
         refuse_earlier_schema(study)
     imports = find_imports(settings, storage, study)
-    lacking = launcher_problems(settings)
+    lacking = launcher_problems(settings.launcher.name)
     if lacking:
         raise BadInput(lacking)
     max_s = settings.check.max_s

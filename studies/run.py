@@ -271,7 +271,7 @@ def _search(
         console.print(f"  objective: {goal(settings.objective)}", markup=False)
         of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
         of_goal = (*goal_notes(settings.objective), *of_metrics)
-        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
+        for line in (*launcher.describe(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials

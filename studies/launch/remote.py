@@ -1,53 +1,45 @@
-"""What follows from workers on other machines: a storage they can reach, secrets that stay out of files."""
+"""Rules for workers on other machines: a storage that they can reach, and secrets that stay out of files."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import Problems, StudyError
-from studies.settings import StudySettings
+from studies.settings import StorageSettings, StudySettings
 from studies.storage.address import NoAddress, holds_secret, read_address
 
-ELSEWHERE = ("slurm", "ray")
-OF_ONE_MACHINE = ("sqlite", "journal")  # shared memory beside the file; locks that rarely cross a network
+REMOTE = ("slurm", "ray")  # launchers whose workers may run on other machines than the command
+OF_ONE_MACHINE = ("sqlite", "journal")  # they share memory beside the file, or locks that rarely cross a network
 GPU = ("gpu", "cuda")  # names of Lightning's accelerator
 
 
-def runs_elsewhere(settings: StudySettings) -> bool:
-    """Whether the workers may run on other machines than the command."""
-    return settings.launcher.name in ELSEWHERE
-
-
-def writes_jobs(settings: StudySettings) -> bool:
-    """Return whether the settings are written into files, of which workers read them."""
-    return settings.launcher.name == "slurm"
-
-
 def on_any_accelerator(settings: StudySettings) -> StudySettings:
-    """`settings` for trying batches here: with the accelerator that this machine has, where the workers' may differ."""
-    if not runs_elsewhere(settings):
+    """Return `settings` for trying batches on this machine. Workers elsewhere may have another accelerator."""
+    if settings.launcher.name not in REMOTE:
         return settings
     template = OmegaConf.merge(settings.template, {"trainer": {"accelerator": "auto"}})
     assert isinstance(template, DictConfig)
     return replace(settings, template=template)
 
 
-def lies_in_a_file(address: str) -> bool:
-    """Whether the storage at `address` is a file, which the processes of one machine alone can share."""
+def is_file(address: str) -> bool:
+    """Return whether the storage at `address` is a file, which only one machine's processes can share."""
     try:
         return read_address(address).kind in OF_ONE_MACHINE
     except NoAddress:
-        return False  # told by whoever opens it
+        return False  # reported when the storage is opened
 
 
-def storage_notes(settings: StudySettings) -> list[str]:
-    """What a person should know of the storage before workers elsewhere use it."""
-    if not lies_in_a_file(settings.storage.address):
+def storage_notes(address: str) -> list[str]:
+    """Return a note if the storage at `address` cannot serve workers on other machines."""
+    if not is_file(address):
         return []
     return [
         f"note: the storage is a file, which the processes of {platform.node()} alone can share; a worker on another "
@@ -55,43 +47,44 @@ def storage_notes(settings: StudySettings) -> list[str]:
     ]
 
 
-def refuse_file_of_another_machine(settings: StudySettings, *, home: str) -> None:
-    """Raise `StudyError` where this machine is not `home`, the command's, and the storage is a file."""
-    if platform.node() != home and lies_in_a_file(settings.storage.address):
+def refuse_file_of_another_machine(address: str, *, home: str) -> None:
+    """Raise `StudyError` if the storage is a file and this machine is not `home`, the command's."""
+    if platform.node() != home and is_file(address):
         raise StudyError(
             f"a worker on {platform.node()} cannot safely share the storage, a file that {home} has open: "
             "set storage=postgresql (or mysql), which serve several machines"
         )
 
 
-def refuse_missing_address(settings: StudySettings) -> None:
-    """Raise `StudyError` where the storage's environment variable did not come with the worker."""
-    variable = settings.storage.url_env
-    if settings.storage.url is None and not os.environ.get(variable or ""):
+def refuse_missing_address(storage: StorageSettings) -> None:
+    """Raise `StudyError` if the environment variable with the storage's URL is not set on this machine."""
+    if storage.url is None and not os.environ.get(storage.url_env or ""):
         raise StudyError(
-            f"storage.url_env is {variable}, which is not set on {platform.node()}: "
+            f"storage.url_env is {storage.url_env}, which is not set on {platform.node()}: "
             "let the job take the environment along, or export it in launcher.setup"
         )
 
 
-def check_password_stays_out_of_files(settings: StudySettings, problems: Problems) -> None:
-    """Note a URL with a password that would be written into a job's file."""
-    if settings.storage.url is not None and holds_secret(settings.storage.url):
+def check_password_stays_out_of_files(url: str | None, problems: Problems) -> None:
+    """Add a problem if the storage's `url` holds a password, as it would be written into a job's file."""
+    if url is not None and holds_secret(url):
         complaint = "holds a password, which would be written into the jobs' files"
         remedy = "export the URL in an environment variable and name that: storage.url=null storage.url_env=NAME"
         problems.add("storage.url", complaint, remedy)
 
 
-def check_gpus_are_asked_for(settings: StudySettings, problems: Problems, *, option: str, gpus: float) -> None:
-    """Note a trainer that wants a GPU in a worker whose `option` asks the cluster for none."""
-    accelerator = settings.trainer.get("accelerator")
+def check_gpus_are_asked_for(
+    trainer: Mapping[Any, Any], problems: Problems, *, option: str, gpus: float, devices_per_trial: int
+) -> None:
+    """Add a problem if `trainer` wants a GPU but the launcher's `option` asks the cluster for none."""
+    accelerator = trainer.get("accelerator")
     if accelerator in GPU and not gpus:
-        remedy = f"give {settings.launcher.options.get('devices_per_trial', 1)}: a worker sees what it asked for only"
+        remedy = f"give {devices_per_trial}: a worker sees what it asked for only"
         problems.add(f"launcher.{option}", f"is 0 but trainer.accelerator is {accelerator}", remedy)
 
 
 def enter(folder: Path) -> None:
-    """Work in `folder`, the command's own, so that relative paths mean the same. Raises `StudyError`."""
+    """Change into the command's working `folder`, so that relative paths mean the same. Raises `StudyError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)

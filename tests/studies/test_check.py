@@ -13,8 +13,8 @@ from shell import PLAIN, Shell
 
 from studies.check import diverged_notes, found_in_words, raise_problems
 from studies.errors import BadInput, Problem
-from studies.launch.preflight.check import Checked, check_in_time
-from studies.launch.preflight.points import Found, Plan
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.findings import Checked, Found, Plan
 from studies.settings import StudySettings
 from studies.trial.trying import Look
 

@@ -10,46 +10,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studies.errors import Problem, StudyError
-from studies.launch.processes.child import Child, Reader, pipe, start, stop
-from studies.launch.worker_pool import Crew, Ending, How
-from studies.launch.local.launcher.device_slots import Place, available_cores, place_notes, places
-from studies.launch.preflight.first_batch import try_first_batch
+from studies.launch.local.device_slots import DeviceSlot, available_cores, device_slots, slot_notes
+from studies.launch.local.options import device_request
 from studies.launch.logs import logs_of_this_run, worker_log
+from studies.launch.preflight.first_batch import try_first_batch
+from studies.launch.processes.child import Child, Reader, pipe, start, stop
+from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
 from studies.launch.worker_process import STOPPED, run_worker
 from studies.settings import StudySettings
 from studies.shift import Shift
 from studies.signals import StopSignals
 from studies.worker import RENEWED
 
-LINGER_S = 5.0  # for a process that has said its last word
+LINGER_S = 5.0  # for a process that has sent its last word
 
 
 @dataclass(slots=True)
-class _Worker:
-    place: Place
+class _LocalWorker:
+    slot: DeviceSlot
     child: Child
-    words: Reader  # its last one: an error, or None where it leaves by itself
+    words: Reader  # gives one last word: an error, or None if the worker leaves by itself
     log: Path
     _last_words: list[StudyError | None] = field(default_factory=list)
     _heard: float = 0.0
-    _ending: Ending | None = field(default=None)
+    _end: WorkerEnd | None = field(default=None)
 
     @property
     def number(self) -> int:
-        return self.place.worker
+        return self.slot.worker
 
     def is_queued(self) -> bool:
         return False
 
-    def ending(self) -> Ending | None:
-        if self._ending is None:
+    def end(self) -> WorkerEnd | None:
+        if self._end is None:
             self._listen()
             if not self.child.is_alive():
-                self._listen()  # to what it said in the meantime
-                self._ending = self._how()
+                self._listen()  # it may have spoken in the meantime
+                self._end = self._find_end()
             elif self._last_words and time.monotonic() - self._heard > LINGER_S:
                 self.child.send(signal.SIGKILL)
-        return self._ending
+        return self._end
 
     def _listen(self) -> None:
         try:
@@ -59,14 +60,15 @@ class _Worker:
         except (EOFError, OSError):  # nothing, or half a message
             return
 
-    def _how(self) -> Ending:
-        """Return how it ended: without a word it has died, whatever its exit code is."""
+    def _find_end(self) -> WorkerEnd:
+        """Return how the process ended. Without a last word it has died, whatever its exit code is."""
         code = self.child.exit_code()
         if self._last_words:
-            return Ending(How.LEFT, self._last_words[0])
+            return WorkerEnd(EndReason.LEFT, self._last_words[0])
         if code == STOPPED:
-            return Ending(How.STOPPED, None, f"asked to stop by a signal (see {self.log})")
-        return Ending(How.RENEWED if code == RENEWED else How.DIED, None, f"{self.child.in_words()}; see {self.log}")
+            return WorkerEnd(EndReason.STOPPED, words=f"asked to stop by a signal (see {self.log})")
+        reason = EndReason.RENEWED if code == RENEWED else EndReason.DIED
+        return WorkerEnd(reason, words=f"{self.child.in_words()}; see {self.log}")
 
 
 class LocalLauncher:
@@ -74,53 +76,55 @@ class LocalLauncher:
 
     def __init__(self, settings: StudySettings, *, signals: StopSignals, tell: Callable[[str], None]) -> None:
         self._settings = settings
+        self._request = device_request(settings)
         self._signals = signals
         self._tell = tell
         self._gpus: list[str] = []
         self.logs = logs_of_this_run(settings.output_dir)
 
     def preflight(self) -> list[Problem]:
-        """Problems that show only when the model is built and sees a first batch."""
+        """Try a first batch and return its problems. Also counts the GPUs."""
         log = self.logs / "preflight.log"
-        self._gpus, problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)
-        return problems
+        found = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)
+        self._gpus = found.gpus
+        return found.problems
 
-    def places(self) -> list[object]:
-        """Where the workers run, and what to know about it; after `preflight`, which counts the GPUs."""
-        notes = place_notes(self._settings, n_cores=available_cores(), gpus=self._gpus)
-        return [*self._places(), *notes]
+    def describe(self) -> list[str]:
+        """Return a line for each worker, and notes. Call `preflight` first."""
+        notes = slot_notes(self._request, n_cores=available_cores(), gpus=self._gpus)
+        return [*map(str, self._slots()), *notes]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run workers until they leave or a signal comes; see `studies.launch.worker_pool`."""
-        crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
-        crew.run(self, range(len(self._places())), shift=shift, on_tick=on_tick)
+        """Run workers until they leave or a signal comes, as `WorkerPool.run` does."""
+        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool.run(self, range(len(self._slots())), shift=shift, on_tick=on_tick)
 
-    def begin(self, numbers: Sequence[int], *, shift: Shift) -> list[_Worker]:
-        """Start the workers of these numbers."""
-        begun: list[_Worker] = []
+    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[_LocalWorker]:
+        """Start the workers with these numbers."""
+        started: list[_LocalWorker] = []
         try:
-            for place in self._places():
-                if place.worker in numbers:
-                    begun.append(self._begin(place, shift))
+            for slot in self._slots():
+                if slot.worker in numbers:
+                    started.append(self._start(slot, shift))
         except StudyError:
-            self.end(begun, grace_s=0)
+            self.stop(started, grace_s=0)
             raise
-        return begun
+        return started
 
-    def _places(self) -> list[Place]:
-        return places(self._settings, n_cores=available_cores(), gpus=self._gpus)
+    def _slots(self) -> list[DeviceSlot]:
+        return device_slots(self._request, n_cores=available_cores(), gpus=self._gpus)
 
-    def _begin(self, place: Place, shift: Shift) -> _Worker:
-        log = worker_log(self.logs, place.worker)
+    def _start(self, slot: DeviceSlot, shift: Shift) -> _LocalWorker:
+        log = worker_log(self.logs, slot.worker)
         ours, theirs = pipe()
-        child = start(run_worker, (self._settings, place, shift, log, theirs), name=f"worker-{place.worker}")
+        child = start(run_worker, (self._settings, slot, shift, log, theirs), name=f"worker-{slot.worker}")
         theirs.close()
-        return _Worker(place, child, ours, log)
+        return _LocalWorker(slot, child, ours, log)
 
-    def wait(self, members: Sequence[_Worker], *, seconds: float) -> None:
-        """Wait so long, or until one of them has ended."""
-        multiprocessing.connection.wait([member.child.fileno() for member in members], timeout=seconds)
+    def wait(self, workers: Sequence[_LocalWorker], *, seconds: float) -> None:
+        """Wait until one of `workers` ends, at most so many seconds."""
+        multiprocessing.connection.wait([worker.child.fileno() for worker in workers], timeout=seconds)
 
-    def end(self, members: Sequence[_Worker], *, grace_s: float) -> None:
-        """Ask them to free their trials and leave, and end those that do not in time."""
-        stop([member.child for member in members], grace_s=grace_s)
+    def stop(self, workers: Sequence[_LocalWorker], *, grace_s: float) -> None:
+        """Ask `workers` to free their trials and leave, and kill the others after `grace_s`."""
+        stop([worker.child for worker in workers], grace_s=grace_s)

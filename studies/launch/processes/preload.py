@@ -1,8 +1,8 @@
-"""What the fork server imports once, so that each worker starts with it.
+"""The modules that the fork server imports once, so that each worker starts with them.
 
-One thread until a worker chooses its own number: a process forked after torch has run with several threads hangs.
-Nothing here may touch CUDA, for a forked process cannot use what its parent has initialised; that rules out even an
-optimizer's step, which asks torch for its accelerator.
+torch keeps one thread here, until a worker chooses its number. A process that is forked after torch has run with
+several threads hangs. Nothing here may touch CUDA: a forked process cannot use a CUDA that its parent has initialised.
+So no optimizer may take a step here either, as a step asks torch for the accelerator.
 """
 
 import gc
@@ -12,9 +12,9 @@ from studies.launch.processes.fork_server import checkpoint, is_fork_server, tak
 
 MODULES = (  # the largest ones first
     *("torch", "pytorch_lightning", "studies.trial.objective", "studies.worker"),
-    *("alembic.command", "sqlalchemy.dialects.sqlite"),  # which opening a storage imports late
+    *("alembic.command", "sqlalchemy.dialects.sqlite"),  # imported late when a storage is opened
 )
-CHECKPOINTS = MODULES[:3]  # before what takes long
+CHECKPOINTS = MODULES[:3]  # before the slow imports
 
 
 def _load() -> None:
@@ -24,7 +24,7 @@ def _load() -> None:
         import_module(name)
     import_module("torch").set_num_threads(1)
     gc.collect()
-    gc.freeze()  # no collection of a worker looks at what is loaded here, which is most of what there is
+    gc.freeze()  # a worker's collections skip what is loaded here, which is most of its objects
 
 
 _load()

@@ -17,7 +17,7 @@ from random_configs import configs, scalars
 from studies.admission import admit
 from studies.configs import compose
 from studies.errors import StudyError
-from studies.launch.resolve_once import resolved_here
+from studies.launch.resolve_once import resolve_once
 from studies.search.designs import typical_points
 from studies.search.samplers import make_sampler
 from studies.storage.creation import open_study
@@ -64,7 +64,7 @@ def prepare(config: DictConfig) -> None:
     make_sampler(settings)
     settings.space.corners(limit=40)
     typical_points(settings, 8)
-    resolved_here(settings)
+    resolve_once(settings)
 
 
 def check(config: DictConfig | None) -> None:
