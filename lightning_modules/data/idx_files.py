@@ -36,7 +36,7 @@ class IdxFiles(ImageDataSet):
     md5: Mapping[str, str] = field(hash=False)
 
     def name(self) -> str:
-        """Return the folder's name with a checksum of the files' sizes and dates, so that replaced files are read anew."""
+        """Return the folder's name with a checksum of the files' sizes and dates, so replaced files are read anew."""
         stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._paths()]
         return f"{self.folder}-full-{zlib.crc32(repr(stamps).encode()):08x}"
 

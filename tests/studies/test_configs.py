@@ -118,7 +118,7 @@ def test_every_file_begins_by_saying_what_it_is(file: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if line != "# @package _global_"]
     assert lines[0].startswith("# ")
     assert len(lines[0].split()) >= 4
-    assert lines[0].rstrip().endswith((".", "…", ";", ":", ","))
+    assert lines[0].rstrip().endswith((".", "?", "…", ":"))
 
 
 def test_a_folder_of_ones_own_adds_options_to_a_group(tmp_path: Path) -> None:
