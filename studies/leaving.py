@@ -89,7 +89,7 @@ def _end_soon(code: int, tell: Tell) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes started by `pid`, and theirs, without Python's own servers. None are known outside of Linux."""
+    """Return the processes started by `pid`, and theirs, without Python's own servers. Outside of Linux: none."""
     found = []
     for child in _children_of(pid):
         if not any(name in _command_of(child) for name in OURS):

@@ -149,7 +149,7 @@ def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _resolved(config: Any, written: Any) -> Any:
-    """Return the values of a config one by one. Those that cannot be resolved, and references to containers, are None."""
+    """Return the values of a config. Those that cannot be resolved, and references to containers, are None."""
     if not isinstance(written, Mapping | list):
         return None if isinstance(config, DictConfig | ListConfig) else config
     children = written.items() if isinstance(written, Mapping) else enumerate(written)

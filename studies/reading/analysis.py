@@ -1,4 +1,4 @@
-"""Reads what is asked of the analysis, and notes everything that is wrong with it."""
+"""Parses the section `analysis`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studies.space import SearchSpace
 
 
 def read_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
-    """The analysis settings, their names checked against `space`; without one, against the trials later on."""
+    """Return the analysis settings. Parameter names are checked against `space`, or later against the trials."""
     section.only(("name", "params", "value_policy", "law", "source"))
     return AnalysisSettings(
         name=section.word("name", get_args(AnalysisName), default="full"),
@@ -55,13 +55,13 @@ def _read_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, s
 def _check_searched(
     name: str, key: str, space: SearchSpace | None, problems: Problems, *, numeric: bool = False
 ) -> None:
-    """Note a name that is no parameter of the space, or no number where a number is needed."""
+    """Add a problem for a name that is no parameter of the space, or no numeric one if that is needed."""
     if space is None:
         return
     is_space_sound = not any(problem.key.startswith("search_space") for problem in problems.found)
     known = [parameter.name for parameter in space if parameter.type != "categorical" or not numeric]
     if name in space.names and name not in known:
-        if is_space_sound:  # else what reads as categorical may be a stand-in for what could not be read
+        if is_space_sound:  # else a categorical may stand in for a wrong parameter
             problems.add(key, f"is {name}, a categorical", nearest("", known))
     elif name not in known:
         problems.add(key, f"is {name!r}, which is not searched", nearest(str(name), known))

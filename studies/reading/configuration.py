@@ -1,4 +1,4 @@
-"""Reads a `best.yaml`, the whole configuration that `studies.retrain config=…` trains. Anybody may have edited it."""
+"""Parses a `best.yaml`, the configuration for `studies.retrain config=…`. Users may have edited it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REMEDY = "give a best.yaml that a study wrote"
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """Return what the file at `path` holds, with the environment variables that it names.
+    """Return the content of the file at `path`, with the values of its environment variables.
 
     Raises `BadInput` with everything that is wrong with it.
     """
@@ -74,7 +74,7 @@ def _problem(path: Path, complaint: str, remedy: str) -> Problem:
 
 
 def _check(top: Section) -> dict[str, Any]:
-    """Note each key that the training would not understand. Return the numbers as it takes them: 2 for 2.0."""
+    """Add a problem for each wrong key. Return the numbers with their own types: 2 for 2.0."""
     check_template(top.values, top.problems)
     for part in map(top.section, ("model", "datamodule")):
         if part.has("_target_"):

@@ -1,4 +1,4 @@
-"""Reads values out of a config mapping and collects what is wrong with them, each with key, value and remedy."""
+"""Reads values out of a config mapping and collects problems, each with key, value and remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.reading.limits import LARGEST, LARGEST_WHOLE, shown, written
 
 
 class Section:
-    """One mapping of the config under `prefix`. Every reader returns a usable value, also after noting a problem."""
+    """One mapping of the config under `prefix`. Every method returns a usable value, also after a problem."""
 
     def __init__(self, values: Any, *, prefix: str, problems: Problems) -> None:
         self.prefix = prefix
@@ -22,31 +22,31 @@ class Section:
         self.values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
 
     def key(self, name: str) -> str:
-        """The full dotted key of `name`."""
+        """Return the full dotted key of `name`."""
         return f"{self.prefix}.{name}" if self.prefix else name
 
     def has(self, name: str) -> bool:
-        """Whether `name` is there and not null."""
+        """Return whether `name` is present and not null."""
         return self.values.get(name) is not None
 
     def only(self, known: Collection[str]) -> None:
-        """Note every key that is not in `known`."""
+        """Add a problem for every key that is not in `known`."""
         for name in self.values:
             if name not in known:
                 self.problems.add(self.key(str(name)), "is not a known key", nearest(str(name), known))
 
     def check_name(self, name: object) -> None:
-        """Note a key that can name no file, column or label."""
+        """Add a problem for a key that cannot name a file, column or label."""
         why = why_no_name(str(name))
         if why is not None:
             self.problems.add(self.prefix, f"holds {shown_name(str(name))}, {why}", REMEDY)
 
     def section(self, name: str) -> Section:
-        """The mapping at `name`; an empty one where it is missing."""
+        """Return the mapping at `name`, an empty one if it is missing."""
         return Section(self.values.get(name), prefix=self.key(name), problems=self.problems)
 
     def text(self, name: str, *, default: str = "") -> str:
-        """A non-empty string."""
+        """Return a non-empty string."""
         value = self.values.get(name, default)
         if isinstance(value, str) and value.strip():
             return value
@@ -54,7 +54,7 @@ class Section:
         return default
 
     def name(self, name: str) -> str:
-        """A text that can name a file, a column and a label."""
+        """Return a text that can name a file, a column and a label."""
         value = self.text(name)
         why = why_no_name(value) if value else None
         if why is not None:
@@ -62,7 +62,7 @@ class Section:
         return value
 
     def word(self, name: str, known: Sequence[str], *, default: str | None = None) -> Any:
-        """One of the words `known`."""
+        """Return one of the words `known`."""
         value = self.values.get(name, default)
         if value in known:
             return value
@@ -71,7 +71,7 @@ class Section:
         return default if default is not None else known[0]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self.values.get(name, default)
         if isinstance(value, bool):
             return value
@@ -87,7 +87,7 @@ class Section:
         high: float = LARGEST,
         default: float = 0.0,
     ) -> float:
-        """A finite number at least `low`, greater than `above`, and at most `high`, in size too."""
+        """Return a finite number from `low`, above `above` and up to `high`, which also limits negative numbers."""
         value = self.values.get(name)
         if not is_number(value):
             self._refuse(name, value, "give a number")
@@ -102,7 +102,7 @@ class Section:
         return default
 
     def whole(self, name: str, *, low: int = 0, high: int = LARGEST_WHOLE, default: int = 1) -> int:
-        """A whole number from `low` to `high`."""
+        """Return a whole number from `low` to `high`."""
         value = self.values.get(name)
         if not is_number(value) or not float(value).is_integer() or value < low:
             self._refuse(name, value, f"give a whole number of at least {low}")
@@ -113,13 +113,13 @@ class Section:
         return default
 
     def optional_number(self, name: str, *, above: float, high: float = LARGEST) -> float | None:
-        """A number greater than `above` and at most `high`, or None where it is null."""
+        """Return a number above `above` and up to `high`, or None for null."""
         n_before = len(self.problems.found)
         value = self.number(name, above=above, high=high) if self.has(name) else None
         return value if len(self.problems.found) == n_before else None
 
     def optional_whole(self, name: str, *, low: int, high: int = LARGEST_WHOLE) -> int | None:
-        """A whole number from `low` to `high`, or None where it is null."""
+        """Return a whole number from `low` to `high`, or None for null."""
         return self.whole(name, low=low, high=high) if self.has(name) else None
 
     def _refuse(self, name: str, value: object, remedy: str) -> None:
@@ -127,7 +127,7 @@ class Section:
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a finite number that a float can hold (a bool is none)."""
+    """Return whether `value` is a finite number that a float can hold. A bool is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Reads the composed config into `StudySettings`: validated once, with all problems told at once."""
+"""Parses the composed config into `StudySettings`: validated once, with all problems in one error."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ KEYS = (
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
     *("belief", "check", "links"),
 )
-IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
+IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that processes cannot share
 
 
 Check = Callable[[StudySettings, Problems], None]
 
 
 def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudySettings:
-    """Read and check the composed `config`; `checks` are those of the floors above.
+    """Parse and check the composed `config`. `checks` are those of the floors above.
 
-    Raises `BadInput` that lists every problem.
+    Raises `BadInput` with every problem.
     """
     problems = Problems()
     load_resolvers(config)
@@ -90,7 +90,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     top.only(KEYS)
     check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
-    for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys that no trial has
+    for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys outside of a trial's config
         OmegaConf.update(template, key, values[key], merge=False)
     remember_those_of(template)
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
@@ -147,7 +147,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
 
 
 def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
-    """The config as plain values; interpolations that fail are noted, one problem each."""
+    """Return the config as plain values. Each interpolation that fails is a problem."""
     values: dict[str, Any] = {}
     for missing in _missing(OmegaConf.to_container(config, resolve=False), ""):
         problems.add(missing, "is missing", "give it a value")
@@ -173,13 +173,13 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
 
 
 def _follows(problem: Problem, unresolved: Sequence[Problem]) -> bool:
-    """Whether a value seems to be missing only because its whole section could not be resolved."""
+    """Return whether a value may only seem missing because its whole section could not be resolved."""
     section = problem.key.partition(".")[0]
     return any(section == re.split(r"[.\[]", other.key)[0] for other in unresolved)
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:
-    """The dotted keys that are still ???."""
+    """Yield the dotted keys that are still ???."""
     if node == "???":
         yield path
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
@@ -188,7 +188,7 @@ def _missing(node: Any, path: str) -> Iterator[str]:
 
 
 def _without_nuisance(space: SearchSpace, problems: Problems) -> SearchSpace:
-    """The scientific parameters alone: all others keep their values in the config."""
+    """Return the scientific parameters alone. All others keep their values in the config."""
     kept = tuple(parameter for parameter in space if parameter.role == "scientific")
     if not kept:
         remedy = "give the parameter in question role: scientific, or set mode=tuned"
@@ -216,7 +216,7 @@ def _read_named(section: Section, words: Any) -> Named:
 
 
 def _check_together(settings: StudySettings, problems: Problems) -> None:
-    """Settings that are right alone and wrong together."""
+    """Add problems for settings that are right alone and wrong together."""
     if not settings.is_designed and settings.replicates > 1:
         remedy = "set sampler=grid, or replicates=1"
         problems.add("replicates", f"is {settings.replicates} but sampler is {settings.sampler.name}", remedy)

@@ -1,4 +1,4 @@
-"""Reads how a trial trains: its budget, what it saves, what follows from out-of-memory."""
+"""Parses the training of a trial: its budget, its checkpoints, and its retry after out-of-memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studies.settings import CheckpointSettings, CheckSettings, OutOfMemorySetti
 
 
 def read_budget(section: Section) -> Budget:
-    """How long each trial trains, and at how many rungs it is validated."""
+    """Return the budget of each trial: its length and its number of rungs."""
     section.only(("unit", "amount", "rungs"))
     unit: Unit = section.word("unit", get_args(Unit))
     amount = _read_amount(section, unit)
@@ -29,14 +29,14 @@ def read_budget(section: Section) -> Budget:
 
 
 def _read_amount(section: Section, unit: Unit) -> float:
-    """How much each trial trains; each epoch is a rung."""
+    """Return the length of a trial in units. Each epoch is a rung."""
     if unit == "seconds":
         return section.number("amount", above=0, high=MOST_SECONDS)
     return section.whole("amount", low=1, high=MOST_RUNGS) if unit == "epochs" else section.whole("amount", low=1)
 
 
 def read_checkpoint(section: Section) -> CheckpointSettings:
-    """What a trial saves."""
+    """Return the checkpoint settings."""
     section.only(("every_s", "keep_best"))
     return CheckpointSettings(
         every_s=section.optional_number("every_s", above=0, high=MOST_SECONDS),
@@ -45,7 +45,7 @@ def read_checkpoint(section: Section) -> CheckpointSettings:
 
 
 def read_check(section: Section) -> CheckSettings:
-    """How long a check may take."""
+    """Return the limit of a check."""
     section.only(("max_s",))
     if not section.values:
         return CheckSettings()
@@ -53,7 +53,7 @@ def read_check(section: Section) -> CheckSettings:
 
 
 def read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
-    """What follows from out-of-memory, and the key of the batch size that is halved."""
+    """Return the retry after out-of-memory, and the key of the batch size to halve."""
     section.only(("retry", "batch_size"))
     retry = section.word("retry", ("none", "halve_batch"), default="none")
     path = section.text("batch_size", default="datamodule.batch_size")

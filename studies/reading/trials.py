@@ -1,4 +1,4 @@
-"""Reads how many trials a study has, and the points that are tried first."""
+"""Parses the number of trials, and the points to try first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.space import Point, SearchSpace, is_active
 
 
 def read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
-    """The number of trials of the whole study; a grid counts its own."""
+    """Return the number of trials of the whole study. A grid counts its own."""
     given = top.optional_whole("n_trials", low=1, high=MOST_TRIALS)
     if sampler.name != "grid":
         if given is None and "n_trials" in top.values:
@@ -37,7 +37,7 @@ def read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: 
 
 
 def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
-    """Note a grid that nobody can make, or nobody can train."""
+    """Add a problem for a grid with too many cells or too many trials."""
     if n_cells is None:
         complaint = f"makes a grid of more than {MOST_CELLS} cells"
         top.problems.add("search_space", complaint, "give fewer levels, or another sampler than grid")
@@ -49,7 +49,7 @@ def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
 
 
 def read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
-    """The points that are tried first."""
+    """Return the points to try first."""
     points: list[Point] = []
     if given is not None and not isinstance(given, list):
         problems.add(

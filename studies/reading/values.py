@@ -1,4 +1,4 @@
-"""Reads the values that a parameter can take: its choices, its range, and its levels in a grid."""
+"""Parses the values of a parameter: its choices, its range, and its levels in a grid."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from studies.reading.limits import LARGEST, LARGEST_WHOLE, MOST_VALUES, SMALLEST
 from studies.reading.section import Section, is_number
 
 RANGED = ("low", "high")
-STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, for finding further ones only
-DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
+STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, to find further ones
+DECADES = 100.0  # high / low; beyond it, a linear scale hardly ever samples its lower decades
 
 
 def read_choices(entry: Section) -> dict[str, Any]:
-    """The choices of a categorical, by their names."""
+    """Return the choices of a categorical by their names."""
     for key in ("low", "high", "log", "step", "linear"):
         if entry.has(key):
             entry.problems.add(entry.key(key), "does nothing for a categorical", "remove it")
@@ -47,12 +47,12 @@ def read_choices(entry: Section) -> dict[str, Any]:
 
 
 def _is_storable(choice: float) -> bool:
-    """Whether a storage gives this number back as it is: JSON and SQL have no nan and no infinity."""
+    """Return whether a storage keeps this number as it is. JSON and SQL have no nan and no infinity."""
     return isinstance(choice, bool) or (is_number(choice) and abs(choice) <= LARGEST)
 
 
 def read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
-    """Low, high, log and step of a parameter that is a number."""
+    """Return low, high, log and step of a numeric parameter."""
     if entry.has("choices"):
         entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
     most = LARGEST if kind == "float" else LARGEST_WHOLE
@@ -95,12 +95,12 @@ def _check_range(
     if log and 0 < low < SMALLEST:
         problems.add(entry.key("low"), f"is {low:g}", f"give at least {SMALLEST:g}")
     if not log and low >= SMALLEST and high / low > DECADES and not entry.flag("linear"):
-        remedy = "set log: true, or linear: true if a linear scale is really meant"
+        remedy = "set log: true, or linear: true to confirm a linear scale"
         problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
 
 
 def read_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
-    """The values of a grid; None where a continuous parameter gives none."""
+    """Return the levels of a grid, or None for a continuous parameter without any."""
     given = entry.values.get("levels")
     is_discrete = parameter.type in ("categorical", "power_of_two")
     if given is None and not is_discrete:
