@@ -93,3 +93,10 @@ def enter(folder: Path) -> None:
             f"a worker on {platform.node()} cannot work in {folder} ({error.strerror}): "
             "start the command in a folder that every machine has"
         ) from error
+
+
+def describe_worker(number: int, where: str, *, threads: int) -> str:
+    """Return where a worker of a cluster runs, with the devices that this process sees."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or ""
+    device = f"GPU {gpus}" if gpus and gpus != "NoDevFiles" else "CPU"
+    return f"worker {number}: {where}, {device}, {threads} thread{'s' if threads != 1 else ''}"

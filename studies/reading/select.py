@@ -27,9 +27,7 @@ def read_select(section: Section) -> SelectSettings:
     per_value = section.flag("per_value")
     return SelectSettings(
         name=name,
-        k=_whole(
-            section, "k", low=1 if per_value else 2, default=8
-        ),  # one for each value races too
+        k=_whole(section, "k", low=1 if per_value else 2, default=8),  # one for each value races too
         seeds=_whole(section, "seeds", low=3, default=8),
         estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
         rule=section.word("rule", get_args(SelectRule), default="best"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
-from studies.launch.remote import enter, refuse_file_of_another_machine
+from studies.launch.remote import describe_worker, enter, refuse_file_of_another_machine
 from studies.launch.worker_process import STOPPED, serve
 from studies.secret_texts import know
 from studies.settings import StudySettings
@@ -72,14 +72,7 @@ class RayActor:
         refuse_file_of_another_machine(task.settings.storage.address, home=task.home)
         if not task.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves a node's GPUs visible to actors that asked for none
-        serve(task.settings, Post(describe(task), task.shift, self._signals), threads=task.threads)
+        place = describe_worker(task.number, f"Ray node {platform.node()}", threads=task.threads)
+        serve(task.settings, Post(place, task.shift, self._signals), threads=task.threads)
         if self._signals.reason() is not None and not self._called_off:
             raise SystemExit(STOPPED)
-
-
-def describe(task: ActorTask) -> str:
-    """Return where this actor runs."""
-    gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or ""
-    device = f"GPU {gpus}" if gpus else "CPU"
-    threads = f"{task.threads} thread{'s' if task.threads != 1 else ''}"
-    return f"worker {task.number}: Ray node {platform.node()}, {device}, {threads}"

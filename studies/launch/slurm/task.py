@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial
 from studies import schema
 from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
-from studies.launch.remote import refuse_file_of_another_machine, refuse_missing_address
+from studies.launch.remote import describe_worker, refuse_file_of_another_machine, refuse_missing_address
 from studies.launch.worker_process import STOPPED, serve
 from studies.settings import StorageSettings, StudySettings
 from studies.shift import Shift
@@ -72,7 +72,8 @@ def run_task(task: SlurmTask) -> StudyError | None:
         refuse_missing_address(task.settings.storage)
         refuse_file_of_another_machine(task.settings.storage.address, home=task.home)
         if not task.called_off.exists():
-            serve(task.settings, Post(describe(task), task.shift, signals), threads=task.threads)
+            place = describe_worker(task.number, f"SLURM job {_job_name()} on {platform.node()}", threads=task.threads)
+            serve(task.settings, Post(place, task.shift, signals), threads=task.threads)
     except StudyError as error:
         return error
     if signals.reason() is None or task.called_off.exists():
@@ -90,14 +91,9 @@ def hide_gpus_of_others(asked: int) -> None:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
-def describe(task: SlurmTask) -> str:
-    """Return where this task runs."""
-    gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or ""
-    device = f"GPU {gpus}" if gpus and gpus != "NoDevFiles" else "CPU"
-    threads = f"{task.threads} thread{'s' if task.threads != 1 else ''}"
-    job = os.environ.get("SLURM_ARRAY_JOB_ID")
-    name = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
-    return f"worker {task.number}: SLURM job {name} on {platform.node()}, {device}, {threads}"
+def _job_name() -> str:
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
 
 
 def _is_to_come_back(task: SlurmTask) -> bool:
