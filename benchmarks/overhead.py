@@ -25,10 +25,10 @@ from torch import nn
 from lightning_modules import MNIST
 from lightning_modules.data.prepared import Part
 from lightning_modules.loader import TensorLoader
-from studies.budget import Budget
-from studies.configs import compose
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
+from studies.config.budget import Budget
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 from studies.trial.job import build
 from studies.trial.objective import run_trial
 

@@ -28,7 +28,7 @@ from sleeping import Sleeper, settings_of, sleep_and_work, start_sleeper
 from waves import Waves, read_notes, waves
 
 from studies import schema
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
-from studies.admission import CHECKS
-from studies.configs import compose
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 from studies.trial.outcome import Outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from studies.cli.help import COMMANDS, overview, versions
 from studies.errors import BadInput, Problem, nearest
-from studies.help import COMMANDS, overview, versions
 
 
 def main() -> None:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from studies.command import command
+from studies.cli.command import command
 from studies.errors import BadInput
-from studies.report.wording import counted
+from studies.text.wording import counted
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from studies.config.settings import StudySettings
     from studies.launch.preflight.findings import Checked, Plan
-    from studies.settings import StudySettings
 
 MAX_CORNERS = 40  # points that are tried with real batches, to find mistakes
 AT_LEAST = 0.5  # of check.max_s, where loading torch takes long
@@ -34,7 +34,7 @@ def check(config: DictConfig) -> int:
     batches at points that stand for all. End after `check.max_s`, and tell what was left out."""
     import optuna
 
-    from studies.console import make_console
+    from studies.cli.console import make_console
     from studies.experiment import each_part, part_names
 
     begun = time.monotonic()
@@ -48,17 +48,17 @@ def check(config: DictConfig) -> int:
 
 def _check_study(config: DictConfig, console: Console, *, begun: float, part: int, n_parts: int) -> None:
     """Check one study of `n_parts`, which share `check.max_s`."""
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.logs import logs_of_this_run
     from studies.launch.preflight.check import check_in_time
     from studies.launch.preflight.findings import Plan
-    from studies.report.goal import goal, goal_notes
+    from studies.records.stored import refuse_earlier_schema
+    from studies.reporting.goal import goal, goal_notes
     from studies.search.designs import typical_points
-    from studies.search.rounds import announcement
+    from studies.selection.rounds import announcement
     from studies.storage.identity import find_study
     from studies.storage.importing import find_imports
-    from studies.stored import refuse_earlier_schema
 
     settings, storage = admit(config)
     study, settings = find_study(settings, storage)
@@ -156,8 +156,8 @@ class Left:
 
 def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Left:
     """What the study of these `trials` has still to train."""
-    from studies.search.rounds import most_trainings
-    from studies.selection import selection_of
+    from studies.selection.rounds import most_trainings
+    from studies.selection.run import selection_of
     from studies.storage.slots import read_slots, rules_of
 
     rules = rules_of(settings)
@@ -169,7 +169,7 @@ def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: Bas
 
 def estimate(settings: StudySettings, left: Left, seconds: Sequence[float], n_workers: int) -> str:
     """How long what is `left` takes, in words, if a trial takes the mean of `seconds`."""
-    from studies.progress import duration
+    from studies.cli.progress import duration
 
     if left.is_nothing:
         return "nothing is left to do: the study is finished"

@@ -10,9 +10,9 @@ import threading
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.command import command
+from studies.cli.command import command
+from studies.config.parsing.section import Section
 from studies.errors import BadInput, Problem, Problems
-from studies.reading.section import Section
 
 
 def dashboard(config: DictConfig) -> int:
@@ -22,9 +22,9 @@ def dashboard(config: DictConfig) -> int:
     """
     import optuna_dashboard
 
-    from studies.admission import existing_storage
+    from studies.cli.admission import existing_storage
+    from studies.process.signals import StopSignals
     from studies.schema import searched_study
-    from studies.signals import StopSignals
 
     storage = existing_storage(config)
     signals = StopSignals().install()

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from studies.printable import visible
-from studies.secret_names import is_secret_name
-from studies.secret_texts import MASK, QUOTED
+from studies.secrets.names import is_secret_name
+from studies.secrets.texts import MASK, QUOTED
+from studies.text.printable import visible
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})|(?<=\Ais )(?!\?\?\?)[^\s,'\"]+")

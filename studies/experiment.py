@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.configs import given_overrides
+from studies.config.composing.configs import given_overrides
+from studies.config.parsing.direction import flat_keys, forget_directions
 from studies.errors import BadInput, Problem
-from studies.naming import shown_name, why_no_name
-from studies.reading.direction import flat_keys, forget_directions
+from studies.text.naming import shown_name, why_no_name
 
 if TYPE_CHECKING:
     from optuna import Study
     from rich.console import Console
 
-    from studies.settings import StudySettings
+    from studies.config.settings import StudySettings
 
 OPEN = ("search_space", "belief")  # where a part may add keys
 
@@ -67,8 +67,8 @@ def part_names(config: DictConfig) -> list[str]:
 def conclude_experiment(config: DictConfig, console: Console) -> None:
     """Say what a belief's finished studies show, if `config` has a belief; nothing is trained."""
     from studies.analysis.same_runs import same_runs_note
-    from studies.report.belief import Evidence, conclude, remove_belief, write_belief
-    from studies.report.report import ended_trials
+    from studies.reporting.belief import Evidence, conclude, remove_belief, write_belief
+    from studies.reporting.report import ended_trials
     from studies.storage.identity import rule_of
     from studies.storage.slots import rules_of
 
@@ -101,7 +101,7 @@ def _is_taken(name: str, config: DictConfig, parts: Mapping[str, Any]) -> bool:
 
 
 def _is_there(config: DictConfig) -> bool:
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.storage.identity import find_study
 
     settings, storage = admit(config)
@@ -124,7 +124,7 @@ def _checkpoint_of(config: DictConfig) -> str | None:
 
 def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     """The settings of a part and its study. Raises `BadInput` where the storage does not hold it."""
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.storage.identity import find_study
 
     settings, storage = admit(config, to_read=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from studies.command import command
+from studies.cli.command import command
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,7 +30,7 @@ INDENT = "    "  # of what stands below a study's name where the table does not 
 
 def list_studies(config: DictConfig) -> int:
     """Print what is known of each study."""
-    from studies.admission import refuse_bad_name, storage_to_read
+    from studies.cli.admission import refuse_bad_name, storage_to_read
 
     refuse_bad_name(config)
     print_studies(storage_to_read(config))
@@ -41,8 +41,8 @@ def print_studies(storage: BaseStorage) -> None:
     """Print what is known of each study of `storage`."""
     from optuna import load_study
 
-    from studies.printable import on_one_line
     from studies.schema import searched_study
+    from studies.text.printable import on_one_line
 
     studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
     searched = {searched_study(study.user_attrs) for study in studies}
@@ -68,7 +68,7 @@ def _row_of_any(study: Study, *, is_raced: bool) -> tuple[str, ...]:
 def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
     """What is told of a study, a text a column."""
     from studies import schema
-    from studies.stored import attributes_of, damage_of, later_schema_of, trials_of
+    from studies.records.stored import attributes_of, damage_of, later_schema_of, trials_of
 
     attributes = attributes_of(study)
     name = f"  {study.study_name}" if schema.STUDY_SELECT in attributes else study.study_name
@@ -83,7 +83,7 @@ def _row(study: Study, *, is_raced: bool) -> tuple[str, ...]:
 def _endings(trials: Sequence[FrozenTrial]) -> str:
     """Count how trials ended, and the complete ones that cannot be the best."""
     from studies import schema
-    from studies.eligible import excluded
+    from studies.records.eligible import excluded
 
     run = [trial for trial in trials if schema.VOID not in trial.user_attrs]
     counts = Counter(map(_ending, run))
@@ -103,7 +103,7 @@ def _ending(trial: FrozenTrial) -> str:
 
 def _metrics(study: Study) -> str:
     """Return each metric with its direction; a dash where none has a name."""
-    from studies.report.goal import stored_goals
+    from studies.reporting.goal import stored_goals
 
     goals = stored_goals(study)
     if all(name == NONE for name, _ in goals):
@@ -113,7 +113,7 @@ def _metrics(study: Study) -> str:
 
 def _print_rows(rows: Sequence[Sequence[str]]) -> None:
     """Print `rows` as a table, or one below another where the screen is too narrow for it: no name is ever cut."""
-    from studies.console import make_console
+    from studies.cli.console import make_console
 
     console = make_console()
     widths = _widths([COLUMNS, *rows], console.width)
@@ -193,8 +193,8 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     """
     from studies import schema
     from studies.analysis.choice import ranked
-    from studies.report.any_study import repeats_points
-    from studies.stored import attributes_of
+    from studies.records.stored import attributes_of
+    from studies.reporting.any_study import repeats_points
 
     attributes = attributes_of(study)
     if any(d.name == "NOT_SET" for d in study.directions) or (len(study.directions) > 1 and not attributes):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from studies.command import INTERRUPTED_EXIT_CODE, command
+from studies.cli.command import INTERRUPTED_EXIT_CODE, command
+from studies.config.composing.own_options import BY_PATH
 from studies.errors import BadInput, Problem, StudyChanged, StudyError
-from studies.own_options import BY_PATH
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -23,8 +23,8 @@ MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
 
 def retrain(config: DictConfig) -> int:
     """Train the chosen configuration, keep its checkpoint, and print its test metrics with a 95 % interval."""
-    from studies.console import make_console
-    from studies.looks import of_file
+    from studies.cli.console import make_console
+    from studies.selection.looks import of_file
 
     console = make_console()
     if config.config is not None:
@@ -41,7 +41,7 @@ def retrain(config: DictConfig) -> int:
 def _refuse_other_overrides() -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from studies.configs import given_overrides
+    from studies.config.composing.configs import given_overrides
 
     given = given_overrides() if HydraConfig.initialized() else []  # called from Python, there are none
     others = [override for override in given if not override.startswith("config=")]
@@ -91,7 +91,7 @@ def _number_of(trial: Any) -> int:
 
 def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
     """The configuration in the file that `config` names, and the file's folder."""
-    from studies.reading.configuration import read_configuration
+    from studies.config.parsing.configuration import read_configuration
 
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         raise BadInput([Problem("config", f"is {given!r}", "give the path of a best.yaml")])
@@ -101,16 +101,16 @@ def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
 
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
-    from studies.admission import admit
     from studies.analysis.choice import Choice
+    from studies.cli.admission import admit
     from studies.experiment import part_names
-    from studies.looks import of_study
-    from studies.objectives import by_first
-    from studies.quoting import pasted
-    from studies.report.best_yaml import chosen, is_told_by_hand, selected
-    from studies.report.report import choices_of
-    from studies.selection import selection_of
+    from studies.records.objectives import by_first
+    from studies.reporting.best_yaml import chosen, is_told_by_hand, selected
+    from studies.reporting.report import choices_of
+    from studies.selection.looks import of_study
+    from studies.selection.run import selection_of
     from studies.storage.identity import find_study
+    from studies.text.quoting import pasted
 
     parts = part_names(config)
     if parts:
@@ -165,11 +165,11 @@ def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
-    from studies.budget import Budget
-    from studies.leaving import children_ended
-    from studies.looks import count_look, in_words, looks_for, retrainings
-    from studies.report.wording import nearby
-    from studies.signals import StopSignals
+    from studies.config.budget import Budget
+    from studies.process.leaving import children_ended
+    from studies.process.signals import StopSignals
+    from studies.selection.looks import count_look, in_words, looks_for, retrainings
+    from studies.text.wording import nearby
     from studies.trial.callbacks import Interrupted
     from studies.trial.failures import classify, traced
     from studies.trial.process_state import kept

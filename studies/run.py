@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from studies.command import INTERRUPTED_EXIT_CODE, command
+from studies.cli.command import INTERRUPTED_EXIT_CODE, command
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
+    from studies.config.settings import StudySettings
     from studies.launch.launcher import Launcher
-    from studies.settings import StudySettings
-    from studies.shift import Shift
-    from studies.signals import StopSignals
+    from studies.process.shift import Shift
+    from studies.process.signals import StopSignals
     from studies.storage.compatible import Compatible
 
 
@@ -28,9 +28,9 @@ def run(config: DictConfig) -> int:
     import optuna
     from optuna.exceptions import StorageInternalError
 
-    from studies.console import make_console
+    from studies.cli.console import make_console
     from studies.errors import StorageUnusable
-    from studies.signals import StopSignals
+    from studies.process.signals import StopSignals
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
@@ -69,20 +69,20 @@ def _run(
     config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
 ) -> tuple[int, datetime | None]:
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.errors import StudyStopped
-    from studies.printable import described
-    from studies.quoting import pasted
-    from studies.search.rounds import announcement
-    from studies.selection import selection_of
-    from studies.shift import Shift
+    from studies.process.shift import Shift
+    from studies.records.stored import refuse_earlier_schema
+    from studies.selection.rounds import announcement
+    from studies.selection.run import selection_of
     from studies.storage.creation import open_study
     from studies.storage.device_time import are_devices_spent
     from studies.storage.gone import deletion_told
     from studies.storage.identity import changed_search, find_study, moved_data
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
-    from studies.stored import refuse_earlier_schema
+    from studies.text.printable import described
+    from studies.text.quoting import pasted
     from studies.worker import has_reached
 
     settings, storage = admit(config, pause=signals.wait)
@@ -141,7 +141,7 @@ def _select(
 ) -> tuple[Shift | None, bool]:
     """Run the rounds of the selection in what is left of the `shift`; that shift, and whether a signal came."""
     from studies.errors import StudyStopped
-    from studies.selection import select
+    from studies.selection.run import select
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
@@ -167,9 +167,9 @@ def _report(
     study: Study, settings: StudySettings, storage: BaseStorage, console: Console, signals: StopSignals
 ) -> None:
     """Write the report; a signal ends it at once, since it can be written again."""
-    from studies.reading.output_folder import refusals_told
-    from studies.report.report import write_report
-    from studies.selection import selection_of
+    from studies.config.parsing.output_folder import refusals_told
+    from studies.reporting.report import write_report
+    from studies.selection.run import selection_of
     from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
@@ -209,9 +209,9 @@ def search(
     """Run workers until the study is finished, its time is up, or a signal comes: the study, this command's shift
     (`shift` where it has begun already), and whether a signal came. `imports` are brought in before. The rounds of a
     selection run in the same way."""
+    from studies.config.settings import POINTS
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
-    from studies.settings import POINTS
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
@@ -242,20 +242,20 @@ def _search(
     imports: Compatible | None,
 ) -> tuple[Study, Shift, bool]:
     """Run the workers of a study that is there."""
-    from studies.objectives import objective_notes
-    from studies.progress import Progress
-    from studies.report.ending_notes import ending_notes
-    from studies.report.goal import goal, goal_notes
-    from studies.report.logger_notes import logger_notes
-    from studies.report.wording import counted
+    from studies.cli.progress import Progress
+    from studies.config.settings import POINTS
+    from studies.process.shift import Shift
+    from studies.records.objectives import objective_notes
+    from studies.reporting.ending_notes import ending_notes
+    from studies.reporting.goal import goal, goal_notes
+    from studies.reporting.logger_notes import logger_notes
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
-    from studies.settings import POINTS
-    from studies.shift import Shift
     from studies.storage.device_time import are_devices_spent
     from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
+    from studies.text.wording import counted
     from studies.worker import has_reached
 
     if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
@@ -333,7 +333,7 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
 
 def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """What has been used of the device time; what ran when it was spent came to its end."""
-    from studies.progress import duration
+    from studies.cli.progress import duration
     from studies.storage.device_time import device_seconds
 
     used = duration(device_seconds(trials, settings))

@@ -16,14 +16,14 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of, was_interrupted
 from studies.search.pruners import make_pruner
 from studies.search.samplers import StudySampler, make_sampler
 from studies.search.seeds import replicate_of, seed_of
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
 from studies.storage.checkpoints import discard_useless
 from studies.storage.claim import Ask, Claim, Claims, Turn
 from studies.storage.device_time import are_devices_spent

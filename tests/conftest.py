@@ -18,11 +18,11 @@ from services.slurm import SlurmCluster
 from shell import USERS, Shell
 from sleepers import Sleepers
 
-from studies.admission import CHECKS
-from studies.command import STOPPING
-from studies.configs import compose
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
+from studies.cli.admission import CHECKS
+from studies.cli.command import STOPPING
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 
 MakeSettings = Callable[..., StudySettings]
 

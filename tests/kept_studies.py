@@ -19,8 +19,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.configs import compose
-from studies.report.__main__ import report
+from studies.config.composing.configs import compose
+from studies.report import report
 from studies.schema import PROCESSOR, STUDY_GIT, WORKER
 
 USERS = Path(__file__).parent / "studies" / "users"

@@ -13,11 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.schema import Failure
-from studies.search.select import Selection, next_step, reader
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.selection.steps import Selection, next_step, reader
 from studies.storage.creation import open_study
 from studies.trial.outcome import Outcome
 from studies.worker import Post, work

@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from shell import USERS
 
-from studies.admission import CHECKS
-from studies.configs import compose
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 
 PACKAGES = ("pytorch_lightning", "lightning.pytorch")
 PUBLIC = "public"

@@ -21,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.shapes import OF_A_STUDY, OF_A_TRIAL
+from studies.records.shapes import OF_A_STUDY, OF_A_TRIAL
 
 SHAPES = {**OF_A_STUDY, **OF_A_TRIAL}
 NAMES = sorted({value for name, value in vars(schema).items() if name.isupper() and isinstance(value, str)})

@@ -12,9 +12,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from studies.report.report import write_report
-from studies.search.select import Selection
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
+from studies.reporting.report import write_report
+from studies.selection.steps import Selection
 from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]

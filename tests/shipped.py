@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from studies.admission import CHECKS
-from studies.configs import compose
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 
 
 @cache

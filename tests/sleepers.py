@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sleeping import Sleeper, settings_of, start_sleeper
 
 from studies import schema
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots

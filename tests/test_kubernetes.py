@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from studies.admission import CHECKS, storage_of
-from studies.configs import compose
-from studies.reading.settings import read_settings
+from studies.cli.admission import CHECKS, storage_of
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 MANIFEST = (DOCS / "kubernetes.yaml").read_text()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from studies.admission import CHECKS
-from studies.configs import compose
-from studies.reading.settings import read_settings
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

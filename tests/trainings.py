@@ -9,9 +9,9 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.config.settings import StudySettings
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.job import Job

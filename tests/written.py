@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from studies.admission import CHECKS
-from studies.configs import compose
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
-from studies.reading.settings import read_settings
-from studies.settings import StudySettings
 
 LR = {"path": "model.optimizer.lr", "type": "float", "low": 1e-4, "high": 1e-1, "log": True, "levels": 3}
 BATCH_SIZE = {"path": "datamodule.batch_size", "type": "power_of_two", "low": 16, "high": 64}

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t
 
 from studies.analysis.same_runs import distinct
-from studies.eligible import can_be_best
-from studies.objectives import by_first, losses_of
+from studies.records.eligible import can_be_best
+from studies.records.objectives import by_first, losses_of
 from studies.schema import failure_of
 
 

@@ -25,7 +25,7 @@ from scipy.stats import norm, t
 
 from studies import schema
 from studies.analysis.axis import Array
-from studies.eligible import can_be_best
+from studies.records.eligible import can_be_best
 
 N_DRAWS = 2000
 Mask = npt.NDArray[np.bool_]

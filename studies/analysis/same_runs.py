@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.objectives import rungs_of
+from studies.records.objectives import rungs_of
 
 
 def same_runs(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:

@@ -26,12 +26,12 @@ from studies.analysis.axis import Array, Axis, levelled
 from studies.analysis.common_step import CommonStep, common_step
 from studies.analysis.same_runs import distinct
 from studies.analysis.trial_axes import axes_of, encoded, is_inside
-from studies.eligible import is_feasible, is_finite
 from studies.errors import BadInput, Problem
-from studies.objectives import by_first
+from studies.records.eligible import is_feasible, is_finite
+from studies.records.objectives import by_first
+from studies.records.shapes import yaml_of
+from studies.records.stored import attributes_of, trials_of
 from studies.schema import OF_THE_POINT, failure_of, is_imported
-from studies.shapes import yaml_of
-from studies.stored import attributes_of, trials_of
 
 ValuePolicy = Literal["auto", "final", "common_rung"]
 Target = Callable[[FrozenTrial], float]

@@ -6,8 +6,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from studies.report.wording import counted
-from studies.signals import StopSignals
+from studies.process.signals import StopSignals
+from studies.text.wording import counted
 
 POLL_S = 0.2
 BEGINS_AGAIN = "its trial then begins again at its last checkpoint"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from optuna.storages import BaseStorage
 
+from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.local.device_slots import available_cores, device_slots
 from studies.launch.local.launcher import LocalLauncher
@@ -18,9 +19,8 @@ from studies.launch.local.options import device_request
 from studies.launch.ray.options import ray_problems, read_ray
 from studies.launch.resolve_once import resolve_once
 from studies.launch.slurm.options import slurm_problems
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 
 
 class Launcher(Protocol):

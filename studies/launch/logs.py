@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from studies.launch.log_limit import ShortLog
-from studies.printable import shortened
-from studies.secret_texts import MaskedStream
+from studies.secrets.texts import MaskedStream
+from studies.text.printable import shortened
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 RECORD_LENGTH = 50_000  # characters

@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from studies.config.settings import StorageSettings, StudySettings
 from studies.errors import Problems, StudyError
-from studies.settings import StorageSettings, StudySettings
 from studies.storage.address import NoAddress, holds_secret, read_address
 
 REMOTE = ("slurm", "ray")  # launchers whose workers may run on other machines than the command

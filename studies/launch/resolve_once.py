@@ -2,7 +2,7 @@
 
 Context: workers may run in other processes and on other machines. These have other environment variables and may lack
 the resolvers. Choice: a call that depends neither on the point nor on the seed is made here, and workers get its value.
-Any other call is left to the worker, see `studies.resolvers`. Cost: a resolver may read a searched key without naming
+Any other call is left to the worker, see `studies.config.resolvers`. Cost: a resolver may read a searched key without naming
 it. Only a comparison of some points shows that.
 """
 
@@ -15,11 +15,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.resolvers import CALL
-from studies.secret_names import is_secret_name
-from studies.secret_sources import variables
-from studies.settings import Link, OutOfMemorySettings, StudySettings
-from studies.space import SearchSpace
+from studies.config.resolvers import CALL
+from studies.config.settings import Link, OutOfMemorySettings, StudySettings
+from studies.config.space import SearchSpace
+from studies.secrets.names import is_secret_name
+from studies.secrets.sources import variables
 from studies.storage.following import depending
 
 BUILT_IN = "oc."  # resolvers that every process has; only `oc.env` differs between them

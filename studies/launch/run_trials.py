@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from studies.config.resolvers import load_resolvers
+from studies.config.settings import StudySettings
 from studies.launch.torch_devices import limit_threads, use_devices
-from studies.resolvers import load_resolvers
-from studies.secrets import remember_those_of
-from studies.settings import StudySettings
+from studies.secrets.masking import remember_those_of
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 from studies.trial.objective import run_trial

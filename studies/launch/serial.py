@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from optuna.storages import BaseStorage
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.interruption import told_at_once
 from studies.launch.preflight.batches import find_problems
-from studies.leaving import children_ended
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.leaving import children_ended
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 

@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar
 from studies.errors import StudyError, StudyStopped
 from studies.launch.interruption import of_workers
 from studies.launch.processes.restarts import STARTS, pause_s
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 
 TICK_S = 0.5
 GRACE_S = 20.0  # for a worker that was asked to stop; a longer batch is cut off

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyError
 from studies.launch.local.device_slots import DeviceSlot
 from studies.launch.logs import write_to
-from studies.leaving import ends_in_time
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.leaving import ends_in_time
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.worker import Post
 
 log = logging.getLogger(__name__)

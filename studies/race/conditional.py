@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from studies.config.space import Point
 from studies.race.functions import Function, number
-from studies.space import Point
 
 
 class Conditional(Function):

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from omegaconf import OmegaConf
 
+from studies.config.parsing.space import read_space
+from studies.config.settings import Direction
+from studies.config.space import Point, SearchSpace
 from studies.errors import Problems
-from studies.reading.space import read_space
-from studies.settings import Direction
-from studies.space import Point, SearchSpace
 
 NEAR = 0.01  # within 1 % of the best
 

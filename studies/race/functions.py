@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from studies.config.settings import Direction
+from studies.config.space import Point
 from studies.errors import BadInput, Problem
 from studies.race.course import NEAR, Marks, Observation, space_of
-from studies.settings import Direction
-from studies.space import Point
 
 N_RANDOM = 4000  # points that the median rests on
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.configs import compose, group_options
+from studies.config.composing.configs import compose, group_options
+from studies.config.parameter import Parameter
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
+from studies.config.space import SearchSpace
 from studies.errors import BadInput, Problem, nearest
-from studies.parameter import Parameter
 from studies.race.course import Course, space_of, with_paths
-from studies.reading.settings import read_settings
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
-from studies.settings import StudySettings
-from studies.space import SearchSpace
 
 OVERRIDES = (
     *("study_name=search", "workers=1", "launcher=serial", "storage=memory", "analysis=none", "datamodule=none"),

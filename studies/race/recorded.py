@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from studies.config.settings import Direction
+from studies.config.space import Point
 from studies.race.course import NEAR, Marks, Observation
 from studies.race.table import Axis, Table, read_table
-from studies.settings import Direction
-from studies.space import Point
 
 
 class RecordedTable:

@@ -18,13 +18,13 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.race.course import Course, Observation
 from studies.race.inner import inner_settings
 from studies.schema import Failure
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.search.seeds import replicate_of
-from studies.settings import StudySettings
 from studies.trial.procedure import Report
 
 IGNORANT = 1.0  # the regret of a search that has no value yet: that of the median random point

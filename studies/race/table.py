@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from studies.config.parameter import Value
+from studies.config.settings import Direction
 from studies.errors import BadInput, Problem
-from studies.parameter import Value
-from studies.settings import Direction
 
 SHIPPED = "digits_mlp.npz"
 FORMAT = 1

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from studies.parameter import Value
+from studies.config.parameter import Value
+from studies.config.settings import POINTS, StudySettings
+from studies.config.space import Point, SearchSpace
 from studies.search.seeds import design_seed, listed, redraw_seed
-from studies.settings import POINTS, StudySettings
-from studies.space import Point, SearchSpace
 
 Design = Callable[[int], Point]
 MAX_SOBOL_DIMENSIONS = qmc.Sobol.MAXDIM

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from studies.config.parsing.limits import shown
+from studies.config.parsing.section import is_number
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import Problems
-from studies.reading.limits import shown
-from studies.reading.section import is_number
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, random_point, sobol_point
 from studies.search.seeds import explore_seed
-from studies.settings import StudySettings
-from studies.space import Point
 
 EXPLORE = "explore"  # the source of such a trial
 OPTION = "explore_fraction"

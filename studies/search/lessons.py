@@ -21,8 +21,8 @@ from dataclasses import replace
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.space import Point, SearchSpace
 from studies.search.policy import NORMAL, Policy, Rates, begin
-from studies.space import Point, SearchSpace
 
 IsOwn = Callable[[FrozenTrial], bool]
 Standing = tuple[int, int, float]  # sorts from best to worst

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from studies.config.parsing.limits import LARGEST, MOST_TRIALS, shown, written
+from studies.config.parsing.section import is_number
 from studies.errors import Problems
-from studies.reading.limits import LARGEST, MOST_TRIALS, shown, written
-from studies.reading.section import is_number
 
 WORDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text", "dict": "a mapping"}
 NO_KIND = "leave it out: no config can hold what it takes"  # a function, another sampler

@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from studies.parameter import Parameter, Value
+from studies.config.parameter import Parameter, Value
 
 Array = npt.NDArray[np.float64]
 

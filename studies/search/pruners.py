@@ -16,11 +16,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
+from studies.config.parsing.section import is_number
+from studies.config.settings import StudySettings
 from studies.errors import Problems, nearest
-from studies.reading.section import is_number
 from studies.search.options import check_kinds
 from studies.search.rung_rule import RULES, make_rule
-from studies.settings import StudySettings
 
 PRUNERS: Mapping[str, type[BasePruner]] = {
     "none": optuna.pruners.NopPruner,

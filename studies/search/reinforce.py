@@ -22,12 +22,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.config.parsing.limits import shown
+from studies.config.parsing.section import is_number
+from studies.config.space import SearchSpace
 from studies.errors import Problems
-from studies.reading.limits import shown
-from studies.reading.section import is_number
 from studies.search.lessons import IsOwn, Lessons
 from studies.search.policy import Rates
-from studies.space import SearchSpace
 
 NAME = "reinforce"
 LIMITS: Mapping[str, tuple[float, float]] = {

@@ -21,7 +21,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.objectives import rungs_of
+from studies.records.objectives import rungs_of
 
 Curve = Mapping[int, float]  # rung → value of the first objective
 

@@ -22,9 +22,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.parsing.limits import shown
+from studies.config.parsing.section import is_number
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import Problems, nearest
-from studies.reading.limits import shown
-from studies.reading.section import is_number
 from studies.schema import is_imported
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, missing_value, redraw
 from studies.search.exploration import (
@@ -39,8 +41,6 @@ from studies.search.options import check_kinds
 from studies.search.reinforce import NAME as REINFORCE
 from studies.search.reinforce import Memory, ReinforceSampler, check_options
 from studies.search.seeds import redraw_seed, sampler_seed
-from studies.settings import StudySettings
-from studies.space import Point
 from studies.storage.ledger import Ranks
 
 MODELS: Mapping[str, Callable[..., BaseSampler]] = {

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.settings import POINTS, StudySettings
+from studies.config.settings import POINTS, StudySettings
 
 SEARCH_REPLICATES = 8
 

@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 
 from studies.analysis.paired import Mean, paired
 from studies.analysis.values.isolation import Cell
-from studies.parameter import Value
+from studies.config.parameter import Value
+from studies.config.space import SearchSpace, is_active
 from studies.search.seeds import sampler_seed
-from studies.space import SearchSpace, is_active
 
 N_BEST = 5  # settings of the other task that are tried first
 N_REPLAYS = 40

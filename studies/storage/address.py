@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from studies.secret_names import is_secret_name
-from studies.secret_texts import MASK, masked
+from studies.secrets.names import is_secret_name
+from studies.secrets.texts import MASK, masked
 
 Kind = Literal["memory", "journal", "grpc", "sqlite", "postgresql", "mysql", "other"]
 

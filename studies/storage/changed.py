@@ -8,12 +8,12 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from studies.configs import given_overrides
+from studies.config.composing.configs import given_overrides
+from studies.config.composing.own_options import BY_PATH, SCHEME
+from studies.config.settings import StudySettings
 from studies.errors import Problem
-from studies.own_options import BY_PATH, SCHEME
-from studies.quoting import argument, command_line
-from studies.secret_texts import masked
-from studies.settings import StudySettings
+from studies.secrets.texts import masked
+from studies.text.quoting import argument, command_line
 
 SPACE = "search_space"
 NOT_TAKEN_OVER = ("study_name", "resume", "import_from", "output_dir")  # of the command that goes on

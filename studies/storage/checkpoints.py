@@ -21,10 +21,10 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.eligible import can_be_best
-from studies.objectives import by_first, losses_of
+from studies.config.settings import StudySettings
+from studies.records.eligible import can_be_best
+from studies.records.objectives import by_first, losses_of
 from studies.schema import is_imported
-from studies.settings import StudySettings
 from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
 from studies.trial.files import checkpoint_in, discard, discard_own, is_checkpoint_of, trial_folder
 

@@ -21,16 +21,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
+from studies.config.parameter import Parameter, Value
+from studies.config.settings import FIXED_KEYS, StudySettings
+from studies.config.space import Point, SearchSpace, is_active, select
 from studies.errors import BadInput, Problem, nearest
-from studies.parameter import Parameter, Value
-from studies.secret_texts import MASK
-from studies.secrets import without_secrets
-from studies.settings import FIXED_KEYS, StudySettings
-from studies.shapes import json_of, yaml_of
-from studies.space import Point, SearchSpace, is_active, select
+from studies.records.shapes import json_of, yaml_of
+from studies.records.stored import refuse_earlier_schema, trials_of
+from studies.secrets.masking import without_secrets
+from studies.secrets.texts import MASK
 from studies.storage.described_space import space_of
 from studies.storage.identity import compared, identity, public_config
-from studies.stored import refuse_earlier_schema, trials_of
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
 OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the trials of one study only

@@ -24,8 +24,8 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from studies import schema
+from studies.config.settings import POINTS, ObjectiveSettings, StudySettings
 from studies.errors import StudyError
-from studies.settings import POINTS, ObjectiveSettings, StudySettings
 from studies.storage.identity import (
     fingerprint,
     identity,

@@ -8,10 +8,10 @@ from typing import Any
 from optuna import Study
 
 from studies import schema
-from studies.parameter import Parameter
-from studies.shapes import yaml_of
-from studies.space import SearchSpace
-from studies.stored import attributes_of
+from studies.config.parameter import Parameter
+from studies.config.space import SearchSpace
+from studies.records.shapes import yaml_of
+from studies.records.stored import attributes_of
 
 
 def space_of(study: Study) -> SearchSpace | None:

@@ -16,8 +16,8 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.schema import Failure, failure_of, is_imported, was_interrupted
-from studies.settings import StudySettings
 
 
 def device_seconds(trials: Sequence[FrozenTrial], settings: StudySettings, *, now: datetime | None = None) -> float:

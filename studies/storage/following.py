@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 
 from omegaconf import OmegaConf
 
-from studies.resolvers import texts
-from studies.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
+from studies.config.resolvers import texts
+from studies.config.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 
 REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
 SELECTED = re.compile(r"\$\{oc\.(?:select|deprecated|dict\.keys|dict\.values):([^${},]+)")  # one that names a node

@@ -18,17 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 
 from studies import schema
+from studies.config.parameter import Parameter
+from studies.config.resolvers import texts
+from studies.config.settings import FIXED_KEYS, BeliefSettings, StudySettings
 from studies.errors import Problem, StudyChanged
-from studies.parameter import Parameter
-from studies.resolvers import texts
-from studies.secret_names import is_secret_name
-from studies.secret_texts import MASK
-from studies.secrets import Masked, compared_without_secrets, without_secrets
-from studies.settings import FIXED_KEYS, BeliefSettings, StudySettings
-from studies.shapes import json_of, yaml_of
+from studies.records.shapes import json_of, yaml_of
+from studies.records.stored import trials_of
+from studies.secrets.masking import Masked, compared_without_secrets, without_secrets
+from studies.secrets.names import is_secret_name
+from studies.secrets.texts import MASK
 from studies.storage.changed import changes_in_words, command_to_go_on
 from studies.storage.following import following
-from studies.stored import trials_of
 
 NOT_IDENTITY = re.compile(
     r"(interpolated\.)?(loggers|trainer\.(accelerator|devices|enable_\w+|log_every_n_steps|num_sanity_val_steps)"

@@ -19,8 +19,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.schema import fills_a_slot, is_imported
-from studies.settings import StudySettings
 from studies.storage import patience
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.lease import Watch, worker_id

@@ -28,7 +28,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
-from studies.objectives import rungs_of
+from studies.records.objectives import rungs_of
 
 
 def worker_id() -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from studies.errors import StorageUnusable
-from studies.secret_texts import masked
+from studies.secrets.texts import masked
 
 LONGEST_REASON = 300  # characters
 

@@ -21,8 +21,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.schema import attempt_of, fills_a_slot, was_interrupted
-from studies.settings import StudySettings
 
 QUEUED = "fixed_params"  # where Study.enqueue_trial keeps the point that a waiting trial is to take
 LEFT_FOR_A_RETRY = frozenset({schema.CHECKPOINT, schema.RESTARTED, schema.BATCH_HALVED})

@@ -18,10 +18,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
-from studies.eligible import can_be_best
-from studies.objectives import by_first
-from studies.printable import described
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
+from studies.records.eligible import can_be_best
+from studies.records.objectives import by_first
+from studies.text.printable import described
 from studies.trial.files import checkpoint_in, discard, sha256_of, trial_folder, trials_folder
 from studies.trial.half_batch import HalfBatch
 from studies.trial.keeper import Keeping, Saved

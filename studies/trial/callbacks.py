@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from studies.settings import TRAINING_LOSS
+from studies.config.settings import TRAINING_LOSS
 from studies.trial import generators
 from studies.trial.losses import Losses
 from studies.trial.metrics import MetricMissing as MetricMissing

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from studies.printable import described
-from studies.secrets import without_secrets
+from studies.secrets.masking import without_secrets
+from studies.text.printable import described
 from studies.trial.files import ASIDE, put_in_place
 
 PLAIN = (str, dict, list, tuple)  # types of arguments that may hold a secret

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from studies.targets import find_target
+from studies.config.targets import find_target
 from studies.trial.instantiate import instantiate
 from studies.trial.mixing import in_package
 from studies.trial.package import Package, name_of

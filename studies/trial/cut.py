@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.budget import Budget
+from studies.config.budget import Budget
 from studies.trial.callbacks import Rungs
 from studies.trial.length import epoch_share
 

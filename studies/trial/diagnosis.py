@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studies.config.resolvers import texts
+from studies.config.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
+from studies.config.space import Point
 from studies.errors import Problem, nearest
-from studies.resolvers import texts
-from studies.settings import TRAINING_LOSS, TRAINING_METRICS, StudySettings
-from studies.space import Point
 from studies.trial.callbacks import MetricMissing
 from studies.trial.cut import Monitored, Seen
 from studies.trial.failures import classify_own

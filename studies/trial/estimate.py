@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studies.budget import Budget
+from studies.config.budget import Budget
 from studies.trial.length import batches_in_steps
 from studies.trial.run import Run
 

@@ -8,8 +8,8 @@ import traceback
 import hydra.errors
 import torch
 
-from studies.printable import brief, described, shortened, text_of
 from studies.schema import INTERRUPTED, Failure
+from studies.text.printable import brief, described, shortened, text_of
 from studies.trial.callbacks import Interrupted
 from studies.trial.package import loaded
 

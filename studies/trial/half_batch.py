@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from studies.settings import StudySettings
-from studies.targets import TargetBroken, find_target
+from studies.config.settings import StudySettings
+from studies.config.targets import TargetBroken, find_target
 
 _done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of the study that this process works for
 

@@ -17,8 +17,8 @@ from typing import Any
 import hydra
 import torch
 
+from studies.config.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.errors import Problems, nearest
-from studies.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.trial.mixing import mixing_problems
 from studies.trial.package import package_of_target
 

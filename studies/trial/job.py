@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.budget import Budget
+from studies.config.budget import Budget
 from studies.trial.callbacks import Rungs
 from studies.trial.clocks import Clock, TimeLimit
 from studies.trial.company import Company

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, DistributedSampler
 
-from studies.budget import Budget
+from studies.config.budget import Budget
 from studies.trial.callbacks import Rungs
 from studies.trial.loader_sizes import length_of
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from studies.config.settings import Link
 from studies.errors import BadInput, Problem, nearest
-from studies.printable import described
-from studies.secret_texts import masked
-from studies.settings import Link
+from studies.secrets.texts import masked
+from studies.text.printable import described
 from studies.trial.lock import alone
 from studies.trial.package import NAMES
 

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from studies.config.targets import TargetBroken, find_target, signature_of
 from studies.errors import Problems
-from studies.targets import TargetBroken, find_target, signature_of
 from studies.trial.tracked import TrackedRun
 
 REMEDY = "remove it: each trial and each retraining gets one of its own"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.errors import Problems
-from studies.printable import described
+from studies.text.printable import described
 from studies.trial.instantiate import instantiate
 from studies.trial.lock import alone
 from studies.trial.logger_ends import end_run

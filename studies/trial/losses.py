@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studies.settings import TRAINING_LOSS
+from studies.config.settings import TRAINING_LOSS
 from studies.trial.real_number import refuse_unreal
 
 if TYPE_CHECKING:

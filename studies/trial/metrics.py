@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from studies.settings import TRAINING_LOSS
+from studies.config.settings import TRAINING_LOSS
 from studies.trial.ranks.ranks import Ranks
 from studies.trial.real_number import real
 

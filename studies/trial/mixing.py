@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from studies.config.targets import TargetBroken, find_target
 from studies.errors import Problems
-from studies.targets import TargetBroken, find_target
 from studies.trial.package import NAMES, Package, name_of, package_of
 
 PIECES = ("datamodule", "callbacks", "loggers")

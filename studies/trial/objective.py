@@ -13,10 +13,10 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
-from studies.objectives import convergence
-from studies.printable import brief
+from studies.config.settings import ObjectiveSettings, StudySettings
+from studies.records.objectives import convergence
 from studies.schema import Failure
-from studies.settings import ObjectiveSettings, StudySettings
+from studies.text.printable import brief
 from studies.trial.attempt import Attempt
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import classify, classify_own, free_memory, is_lost_device, traced

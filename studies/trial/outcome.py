@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 
 
 @dataclass(frozen=True, slots=True)

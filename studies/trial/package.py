@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from studies.targets import TargetBroken, find_target
+from studies.config.targets import TargetBroken, find_target
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")  # the first one where an object derives from neither
 FABRICS = ("lightning_fabric", "lightning.fabric")

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.settings import TRAINING_SEED, StudySettings
-from studies.space import Point
+from studies.config.settings import TRAINING_SEED, StudySettings
+from studies.config.space import Point
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Linked
 

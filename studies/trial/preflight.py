@@ -9,10 +9,10 @@ from typing import Literal
 
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.config.resolvers import REMEDY
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import Problem, Problems
-from studies.resolvers import REMEDY
-from studies.settings import StudySettings
-from studies.space import Point
 from studies.trial.diagnosis import where
 from studies.trial.instantiate import binding_problems
 from studies.trial.logger_kinds import logger_problems

@@ -11,9 +11,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from studies.config.settings import StudySettings
+from studies.config.targets import TargetBroken, find_target
 from studies.errors import Problem
-from studies.settings import StudySettings
-from studies.targets import TargetBroken, find_target
 
 
 class Report(Protocol):

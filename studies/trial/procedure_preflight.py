@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import Problem
-from studies.settings import StudySettings
-from studies.space import Point
 from studies.trial.diagnosis import in_words
 from studies.trial.failures import classify
 from studies.trial.instantiate import instantiate

@@ -13,7 +13,7 @@ from optuna import Trial
 from optuna.trial import BaseTrial
 
 from studies import schema
-from studies.settings import StudySettings
+from studies.config.settings import StudySettings
 from studies.trial.callbacks import Rung
 
 

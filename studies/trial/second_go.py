@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.config.settings import OutOfMemorySettings
 from studies.schema import Failure
-from studies.settings import OutOfMemorySettings
 from studies.trial.failures import TrainingFailed, classify, free_memory, traced
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.job import Job

@@ -11,10 +11,10 @@ import torch
 import yaml
 from scipy.stats import binomtest
 
-from studies.budget import Budget
+from studies.config.budget import Budget
+from studies.config.settings import FIXED_KEYS, Link
 from studies.errors import StudyError
 from studies.schema import is_share
-from studies.settings import FIXED_KEYS, Link
 from studies.trial.checkpoint import secrets_kept_out
 from studies.trial.job import build
 from studies.trial.links import Linked, plain

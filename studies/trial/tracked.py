@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from studies import schema
-from studies.budget import Budget
-from studies.settings import StudySettings
-from studies.space import Point
+from studies.config.budget import Budget
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.trial.half_batch import HalfBatch
 
 

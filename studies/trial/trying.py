@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from studies.config.settings import StudySettings
+from studies.config.space import Point
 from studies.errors import BadInput, Problem
+from studies.process.signals import TimeIsUp
 from studies.schema import Failure
-from studies.settings import StudySettings
-from studies.signals import TimeIsUp
-from studies.space import Point
 from studies.trial import diagnosis
 from studies.trial.callbacks import Interrupted, MetricMissing
 from studies.trial.cut import Cut

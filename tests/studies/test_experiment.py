@@ -22,24 +22,24 @@ from optuna.trial import FrozenTrial, create_trial
 from rich.console import Console
 from scipy.stats import t
 from shell import Shell
+from studies.reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
 
 from studies import schema
-from studies.admission import CHECKS
 from studies.analysis.belief import Finding
 from studies.analysis.paired import Mean
-from studies.configs import compose, group_options
+from studies.cli.admission import CHECKS
+from studies.config.composing.configs import compose, group_options
+from studies.config.parsing.settings import read_settings
+from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.experiment import each_part
-from studies.reading.settings import read_settings
-from studies.reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
-from studies.report.belief import Conclusion, Evidence, conclude, remove_belief, write_belief
-from studies.report.figures.verdict import verdict_drawing
+from studies.process.shift import Shift
+from studies.reporting.belief import Conclusion, Evidence, conclude, remove_belief, write_belief
+from studies.reporting.figures.verdict import verdict_drawing
 from studies.retrain import retrain
 from studies.run import run
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
-from studies.settings import StudySettings
-from studies.shift import Shift
 from studies.storage.creation import open_study
 from studies.storage.identity import rule_of
 from studies.storage.opening import open_storage

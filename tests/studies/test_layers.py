@@ -135,7 +135,7 @@ def test_one_file_alone_decides_how_names_are_printed() -> None:
 
 def test_the_command_itself_never_imports_torch() -> None:
     """The workers do, and the fork server; the process that a person waits for shows its first line without."""
-    modules = "studies.run, studies.admission, studies.progress, studies.launch.local.launcher, studies.report.report, "
+    modules = "studies.run, studies.cli.admission, studies.cli.progress, studies.launch.local.launcher, studies.reporting.report, "
     modules += "studies.launch.slurm.launcher, studies.launch.ray.launcher"
     script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

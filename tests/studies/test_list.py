@@ -13,7 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
 from studies import schema
-from studies.configs import compose
+from studies.config.composing.configs import compose
 from studies.list import list_studies
 from studies.storage.opening import open_storage
 

@@ -12,13 +12,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from trainings import run
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyStopped
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of
 from studies.search.pruners import make_pruner
 from studies.search.seeds import training_seed
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage

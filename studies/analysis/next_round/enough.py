@@ -35,7 +35,7 @@ from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.sobol import Interval
 from studies.analysis.table import SPACE_FILLING, TrialsTable
-from studies.eligible import can_be_best
+from studies.records.eligible import can_be_best
 
 MIN_TRIALS = 8  # two doublings
 MIN_SPACE_FILLING = 12

@@ -21,8 +21,8 @@ from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
 from studies.analysis.axis import Array
-from studies.parameter import Parameter, Value
-from studies.space import Point, SearchSpace
+from studies.config.parameter import Parameter, Value
+from studies.config.space import Point, SearchSpace
 
 LEVEL = 0.05
 MAX_THRESHOLDS = 40  # of a parameter, before the edges are moved

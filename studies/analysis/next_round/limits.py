@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from studies.parameter import Parameter, stepped
+from studies.config.parameter import Parameter, stepped
 
 MANY = 10**6  # more values than any grid has
 HALF = 0.5  # of the range's width

@@ -15,10 +15,10 @@ from studies.analysis.next_round.enough import Enough, enough
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
 from studies.analysis.threads import one_thread
-from studies.eligible import is_feasible, is_finite
-from studies.parameter import Parameter
+from studies.config.parameter import Parameter
+from studies.config.space import SearchSpace
+from studies.records.eligible import is_feasible, is_finite
 from studies.schema import Failure, failure_of
-from studies.space import SearchSpace
 
 INFEASIBLE = "infeasible"  # how a trial failed whose values violate a constraint
 

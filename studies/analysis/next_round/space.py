@@ -14,8 +14,8 @@ from typing import Any, Literal
 from studies.analysis.next_round.boundary import Place
 from studies.analysis.next_round.infeasible import Region, Side
 from studies.analysis.next_round.limits import extended, narrowed, passes_one, width, with_limit
-from studies.parameter import Parameter
-from studies.space import SearchSpace
+from studies.config.parameter import Parameter
+from studies.config.space import SearchSpace
 
 WORTHWHILE = 0.2  # of the range: less is not worth cutting off
 LEAST = 0.25  # of the range stays, however surely worse the rest is

@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.paired import Mean, mean
 from studies.analysis.values.isolation import Cell, Isolated, Standing
-from studies.objectives import convergence, rungs_of
-from studies.parameter import Parameter, Value
+from studies.config.parameter import Parameter, Value
+from studies.config.settings import StudySettings
+from studies.records.objectives import convergence, rungs_of
 from studies.schema import bounds_of
-from studies.settings import StudySettings
 
 VALIDATION = re.compile(r"(?<![a-zA-Z])(validation|valid|eval|val)(?![a-z])")  # in a metric's name
 SINGLE = 2.0**-22  # relative: metrics come in single precision, whose last digit is rounding

@@ -22,11 +22,11 @@ from studies import schema
 from studies.analysis.same_runs import same_runs
 from studies.analysis.values.isolation import Cell, Change, Isolated, Ranking, changes, isolate, rank
 from studies.analysis.values.row import ValueRow, place, row_of
-from studies.objectives import by_first
-from studies.parameter import Parameter, Value, label_of
-from studies.reading.section import is_number
-from studies.settings import StudySettings
-from studies.space import select
+from studies.config.parameter import Parameter, Value, label_of
+from studies.config.parsing.section import is_number
+from studies.config.settings import StudySettings
+from studies.config.space import select
+from studies.records.objectives import by_first
 
 View = Literal["tuned", "fixed"]
 ENOUGH_RUNGS = 10  # validations a run, below which a time of convergence is coarse

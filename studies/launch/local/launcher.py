@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
 from studies.launch.local.device_slots import DeviceSlot, available_cores, device_slots, slot_notes
 from studies.launch.local.options import device_request
@@ -17,9 +18,8 @@ from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.processes.child import Child, Reader, pipe, start, stop
 from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
 from studies.launch.worker_process import STOPPED, run_worker
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.worker import RENEWED
 
 LINGER_S = 5.0  # for a process that has sent its last word

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from omegaconf import ListConfig
 
+from studies.config.parsing.limits import MOST_WORKERS, shown
+from studies.config.settings import StudySettings
 from studies.errors import Problems, nearest
 from studies.launch.local.device_slots import DeviceRequest
 from studies.launch.remote import REMOTE
-from studies.reading.limits import MOST_WORKERS, shown
-from studies.settings import StudySettings
 
 OPTIONS = {
     "local": ("threads_per_worker", "slots_per_device", "devices_per_trial", "isolation"),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from studies.signals import TimeIsUp
+from studies.process.signals import TimeIsUp
 
 AGAIN_S = 0.5  # an alarm inside a destructor is lost, so it rings again
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from studies.config.resolvers import load_resolvers
+from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.local.device_slots import slot_problems
 from studies.launch.local.options import device_request
 from studies.launch.preflight.findings import Found, Plan
 from studies.launch.remote import REMOTE, on_any_accelerator
 from studies.launch.torch_devices import gpu_ids
-from studies.resolvers import load_resolvers
-from studies.secrets import remember_those_of
-from studies.settings import StudySettings
+from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
 from studies.trial.preflight import bound, looks, notes, preflight
 from studies.trial.procedure import is_procedure

@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.launch.preflight.alarm import alarm
 from studies.launch.preflight.findings import Checked, Plan
 from studies.launch.preflight.first_batch import LEAVE_S, POLL_S, each_start, of_ended
 from studies.launch.preflight.process import run_check
 from studies.launch.processes.child import Child, Reader, pipe, start, stop
 from studies.launch.resolve_once import resolve_once
-from studies.leaving import children_ended
-from studies.settings import StudySettings
-from studies.signals import TimeIsUp
+from studies.process.leaving import children_ended
+from studies.process.signals import TimeIsUp
 
 
 def check_in_time(settings: StudySettings, plan: Plan, *, log: Path, tell: Callable[[str], None]) -> Checked:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from studies.config.space import Point
 from studies.errors import Problem
-from studies.space import Point
 
 if TYPE_CHECKING:
     from studies.trial.preflight import Kind

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
 from studies.launch.preflight.findings import FirstBatch
 from studies.launch.preflight.process import run_first_batch
 from studies.launch.processes.child import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
 from studies.launch.processes.restarts import STARTS, pause_s
-from studies.leaving import GRACE_S
-from studies.settings import StudySettings
-from studies.signals import StopSignals
+from studies.process.leaving import GRACE_S
+from studies.process.signals import StopSignals
 
 POLL_S = 0.5
 LEAVE_S = 2 * GRACE_S  # for a process that has sent all its findings

@@ -12,13 +12,13 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.logs import write_to
 from studies.launch.preflight.findings import FirstBatch, Found, Plan
-from studies.leaving import ends_in_time
-from studies.printable import described
-from studies.settings import StudySettings
-from studies.signals import SIGNALS, follow_parent
+from studies.process.leaving import ends_in_time
+from studies.process.signals import SIGNALS, follow_parent
+from studies.text.printable import described
 
 LAST_BATCH_S = 1.0  # to end between two batches, before the command kills the process
 

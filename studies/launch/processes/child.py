@@ -20,9 +20,9 @@ from typing import Any
 
 from studies.errors import StudyError
 from studies.launch.processes.restarts import STARTS, pause_s
-from studies.leaving import descendants, end, lives, parent_of
-from studies.secret_texts import known, run_knowing
-from studies.signals import SIGNALS, ctrl_c_blocked
+from studies.process.leaving import descendants, end, lives, parent_of
+from studies.process.signals import SIGNALS, ctrl_c_blocked
+from studies.secrets.texts import known, run_knowing
 
 REAP_S = 0.5  # until the server reports how its child ended
 UNKNOWN = 255  # multiprocessing's exit code if the fork server is gone; otherwise a real exit code

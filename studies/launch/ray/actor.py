@@ -8,14 +8,14 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from studies.config.settings import StudySettings
 from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
 from studies.launch.remote import describe_worker, enter, refuse_file_of_another_machine
 from studies.launch.worker_process import STOPPED, serve
-from studies.secret_texts import know
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+from studies.secrets.texts import know
 from studies.worker import Post
 
 

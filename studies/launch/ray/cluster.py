@@ -18,8 +18,8 @@ from studies.errors import BadInput, Problem, StudyError
 from studies.launch.ray.actor import ActorTask, RayActor
 from studies.launch.ray.options import RayOptions
 from studies.launch.worker_pool import EndReason, WorkerEnd
-from studies.secret_texts import masked
-from studies.signals import SIGNALS, ctrl_c_blocked
+from studies.process.signals import SIGNALS, ctrl_c_blocked
+from studies.secrets.texts import masked
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster of our own: nothing but settings passes through it
 CONNECT_S = 10.0

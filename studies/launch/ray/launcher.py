@@ -13,6 +13,7 @@ from pathlib import Path
 
 import ray
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.preflight.first_batch import try_first_batch
@@ -21,10 +22,9 @@ from studies.launch.ray.cluster import Cluster, RayWorker, wait_for
 from studies.launch.ray.options import read_ray
 from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
-from studies.secret_texts import known
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+from studies.secrets.texts import known
 
 QUEUE_TOLD_S = 60.0  # a node may be on its way
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from studies.config.parsing.limits import MOST_WORKERS
+from studies.config.parsing.section import Section
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for
-from studies.reading.limits import MOST_WORKERS
-from studies.reading.section import Section
-from studies.settings import StudySettings
 
 OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker", "devices_per_trial")
 ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d+")

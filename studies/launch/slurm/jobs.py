@@ -20,7 +20,7 @@ from studies.launch.logs import worker_log
 from studies.launch.slurm.options import SlurmOptions
 from studies.launch.slurm.task import SlurmTask, logs_of_job, run_task
 from studies.launch.worker_pool import EndReason, WorkerEnd
-from studies.signals import ctrl_c_blocked
+from studies.process.signals import ctrl_c_blocked
 
 ENDED = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),

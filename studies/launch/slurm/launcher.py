@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.logs import logs_of_this_run
 from studies.launch.preflight.first_batch import try_first_batch
@@ -21,9 +22,8 @@ from studies.launch.slurm.jobs import Slurm, SlurmWorker, array_of
 from studies.launch.slurm.options import read_slurm
 from studies.launch.slurm.task import SlurmTask, logs_of_job
 from studies.launch.worker_pool import TICK_S, WorkerPool
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 
 
 class SlurmLauncher:

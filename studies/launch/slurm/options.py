@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from studies.config.parsing.limits import MOST_WORKERS, shown
+from studies.config.parsing.section import Section
+from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for, check_password_stays_out_of_files
-from studies.reading.limits import MOST_WORKERS, shown
-from studies.reading.section import Section
-from studies.settings import StudySettings
 
 MOST_MINUTES = 527_040  # a year, far beyond any queue's limit
 MOST_GB = 1e6  # a node has some thousand

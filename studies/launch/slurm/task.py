@@ -22,13 +22,13 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.config.settings import StorageSettings, StudySettings
 from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
 from studies.launch.remote import describe_worker, refuse_file_of_another_machine, refuse_missing_address
 from studies.launch.worker_process import STOPPED, serve
-from studies.settings import StorageSettings, StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
 from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
 from studies.storage.patience import Patience

@@ -14,10 +14,10 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.race.table import Axis, Table
 from studies.schema import Failure, failure_of
-from studies.settings import StudySettings
 from studies.storage.slots import read_slots
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from studies.command import command
+from studies.cli.command import command
 from studies.errors import BadInput, Problem
 
 
 def record(config: DictConfig) -> int:
     """Write `table.npz` into the study's output folder, and say what it holds."""
-    from studies.admission import admit
+    from studies.cli.admission import admit
     from studies.race.record import table_of
     from studies.race.table import write_table
     from studies.storage.identity import find_study

@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from optuna.exceptions import TrialPruned
 
+from studies.process.signals import SIGNALS, ctrl_c_blocked
 from studies.schema import Failure
-from studies.secret_texts import known, run_knowing
-from studies.signals import SIGNALS, ctrl_c_blocked
+from studies.secrets.texts import known, run_knowing
 from studies.trial.callbacks import Interrupted
 from studies.trial.failures import TrainingFailed
 from studies.trial.job import Job

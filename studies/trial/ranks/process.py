@@ -18,10 +18,10 @@ import torch
 from optuna.exceptions import TrialPruned
 from torch import distributed
 
-from studies.leaving import descendants, end
-from studies.printable import brief
-from studies.secret_texts import MaskedStream
-from studies.signals import SIGNALS, follow_parent
+from studies.process.leaving import descendants, end
+from studies.process.signals import SIGNALS, follow_parent
+from studies.secrets.texts import MaskedStream
+from studies.text.printable import brief
 from studies.trial.callbacks import Rung
 from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job

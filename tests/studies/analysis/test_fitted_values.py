@@ -12,7 +12,7 @@ from studies.analysis.fit import fit_table
 from studies.analysis.sobol import Interval
 from studies.analysis.table import trials_table
 from studies.analysis.values.fitted import FittedValue, fitted_values
-from studies.report.fitted_section import fitted_sections
+from studies.reporting.fitted_section import fitted_sections
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),

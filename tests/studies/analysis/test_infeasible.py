@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from studies.analysis.next_round.infeasible import infeasible
-from studies.parameter import Parameter
-from studies.space import Point, SearchSpace
+from studies.config.parameter import Parameter
+from studies.config.space import Point, SearchSpace
 
 SPACE = SearchSpace(
     (

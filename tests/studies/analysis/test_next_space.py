@@ -13,8 +13,8 @@ from studies.analysis.next_round.boundary import Place
 from studies.analysis.next_round.infeasible import Rate, Region, Side
 from studies.analysis.next_round.limits import extended, narrowed
 from studies.analysis.next_round.space import next_space
-from studies.parameter import Parameter, ParameterType
-from studies.space import SearchSpace
+from studies.config.parameter import Parameter, ParameterType
+from studies.config.space import SearchSpace
 
 
 def ranged(kind: ParameterType, low: float, high: float, **more: Any) -> Parameter:

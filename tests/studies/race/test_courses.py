@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from studies.config.parameter import Value
 from studies.errors import BadInput
-from studies.parameter import Value
 from studies.race import Ackley, Branin, Conditional, Hartmann
 from studies.race.course import space_of
 from studies.race.functions import Function

@@ -13,10 +13,10 @@ from rich.console import Console
 from shell import Shell, trained
 
 from studies import schema
-from studies.report.report import write_report
-from studies.settings import StudySettings
-from studies.shift import Shift
-from studies.signals import StopSignals
+from studies.config.settings import StudySettings
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+from studies.reporting.report import write_report
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.storage.slots import rules_of

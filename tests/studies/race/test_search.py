@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studies.config.settings import SamplerName
+from studies.config.space import SearchSpace
 from studies.errors import BadInput
 from studies.race import Branin, Conditional, Hartmann, RecordedTable, Search
 from studies.race.course import Course, space_of
 from studies.race.inner import coarsened
-from studies.settings import SamplerName
-from studies.space import SearchSpace
 
 
 def play(problem: Course, sampler: str, *, n_trials: int = 30, seed: int = 3, **options: Any) -> dict[str, Any]:

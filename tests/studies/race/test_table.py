@@ -12,11 +12,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
+from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.race import RecordedTable
 from studies.race.record import table_of
 from studies.race.table import SHIPPED, Axis, Table, read_table, write_table
-from studies.settings import StudySettings
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 

@@ -1,0 +1,189 @@
+"""What a person sees while a study runs: a live table in a terminal, plain lines in a log file or CI."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from studies.analysis.choice import best_of
+from studies.analysis.same_runs import same_runs_note
+from studies.config.settings import StudySettings
+from studies.schema import failure_of, is_imported
+from studies.storage.device_time import device_seconds
+from studies.storage.slots import Rules, read_slots
+
+LINE_EVERY_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a study is. `finished` counts slots; `failed` counts them by failure class."""
+
+    n_trials: int
+    finished: int
+    complete: int
+    pruned: int
+    failed: dict[str, int]
+    running: int
+    begun: int
+    retried: int
+    best: FrozenTrial | None
+
+
+def standing(
+    trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool, then_maximize: bool | None = None
+) -> Standing:
+    """Where the study stands, read off its trials."""
+    slots = read_slots(trials, rules.n_trials)
+    ended = [slot.last for slot in slots if rules.is_finished(slot)]
+    failures = Counter(str(failure) for trial in ended if (failure := failure_of(trial)) is not None)
+    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    imported = [trial for trial in trials if is_imported(trial)]
+    return Standing(
+        n_trials=rules.n_trials,
+        finished=len(ended),
+        complete=len(complete),
+        pruned=sum(1 for t in ended if t.state == TrialState.PRUNED and failure_of(t) is None),
+        failed=dict(failures),
+        running=sum(1 for trial in trials if trial.state == TrialState.RUNNING),
+        begun=len(trials),
+        retried=sum(len(slot.chain) - 1 for slot in slots),
+        best=best_of([*complete, *imported], maximize=maximize, then_maximize=then_maximize),
+    )
+
+
+class Progress:
+    """Follows a study; a context manager around its run."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: StudySettings,
+        rules: Rules,
+        *,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study = study
+        self._settings = settings
+        self._rules = rules
+        self._console = console
+        self._clock = clock
+        self.trials: Sequence[FrozenTrial] = ()  # as they were last read
+        self._begun = clock()
+        self._begun_with = self.standing().finished
+        self._used_before = device_seconds(self.trials, settings)
+        self._last_line = -LINE_EVERY_S
+        self._shown: Standing | None = None
+        self._tells_same_runs = True
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                self.tick(final=True)
+        finally:
+            if self._live is not None:
+                self._live.stop()
+
+    def standing(self) -> Standing:
+        """Where the study stands now."""
+        self.trials = self._study.get_trials(deepcopy=False)
+        objective = self._settings.objective
+        maximize = objective.direction == "maximize"
+        return standing(self.trials, self._rules, maximize=maximize, then_maximize=objective.then_maximize)
+
+    def tick(self, *, final: bool = False) -> int:
+        """Show the standing, and return how many trials have been begun, in whichever run."""
+        now = self.standing()
+        self._tell_same_runs()
+        if self._live is not None:
+            self._live.update(self._table(now), refresh=True)
+        elif (final and now != self._shown) or self._clock() - self._last_line >= LINE_EVERY_S:
+            self._last_line, self._shown = self._clock(), now
+            self._console.print(self._line(now), soft_wrap=True, highlight=False, markup=False)
+        return now.begun
+
+    def _tell_same_runs(self) -> None:
+        """Say once that seeds do not tell trials apart, as soon as two trials show it."""
+        note = same_runs_note(self.trials) if self._tells_same_runs else None
+        if note is not None:
+            self._tells_same_runs = False
+            self._console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+
+    def _table(self, now: Standing) -> Table:
+        rate, left = self._pace(now)
+        rows = {
+            self._settings.study_name: f"{now.finished} of {now.n_trials} trials finished",
+            "complete": str(now.complete),
+            "pruned": str(now.pruned),
+            "failed": ", ".join(f"{count} {name}" for name, count in now.failed.items()) or "0",
+            "retried": str(now.retried),
+            "running": str(now.running),
+            "best": self._best(now),
+            **({"device time": self._device_time()} if self._settings.device_seconds is not None else {}),
+            "rate": f"{rate} trials/min",
+            "time left": left,
+        }
+        table = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            table.add_row(Text(name, style="bold"), Text(value))
+        return table
+
+    def _line(self, now: Standing) -> str:
+        failed = "".join(f", {count} {name}" for name, count in now.failed.items())
+        retried = f", {now.retried} retried" if now.retried else ""
+        rate, left = self._pace(now)
+        spent = f"; device time {self._device_time()}" if self._settings.device_seconds is not None else ""
+        return (
+            f"{now.finished}/{now.n_trials} finished: {now.complete} complete, {now.pruned} pruned{failed}{retried}, "
+            f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left{spent}"
+        )
+
+    def _best(self, now: Standing) -> str:
+        return f"{now.best.value:.4g} (trial {now.best.number})" if now.best is not None else "–"
+
+    def _device_time(self) -> str:
+        used, at_most = device_seconds(self.trials, self._settings), self._settings.device_seconds or 0.0
+        return f"{duration(used)} of {duration(at_most)}"
+
+    def _pace(self, now: Standing) -> tuple[str, str]:
+        done = now.finished - self._begun_with
+        elapsed = self._clock() - self._begun
+        if done <= 0 or elapsed <= 0:
+            return "–", "–"
+        rate = done / elapsed
+        left = (now.n_trials - now.finished) / rate
+        if self._settings.device_seconds is not None:
+            used = device_seconds(self.trials, self._settings)
+            pace = (used - self._used_before) / elapsed  # devices at work
+            left = min(left, max(0.0, self._settings.device_seconds - used) / pace) if pace > 0 else left
+        return f"{60 * rate:.1f}", duration(left)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

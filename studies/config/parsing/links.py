@@ -1,0 +1,96 @@
+"""Parses `links`: attributes of the built data module and the config paths to write them to.
+
+Until a trial has built its data, a target keeps its value in the config, or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.config.settings import Link
+from studies.config.space import SearchSpace, path_exists, select
+from studies.errors import Problems
+
+SOURCE = "datamodule"
+TARGETS = ("model", "callbacks", "trainer")
+
+
+def with_targets(config: DictConfig) -> DictConfig:
+    """Return `config` with null at each link's target that has no value."""
+    links = dict(_flat(_written(config)))
+    if not links:
+        return config
+    filled = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    assert isinstance(filled, DictConfig)
+    for target in links:
+        if path_exists(filled, target) and select(filled, target) is None:
+            OmegaConf.update(filled, target, None, force_add=True)
+    return filled
+
+
+def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
+    """Return the links of `config`, and add every problem with them."""
+    written = _written(config)
+    if written is not None and not isinstance(written, Mapping):
+        problems.add("links", f"is {written!r}", "give a mapping of config paths to attributes of the data module")
+    found = dict(_flat(written))
+    datamodule = select(config, SOURCE)
+    if found and not (isinstance(datamodule, DictConfig) and "_target_" in datamodule):
+        remedy = "name a data module, or remove the links"
+        problems.add("links", "read attributes of a data module, and there is none", remedy)
+        return ()
+    for target, source in found.items():
+        _check_target(target, config, space, problems)
+        _check_source(target, source, problems)
+    return tuple(Link(target, str(source)) for target, source in found.items())
+
+
+def _written(config: DictConfig) -> Any:
+    """Return the resolved links, or None if they cannot be resolved. That is reported with the whole config."""
+    try:
+        node = config.get("links")
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    except OmegaConfBaseException:
+        return None
+
+
+def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield targets and sources.
+
+    On the command line, `+links.model.n_classes=…` makes a nested mapping, which comes after the same target of a file.
+    """
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        elif value is not None:
+            yield path, value
+
+
+def _check_target(target: str, config: DictConfig, space: SearchSpace, problems: Problems) -> None:
+    key = f"links.{target}"
+    if target.partition(".")[0] not in TARGETS:
+        complaint = "is not below model, callbacks or trainer, which are built after the data"
+        problems.add(key, complaint, f"give a path below one of {', '.join(TARGETS)}")
+        return
+    if not path_exists(config, target):
+        remedy = "give the path of a key that the config has, or of an argument that its callable names"
+        problems.add(key, "does not exist in the config", remedy)
+    for parameter in space:
+        for path in parameter.paths:
+            if f"{target}.".startswith(f"{path}.") or f"{path}.".startswith(f"{target}."):
+                complaint = f"is written by a link, and search_space.{parameter.name} searches {path}"
+                problems.add(key, complaint, "remove the link or the parameter")
+
+
+def _check_source(target: str, source: Any, problems: Problems) -> None:
+    room, _, attribute = str(source).partition(".")
+    if room != SOURCE or not attribute:
+        problems.add(f"links.{target}", f"is {source!r}", "give datamodule.ATTRIBUTE: only the data module is read")
+    elif not all(part.isidentifier() for part in attribute.split(".")):
+        remedy = "give names with dots between them, and make a property of a call"
+        problems.add(f"links.{target}", f"is {source!r}, which is no attribute", remedy)

@@ -1,0 +1,66 @@
+"""Parses the training of a trial: its budget, its checkpoints, and its retry after out-of-memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from studies.config.budget import Budget, Unit
+from studies.config.parsing.limits import MOST_RUNGS, MOST_SECONDS, MOST_TRIALS
+from studies.config.parsing.section import Section
+from studies.config.settings import CheckpointSettings, CheckSettings, OutOfMemorySettings
+from studies.errors import Problems
+
+
+def read_budget(section: Section) -> Budget:
+    """Return the budget of each trial: its length and its number of rungs."""
+    section.only(("unit", "amount", "rungs"))
+    unit: Unit = section.word("unit", get_args(Unit))
+    amount = _read_amount(section, unit)
+    rungs = section.optional_whole("rungs", low=1, high=MOST_RUNGS)
+    if unit == "epochs":
+        if rungs not in (None, amount):
+            section.problems.add(section.key("rungs"), f"is {rungs}", "leave it null: each epoch is a rung")
+        return Budget(unit, int(amount), int(amount))
+    rungs = rungs or 10
+    if unit == "steps" and rungs > amount:
+        section.problems.add(section.key("rungs"), f"is {rungs} for {amount} steps", "give no more rungs than steps")
+    return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
+
+
+def _read_amount(section: Section, unit: Unit) -> float:
+    """Return the length of a trial in units. Each epoch is a rung."""
+    if unit == "seconds":
+        return section.number("amount", above=0, high=MOST_SECONDS)
+    return section.whole("amount", low=1, high=MOST_RUNGS) if unit == "epochs" else section.whole("amount", low=1)
+
+
+def read_checkpoint(section: Section) -> CheckpointSettings:
+    """Return the checkpoint settings."""
+    section.only(("every_s", "keep_best"))
+    return CheckpointSettings(
+        every_s=section.optional_number("every_s", above=0, high=MOST_SECONDS),
+        keep_best=section.whole("keep_best", low=0, high=MOST_TRIALS),
+    )
+
+
+def read_check(section: Section) -> CheckSettings:
+    """Return the limit of a check."""
+    section.only(("max_s",))
+    if not section.values:
+        return CheckSettings()
+    return CheckSettings(section.optional_number("max_s", above=0, high=MOST_SECONDS))
+
+
+def read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
+    """Return the retry after out-of-memory, and the key of the batch size to halve."""
+    section.only(("retry", "batch_size"))
+    retry = section.word("retry", ("none", "halve_batch"), default="none")
+    path = section.text("batch_size", default="datamodule.batch_size")
+    node: Any = values
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if retry == "halve_batch" and not isinstance(node, int):
+        remedy = "name the config key that holds the batch size"
+        problems.add(section.key("batch_size"), f"is {path}, where the config has no whole number", remedy)
+    return OutOfMemorySettings(retry, path)

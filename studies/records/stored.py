@@ -1,0 +1,172 @@
+"""What a storage says of a study and its trials, read and checked in one place.
+
+Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
+`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, but for a `source`
+that names a sampler: any tool may give it. It loses values and constraints that are no numbers, too, and its categories
+become texts where they are no plain values. A study of ours
+is checked against `studies.records.shapes`. Cost: shallow copies of another tool's trials, and one look at each attribute of
+ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from optuna import Study
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.config.settings import SamplerName
+from studies.errors import BadInput, Problem
+from studies.records.shapes import (
+    CONSTRAINTS,
+    OF_A_TRIAL,
+    PLAIN,
+    TOO_LARGE,
+    damage_of_study,
+    damage_of_trial,
+    has_sound_constraints,
+    has_sound_values,
+)
+
+UPGRADE = "install a later version (pip install -U lightning-studies)"
+REMEDY = "restore what was edited, or name another study"
+PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
+
+
+def trials_of(study: Study) -> list[FrozenTrial]:
+    """Return all trials of `study`, as the rest of the house may trust them.
+
+    Raises `BadInput` where the study is ours and of a later schema, or an attribute has another shape than it says.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if not schema.is_ours(study.user_attrs):
+        return _of_another_tool([_sound(trial, n_objectives=len(study.directions)) for trial in trials])
+    later = later_schema_of(study)
+    if later is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, {later}", UPGRADE)])
+    damage = damage_of(study)
+    if damage is not None:
+        raise BadInput([Problem("study_name", f"is {study.study_name}, which the storage holds {damage}", REMEDY)])
+    return trials
+
+
+def later_schema_of(study: Study) -> str | None:
+    """Return in words that a study of ours is of a later schema than this version of the framework knows."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version <= schema.VERSION:
+        return None
+    return f"stored under schema {version}, and this version of lightning-studies reads schema {schema.VERSION} at most"
+
+
+def refuse_earlier_schema(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and of an earlier schema: further trials would be of another one."""
+    version = schema.version_of(study.user_attrs)
+    if not schema.is_ours(study.user_attrs) or version >= schema.VERSION:
+        return
+    complaint = f"is {study.study_name}, stored under schema {version}, and this version of lightning-studies goes on"
+    complaint += f" under schema {schema.VERSION} only (report and list read it)"
+    remedy = "give another study_name, or resume=fork to begin anew beside it"
+    raise BadInput([Problem("study_name", complaint, remedy)])
+
+
+def damage_of(study: Study) -> str | None:
+    """Return what is damaged in a study of ours: the first attribute of a wrong shape, and how many more there are."""
+    if not schema.is_ours(study.user_attrs):
+        return None
+    found = list(damage_of_study(study.user_attrs))
+    for trial in study.get_trials(deepcopy=False):
+        told = damage_of_trial(trial, n_objectives=len(study.directions))
+        found += [f"of trial {trial.number}, {damage}" for damage in told]
+    more = f", and {len(found) - 1} more of this kind" if len(found) > 1 else ""
+    return f"damaged: {found[0]}{more}" if found else None
+
+
+def check_stored(study: Study) -> None:
+    """Raise `BadInput` where `study` is ours and an attribute of it or of a trial was damaged."""
+    trials_of(study)
+
+
+def attributes_of(study: Study) -> Mapping[str, Any]:
+    """Return the attributes of a study of ours; none where another tool made it."""
+    return study.user_attrs if schema.is_ours(study.user_attrs) else {}
+
+
+def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Drop attributes that only look like ours, and make categories plain and distinct values."""
+    texts = _texts(trials)
+    return [_plain(trial, {name: texts[name] for name in _categories(trial) if name in texts}) for trial in trials]
+
+
+def _sound(trial: FrozenTrial, *, n_objectives: int) -> FrozenTrial:
+    """Drop values that are none of numbers, one for each objective, and constraints that are no numbers."""
+    is_valued = has_sound_values(trial, n_objectives=n_objectives)
+    is_constrained = has_sound_constraints(trial)
+    if is_valued and is_constrained:
+        return trial
+    seen = copy.copy(trial)
+    seen.values = trial.values if is_valued else None
+    if not is_constrained:
+        seen.system_attrs = {k: v for k, v in trial.system_attrs.items() if k.partition(":")[0] != CONSTRAINTS}
+    return seen
+
+
+def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
+    """Return the choices of the trial's categorical parameters, and its own one beside them."""
+    found = {name: own for name, own in trial.distributions.items() if isinstance(own, CategoricalDistribution)}
+    return {name: (*own.choices, trial.params[name]) for name, own in found.items()}
+
+
+def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
+    """Replace choices by `texts`: parameter → a choice as Python writes it → its text."""
+    if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
+        return trial
+    seen = copy.copy(trial)
+    origin = _origin(trial.user_attrs)
+    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL or key in origin}
+    seen.params = {**trial.params, **{name: own[repr(trial.params[name])] for name, own in texts.items()}}
+    choices = {name: CategoricalDistribution(tuple(own.values())) for name, own in texts.items()}
+    seen.distributions = {**trial.distributions, **choices}
+    return seen
+
+
+def _origin(attributes: Mapping[str, Any]) -> set[str]:
+    """Return the attributes by which any tool may say who proposed a trial, and under which training seed it ran.
+
+    A `source` that names no sampler is another tool's word, and so is a `replicate` beside it.
+    """
+    source, replicate = attributes.get(schema.SOURCE), attributes.get(schema.REPLICATE)
+    if not isinstance(source, str) or source not in PROPOSERS:
+        return set()
+    is_numbered = isinstance(replicate, int) and not isinstance(replicate, bool) and abs(replicate) < TOO_LARGE
+    return {schema.SOURCE, schema.REPLICATE} if is_numbered else {schema.SOURCE}
+
+
+def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
+    """Collect texts of choices that cannot stand as they are: parameter → a choice as Python writes it → its text."""
+    known: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        for name, choices in _categories(trial).items():
+            known.setdefault(name, {}).update({repr(choice): choice for choice in choices})
+    return {name: _distinct(own) for name, own in known.items() if not _stand_alone(list(own.values()))}
+
+
+def _stand_alone(choices: Sequence[Any]) -> bool:
+    """Tell whether all are plain values and no two are equal or have the same text, such as 1, True and "1"."""
+    if not all(isinstance(choice, PLAIN) for choice in choices):
+        return False
+    is_number = all(not isinstance(choice, float) or not math.isnan(choice) for choice in choices)
+    return is_number and len(set(choices)) == len({str(choice) for choice in choices}) == len(choices)
+
+
+def _distinct(choices: Mapping[str, Any]) -> dict[str, str]:
+    """Return a text for each choice: its own, or what Python writes where two would have the same."""
+    texts = {written: str(choice) for written, choice in choices.items()}
+    for written, text in list(texts.items()):
+        if list(texts.values()).count(text) > 1 and not isinstance(choices[written], int | float | None):
+            texts[written] = written
+    return texts if len(set(texts.values())) == len(texts) else {written: written for written in texts}

@@ -1,0 +1,182 @@
+"""The report's section on the next round, and what it leaves in the output folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.reporting.csv_table import Row, write_csv
+from studies.reporting.wording import table
+from studies.text.wording import NONE, counted, fixed, interval, shown
+
+if TYPE_CHECKING:
+    from studies.analysis.next_round.boundary import Place
+    from studies.analysis.next_round.enough import Enough
+    from studies.analysis.next_round.infeasible import Rate, Region
+    from studies.analysis.next_round.round import NextRound
+    from studies.config.parameter import Parameter
+
+TITLE = "## Next round"
+TABLE = "next_round.csv"
+COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
+LIMITED = 0.005  # a confidence within this of 1 is written as more than 99 %
+
+
+def next_round_section(
+    found: NextRound, *, metric: str, path: Path | None = None, how: str = "", picture: str = ""
+) -> str:
+    """The section. `path` is the file with the next space, None where none could be written; `how` says what to do
+    with it; `picture` shows the expected best of m trials."""
+    parts = [TITLE, _limits(found), *map(_region, found.regions), _enough(found, metric), picture]
+    if found.next.hints:
+        parts.append("\n".join(f"- {hint}." for hint in found.next.hints))
+    parts.append(_file(found, path, how))
+    return "\n\n".join(filter(None, parts))
+
+
+def write_next_round(folder: Path, found: NextRound) -> Path:
+    """Write `next_round.csv`: a row a parameter, limits in the config's units."""
+    return write_csv(folder / TABLE, COLUMNS, _rows(found))
+
+
+def _rows(found: NextRound) -> Iterator[Row]:
+    where = {place.name: place for place in found.places}
+    after = {parameter.name: parameter for parameter in found.next.space}
+    for parameter in found.space:
+        place, then = where.get(parameter.name), after.get(parameter.name)
+        numeric = parameter.type != "categorical"
+        yield {
+            "params": parameter.name,
+            "low": parameter.low if numeric else None,
+            "high": parameter.high if numeric else None,
+            "best": _cell(place.best) if place is not None else None,
+            "at_low": place.at_low if place is not None else None,
+            "at_high": place.at_high if place is not None else None,
+            "basis": place.basis if place is not None else None,
+            "n": place.n if place is not None else None,
+            "next_low": then.low if numeric and then is not None else None,
+            "next_high": then.high if numeric and then is not None else None,
+            "reason": "; ".join(_reasons(found, parameter.name)) or None,
+        }
+
+
+def _limits(found: NextRound) -> str:
+    header = ("parameter", "values", "best", "at the low limit", "at the high limit", "by", "next round", "because")
+    where = {place.name: place for place in found.places}
+    after = {parameter.name: parameter for parameter in found.next.space}
+    rows = [
+        _limits_row(parameter, where.get(parameter.name), after.get(parameter.name), _reasons(found, parameter.name))
+        for parameter in found.space
+    ]
+    note = (
+        "Confidence that the best lies at a limit of its range: the share of the functions that the trials allow whose "
+        "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
+        "95 % on."
+    )
+    if found.n_infeasible:
+        note += " Infeasible trials are not asked where the best lies."
+    if found.compared != "final":
+        note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
+    return f"{table(header, rows)}\n\n{note}"
+
+
+def _limits_row(
+    parameter: Parameter, place: Place | None, then: Parameter | None, reasons: Sequence[str]
+) -> tuple[str, ...]:
+    values = _values(parameter)
+    next_values = "left out" if then is None else _values(then)
+    because = "; ".join(reasons) or NONE
+    if place is None:
+        return parameter.name, values, NONE, NONE, NONE, "nothing: one value, or none", next_values, because
+    return (
+        *(parameter.name, values, shown(place.best) if place.best is not None else NONE),
+        *(_confidence(place.at_low), _confidence(place.at_high), f"{place.basis} (n = {place.n})"),
+        *("unchanged" if next_values == values else next_values, because),
+    )
+
+
+def _values(parameter: Parameter) -> str:
+    if parameter.type == "categorical":
+        return ", ".join(map(str, parameter.choices))
+    return f"{parameter.low:g} … {parameter.high:g}"
+
+
+def _reasons(found: NextRound, name: str) -> list[str]:
+    return list(dict.fromkeys(change.reason for change in found.next.changes if change.name == name))
+
+
+def _confidence(share: float) -> str:
+    if math.isnan(share):
+        return NONE
+    return "> 99 %" if share > 1 - LIMITED else f"{100 * share:.0f} %"
+
+
+def _region(region: Region) -> str:
+    where = " and ".join(map(str, region.sides))
+    verb = "are" if region.failure == "infeasible" else "end in"
+    return (
+        f"Trials {verb} **{region.failure}** where {where}: {_rate(region.inside)} there, {_rate(region.outside)} "
+        "elsewhere. The region was chosen by these trials, so its rate is somewhat too high."
+    )
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.failed} of {rate.n} [{100 * rate.lo:.0f}, {100 * rate.hi:.0f}] %"
+
+
+def _enough(found: NextRound, metric: str) -> str:
+    from studies.analysis.next_round.enough import is_enough
+
+    curve = found.enough
+    if found.is_grid:
+        return (
+            "Were there enough trials? Not asked of a grid: its points were not drawn at random, so that nothing says "
+            "what others would bring."
+        )
+    if curve is None:
+        return "Were there enough trials? Too few to tell: at least 8 are needed."
+    at = {size: float(value) for size, value in zip(curve.sizes, curve.expected, strict=True)}
+    n, gain = curve.n, curve.gain
+    at_rung = "" if curve.policy == "final" else f" (at {curve.policy}, for many were pruned)"
+    best_of_all, best_of_half = fixed(at[n], 4), fixed(at[n // 2], 4)
+    said = (
+        f"Were there enough trials? The best of {n} {_basis(curve)} is expected at {metric}{at_rung} {best_of_all}, of "
+        f"half as many at {best_of_half}; {n} more are expected to improve it by {fixed(gain.estimate, 4)} "
+        f"[{interval(gain.lo, gain.hi, 4)}]"
+    )
+    verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}
+    verdict = is_enough(curve, found.tolerance)
+    if found.tolerance is not None:
+        less = {True: "less than", False: "", None: "more or less than"}[verdict]
+        said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
+    how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
+    lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
+    return (
+        f"{said}. The upper end takes the best values to thin out at least as fast as an exponential tail: it cannot "
+        f"know of far better ones that are rare.{lost} Values are as measured, noise included, so that the best of "
+        "many is optimistic."
+    )
+
+
+def _basis(curve: Enough) -> str:
+    match curve.basis:
+        case "space-filling":
+            return "space-filling trials (those of the sampler learned from others, so they are left out)"
+        case "sequential":
+            return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
+        case _:
+            return "trials"
+
+
+def _file(found: NextRound, path: Path | None, how: str) -> str:
+    if path is None:
+        return "The config paths of the parameters are not known here, so no search_space file is written."
+    if not found.next.changes:
+        return f"Limits and choices stay as they are (`{path}`): a next round would be more trials of this space."
+    return f"The next space ({counted(len(found.next.changes), 'change', 'changes')}) is in `{path}`. {how}"
+
+
+def _cell(value: object) -> str | float | int | bool | None:
+    return value if isinstance(value, str | float | int | bool) or value is None else str(value)

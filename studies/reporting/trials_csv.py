@@ -1,0 +1,156 @@
+"""`trials.csv`: all trials of a study, one row each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from studies import schema
+from studies.config.budget import Budget
+from studies.config.settings import SecondObjective
+from studies.records.eligible import is_feasible
+from studies.records.objectives import convergence, rungs_of, second_of
+from studies.schema import attempt_of, failure_of
+from studies.storage.slots import originals
+
+COLUMNS = (
+    "number",
+    "slot",
+    "state",
+    "failure",
+    "failure_message",
+    "value",
+    "seconds",
+    "device_seconds",
+    "steps",
+    "rungs",
+)
+FEASIBLE = "feasible"
+RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
+ORIGIN = (
+    schema.SOURCE,
+    schema.ATTEMPT,
+    schema.RETRY_OF,
+    schema.IMPORTED_FROM,
+    schema.RESUMED_FROM,
+    schema.RESTARTED,
+    schema.DEVICE,
+    schema.PROCESSOR,
+    schema.PLACE,
+    schema.WORKER,
+    schema.PEAK_MEMORY_MB,
+    schema.BATCH_HALVED,
+)
+AS_RECORDED = (
+    *(schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.RESTARTED),
+    *(schema.DEVICE, schema.PROCESSOR, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
+)
+
+
+def write_trials_csv(
+    path: Path,
+    trials: Sequence[FrozenTrial],
+    *,
+    budget: Budget | None = None,
+    second: SecondObjective | None = None,
+    tolerance: float | None = None,
+    device_seconds: Mapping[int, float] | None = None,
+) -> None:
+    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
+    returned has columns `result_NAME`, but for lists and mappings; what links have read off the data, `linked_PATH`.
+    Without a `budget` nothing is told of epochs. The value of a `second` objective has a column of its own,
+    `second_METRIC`. Convergence is told by `tolerance`, by default as the trials recorded it. `device_seconds` are
+    those of each trial, by number. Where trials have constraints, `feasible` says whether they satisfy them."""
+    extra = [f"second_{second.metric}"] if second is not None else []
+    has_constraints = any(trial.constraints for trial in trials)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
+    slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        params = [f"params_{name}" for name in names]
+        feasible = [FEASIBLE] if has_constraints else []
+        writer = csv.DictWriter(file, [*COLUMNS, *extra, *feasible, *RECORDED, *ORIGIN, *params, *results])
+        writer.writeheader()
+        for trial in trials:
+            point = {f"params_{name}": trial.params.get(name) for name in names}
+            values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
+            rung = converged_at(trial, tolerance)
+            held = {"device_seconds": (device_seconds or {}).get(trial.number)}
+            kept = {FEASIBLE: is_feasible(trial)} if has_constraints else {}
+            found = {**_linked(trial), **_results(trial)}
+            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **kept, **point, **found})
+
+
+def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
+    """The rung from which the metric stayed near its final value, of a trial that recorded one."""
+    recorded: int | None = trial.user_attrs.get(schema.CONVERGENCE)
+    if recorded is None or tolerance is None:
+        return recorded
+    return convergence(rungs_of(trial), tolerance=tolerance) or recorded
+
+
+def epochs_at(rung: int | None, budget: Budget | None) -> float | None:
+    """Epochs until that rung, of which each is one; None where the budget is not in epochs."""
+    return None if rung is None or budget is None or budget.unit != "epochs" else float(rung)
+
+
+def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, converged: int | None) -> dict[str, Any]:
+    recorded = trial.user_attrs
+    seen = recorded.get(schema.SAMPLES_SEEN)
+    void = schema.VOID in recorded
+    return {
+        "number": trial.number,
+        "slot": None if void else slots.get(trial.number, recorded.get(schema.SLOT)),
+        "state": "VOID" if void else trial.state.name,
+        "failure": failure_of(trial),
+        "failure_message": recorded.get(schema.FAILURE_MESSAGE),
+        "value": ";".join(map(repr, trial.values or [])),
+        "seconds": recorded.get(schema.SECONDS),
+        "steps": recorded.get(schema.STEPS),
+        "rungs": len(rungs_of(trial)),
+        schema.SAMPLES_SEEN: seen[-1] if isinstance(seen, list) and seen else None,
+        schema.CONVERGENCE: converged,
+        "epochs_to_convergence": epochs_at(converged, budget),
+        schema.ATTEMPT: attempt_of(trial),
+        **{key: recorded.get(key) for key in AS_RECORDED},
+        schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),
+        schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
+        schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),
+    }
+
+
+def _linked(trial: FrozenTrial) -> dict[str, Any]:
+    """What links have read off the trial's data."""
+    found = trial.user_attrs.get(schema.LINKED)
+    return {f"linked_{path}": value for path, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _results(trial: FrozenTrial) -> dict[str, Any]:
+    """What a procedure returned, as far as it fits into cells."""
+    found = trial.user_attrs.get(schema.RESULT)
+    plain = found.items() if isinstance(found, dict) else ()
+    return {f"result_{name}": value for name, value in plain if not isinstance(value, list | dict)}
+
+
+def _resumed(recorded: Any) -> str | None:
+    """Where a trial that repeats another went on."""
+    return f"trial {recorded.get('trial')}, rung {recorded.get('rung')}" if isinstance(recorded, dict) else None
+
+
+def _imported(recorded: Any) -> str | None:
+    """The study and the trial that one was trained as; of the mark that importing leaves, the study."""
+    if not isinstance(recorded, dict):
+        return None
+    trial = f", trial {recorded['trial']}" if recorded.get("trial") is not None else ""
+    return f"{recorded.get('study')}{trial}"
+
+
+def _half(recorded: Any) -> str | None:
+    """Batches a step × samples a batch, of a trial that ran out of memory at the full batch."""
+    if not isinstance(recorded, dict):
+        return None
+    return f"{recorded.get('accumulate_grad_batches')} × {recorded.get('batch_size')}"

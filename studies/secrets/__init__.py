@@ -1,0 +1,1 @@
+"""Secrets: which names, sources and forms tell that a text is one, and how it is masked."""
