@@ -32,7 +32,7 @@ smoke-tests: $(INSTALLED)
 	$(BIN)/python -m pytest @tests/smoke.txt
 
 tables: $(INSTALLED)
-	$(BIN)/python -m studies.reference
+	$(BIN)/python scripts/reference.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""`python -m studies.reference`: run every reference experiment and build the page docs/reference/ of what they found.
+"""`python scripts/reference.py [NAME …] [KEY=VALUE …]`: run every reference experiment, and build docs/reference/.
 
 Each experiment is the command that a person would run (`studies.run +study=…`), in a process of its own; what is
 finished is not trained again. Arguments are overrides for all of them (`workers=4`). Nothing on the page is typed by
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
-from studies.text.wording import listed
 
 from studies import schema
 from studies.cli.arguments import Arguments, as_text, read_arguments
 from studies.cli.command import make_importable
-from studies.cli.help import brief_help, versions
+from studies.cli.help import versions
 from studies.cli.uncomposed import COMPOSITION_ERRORS, all_problems
 from studies.config.composing.configs import compose, group_options
 from studies.errors import BadInput, Problems, StudyError, nearest
+from studies.text.wording import listed
 
 PAGE = Path("docs/reference")
 README = Path("README.md")
@@ -203,7 +203,7 @@ def main() -> None:
     try:
         given = read_arguments(sys.argv[1:])
         if given.has("--help") or given.has("--help-all"):
-            print(brief_help("reference"))
+            print(__doc__)
         elif given.has("--version"):
             print(versions())
         else:

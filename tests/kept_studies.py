@@ -1,5 +1,7 @@
 """The studies that are kept as test data, one of each kind, with the texts of their reports.
 
+One of them, `foreign`, was made by Optuna alone: its report comes from the storage, without a config.
+
 They show what a change does to studies that people have stored: it goes on to read them and reports the same, or the
 version of the schema is raised (`studies.schema.VERSION`). After a change of what a report says,
 `PYTHONPATH=. python tests/kept_studies.py` writes the texts again; with the argument `studies` it trains the studies
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -19,29 +22,28 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import optuna
+
 from studies.config.composing.configs import compose
 from studies.report import report
 from studies.schema import PROCESSOR, STUDY_GIT, WORKER
 
 USERS = Path(__file__).parent / "studies" / "users"
 KEPT = Path(__file__).parent / "data" / "kept"
+FOREIGN = "foreign"
 TEXTS = (".csv", ".json", ".md", ".yaml", ".html", ".tex")
 STUDIES: Mapping[str, tuple[str, ...]] = {
     "search": ("n_trials=24", "pruner=median", "workers=2"),
     "grid": ("sampler=grid", "n_trials=null", "replicates=2", "+search_space.kind.role=scientific"),
+    FOREIGN: (),
     "race": ("n_trials=10", "analysis=none", "select=race", "select.k=3", "select.seeds=3", "select.estimate_seeds=3"),
 }
 
 
 def overrides_of(name: str) -> list[str]:
-    """What the study was run with; its storage lies in the current folder, and its output below."""
-    return [
-        "+study=valley",
-        f"study_name={name}",
-        f"output_dir={name}",
-        f"storage.url=sqlite:///{name}.db",
-        *STUDIES[name],
-    ]
+    """Return the overrides of the study. Its storage lies in the current folder, and its output below."""
+    place = [f"study_name={name}", f"output_dir={name}", f"storage.url=sqlite:///{name}.db"]
+    return place if name == FOREIGN else ["+study=valley", *place, *STUDIES[name]]
 
 
 def report_here(name: str) -> None:
@@ -64,6 +66,29 @@ def kept_texts(name: str) -> dict[str, str]:
     folder = KEPT / name
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def make_foreign(folder: Path) -> None:
+    """Run the study that knows nothing of this framework in `folder`, and keep its storage."""
+
+    def objective(trial: optuna.Trial) -> float:
+        lr, width = trial.suggest_float("lr", 1e-4, 1e-1, log=True), trial.suggest_int("width", 8, 64)
+        kind = trial.suggest_categorical("kind", ["plain", "gated"])
+        loss = (math.log10(lr) + 2 + math.log2(width / 16) / 2) ** 2 + (0.3 if kind == "plain" else 0.0)
+        for step in range(4):
+            trial.report(loss + 1 / (1 + step), step)
+            if step == 1 and loss > 3:
+                raise optuna.TrialPruned
+        if trial.number % 13 == 12:
+            raise ValueError("no value")
+        return loss + 0.25
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / FOREIGN}.db")
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    study = optuna.create_study(storage=storage, study_name=FOREIGN, sampler=sampler)
+    study.optimize(objective, n_trials=40, catch=(ValueError,))
+    storage.remove_session()
+    shutil.copy(folder / f"{FOREIGN}.db", KEPT)
 
 
 def train(name: str, folder: Path) -> None:
@@ -93,7 +118,7 @@ def main(*, are_trained: bool) -> None:
     for name in STUDIES:
         with tempfile.TemporaryDirectory() as folder:
             if are_trained:
-                train(name, Path(folder))
+                make_foreign(Path(folder)) if name == FOREIGN else train(name, Path(folder))
             shutil.rmtree(Path(folder) / name, ignore_errors=True)
             texts = write_report(name, Path(folder))
         shutil.rmtree(KEPT / name, ignore_errors=True)

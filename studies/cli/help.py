@@ -45,10 +45,6 @@ COMMANDS: Mapping[str, Command] = {
         "list the studies of a storage, how far they are, and their best values",
         (("", "the default storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
-    "reference": Command(
-        "run the reference experiments, and build the page of what they found",
-        (("workers=4", "all of them, with a key changed"), ("tables/dropout", "a single one")),
-    ),
     "race.record": Command(
         "write a finished grid's trainings as a table that searches can race on",
         (("recorded_table", "the grid that is shipped"), ("my_grid.yaml", "one of your own")),

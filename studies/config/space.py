@@ -169,3 +169,9 @@ def select(config: DictConfig, path: str) -> Any:
         return OmegaConf.select(config, path, throw_on_missing=False)
     except OmegaConfBaseException:
         return None
+
+
+def select_plain(config: DictConfig, path: str) -> Any:
+    """Return what `select` does, with a mapping or list as plain values."""
+    node = select(config, path)
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -2,8 +2,8 @@
 
 Context: workers may run in other processes and on other machines. These have other environment variables and may lack
 the resolvers. Choice: a call that depends neither on the point nor on the seed is made here, and workers get its value.
-Any other call is left to the worker, see `studies.config.resolvers`. Cost: a resolver may read a searched key without naming
-it. Only a comparison of some points shows that.
+Any other call is left to the worker, see `studies.config.resolvers`. Cost: a resolver may read a searched key without
+naming it. Only a comparison of some points shows that.
 """
 
 from __future__ import annotations

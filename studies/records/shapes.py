@@ -17,10 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.budget import Unit
 from studies.config.parameter import ParameterType, Role
-from studies.config.parsing.soundness import DEEPEST
 from studies.config.settings import BeliefRule
 from studies.secrets.texts import masked
-from studies.text.yaml_text import parsed
+from studies.text.yaml_text import DEEPEST, parsed
 
 PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
 CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name

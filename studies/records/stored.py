@@ -4,8 +4,8 @@ Context: a storage is input. Another tool may use the names of our attributes, a
 `schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, but for a `source`
 that names a sampler: any tool may give it. It loses values and constraints that are no numbers, too, and its categories
 become texts where they are no plain values. A study of ours
-is checked against `studies.records.shapes`. Cost: shallow copies of another tool's trials, and one look at each attribute of
-ours.
+is checked against `studies.records.shapes`. Cost: shallow copies of another tool's trials, and one look at each
+attribute of ours.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from studies.config.parsing.soundness import DEEPEST, MOST
-
+DEEPEST = 30  # nested mappings and lists; OmegaConf and PyYAML make ten nested calls for each
+MOST = 100_000  # values, with aliases and references resolved
 LARGEST_FILE = 1_000_000  # bytes: PyYAML reads some 100 kB a second
 MERGE = "tag:yaml.org,2002:merge"
 

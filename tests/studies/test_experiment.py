@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, create_trial
+from reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
 from rich.console import Console
 from scipy.stats import t
 from shell import Shell
-from studies.reference import MARKS, Experiment, build, experiment_of, machine, names, write_into_readme
 
 from studies import schema
 from studies.analysis.belief import Finding

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
@@ -25,7 +24,7 @@ from studies.analysis.values.row import ValueRow, place, row_of
 from studies.config.parameter import Parameter, Value, label_of
 from studies.config.parsing.section import is_number
 from studies.config.settings import StudySettings
-from studies.config.space import select
+from studies.config.space import select_plain
 from studies.records.objectives import by_first
 
 View = Literal["tuned", "fixed"]
@@ -157,11 +156,10 @@ def _at_defaults(
 
 def _is_default(parameter: Parameter, value: Value, config: Any) -> bool:
     written = parameter.choices[value] if parameter.type == "categorical" else value
-    return all(_is_same(select(config, path), written) for path in parameter.paths)
+    return all(_is_same(select_plain(config, path), written) for path in parameter.paths)
 
 
 def _is_same(own: Any, written: Any) -> bool:
-    own = OmegaConf.to_container(own, resolve=True) if OmegaConf.is_config(own) else own
     if is_number(own) and is_number(written):
         return math.isclose(own, written, rel_tol=NEAR)
     return bool(own == written)

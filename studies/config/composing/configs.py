@@ -30,7 +30,7 @@ OPTION = re.compile(r"[\w/-]+")
 
 def config_dir() -> Path:
     """Return the folder of our own configs: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
 

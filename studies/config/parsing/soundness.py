@@ -14,9 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import BadInput, Problem
+from studies.text.yaml_text import DEEPEST, MOST
 
-DEEPEST = 30  # nested mappings and lists; OmegaConf and PyYAML make ten nested calls for each
-MOST = 100_000  # values, with references resolved
 LONGEST = 1_000_000  # characters of a text
 MOST_BITS = 1023  # of a whole number; floats, storages and messages take no longer one
 SHOWN_KEYS = 4  # of a path, in messages

@@ -50,8 +50,6 @@ def test_versions_are_told() -> None:
 
 def test_help_and_versions_of_real_commands(shell: Shell) -> None:
     assert shell.run("check", "mnist", "--help").startswith("python -m studies.check mnist ")
-    assert shell.run("reference", "--help").startswith("python -m studies.reference workers=4 ")
-    assert "--nonsense is no flag" in shell.run("reference", "--nonsense", code=2)
     assert shell.run("__main__") == f"{overview()}\n"
     assert "write python -m studies.run" in shell.run("__main__", "run", code=2)
 

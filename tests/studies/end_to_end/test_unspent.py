@@ -18,7 +18,7 @@ from studies.errors import StudyStopped
 from studies.launch import serial
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
-from studies.report import report
+from studies.reporting import report
 from studies.run import run, search
 
 MakeSettings = Callable[..., StudySettings]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
 
 from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
@@ -18,6 +17,7 @@ from studies.analysis.trust import Verdict
 from studies.reporting.findings import clause, findings
 from studies.reporting.findings_tables import MAX_PAIRS, anova_table, effects_table
 from studies.reporting.wording import share_of_variance, table
+from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")
 

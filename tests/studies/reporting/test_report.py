@@ -14,7 +14,6 @@ import yaml
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
-from studies.text.wording import shown
 
 from studies import schema
 from studies.analysis.choice import best_of
@@ -28,6 +27,7 @@ from studies.reporting.report import summarise, write_report
 from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
 from studies.search.designs import random_design
 from studies.storage.slots import Rules, rules_of
+from studies.text.wording import shown
 from studies.trial.objective import resolve
 
 MakeSettings = Callable[..., StudySettings]

@@ -18,6 +18,7 @@ import optuna
 import pytest
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
+from shell import USERS
 from trainings import TRAINER, train
 
 from studies import schema
@@ -260,7 +261,7 @@ def test_ranks_in_the_middle_of_a_batch_end_with_their_worker(
     tmp_path: Path, notes: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     job = a_job(tmp_path, Budget("epochs", 9, 9), behaviour="hang", at=7, notes=str(notes))
-    users = str(Path(__file__).parent / "users")
+    users = str(USERS)
     temporary = tmp_path_factory.mktemp("t")  # a socket's path has room for 107 characters
     environment = {**os.environ, "TMPDIR": str(temporary)}
     worker = subprocess.Popen([sys.executable, "-c", WORKER, users], stdin=subprocess.PIPE, env=environment)
