@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from studies.secrets.names import is_secret_name
 from studies.secrets.texts import MASK, QUOTED
-from studies.text.printable import visible
+from studies.text.printable import printable
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})|(?<=\Ais )(?!\?\?\?)[^\s,'\"]+")
@@ -33,7 +33,7 @@ class Problem:
 
     def __str__(self) -> str:
         complaint = SHOWN_VALUE.sub(MASK, self.complaint) if is_secret_name(self.key) else self.complaint
-        return visible(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
+        return printable(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}", strict=True)
 
 
 class StudyError(Exception):
@@ -104,8 +104,8 @@ class Problems:
 
 
 def _clipped(text: str) -> str:
-    """Return `text` as `visible`, without its middle where it is long, such as a value of thousands of brackets."""
-    shown, half = visible(text), LONGEST // 2
+    """Return `text` without invisible characters, and without its middle if it is long."""
+    shown, half = printable(text, strict=True), LONGEST // 2
     return shown if len(shown) <= LONGEST else f"{shown[:half]} … {shown[-half:]}"
 
 

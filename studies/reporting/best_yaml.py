@@ -16,7 +16,7 @@ from studies.config.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
 from studies.secrets.masking import LEFT_OUT, to_be_given
 from studies.selection.steps import Selection
 from studies.storage.checkpoints import best_trials, last_state_of
-from studies.text.printable import on_one_line
+from studies.text.printable import printable
 from studies.text.quoting import argument, command_line
 from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.links import Plain, plain
@@ -123,7 +123,7 @@ def write_best_yaml(path: Path, settings: StudySettings, best: Choice, *, select
     written = OmegaConf.to_container(settings.template, resolve=False)
     given = to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
     told = whole | given
-    left_out = ", ".join(on_one_line(key) for key, text in texts(given) if text == LEFT_OUT)
+    left_out = ", ".join(printable(key, one_line=True) for key, text in texts(given) if text == LEFT_OUT)
     header += (
         f"# Left out, being named or formed like a secret: {left_out}. Give its value there.\n" if left_out else ""
     )

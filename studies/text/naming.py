@@ -5,7 +5,7 @@ They become names of files, columns, folders and labels, and people tell them ap
 
 from __future__ import annotations
 
-from studies.text.printable import on_one_line, visible
+from studies.text.printable import printable
 
 LONGEST_NAME = 200  # bytes; a folder's name has 255, and rounds, parts and forks add to it
 REMEDY = "give a name of visible characters, without a blank at an end"
@@ -26,7 +26,7 @@ def why_no_name(name: str) -> str | None:
 
 def shown_name(name: str) -> str:
     """Return `name` in quotes for a message, cut if it is long."""
-    shown = on_one_line(visible(name))
+    shown = printable(name, strict=True, one_line=True)
     return f"'{shown if len(shown) <= LONGEST_NAME else f'{shown[: LONGEST_NAME // 4]}…'}'"
 
 

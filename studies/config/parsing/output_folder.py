@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studies.errors import BadInput, Problem, Problems
 from studies.text.naming import shown_name, why_no_name
-from studies.text.printable import on_one_line, visible
+from studies.text.printable import printable
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -63,7 +63,7 @@ def why_no_folder(path: Path) -> str | None:
 
 def short(path: str) -> str:
     """Return `path` for a message, without its middle if it is long."""
-    shown = on_one_line(visible(path))
+    shown = printable(path, strict=True, one_line=True)
     return shown if len(shown) <= LONGEST_PART else f"{shown[:40]}…{shown[-40:]}"
 
 
