@@ -12,9 +12,9 @@ from optuna.storages import BaseStorage
 from studies.config.composing.configs import group_options
 from studies.config.parsing.output_folder import short
 from studies.config.parsing.section import Section
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.soundness import refuse_unsound
-from studies.config.parsing.storage import read_storage
+from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
 from studies.launch.local.options import check_launcher
@@ -81,7 +81,7 @@ def admit(
     problems: list[Problem] = []
     settings: StudySettings | None = None
     try:
-        settings = read_settings(config, checks=CHECKS)
+        settings = parse_settings(config, checks=CHECKS)
         make_folder(settings.output_dir)
     except BadInput as error:
         problems += error.problems
@@ -152,7 +152,7 @@ def storage_of(config: DictConfig) -> StorageSettings:
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
-    settings = read_storage(Section(values, prefix="storage", problems=problems))
+    settings = parse_storage(Section(values, prefix="storage", problems=problems))
     problems.raise_if_any()
     return settings
 

@@ -16,7 +16,7 @@ from studies.errors import BadInput, Problem, Problems
 from studies.launch.local.device_slots import available_cores, device_slots
 from studies.launch.local.launcher import LocalLauncher
 from studies.launch.local.options import device_request
-from studies.launch.ray.options import ray_problems, read_ray
+from studies.launch.ray.options import parse_ray, ray_problems
 from studies.launch.resolve_once import resolve_once
 from studies.launch.slurm.options import slurm_problems
 from studies.process.shift import Shift
@@ -82,5 +82,5 @@ def count_workers(settings: StudySettings, *, gpus: list[str]) -> int:
     if settings.launcher.name == "ray" and settings.workers is None:
         from studies.launch.ray.cluster import room_of_cluster
 
-        workers = room_of_cluster(read_ray(settings.launcher.options, Problems()))
+        workers = room_of_cluster(parse_ray(settings.launcher.options, Problems()))
     return max(1, min(workers, settings.n_trials))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from studies.config.composing.configs import compose, group_options
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import SearchSpace
 from studies.errors import BadInput, Problem, nearest
@@ -53,7 +53,7 @@ def inner_settings(
     space = course.search_space if not is_grid else _with_levels(course.search_space, n_trials)
     merged.model = {"_target_": "studies.race.Search", **dict.fromkeys(space)}  # never built; has the parameters' paths
     merged.search_space = with_paths(space)
-    return read_settings(merged, checks=(check_sampler, check_pruner))
+    return parse_settings(merged, checks=(check_sampler, check_pruner))
 
 
 def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:

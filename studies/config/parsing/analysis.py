@@ -10,19 +10,19 @@ from studies.config.space import SearchSpace
 from studies.errors import Problems, nearest
 
 
-def read_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
+def parse_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
     """Return the analysis settings. Parameter names are checked against `space`, or later against the trials."""
     section.only(("name", "params", "value_policy", "law", "source"))
     return AnalysisSettings(
         name=section.word("name", get_args(AnalysisName), default="full"),
-        params=_read_params(section, space),
+        params=_parse_params(section, space),
         value_policy=section.word("value_policy", get_args(ValuePolicy), default="auto"),
-        law=_read_law(section, space),
+        law=_parse_law(section, space),
         source=section.word("source", get_args(SamplerName)) if section.has("source") else None,
     )
 
 
-def _read_params(section: Section, space: SearchSpace | None) -> tuple[str, ...] | None:
+def _parse_params(section: Section, space: SearchSpace | None) -> tuple[str, ...] | None:
     given = section.values.get("params")
     if given is None:
         return None
@@ -35,7 +35,7 @@ def _read_params(section: Section, space: SearchSpace | None) -> tuple[str, ...]
     return tuple(str(name) for name in given)
 
 
-def _read_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
+def _parse_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
     given, key, problems = section.values.get("law", "auto"), section.key("law"), section.problems
     if given == "auto":
         return None

@@ -20,7 +20,7 @@ RULES: Mapping[BeliefRule, str] = {
 }
 
 
-def read_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
+def parse_belief(section: Section, space: SearchSpace) -> BeliefSettings | None:
     """The belief that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
     if not section.values:
         return None

@@ -15,7 +15,7 @@ from studies.config.parsing.output_folder import short
 from studies.config.parsing.section import Section
 from studies.config.parsing.soundness import unsound
 from studies.config.parsing.template import check_template, check_trainer
-from studies.config.parsing.training import read_budget
+from studies.config.parsing.training import parse_budget
 from studies.config.settings import Direction
 from studies.errors import BadInput, Problem, Problems
 from studies.secrets.masking import remember
@@ -84,7 +84,7 @@ def _check(top: Section) -> dict[str, Any]:
     objective.text("metric")
     if objective.has("direction"):
         objective.word("direction", get_args(Direction))
-    read["budget"] = asdict(read_budget(top.section("budget")))
+    read["budget"] = asdict(parse_budget(top.section("budget")))
     for name, most in (("devices_per_trial", MOST_WORKERS), ("threads", MOST_WORKERS), ("n_seeds", MOST_SEEDS)):
         number = top.optional_whole(name, low=1, high=most)
         read |= {name: number} if top.has(name) else {}

@@ -32,7 +32,7 @@ def with_targets(config: DictConfig) -> DictConfig:
     return filled
 
 
-def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
+def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
     """Return the links of `config`, and add every problem with them."""
     written = _written(config)
     if written is not None and not isinstance(written, Mapping):

@@ -23,19 +23,19 @@ SPENT_ALIKE = {
 }  # a second metric: the budget unit that fixes it
 
 
-def read_objective(section: Section) -> ObjectiveSettings:
+def parse_objective(section: Section) -> ObjectiveSettings:
     """Return the objective settings of the config section `objective`."""
     section.only(("metric", "direction", "direction_is_meant", "value", "tolerance", "test", "noise", "second"))
     metric = section.text("metric")
     return ObjectiveSettings(
         metric=metric,
-        direction=_read_direction(section, metric, default=None),
+        direction=_parse_direction(section, metric, default=None),
         direction_is_meant=section.flag("direction_is_meant"),
         value=section.word("value", ("last", "best"), default="last"),
         tolerance=section.number("tolerance", above=0, default=0.01),
         test=section.flag("test"),
         noise=section.number("noise", low=0) if section.has("noise") else None,
-        second=_read_second(section) if section.has("second") else None,
+        second=_parse_second(section) if section.has("second") else None,
     )
 
 
@@ -75,7 +75,7 @@ def _check_stop_at(objective: ObjectiveSettings, at: float | None, problems: Pro
         problems.add("stop_at", f"is {at:g}, which no trial can reach", remedy)
 
 
-def _read_second(objective: Section) -> SecondObjective:
+def _parse_second(objective: Section) -> SecondObjective:
     """Return the second objective.
 
     A figure of the training needs its name only, as less of it is better. A logged metric needs a direction.
@@ -89,12 +89,12 @@ def _read_second(objective: Section) -> SecondObjective:
         objective.problems.add(key, f"is {given}, which is none of the training's own figures", remedy)
         return SecondObjective(given, "minimize", 0.0)
     metric = section.text("metric")
-    direction = _read_direction(section, metric, default="minimize" if metric in TRAINING_METRICS else None)
+    direction = _parse_direction(section, metric, default="minimize" if metric in TRAINING_METRICS else None)
     noise = section.number("noise", low=0) if section.has("noise") else USUAL_NOISE.get(metric, 0.0)
     return SecondObjective(metric, direction, noise, section.flag("direction_is_meant"))
 
 
-def _read_direction(section: Section, metric: str, *, default: Direction | None) -> Direction:
+def _parse_direction(section: Section, metric: str, *, default: Direction | None) -> Direction:
     """Return the direction of `metric`. Add a problem if it is missing, or unusual and not confirmed."""
     key, usual = section.key("direction"), usual_direction(metric)
     if not section.has("direction"):

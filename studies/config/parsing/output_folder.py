@@ -18,7 +18,7 @@ LONGEST_PART = 255  # bytes of one name in a file system
 LONGEST_PATH = 3800  # bytes; Linux allows 4,095, with the names of files in the folder
 
 
-def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
+def parse_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
     """Return the folder `given`. Add a problem if the study's name cannot name it or it cannot be written."""
     path = Path(given)
     if why_no_name(study_name) is not None and given.endswith(study_name):

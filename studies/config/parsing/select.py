@@ -14,7 +14,7 @@ NOTHING_SELECTED = ("is set but nothing is selected", "add select=race, or remov
 MAX_VALUES = 64  # of a scientific parameter; more races are a mistake
 
 
-def read_select(section: Section) -> SelectSettings:
+def parse_select(section: Section) -> SelectSettings:
     """Return the settings of the selection. A config without the section selects nothing."""
     section.only(("name", *OPTIONS))
     name = section.word("name", get_args(SelectName), default="none")

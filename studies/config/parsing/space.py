@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from studies.config.parameter import Parameter, ParameterType, Role, Value
 from studies.config.parsing.limits import shown
 from studies.config.parsing.section import Section
-from studies.config.parsing.values import STAND_IN, read_choices, read_levels, read_range
+from studies.config.parsing.values import STAND_IN, parse_choices, parse_levels, parse_range
 from studies.config.space import SearchSpace, path_exists, select
 from studies.errors import Problems, nearest
 from studies.text.quoting import is_key
@@ -20,7 +20,7 @@ KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choice
 ADDED = ("callbacks", "loggers")  # groups with options that are added by a +
 
 
-def read_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
+def parse_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
     """Return the search space of `values`, the config's `search_space`, for the composed `config`.
 
     Mistakes go to `problems`. The returned space then only serves to find further ones.
@@ -29,7 +29,7 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
     if not entries.values:
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
     sections = {name: entries.section(name) for name in entries.values if _is_mapping(name, entries)}
-    read = {name: _read_parameter(name, section) for name, section in sections.items()}
+    read = {name: _parse_parameter(name, section) for name, section in sections.items()}
     read = {name: _with_named_conditions(parameter, read) for name, parameter in read.items()}
     ordered = _in_order(read, problems)
     ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
@@ -58,31 +58,31 @@ def _is_mapping(name: Any, entries: Section) -> bool:
     return isinstance(value, Mapping)
 
 
-def _read_parameter(name: str, entry: Section) -> Parameter:
+def _parse_parameter(name: str, entry: Section) -> Parameter:
     n_before = len(entry.problems.found)
     entry.only(KEYS)
     kind: ParameterType = entry.word("type", get_args(ParameterType))
     values = {}
     if entry.values.get("type") == kind:
-        values = read_choices(entry) if kind == "categorical" else read_range(entry, kind)
+        values = parse_choices(entry) if kind == "categorical" else parse_range(entry, kind)
     if len(entry.problems.found) > n_before:
         kind, values = "categorical", {"choices": STAND_IN}
     parameter = Parameter(
         name=name,
-        paths=_read_paths(entry),
+        paths=_parse_paths(entry),
         type=kind,
         role=entry.word("role", get_args(Role), default="nuisance"),
-        when=_read_when(entry.section("when")),
+        when=_parse_when(entry.section("when")),
         **values,
     )
     return (
-        replace(parameter, levels=read_levels(parameter, entry))
+        replace(parameter, levels=parse_levels(parameter, entry))
         if len(entry.problems.found) == n_before
         else replace(parameter, levels=(None,))
     )
 
 
-def _read_paths(entry: Section) -> tuple[str, ...]:
+def _parse_paths(entry: Section) -> tuple[str, ...]:
     if entry.has("path") == entry.has("paths"):
         entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
     given = entry.values.get("paths") or [entry.values.get("path")]
@@ -94,7 +94,7 @@ def _read_paths(entry: Section) -> tuple[str, ...]:
     return tuple(str(path) for path in paths)
 
 
-def _read_when(when: Section) -> dict[str, tuple[Value, ...]]:
+def _parse_when(when: Section) -> dict[str, tuple[Value, ...]]:
     return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
 
 

@@ -14,7 +14,7 @@ SERVERS = ("postgres", "mysql", "mariadb")
 UNKNOWN = "unknown"  # in place of a missing address, which is reported
 
 
-def read_storage(section: Section) -> StorageSettings:
+def parse_storage(section: Section) -> StorageSettings:
     """Return the storage of the config section `storage`."""
     section.only(("url", "url_env", "lease_s", "patience_s"))
     url = section.text("url") if section.has("url") else None

@@ -12,11 +12,11 @@ from studies.config.settings import CheckpointSettings, CheckSettings, OutOfMemo
 from studies.errors import Problems
 
 
-def read_budget(section: Section) -> Budget:
+def parse_budget(section: Section) -> Budget:
     """Return the budget of each trial: its length and its number of rungs."""
     section.only(("unit", "amount", "rungs"))
     unit: Unit = section.word("unit", get_args(Unit))
-    amount = _read_amount(section, unit)
+    amount = _parse_amount(section, unit)
     rungs = section.optional_whole("rungs", low=1, high=MOST_RUNGS)
     if unit == "epochs":
         if rungs not in (None, amount):
@@ -28,14 +28,14 @@ def read_budget(section: Section) -> Budget:
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
-def _read_amount(section: Section, unit: Unit) -> float:
+def _parse_amount(section: Section, unit: Unit) -> float:
     """Return the length of a trial in units. Each epoch is a rung."""
     if unit == "seconds":
         return section.number("amount", above=0, high=MOST_SECONDS)
     return section.whole("amount", low=1, high=MOST_RUNGS) if unit == "epochs" else section.whole("amount", low=1)
 
 
-def read_checkpoint(section: Section) -> CheckpointSettings:
+def parse_checkpoint(section: Section) -> CheckpointSettings:
     """Return the checkpoint settings."""
     section.only(("every_s", "keep_best"))
     return CheckpointSettings(
@@ -44,7 +44,7 @@ def read_checkpoint(section: Section) -> CheckpointSettings:
     )
 
 
-def read_check(section: Section) -> CheckSettings:
+def parse_check(section: Section) -> CheckSettings:
     """Return the limit of a check."""
     section.only(("max_s",))
     if not section.values:
@@ -52,7 +52,7 @@ def read_check(section: Section) -> CheckSettings:
     return CheckSettings(section.optional_number("max_s", above=0, high=MOST_SECONDS))
 
 
-def read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
+def parse_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
     """Return the retry after out-of-memory, and the key of the batch size to halve."""
     section.only(("retry", "batch_size"))
     retry = section.word("retry", ("none", "halve_batch"), default="none")

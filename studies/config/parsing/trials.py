@@ -11,7 +11,7 @@ from studies.config.space import Point, SearchSpace, is_active
 from studies.errors import Problems
 
 
-def read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
+def parse_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
     """Return the number of trials of the whole study. A grid counts its own."""
     given = top.optional_whole("n_trials", low=1, high=MOST_TRIALS)
     if sampler.name != "grid":
@@ -48,7 +48,7 @@ def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
         )
 
 
-def read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
+def parse_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
     """Return the points to try first."""
     points: list[Point] = []
     if given is not None and not isinstance(given, list):

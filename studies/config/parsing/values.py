@@ -15,7 +15,7 @@ STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mi
 DECADES = 100.0  # high / low; beyond it, a linear scale hardly ever samples its lower decades
 
 
-def read_choices(entry: Section) -> dict[str, Any]:
+def parse_choices(entry: Section) -> dict[str, Any]:
     """Return the choices of a categorical by their names."""
     for key in ("low", "high", "log", "step", "linear"):
         if entry.has(key):
@@ -51,7 +51,7 @@ def _is_storable(choice: float) -> bool:
     return isinstance(choice, bool) or (is_number(choice) and abs(choice) <= LARGEST)
 
 
-def read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
+def parse_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
     """Return low, high, log and step of a numeric parameter."""
     if entry.has("choices"):
         entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
@@ -99,7 +99,7 @@ def _check_range(
         problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
 
 
-def read_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def parse_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
     """Return the levels of a grid, or None for a continuous parameter without any."""
     given = entry.values.get("levels")
     is_discrete = parameter.type in ("categorical", "power_of_two")

@@ -19,7 +19,7 @@ from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.ray.actor import ActorTask
 from studies.launch.ray.cluster import Cluster, RayWorker, wait_for
-from studies.launch.ray.options import read_ray
+from studies.launch.ray.options import parse_ray
 from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
 from studies.process.shift import Shift
@@ -36,7 +36,7 @@ class RayLauncher:
         self._settings = settings
         self._signals = signals
         self._tell = tell
-        self._options = read_ray(settings.launcher.options, Problems())
+        self._options = parse_ray(settings.launcher.options, Problems())
         self._cluster = Cluster(self._options)
         self._room = 0
         self._told_queue = time.monotonic()

@@ -34,7 +34,7 @@ class RayOptions:
     devices_per_trial: int = 1
 
 
-def read_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
+def parse_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
     """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
     section = Section(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
@@ -57,7 +57,7 @@ def read_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
 def check_ray(settings: StudySettings, problems: Problems) -> None:
     """Add what is wrong with a study on Ray to `problems`."""
     if settings.launcher.name == "ray":
-        gpus = read_ray(settings.launcher.options, problems).gpus_per_worker
+        gpus = parse_ray(settings.launcher.options, problems).gpus_per_worker
         each = settings.devices_per_trial
         check_gpus_are_asked_for(
             settings.trainer, problems, option="gpus_per_worker", gpus=gpus, devices_per_trial=each

@@ -19,7 +19,7 @@ from studies.launch.logs import logs_of_this_run
 from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.remote import storage_notes
 from studies.launch.slurm.jobs import Slurm, SlurmWorker, array_of
-from studies.launch.slurm.options import read_slurm
+from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, logs_of_job
 from studies.launch.worker_pool import TICK_S, WorkerPool
 from studies.process.shift import Shift
@@ -33,7 +33,7 @@ class SlurmLauncher:
         self._settings = settings
         self._signals = signals
         self._tell = tell
-        self._options = read_slurm(settings.launcher.options, Problems())
+        self._options = parse_slurm(settings.launcher.options, Problems())
         self._folder = settings.output_dir.resolve() / "slurm" / f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._slurm = Slurm(self._options, folder=self._folder, name=f"studies-{settings.study_name}")
         self.logs = settings.output_dir / "logs"

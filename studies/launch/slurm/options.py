@@ -50,7 +50,7 @@ class SlurmOptions:
     additional_parameters: Mapping[str, Any]
 
 
-def read_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
+def parse_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
     """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
     section = Section(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
@@ -68,7 +68,7 @@ def read_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
         mem_gb=section.optional_number("mem_gb", above=0, high=MOST_GB),
         array_parallelism=section.optional_whole("array_parallelism", low=1, high=MOST_WORKERS),
         setup=tuple(setup),
-        additional_parameters=_read_parameters(section),
+        additional_parameters=_parse_parameters(section),
     )
 
 
@@ -76,7 +76,7 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
     """Add what is wrong with a study under SLURM to `problems`."""
     if settings.launcher.name != "slurm":
         return
-    options = read_slurm(settings.launcher.options, problems)
+    options = parse_slurm(settings.launcher.options, problems)
     if settings.workers is None:
         remedy = "give the number of tasks, workers=8: what a cluster has free cannot be known beforehand"
         problems.add("workers", "is auto but launcher is slurm", remedy)
@@ -113,7 +113,7 @@ def _brings_gpus(options: SlurmOptions) -> bool:
     return by_sbatch or any("CUDA_VISIBLE_DEVICES" in line for line in options.setup)
 
 
-def _read_parameters(section: Section) -> dict[str, Any]:
+def _parse_parameters(section: Section) -> dict[str, Any]:
     given = section.section("additional_parameters").values if section.has("additional_parameters") else {}
     parameters = {str(key).replace("_", "-"): value for key, value in given.items()}
     for key, value in parameters.items():

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from studies.cli.admission import CHECKS
 from studies.config.composing.configs import compose, config_dir, group_options
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import path_exists
 from studies.errors import Problems
@@ -47,7 +47,7 @@ OPTIONS = list(options())
 
 @cache
 def admitted(*overrides: str) -> StudySettings:
-    return read_settings(compose(overrides), checks=CHECKS)
+    return parse_settings(compose(overrides), checks=CHECKS)
 
 
 def with_option(option: str) -> StudySettings:

@@ -20,7 +20,7 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems
 from studies.launch.ray.actor import ActorTask, RayActor
 from studies.launch.ray.cluster import Cluster
-from studies.launch.ray.options import RayOptions, read_ray
+from studies.launch.ray.options import RayOptions, parse_ray
 from studies.process.shift import Shift
 from studies.secrets.texts import MASK, masked
 from studies.storage.slots import read_slots
@@ -60,7 +60,7 @@ def test_what_is_wrong_with_the_options_is_told(
 def test_the_options_are_read(make_settings: MakeSettings) -> None:
     options = ("launcher.address=head:6379", "launcher.cpus_per_worker=4", "launcher.gpus_per_worker=0.5")
     settings = make_settings("launcher=ray", *options, study="plain")
-    assert read_ray(settings.launcher.options, Problems()) == RayOptions("head:6379", 4.0, 0.5)
+    assert parse_ray(settings.launcher.options, Problems()) == RayOptions("head:6379", 4.0, 0.5)
 
 
 @pytest.mark.parametrize(

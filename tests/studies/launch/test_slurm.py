@@ -25,7 +25,7 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems, StudyError
 from studies.launch.remote import is_file, refuse_file_of_another_machine, refuse_missing_address, storage_notes
 from studies.launch.slurm.launcher import SlurmLauncher
-from studies.launch.slurm.options import read_slurm
+from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, _trials_of, hide_gpus_of_others
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
@@ -96,7 +96,7 @@ def test_sbatch_gets_the_options_and_further_parameters(make_settings: MakeSetti
         "+launcher.additional_parameters.account=lab",
     )
     settings = make_settings("launcher=slurm", "workers=2", *more, study="plain")
-    options = read_slurm(settings.launcher.options, Problems())
+    options = parse_slurm(settings.launcher.options, Problems())
     assert (options.partition, options.gpus_per_task, options.timeout_min) == ("gpu", 2, 60)
     assert options.additional_parameters == {"account": "lab"}
 

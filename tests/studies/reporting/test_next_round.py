@@ -24,7 +24,7 @@ from studies.analysis.next_round.space import Change, NextSpace
 from studies.cli.admission import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.config.space import SearchSpace
 from studies.reporting.next_round import next_round_section
@@ -104,7 +104,7 @@ def check_next_space(settings: StudySettings) -> None:
     words = shlex.split(line)[3:]
     assert words[:2] == ["--config-dir", str(settings.output_dir)]
     assert {"study_name=digits-round2", "import_from=digits"} <= set(words)
-    following = read_settings(compose(words[2:], config_dirs=[words[1]]), checks=CHECKS)
+    following = parse_settings(compose(words[2:], config_dirs=[words[1]]), checks=CHECKS)
     assert (following.space["lr"].low, following.space["lr"].high) == (settings.space["lr"].low, 0.1)
     assert following.space["batch_size"].high == 128
     for name in ("n_layers", "width", "dropout", "activation"):
@@ -130,11 +130,11 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
 
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
 def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_path: Path) -> None:
-    settings = read_settings(compose([f"+study={study}"]), checks=CHECKS)
+    settings = parse_settings(compose([f"+study={study}"]), checks=CHECKS)
     reason = Change("lr", "low", 0.1, 0.2, "a reason: with # and colons")
     write_next_space(tmp_path, NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
     again = compose([f"+study={study}", "search_space=next_search_space"], config_dirs=[str(tmp_path)])
-    assert read_settings(again, checks=CHECKS).space == settings.space
+    assert parse_settings(again, checks=CHECKS).space == settings.space
 
 
 @pytest.mark.parametrize("inline", [False, True])
@@ -143,7 +143,7 @@ def test_a_space_in_the_studys_own_file_would_overrule_the_next_one(inline: bool
     (tmp_path / "study").mkdir()
     head = "# @package _global_\ndefaults: [override /datamodule: digits]\nstudy_name: mine\nn_trials: 9\n"
     (tmp_path / "study" / "mine.yaml").write_text(head + (own if inline else ""))
-    settings = read_settings(compose(["+study=mine", f"output_dir={tmp_path}"], config_dirs=[str(tmp_path)]))
+    settings = parse_settings(compose(["+study=mine", f"output_dir={tmp_path}"], config_dirs=[str(tmp_path)]))
     longer = extended(settings.space["lr"], "high")
     assert longer is not None
     space = SearchSpace(tuple(longer if p.name == "lr" else p for p in settings.space))
