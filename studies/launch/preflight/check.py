@@ -1,18 +1,18 @@
 """Tries the points of a check in a process like a worker's, and ends it when the time is up.
 
-With launcher=serial that is this very process, and an alarm ends it. `_check_here` imports late what loads torch.
+With launcher=serial that is this very process, and an alarm ends it. Only then is torch imported here, late.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from studies.config.settings import StudySettings
 from studies.launch.preflight.alarm import alarm
-from studies.launch.preflight.findings import Checked, Plan
+from studies.launch.preflight.findings import Checked, Found, Plan
 from studies.launch.preflight.first_batch import LEAVE_S, POLL_S, each_start, of_ended
 from studies.launch.preflight.process import run_check
 from studies.launch.processes.child import Child, Reader, pipe, start, stop
@@ -28,23 +28,9 @@ def check_in_time(settings: StudySettings, plan: Plan, *, log: Path, tell: Calla
     """
     settings = resolve_once(settings)
     if settings.launcher.name == "serial":
-        return _check_here(settings, plan)
-    return _check_in_child(settings, plan, log, tell)
+        from studies.launch.preflight.batches import check_points
 
-
-def _check_here(settings: StudySettings, plan: Plan) -> Checked:
-    from studies.launch.preflight.batches import check_points
-
-    checked, pieces = Checked(), check_points(settings, plan)
-    first = next(pieces)
-    checked.add(first)
-    with children_ended(checked.notes.append), contextlib.suppress(TimeIsUp), alarm(first.until):
-        for found in pieces:
-            checked.add(found)
-    return checked
-
-
-def _check_in_child(settings: StudySettings, plan: Plan, log: Path, tell: Callable[[str], None]) -> Checked:
+        return _check_here(check_points(settings, plan))
     for _ in each_start("the process that tries the first batches", log=log, tell=tell):
         checked = Checked()
         ours, theirs = pipe()
@@ -53,6 +39,15 @@ def _check_in_child(settings: StudySettings, plan: Plan, log: Path, tell: Callab
         if _is_heard_out(checked, ours, child, log):
             return checked
     raise AssertionError("each_start ends in an error")
+
+
+def _check_here(pieces: Iterator[Found]) -> Checked:
+    checked, first = Checked(), next(pieces)
+    checked.add(first)
+    with children_ended(checked.notes.append), contextlib.suppress(TimeIsUp), alarm(first.until):
+        for found in pieces:
+            checked.add(found)
+    return checked
 
 
 def _is_heard_out(checked: Checked, ours: Reader, child: Child, log: Path) -> bool:

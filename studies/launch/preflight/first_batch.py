@@ -26,7 +26,10 @@ def try_first_batch(
     Raises `StudyError` if the system kills each process that tries it.
     """
     for _ in each_start("the process that tries a first batch", log=log, tell=tell, signals=signals):
-        found = _try_once(settings, log, signals)
+        ours, theirs = pipe()
+        child = start(run_first_batch, (settings, log, theirs), name="preflight")
+        theirs.close()
+        found = _findings(ours, child, log, signals)
         if found is not None:
             for note in found.notes:
                 tell(note)
@@ -60,11 +63,8 @@ def of_ended(child: Child, what: str, log: Path) -> Problem:
     return Problem("model", f"ended the process of its {what} ({child.in_words()})", f"see {log}")
 
 
-def _try_once(settings: StudySettings, log: Path, signals: StopSignals) -> FirstBatch | None:
-    """Return the findings of one process, or None if the system killed it."""
-    ours, theirs = pipe()
-    child = start(run_first_batch, (settings, log, theirs), name="preflight")
-    theirs.close()
+def _findings(ours: Reader, child: Child, log: Path, signals: StopSignals) -> FirstBatch | None:
+    """Return the findings of `child`, or None if the system killed it."""
     try:
         return _answer(ours, child, signals)
     except (EOFError, OSError):  # nothing, or half a message
