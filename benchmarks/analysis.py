@@ -131,7 +131,7 @@ def fit_ridge(job: tuple[str, float, int]) -> tuple[float, float, float]:
     name, alpha, seed = job
     log_lr, log_batch, loss = study(LOSSES[name], alpha, seed)
     found = ridge(log_lr, follows=log_batch, loss=loss, names=("lr", "batch_size"))
-    return found.alpha, found.ci_lo, found.ci_hi
+    return found.alpha.value, *found.alpha.ends
 
 
 def optuna_fanova(table: TrialsTable, name: str) -> float:
@@ -150,7 +150,7 @@ def optuna_fanova(table: TrialsTable, name: str) -> float:
 
 
 def index(found: list[Effect], *params: str) -> float:
-    return next(effect.estimate for effect in found if effect.params == params)
+    return next(effect.estimate.value for effect in found if effect.params == params)
 
 
 def mapped(function: Callable[[Any], Any], jobs: Iterable[Any]) -> list[Any]:
@@ -187,7 +187,9 @@ def section_coverage() -> None:
     hits: dict[str, list[bool]] = {name: [] for name in COVERED}
     for (name, *_), found in zip(jobs, mapped(fit_known, jobs), strict=True):
         true = known(name).indices
-        hits[name] += [e.ci_lo <= true[e.params] <= e.ci_hi for e in found if true.get(e.params, 0.0) > 0.01]
+        hits[name] += [
+            e.estimate.lo <= true[e.params] <= e.estimate.hi for e in found if true.get(e.params, 0.0) > 0.01
+        ]
     for name, own in hits.items():
         show(f"coverage of 95 % intervals, {name}", share(own), "(pooled)")
     pooled = [hit for own in hits.values() for hit in own]
@@ -198,7 +200,7 @@ def section_null() -> None:
     for what, fit in (("additive 4-d", fit_known), ("the same, shuffled", fit_shuffled)):
         found = mapped(fit, [("additive", 200, 0.3, seed) for seed in range(60)])
         pairs = [effect for effects_ in found for effect in effects_ if effect.order == 2]
-        largest = max(pair.estimate for pair in pairs)
+        largest = max(pair.estimate.value for pair in pairs)
         show(f"{what}, n = 200, noise .3: largest spurious pair of {len(pairs)}", f"{largest:.4f}", "< .02")
         show(f"{what}: falsely claimed interactions", share(pair.is_claimed for pair in pairs), "≤ .02")
         if fit is fit_shuffled:
@@ -254,7 +256,7 @@ def section_kinds() -> None:
     for name in ("categorical", "integer grids"):
         true = known(name).indices
         found = mapped(fit_known, [(name, 200, 0.1, seed) for seed in range(20)])
-        errors = [abs(e.estimate - true[e.params]) for effects_ in found for e in effects_ if e.params]
+        errors = [abs(e.estimate.value - true[e.params]) for effects_ in found for e in effects_ if e.params]
         show(f"{name}, n = 200, noise .1: largest error of an index", f"{max(errors):.3f}", "≤ .03")
         show(f"{name}: indices within ±.03", share(error <= 0.03 for error in errors), "1")
 
@@ -283,9 +285,9 @@ def section_invariance() -> None:
         "target · 1000 − 7": replace(table, y=1000 * table.y - 7),
         "maximised instead": replace(table, y=-table.y, maximize=True),
     }
-    reference = {frozenset(effect.params or (effect.kind,)): effect.estimate for effect in effects(table)}
+    reference = {frozenset(effect.params or (effect.kind,)): effect.estimate.value for effect in effects(table)}
     for what, variant in variants.items():
-        found = {frozenset(effect.params or (effect.kind,)): effect.estimate for effect in effects(variant)}
+        found = {frozenset(effect.params or (effect.kind,)): effect.estimate.value for effect in effects(variant)}
         moved = max(abs(found[key] - reference[key]) for key in reference)
         show(f"{what}: largest move of an index", f"{moved:.6f}", "≤ .001")
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from studies.analysis.axis import Array
-from studies.analysis.racing import Estimate, Race, estimate_of, looks_of, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import Race, estimate_of, looks_of, run_race
 
 N_CANDIDATES, K, SEEDS, ESTIMATE_SEEDS = 60, 8, 8, 8
 TARGET_OPTIMISM, TARGET_COVERAGE, TARGET_LOST = 0.1, 0.90, 0.05
@@ -49,8 +50,8 @@ def simulate(seed: int) -> Outcome:
     found: Estimate = estimate_of(fresh)
     return Outcome(
         float(searched[best[0]] - truth[best[0]]),
-        float(found.estimate - truth[winner]),
-        found.ci_lo <= truth[winner] <= found.ci_hi,
+        float(found.value - truth[winner]),
+        found.ends[0] <= truth[winner] <= found.ends[1],
         float(truth[winner] - truth[best[0]]),
         n_trainings + ESTIMATE_SEEDS,
     )

@@ -31,12 +31,12 @@ README = Path("README.md")
 MARKS = ("<!-- reference experiments: written by make tables -->", "<!-- end of the reference experiments -->")
 IN_README = {
     "tables/number_of_layers": "values",
-    "beliefs/larger_batches_are_better": "verdict",
-    "search_race": "best_so_far_digits_table",
+    "hypotheses/larger_batches_are_better": "verdict",
+    "sampler_benchmark": "best_so_far_digits_table",
 }  # the picture of each that the README shows
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
-TITLES = {"tables": "Tables", "beliefs": "Beliefs", "": "Ways to search"}
+TITLES = {"tables": "Tables", "hypotheses": "Hypotheses", "": "Samplers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Experiment:
 
     @property
     def group(self) -> str:
-        """`tables`, `beliefs`, or nothing."""
+        """`tables`, `hypotheses`, or nothing."""
         return self.name.rpartition("/")[0]
 
     @property
@@ -63,8 +63,8 @@ class Experiment:
 def names() -> list[str]:
     """The reference experiments, in the order of the page."""
     known = group_options("study")
-    grouped = [name for group in ("tables/", "beliefs/") for name in known if name.startswith(group)]
-    return [*grouped, *(name for name in known if name == "search_race")]
+    grouped = [name for group in ("tables/", "hypotheses/") for name in known if name.startswith(group)]
+    return [*grouped, *(name for name in known if name == "sampler_benchmark")]
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> Experiment:
@@ -76,7 +76,7 @@ def run_experiment(name: str, overrides: Sequence[str]) -> Experiment:
 
 def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
     """What the storage knows of a finished experiment: when it ran, for how long, on what."""
-    from studies.experiment import each_part, stored
+    from studies.cli.experiment import each_part, stored
     from studies.storage.slots import rules_of
 
     config = compose([f"+study={name}", *overrides])
@@ -142,14 +142,14 @@ def _body(experiment: Experiment, page: Path) -> Iterator[str]:
 
 def _pictures(experiment: Experiment) -> dict[str, Path]:
     """The experiment's pictures, by the name that each has beside the page."""
-    places = [experiment.folder / inner for inner in ("figures", "race")]
+    places = [experiment.folder / inner for inner in ("figures", "sampler_benchmark")]
     found = [path for kind in PICTURES for place in places for path in sorted(place.glob(f"{kind}*.png"))]
     return {f"{experiment.name.replace('/', '-')}-{path.name}": path for path in found}
 
 
 def _text(experiment: Experiment) -> str:
     """What the experiment's own page says below its title."""
-    pages = (experiment.folder / f"{name}.md" for name in ("belief", "race", "table"))
+    pages = (experiment.folder / f"{name}.md" for name in ("hypothesis", "sampler_benchmark", "table"))
     page = next(page for page in pages if page.exists())
     return page.read_text(encoding="utf-8").partition("\n\n")[2].strip()
 

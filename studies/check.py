@@ -35,7 +35,8 @@ def check(config: DictConfig) -> int:
     import optuna
 
     from studies.cli.console import make_console
-    from studies.experiment import each_part, part_names
+    from studies.cli.experiment import each_part
+    from studies.hypotheses.parts import part_names
 
     begun = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -142,7 +143,7 @@ def found_in_words(settings: StudySettings, plan: Plan, checked: Checked) -> lis
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Remaining:
     """What a study has still to train: `trials` of its own, and at most so many `trainings` of its selection."""
 
     trials: int
@@ -154,7 +155,7 @@ class Left:
         return not self.trials and not self.trainings
 
 
-def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Left:
+def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Remaining:
     """What the study of these `trials` has still to train."""
     from studies.selection.rounds import most_trainings
     from studies.selection.run import selection_of
@@ -163,11 +164,11 @@ def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: Bas
     rules = rules_of(settings)
     finished = sum(rules.is_finished(slot) for slot in read_slots(trials, settings.n_trials))
     if selection_of(settings, trials, storage) is not None:
-        return Left(0, 0)
-    return Left(settings.n_trials - finished, most_trainings(settings))
+        return Remaining(0, 0)
+    return Remaining(settings.n_trials - finished, most_trainings(settings))
 
 
-def estimate(settings: StudySettings, left: Left, seconds: Sequence[float], n_workers: int) -> str:
+def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float], n_workers: int) -> str:
     """How long what is `left` takes, in words, if a trial takes the mean of `seconds`."""
     from studies.cli.progress import duration
 
@@ -188,7 +189,7 @@ def estimate(settings: StudySettings, left: Left, seconds: Sequence[float], n_wo
     )
 
 
-def _why_less(settings: StudySettings, left: Left) -> str:
+def _why_less(settings: StudySettings, left: Remaining) -> str:
     """Why it may take less than that."""
     reasons = ["trials are pruned"] * (settings.pruner.name != "none" and left.trials > 0)
     reasons += ["configurations leave the race"] * (left.trainings > 0)

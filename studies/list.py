@@ -194,7 +194,7 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     from studies import schema
     from studies.analysis.choice import ranked
     from studies.records.stored import attributes_of
-    from studies.reporting.any_study import repeats_points
+    from studies.storage.described_study import repeats_points
 
     attributes = attributes_of(study)
     if any(d.name == "NOT_SET" for d in study.directions) or (len(study.directions) > 1 and not attributes):

@@ -34,7 +34,7 @@ def report(config: DictConfig) -> int:
 
     from studies.cli.admission import need_study
     from studies.cli.console import make_console
-    from studies.experiment import conclude_experiment, each_part
+    from studies.cli.experiment import conclude_experiment, each_part
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
@@ -49,13 +49,12 @@ def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
     from studies.cli.admission import make_folder, refuse_bad_name, storage_to_read
+    from studies.cli.reports import report_stored, report_study
     from studies.config.parsing.output_folder import refusals_told
     from studies.errors import BadInput, Problem, nearest
     from studies.records.stored import check_stored
-    from studies.reporting.report import write_report, write_study_report
     from studies.schema import searched_study
     from studies.selection.run import selection_of
-    from studies.storage.slots import rules_of
 
     asked = _asked(config)
     seed = _seed(config)
@@ -73,14 +72,14 @@ def _report_study(config: DictConfig, console: Console) -> None:
         make_folder(settings.output_dir)
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
         with refusals_told(settings.output_dir):
-            write_report(study, settings, rules_of(settings), console=console, selection=selection)
+            report_study(study, settings, console=console, selection=selection)
     else:
         console.print("no config of this study was given (+study=…): the report is made from the storage alone")
         rounds = [s.study_name for s in stored if searched_study(s.user_attrs) == study.study_name]
         folder = _folder(str(config.output_dir), study.study_name)
         make_folder(folder)
         with refusals_told(folder):
-            write_study_report(study, folder, asked, seed=seed, rounds=rounds, console=console)
+            report_stored(study, folder, asked, seed=seed, rounds=rounds, console=console)
 
 
 def _folder(given: str, name: str) -> Path:

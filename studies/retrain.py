@@ -101,12 +101,12 @@ def _from_file(given: object) -> tuple[Mapping[str, Any], Path]:
 
 def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any], Path, list[str]]:
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
-    from studies.analysis.choice import Choice
+    from studies.analysis.choice import Choice, ranked
+    from studies.analysis.estimate import Estimate
     from studies.cli.admission import admit
-    from studies.experiment import part_names
+    from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
-    from studies.reporting.best_yaml import chosen, is_told_by_hand, selected
-    from studies.reporting.report import choices_of
+    from studies.selection.chosen import chosen, is_told_by_hand, selected
     from studies.selection.looks import of_study
     from studies.selection.run import selection_of
     from studies.storage.identity import find_study
@@ -133,9 +133,15 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         return winner, settings.output_dir, looks
     if config.trial == "best" and settings.select.name != "none":
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
-    choices = choices_of(every, settings)
+    objective = settings.objective
+    choices = ranked(
+        every,
+        maximize=objective.direction == "maximize",
+        by_point=settings.is_designed,
+        then_maximize=objective.then_maximize,
+    )
     if config.trial != "best":
-        choices = [Choice(t, t.value or 0.0) for t in trials if t.number == config.trial and t.params]
+        choices = [Choice(t, Estimate(t.value or 0.0, n=1)) for t in trials if t.number == config.trial and t.params]
     if choices and is_told_by_hand(choices[0].trial):
         number = choices[0].trial.number
         complaint = f"is {config.trial}, and trial {number} has no training seed, for no worker trained it"

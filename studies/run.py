@@ -48,8 +48,8 @@ def run(config: DictConfig) -> int:
 
 
 def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
-    """Run the one study of `config`, or those that a belief is made of, and say what these conclude."""
-    from studies.experiment import conclude_experiment, each_part, is_finished
+    """Run the one study of `config`, or those that a hypothesis is made of, and say what these conclude."""
+    from studies.cli.experiment import conclude_experiment, each_part, is_finished
 
     begun = None  # of the first search: a time limit holds for all parts together
     for part in each_part(config):
@@ -167,16 +167,15 @@ def _report(
     study: Study, settings: StudySettings, storage: BaseStorage, console: Console, signals: StopSignals
 ) -> None:
     """Write the report; a signal ends it at once, since it can be written again."""
+    from studies.cli.reports import report_study
     from studies.config.parsing.output_folder import refusals_told
-    from studies.reporting.report import write_report
     from studies.selection.run import selection_of
-    from studies.storage.slots import rules_of
 
     selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
     signals.hand_back()
     try:
         with refusals_told(settings.output_dir):
-            write_report(study, settings, rules_of(settings), console=console, selection=selection)
+            report_study(study, settings, console=console, selection=selection)
     except (KeyboardInterrupt, SystemExit):
         console.print("interrupted: the report is not complete, and the same command writes it again")
         raise

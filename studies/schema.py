@@ -1,12 +1,15 @@
 """The storage schema: which attributes a study and its trials carry, and what they mean.
 
-A public contract: optuna-dashboard, the report and foreign tools read it. Version 1. A study of an earlier version is
-read and not gone on with; one of a later version is not read. The version rises with every change after which a study
-of before would be read wrongly.
+A public contract: optuna-dashboard, the report and foreign tools read it. This is version 2. A study of an earlier
+version is read but not continued. A study of a later version is not read. The version rises with each change after
+which an earlier study would be read wrongly.
+
+Version 2 renamed `belief` to `hypothesis`, `place` to `device_slot` and the module `studies.race` to
+`studies.sampler_benchmark`. `recorded` and `in_present_words` read version 1.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
 `n_trials`, `search`, `versions`, `git`, `identity`, `creator`; `select` in a round of another study's selection;
-`imported` where trials were brought in from another study; `belief` where a claim is put to the test. `metric` has
+`imported` where trials were brought in from another study; `hypothesis` where a claim is put to the test. `metric` has
 `name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
 then has two Optuna values.
 
@@ -34,7 +37,7 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 STUDY_SCHEMA: Final = "schema"
 STUDY_FINGERPRINT: Final = "fingerprint"
@@ -47,7 +50,9 @@ STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SEARCH: Final = "search"  # {sampler, pruner}: their names when the study began
 STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
-STUDY_BELIEF: Final = "belief"  # the claim that the study puts to the test and its rule, as of before the first trial
+STUDY_HYPOTHESIS: Final = (
+    "hypothesis"  # the claim that the study puts to the test and its rule, as of before the first trial
+)
 STUDY_CREATOR: Final = "creator"  # the process that has described the study: host, namespace, number
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in
@@ -73,7 +78,7 @@ RESULT: Final = "result"  # of a procedure, which is no training: what its run r
 FOUND: Final = "found"  # {attribute: value}: what Lightning's finders of a learning rate or a batch size have set
 WEIGHTS_DIFFER: Final = "weights_differ"  # why the value is not that of the weights that were handed on, in words
 CONVERGENCE: Final = "convergence"  # first rung from which the metric stays near its final value
-PLACE: Final = "place"  # the worker's device and threads, in words
+DEVICE_SLOT: Final = "device_slot"  # the worker's device and threads, in words
 DEVICE: Final = "device"
 PROCESSOR: Final = "processor"  # of the worker's machine: its cores and their kind, in words
 THREADS: Final = "threads"  # of torch on the CPU; another number may change a value in its last digits
@@ -91,6 +96,9 @@ LINKED: Final = "linked"  # {config path: value}: what the links read off this t
 LOGGER_FAILURES: Final = "logger_failures"  # {logger: message}: these failed, and the training went on without them
 LEFT_CHANGED: Final = "left_changed"  # what this trial set for its whole process and cannot be put back, in words
 LEASE: Final = "lease"  # a counter that the living worker moves on
+
+EARLIER: Final[Mapping[str, str]] = {STUDY_HYPOTHESIS: "belief", DEVICE_SLOT: "place"}  # names in version 1
+EARLIER_WORDS: Final = ((r"\bstudies\.race\b", "studies.sampler_benchmark"), (r"\$\{belief\b", "${hypothesis"))
 
 SHARE: Final = re.compile(r"((test|val|valid|validation|eval|train)_)?(top_?\d+_)?(accuracy|acc|error_rate)")
 BOUNDED: Final = re.compile(r".*accuracy|(.*_)?(acc|error_rate)")
@@ -128,6 +136,19 @@ def version_of(user_attrs: Mapping[str, Any]) -> int:
     """Return the version of the schema of a study with these attributes; the present one where it names none."""
     version = user_attrs.get(STUDY_SCHEMA)
     return version if isinstance(version, int) and not isinstance(version, bool) else VERSION
+
+
+def recorded(user_attrs: Mapping[str, Any], key: str) -> Any:
+    """Return the attribute `key`, under its present name or that of version 1; None where there is none."""
+    return user_attrs.get(key, user_attrs.get(EARLIER.get(key, key)))
+
+
+def in_present_words(value: Any) -> Any:
+    """Return a stored `value` with the present names of what version 1 called otherwise."""
+    if isinstance(value, str):
+        for pattern, name in EARLIER_WORDS:
+            value = re.sub(pattern, name, value)
+    return value
 
 
 def searched_study(user_attrs: Mapping[str, Any]) -> str | None:

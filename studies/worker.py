@@ -175,7 +175,7 @@ def _run(
     seed = seed_of(settings, claim.slot)
     attributes = {
         schema.WORKER: worker_id(),
-        schema.PLACE: post.place,
+        schema.DEVICE_SLOT: post.place,
         schema.SLOT: claim.slot,
         schema.REPLICATE: replicate,
         schema.SEED: seed,

@@ -47,7 +47,7 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
     def make(*overrides: str, study: str | None = "digits") -> StudySettings:
         named = [f"+study={study}"] if study else []
         places = [f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db"]
-        if study not in ("plain", "bowl", "sorts", "search_race"):
+        if study not in ("plain", "bowl", "sorts", "sampler_benchmark"):
             places.append(f"datamodule.data_dir={data_dir}")
         return parse_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
 

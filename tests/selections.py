@@ -12,10 +12,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
+from studies.cli.reports import report_study
 from studies.config.settings import StudySettings
-from studies.reporting.report import write_report
 from studies.selection.steps import Selection
-from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]
 RACE = ("select=race", "select.k=4", "select.seeds=4", "select.estimate_seeds=5", "launcher=serial")
@@ -50,5 +49,5 @@ def report_of(settings: StudySettings, storage: BaseStorage, selection: Selectio
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
     out = StringIO()
     console = Console(file=out, soft_wrap=True, width=600)
-    write_report(study, settings, rules_of(settings), console=console, selection=selection)
+    report_study(study, settings, console=console, selection=selection)
     return out.getvalue(), (settings.output_dir / "report.md").read_text()

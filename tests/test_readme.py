@@ -118,10 +118,10 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_belief_of_the_readme_is_a_study(tmp_path: Path) -> None:
-    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "belief:" in block)
+def test_the_hypothesis_of_the_readme_is_a_study(tmp_path: Path) -> None:
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "hypothesis:" in block)
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "dropout_helps.yaml").write_text(text)
     settings = parse_settings(compose(["+study=dropout_helps"], config_dirs=[str(tmp_path)]), checks=CHECKS)
-    assert settings.belief is not None
-    assert (settings.belief.rule, settings.belief.of, settings.n_trials) == ("contrast", "dropout", 2 * 3 * 6)
+    assert settings.hypothesis is not None
+    assert (settings.hypothesis.rule, settings.hypothesis.of, settings.n_trials) == ("contrast", "dropout", 2 * 3 * 6)

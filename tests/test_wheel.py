@@ -29,7 +29,7 @@ def test_nothing_but_the_two_packages_reaches_site_packages(wheel: Path) -> None
     assert "studies/conf/config.yaml" in names
     assert "studies/conf/study/mnist.yaml" in names
     assert "lightning_modules/data/mnist.py" in names
-    assert "studies/race/data/digits_mlp.npz" in names
+    assert "studies/sampler_benchmark/data/digits_mlp.npz" in names
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from studies.analysis import get_param_interactions
 
 for effect in get_param_interactions(optuna.load_study(study_name="mnist", storage="sqlite:///studies.db")):
-    print(effect.name, effect.estimate, (effect.ci_lo, effect.ci_hi), effect.verdict, effect.reasons)
+    print(effect.name, effect.estimate.value, effect.estimate.ends, effect.verdict, effect.reasons)
 
 The two names are loaded when they are asked for: scikit-learn, behind them, takes seconds that most commands can spare.
 """

@@ -25,10 +25,11 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path
 
+from studies.analysis.levels import MIN_FITTED_TRIALS
+
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int_]
 
-MIN_TRIALS = 10
 Q_NORM = 0.75  # of the hyperbolic degree: favours few high degrees over many middling ones
 MAX_DEGREE = 12  # hyperbolic; a pair of degrees 3 and 4 has 8.8
 MAX_TRIPLE_DEGREE = 4  # total degree of a product of three parameters
@@ -73,7 +74,7 @@ def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chao
     _check(bases, degrees, y)
     d = len(bases)
     scaled = y / (np.max(np.abs(y), initial=0.0) or 1.0)
-    if len(y) < MIN_TRIALS or np.ptp(scaled) <= FLAT:
+    if len(y) < MIN_FITTED_TRIALS or np.ptp(scaled) <= FLAT:
         return _nothing(d)
     rows, order = _canonical_order(bases, degrees, scaled)
     values = scaled[rows]

@@ -7,16 +7,16 @@ among its equals the second: the best is on the front. Infeasible trials and inf
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import t
 
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import mean
 from studies.analysis.same_runs import distinct
 from studies.records.eligible import can_be_best
 from studies.records.objectives import by_first, losses_of
@@ -25,17 +25,24 @@ from studies.schema import failure_of
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A point with its value: the mean over `n` trainings, of which `trial` is the first.
+    """A point with its value: the mean over its trainings, of which `trial` is the first, with Student's interval.
 
-    `half_width` is that of the mean's 95 % interval (Student's t), None for a single training and for values that are
-    all equal. `n_pruned` more of its trainings were pruned.
+    `n_pruned` more of its trainings were pruned.
     """
 
     trial: FrozenTrial
-    value: float
-    n: int = 1
-    half_width: float | None = None
+    estimate: Estimate
     n_pruned: int = 0
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return self.estimate.value
+
+    @property
+    def n(self) -> int:
+        """How many trainings the mean is of."""
+        return self.estimate.n or 1
 
 
 def best_of(trials: Sequence[FrozenTrial], *, maximize: bool, then_maximize: bool | None = None) -> FrozenTrial | None:
@@ -72,7 +79,6 @@ def ranked(
 def _choice(group: Sequence[FrozenTrial], *, n_pruned: int) -> Choice:
     seen = by_first(group)
     values = np.array([trial.value for trial in seen], dtype=float)
-    n = len(values)
-    is_spread = n > 1 and bool((values != values[0]).any())
-    half_width = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)) if is_spread else None
-    return Choice(seen[0], float(values.mean()), n, half_width, n_pruned)
+    found = mean(values)
+    is_spread = bool((values != values[0]).any())
+    return Choice(seen[0], found if is_spread else replace(found, lo=None, hi=None), n_pruned)

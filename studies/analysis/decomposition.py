@@ -97,7 +97,7 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class AnovaFit:
     """What the tests and effect sizes are made of.
 
     `tests` are the terms' sums of squares, `effects` those behind effect sizes: own and all others'; `interactions`
@@ -115,7 +115,7 @@ class Fit:
     is_orthogonal: bool
 
 
-def fit_design(design: Design, y: Array, dummies: Array) -> Fit:
+def fit_design(design: Design, y: Array, dummies: Array) -> AnovaFit:
     """Least squares of y on cells and blocks, blocks within cells (Frisch–Waugh–Lovell), then the cells' parts."""
     means = _cell_means(design, np.column_stack([y, dummies]))
     within = y - means[design.cell, 0]
@@ -131,7 +131,7 @@ def fit_design(design: Design, y: Array, dummies: Array) -> Fit:
     return _type_two(design, y, dummies, adjusted=adjusted, root=root, block=block, error=error)
 
 
-def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> Fit:
+def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> AnovaFit:
     """The classical decomposition: every cell, and every block within it, has as many trials."""
     highest = tuple(range(len(design.shape)))
     wanted = dict.fromkeys((*design.terms, highest))
@@ -145,7 +145,7 @@ def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> Fi
     for part in tested.values():
         lack = _less(lack, part)
     tests = {term: parts[term] for term in design.terms}
-    return Fit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
+    return AnovaFit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
 
 
 def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[dict[Term, Part], Part]:
@@ -191,7 +191,7 @@ def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
 
 def _type_two(
     design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: Part, error: Part
-) -> Fit:
+) -> AnovaFit:
     """Nested least squares: a term given the blocks and all terms that do not contain it."""
     n, order = len(y), len(design.shape)
 
@@ -225,7 +225,7 @@ def _type_two(
     effects = {term: (parts[term], _less(whole, parts[term])) for term in considered if parts[term].df}
     together = _interactions(parts, whole)
     lack = _less(left_by(considered), error)
-    return Fit(tests, effects, together, lack, block, error, order, is_orthogonal=False)
+    return AnovaFit(tests, effects, together, lack, block, error, order, is_orthogonal=False)
 
 
 def level_codes(column: Sequence[object]) -> Codes:

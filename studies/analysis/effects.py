@@ -15,15 +15,16 @@ from typing import Literal
 
 from optuna import Study
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
-from studies.analysis.sobol import METHOD, Interval
+from studies.analysis.sobol import METHOD, Index
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
 from studies.analysis.trust import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
 CLAIM = 0.01  # an interaction is claimed where its lower bound exceeds this
-NOTHING = Interval(math.nan, math.nan, math.nan, math.nan)
+NOTHING = Index(Estimate(math.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,7 @@ class Effect:
     params: tuple[str, ...]
     kind: Kind
     order: int
-    estimate: float
-    ci_lo: float
-    ci_hi: float
+    estimate: Estimate
     verdict: Level
     reasons: tuple[str, ...]
     n_used: int
@@ -61,7 +60,7 @@ class Effect:
     @property
     def is_claimed(self) -> bool:
         """Whether this is an interaction that the trials show."""
-        return self.order == 2 and self.verdict == "ok" and self.ci_lo > CLAIM
+        return self.order == 2 and self.verdict == "ok" and self.estimate.is_above(CLAIM)
 
 
 @one_thread
@@ -114,15 +113,13 @@ def effects_of(fits: Sequence[Fit], *, seed: int) -> list[Effect]:
 def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]:
     names, first, second = fit.table.names, fit.sobol, fit.chaos
 
-    def effect(params: tuple[str, ...], kind: Kind, order: int, interval: Interval, other: float) -> Effect:
-        verdict = _verdict(fit.verdict, interval, other)
+    def effect(params: tuple[str, ...], kind: Kind, order: int, index: Index, other: float) -> Effect:
+        verdict = _verdict(fit.verdict, index, other)
         return Effect(
             params=params,
             kind=kind,
             order=order,
-            estimate=interval.estimate,
-            ci_lo=interval.lo,
-            ci_hi=interval.hi,
+            estimate=index.estimate,
             verdict=verdict.level,
             reasons=verdict.reasons,
             n_used=len(fit.table.y),
@@ -136,28 +133,29 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
         )
 
     for i, name in enumerate(names):
-        interval, other = (
+        index, other = (
             (NOTHING, math.nan) if first is None else (first.mains[i], float(second.main[i]) if second else math.nan)
         )
-        yield effect((name,), "main", 1, interval, other)
+        yield effect((name,), "main", 1, index, other)
     for i, j in itertools.combinations(range(len(names)), 2):
-        interval, other = (
+        index, other = (
             (NOTHING, math.nan)
             if first is None
             else (first.pairs[i, j], float(second.pairs[i, j]) if second else math.nan)
         )
-        yield effect((names[i], names[j]), "interaction", 2, interval, other)
+        yield effect((names[i], names[j]), "interaction", 2, index, other)
     yield effect((), "unexplained", 3, NOTHING if first is None else first.unexplained, math.nan)
     yield effect((), "noise", 0, NOTHING if first is None else first.noise, math.nan)
 
 
-def _verdict(verdict: Verdict, interval: Interval, other: float) -> Verdict:
+def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
     """The fit's verdict, with what speaks against this index alone."""
+    (lo, hi), own = index.estimate.ends, index.estimate.value
     for witness, said in (
         ("polynomial chaos", other),
-        ("the average of all fits that the trials allow", interval.median),
+        ("the average of all fits that the trials allow", index.median),
     ):
-        if disagrees(interval.estimate, said, width=interval.hi - interval.lo):
+        if disagrees(own, said, width=hi - lo):
             verdict = verdict.and_also("caution", f"{witness} says {said:.2f}")
     return verdict
 

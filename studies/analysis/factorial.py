@@ -23,10 +23,10 @@ import numpy as np
 from scipy.special import fdtrc, fdtri
 
 from studies.analysis.decomposition import (
+    AnovaFit,
     Array,
     Codes,
     Design,
-    Fit,
     Part,
     Term,
     block_indicators,
@@ -34,6 +34,7 @@ from studies.analysis.decomposition import (
     level_codes,
 )
 from studies.analysis.effect_size import ENDS, variance_draws
+from studies.analysis.estimate import Estimate
 from studies.analysis.paired import holm
 
 FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that with many
@@ -43,8 +44,8 @@ FEW_ERROR_DF = 5  # below, the F test's critical value is at least twice that wi
 class AnovaRow:
     """A term with its test and effect sizes; term `()` is the error. None where a number does not exist.
 
-    `n_levels` has the number of levels of each factor; `p_holm` is Holm's, over the tested pairs; `ci_lo` and `ci_hi`
-    are omega²'s 95 % interval; `share` is noise-free.
+    `n_levels` has the number of levels of each factor; `p_holm` is Holm's, over the tested pairs; `share`
+    is noise-free, NaN where no effect shows at all.
     """
 
     term: tuple[str, ...]
@@ -55,12 +56,8 @@ class AnovaRow:
     f: float | None = None
     p: float | None = None
     p_holm: float | None = None
-    omega_sq: float | None = None
-    ci_lo: float | None = None
-    ci_hi: float | None = None
-    share: float | None = None
-    share_lo: float | None = None
-    share_hi: float | None = None
+    omega_sq: Estimate | None = None
+    share: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ def _problem(y: Array, codes: Mapping[str, Codes]) -> str | None:
     return None
 
 
-def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
+def _table(design: Design, fit: AnovaFit, *, notes: Sequence[str], smallest_noise: float, seed: int) -> Anova:
     has_noise = fit.error.df > 0 and fit.error.sum_sq / fit.error.df > smallest_noise
     rows = [_row(design, term, part, fit, has_noise=has_noise) for term, part in fit.tests.items()]
     if has_noise:
@@ -167,7 +164,7 @@ def _table(design: Design, fit: Fit, *, notes: Sequence[str], smallest_noise: fl
     )
 
 
-def _row(design: Design, term: Term, part: Part, fit: Fit, *, has_noise: bool) -> AnovaRow:
+def _row(design: Design, term: Term, part: Part, fit: AnovaFit, *, has_noise: bool) -> AnovaRow:
     """A term's sum of squares, with its test where it has one."""
     f, p = _f_test(part, fit.error) if has_noise and part.df and len(term) <= fit.order else (None, None)
     return AnovaRow(
@@ -181,13 +178,13 @@ def _row(design: Design, term: Term, part: Part, fit: Fit, *, has_noise: bool) -
     )
 
 
-def _block_row(fit: Fit, *, has_noise: bool) -> AnovaRow:
+def _block_row(fit: AnovaFit, *, has_noise: bool) -> AnovaRow:
     part = fit.block
     f, p = _f_test(part, fit.error) if has_noise else (None, None)
     return AnovaRow(("block",), (part.df + 1,), part.df, part.sum_sq, part.sum_sq / part.df, f, p)
 
 
-def _all_interactions(design: Design, fit: Fit, *, seed: int) -> AnovaRow:
+def _all_interactions(design: Design, fit: AnovaFit, *, seed: int) -> AnovaRow:
     part, mains = fit.interactions
     f, p = _f_test(part, fit.error)
     row = AnovaRow(("interactions",), design.shape, part.df, part.sum_sq, part.sum_sq / part.df, f, p)
@@ -209,8 +206,8 @@ def _with_holm(rows: Sequence[AnovaRow]) -> list[AnovaRow]:
     return adjusted
 
 
-def _sized(row: AnovaRow, own: Part, rest: Part, fit: Fit, *, seed: int) -> AnovaRow:
-    """The row with its effect sizes and their intervals; the share is None where no effect shows at all."""
+def _sized(row: AnovaRow, own: Part, rest: Part, fit: AnovaFit, *, seed: int) -> AnovaRow:
+    """The row with its effect sizes and their intervals."""
     noise = fit.error.sum_sq / fit.error.df
     floor = own.df * noise * float(fdtri(own.df, fit.error.df, 0.5))
     mine = variance_draws(replace(own, sum_sq=max(own.sum_sq, floor)), fit.error, role="own", seed=seed)
@@ -218,15 +215,15 @@ def _sized(row: AnovaRow, own: Part, rest: Part, fit: Fit, *, seed: int) -> Anov
     blocks = variance_draws(fit.block, fit.error, role="block", seed=seed)
     signal = np.maximum(mine + others, np.finfo(float).tiny)
     draws = np.array([mine / (signal + blocks + 1), mine / signal])
-    (ci_lo, ci_hi), (share_lo, share_hi) = np.partition(draws, ENDS, axis=1)[:, ENDS].tolist()
+    of_all, of_signal = np.partition(draws, ENDS, axis=1)[:, ENDS].tolist()
     mine_hat, others_hat, blocks_hat = (part.variance(noise) if part.df else 0.0 for part in (own, rest, fit.block))
     signal_hat = mine_hat + others_hat
     omega_sq = max(0.0, mine_hat / (signal_hat + blocks_hat + 1))
-    share = min(1.0, max(0.0, mine_hat / signal_hat)) if signal_hat > 0 else None
-    return replace(row, omega_sq=omega_sq, ci_lo=ci_lo, ci_hi=ci_hi, share=share, share_lo=share_lo, share_hi=share_hi)
+    share = min(1.0, max(0.0, mine_hat / signal_hat)) if signal_hat > 0 else math.nan
+    return replace(row, omega_sq=Estimate(omega_sq, *of_all), share=Estimate(share, *of_signal))
 
 
-def _notes(design: Design, fit: Fit) -> Iterator[str]:
+def _notes(design: Design, fit: AnovaFit) -> Iterator[str]:
     n_factors, n_cells = len(design.shape), math.prod(design.shape)
     if fit.block.df:
         yield f"the common effect of {fit.block.df + 1} blocks is taken out of the error"
@@ -243,7 +240,7 @@ def _notes(design: Design, fit: Fit) -> Iterator[str]:
         yield f"the error has only {fit.error.df} degrees of freedom: the tests miss all but large effects"
 
 
-def _shortcoming(design: Design, fit: Fit, *, has_noise: bool) -> str | None:
+def _shortcoming(design: Design, fit: AnovaFit, *, has_noise: bool) -> str | None:
     untested = ["*".join(design.names[i] for i in term) for term in fit.tests if len(term) > fit.order]
     if not fit.error.df:
         return "no degree of freedom is left for the error: repeat each cell (replicates: 2 or more)"

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from scipy.stats import f as f_distribution
 
 from studies.analysis.chaos import Chaos, chaos
+from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
 from studies.analysis.trust import Evidence, Verdict, capped_share, judge, replicate_noise
 
-MIN_TRIALS = 10  # below this, nothing is fitted
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
 MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precision
 
@@ -46,7 +46,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     whole, table = table, _sample(table, seed)
     n, d = table.x.shape
     is_constant = n > 1 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
-    if n < MIN_TRIALS or not d or is_constant:
+    if n < MIN_FITTED_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
     first = sobol(table.axes, table.unit, table.y, seed=seed)
@@ -87,7 +87,7 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         infeasible=table.n_infeasible / max(1, table.n_finished),
         capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
-        unexplained=0.0 if found is None else found.unexplained.estimate,
+        unexplained=0.0 if found is None else found.unexplained.estimate.value,
         is_grid=table.is_grid,
     )
 

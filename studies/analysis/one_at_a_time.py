@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.sobol import Interval
+from studies.analysis.estimate import Estimate
 from studies.analysis.surface import Surface
 
 N_VALUES = 25  # positions of a continuous axis
@@ -35,9 +35,9 @@ class TuningCost:
     `cost` is that of one at a time minus that of together: positive where parameters must be tuned together.
     """
 
-    one_at_a_time: Interval
-    together: Interval
-    cost: Interval
+    one_at_a_time: Estimate
+    together: Estimate
+    cost: Estimate
     n_trials: int
 
 
@@ -48,7 +48,7 @@ def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -
     found = [game.one_at_a_time(n_trials, rng), game.together(n_trials, rng)]
     best = np.min([game.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
     apart, together = (values.mean(axis=1) - best for values in found)
-    return TuningCost(_interval(apart), _interval(together), _interval(apart - together), n_trials)
+    return TuningCost(_estimate(apart), _estimate(together), _estimate(apart - together), n_trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def positions_of(axis: Axis) -> Array:
     return axis.nodes()[0] if axis.levels else (np.arange(N_VALUES) + 0.5) / N_VALUES
 
 
-def _interval(values: Array) -> Interval:
+def _estimate(values: Array) -> Estimate:
     """Median and 95 % interval of what the drawn functions give; the first function, their mean, is no draw."""
     lo, middle, hi = np.percentile(values[1:], [2.5, 50.0, 97.5])
-    return Interval(float(middle), float(lo), float(hi), float(middle))
+    return Estimate(float(middle), float(lo), float(hi))

@@ -8,53 +8,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
-LEVEL = 0.95  # of every interval
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL
+
 SAME = 1e-12  # a relative spread below it is rounding
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over `n` values, with the 95 % interval of Student's t; the ends are None where n is below 2."""
-
-    value: float
-    lo: float | None
-    hi: float | None
-    n: int
-
-    @property
-    def half_width(self) -> float | None:
-        """Half the interval, of which one end may be cut at a bound."""
-        return None if self.lo is None or self.hi is None else max(self.value - self.lo, self.hi - self.value)
-
-    @property
-    def turned(self) -> Mean:
-        """The mean of the values with the other sign."""
-        return Mean(-self.value, None if self.hi is None else -self.hi, None if self.lo is None else -self.lo, self.n)
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
     """The mean of paired differences a - b, and the two-sided p of no difference (Student's t)."""
 
-    difference: Mean
+    difference: Estimate
     p: float
 
 
-def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0, level: float = LEVEL) -> Mean:
+def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0, level: float = LEVEL) -> Estimate:
     """The mean of finite `values` (n,), n at least 1, with its interval at `level`, so many times as wide as that of
     independent values."""
     array = np.asarray(values, dtype=float)
     n, middle = len(array), float(array.mean())
     if n < 2:
-        return Mean(middle, None, None, n)
+        return Estimate(middle, n=n, level=level)
     half = widened * _quantile(level, n) * float(array.std(ddof=1)) / math.sqrt(n)
-    return Mean(middle, middle - half, middle + half, n)
+    return Estimate(middle, middle - half, middle + half, n, level)
 
 
 def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0, level: float = LEVEL) -> Paired:
@@ -68,22 +50,23 @@ def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0, leve
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
     differences = np.subtract(a, b, dtype=float)
-    found = mean(differences, widened=widened, level=level)
-    if found.n < 2:
+    n, found = len(differences), mean(differences, widened=widened, level=level)
+    if n < 2:
         return Paired(found, 1.0)
-    error = widened * float(differences.std(ddof=1)) / math.sqrt(found.n)
+    error = widened * float(differences.std(ddof=1)) / math.sqrt(n)
     if error > SAME * max(1.0, abs(found.value)):
-        return Paired(found, _p(found, error))
-    error = widened * _step([*a, *b]) / math.sqrt(found.n)
+        return Paired(found, _p(found.value, error, n))
+    error = widened * _step([*a, *b]) / math.sqrt(n)
     if not error:
-        return Paired(Mean(found.value, None, None, found.n), 1.0)
-    half = error * _quantile(level, found.n)
-    by_signs = 2 * 0.5**found.n if abs(found.value) > SAME else 1.0
-    return Paired(Mean(found.value, found.value - half, found.value + half, found.n), max(by_signs, _p(found, error)))
+        return Paired(replace(found, lo=None, hi=None), 1.0)
+    half = error * _quantile(level, n)
+    by_signs = 2 * 0.5**n if abs(found.value) > SAME else 1.0
+    found = replace(found, lo=found.value - half, hi=found.value + half)
+    return Paired(found, max(by_signs, _p(found.value, error, n)))
 
 
-def _p(found: Mean, error: float) -> float:
-    return float(2 * t.sf(abs(found.value) / error, found.n - 1))
+def _p(mean_: float, error: float, n: int) -> float:
+    return float(2 * t.sf(abs(mean_) / error, n - 1))
 
 
 def _step(values: Sequence[float]) -> float:
@@ -103,19 +86,19 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(found: Mean, *, boundary: float, level: float = LEVEL) -> int | None:
-    """How many seeds in all would part the mean from `boundary` if it and the spread stay as they are: the interval,
-    which is at `level`, shrinks with the root of their number and with the quantile of Student's t. None where the mean
-    lies on the boundary, or its interval is not known."""
-    distance = abs(found.value - boundary)
-    if found.lo is None or found.hi is None or not distance > 0:
+def needed(found: Estimate, *, boundary: float) -> int | None:
+    """How many seeds in all would part the mean from `boundary` if it and the spread stay as they are: the interval
+    shrinks with the root of their number and with the quantile of Student's t. None where the mean lies on the
+    boundary, or its interval is not known."""
+    distance, n = abs(found.value - boundary), found.n
+    if found.lo is None or found.hi is None or n is None or not distance > 0:
         return None
     towards = found.value - found.lo if boundary < found.value else found.hi - found.value
-    spread = towards * math.sqrt(found.n) / _quantile(level, found.n)
-    low, high = found.n + 1, max(found.n + 1, math.ceil(found.n * (towards / distance) ** 2))
+    spread = towards * math.sqrt(n) / _quantile(found.level, n)
+    low, high = n + 1, max(n + 1, math.ceil(n * (towards / distance) ** 2))
     while low < high:
         middle = (low + high) // 2
-        if _quantile(level, middle) * spread / math.sqrt(middle) <= distance:
+        if _quantile(found.level, middle) * spread / math.sqrt(middle) <= distance:
             high = middle
         else:
             low = middle + 1

@@ -25,6 +25,8 @@ from scipy.stats import norm, t
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import mean
 from studies.records.eligible import can_be_best
 
 N_DRAWS = 2000
@@ -42,19 +44,26 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A configuration with its two `values`, means over `n` trainings, of which `trial` is the first.
+class FrontCandidate:
+    """A configuration with its two means over trainings, of which `trial` is the first, with Student's intervals.
 
-    `half_widths` are those of the means' 95 % intervals (Student's t), None for single trainings; `probability` is that
-    of being on the front, which the configuration is by its values where `on_front`.
+    `probability` is that of being on the front, which the configuration is by its means where `on_front`.
     """
 
     trial: FrozenTrial
-    values: tuple[float, float]
-    n: int
-    half_widths: tuple[float, float] | None
+    estimates: tuple[Estimate, Estimate]
     on_front: bool
     probability: float
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """The two means."""
+        return self.estimates[0].value, self.estimates[1].value
+
+    @property
+    def n(self) -> int:
+        """How many trainings they are of."""
+        return self.estimates[0].n or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +77,15 @@ class Front:
     """
 
     goals: tuple[Goal, Goal]
-    candidates: tuple[Candidate, ...]
-    area: float
-    interval: tuple[float, float]
+    candidates: tuple[FrontCandidate, ...]
+    area: Estimate
     measured_area: float
     share: float
     reference: tuple[float, float]
     n_seeds: tuple[int, int]
 
     @property
-    def members(self) -> tuple[Candidate, ...]:
+    def members(self) -> tuple[FrontCandidate, ...]:
         """The configurations on the front, from the best in the second objective to the best in the first."""
         return tuple(candidate for candidate in self.candidates if candidate.on_front)
 
@@ -116,8 +124,7 @@ def front_of(
         candidates=tuple(
             _candidate(points[i], on_front=bool(on_front[i]), probability=float(probabilities[i])) for i in order
         ),
-        area=area,
-        interval=(max(0.0, area - half_width), area + half_width),
+        area=Estimate(area, max(0.0, area - half_width), area + half_width),
         measured_area=measured,
         share=measured / box if box > 0 else math.nan,
         reference=(float(reference[0] * sign[0]), float(reference[1] * sign[1])),
@@ -183,14 +190,9 @@ def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator
         yield means + np.where(alone, pooled * rng.standard_normal(means.shape), moved)
 
 
-def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> Candidate:
-    values, n = _values(group), len(group)
-    first, second = values.mean(axis=0).tolist()
-    widths = None
-    if n > 1:
-        a, b = (t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)).tolist()
-        widths = (a, b)
-    return Candidate(group[0], (first, second), n, widths, on_front, probability)
+def _candidate(group: Sequence[FrozenTrial], *, on_front: bool, probability: float) -> FrontCandidate:
+    first, second = map(mean, _values(group).T)
+    return FrontCandidate(group[0], (first, second), on_front, probability)
 
 
 def _values(group: Sequence[FrozenTrial]) -> Array:

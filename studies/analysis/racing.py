@@ -30,10 +30,10 @@ from scipy.special import stdtr
 from scipy.stats import t
 
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL, SIGNIFICANCE
 
 Left = Literal["worse", "failed"]
-RISK = 0.05  # of losing the best
-LEVEL = 0.95
 LEAST = 3  # seeds before anyone leaves
 SAME = 1e-12  # a relative spread below it is rounding
 
@@ -66,18 +66,6 @@ class Race:
         return tuple(sorted(staying, key=lambda i: self.standings[i].gap))
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over `n` seeds with its 95 % interval, infinite for a single seed. `n_samples`: the interval also covers
-    that the data it was measured on are so many; None: they are taken as they are."""
-
-    estimate: float
-    ci_lo: float
-    ci_hi: float
-    n: int
-    n_samples: int | None = None
-
-
 def looks_of(seeds: int) -> tuple[int, ...]:
     """After how many of `seeds` (3 or more) the candidates are compared: half, three quarters, all of them; 3 at least,
     since two differences say next to nothing of their spread."""
@@ -92,7 +80,7 @@ def run_race(
     maximize: bool,
     failed: Collection[int] = (),
     seedless: Collection[int] = (),
-    risk: float = RISK,
+    risk: float = SIGNIFICANCE,
 ) -> Race:
     """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those that have not `failed`.
 
@@ -148,7 +136,7 @@ def cheapest_of_the_best(race: Race, costs: Sequence[float], *, maximize: bool) 
 
 
 def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
-    """The mean of `values`, one a seed (m,), with its 95 % interval.
+    """The mean of `values`, one a seed (m,), with its 95 % interval; one seed has none.
 
     Without `n_samples` Student's t over the seeds. With it, `values` are shares of the same n samples, and the interval
     covers new samples too: by the law of total variance that of the mean is s²/m, the seeds' on these samples, plus
@@ -158,7 +146,7 @@ def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
     """
     m, mean = len(values), float(values.mean())
     if m < 2:
-        return Estimate(mean, -math.inf, math.inf, m, n_samples)
+        return Estimate(mean, n=m)
     of_seeds, of_samples = _sd(values) ** 2 / m, 0.0
     if n_samples is not None:
         share = (mean * n_samples + 2) / (n_samples + 4)
@@ -166,10 +154,8 @@ def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
     variance = of_seeds + of_samples
     freedom = (m - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else math.inf
     half_width = float(t.ppf((1 + LEVEL) / 2, min(freedom, 1e9))) * math.sqrt(variance)
-    low, high = mean - half_width, mean + half_width
-    if n_samples is not None:
-        low, high = max(0.0, low), min(1.0, high)
-    return Estimate(mean, low, high, m, n_samples)
+    found = Estimate(mean, mean - half_width, mean + half_width, m)
+    return found if n_samples is None else found.within(0.0, 1.0)
 
 
 def _chance(mean: float, sd: float, n: int, freedom: int) -> float:

@@ -25,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.valley import (
     MIN_VALUES,
-    Fit,
     Line,
     Runs,
+    ValleyFit,
     below_worst,
     first_line,
     fit_around,
@@ -47,30 +48,29 @@ CURVED, PERHAPS_CURVED = 0.01, 0.05  # p-values of a bend below which it is the 
 WINDOWS = (0.5, 0.75, 1.0, 1.5)  # times the window: the sensitivity table
 HIGH = 0.1  # share of the runs in the window that lie above; more is told
 LINE_POINTS = 7
+UNBOUNDED = Estimate(math.nan, -math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
     """The line that the best value of `params[0]` follows as `params[1]` changes, both on their search scale.
 
-    `alpha`, `intercept` are NaN and the 95 % interval (−inf, inf) where there is no ridge. `window_decades` is the
+    `alpha`, `intercept` are NaN and the interval of α is (−inf, inf) where there is no ridge. `window_decades` is the
     distance from the ridge at which a run counts half, in the unit of the first axis; `curvature_p` tests for a bend
     (NaN where it cannot); `n_used` runs and `n_levels` values of the second parameter lie within the window.
-    `alphas_by_window` holds (window, α, low, high); `compatible` and `excluded` name laws, none where the ridge is
+    `alphas_by_window` holds (window, α); `compatible` and `excluded` name laws, none where the ridge is
     curved or α depends on the window. `points` is the line and `optima` each level's own best, as pairs (second,
     first).
     """
 
     params: tuple[str, str]
     intercept: float
-    alpha: float
-    ci_lo: float
-    ci_hi: float
+    alpha: Estimate
     window_decades: float
     curvature_p: float
     n_used: int
     n_levels: int
-    alphas_by_window: tuple[tuple[float, float, float, float], ...]
+    alphas_by_window: tuple[tuple[float, Estimate], ...]
     compatible: tuple[str, ...]
     excluded: tuple[str, ...]
     verdict: str
@@ -104,8 +104,8 @@ def ridge(
         raise ValueError(f"window is {window}: give a positive distance in the unit of {names[0]}")
     table = np.column_stack([x, follows, loss, nuisance]).astype(float)
     table = table[np.isfinite(table).all(axis=1)]
-    nan, inf = math.nan, math.inf
-    nothing = Ridge(names, nan, nan, -inf, inf, window, nan, 0, 0, (), (), (), "", budget_unit)
+    nan = math.nan
+    nothing = Ridge(names, nan, UNBOUNDED, window, nan, 0, 0, (), (), (), "", budget_unit)
     reason = missing(table)
     if reason:
         return replace(nothing, verdict=_no_ridge(reason, names))
@@ -117,29 +117,27 @@ def ridge(
         fit = follow(runs, start)
     if isinstance(fit, str):
         return replace(nothing, verdict=_no_ridge(fit, names))
-    line, (alpha, ci_lo, ci_hi) = fit.ridge(), _slope(runs, fit)
+    line = fit.ridge()
     found = replace(
         nothing,
         intercept=window * float(line.at(-runs.centre / runs.span)),
-        alpha=alpha,
-        ci_lo=ci_lo,
-        ci_hi=ci_hi,
+        alpha=_slope(runs, fit),
         curvature_p=_curvature_p(runs, line),
         n_used=len(fit.rows),
         n_levels=len(np.unique(runs.level_of[fit.rows])),
-        alphas_by_window=tuple((w * window, *_slope(runs, follow(runs, fit.line, window=w))) for w in WINDOWS),
+        alphas_by_window=tuple((w * window, _slope(runs, follow(runs, fit.line, window=w))) for w in WINDOWS),
         points=_points(runs, line),
         optima=_optima(runs, line),
     )
     return _judged(found, LAWS if power_law else {"constant": 0.0}, notes=_left_out(runs, line, names))
 
 
-def _slope(runs: Runs, fit: Fit | str) -> tuple[float, float, float]:
-    """α and its interval on the outer axes."""
+def _slope(runs: Runs, fit: ValleyFit | str) -> Estimate:
+    """α on the outer axes."""
     if isinstance(fit, str):
-        return math.nan, -math.inf, math.inf
+        return UNBOUNDED
     unit, (low, high) = runs.window / runs.span, fit.interval()
-    return unit * fit.ridge().slope, unit * low, unit * high
+    return Estimate(unit * fit.ridge().slope, unit * low, unit * high)
 
 
 def _curvature_p(runs: Runs, line: Line) -> float:
@@ -193,13 +191,13 @@ def _no_ridge(reason: str, names: tuple[str, str]) -> str:
 
 def _judged(found: Ridge, laws: dict[str, float], *, notes: list[str]) -> Ridge:
     """`found` with the laws that its interval holds or excludes, and a verdict for people."""
-    lo, hi = found.ci_lo, found.ci_hi
+    alpha, (lo, hi) = found.alpha.value, found.alpha.ends
     if math.isinf(lo):
         shallow = "the minimum is too shallow for the noise, the interval for α is unbounded: run replicates, or more"
         return replace(found, verdict=_no_ridge(shallow + " values of {0} near the best ones", found.params))
     notes = [*[f"at equal {found.budget_unit}"] * bool(found.budget_unit), *notes]
-    size = f"α is {found.alpha:.2f} ({lo:.2f} to {hi:.2f})"
-    moved = [f"{a:.2f} within {w:g}" for w, a, low, high in found.alphas_by_window if low > hi or high < lo]
+    size = f"α is {alpha:.2f} [{lo:.2f}, {hi:.2f}]"
+    moved = [f"{a.value:.2f} within {w:g}" for w, a in found.alphas_by_window if a.is_above(hi) or a.is_below(lo)]
     if found.curvature_p < CURVED:
         bent = f"curved: no single α holds for every {found.params[1]} (p = {found.curvature_p:.2g})"
         return replace(found, verdict="; ".join([bent, f"on average {size}", *notes]))
@@ -208,7 +206,7 @@ def _judged(found: Ridge, laws: dict[str, float], *, notes: list[str]) -> Ridge:
         return replace(found, verdict="; ".join([unsure, *notes]))
     if found.curvature_p < PERHAPS_CURVED:
         notes.insert(0, f"perhaps curved (p = {found.curvature_p:.2g})")
-    compatible = tuple(name for name, alpha in laws.items() if lo <= alpha <= hi)
+    compatible = tuple(name for name, own in laws.items() if lo <= own <= hi)
     excluded = tuple(name for name in laws if name not in compatible)
     said = {"compatible with": compatible, "excludes": excluded}
     parts = [f"{words} {' and '.join(which)}" for words, which in said.items() if which]

@@ -32,11 +32,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from studies.analysis.levels import MIN_FITTED_TRIALS
+
 Array = npt.NDArray[np.float64]
 Method = Literal["ped-anova", "fanova"]
 
 METHODS: tuple[Method, ...] = ("ped-anova", "fanova")
-MIN_TRIALS = 10
 N_TREES = 20
 MAX_DEPTH = 8
 N_SHUFFLES = 20
@@ -80,7 +81,7 @@ def screen(
     """
     _check(x, y, names=names, categorical=categorical, bounds=bounds)
     varied = [i for i in range(len(names)) if np.ptp(x[:, i]) > 0] if len(y) else []
-    if len(y) < MIN_TRIALS or np.ptp(y) == 0 or not varied:
+    if len(y) < MIN_FITTED_TRIALS or np.ptp(y) == 0 or not varied:
         return []
     trials = [_column(x[:, i], bounds[i], is_categorical=categorical[i]) for i in varied]
     study = _study([names[i] for i in varied], trials)

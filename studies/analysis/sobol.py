@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from studies.analysis.axis import Array, Axis
+from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process import Model, fit, model_of
 from studies.analysis.posterior import Draw, Posterior, Variances, laplace_draws, posterior_at
 from studies.analysis.surface import Surface
@@ -32,12 +33,10 @@ FOLD_LENGTHS = (0.5,)
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with its 95 % interval, and the median of the draws that the interval comes from."""
+class Index:
+    """A share of variance, and the median of the draws that its interval comes from."""
 
-    estimate: float
-    lo: float
-    hi: float
+    estimate: Estimate
     median: float = math.nan
 
 
@@ -48,10 +47,10 @@ class Sobol:
     those from all trials, with `n_effective` parameters."""
 
     axes: tuple[Axis, ...]
-    mains: tuple[Interval, ...]
-    pairs: dict[tuple[int, int], Interval]
-    unexplained: Interval
-    noise: Interval
+    mains: tuple[Index, ...]
+    pairs: dict[tuple[int, int], Index]
+    unexplained: Index
+    noise: Index
     q2: float
     predicted: Array
     fitted: Array
@@ -88,12 +87,13 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
     if not q2 > _learned_from_noise(len(y), n_components=len(estimates) - 2):
         estimates, lo, hi = _nothing_learned(estimates, lo, hi)
         median[:-1] = math.nan
-    found = [Interval(*map(float, row)) for row in zip(estimates, lo, hi, median, strict=True)]
+    ends = zip(estimates.tolist(), lo.tolist(), hi.tolist(), strict=True)
+    found = [Index(Estimate(*own), middle) for own, middle in zip(ends, median.tolist(), strict=True)]
     d, p = len(axes), len(model.pairs)
     position = {column: i for i, column in enumerate(columns)}
     pairs = {}
-    for (i, j), interval in zip(model.pairs, found[d : d + p], strict=True):
-        pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = interval
+    for (i, j), index in zip(model.pairs, found[d : d + p], strict=True):
+        pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = index
     return Sobol(
         axes=tuple(axes),
         mains=tuple(found[position[i]] for i in range(d)),

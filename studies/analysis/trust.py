@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from studies.analysis.axis import Array
+from studies.analysis.levels import MIN_RELIABLE_TRIALS
 
 Level = Literal["ok", "caution", "unreliable"]
 LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
@@ -25,7 +26,6 @@ LEAST_Q2 = 0.25  # however noisy replicates are: a smaller Q² says little of an
 CAUTION_Q2 = 0.8
 UNRELIABLE_TRIALS = 5  # times the number of parameters
 CAUTION_TRIALS = 10  # times the number of parameters
-MIN_TRIALS = 50
 SPACE_FILLING = 0.20
 LOST = 0.05  # without a value, or capped
 MOST_LOST = 0.30
@@ -233,4 +233,4 @@ def _lost(evidence: Evidence) -> str:
 
 def trials_wanted(n_parameters: int) -> int:
     """How many trials an analysis of so many parameters needs."""
-    return max(MIN_TRIALS, CAUTION_TRIALS * n_parameters)
+    return max(MIN_RELIABLE_TRIALS, CAUTION_TRIALS * n_parameters)

@@ -103,7 +103,7 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ValleyFit:
     """A quadratic around `line`: c[0] · d(z − z̄) + c[1] · d² + c[2] · d + cubic + base, d the distance to the line.
 
     `rows` are the runs in the window, of `cells`; `c` = `back` · qᵀ y with q orthonormal and orthogonal to u, which
@@ -192,7 +192,7 @@ def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
     return np.asarray(means <= least[group] + HEIGHT * (worst - least[group]))[cells]
 
 
-def is_bounded(fit: Fit | str) -> bool:
+def is_bounded(fit: ValleyFit | str) -> bool:
     """Whether the fit worked and its slope has an interval with ends."""
     return not isinstance(fit, str) and math.isfinite(fit.interval()[0])
 
@@ -229,7 +229,7 @@ def first_line(runs: Runs) -> Line | str:
     return start
 
 
-def follow(runs: Runs, line: Line, *, window: float = 1.0) -> Fit | str:
+def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit | str:
     """Refit around the ridge until it stays; the reason where there is none to follow."""
     past: list[Line] = []
     for step in range(MAX_STEPS):
@@ -247,7 +247,7 @@ def follow(runs: Runs, line: Line, *, window: float = 1.0) -> Fit | str:
     return fit_around(runs, middle, window)
 
 
-def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> Fit | str:
+def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> ValleyFit | str:
     """Weighted least squares within the window around `line`; with `bend`, c[0] is that of d(z − z̄)² instead."""
     inside = runs.within(line)
     if inside.sum() < max(MIN_LEVELS, len(inside) / 2):
@@ -282,7 +282,7 @@ def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> 
     c = back @ (q.T @ y)
     if c[1] <= 0:
         return "the loss has no minimum along {0} there (it does not rise on both sides): widen the range of {0}"
-    return Fit(line, rows, cells, z_mean, c, back, q, u, y - q @ (q.T @ y), n_free)
+    return ValleyFit(line, rows, cells, z_mean, c, back, q, u, y - q @ (q.T @ y), n_free)
 
 
 def _orthonormal(columns: Array) -> Array:

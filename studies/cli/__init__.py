@@ -1,1 +1,1 @@
-"""What the commands share: arguments, admission, help, exit codes and the live table."""
+"""What the commands share."""

@@ -17,6 +17,7 @@ from studies.config.parsing.soundness import refuse_unsound
 from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
+from studies.hypotheses.check import check_hypothesis
 from studies.launch.local.options import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
@@ -28,28 +29,10 @@ from studies.trial.files import TRIALS, linked_away
 
 GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
-FEWEST_BLOCKS = 2  # seeds without which an analysis of variance has no error term
-
-
-def check_belief(settings: StudySettings, problems: Problems) -> None:
-    """Note a belief that no result of the study could decide."""
-    from studies.analysis.belief import FEWEST
-
-    if settings.belief is None or settings.belief.rule == "none":
-        return
-    rule = settings.belief.rule
-    if not settings.is_designed:
-        complaint = f"is {rule}, which judges the cells of a grid, but sampler is {settings.sampler.name}"
-        problems.add("belief.rule", complaint, "set sampler=grid, or belief=null")
-        return
-    fewest = FEWEST_BLOCKS if rule == "independence" else FEWEST
-    if settings.replicates < fewest:
-        complaint = f"is {settings.replicates}, and belief.rule={rule} decides nothing by fewer than {fewest} seeds"
-        problems.add("replicates", complaint, f"give {fewest} or more, or belief=null")
 
 
 def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
-    """Note a pruner that would choose what a table of values or a belief compares."""
+    """Note a pruner that would choose what a table of values or a hypothesis compares."""
     if not settings.is_designed or settings.pruner.name == "none":
         return
     asking = [
@@ -57,14 +40,14 @@ def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
         for parameter in settings.space
         if parameter.role == "scientific"
     ]
-    if settings.belief is not None and settings.belief.rule != "none":
-        asking.insert(0, f"belief.rule={settings.belief.rule}")
+    if settings.hypothesis is not None and settings.hypothesis.rule != "none":
+        asking.insert(0, f"hypothesis.rule={settings.hypothesis.rule}")
     if asking:
         complaint = f"is {settings.pruner.name}, and {asking[0]} compares whole trainings, which pruning cuts short"
         problems.add("pruner", complaint, "set pruner=none")
 
 
-CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_belief, check_whole_trainings)
+CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_hypothesis, check_whole_trainings)
 
 
 def admit(

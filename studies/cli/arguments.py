@@ -13,6 +13,7 @@ from pathlib import Path
 
 from studies.config.composing.configs import group_options, shadowed
 from studies.config.composing.own_options import BY_PATH, SUFFIXES, option_of, place_of, source_of
+from studies.config.parsing.renamed import option_now
 from studies.errors import Problems, nearest
 from studies.secrets.names import is_secret_name
 from studies.secrets.sources import REFERENCE, variables
@@ -212,7 +213,9 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
     file = Path(word)
     if file.is_file() and file.suffix in SUFFIXES:
         return [argument(f"+{BY_PATH}", option_of(file))], file
-    problems.add("study", f"is {word}, {_why_none(file)}", f"{_nearest_study(file, known)}; {OWN_STUDIES}")
+    now = option_now("study", word)
+    remedy = f"{_nearest_study(file, known)}; {OWN_STUDIES}" if now is None else f"it is called {now} now"
+    problems.add("study", f"is {word}, {_why_none(file)}", remedy)
     return [], None
 
 

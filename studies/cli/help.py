@@ -13,39 +13,39 @@ PACKAGES = ("lightning-studies", "optuna", "torch", "lightning", "pytorch-lightn
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandHelp:
     """A command: its task in a few words, and two examples of its arguments with their purpose."""
 
     summary: str
     examples: Sequence[tuple[str, str]]
 
 
-COMMANDS: Mapping[str, Command] = {
-    "run": Command(
+COMMANDS: Mapping[str, CommandHelp] = {
+    "run": CommandHelp(
         "search, select, report; the same command again continues an unfinished study",
         (("mnist", "a study that is shipped"), ("my_study.yaml n_trials=20", "your own, a key changed")),
     ),
-    "check": Command(
+    "check": CommandHelp(
         "find every mistake before an hour is spent, and estimate the time",
         (("mnist", "a study that is shipped"), ("my_study.yaml", "one of your own")),
     ),
-    "report": Command(
+    "report": CommandHelp(
         "analyse a stored study again; trains nothing",
         (("mnist", "with its own config"), ("study_name=NAME storage.url=URL", "any Optuna study")),
     ),
-    "retrain": Command(
+    "retrain": CommandHelp(
         "train the chosen configuration in full, and test it once",
         (("mnist", "a study's best"), ("config=outputs/mnist/best.yaml", "the one in a file")),
     ),
-    "dashboard": Command(
+    "dashboard": CommandHelp(
         "show the studies of a storage in a browser, by optuna-dashboard",
         (("mnist", "a study's storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
-    "list": Command(
+    "list": CommandHelp(
         "list the studies of a storage, how far they are, and their best values",
         (("", "the default storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
-    "race.record": Command(
+    "sampler_benchmark.record": CommandHelp(
         "write a finished grid's trainings as a table that searches can race on",
         (("recorded_table", "the grid that is shipped"), ("my_grid.yaml", "one of your own")),
     ),

@@ -26,7 +26,7 @@ LINE_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StudyCounts:
     """How far a study is. `finished` counts slots; `failed` counts them by failure class."""
 
     n_trials: int
@@ -42,14 +42,14 @@ class Standing:
 
 def standing(
     trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool, then_maximize: bool | None = None
-) -> Standing:
+) -> StudyCounts:
     """Where the study stands, read off its trials."""
     slots = read_slots(trials, rules.n_trials)
     ended = [slot.last for slot in slots if rules.is_finished(slot)]
     failures = Counter(str(failure) for trial in ended if (failure := failure_of(trial)) is not None)
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
     imported = [trial for trial in trials if is_imported(trial)]
-    return Standing(
+    return StudyCounts(
         n_trials=rules.n_trials,
         finished=len(ended),
         complete=len(complete),
@@ -84,7 +84,7 @@ class Progress:
         self._begun_with = self.standing().finished
         self._used_before = device_seconds(self.trials, settings)
         self._last_line = -LINE_EVERY_S
-        self._shown: Standing | None = None
+        self._shown: StudyCounts | None = None
         self._tells_same_runs = True
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -103,7 +103,7 @@ class Progress:
             if self._live is not None:
                 self._live.stop()
 
-    def standing(self) -> Standing:
+    def standing(self) -> StudyCounts:
         """Where the study stands now."""
         self.trials = self._study.get_trials(deepcopy=False)
         objective = self._settings.objective
@@ -128,7 +128,7 @@ class Progress:
             self._tells_same_runs = False
             self._console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
 
-    def _table(self, now: Standing) -> Table:
+    def _table(self, now: StudyCounts) -> Table:
         rate, left = self._pace(now)
         rows = {
             self._settings.study_name: f"{now.finished} of {now.n_trials} trials finished",
@@ -147,7 +147,7 @@ class Progress:
             table.add_row(Text(name, style="bold"), Text(value))
         return table
 
-    def _line(self, now: Standing) -> str:
+    def _line(self, now: StudyCounts) -> str:
         failed = "".join(f", {count} {name}" for name, count in now.failed.items())
         retried = f", {now.retried} retried" if now.retried else ""
         rate, left = self._pace(now)
@@ -157,14 +157,14 @@ class Progress:
             f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left{spent}"
         )
 
-    def _best(self, now: Standing) -> str:
+    def _best(self, now: StudyCounts) -> str:
         return f"{now.best.value:.4g} (trial {now.best.number})" if now.best is not None else "–"
 
     def _device_time(self) -> str:
         used, at_most = device_seconds(self.trials, self._settings), self._settings.device_seconds or 0.0
         return f"{duration(used)} of {duration(at_most)}"
 
-    def _pace(self, now: Standing) -> tuple[str, str]:
+    def _pace(self, now: StudyCounts) -> tuple[str, str]:
         done = now.finished - self._begun_with
         elapsed = self._clock() - self._begun
         if done <= 0 or elapsed <= 0:

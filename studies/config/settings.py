@@ -22,7 +22,7 @@ SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"
 PrunerName = Literal["none", "median", "percentile", "asha", "hyperband", "patient", "threshold"]
 LauncherName = Literal["local", "serial", "slurm", "ray"]
 AnalysisName = Literal["full", "none"]
-BeliefRule = Literal["none", "contrast", "independence", "one_fits_all"]
+HypothesisRule = Literal["none", "contrast", "independence", "one_fits_all"]
 SelectName = Literal["none", "race"]
 SelectRule = Literal["best", "one_standard_error"]
 SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
@@ -127,7 +127,7 @@ class AnalysisSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class BeliefSettings:
+class HypothesisSettings:
     """What is believed, and the rule that decides it, in the metric's unit (a share of variance for `independence`).
 
     `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
@@ -137,7 +137,7 @@ class BeliefSettings:
     """
 
     claim: str
-    rule: BeliefRule
+    rule: HypothesisRule
     of: str | None
     before: str | None
     after: str | None
@@ -226,7 +226,7 @@ class StudySettings:
     out_of_memory: OutOfMemorySettings
     output_dir: Path
     template: DictConfig
-    belief: BeliefSettings | None = None
+    hypothesis: HypothesisSettings | None = None
     select: SelectSettings = field(default_factory=SelectSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
     links: tuple[Link, ...] = ()

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.budget import Unit
 from studies.config.parameter import ParameterType, Role
-from studies.config.settings import BeliefRule
+from studies.config.settings import HypothesisRule
 from studies.secrets.texts import masked
 from studies.text.yaml_text import DEEPEST, parsed
 
@@ -204,10 +204,10 @@ def _is_round(value: Any) -> bool:
     return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), STAGES))
 
 
-def _is_belief(value: Any) -> bool:
-    if not _is_mapping(value) or not BELIEF.keys() - {"decides"} <= value.keys() <= BELIEF.keys():
+def _is_hypothesis(value: Any) -> bool:
+    if not _is_mapping(value) or not HYPOTHESIS.keys() - {"decides"} <= value.keys() <= HYPOTHESIS.keys():
         return False
-    return all(BELIEF[key](one) for key, one in value.items())
+    return all(HYPOTHESIS[key](one) for key, one in value.items())
 
 
 def _is_import(value: Any) -> bool:
@@ -221,9 +221,9 @@ def _or_none(check: Check) -> Check:
 
 
 RANGE: Final = {"low": 0.0, "high": 0.0, "log": False, "step": None}  # and what is meant where one is missing
-BELIEF: Final[Mapping[str, Check]] = {
+HYPOTHESIS: Final[Mapping[str, Check]] = {
     "claim": _is_text,
-    "rule": lambda value: _is_one_of(value, get_args(BeliefRule)),
+    "rule": lambda value: _is_one_of(value, get_args(HypothesisRule)),
     **dict.fromkeys(("of", "before", "after"), _or_none(_is_text)),
     "boundary": _is_number,
     "decides": _is_flag,
@@ -244,7 +244,7 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_N_TRIALS: COUNT,
     schema.STUDY_SEARCH: (lambda value: _is_mapping_of(value, _is_text), "mapping of names"),
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
-    schema.STUDY_BELIEF: (_is_belief, "mapping of a claim and its rule"),
+    schema.STUDY_HYPOTHESIS: (_is_hypothesis, "mapping of a claim and its rule"),
     schema.STUDY_CREATOR: TEXT,
     schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
@@ -252,10 +252,11 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
 OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
     **dict.fromkeys(
-        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.PLACE, schema.DEVICE, schema.PROCESSOR),
-        TEXT,
+        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE, schema.DEVICE_SLOT), TEXT
     ),
-    **dict.fromkeys((schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
+    **dict.fromkeys(
+        (schema.PROCESSOR, schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT
+    ),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
     **dict.fromkeys((schema.REDRAWN, schema.VOID), (_is_flag, "truth value")),
@@ -272,8 +273,9 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
 
 def _damage(attributes: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Iterator[str]:
     for key, (is_right, words) in shapes.items():
-        if key in attributes and not is_right(attributes[key]):
-            yield f"{key} is {_shown(attributes[key])}, no {words}"
+        for name in {key, schema.EARLIER.get(key, key)}:
+            if name in attributes and not is_right(attributes[name]):
+                yield f"{name} is {_shown(attributes[name])}, no {words}"
 
 
 def _shown(value: Any) -> str:

@@ -35,6 +35,7 @@ from studies.records.shapes import (
 
 UPGRADE = "install a later version (pip install -U lightning-studies)"
 REMEDY = "restore what was edited, or name another study"
+NAMES_OF_OURS = frozenset({*OF_A_TRIAL, *schema.EARLIER.values()})
 PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
 
 
@@ -123,11 +124,13 @@ def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
 
 def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> FrozenTrial:
     """Replace choices by `texts`: parameter → a choice as Python writes it → its text."""
-    if not texts and OF_A_TRIAL.keys().isdisjoint(trial.user_attrs):
+    if not texts and NAMES_OF_OURS.isdisjoint(trial.user_attrs):
         return trial
     seen = copy.copy(trial)
     origin = _origin(trial.user_attrs)
-    seen.user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in OF_A_TRIAL or key in origin}
+    seen.user_attrs = {
+        key: value for key, value in trial.user_attrs.items() if key not in NAMES_OF_OURS or key in origin
+    }
     seen.params = {**trial.params, **{name: own[repr(trial.params[name])] for name, own in texts.items()}}
     choices = {name: CategoricalDistribution(tuple(own.values())) for name, own in texts.items()}
     seen.distributions = {**trial.distributions, **choices}

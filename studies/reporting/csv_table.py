@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from studies.text.printable import printable
 
@@ -13,14 +13,16 @@ Cell = str | float | int | bool | None
 Row = Mapping[str, Cell]
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> Path:
-    """Write rows under a header of `columns`; a table without rows is its header. A float has as many digits as it
-    takes to read the same float again; NaN and None are empty."""
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
-    return path
+def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return rows under a header of `columns`. A table without rows is its header.
+
+    A float has as many digits as it takes to read the same float again. NaN and None are empty.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue()
 
 
 def _text(cell: Cell) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -30,6 +30,7 @@ COLUMNS = (
     "rungs",
 )
 FEASIBLE = "feasible"
+PLACE = "place"  # the column of a trial's device slot
 RECORDED = (schema.SAMPLES_SEEN, schema.CONVERGENCE, "epochs_to_convergence", schema.REPLICATE, schema.SEED)
 ORIGIN = (
     schema.SOURCE,
@@ -40,49 +41,52 @@ ORIGIN = (
     schema.RESTARTED,
     schema.DEVICE,
     schema.PROCESSOR,
-    schema.PLACE,
+    PLACE,
     schema.WORKER,
     schema.PEAK_MEMORY_MB,
     schema.BATCH_HALVED,
 )
 AS_RECORDED = (
     *(schema.REPLICATE, schema.SEED, schema.SOURCE, schema.RETRY_OF, schema.RESTARTED),
-    *(schema.DEVICE, schema.PROCESSOR, schema.PLACE, schema.WORKER, schema.PEAK_MEMORY_MB),
+    *(schema.DEVICE, schema.PROCESSOR, schema.WORKER, schema.PEAK_MEMORY_MB),
 )
 
 
-def write_trials_csv(
-    path: Path,
+def trials_csv(
     trials: Sequence[FrozenTrial],
     *,
     budget: Budget | None = None,
     second: SecondObjective | None = None,
     tolerance: float | None = None,
     device_seconds: Mapping[int, float] | None = None,
-) -> None:
-    """Write every trial. Parameters have columns `params_NAME`, empty where a parameter was not active; what procedures
-    returned has columns `result_NAME`, but for lists and mappings; what links have read off the data, `linked_PATH`.
-    Without a `budget` nothing is told of epochs. The value of a `second` objective has a column of its own,
-    `second_METRIC`. Convergence is told by `tolerance`, by default as the trials recorded it. `device_seconds` are
-    those of each trial, by number. Where trials have constraints, `feasible` says whether they satisfy them."""
+) -> str:
+    """Return every trial as a row of CSV.
+
+    Parameters have columns `params_NAME`, empty where a parameter was not active. What procedures returned has columns
+    `result_NAME`, except lists and mappings. Values that links read off the data have columns `linked_PATH`. Where
+    trials have constraints, `feasible` says whether they satisfy them. Epochs are known with a `budget` alone. The
+    value of a `second` objective has the column `second_METRIC`. Convergence goes by `tolerance`, by default by what
+    the trials recorded. `device_seconds` are those of each trial, by number.
+    """
     extra = [f"second_{second.metric}"] if second is not None else []
     has_constraints = any(trial.constraints for trial in trials)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
     slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        params = [f"params_{name}" for name in names]
-        feasible = [FEASIBLE] if has_constraints else []
-        writer = csv.DictWriter(file, [*COLUMNS, *extra, *feasible, *RECORDED, *ORIGIN, *params, *results])
-        writer.writeheader()
-        for trial in trials:
-            point = {f"params_{name}": trial.params.get(name) for name in names}
-            values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
-            rung = converged_at(trial, tolerance)
-            held = {"device_seconds": (device_seconds or {}).get(trial.number)}
-            kept = {FEASIBLE: is_feasible(trial)} if has_constraints else {}
-            found = {**_linked(trial), **_results(trial)}
-            writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **kept, **point, **found})
+    params = [f"params_{name}" for name in names]
+    feasible = [FEASIBLE] if has_constraints else []
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*COLUMNS, *extra, *feasible, *RECORDED, *ORIGIN, *params, *results])
+    writer.writeheader()
+    for trial in trials:
+        point = {f"params_{name}": trial.params.get(name) for name in names}
+        values = {"value": trial.values[0] if trial.values else None, extra[0]: second_of(trial)} if extra else {}
+        rung = converged_at(trial, tolerance)
+        held = {"device_seconds": (device_seconds or {}).get(trial.number)}
+        kept = {FEASIBLE: is_feasible(trial)} if has_constraints else {}
+        found = {**_linked(trial), **_results(trial)}
+        writer.writerow({**_row(trial, slots, budget, rung), **held, **values, **kept, **point, **found})
+    return text.getvalue()
 
 
 def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
@@ -117,6 +121,7 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, co
         "epochs_to_convergence": epochs_at(converged, budget),
         schema.ATTEMPT: attempt_of(trial),
         **{key: recorded.get(key) for key in AS_RECORDED},
+        PLACE: schema.recorded(recorded, schema.DEVICE_SLOT),
         schema.IMPORTED_FROM: _imported(recorded.get(schema.IMPORTED_FROM)),
         schema.RESUMED_FROM: _resumed(recorded.get(schema.RESUMED_FROM)),
         schema.BATCH_HALVED: _half(recorded.get(schema.BATCH_HALVED)),

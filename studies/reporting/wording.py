@@ -1,39 +1,53 @@
-"""Markdown: tables, code, and names that are shown as they are; and how a share of the variance is put."""
+"""How estimates are put into words, and how Markdown shows tables, code and names as they are."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
+from studies.analysis.estimate import Estimate
 from studies.text.printable import printable
+from studies.text.wording import NONE
 
+UNBOUNDED = "unbounded"
 FEWEST_OF_TIE = 4  # seeds: fewer hardly ever tell two configurations apart, so that they do not says nothing
 MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, and marks at the end of a title
     r"[*`]|\\(?=[!-/:-@\[-`{-~])|(?<!\w)_|_(?!\w)|(?<=\])\(|<(?=[A-Za-z/!?])|~(?=~)|(?<=\s)#(?=#*\s*$)"
 )
 
 
-class Ranged(Protocol):
-    """An estimate with its 95 % interval, under the names that effects give them."""
+def estimate_text(found: Estimate | None, spec: str = ".4f", *, percent: bool = False, signed: bool = False) -> str:
+    """Return a value with its interval: 0.9512 [0.9481, 0.9543], or 12 % [8, 17] in `percent`.
 
-    @property
-    def estimate(self) -> float:
-        """The estimate."""
+    `spec` is the format of each number. A value without an interval says why it has none.
+    """
+    if found is None or math.isnan(found.value):
+        return NONE
+    number = found.value * (100 if percent else 1)
+    value = f"{number:z{spec}}{' %' if percent else ''}"
+    if signed and number > 0 and float(f"{number:{spec}}"):
+        value = f"+{value}"
+    ends = interval_text(found, spec, percent=percent)
+    if ends == NONE:
+        return f"{value} (all equal)" if (found.n or 0) > 1 else value
+    return f"{value} ({ends})" if ends == UNBOUNDED else f"{value} {ends}"
 
-    @property
-    def ci_lo(self) -> float:
-        """The interval's lower end."""
 
-    @property
-    def ci_hi(self) -> float:
-        """The interval's upper end."""
+def interval_text(found: Estimate | None, spec: str = ".4f", *, percent: bool = False) -> str:
+    """Return the interval alone: [0.9481, 0.9543]."""
+    if found is None or found.lo is None or found.hi is None:
+        return NONE
+    if math.isinf(found.lo) and math.isinf(found.hi):
+        return UNBOUNDED
+    scale = 100 if percent else 1
+    lo, hi = (f"{end * scale:z{spec}}" for end in (found.lo, found.hi))
+    return f"[{lo}, {hi}]"
 
 
-def share_of_variance(effect: Ranged) -> str:
-    """A share in words: 12 % of the variance [8, 17]."""
-    ends = f"[{100 * effect.ci_lo:.0f}, {100 * effect.ci_hi:.0f}]"
-    return f"{100 * effect.estimate:.0f} % of the variance {ends}"
+def share_of_variance(share: Estimate) -> str:
+    """Return a share in words: 12 % [8, 17] of the variance."""
+    return f"{estimate_text(share, '.0f', percent=True)} of the variance"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

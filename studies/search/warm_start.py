@@ -17,7 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from studies.analysis.paired import Mean, paired
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import paired
 from studies.analysis.values.isolation import Cell
 from studies.config.parameter import Value
 from studies.config.space import SearchSpace, is_active
@@ -30,13 +31,13 @@ Values = Mapping[Cell, Mapping[int, float]]  # cell → training seed → value
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Mean numbers of trials until a cell is near the best, and what is saved (paired over replays)."""
+    """Estimate numbers of trials until a cell is near the best, and what is saved (paired over replays)."""
 
     source: str
     target: str
     scratch: float
     warm: float
-    saved: Mean
+    saved: Estimate
 
 
 def warm_start(

@@ -15,14 +15,15 @@ import numpy as np
 from optuna.trial import TrialState
 
 from studies.analysis.axis import Array
-from studies.analysis.racing import RISK, surely_positive
+from studies.analysis.levels import SIGNIFICANCE
+from studies.analysis.racing import surely_positive
 from studies.selection.contest import Contest
 
 ROUNDING = float(np.finfo(np.float32).eps)  # what single precision, in which modules log, does not tell apart
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class WinnerComparison:
     """`best`: the contest whose winner did best on the `n_seeds` race seeds that all winners have, None where none has
     an estimate; of those that are as good but for rounding it is the first, the others are its `equals`. Of `n_others`
     with an estimate too, the `rivals` are those that the fresh seeds do not show to be worse."""
@@ -34,11 +35,11 @@ class Comparison:
     equals: tuple[Contest, ...] = ()
 
 
-def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
+def compared(contests: Sequence[Contest], *, maximize: bool) -> WinnerComparison:
     """The comparison of contests that have come to their end; those whose winner has no estimate are left out."""
     able = [contest for contest in contests if contest.estimate is not None]
     if len(able) < 2:
-        return Comparison(able[0] if able else None)
+        return WinnerComparison(able[0] if able else None)
     sign = 1.0 if maximize else -1.0
     raced = sign * np.array([contest.values[contest.winner or 0] for contest in able])
     common = ~np.isnan(raced).any(axis=0)
@@ -53,9 +54,11 @@ def compared(contests: Sequence[Contest], *, maximize: bool) -> Comparison:
     can_test = [not able[best].is_seedless and not able[i].is_seedless for i in others]
     tested = [able_to and len(gaps) > 1 for able_to, gaps in zip(can_test, differences, strict=True)]
     p_values = [surely_positive(gaps, spreads) if t else 1.0 for t, gaps in zip(tested, differences, strict=True)]
-    shown = [len(others) * p_value <= RISK for p_value in p_values]
+    shown = [len(others) * p_value <= SIGNIFICANCE for p_value in p_values]
     rivals = tuple(able[i] for i, is_shown in zip(others, shown, strict=True) if not is_shown)
-    return Comparison(able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best))
+    return WinnerComparison(
+        able[best], int(common.sum()), len(others), rivals, tuple(able[i] for i in equals if i != best)
+    )
 
 
 def _fresh(contest: Contest, n: int) -> Array:

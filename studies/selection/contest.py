@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
-from studies.analysis.racing import Estimate, Race, cheapest_of_the_best, estimate_of, looks_of, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import Race, cheapest_of_the_best, estimate_of, looks_of, run_race
 from studies.analysis.same_runs import distinct, same_runs
 from studies.config.parameter import Parameter, Value
 from studies.config.settings import StudySettings
@@ -28,6 +29,14 @@ class Candidate:
 
     trial: FrozenTrial
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class OnTestPart:
+    """What a metric is on the test part; its interval covers new samples too where `n_samples` says how many."""
+
+    estimate: Estimate
+    n_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Contest:
     winner: int | None = None
     fresh: tuple[FrozenTrial, ...] = ()
     estimate: Estimate | None = None
-    tests: Mapping[str, Estimate] = field(default_factory=dict)
+    tests: Mapping[str, OnTestPart] = field(default_factory=dict)
 
     @property
     def staying(self) -> tuple[int, ...]:
@@ -155,7 +164,7 @@ def failure_in_words(trial: FrozenTrial) -> str:
     return f"{told}: {message}" if message else told
 
 
-def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
+def _tests(complete: Sequence[FrozenTrial]) -> dict[str, OnTestPart]:
     """What the test part gave, by metric; nothing where not all were tested."""
     recorded = [trial.user_attrs.get(schema.TEST) for trial in complete]
     known: list[dict[str, float]] = [test for test in recorded if isinstance(test, dict)]
@@ -166,14 +175,14 @@ def _tests(complete: Sequence[FrozenTrial]) -> dict[str, Estimate]:
         if name != "n" and all(name in test for test in known):
             values = np.array([test[name] for test in known], dtype=float)
             counts = is_share(name) and bool(((values >= 0) & (values <= 1)).all())
-            found[name] = _estimate(name, values, n_samples=_n_samples(known) if counts else None)
+            n_samples = _n_samples(known) if counts else None
+            found[name] = OnTestPart(_estimate(name, values, n_samples=n_samples), n_samples)
     return found
 
 
 def _estimate(name: str, values: Array, *, n_samples: int | None = None) -> Estimate:
     """The mean of a metric's `values`, its interval within the bounds that are known. One seed has none."""
-    found, (low, high) = estimate_of(values, n_samples=n_samples), bounds_of(name, values)
-    return found if found.n < 2 else replace(found, ci_lo=max(low, found.ci_lo), ci_hi=min(high, found.ci_hi))
+    return estimate_of(values, n_samples=n_samples).within(*bounds_of(name, values))
 
 
 def _n_samples(tests: Sequence[Mapping[str, float]]) -> int | None:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from studies.analysis.racing import looks_of
 from studies.config.settings import SelectSettings, StudySettings
-from studies.selection.comparison import Comparison, compared
+from studies.selection.comparison import WinnerComparison, compared
 from studies.selection.contest import Candidate, Contest, after_round, contests_of, decided, estimated
 from studies.selection.rounds import Lane, interleaved, round_of
 from studies.storage.slots import read_slots, rules_of
@@ -31,7 +31,7 @@ class Selection:
 
     asked: SelectSettings
     contests: tuple[Contest, ...]
-    comparison: Comparison
+    comparison: WinnerComparison
     searched: Candidate
     n_trainings: int
     fresh_in: StudySettings | None = None

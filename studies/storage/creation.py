@@ -129,7 +129,7 @@ def _describe(settings: StudySettings, study: optuna.Study) -> bool:
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
         **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
-        **({schema.STUDY_BELIEF: asdict(settings.belief)} if settings.belief is not None else {}),
+        **({schema.STUDY_HYPOTHESIS: asdict(settings.hypothesis)} if settings.hypothesis is not None else {}),
         schema.STUDY_IDENTITY: json.dumps(values, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(values),
     }

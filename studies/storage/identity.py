@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.config.parameter import Parameter
 from studies.config.resolvers import texts
-from studies.config.settings import FIXED_KEYS, BeliefSettings, StudySettings
+from studies.config.settings import FIXED_KEYS, HypothesisSettings, StudySettings
 from studies.errors import Problem, StudyChanged
 from studies.records.shapes import json_of, yaml_of
 from studies.records.stored import trials_of
@@ -143,10 +143,10 @@ def _describe(parameter: Parameter, *, with_levels: bool) -> dict[str, Any]:
     return entry
 
 
-def rule_of(study: optuna.Study) -> BeliefSettings | None:
-    """The belief and its rule as they stood before the study's first trial; None where it had none."""
-    recorded = study.user_attrs.get(schema.STUDY_BELIEF)
-    return BeliefSettings(**recorded) if isinstance(recorded, Mapping) else None
+def rule_of(study: optuna.Study) -> HypothesisSettings | None:
+    """The hypothesis and its rule as they stood before the study's first trial; None where it had none."""
+    recorded = schema.recorded(study.user_attrs, schema.STUDY_HYPOTHESIS)
+    return HypothesisSettings(**recorded) if isinstance(recorded, Mapping) else None
 
 
 def moved_data(settings: StudySettings, study: optuna.Study) -> str | None:
@@ -181,7 +181,8 @@ def refuse_changes(settings: StudySettings, study: optuna.Study, *, taken: set[s
         complaint = f"is {settings.study_name}, a study in the storage that this framework did not make"
         raise StudyChanged([Problem("study_name", complaint, REMEDY)])
     now = json.loads(json.dumps(identity(settings), default=str))
-    before = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
+    stored = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
+    before = {key: schema.in_present_words(value) for key, value in stored.items()}
     unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
     changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
     if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":

@@ -34,13 +34,6 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p is not None and p < 0.001 else fixed(p)
 
 
-def interval(lo: float | None, hi: float | None, digits: int = 3) -> str:
-    """An interval: 0.10 to 0.20; `unbounded` where it has no ends."""
-    if lo is None or hi is None or math.isnan(lo) or math.isnan(hi):
-        return NONE
-    return "unbounded" if math.isinf(lo) and math.isinf(hi) else f"{fixed(lo, digits)} to {fixed(hi, digits)}"
-
-
 def listed(words: Sequence[str], *, last: str = "and") -> str:
     """Words as a list in a sentence: a, b and c."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

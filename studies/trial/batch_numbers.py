@@ -21,7 +21,7 @@ Step = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class NumberPath:
     """A way to read the number of samples off a batch: steps from the batch to the number."""
 
     trust: int
@@ -55,22 +55,22 @@ def agreed_number(batch: Any, *, is_batched: bool) -> int | None:
     return None
 
 
-def ways_in(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[Way]:
+def ways_in(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[NumberPath]:
     """Return every way to a number that could be that of the samples, in the order of the batch's members."""
     if batch is None or isinstance(batch, str | bytes | int | float):
         return
     if isinstance(batch, torch.Tensor | np.ndarray):
-        yield Way(TENSOR, (*steps, _rows if batch.ndim else _one))
+        yield NumberPath(TENSOR, (*steps, _rows if batch.ndim else _one))
         return
-    yield from (Way(DECLARED, (*steps, step)) for step in DECLARATIONS if _is_number(step, batch))
+    yield from (NumberPath(DECLARED, (*steps, step)) for step in DECLARATIONS if _is_number(step, batch))
     inside = _members(batch) if len(steps) < DEPTH else []
     for step, member in inside:
         yield from ways_in(member, (*steps, step))
     if isinstance(batch, list | tuple):
         is_flat = all(isinstance(member, str | bytes | int | float) for _, member in inside)
-        yield Way(TEXTS if is_flat else LENGTH, (*steps, len))
+        yield NumberPath(TEXTS if is_flat else LENGTH, (*steps, len))
     elif not isinstance(batch, Mapping) and length_of(batch) is not None:
-        yield Way(LENGTH, (*steps, len))
+        yield NumberPath(LENGTH, (*steps, len))
 
 
 def _members(batch: Any) -> list[tuple[Step, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 import hydra
 import torch
 
+from studies.config.parsing.renamed import key_now
 from studies.config.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.errors import Problems, nearest
 from studies.trial.mixing import mixing_problems
@@ -57,6 +58,8 @@ def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:
 
 def _why(name: str) -> str:
     """Return the remedy for a dotted name that leads nowhere."""
+    if (now := key_now(name)) is not None:
+        return f"it is called {now} now"
     module, lacking = where_it_ends(name)
     if module is None:
         return "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"

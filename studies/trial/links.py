@@ -28,7 +28,7 @@ SHOWN = 80  # characters of a value in a message
 Plain = bool | int | float | str | list[Any]
 
 
-class NotPlain(TypeError):
+class NotInConfig(TypeError):
     """A value that no config can hold."""
 
 
@@ -101,7 +101,7 @@ def plain(value: Any) -> Plain:
         return [plain(member) for member in value]
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):  # of numpy or torch
         return plain(value.item())
-    raise NotPlain(type(value).__name__)
+    raise NotInConfig(type(value).__name__)
 
 
 def _set_up(datamodule: Any, *, key: str) -> None:
@@ -145,7 +145,7 @@ def _read(link: Link, datamodule: Any) -> Plain:
             raise BadInput([_unreadable(link, owner, name, error)]) from error
     try:
         return plain(value)
-    except NotPlain as error:
+    except NotInConfig as error:
         shown = masked(repr(value))
         is_call = callable(value)
         kind = "a method" if is_call else f"a {error}: {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}"

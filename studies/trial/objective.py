@@ -32,7 +32,7 @@ from studies.trial.point_config import linked
 from studies.trial.point_config import resolve as resolve  # its old place
 from studies.trial.procedure import is_procedure
 from studies.trial.procedure_run import Ran, run_procedure
-from studies.trial.process_state import Left, ProcessState, kept
+from studies.trial.process_state import ChangedState, ProcessState, kept
 from studies.trial.reports import reports_of
 from studies.trial.second_go import train_within_memory
 from studies.trial.tracked import tracked_trial
@@ -79,7 +79,7 @@ def _end_copy_of(process: int) -> None:
         os._exit(1)
 
 
-def _with_left(outcome: Outcome, trial: BaseTrial, left: Left) -> Outcome:
+def _with_left(outcome: Outcome, trial: BaseTrial, left: ChangedState) -> Outcome:
     """Tell what the trial has left changed in this process."""
     if left.put_back:
         log.info("trial %d left changed, and it is put back: %s", trial.number, ", ".join(left.put_back))

@@ -26,7 +26,7 @@ UNREADABLE = object()
 
 
 @dataclass(slots=True)
-class Left:
+class ChangedState:
     """What was found changed, in words: what could be put back, and what could not, or not for sure."""
 
     put_back: list[str]
@@ -37,12 +37,12 @@ class ProcessState:
     """The state of this process as it is now. `own` are classes of a user, which count with those of libraries."""
 
     def __init__(self, own: Sequence[type] = ()) -> None:
-        self.left = Left([], [])
+        self.left = ChangedState([], [])
         self._before = [(setting, _read(setting)) for setting in SETTINGS]
         self._patches = Patches(own)
         self._streams = _Streams()
 
-    def put_back(self) -> Left:
+    def put_back(self) -> ChangedState:
         """Put back what differs, and return all that was found so far."""
         faulthandler.cancel_dump_traceback_later()
         if self._streams.put_back():

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import Problem
-from studies.trial.batch_numbers import MISSES, Step, Way, agreed_number, ways_in
+from studies.trial.batch_numbers import MISSES, NumberPath, Step, agreed_number, ways_in
 from studies.trial.loader_sizes import sizes_of
 from studies.trial.ranks.ranks import Ranks
 
@@ -84,7 +84,7 @@ class SampleCount:
 
     def __init__(self, loader: Any) -> None:
         self._sizes = sizes_of(loader)
-        self._ways: list[Way] = []
+        self._ways: list[NumberPath] = []
         self._n_compared = 0
 
     def of(self, batch: Any, index: int, *, is_last: bool = False) -> int | None:

@@ -32,11 +32,9 @@ FLOORS: list[set[str]] = [
     {"search"},
     {"worker"},
     {"selection"},
-    {"race"},
-    {"reporting"},
+    {"reporting", "hypotheses", "sampler_benchmark"},
     {"launch"},
     {"cli"},
-    {"experiment"},
     {"__main__", "run", "check", "report", "retrain", "dashboard", "list"},
 ]
 MUST_NOT_KNOW = {
@@ -51,8 +49,9 @@ MUST_NOT_KNOW = {
     "search": {"torch", *LIGHTNING},
     "worker": {"torch", *LIGHTNING, "studies.launch"},
     "selection": {"torch", *LIGHTNING, "studies.reporting"},
-    "race": {"torch", *LIGHTNING},
     "reporting": {"torch", *LIGHTNING, "studies.trial", "studies.worker", "studies.launch"},
+    "hypotheses": {"torch", *LIGHTNING, "studies.trial", "studies.worker", "studies.launch"},
+    "sampler_benchmark": {"torch", *LIGHTNING, "studies.worker", "studies.launch"},
     "launch": {*LIGHTNING, "studies.trial"},
     "cli": {"torch", *LIGHTNING, "studies.trial"},
 }
@@ -64,7 +63,6 @@ EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.reports", "optuna"),
     ("trial.ranks.crew", "optuna"),
     ("trial.ranks.process", "optuna"),
-    ("reporting.best_yaml", "studies.trial"),  # links and half batches, as they become part of a configuration
     ("launch.run_trials", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
     ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts

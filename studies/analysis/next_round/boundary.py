@@ -24,20 +24,18 @@ from scipy.stats import spearmanr
 from studies.analysis.axis import Array, Axis
 from studies.analysis.effects import CLAIM
 from studies.analysis.fit import Fit
+from studies.analysis.levels import AT_LIMIT, MIN_TREND_TRIALS, SURELY_WORSE
 from studies.analysis.one_at_a_time import Game, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.table import TrialsTable
 
 EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
-CONFIDENT = 0.95
 LIKELY = 0.5  # more likely at a limit than not
-SURE = 0.975
 MARGIN = 0.1  # of the trials' standard deviation: a smaller loss does not matter
 TOP = 0.1  # of the trials
 MIN_TOP = 5
 NEAR = 0.2  # of the range, for the best trials, which scatter
 OUTER = 1 / 3  # of the range, in which the trend is looked at
-MIN_TRIALS = 12  # there
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +64,9 @@ class Place:
     @property
     def limit(self) -> Literal["low", "high"] | None:
         """The limit at which the best lies, where that is confident."""
-        if self.at_low >= CONFIDENT:
+        if self.at_low >= AT_LIMIT:
             return "low"
-        return "high" if self.at_high >= CONFIDENT else None
+        return "high" if self.at_high >= AT_LIMIT else None
 
     @property
     def leaning(self) -> Literal["low", "high"] | None:
@@ -96,13 +94,14 @@ def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
     for i, axis in enumerate(fit.sobol.surface.axes):
         along = game.least_along(i, best)[1:]  # without the posterior mean, which is no draw
         at = along.argmin(axis=1)
-        is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURE
+        is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURELY_WORSE
         yield _place(axis, fit, positions_of(axis), at, is_worse, matters=_matters(fit.sobol, i))
 
 
 def _matters(sobol: Sobol, i: int) -> bool:
     """Whether the trials show that the parameter does something, alone or with another."""
-    return sobol.mains[i].lo > CLAIM or any(pair.lo > CLAIM for key, pair in sobol.pairs.items() if i in key)
+    own = (sobol.mains[i], *(pair for key, pair in sobol.pairs.items() if i in key))
+    return any(index.estimate.is_above(CLAIM) for index in own)
 
 
 def _place(
@@ -155,7 +154,7 @@ def _by_trials(table: TrialsTable, axis: Axis) -> Place:
     if not len(loss):
         return Place(axis, 0, "nothing", None)
     best = axis.decode(float(x[np.argmin(loss)]))
-    if axis.kind == "categorical" or len(loss) < MIN_TRIALS or np.ptp(loss) == 0:
+    if axis.kind == "categorical" or len(loss) < MIN_TREND_TRIALS or np.ptp(loss) == 0:
         return Place(axis, len(loss), "nothing", best)
     unit = axis.unit(x)
     n_sides = 2 * len(table.axes)
@@ -169,7 +168,12 @@ def _towards(distance: Array, loss: Array, n_sides: int) -> float:
     top = distance[np.argsort(loss, kind="stable")[:n_top]]
     near = max(NEAR, float(distance.min()))
     outer = distance <= max(OUTER, float(np.unique(distance)[:2][-1]))
-    if np.median(top) > near or outer.sum() < MIN_TRIALS or np.ptp(distance[outer]) == 0 or np.ptp(loss[outer]) == 0:
+    if (
+        np.median(top) > near
+        or outer.sum() < MIN_TREND_TRIALS
+        or np.ptp(distance[outer]) == 0
+        or np.ptp(loss[outer]) == 0
+    ):
         return 0.0
     p = float(spearmanr(distance[outer], loss[outer], alternative="greater").pvalue)
     return 1 - min(1.0, n_sides * p)

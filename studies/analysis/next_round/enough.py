@@ -33,15 +33,14 @@ from scipy.stats import chi2
 
 from studies import schema
 from studies.analysis.axis import Array
-from studies.analysis.sobol import Interval
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import MIN_CURVE_TRIALS, PERCENTILES
 from studies.analysis.table import SPACE_FILLING, TrialsTable
 from studies.records.eligible import can_be_best
 
-MIN_TRIALS = 8  # two doublings
 MIN_SPACE_FILLING = 12
 N_RESAMPLES = 1000
 MAX_POINTS = 200  # of the curve
-ENDS = (2.5, 97.5)
 LEAST_BEST, MOST_BEST = 4, 10  # values that show the tail's scale: a quarter within these
 
 
@@ -58,8 +57,8 @@ class Enough:
     expected: Array
     lo: Array
     hi: Array
-    gain: Interval
-    last_gain: Interval
+    gain: Estimate
+    last_gain: Estimate
     basis: Literal["all", "space-filling", "sequential"]
     n_lost: int
     policy: str = "final"
@@ -84,7 +83,7 @@ def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> E
     found = [values[trial.number] for trial in chosen if trial.number in values]
     without = [trial for trial in chosen if trial.number not in values]
     n_lost = sum(trial.state == TrialState.PRUNED or not can_be_best(trial) for trial in without)
-    if len(found) + n_lost < MIN_TRIALS or not found:
+    if len(found) + n_lost < MIN_CURVE_TRIALS or not found:
         return None
     loss = np.array([*found, *[max(found)] * n_lost])
     return replace(_curve(loss, maximize=table.maximize, basis=basis, n_lost=n_lost, seed=seed), policy=table.policy)
@@ -107,7 +106,7 @@ def greatest_gain(loss: Array) -> float:
     scale = float(ordered[k] - ordered[:k].mean())
     if (loss == ordered[k]).sum() > 1:
         scale += float(min(np.diff(np.unique(loss)), default=0.0)) / 2
-    return math.log(2) * scale * 2 * k / float(chi2.ppf(1 - ENDS[1] / 100, 2 * k))
+    return math.log(2) * scale * 2 * k / float(chi2.ppf(1 - PERCENTILES[1] / 100, 2 * k))
 
 
 def _weights(n: int, sizes: Sequence[int]) -> Array:
@@ -141,17 +140,17 @@ def _curve(
     drawn = expected_best(rng.choice(loss, size=(N_RESAMPLES, n)), sizes)
     curve = expected_best(loss, sizes)
     at = [sizes.index(size) for size in (n // 4, n // 2, n)]
-    ends = np.percentile(sign * drawn, ENDS, axis=0)
+    ends = np.percentile(sign * drawn, PERCENTILES, axis=0)
     last, gain = _gains(curve[None, at])
     lasts, gains = _gains(drawn[:, at])
-    bootstrapped = _interval(float(gain[0]), gains)
+    bootstrapped = _estimate(float(gain[0]), gains)
     return Enough(
         sizes=tuple(sizes),
         expected=sign * curve,
         lo=np.minimum(ends[0], sign * curve),
         hi=np.maximum(ends[1], sign * curve),
-        gain=replace(bootstrapped, hi=max(bootstrapped.estimate, greatest_gain(loss))),
-        last_gain=_interval(float(last[0]), lasts),
+        gain=replace(bootstrapped, hi=max(bootstrapped.value, greatest_gain(loss))),
+        last_gain=_estimate(float(last[0]), lasts),
         basis=basis,
         n_lost=n_lost,
     )
@@ -164,15 +163,15 @@ def _gains(quarters: Array) -> tuple[Array, Array]:
     return last, last * shrinks
 
 
-def _interval(estimate: float, drawn: Array) -> Interval:
-    lo, median, hi = np.percentile(drawn, [ENDS[0], 50.0, ENDS[1]])
-    return Interval(estimate, min(float(lo), estimate), max(float(hi), estimate), float(median))
+def _estimate(value: float, drawn: Array) -> Estimate:
+    lo, hi = np.percentile(drawn, PERCENTILES)
+    return Estimate(value, min(float(lo), value), max(float(hi), value))
 
 
 def is_enough(found: Enough, tolerance: float | None) -> bool | None:
     """Whether as many trials again would surely bring less than `tolerance`, or surely more; None: not known."""
-    if tolerance is None or math.isnan(found.gain.estimate):
+    if tolerance is None or math.isnan(found.gain.value):
         return None
-    if found.gain.hi < tolerance:
+    if found.gain.is_below(tolerance):
         return True
-    return False if found.gain.lo > tolerance else None
+    return False if found.gain.is_above(tolerance) else None

@@ -21,10 +21,11 @@ from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import SIGNIFICANCE
 from studies.config.parameter import Parameter, Value
 from studies.config.space import Point, SearchSpace
 
-LEVEL = 0.05
 MAX_THRESHOLDS = 40  # of a parameter, before the edges are moved
 MAX_MOVES = 10  # of the edges of a pair in turn; they settle in two or three
 
@@ -46,12 +47,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`failed` of `n` trials, and the 95 % interval of their share."""
+    """How many trials failed, and their share of all `share.n`; NaN of none."""
 
     failed: int
-    n: int
-    lo: float
-    hi: float
+    share: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +164,15 @@ def _loglikelihood(k: Array, n: Array) -> Array:
 
 def _by_chance(n_regions: int) -> float:
     """What the best of so many regions gains by chance in one case of twenty."""
-    return float(chi2.isf(LEVEL / n_regions, 1))
+    return float(chi2.isf(SIGNIFICANCE / n_regions, 1))
 
 
 def _rate(failed: Bools) -> Rate:
     n, count = len(failed), int(failed.sum())
     if not n:
-        return Rate(0, 0, 0.0, 1.0)
+        return Rate(0, Estimate(math.nan, 0.0, 1.0, 0))
     interval = binomtest(count, n).proportion_ci(method="exact")
-    return Rate(count, n, float(interval.low), float(interval.high))
+    return Rate(count, Estimate(count / n, float(interval.low), float(interval.high), n))
 
 
 def _number(value: Value) -> float:

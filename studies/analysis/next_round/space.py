@@ -25,7 +25,7 @@ Key = Literal["low", "high", "choices", "when"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SpaceChange:
     """One key of a parameter in the next space, what it was, and why it is changed. `after` is None where the parameter
     is left out."""
 
@@ -41,14 +41,14 @@ class NextSpace:
     """The space of the next round, what differs in it, and what a person should know or decide."""
 
     space: SearchSpace
-    changes: tuple[Change, ...]
+    changes: tuple[SpaceChange, ...]
     hints: tuple[str, ...]
 
 
 def next_space(space: SearchSpace, places: Sequence[Place], regions: Sequence[Region]) -> NextSpace:
     """The next space after `space`."""
     where = {place.name: place for place in places}
-    changes: list[Change] = []
+    changes: list[SpaceChange] = []
     hints = list(_pairs_told(regions))
     parameters: dict[str, Parameter] = {}
     for parameter in space:
@@ -59,22 +59,22 @@ def next_space(space: SearchSpace, places: Sequence[Place], regions: Sequence[Re
             parameter, made, said = _with_limits(parameter, place, _single_sides(regions, parameter.name))
         conditioned = _with_conditions(parameter, old, parameters)
         if conditioned is None:
-            changes.append(Change(old.name, "when", dict(old.when), None, "it would never be active"))
+            changes.append(SpaceChange(old.name, "when", dict(old.when), None, "it would never be active"))
             continue
         parameters[old.name] = conditioned
         changes += made
         if conditioned.when != parameter.when:
             reason = "the other values are left out"
-            changes.append(Change(old.name, "when", dict(old.when), dict(conditioned.when), reason))
+            changes.append(SpaceChange(old.name, "when", dict(old.when), dict(conditioned.when), reason))
         hints += said
     return NextSpace(SearchSpace(tuple(parameters.values())), tuple(changes), tuple(hints))
 
 
-Made = tuple[Parameter, list[Change], list[str]]
+Made = tuple[Parameter, list[SpaceChange], list[str]]
 
 
 def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side, Region]]) -> Made:
-    parameter, changes, hints = old, list[Change](), list[str]()
+    parameter, changes, hints = old, list[SpaceChange](), list[str]()
     cut = {end: found for end in ("low", "high") if (found := _tightest(sides, end)) is not None}
     for end, (side, region) in cut.items():
         limits = {"low": parameter.low, "high": parameter.high, end: _last_feasible(old, side)}
@@ -124,7 +124,7 @@ def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Reg
     surely = [
         (side, region)
         for side, region in sides
-        if ("high" if side.relation == "≥" else "low") == end and region.inside.lo > INFEASIBLE
+        if ("high" if side.relation == "≥" else "low") == end and region.inside.share.is_above(INFEASIBLE)
     ]
     sign = 1 if end == "high" else -1
     return min(surely, key=lambda found: sign * float(found[0].limit), default=None)  # type: ignore[arg-type]
@@ -145,11 +145,11 @@ def _last_feasible(parameter: Parameter, side: Side) -> float:
 
 def _cut(
     parameter: Parameter, old: Parameter, place: Place, worth: tuple[float, float], *, taken: dict[str, Any]
-) -> tuple[Parameter, list[Change]]:
+) -> tuple[Parameter, list[SpaceChange]]:
     """Without the ends where values are surely worse, where that is worth it and enough remains."""
     low, high = (float(place.axis.decode(encoded)) for encoded in worth)
     untried = {"low": worth[0] <= place.axis.low, "high": worth[1] >= place.axis.high}  # beyond a grid's own levels
-    changes: list[Change] = []
+    changes: list[SpaceChange] = []
     for end in ("low", "high"):
         limits = {"low": parameter.low, "high": parameter.high}
         limits[end] = low if end == "low" else high
@@ -163,10 +163,10 @@ def _cut(
     return parameter, changes
 
 
-def _change(old: Parameter, new: Parameter, end: str, reason: str) -> Iterator[Change]:
+def _change(old: Parameter, new: Parameter, end: str, reason: str) -> Iterator[SpaceChange]:
     before, after = getattr(old, end), getattr(new, end)
     if before != after:
-        yield Change(old.name, "low" if end == "low" else "high", before, after, reason)
+        yield SpaceChange(old.name, "low" if end == "low" else "high", before, after, reason)
 
 
 def _without_worse(old: Parameter, place: Place | None) -> Made:
@@ -175,7 +175,7 @@ def _without_worse(old: Parameter, place: Place | None) -> Made:
     if not worse or not kept or len(kept) == len(old.choices):
         return old, [], []
     reason = f"{', '.join(map(str, worse))} surely worse"
-    change = Change(old.name, "choices", tuple(old.choices), tuple(kept), reason)
+    change = SpaceChange(old.name, "choices", tuple(old.choices), tuple(kept), reason)
     levels = tuple(level for level in old.levels if level in kept) if old.levels is not None else None
     return replace(old, choices=kept, levels=levels), [change], []
 
@@ -198,7 +198,7 @@ def _single_sides(regions: Sequence[Region], name: str) -> list[tuple[Side, Regi
 
 def _failing(region: Region) -> str:
     inside = region.inside
-    return f"{inside.failed} of {inside.n} trials ended in {region.failure} where {region.sides[0]}"
+    return f"{inside.failed} of {inside.share.n} trials ended in {region.failure} where {region.sides[0]}"
 
 
 def _pairs_told(regions: Sequence[Region]) -> Iterator[str]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit
-from studies.analysis.sobol import Interval
+from studies.analysis.levels import PERCENTILES
 from studies.schema import bounds_of
 
 MAX_VALUES = 12  # of a parameter with more, some are shown
 N_SHOWN = 5
-ENDS = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class FittedValue:
     tells which value of the trials was fitted: `final`, or a rung."""
 
     value: Any
-    best: Interval
+    best: Estimate
     others: Mapping[str, Any]
     n: int
     compared: str = "final"
@@ -50,9 +50,9 @@ def fitted_values(fit: Fit, name: str, *, maximize: bool, metric: str = "") -> t
         unit[:, i] = axis.unit(np.array([level]))[0]
         values = fit.sobol.surface(unit)
         k = int(np.argmax(values[0] if maximize else -values[0]))
-        lo, hi = np.percentile(values[1:, k], ENDS)
+        lo, hi = np.percentile(values[1:, k], PERCENTILES)
         best = np.clip([values[0, k], lo, hi], *bounds_of(metric, table.y))
         others = {other.name: other.decode(table.x[k, j]) for j, other in enumerate(table.axes) if j != i}
         n = int(np.isclose(fit.whole.x[:, fit.whole.names.index(name)], level).sum())
-        found.append(FittedValue(axis.decode(level), Interval(*map(float, best)), others, n, table.compared))
+        found.append(FittedValue(axis.decode(level), Estimate(*best.tolist()), others, n, table.compared))
     return tuple(found)

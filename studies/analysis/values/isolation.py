@@ -17,10 +17,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from studies.analysis.paired import Mean, Paired, holm, mean, paired
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import SIGNIFICANCE
+from studies.analysis.paired import Paired, holm, mean, paired
 
 Cell = Hashable  # one combination of the nuisance parameters
-LEVEL = 0.05  # of all comparisons of a table together
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Isolated:
     is_honest: bool
 
     @property
-    def mean(self) -> Mean:
+    def mean(self) -> Estimate:
         """The mean over seeds, with its interval."""
         return mean(list(self.values.values()), widened=self.widened)
 
@@ -57,7 +58,7 @@ class Comparison:
     @property
     def is_shown(self) -> bool:
         """Whether the two differ beyond what the seeds explain."""
-        return self.p_holm <= LEVEL
+        return self.p_holm <= SIGNIFICANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,15 @@ class Change:
 
     first: int
     second: int
-    before: Mean
-    after: Mean
-    change: Mean
+    before: Estimate
+    after: Estimate
+    change: Estimate
     p_holm: float
 
     @property
     def is_shown(self) -> bool:
         """Whether the difference changes beyond what the seeds explain."""
-        return self.p_holm <= LEVEL
+        return self.p_holm <= SIGNIFICANCE
 
 
 def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:
@@ -134,7 +135,7 @@ def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None])
     ]
 
 
-def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Mean, Mean, Paired]:
+def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Estimate, Estimate, Paired]:
     rows = (old_i, old_j, new_i, new_j)
     seeds = [seed for seed in old_i.values if all(seed in row.values for row in rows)]
     old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
@@ -143,12 +144,12 @@ def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RowStanding:
     """How a row stands to the best one: `best`, `tie` (not shown to differ, which is not equal), `worse`, or `none` for
     a row without a value. `difference` is that from the best; None for the best itself."""
 
     word: str
-    difference: Mean | None = None
+    difference: Estimate | None = None
     p_holm: float | None = None
 
 
@@ -157,7 +158,7 @@ class Ranking:
     """All rows compared with all, and each with the best."""
 
     best: int | None
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[RowStanding, ...] = ()
     comparisons: tuple[Comparison, ...] = field(default=())
 
     def verdict(self, i: int, j: int) -> int:
@@ -175,7 +176,7 @@ def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
     sign = 1.0 if maximize else -1.0
     known = [i for i, row in enumerate(rows) if row is not None]
     if not known:
-        return Ranking(None, tuple(Standing("none") for _ in rows))
+        return Ranking(None, tuple(RowStanding("none") for _ in rows))
     best = max(known, key=lambda i: sign * _mean(rows[i]))
     comparisons = compare(rows)
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
@@ -186,11 +187,11 @@ def _mean(row: Isolated | None) -> float:
     return row.mean.value
 
 
-def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> Standing:
+def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> RowStanding:
     if row is None:
-        return Standing("none")
+        return RowStanding("none")
     if i == best:
-        return Standing("best")
+        return RowStanding("best")
     found = next(c for c in comparisons if {c.first, c.second} == {i, best})
     difference = found.paired.difference if found.first == i else found.paired.difference.turned
-    return Standing("worse" if found.is_shown else "tie", difference, found.p_holm)
+    return RowStanding("worse" if found.is_shown else "tie", difference, found.p_holm)

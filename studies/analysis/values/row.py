@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.paired import Mean, mean
-from studies.analysis.values.isolation import Cell, Isolated, Standing
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import mean
+from studies.analysis.values.isolation import Cell, Isolated, RowStanding
 from studies.config.parameter import Parameter, Value
 from studies.config.settings import StudySettings
 from studies.records.objectives import convergence, rungs_of
@@ -34,9 +35,9 @@ class ValueRow:
     nuisance: Mapping[str, Value]
     n: int
     n_lost: int
-    standing: Standing
-    metric: Mean | None = None
-    test: Mean | None = None
+    standing: RowStanding
+    metric: Estimate | None = None
+    test: Estimate | None = None
     seconds: float | None = None
     convergence_seconds: float | None = None
     convergence_epochs: float | None = None
@@ -50,7 +51,7 @@ def row_of(
     label: str,
     cells: Mapping[Cell, Mapping[int, FrozenTrial]],
     found: Isolated | None,
-    standing: Standing,
+    standing: RowStanding,
     trials: Sequence[FrozenTrial],
     settings: StudySettings,
 ) -> ValueRow:
@@ -89,20 +90,18 @@ def test_metric(settings: StudySettings) -> str:
     return VALIDATION.sub("test", settings.objective.metric, count=1)
 
 
-def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Mean | None:
+def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Estimate | None:
     name = test_metric(settings)
     found = [trial.user_attrs.get(schema.TEST, {}).get(name) for trial in trials]
     return _with_ends(name, found) if found and all(value is not None for value in found) else None
 
 
-def _with_ends(name: str, values: Sequence[float], widened: float = 1.0) -> Mean:
+def _with_ends(name: str, values: Sequence[float], widened: float = 1.0) -> Estimate:
     """The mean of a metric's values, its interval within the bounds that are known; values that are all equal tell
     nothing of how they vary, so it has no ends then."""
     found, (low, high) = mean(values, widened=widened), bounds_of(name, values)
     is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
-    if is_flat or found.lo is None or found.hi is None:
-        return Mean(found.value, None, None, found.n)
-    return Mean(found.value, max(low, found.lo), min(high, found.hi), found.n)
+    return replace(found, lo=None, hi=None) if is_flat else found.within(low, high)
 
 
 def _distinct(found: Isolated, settings: StudySettings) -> tuple[Mapping[str, Value], ...]:

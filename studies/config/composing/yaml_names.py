@@ -23,7 +23,7 @@ NAMES: tuple[Path, ...] = (  # keys with names or other texts as values
     ("search_space", ANY, "paths", ANY),
     ("analysis", "params", ANY),
     ("analysis", "law", ANY, ANY),
-    ("belief", "of"),
+    ("hypothesis", "of"),
     ("links", ANY),
 )
 MAY_BE_NULL = ("import_from", "output_dir")  # null is not a name here
@@ -33,7 +33,7 @@ NAMED: tuple[Path, ...] = (  # mappings with names as keys
     ("search_space", ANY, "choices"),
     ("search_space", ANY, "when"),
     ("enqueue", ANY),
-    ("belief", "parts"),
+    ("hypothesis", "parts"),
     ("vars",),
     ("links",),
     ("callbacks",),
@@ -126,11 +126,11 @@ def _told(place: Path, member: ScalarNode, read: str) -> Doubtful:
 def _walk(node: Node | None, path: Path) -> Iterator[tuple[Node, Path]]:
     """Yield `node` and everything in it, each with its path. Any number stands for the members of a list.
 
-    The changes of a belief's part have the paths that they change.
+    The changes of a hypothesis's part have the paths that they change.
     """
     if node is None:
         return
-    path = path[3:] if path[:2] == ("belief", "parts") and len(path) > 2 else path
+    path = path[3:] if path[:2] == ("hypothesis", "parts") and len(path) > 2 else path
     yield node, path
     if isinstance(node, MappingNode):
         for key, value in node.value:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from studies.config.parsing.limits import LARGEST, LARGEST_WHOLE, shown, written
+from studies.config.parsing.renamed import key_now
 from studies.errors import Problems, nearest
 from studies.text.naming import REMEDY, shown_name, why_no_name
 
@@ -33,7 +34,9 @@ class Section:
         """Add a problem for every key that is not in `known`."""
         for name in self.values:
             if name not in known:
-                self.problems.add(self.key(str(name)), "is not a known key", nearest(str(name), known))
+                now = key_now(self.key(str(name)))
+                remedy = nearest(str(name), known) if now is None else f"it is called {now} now"
+                self.problems.add(self.key(str(name)), "is not a known key", remedy)
 
     def check_name(self, name: object) -> None:
         """Add a problem for a key that cannot name a file, column or label."""

@@ -11,12 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
 from studies.config.parsing.analysis import parse_analysis
-from studies.config.parsing.belief import parse_belief
 from studies.config.parsing.direction import with_usual_direction
+from studies.config.parsing.hypothesis import parse_hypothesis
 from studies.config.parsing.limits import LARGEST_SEED, MOST_SECONDS, MOST_SEEDS, MOST_TRIALS, MOST_WORKERS
 from studies.config.parsing.links import parse_links, with_targets
 from studies.config.parsing.objective import check_objective, parse_objective
 from studies.config.parsing.output_folder import parse_output_dir
+from studies.config.parsing.renamed import told
 from studies.config.parsing.section import Section
 from studies.config.parsing.select import check_select, parse_select
 from studies.config.parsing.space import parse_space
@@ -61,7 +62,7 @@ KEYS = (
         "enqueue",
     ),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
-    *("belief", "check", "links"),
+    *("hypothesis", "check", "links"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that processes cannot share
 
@@ -126,7 +127,7 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
             top.text("output_dir", default="outputs"), study_name=str(values.get("study_name")), problems=problems
         ),
         template=template,
-        belief=parse_belief(top.section("belief"), space),
+        hypothesis=parse_hypothesis(top.section("hypothesis"), space),
         select=parse_select(top.section("select")),
         check=parse_check(top.section("check")),
         links=parse_links(given, space, problems),
@@ -159,7 +160,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
-            remedy = "correct the interpolation"
+            remedy = f"correct the interpolation{told(complaint)}"
             if isinstance(error, UnsupportedInterpolationType):
                 remedy = f"correct its name, or {REMEDY}"
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.reporting.figures.drawing import Drawing, Rows, numbers
 from studies.reporting.figures.paint import BAND, BLUE, GREY
+from studies.reporting.figures.rows import numbers
 from studies.reporting.figures.subject import plain, short
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

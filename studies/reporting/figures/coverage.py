@@ -12,9 +12,9 @@ import numpy as np
 from studies.analysis.table import SPACE_FILLING
 from studies.reporting.csv_table import Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.drawing import Drawing, Rows
 from studies.reporting.figures.paint import BLUE, GREY, ORANGE
 from studies.reporting.figures.subject import policy_in_words
+from studies.reporting.finding import Drawing, Rows
 from studies.text.wording import counted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def coverage(analysis: Analysis) -> Drawing | None:
 
 
 def _strongest(analysis: Analysis) -> list[Axis]:
-    estimates = {effect.params[0]: effect.estimate for effect in analysis.effects if effect.order == 1}
+    estimates = {effect.params[0]: effect.estimate.value for effect in analysis.effects if effect.order == 1}
     strength = {name: -1.0 if math.isnan(estimate) else estimate for name, estimate in estimates.items()}
     order = sorted(analysis.table.axes, key=lambda axis: -strength.get(axis.name, -1.0))
     return [axis for axis in analysis.table.axes if axis in order[:MAX_PARAMETERS]]

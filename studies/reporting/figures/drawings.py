@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.reporting.figures.coverage import coverage
-from studies.reporting.figures.drawing import Drawing
 from studies.reporting.figures.leave_one_out import leave_one_out
 from studies.reporting.figures.levels import metric_by_level
 from studies.reporting.figures.main_effect import main_effects
 from studies.reporting.figures.pair_matrix import pair_matrix
 from studies.reporting.figures.surfaces import surfaces
+from studies.reporting.finding import Drawing
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis

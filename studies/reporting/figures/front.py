@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.reporting.csv_table import Row
-from studies.reporting.figures.drawing import Drawing, Rows, numbers
 from studies.reporting.figures.paint import BLUE, GREY, scatter, within
+from studies.reporting.figures.rows import numbers
 from studies.reporting.figures.subject import plain, short
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,8 @@ def front_drawing(front: Front) -> Drawing:
         columns=("trial", "on_front", "p_on_front", "n", *metrics, *widths, *(f"params_{name}" for name in names)),
         rows=list(_rows(front, metrics, widths)),
         draw=lambda figure, rows: _draw(figure, rows, front.goals),
+        folder="",
+        label="front",
     )
 
 
@@ -51,7 +54,7 @@ def _rows(front: Front, metrics: list[str], widths: list[str]) -> Iterator[Row]:
             "p_on_front": candidate.probability,
             "n": candidate.n,
             **dict(zip(metrics, candidate.values, strict=True)),
-            **dict(zip(widths, candidate.half_widths or (None, None), strict=True)),
+            **dict(zip(widths, (found.half_width for found in candidate.estimates), strict=True)),
             **params,
         }
 

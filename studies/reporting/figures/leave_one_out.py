@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.reporting.figures.drawing import Drawing, Rows, numbers
 from studies.reporting.figures.paint import BLUE, GREY
+from studies.reporting.figures.rows import numbers
 from studies.reporting.figures.subject import short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

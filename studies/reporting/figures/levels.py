@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from studies.analysis.levels import PERCENTILES
 from studies.reporting.csv_table import Cell, Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.drawing import Array, Drawing, Rows, numbers, series
-from studies.reporting.figures.main_effect import ENDS, N_POINTS
+from studies.reporting.figures.main_effect import N_POINTS
 from studies.reporting.figures.paint import BAND, GREY, ordered_colours, scatter, within
+from studies.reporting.figures.rows import Array, numbers, series
 from studies.reporting.figures.subject import close_pairs, fit_with, short, title
+from studies.reporting.finding import Drawing, Rows
 from studies.text.wording import shown
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def _fitted(fit: Fit, i: int, j: int, groups: _Groups) -> Iterator[Row]:
     axis, other = fit.table.axes[i], fit.table.axes[j]
     unit = scale.along(axis, N_POINTS)
     functions = fit.sobol.surface.pair(i, j, unit, other.unit(groups.levels))
-    lo, hi = np.percentile(functions[1:], ENDS, axis=0)
+    lo, hi = np.percentile(functions[1:], PERCENTILES, axis=0)
     cells = scale.cells_at(axis, unit)
     for k, level in enumerate(scale.cells_of(other, groups.levels)):
         for m, cell in enumerate(cells):

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studies.analysis.levels import PERCENTILES
 from studies.reporting.csv_table import Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.drawing import Drawing, Rows, numbers, series
 from studies.reporting.figures.paint import BAND, BLUE, GREY, scatter, within
+from studies.reporting.figures.rows import numbers, series
 from studies.reporting.figures.subject import fit_with, short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 N_POINTS = 101  # along a continuous parameter
 WIDTH, HEIGHT = 5.6, 3.8  # inches
-ENDS = (2.5, 97.5)  # percentiles: a 95 % band
 
 
 def main_effects(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
@@ -54,7 +55,7 @@ def _fitted(surface: Surface, i: int) -> Iterator[Row]:
     axis = surface.axes[i]
     unit = scale.along(axis, N_POINTS)
     mean, *drawn = surface.main(i, unit)
-    lo, hi = np.percentile(drawn, ENDS, axis=0)
+    lo, hi = np.percentile(drawn, PERCENTILES, axis=0)
     for cell, *values in zip(scale.cells_at(axis, unit), mean, lo, hi, strict=True):
         value, ci_lo, ci_hi = map(float, values)
         yield {"series": "fit", f"params_{axis.name}": cell, "value": value, "ci_lo": ci_lo, "ci_hi": ci_hi}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.reporting.csv_table import Row
-from studies.reporting.figures.drawing import Array, Drawing, Rows, numbers
 from studies.reporting.figures.paint import BLACK
+from studies.reporting.figures.rows import Array, numbers
 from studies.reporting.figures.subject import short, title
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def _strongest(names: Sequence[str], effects: Sequence[Effect]) -> list[str]:
     strength = dict.fromkeys(names, 0.0)
     for effect in effects:
         for name in effect.params:
-            strength[name] += 0.0 if math.isnan(effect.estimate) else effect.estimate
+            strength[name] += 0.0 if math.isnan(effect.estimate.value) else effect.estimate.value
     kept = sorted(names, key=lambda name: -strength[name])[:MAX_PARAMETERS]
     return [name for name in names if name in kept]
 
@@ -67,9 +68,9 @@ def _row(effect: Effect, names: Sequence[str]) -> Row:
     return {
         "row": names[places[-1]],
         "column": names[places[0]],
-        "estimate": effect.estimate,
-        "ci_lo": effect.ci_lo,
-        "ci_hi": effect.ci_hi,
+        "estimate": effect.estimate.value,
+        "ci_lo": effect.estimate.lo,
+        "ci_hi": effect.estimate.hi,
         "verdict": effect.verdict,
         "is_solid": effect.is_claimed if effect.order == 2 else effect.verdict == "ok",
     }

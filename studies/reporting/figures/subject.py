@@ -42,8 +42,8 @@ def close_pairs(analysis: Analysis) -> list[tuple[tuple[str, str], Ridge | None]
 
 def strongest_pairs(effects: Sequence[Effect]) -> list[Effect]:
     """The pairs with an estimate, the largest first."""
-    pairs = [effect for effect in effects if effect.order == 2 and math.isfinite(effect.estimate)]
-    return sorted(pairs, key=lambda effect: -effect.estimate)
+    pairs = [effect for effect in effects if effect.order == 2 and math.isfinite(effect.estimate.value)]
+    return sorted(pairs, key=lambda effect: -effect.estimate.value)
 
 
 def short(name: str, letters: int = MAX_LETTERS) -> str:

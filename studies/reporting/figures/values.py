@@ -9,8 +9,9 @@ import numpy as np
 
 from studies.analysis.values.table import ValueTable
 from studies.reporting.csv_table import Row
-from studies.reporting.figures.drawing import Array, Drawing, Rows, numbers, series
 from studies.reporting.figures.paint import BLUE, GREY, ORANGE
+from studies.reporting.figures.rows import Array, numbers, series
+from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

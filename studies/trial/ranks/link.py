@@ -56,7 +56,7 @@ class Failed:
     trace: str
 
 
-class Link:
+class RankLink:
     """A rank's end of the pipe."""
 
     def __init__(self, connection: Connection) -> None:

@@ -27,7 +27,7 @@ from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job
 from studies.trial.package import loaded
 from studies.trial.ranks.group import Group
-from studies.trial.ranks.link import Done, Failed, HowFailed, Link
+from studies.trial.ranks.link import Done, Failed, HowFailed, RankLink
 from studies.trial.training import Training, Watchers
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_rank(job: Job, seat: Seat, connection: Connection) -> None:
     follow_parent(lambda _reason: _end_without_worker(seat))
     sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {seat.rank} %(name)s: %(message)s")
-    link = Link(connection)
+    link = RankLink(connection)
     group = Group(rank=seat.rank, size=seat.size, meeting_point=seat.meeting_point, asked=link.asked)
     try:
         _take(seat)
@@ -76,7 +76,7 @@ class Alarm:
     """Tells the worker of an exception before anything else is done about it: what is done about it may wait for ranks
     that never come."""
 
-    def __init__(self, link: Link, failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, link: RankLink, failed: Callable[[BaseException], None]) -> None:
         self._link = link
         self._failed = failed
 
@@ -101,7 +101,7 @@ def _take(seat: Seat) -> None:
     torch.set_num_threads(seat.threads)
 
 
-def _train(job: Job, group: Group, link: Link) -> Training:
+def _train(job: Job, group: Group, link: RankLink) -> Training:
     def agreed(watcher: str, argument: Any) -> bool:
         """What the worker's `watcher` says to rank 0, on all ranks."""
         says = link.call(watcher, argument) if group.rank == 0 else False

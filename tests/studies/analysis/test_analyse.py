@@ -50,18 +50,18 @@ def test_a_designed_experiment_is_tested_and_its_law_found(analysis: Analysis) -
     assert pair.p < 1e-6
     (ridge,) = analysis.ridges
     assert ridge.params == ("lr", "batch_size")
-    assert ridge.alpha == pytest.approx(0.5, abs=0.06)
-    assert ridge.ci_lo < 0.5 < ridge.ci_hi
+    assert ridge.alpha.value == pytest.approx(0.5, abs=0.06)
+    assert ridge.alpha.lo < 0.5 < ridge.alpha.hi
     assert ridge.budget_unit == "epochs"
     assert analysis.advice == ()
 
 
 def test_shares_of_the_designed_experiment_agree_between_both_methods(analysis: Analysis) -> None:
     assert analysis.anova is not None
-    exact = {row.term: row.share for row in analysis.anova.rows if row.term}
+    exact = {row.term: row.share.value for row in analysis.anova.rows if row.term}
     for effect in analysis.effects:
         if effect.params:
-            assert effect.estimate == pytest.approx(exact[effect.params], abs=0.03)
+            assert effect.estimate.value == pytest.approx(exact[effect.params], abs=0.03)
 
 
 def test_replicates_are_the_blocks_of_the_designed_experiment(analysis: Analysis) -> None:
@@ -121,7 +121,7 @@ def test_other_parameters_are_held_apart_from_the_ridge() -> None:
     shift: Array = np.array([0.0, 3.0, -2.0])[np.round(2 * unit[:, 2]).astype(int)]
     trials = table((LR, BATCH, other), unit, valley + shift + 0.02 * rng.standard_normal(150))
     (ridge,) = analyse(trials, seed=0).ridges
-    assert ridge.alpha == pytest.approx(0.5, abs=0.15)
+    assert ridge.alpha.value == pytest.approx(0.5, abs=0.15)
 
 
 def test_what_cannot_be_fitted_leaves_verdict_and_advice() -> None:

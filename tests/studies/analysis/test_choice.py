@@ -31,7 +31,7 @@ def test_a_cell_is_chosen_by_its_mean_and_not_by_its_luckiest_seed() -> None:
 def test_the_means_interval_is_students() -> None:
     """Three values .90, .91, .92: sd .01, t(.975; 2) = 4.3027, so ± 4.3027 · .01 / √3."""
     (steady,) = ranked(STEADY, maximize=True, by_point=True)
-    assert steady.half_width == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    assert steady.estimate.half_width == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
 
 
 def test_the_smallest_mean_is_best_where_the_metric_is_minimised() -> None:
@@ -45,7 +45,7 @@ def test_a_cell_that_lacks_a_seed_comes_after_those_that_have_all() -> None:
 
 def test_in_a_search_each_trial_stands_for_itself() -> None:
     first, *_ = ranked([*LUCKY, *STEADY], maximize=True, by_point=False)
-    assert (first.trial.number, first.value, first.n, first.half_width) == (0, 0.99, 1, None)
+    assert (first.trial.number, first.value, first.n, first.estimate.half_width) == (0, 0.99, 1, None)
 
 
 def test_nothing_completed_is_nothing_to_choose() -> None:

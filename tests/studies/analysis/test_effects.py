@@ -71,10 +71,10 @@ def test_an_interaction_without_main_effects_is_found_and_claimed() -> None:
     found = by_name(get_param_interactions(study_of(80, product, {"a": UNIT, "b": UNIT})))
     assert list(found) == ["a", "b", "a*b", "(noise)", "(unexplained)"]
     pair = found["a*b"]
-    assert pair.estimate == pytest.approx(1.0, abs=0.03)
+    assert pair.estimate.value == pytest.approx(1.0, abs=0.03)
     assert (pair.verdict, pair.reasons, pair.is_claimed) == ("ok", (), True)
     assert pair.second == pytest.approx(1.0, abs=0.05)
-    assert found["a"].estimate < 0.02
+    assert found["a"].estimate.value < 0.02
     assert not found["a"].is_claimed
     assert (pair.n_used, pair.n_pruned, pair.n_failed, pair.random_share) == (80, 0, 0, 1.0)
 
@@ -85,7 +85,7 @@ def test_it_is_offered_beside_optuna_s_importances() -> None:
 
 def test_nothing_is_claimed_without_a_verdict_ok() -> None:
     unknown = by_name(get_param_interactions(study_of(80, product, {"a": UNIT, "b": UNIT}, source=None)))
-    assert unknown["a*b"].ci_lo > 0.5
+    assert unknown["a*b"].estimate.lo > 0.5
     assert unknown["a*b"].verdict == "caution"
     assert not unknown["a*b"].is_claimed
     known = by_name(get_param_interactions(study_of(80, product, {"a": UNIT, "b": UNIT}, source=None), source="qmc"))
@@ -97,13 +97,13 @@ def test_maximising_and_minimising_give_the_same_indices() -> None:
     high = get_param_interactions(
         study_of(60, lambda p, r: -product(p, r), {"a": UNIT, "b": UNIT}, direction="maximize")
     )
-    assert [e.estimate for e in low] == pytest.approx([e.estimate for e in high], abs=0.001)
+    assert [e.estimate.value for e in low] == pytest.approx([e.estimate.value for e in high], abs=0.001)
 
 
 def test_params_and_target_can_be_chosen() -> None:
     study = study_of(60, product, {"a": UNIT, "b": UNIT, "c": UNIT})
     found = by_name(get_param_interactions(study, params=["c", "a"], target=lambda trial: trial.params["c"] ** 2))
-    assert found["c"].estimate == pytest.approx(1.0, abs=0.01)
+    assert found["c"].estimate.value == pytest.approx(1.0, abs=0.01)
     assert "b" not in found
     with pytest.raises(BadInput, match=r"params\.aa is no parameter"):
         get_param_interactions(study, params=["aa"])
@@ -132,7 +132,7 @@ def test_a_conditional_parameter_is_judged_where_it_is_active_and_labelled() -> 
     found = by_name(get_param_interactions(study))
     # with z uniform in [-1.5, 1.5] and m in [-.5, .5]: Var z² = .45, Var(m z) = 1/12 · .75
     pair = found["lr*momentum"]
-    assert pair.estimate == pytest.approx((0.75 / 12) / (0.45 + 0.75 / 12), abs=0.03)
+    assert pair.estimate.value == pytest.approx((0.75 / 12) / (0.45 + 0.75 / 12), abs=0.03)
     assert pair.scope == ("momentum",)
     assert pair.n_used < 240
     assert found["lr"].scope == ()
@@ -161,7 +161,7 @@ def test_what_cannot_be_analysed_gets_a_verdict(study: optuna.Study, reason: str
     for effect in effects:
         assert effect.verdict == "unreliable"
         assert any(reason in said for said in effect.reasons)
-        assert math.isnan(effect.estimate)
+        assert math.isnan(effect.estimate.value)
 
 
 def pruned(i: int, *, reports: bool) -> FrozenTrial:
@@ -178,7 +178,7 @@ def test_all_pruned_is_analysed_at_the_common_rung_or_told() -> None:
     study = optuna.create_study()
     study.add_trials([pruned(i, reports=True) for i in range(50)])
     found = by_name(get_param_interactions(study))
-    assert found["a"].estimate == pytest.approx(1.0, abs=0.02)
+    assert found["a"].estimate.value == pytest.approx(1.0, abs=0.02)
     silent = optuna.create_study()
     silent.add_trials([pruned(i, reports=False) for i in range(50)])
     assert {effect.verdict for effect in get_param_interactions(silent)} == {"unreliable"}
@@ -221,7 +221,8 @@ def test_estimators_that_differ_call_for_caution_on_that_effect() -> None:
     assert fit.chaos is not None
     effects = by_name(effects_of([fit], seed=0))
     for effect in effects.values():
-        if effect.params and abs(effect.estimate - effect.second) > max(0.05, (effect.ci_hi - effect.ci_lo) / 2):
+        width = effect.estimate.hi - effect.estimate.lo
+        if effect.params and abs(effect.estimate.value - effect.second) > max(0.05, width / 2):
             assert effect.verdict != "ok"
             assert any("polynomial chaos" in reason for reason in effect.reasons)
 

@@ -13,8 +13,8 @@ from optuna.trial import TrialState, create_trial
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
 from studies.analysis.next_round.enough import Enough, enough, expected_best, greatest_gain, is_enough
-from studies.analysis.sobol import Interval
 from studies.analysis.table import trials_table
 
 UNIT = optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -54,7 +54,7 @@ def test_it_is_unbiased_for_uniform_values_where_drawing_with_replacement_is_not
 def test_the_gain_of_as_many_again_is_that_of_uniform_values() -> None:
     found = [curve(study_of(np.random.default_rng(seed).uniform(size=40).tolist())) for seed in range(40)]
     true = 80 / 81 - 40 / 41
-    assert np.mean([c.gain.estimate for c in found]) == pytest.approx(true, abs=0.01)
+    assert np.mean([c.gain.value for c in found]) == pytest.approx(true, abs=0.01)
     assert np.mean([c.gain.lo <= true <= c.gain.hi for c in found]) >= 0.9
 
 
@@ -93,7 +93,7 @@ def test_the_curve_ends_at_the_best_and_begins_at_the_mean_within_its_band(maxim
     assert found.expected[0] == pytest.approx(values.mean())
     assert found.expected[-1] == pytest.approx(values.max() if maximize else values.min())
     assert ((found.lo <= found.expected) & (found.expected <= found.hi)).all()
-    assert found.gain.estimate >= 0
+    assert found.gain.value >= 0
 
 
 def test_of_a_sampler_that_learns_only_the_space_filling_trials_are_taken() -> None:
@@ -143,19 +143,19 @@ def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
     found = curve(study_of(np.random.default_rng(0).uniform(size=40).tolist()))
     assert is_enough(found, 10 * found.gain.hi)
     assert is_enough(found, None) is None
-    assert is_enough(found, found.gain.estimate) is None
+    assert is_enough(found, found.gain.value) is None
 
 
 @pytest.mark.parametrize(
     ("gain", "answer"),
     [
-        (Interval(0.005, 0.0, 0.008), True),
-        (Interval(0.005, 0.0, 0.02), None),
-        (Interval(0.02, 0.005, 0.03), None),
-        (Interval(0.02, 0.015, 0.03), False),
+        (Estimate(0.005, 0.0, 0.008), True),
+        (Estimate(0.005, 0.0, 0.02), None),
+        (Estimate(0.02, 0.005, 0.03), None),
+        (Estimate(0.02, 0.015, 0.03), False),
     ],
 )
-def test_the_whole_interval_of_the_gain_says_whether_it_was_enough(gain: Interval, answer: bool | None) -> None:
+def test_the_whole_interval_of_the_gain_says_whether_it_was_enough(gain: Estimate, answer: bool | None) -> None:
     assert is_enough(replace(curve(study_of([i / 8 for i in range(8)])), gain=gain), 0.01) is answer
 
 
@@ -164,7 +164,7 @@ def test_the_band_of_what_is_maximised_is_that_of_its_loss_with_the_other_sign()
     up, down = curve(study_of(values.tolist())), curve(study_of((-values).tolist(), maximize=False))
     assert up.lo == pytest.approx(-down.hi)
     assert up.hi == pytest.approx(-down.lo)
-    assert up.gain.estimate == pytest.approx(down.gain.estimate)
+    assert up.gain.value == pytest.approx(down.gain.value)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -172,4 +172,4 @@ def test_the_gain_ends_at_the_greatest_of_the_loss(sign: int) -> None:
     loss = np.random.default_rng(3).standard_normal(40)
     found = curve(study_of((-sign * loss).tolist(), maximize=sign > 0))
     assert found.gain.hi == pytest.approx(greatest_gain(loss))
-    assert found.gain.hi > found.gain.estimate
+    assert found.gain.hi > found.gain.value

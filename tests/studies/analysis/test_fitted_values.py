@@ -7,12 +7,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
+from studies.reporting.fitted_section import fitted_sections
 
+from studies.analysis.estimate import Estimate
 from studies.analysis.fit import fit_table
-from studies.analysis.sobol import Interval
 from studies.analysis.table import trials_table
 from studies.analysis.values.fitted import FittedValue, fitted_values
-from studies.reporting.fitted_section import fitted_sections
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),
@@ -37,9 +37,9 @@ def test_each_value_is_told_at_its_own_best(maximize: bool) -> None:
         study.add_trial(create_trial(params=point, distributions=DISTRIBUTIONS, value=value))
     fit = fit_table(trials_table(study, source="random"), seed=0)
     found = {row.value: row for row in fitted_values(fit, "optimizer", maximize=maximize)}
-    assert sign * found["sgd"].best.estimate == pytest.approx(0.9, abs=0.02)
-    assert sign * found["adam"].best.estimate == pytest.approx(0.8, abs=0.02)
-    assert all(row.best.lo <= row.best.estimate <= row.best.hi for row in found.values())
+    assert sign * found["sgd"].best.value == pytest.approx(0.9, abs=0.02)
+    assert sign * found["adam"].best.value == pytest.approx(0.8, abs=0.02)
+    assert all(row.best.lo <= row.best.value <= row.best.hi for row in found.values())
     assert 0.02 < found["sgd"].others["lr"] < 0.5
     assert (found["sgd"].n, found["adam"].n) == (40, 40)
     assert len(fitted_values(fit, "lr", maximize=maximize)) == 5
@@ -63,7 +63,7 @@ def test_what_the_function_has_beyond_a_known_bound_is_cut_off(metric: str, is_c
 
 
 def test_values_that_are_compared_before_the_end_say_so() -> None:
-    rows = (FittedValue("sgd", Interval(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
+    rows = (FittedValue("sgd", Estimate(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
     (section,) = fitted_sections({"optimizer": rows}, metric="loss", verdict="ok")
     assert "| loss at rung 3 of 6, at its best |" in section
     assert "**At rung 3 of 6, not at the end:**" in section

@@ -39,9 +39,9 @@ def test_a_cliff_of_one_parameter_is_found_with_its_rates() -> None:
     assert isinstance(side.limit, float)
     assert 0.07 < side.limit < 0.14
     n = sum(number(p, "lr") > 0.1 for p in tried)
-    assert (region.inside.failed, region.inside.n, region.outside.failed) == (n, n, 0)
-    assert region.inside.lo == pytest.approx(0.025 ** (1 / n))  # Clopper and Pearson: all of n
-    assert region.outside.hi == pytest.approx(1 - 0.025 ** (1 / (50 - n)))
+    assert (region.inside.failed, region.inside.share.n, region.outside.failed) == (n, n, 0)
+    assert region.inside.share.lo == pytest.approx(0.025 ** (1 / n))  # Clopper and Pearson: all of n
+    assert region.outside.share.hi == pytest.approx(1 - 0.025 ** (1 / (50 - n)))
 
 
 def test_a_corner_of_two_parameters_is_told_as_such() -> None:
@@ -50,7 +50,7 @@ def test_a_corner_of_two_parameters_is_told_as_such() -> None:
     (region,) = infeasible(SPACE, tried, ["diverged" if b else None for b in bad])
     assert [(side.name, side.relation) for side in region.sides] == [("lr", "≥"), ("batch_size", "≤")]
     assert region.sides[1].limit == 32
-    assert region.inside.failed == region.inside.n == sum(bad)
+    assert region.inside.failed == region.inside.share.n == sum(bad)
 
 
 @pytest.mark.parametrize("edges", [{"lr": 0.0213}, {"lr": 0.0213, "dropout": 0.1407}])
@@ -60,7 +60,7 @@ def test_of_many_values_the_edge_parts_what_fails_from_what_succeeds(edges: dict
     bad = [all(number(p, name) > edge for name, edge in edges.items()) for p in tried]
     (region,) = infeasible(SPACE, tried, ["diverged" if b else None for b in bad])
     assert [side.name for side in region.sides] == list(edges)
-    assert (region.inside.failed, region.inside.n, region.outside.failed) == (sum(bad), sum(bad), 0)
+    assert (region.inside.failed, region.inside.share.n, region.outside.failed) == (sum(bad), sum(bad), 0)
 
 
 def test_each_kind_of_failure_has_its_own_region() -> None:
@@ -79,8 +79,8 @@ def test_what_failed_otherwise_is_neither_failure_nor_success() -> None:
     tried: list[Point] = [{"lr": (i + 0.5) / 40} for i in range(40)]
     first, second = infeasible(one, tried, kinds)
     for region, n_failed in ((first, 12), (second, 8)):
-        assert (region.inside.failed, region.inside.n) == (n_failed, n_failed)
-        assert (region.outside.failed, region.outside.n) == (0, 20)
+        assert (region.inside.failed, region.inside.share.n) == (n_failed, n_failed)
+        assert (region.outside.failed, region.outside.share.n) == (0, 20)
 
 
 def test_a_region_is_where_trials_fail_and_not_where_they_succeed() -> None:
@@ -88,7 +88,7 @@ def test_a_region_is_where_trials_fail_and_not_where_they_succeed() -> None:
     (region,) = infeasible(SPACE, tried, ["diverged" if number(p, "lr") < 1e-3 else None for p in tried])
     (side,) = region.sides
     assert (side.name, side.relation) == ("lr", "≤")
-    assert region.inside.failed == region.inside.n
+    assert region.inside.failed == region.inside.share.n
 
 
 def test_a_threshold_lies_in_the_middle_on_the_search_scale() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from studies.analysis.axis import Axis, levelled
+from studies.analysis.estimate import Estimate
 from studies.analysis.next_round.boundary import Place
 from studies.analysis.next_round.infeasible import Rate, Region, Side
 from studies.analysis.next_round.limits import extended, narrowed
@@ -198,7 +199,7 @@ def test_what_lies_beyond_the_levels_of_a_grid_is_not_known_to_be_worse() -> Non
 
 
 def failing(*sides: Side, lo: float = 0.8) -> Region:
-    return Region("diverged", sides, Rate(10, 10, lo, 1.0), Rate(0, 40, 0.0, 0.1))
+    return Region("diverged", sides, Rate(10, Estimate(1.0, lo, 1.0, 10)), Rate(0, Estimate(0.0, 0.0, 0.1, 40)))
 
 
 def test_a_limit_is_not_moved_into_where_trials_fail() -> None:

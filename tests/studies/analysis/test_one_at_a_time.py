@@ -23,33 +23,33 @@ def narrow_diagonal_valley() -> Known:
 def test_a_diagonal_valley_costs_what_one_sweep_leaves() -> None:
     found = cost(narrow_diagonal_valley())
     # From (x, y), setting x and then y to their best ends near y' ≈ y: (2y − 1)² is left, 1/3 on average.
-    assert found.one_at_a_time.estimate == pytest.approx(1 / 3 * (24 / 26) ** 2 * 25 / 26, abs=0.06)
-    assert found.together.estimate < found.one_at_a_time.estimate
+    assert found.one_at_a_time.value == pytest.approx(1 / 3 * (24 / 26) ** 2 * 25 / 26, abs=0.06)
+    assert found.together.value < found.one_at_a_time.value
     assert found.cost.lo > 0
-    assert found.cost.lo < found.cost.estimate < found.cost.hi
+    assert found.cost.lo < found.cost.value < found.cost.hi
 
 
 def test_parameters_that_do_not_interact_may_be_tuned_one_at_a_time() -> None:
     found = cost(additive())
-    assert found.one_at_a_time.estimate < 0.08
-    assert found.cost.estimate < 0
+    assert found.one_at_a_time.value < 0.08
+    assert found.cost.value < 0
 
 
 def test_maximising_the_negative_costs_the_same() -> None:
     down, up = cost(product_of_two()), cost(product_of_two(), maximize=True)
-    assert up.cost.estimate == pytest.approx(down.cost.estimate, abs=0.003)  # other draws
+    assert up.cost.value == pytest.approx(down.cost.value, abs=0.003)  # other draws
 
 
 def test_more_trials_leave_less() -> None:
     few, many = cost(narrow_diagonal_valley(), n_trials=9), cost(narrow_diagonal_valley(), n_trials=300)
-    assert many.together.estimate < few.together.estimate
-    assert 0 <= many.together.estimate < 0.01
+    assert many.together.value < few.together.value
+    assert 0 <= many.together.value < 0.01
 
 
 def test_losses_are_never_negative_and_lie_in_their_intervals() -> None:
     found = cost(product_of_two())
     for interval in (found.one_at_a_time, found.together):
-        assert 0 <= interval.lo <= interval.estimate <= interval.hi
+        assert 0 <= interval.lo <= interval.value <= interval.hi
 
 
 def test_the_same_seed_gives_the_same_cost() -> None:
@@ -59,5 +59,5 @@ def test_the_same_seed_gives_the_same_cost() -> None:
 
 def test_one_parameter_alone_costs_nothing_to_tune_alone() -> None:
     function = known((log_axis("lr", 1e-4, 1e-1),), lambda u: (u[:, 0] - 0.3) ** 2)
-    assert cost(function).one_at_a_time.estimate == pytest.approx(0.0, abs=1e-3)
+    assert cost(function).one_at_a_time.value == pytest.approx(0.0, abs=1e-3)
     assert np.isfinite(cost(function).cost.hi)

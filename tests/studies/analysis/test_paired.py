@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from studies.analysis.paired import Mean, Paired, holm, mean, needed, paired
+from studies.analysis.estimate import Estimate
+from studies.analysis.paired import Paired, holm, mean, needed, paired
 
 
 def test_a_paired_comparison_is_the_paired_t_test() -> None:
@@ -29,7 +30,7 @@ def test_what_all_seeds_share_does_not_blur_a_comparison() -> None:
 def test_one_pair_tells_nothing_and_equal_values_are_equal() -> None:
     assert paired([1.0], [0.0]).p == 1.0
     assert paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
-    assert paired([1.0, 1.0], [1.0, 1.0]) == Paired(Mean(0.0, None, None, 2), 1.0)
+    assert paired([1.0, 1.0], [1.0, 1.0]) == Paired(Estimate(0.0, n=2), 1.0)
 
 
 def test_differences_that_are_all_the_same_have_the_spread_of_the_smallest_step() -> None:
@@ -86,23 +87,23 @@ def test_a_mean_of_one_value_has_no_interval() -> None:
 
 @pytest.mark.parametrize("level", [0.95, 0.999])
 def test_the_seeds_needed_are_the_fewest_whose_interval_leaves_out_the_boundary(level: float) -> None:
-    def interval(n: int) -> Mean:
+    def interval(n: int) -> Estimate:
         """That of `n` values of mean .5 and spread 1."""
         half = float(t.ppf((1 + level) / 2, n - 1)) / math.sqrt(n)
-        return Mean(0.5, 0.5 - half, 0.5 + half, n)
+        return Estimate(0.5, 0.5 - half, 0.5 + half, n, level)
 
-    n = needed(interval(5), boundary=0.2, level=level)
+    n = needed(interval(5), boundary=0.2)
     assert n is not None
     assert (interval(n).lo or 0.0) >= 0.2 > (interval(n - 1).lo or 1.0)
-    many = needed(interval(5), boundary=0.5 - 1e-12, level=level)
+    many = needed(interval(5), boundary=0.5 - 1e-12)
     assert many is not None
     assert many > 1e23
 
 
 def test_the_seeds_needed_follow_the_side_of_the_boundary() -> None:
-    assert needed(Mean(0.5, 0.4, 0.6, 10), boundary=0.0) == 11
-    assert needed(Mean(0.5, -0.5, 1.5, 10), boundary=0.5) is None
-    lopsided = Mean(0.5, -1.5, 1.0, 10)  # 2 below, 0.5 above
-    assert needed(lopsided, boundary=0.0) == needed(Mean(0.5, -1.5, 2.5, 10), boundary=0.0) != 11
-    assert needed(lopsided, boundary=0.75) == needed(Mean(0.5, 0.0, 1.0, 10), boundary=0.75) != 11
-    assert needed(Mean(0.5, None, None, 1), boundary=0.0) is None
+    assert needed(Estimate(0.5, 0.4, 0.6, 10), boundary=0.0) == 11
+    assert needed(Estimate(0.5, -0.5, 1.5, 10), boundary=0.5) is None
+    lopsided = Estimate(0.5, -1.5, 1.0, 10)  # 2 below, 0.5 above
+    assert needed(lopsided, boundary=0.0) == needed(Estimate(0.5, -1.5, 2.5, 10), boundary=0.0) != 11
+    assert needed(lopsided, boundary=0.75) == needed(Estimate(0.5, 0.0, 1.0, 10), boundary=0.75) != 11
+    assert needed(Estimate(0.5, n=1), boundary=0.0) is None

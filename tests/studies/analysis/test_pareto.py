@@ -80,7 +80,7 @@ def test_the_hypervolume_is_the_area_up_to_the_reference() -> None:
     assert found.reference == (0.8, 12.0)
     assert found.measured_area == pytest.approx(0.1 * 10.0 + 0.07 * 3.0)
     assert found.share == pytest.approx(found.measured_area / (0.17 * 10.0))
-    assert (found.area, *found.interval) == pytest.approx([found.measured_area] * 3)
+    assert (found.area.value, *found.area.ends) == pytest.approx([found.measured_area] * 3)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.005, 0.02])
@@ -121,7 +121,8 @@ def test_replicates_tell_how_sure_the_front_is() -> None:
     assert not worse.on_front
     assert better.probability == pytest.approx(norm.cdf(1), abs=0.03)
     assert found.n_seeds == (40, 40)
-    assert better.half_widths == pytest.approx((2.0227 / math.sqrt(40), 0.0), rel=1e-3)
+    widths = [found.half_width for found in better.estimates]
+    assert widths == pytest.approx((2.0227 / math.sqrt(40), 0.0), rel=1e-3)
 
 
 def test_the_area_is_freed_of_what_noise_adds_to_the_best_of_several() -> None:
@@ -131,7 +132,7 @@ def test_the_area_is_freed_of_what_noise_adds_to_the_best_of_several() -> None:
     goals = (Goal("accuracy", True, 0.0), Goal("loss", False, sigma))
     found = front((1.0, 0.0), (1.0, 0.0), (0.0, 1.0), goals=goals)
     assert found.measured_area == 1.0
-    middle, half = sum(found.interval) / 2, (found.interval[1] - found.interval[0]) / 2
+    middle, half = sum(found.area.ends) / 2, (found.area.hi - found.area.lo) / 2
     assert middle == pytest.approx(1 - sigma / math.sqrt(math.pi), abs=0.01)
     assert half == pytest.approx(norm.ppf(0.975) * sigma * math.sqrt(1 - 1 / math.pi), rel=0.06)
 
@@ -141,7 +142,7 @@ def test_the_areas_interval_is_students_where_it_comes_from_few_seeds() -> None:
     found = replicated([(1.0, second) for second in (0.1, -0.1, 0.1, -0.1)], [(0.0, 1.0)] * 4)
     assert found.measured_area == 1.0
     half = t.ppf(0.975, 3) * 0.1 / math.sqrt(3)
-    assert found.interval == pytest.approx((1 - half, 1 + half), abs=0.02)
+    assert found.area.ends == pytest.approx((1 - half, 1 + half), abs=0.02)
 
 
 def test_what_all_seeds_have_in_common_does_not_blur_the_front() -> None:
@@ -156,7 +157,7 @@ def test_a_point_that_lost_its_other_seeds_is_not_taken_for_exact() -> None:
     assert found.n_seeds == (1, 3)
     alone = next(c for c in found.candidates if c.n == 1)
     assert 0.2 < alone.probability < 0.8
-    assert alone.half_widths is None
+    assert [found.lo for found in alone.estimates] == [None, None]
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ def test_the_area_of_single_trainings_is_corrected_for_the_luck_of_the_best(monk
     monkeypatch.setattr(pareto, "N_DRAWS", 200)
     studies = simulated(n_seeds=1, n=60, n_studies=40, noise=(0.02, 0.2))
     measured, corrected = (
-        np.mean([getattr(one.found, name) / one.area - 1 for one in studies]) for name in ("measured_area", "area")
+        np.mean([area(one.found) / one.area - 1 for one in studies])
+        for area in (lambda found: found.measured_area, lambda found: found.area.value)
     )
     assert measured > 0.1
     assert abs(corrected) < 0.05
@@ -207,10 +209,10 @@ def test_the_interval_is_that_of_the_area_and_holds_the_true_one(monkeypatch: py
     monkeypatch.setattr(pareto, "N_DRAWS", 200)
     studies = simulated(n_seeds=5, n=25, n_studies=60)
     for one in studies:
-        lo, hi = one.found.interval
-        assert lo <= one.found.area <= hi
-        assert hi - one.found.area == pytest.approx(one.found.area - lo)
-    assert np.mean([one.found.interval[0] <= one.area <= one.found.interval[1] for one in studies]) >= 0.9
+        lo, hi = one.found.area.ends
+        assert lo <= one.found.area.value <= hi
+        assert hi - one.found.area.value == pytest.approx(one.found.area.value - lo)
+    assert np.mean([one.found.area.lo <= one.area <= one.found.area.hi for one in studies]) >= 0.9
 
 
 @pytest.mark.slow
@@ -218,7 +220,7 @@ def test_the_interval_is_that_of_the_area_and_holds_the_true_one(monkeypatch: py
 def test_probability_and_interval_hold_in_simulated_studies(monkeypatch: pytest.MonkeyPatch, n_seeds: int) -> None:
     monkeypatch.setattr(pareto, "N_DRAWS", 300)
     studies = simulated(n_seeds=n_seeds, n=25, n_studies=40)
-    assert sum(one.found.interval[0] <= one.area <= one.found.interval[1] for one in studies) >= 0.8 * len(studies)
+    assert sum(one.found.area.lo <= one.area <= one.found.area.hi for one in studies) >= 0.8 * len(studies)
     claimed = np.array([c.probability for one in studies for c in one.found.candidates])
     true = np.array([one.on_front[int(c.trial.params["x"])] for one in studies for c in one.found.candidates])
     bins = np.clip((claimed * 4).astype(int), 0, 3)

@@ -178,9 +178,9 @@ def test_the_one_standard_error_rule_holds_for_a_loss_too() -> None:
 def test_an_estimate_over_seeds_has_students_interval() -> None:
     """.90, .91, .92: t(.975; 2) = 4.3027, so ± 4.3027 · .01 / √3."""
     found = estimate_of(np.array([0.90, 0.91, 0.92]))
-    assert (found.estimate, found.n) == (pytest.approx(0.91), 3)
-    assert found.ci_hi - found.estimate == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
-    assert math.isinf(estimate_of(np.array([0.9])).ci_hi)
+    assert (found.value, found.n) == (pytest.approx(0.91), 3)
+    assert found.hi - found.value == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    assert estimate_of(np.array([0.9])).hi is None
 
 
 def test_the_interval_of_an_accuracy_covers_seeds_and_samples() -> None:
@@ -192,7 +192,7 @@ def test_the_interval_of_an_accuracy_covers_seeds_and_samples() -> None:
         effects = rng.normal(0, 0.005, size=8)
         right = rng.random((8, 750)) < np.clip(chances + effects[:, None], 0, 1)
         found = estimate_of(right.mean(axis=1), n_samples=750)
-        return bool(found.ci_lo <= 8 / 8.5 <= found.ci_hi)
+        return bool(found.lo <= 8 / 8.5 <= found.hi)
 
     assert np.mean([covered() for _ in range(300)]) >= 0.92
 
@@ -200,11 +200,11 @@ def test_the_interval_of_an_accuracy_covers_seeds_and_samples() -> None:
 def test_an_interval_over_seeds_and_samples_has_welch_and_satterthwaites_degrees_of_freedom() -> None:
     """.45 and .55 on 100 samples: s²/m = .05² = p(1 - p)/n at p = .5, so the degrees are (2 - 1) · 2² = 4."""
     found = estimate_of(np.array([0.45, 0.55]), n_samples=100)
-    assert found.ci_hi - found.estimate == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
-    assert found.estimate - found.ci_lo == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
+    assert found.hi - found.value == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
+    assert found.value - found.lo == pytest.approx(2.776445 * 0.005**0.5, rel=1e-5)
 
 
 def test_a_perfect_score_has_an_interval_too() -> None:
     found = estimate_of(np.ones(8), n_samples=100)
-    assert found.ci_hi == 1.0
-    assert 0.9 < found.ci_lo < 0.99
+    assert found.hi == 1.0
+    assert 0.9 < found.lo < 0.99

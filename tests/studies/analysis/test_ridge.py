@@ -36,11 +36,11 @@ def many(f: Loss, alpha: float, n: int, *, bend: float = 0.0) -> list[Ridge]:
 
 def error(found: list[Ridge], alpha: float) -> float:
     """Root of the mean square; a study without a ridge makes no error, but `coverage` shows how many there are."""
-    return float(np.sqrt(np.nanmean([(r.alpha - alpha) ** 2 for r in found])))
+    return float(np.sqrt(np.nanmean([(r.alpha.value - alpha) ** 2 for r in found])))
 
 
 def coverage(found: list[Ridge], alpha: float) -> float:
-    return float(np.mean([r.ci_lo <= alpha <= r.ci_hi for r in found]))
+    return float(np.mean([r.alpha.lo <= alpha <= r.alpha.hi for r in found]))
 
 
 def has_ridge(found: Ridge) -> bool:
@@ -50,9 +50,9 @@ def has_ridge(found: Ridge) -> bool:
 def test_a_quadratic_without_noise_gives_back_its_line_exactly() -> None:
     x, b = grid(1)
     found = fitted(x, b, 0.3 * (x - (-3.7 + 0.5 * b)) ** 2 + 0.1 * b**3)
-    assert found.alpha == pytest.approx(0.5, abs=1e-4)
+    assert found.alpha.value == pytest.approx(0.5, abs=1e-4)
     assert found.intercept == pytest.approx(-3.7, abs=1e-3)
-    assert found.ci_lo <= found.alpha <= found.ci_hi
+    assert found.alpha.lo <= found.alpha.value <= found.alpha.hi
     np.testing.assert_allclose(found.points, np.column_stack([BATCH, -3.7 + 0.5 * BATCH]), atol=1e-3)
     np.testing.assert_allclose(found.optima, np.column_stack([BATCH, -3.7 + 0.5 * BATCH]), atol=1e-3)
     assert found.n_levels == 6
@@ -144,19 +144,19 @@ def test_a_floor_that_half_of_the_runs_share_has_its_ridge_in_the_middle() -> No
     y = np.maximum(0, np.abs(x - law(b, 0.5)) - 1.1)
     found = fitted(x, b, y)
     assert np.median(y) == 0
-    assert found.ci_lo <= 0.5 <= found.ci_hi
-    assert found.alpha == pytest.approx(0.5, abs=0.1)
+    assert found.alpha.lo <= 0.5 <= found.alpha.hi
+    assert found.alpha.value == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_skewed_loss_does_not_widen_the_interval_to_uselessness() -> None:
-    assert np.median([r.ci_hi - r.ci_lo for r in many(blow_up, 1.0, 12)]) < 0.35
+    assert np.median([r.alpha.hi - r.alpha.lo for r in many(blow_up, 1.0, 12)]) < 0.35
 
 
 def test_a_level_of_a_single_run_adds_nothing() -> None:
     x, b, y = study(symmetric, 0.5, 0)
     more = fitted(np.append(x, -1.8), np.append(b, np.log10(1024)), np.append(y, 0.1))
     found = fitted(x, b, y)
-    assert (more.alpha, more.ci_lo, more.ci_hi) == pytest.approx((found.alpha, found.ci_lo, found.ci_hi), abs=0.01)
+    assert (more.alpha.value, *more.alpha.ends) == pytest.approx((found.alpha.value, *found.alpha.ends), abs=0.01)
     assert (more.n_levels, len(more.points), len(more.optima)) == (7, 7, 6)
 
 
@@ -193,7 +193,7 @@ def test_levels_whose_best_value_is_off_the_grid_are_left_out_and_told() -> None
     found = fitted(x, b, shallow(x - (-2.0 + 1.2 * (b - BATCH[2]))) + noise(0, len(x)))
     assert found.n_levels == len(found.optima) == 5
     assert "1 of 6 values of batch_size left out" in found.verdict
-    assert found.alpha == pytest.approx(1.2, abs=0.15)
+    assert found.alpha.value == pytest.approx(1.2, abs=0.15)
 
 
 def test_noise_alone_has_no_ridge() -> None:
@@ -207,16 +207,18 @@ def test_a_maximum_is_no_ridge() -> None:
     x, b, y = study(symmetric, 0.5, 0)
     found = fitted(x, b, -y)
     assert found.verdict.startswith("no ridge")
-    assert math.isnan(found.alpha)
-    assert (found.ci_lo, found.ci_hi) == (-math.inf, math.inf)
+    assert math.isnan(found.alpha.value)
+    assert found.alpha.ends == (-math.inf, math.inf)
 
 
 def test_an_unbounded_interval_is_told_with_what_to_run() -> None:
     found = [fitted(*study(shallow, 0.5, seed, noise=0.6)) for seed in range(20)]
-    assert all(r.ci_lo <= r.alpha <= r.ci_hi for r in found if not math.isnan(r.alpha))
+    assert all(r.alpha.lo <= r.alpha.value <= r.alpha.hi for r in found if not math.isnan(r.alpha.value))
     unbounded = [r for r in found if "interval for α is unbounded: run replicates" in r.verdict]
     assert unbounded
-    assert all(math.isinf(r.ci_lo) and math.isinf(r.ci_hi) and r.compatible == r.excluded == () for r in unbounded)
+    assert all(
+        math.isinf(r.alpha.lo) and math.isinf(r.alpha.hi) and r.compatible == r.excluded == () for r in unbounded
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,8 +265,8 @@ def test_half_of_the_runs_at_one_value_of_the_second_parameter_do_no_harm() -> N
     x = rng.uniform(-4, -1, 120)
     b = np.where(np.arange(120) < 60, BATCH[3], rng.uniform(BATCH[0], BATCH[-1], 120))
     found = fitted(x, b, symmetric(x - law(b, 0.5)) + noise(1, 120))
-    assert found.ci_lo <= 0.5 <= found.ci_hi
-    assert found.alpha == pytest.approx(0.5, abs=0.1)
+    assert found.alpha.lo <= 0.5 <= found.alpha.hi
+    assert found.alpha.value == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +299,8 @@ def test_what_is_the_same_on_both_sides_of_the_middle_has_alpha_zero() -> None:
     y = symmetric(x + 2.4) + 0.02 * n + 0.03 * np.cos(9 * x) * np.cos(7 * (b - BATCH.mean()))
     order = np.random.default_rng(0).permutation(len(x))
     found, other = fitted(x, b, y), fitted(x[order], b[order], y[order])
-    assert (other.ci_lo, other.ci_hi) == pytest.approx((found.ci_lo, found.ci_hi), abs=1e-6)
-    assert found.alpha == pytest.approx(0, abs=1e-6)
+    assert other.alpha.ends == pytest.approx(found.alpha.ends, abs=1e-6)
+    assert found.alpha.value == pytest.approx(0, abs=1e-6)
 
 
 def test_runs_without_a_finite_value_change_nothing() -> None:
@@ -316,7 +318,7 @@ def test_a_loss_that_the_first_parameter_does_not_move_is_told() -> None:
 
 def test_values_far_beyond_any_scale_are_taken() -> None:
     x, b, y = study(symmetric, 0.5, 0)
-    assert fitted(x, b, 1e200 * y).alpha == pytest.approx(fitted(x, b, y).alpha, abs=1e-9)
+    assert fitted(x, b, 1e200 * y).alpha.value == pytest.approx(fitted(x, b, y).alpha.value, abs=1e-9)
     assert not has_ridge(fitted(np.exp(-170 * x), b, y))
 
 
@@ -349,21 +351,21 @@ def test_no_data_raise_or_warn() -> None:
         others = np.column_stack([np.clip(strange_column(rng, n), 0, 1) for _ in range(seed % 4 + 1)])
         found = fitted(x, b, y, others=others if seed % 2 else None, window=float(10 ** rng.uniform(-2, 2)))
         assert found.verdict
-        assert found.ci_lo <= found.ci_hi
+        assert found.alpha.lo <= found.alpha.hi
 
 
 def test_neither_the_order_of_runs_nor_the_unit_of_the_loss_matters() -> None:
     x, b, y = study(blow_up, 0.5, 0)
     order = np.random.default_rng(0).permutation(len(x))
     found, other = fitted(x, b, y), fitted(x[order], b[order], 1000 * y[order] - 50)
-    assert (other.alpha, other.ci_lo, other.ci_hi) == pytest.approx((found.alpha, found.ci_lo, found.ci_hi), abs=1e-6)
+    assert (other.alpha.value, *other.alpha.ends) == pytest.approx((found.alpha.value, *found.alpha.ends), abs=1e-6)
     assert other.verdict == found.verdict
 
 
 def test_the_window_is_in_the_unit_of_the_first_axis() -> None:
     x, b, y = study(blow_up, 0.5, 0)
     found, other = fitted(x, b, y), fitted(100 * x, b, y, window=100)
-    assert other.alpha == pytest.approx(100 * found.alpha, rel=1e-6)
+    assert other.alpha.value == pytest.approx(100 * found.alpha.value, rel=1e-6)
     assert other.intercept == pytest.approx(100 * found.intercept, rel=1e-6)
     assert other.n_used == found.n_used
 
@@ -371,7 +373,7 @@ def test_the_window_is_in_the_unit_of_the_first_axis() -> None:
 def test_the_sensitivity_table_holds_the_main_window() -> None:
     found = fitted(*study(symmetric, 0.5, 0))
     assert [row[0] for row in found.alphas_by_window] == [0.5, 0.75, 1.0, 1.5]
-    assert found.alphas_by_window[2][1:] == (found.alpha, found.ci_lo, found.ci_hi)
+    assert found.alphas_by_window[2][1] == found.alpha
 
 
 def test_no_law_is_claimed_where_alpha_depends_on_the_window() -> None:

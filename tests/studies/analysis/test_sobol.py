@@ -31,8 +31,8 @@ def indices(table: TrialsTable, *, seed: int = 0) -> Sobol:
 
 def estimates(found: Sobol) -> dict[tuple[str, ...], float]:
     names = [axis.name for axis in found.axes]
-    mains = {(name,): main.estimate for name, main in zip(names, found.mains, strict=True)}
-    return mains | {(names[i], names[j]): pair.estimate for (i, j), pair in found.pairs.items()}
+    mains = {(name,): main.estimate.value for name, main in zip(names, found.mains, strict=True)}
+    return mains | {(names[i], names[j]): pair.estimate.value for (i, j), pair in found.pairs.items()}
 
 
 def test_the_known_indices_are_those_of_quadrature() -> None:
@@ -55,7 +55,7 @@ def test_indices_of_known_functions_are_found(make: Callable[[], Known]) -> None
     for params, estimate in estimates(found).items():
         assert estimate == pytest.approx(function.indices[params], abs=0.03), params
     assert found.q2 > 0.95
-    assert found.noise.estimate == pytest.approx(0.01 / 1.01, abs=0.005)
+    assert found.noise.estimate.value == pytest.approx(0.01 / 1.01, abs=0.005)
 
 
 def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
@@ -63,16 +63,16 @@ def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
     for seed in range(6):
         function = ishigami()
         found = indices(function.table(100, noise=0.3, seed=seed))
-        for interval, true in zip(found.mains, [function.indices[axis.name,] for axis in function.axes], strict=True):
-            assert interval.lo <= interval.estimate <= interval.hi
-            hits.append(true < 0.01 or interval.lo <= true <= interval.hi)
+        for index, true in zip(found.mains, [function.indices[axis.name,] for axis in function.axes], strict=True):
+            assert index.estimate.lo <= index.estimate.value <= index.estimate.hi
+            hits.append(true < 0.01 or index.estimate.lo <= true <= index.estimate.hi)
     assert np.mean(hits) > 0.8
 
 
 def test_an_additive_function_has_no_pairs() -> None:
     found = indices(additive().table(200, noise=0.3, seed=0))
-    assert max(pair.estimate for pair in found.pairs.values()) < 0.02
-    assert max(pair.lo for pair in found.pairs.values()) < 0.01
+    assert max(pair.estimate.value for pair in found.pairs.values()) < 0.02
+    assert max(pair.estimate.lo for pair in found.pairs.values()) < 0.01
 
 
 def test_what_three_parameters_do_together_is_unexplained_and_not_predicted() -> None:
@@ -85,8 +85,8 @@ def test_of_shuffled_values_nothing_is_learned() -> None:
     table = additive().table(200, noise=0.3, seed=0)
     found = indices(replace(table, y=np.random.default_rng(0).permutation(table.y)))
     assert found.q2 < 0.1
-    assert {(pair.estimate, pair.lo, pair.hi) for pair in found.pairs.values()} == {(0.0, 0.0, 1.0)}
-    assert found.noise.estimate > 0.8
+    assert {(pair.estimate.value, *pair.estimate.ends) for pair in found.pairs.values()} == {(0.0, 0.0, 1.0)}
+    assert found.noise.estimate.value > 0.8
 
 
 @pytest.mark.slow
@@ -111,8 +111,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_other_intervals() -> N
     first, second, other = indices(table), indices(table), indices(table, seed=1)
     assert first.mains == second.mains
     assert first.pairs == second.pairs
-    assert first.mains[0].estimate == other.mains[0].estimate
-    assert first.mains[0].lo != other.mains[0].lo
+    assert first.mains[0].estimate.value == other.mains[0].estimate.value
+    assert first.mains[0].estimate.lo != other.mains[0].estimate.lo
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_levels_are_known_from_their_own_trials() -> None:
     function = categorical()
     table = function.table(60, noise=0.1, seed=0)
     alone = indices(table.over(np.ones(60, dtype=bool), ["optimizer"]))
-    assert alone.mains[0].estimate == pytest.approx(1.0, abs=0.01)
+    assert alone.mains[0].estimate.value == pytest.approx(1.0, abs=0.01)
     assert alone.pairs == {}
 
 

@@ -153,7 +153,7 @@ def test_unknown_flags_are_refused_in_one_message() -> None:
         (["--multi", "-c", "job"], ["--multirun", "--cfg=job"]),
         (["--cfg=job", "--resolve", "-p", "model"], ["--cfg=job", "--resolve", "--package=model"]),
         (["-i"], ["--info"]),
-        (["--info", "defaults", "~belief", "++x=1"], ["--info=defaults", "~belief", "++x=1"]),
+        (["--info", "defaults", "~hypothesis", "++x=1"], ["--info=defaults", "~hypothesis", "++x=1"]),
         (["--help-all"], ["--help"]),
     ],
 )

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
-from studies.cli.progress import LINE_EVERY_S, Progress, Standing, duration, standing
+from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
@@ -68,7 +68,7 @@ class Watched:
 
 def test_standing_counts_each_slot_once_by_how_it_ended() -> None:
     now = standing(trials(*EVERY_ENDING), RULES, maximize=True)
-    assert now == Standing(
+    assert now == StudyCounts(
         n_trials=8, finished=6, complete=3, pruned=1, failed={"diverged": 1, "error": 1}, running=1,
         begun=len(EVERY_ENDING), retried=1, best=now.best,
     )  # fmt: skip

@@ -35,7 +35,7 @@ search_space:
 enqueue: [{{{written}: 1}}]
 vars: {{{written}: 2}}
 analysis: {{params: [{written}]}}
-belief: {{of: {written}, parts: {{{written}: {{search_space: {{{written}: {{low: 1}}}}}}}}}}
+hypothesis: {{of: {written}, parts: {{{written}: {{search_space: {{{written}: {{low: 1}}}}}}}}}}
 """
     assert read(text) == {
         "study_name": name,
@@ -44,7 +44,7 @@ belief: {{of: {written}, parts: {{{written}: {{search_space: {{{written}: {{low:
         "enqueue": [{name: 1}],
         "vars": {name: 2},
         "analysis": {"params": [name]},
-        "belief": {"of": name, "parts": {name: {"search_space": {name: {"low": 1}}}}},
+        "hypothesis": {"of": name, "parts": {name: {"search_space": {name: {"low": 1}}}}},
     }
 
 

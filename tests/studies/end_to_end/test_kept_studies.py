@@ -1,4 +1,4 @@
-"""Studies that were stored under the present schema before: they are reported as then, and gone on with."""
+"""Studies that were stored under version 1 of the schema: they are reported as then, and not gone on with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 from kept_studies import FOREIGN, KEPT, STUDIES, USERS, kept_texts, overrides_of, write_report
 from shell import Shell
 
-from studies import schema
 from studies.check import check
 from studies.config.composing.configs import compose
 from studies.errors import BadInput
@@ -61,24 +60,24 @@ def test_texts_that_differ_are_told_and_last_digits_are_not() -> None:
     assert differences("a", "x\n", "x\ny\n") == ["a: 1 lines are now 2"]
 
 
-def test_what_is_kept_is_of_the_present_schema_and_tells_of_no_machine() -> None:
+def test_what_is_kept_is_of_version_1_and_tells_of_no_machine() -> None:
     for name in set(STUDIES) - {FOREIGN}:
         assert (KEPT / f"{name}.db").stat().st_size < 300_000
         with contextlib.closing(sqlite3.connect(f"file:{KEPT / name}.db?mode=ro&immutable=1", uri=True)) as connection:
             versions = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = 'schema'")
-            assert {json.loads(value) for (value,) in versions} == {schema.VERSION}
+            assert {json.loads(value) for (value,) in versions} == {1}
             workers = connection.execute("SELECT DISTINCT value_json FROM trial_user_attributes WHERE key = 'worker'")
             assert all(json.loads(worker).startswith("machine:") for (worker,) in workers)
 
 
-def test_a_study_goes_on_from_what_is_kept(shell: Shell) -> None:
+def test_a_kept_study_does_not_go_on(shell: Shell) -> None:
     shutil.copy(KEPT / "search.db", shell.folder)
     (arguments := overrides_of("search")).remove("n_trials=24")
-    printed = shell.run("run", "--config-dir", str(USERS / "conf"), *arguments, "n_trials=26", "analysis=none")
-    assert "26 of 26 trials finished" in printed
+    printed = shell.run("run", "--config-dir", str(USERS / "conf"), *arguments, "n_trials=26", code=2)
+    (told,) = (line for line in printed.splitlines() if "schema" in line)
+    assert "stored under schema 1, and this version of lightning-studies goes on under schema 2 only" in told
     with contextlib.closing(sqlite3.connect(shell.folder / "search.db")) as connection:
-        slots = connection.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'slot'").fetchall()
-    assert sorted(json.loads(slot) for (slot,) in slots) == list(range(26))
+        assert connection.execute("SELECT count(*) FROM trials").fetchone() == (24,)
 
 
 def of_schema(version: int, folder: Path) -> list[str]:
@@ -94,9 +93,9 @@ def test_a_study_of_an_earlier_schema_is_reported_and_not_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = compose([*of_schema(0, tmp_path), "analysis=none"], config_dirs=[str(USERS / "conf")])
-    assert report(config) == 0
-    with pytest.raises(BadInput, match=r"stored under schema 0, and .* goes on under schema 1 only") as raised:
+    config = compose([*of_schema(1, tmp_path), "analysis=none"], config_dirs=[str(USERS / "conf")])
+    assert report(config) == list_studies(config) == 0
+    with pytest.raises(BadInput, match=r"stored under schema 1, and .* goes on under schema 2 only") as raised:
         check(config)
     assert len(raised.value.problems) == 1
 
@@ -107,8 +106,8 @@ def test_a_study_of_a_later_schema_is_not_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "400")
-    config = compose(of_schema(2, tmp_path), config_dirs=[str(USERS / "conf")])
-    told = "stored under schema 2, and this version of lightning-studies reads schema 1 at most"
+    config = compose(of_schema(3, tmp_path), config_dirs=[str(USERS / "conf")])
+    told = "stored under schema 3, and this version of lightning-studies reads schema 2 at most"
     for command in (report, check):
         with pytest.raises(BadInput, match=f"{told}: install a later version") as raised:
             command(config)

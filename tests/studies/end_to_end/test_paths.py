@@ -19,8 +19,8 @@ from studies.cli.admission import admit
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.reporting.best_yaml import selected
 from studies.retrain import make_folder
+from studies.selection.chosen import selected
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.checkpoints import best_trials, checkpoint_of, discard_useless, last_state_of, sweep
 from studies.storage.creation import open_study

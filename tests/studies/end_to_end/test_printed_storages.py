@@ -12,9 +12,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
 from studies.cli.console import make_console
+from studies.cli.reports import report_stored
 from studies.config.settings import AnalysisSettings
 from studies.list import print_studies
-from studies.reporting.report import write_study_report
 from studies.text.printable import printable, write_page
 
 CLEARS = "a\x1b[2J\nb\x9b\u202e\ud800"
@@ -56,7 +56,7 @@ def test_a_report_of_such_names_is_written_and_printed(tmp_path: Path) -> None:
     study.add_trials(create_trial(value=i, params={CLEARS: i / 9}, distributions=space) for i in range(8))
     out = io.StringIO()
     wanted = AnalysisSettings("full", None, "auto", None)
-    write_study_report(study, tmp_path, wanted, seed=0, console=make_console(file=out, width=400))
+    report_stored(study, tmp_path, wanted, seed=0, console=make_console(file=out, width=400))
     pages = [(tmp_path / "report.md").read_text(encoding="utf-8"), out.getvalue()]
     assert all(not {"\x1b", "\x9b", "\u202e", "\ud800"} & set(page) for page in pages)
 
@@ -70,7 +70,5 @@ def test_a_megabyte_of_text_is_listed_and_reported(tmp_path: Path) -> None:
     study.add_trial(create_trial(value=1.0, user_attrs={"failure_message": "f" * 1_000_000}))
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         print_studies(storage)
-        write_study_report(
-            study, tmp_path, AnalysisSettings("none", None, "auto", None), seed=0, console=make_console()
-        )
+        report_stored(study, tmp_path, AnalysisSettings("none", None, "auto", None), seed=0, console=make_console())
     assert "n" * 1_000_000 in printed.getvalue()

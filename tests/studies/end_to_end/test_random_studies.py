@@ -21,19 +21,19 @@ from random_studies import edited, storages
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.cli.console import make_console
+from studies.cli.reports import report_stored, report_study
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import StudyError
 from studies.list import print_studies
 from studies.records.stored import trials_of
-from studies.reporting.best_yaml import write_best_yaml
-from studies.reporting.report import write_report, write_study_report
+from studies.selection.chosen import best_yaml
 from studies.storage import importing
 from studies.storage.checkpoints import discard_useless
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.identity import changed_search, find_study, moved_data, refuse_changes, rule_of
-from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]
 FULL = AnalysisSettings("full", None, "auto", None)
@@ -77,13 +77,13 @@ def look_at(storage: BaseStorage, folder: Path) -> None:
     (stored,) = storage.get_all_studies()
     study = optuna.load_study(study_name=stored.study_name, storage=storage)
     assert told(lambda: print_studies(storage)) is None
-    told(lambda: write_study_report(study, folder, FULL, seed=0, console=make_console()))
+    told(lambda: report_stored(study, folder, FULL, seed=0, console=make_console()))
 
 
 def report_own(settings: StudySettings, storage: BaseStorage) -> None:
     found, settings = find_study(settings, storage)
     assert found is not None
-    write_report(found, settings, rules_of(settings), console=make_console())
+    report_study(found, settings, console=make_console())
 
 
 def test_no_study_of_another_tool_ends_in_a_traceback(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ VARIED: Mapping[str, BaseDistribution] = {
 }
 EDITED = {
     schema.STUDY_SPACE: DESCRIBED,
-    schema.STUDY_BELIEF: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
+    schema.STUDY_HYPOTHESIS: {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0},
     schema.STUDY_SELECT: {"of": "other", "stage": "estimate", "round": 0, "trials": [0, 0]},
     schema.IMPORTED: {"study": "s", "trials": 1, "left_out": {"why": 2}},
 }
@@ -167,7 +167,7 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     told(lambda: refuse_changes(settings, study, taken=set()))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
     discard_useless(trials, settings)
-    write_best_yaml(settings.output_dir / "best.yaml", settings, Choice(trials[-1], 0.0, 1))
+    best_yaml(settings, Choice(trials[-1], Estimate(0.0, n=1)))
     open_study(settings, storage, pause=lambda _: True)
 
 

@@ -73,7 +73,7 @@ def test_a_killed_rank_and_a_killed_worker_cost_one_attempt_each_and_leave_nothi
     assert by_rank.user_attrs[schema.FAILURE_MESSAGE] == "rank 1 of 2 died (SIGKILL)"
     assert f"{worker} died" in by_worker.user_attrs[schema.FAILURE_MESSAGE]
     assert by_worker.params == by_rank.params
-    assert trials[-1].user_attrs[schema.PLACE].endswith("2 processes a trial")
+    assert trials[-1].user_attrs[schema.DEVICE_SLOT].endswith("2 processes a trial")
     assert trials[-1].user_attrs[schema.DEVICE] == "2 × cpu"
     assert "a step takes 2 × its batch size" in output
     (path,) = (shell.folder / "outputs" / "plain" / "logs").glob("*/worker-0.log")

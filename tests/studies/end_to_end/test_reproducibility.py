@@ -12,9 +12,10 @@ from trainings import StopsAfter, run
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
-from studies.reporting.best_yaml import chosen
+from studies.selection.chosen import chosen
 from studies.storage.slots import read_slots, rules_of
 from studies.trial.testing import train_and_test
 
@@ -83,5 +84,5 @@ def test_a_trial_that_is_trained_again_has_its_value_to_the_last_digit(digits: M
         folder = settings.output_dir / "retrain" / f"trial-{trial.number}"
         folder.mkdir(parents=True, exist_ok=True)
         budget = Budget("epochs", rungs, rungs)
-        tested = train_and_test(chosen(settings, Choice(trial, 0.0)), budget=budget, folder=folder)
+        tested = train_and_test(chosen(settings, Choice(trial, Estimate(0.0, n=1))), budget=budget, folder=folder)
         assert tested.value == trial.intermediate_values[rungs]

@@ -46,7 +46,9 @@ def test_select_after_a_search_then_retrain_report_and_list(shell: Shell) -> Non
     output = shell.run("run", *study, *RACE)
     assert "select: 3 configurations × up to 3 seeds, then 3 fresh seeds of the winner: at most 12 trainings" in output
     assert "study digits is finished" in output
-    claimed = re.search(r"Selected val/accuracy (0\.\d+) ± 0\.\d+ \(trial (\d), 3 fresh seeds\), test/accuracy", output)
+    claimed = re.search(
+        r"Selected val/accuracy (0\.\d+) \[0\.\d+, \d\.\d+\] \(trial (\d), 3 fresh seeds\), test/accuracy", output
+    )
     assert claimed, output
     check_rounds(shell)
     best = yaml.safe_load((shell.folder / "outputs/digits/best.yaml").read_text())
@@ -63,7 +65,9 @@ def test_select_after_a_search_then_retrain_report_and_list(shell: Shell) -> Non
 @pytest.mark.slow
 def test_a_module_without_a_test_part_is_selected_by_its_own_metric(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, *RACE, "launcher=serial")
-    assert re.search(r"Selected val_loss \d\.\d+ ± \d\.\d+ \(trial \d, 3 fresh seeds\); the search's best", output)
+    assert re.search(
+        r"Selected val_loss \d\.\d+ \[-?\d\.\d+, \d\.\d+\] \(trial \d, 3 fresh seeds\); the search's best", output
+    )
     check_rounds(shell)
     report = (shell.folder / "outputs/plain/report.md").read_text()
     assert "It was not tested: the module has no test part." in report

@@ -21,15 +21,14 @@ from trainings import run
 
 from studies import schema
 from studies.analysis.table import trials_table
+from studies.cli.reports import report_study
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
-from studies.reporting.report import write_report
 from studies.schema import Failure
 from studies.storage.checkpoints import best_trials
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
-from studies.storage.slots import rules_of
 from studies.trial.attempt import Attempt
 from studies.trial.objective import run_trial
 from studies.trial.preflight import preflight
@@ -44,7 +43,7 @@ def report(settings: StudySettings) -> str:
     study, _ = find_study(settings, open_storage(settings.storage.address))
     assert study is not None
     console = Console(record=True, width=500, file=io.StringIO())
-    write_report(study, settings, rules_of(settings), console=console)
+    report_study(study, settings, console=console)
     return console.export_text()
 
 

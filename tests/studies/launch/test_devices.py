@@ -190,4 +190,4 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     assert process.exitcode == 0
     assert (tmp_path / "seen").read_text() == "GPU-7 False"
     (trial,) = study.get_trials()
-    assert trial.user_attrs[schema.PLACE] == "worker 0: GPU GPU-7, 1 thread"
+    assert trial.user_attrs[schema.DEVICE_SLOT] == "worker 0: GPU GPU-7, 1 thread"

@@ -67,7 +67,7 @@ def test_a_killed_worker_is_replaced_the_budget_is_exact_and_each_trial_is_in_a_
     assert begun_in_logs(shell) == {t.number: 1 for t in trained(trials)}
     assert all(Path(shell.folder, log).is_dir() for log in re.findall(r"logs in (\S+)", output))
     assert "14 of 14 trials finished" in output
-    assert {t.user_attrs[schema.PLACE][:8] for t in trials if t.state == TrialState.COMPLETE} <= {
+    assert {t.user_attrs[schema.DEVICE_SLOT][:8] for t in trials if t.state == TrialState.COMPLETE} <= {
         "worker 0",
         "worker 1",
     }

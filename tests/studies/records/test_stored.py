@@ -89,7 +89,7 @@ def test_every_attribute_of_the_schema_has_a_shape() -> None:
 
 
 HALF = {"batch_size": 8, "accumulate_grad_batches": 2}
-BELIEF = {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0}
+HYPOTHESIS = {"claim": "c", "rule": "none", "of": None, "before": None, "after": None, "boundary": 0.0}
 PATHS = "paths: [m.x], role: nuisance"
 OF_A_RANGE = (
     *("when: null", "when: {y: 3}", "when: {y: [[1]]}", "choices: null", "levels: null", "levels: [[1]]"),
@@ -100,14 +100,19 @@ DAMAGE: list[tuple[str, Any]] = [
     *(("config", "a: ["), ("space", "[1, 2]"), ("space", "x: 3"), ("space", "x: {paths: m.x, type: float}")),
     *(("metric", "acc"), ("metric", {"name": 3}), ("budget", 3), ("budget", {"unit": "epochs", "amount": "9"})),
     *(("n_trials", "ten"), ("n_trials", -1), ("n_trials", True), ("select", ["x"]), ("identity", "{"), ("search", 3)),
-    *(("imported", {"study": "s", "trials": 2}), ("schema", "one"), ("belief", "larger is better")),
+    *(("imported", {"study": "s", "trials": 2}), ("schema", "one"), ("hypothesis", "larger is better")),
     *(
         ("config", "a: 2020-13-45"),
         ("config", "[" * 5000),
         ("config", f"a: {'1' * 6000}"),
         ("config", "datamodule: abc"),
     ),
-    *(("identity", "[" * 100_000), ("search", {"foo": 1}), ("belief", {"foo": 1}), ("belief", {**BELIEF, "rule": "x"})),
+    *(
+        ("identity", "[" * 100_000),
+        ("search", {"foo": 1}),
+        ("hypothesis", {"foo": 1}),
+        ("hypothesis", {**HYPOTHESIS, "rule": "x"}),
+    ),
     *(("select", {"of": "s", "stage": "estimate", "trials": []}), ("select", {"of": "s", "stage": "x", "trials": [1]})),
     *(("space", f"x: {{{PATHS}, type: float, {damage}}}") for damage in OF_A_RANGE),
     *(("space", f"x: {{{PATHS}, type: {kind}}}") for kind in ("power_of_two", "int, low: 0.5, high: 2", "[float]")),

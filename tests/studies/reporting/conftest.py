@@ -14,6 +14,7 @@ from optuna.trial import create_trial
 
 from studies import schema
 from studies.analysis.analyse import Analysis, analyse
+from studies.analysis.estimate import Estimate
 from studies.analysis.table import trials_table
 from studies.analysis.trust import Verdict
 
@@ -92,7 +93,12 @@ def known(known_study: optuna.Study) -> Analysis:
     """Its analysis, with intervals of a width of our own: how they are told is at stake here, not how wide they are."""
     analysis = analyse(trials_table(known_study), seed=1, budget_unit="epochs")
     effects = tuple(
-        replace(e, verdict="ok", reasons=(), ci_lo=max(0.0, e.estimate - 0.03), ci_hi=e.estimate + 0.03)
+        replace(
+            e,
+            verdict="ok",
+            reasons=(),
+            estimate=Estimate(e.estimate.value, max(0.0, e.estimate.value - 0.03), e.estimate.value + 0.03),
+        )
         for e in analysis.effects
     )
     return replace(analysis, fits=(replace(analysis.whole, verdict=Verdict("ok")),), effects=effects, advice=())

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import write_finding
 
 from studies.analysis.analyse import Analysis
-from studies.reporting import analysis_json
-from studies.reporting.analysis_csv import package_version, write_tables
-from studies.reporting.analysis_files import files_of, pictures_of, write_analysis
-from studies.reporting.analysis_json import write_analysis_json
-from studies.reporting.csv_table import write_csv
+from studies.reporting.csv_table import csv_text
+from studies.reporting.sections.effects import json as analysis_json
+from studies.reporting.sections.effects.csv import package_version
+from studies.reporting.sections.effects.section import effects_finding
 
 EFFECT_COLUMNS = [
     *("params", "order", "kind", "estimate", "ci_lo", "ci_hi", "verdict", "reasons", "claimed", "n_used", "n_pruned"),
@@ -28,6 +28,11 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def header_of(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()[0].split(",")
+
+
+def write_analysis(folder: Path, analysis: Analysis, *, metric: str) -> dict[str, Path]:
+    """Write all files of the section. Return label → path."""
+    return dict(write_finding(folder, effects_finding(analysis, metric=metric)).files)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def test_effects_have_the_columns_that_are_documented_and_the_numbers_that_were_
         *("(noise)", "(unexplained)"),
     ]
     for row, effect in zip(rows, known.effects, strict=True):
-        assert float(row["estimate"]) == effect.estimate
+        assert float(row["estimate"]) == effect.estimate.value
         assert (row["order"], row["kind"], row["verdict"]) == (str(effect.order), effect.kind, "ok")
         assert (row["n_used"], row["random_share"], row["seed"]) == ("60", "1.0", "1")
         assert row["version"] == package_version()
@@ -74,7 +79,7 @@ def test_interactions_are_the_effects_of_order_two(written: Path) -> None:
 
 
 def test_reasons_and_scopes_are_joined(conditional: Analysis, tmp_path: Path) -> None:
-    write_tables(tmp_path, conditional)
+    write_analysis(tmp_path, conditional, metric="loss")
     rows = {row["params"]: row for row in rows_of(tmp_path / "effects.csv")}
     pair = rows["model.lr*slope"]
     assert pair["scope"] == "slope"
@@ -90,12 +95,12 @@ def test_a_ridge_has_the_columns_that_are_documented(written: Path, known: Analy
     ]
     (row,) = rows_of(written / "ridge.csv")
     assert (row["params"], row["budget_unit"]) == ("model.lr*batch_size", "epochs")
-    assert float(row["alpha"]) == known.ridges[0].alpha == pytest.approx(0.5, abs=0.1)
+    assert float(row["alpha"]) == known.ridges[0].alpha.value == pytest.approx(0.5, abs=0.1)
     assert (row["compatible"], row["excluded"]) == ("square root", "constant; linear")
 
 
 def test_anova_has_a_row_for_each_term_for_the_block_and_for_the_error(grid: Analysis, tmp_path: Path) -> None:
-    write_tables(tmp_path, grid)
+    write_analysis(tmp_path, grid, metric="loss")
     rows = rows_of(tmp_path / "anova.csv")
     assert [row["params"] for row in rows] == ["model.lr", "batch_size", "model.lr*batch_size", "(block)", "(error)"]
     assert [row["df"] for row in rows] == ["3", "2", "6", "1", "11"]
@@ -106,7 +111,7 @@ def test_anova_has_a_row_for_each_term_for_the_block_and_for_the_error(grid: Ana
 
 def test_an_anova_of_an_earlier_report_does_not_stay(known: Analysis, tmp_path: Path) -> None:
     (tmp_path / "anova.csv").write_text("old")
-    assert "anova" not in write_tables(tmp_path, known)
+    assert "anova" not in write_analysis(tmp_path, known, metric="loss")
     assert not (tmp_path / "anova.csv").exists()
 
 
@@ -126,13 +131,12 @@ def test_a_number_that_does_not_exist_is_an_empty_cell_and_an_empty_table_its_he
     assert header_of(written["screens"])[0] == "method"
 
 
-def test_a_float_in_a_csv_reads_as_the_same_float(tmp_path: Path) -> None:
+def test_a_float_in_a_csv_reads_as_the_same_float() -> None:
     values = [0.1 + 0.2, 1e-300, -0.0, math.inf, 12.0]
-    path = write_csv(tmp_path / "t.csv", ["x"], [{"x": value} for value in values])
-    assert [float(row["x"]) for row in rows_of(path)] == values
-    assert path.read_text().splitlines()[1] == "0.30000000000000004"
-    write_csv(path, ["x", "y", "z"], [{"x": math.nan, "y": None, "z": True}])
-    assert path.read_text() == "x,y,z\n,,True\n"
+    text = csv_text(["x"], [{"x": value} for value in values])
+    assert [float(row["x"]) for row in csv.DictReader(text.splitlines())] == values
+    assert text.splitlines()[1] == "0.30000000000000004"
+    assert csv_text(["x", "y", "z"], [{"x": math.nan, "y": None, "z": True}]) == "x,y,z\n,,True\n"
 
 
 def test_the_json_holds_everything_under_its_documented_keys(document: dict[str, Any], known: Analysis) -> None:
@@ -144,17 +148,19 @@ def test_the_json_holds_everything_under_its_documented_keys(document: dict[str,
     assert (document["metric"], document["direction"], document["budget_unit"]) == ("val/loss", "minimize", "epochs")
     assert document["trials"] == {"finished": 60, "used": 60, "pruned": 0, "failed": 0, "diverged": 0}
     assert [effect["params"] for effect in document["effects"]] == [list(effect.params) for effect in known.effects]
-    assert document["effects"][0]["estimate"] == known.effects[0].estimate
+    assert document["effects"][0]["estimate"] == known.effects[0].estimate.value
     assert document["ridges"][0]["points"][0] == list(known.ridges[0].points[0])
-    assert document["ridges"][0]["alphas_by_window"] == [list(row) for row in known.ridges[0].alphas_by_window]
+    assert document["ridges"][0]["alphas_by_window"] == [
+        [window, alpha.value, alpha.lo, alpha.hi] for window, alpha in known.ridges[0].alphas_by_window
+    ]
     assert known.tuning is not None
-    assert document["tuning"]["cost"]["estimate"] == known.tuning.cost.estimate
+    assert document["tuning"]["cost"]["estimate"] == known.tuning.cost.value
     assert document["parameters"][1]["values"] == [16, 32, 64, 128, 256, 512]
     assert document["anova"] is None
 
 
 def test_what_is_infinite_or_does_not_exist_is_null_in_the_json(few: Analysis, tmp_path: Path) -> None:
-    assert math.isinf(few.ridges[0].ci_hi)
+    assert math.isinf(few.ridges[0].alpha.hi)
     path = write_analysis(tmp_path, few, metric="loss")["analysis"]
     document = json.loads(path.read_text())
     assert document["ridges"][0]["ci_hi"] is None
@@ -164,8 +170,8 @@ def test_what_is_infinite_or_does_not_exist_is_null_in_the_json(few: Analysis, t
     assert document["verdict"]["level"] == "unreliable"
 
 
-def test_the_json_of_a_grid_has_its_anova(grid: Analysis, tmp_path: Path) -> None:
-    document = json.loads(write_analysis_json(tmp_path / "analysis.json", grid, metric="loss").read_text())
+def test_the_json_of_a_grid_has_its_anova(grid: Analysis) -> None:
+    document = json.loads(analysis_json.analysis_json(grid, metric="loss"))
     assert [row["term"] for row in document["anova"]["rows"]] == [
         *(["model.lr"], ["batch_size"], ["model.lr", "batch_size"], []),
     ]
@@ -180,11 +186,9 @@ def test_the_same_analysis_gives_the_same_bytes(known: Analysis, written: Path, 
     assert Path("figures/interactions.png") in first
 
 
-def test_what_was_written_is_told_apart_into_tables_and_pictures(
+def test_a_report_lists_tables_by_name_and_the_folder_of_figures(
     labels: dict[str, Path], written: Path, few: Analysis, tmp_path: Path
 ) -> None:
-    assert list(files_of(labels, written)) == ["effects", "interactions", "ridges", "screens", "analysis", "figures"]
-    pictures = pictures_of(labels, written)
-    assert len(pictures) == 7
-    assert all((written / path).is_file() and path.parts[0] == "figures" for path in pictures.values())
-    assert "figures" not in files_of(write_analysis(tmp_path / "few", few, metric="loss"), tmp_path / "few")
+    assert set(labels) == {"effects", "interactions", "ridges", "screens", "analysis", "figures"}
+    assert len(list((written / "figures").glob("*.png"))) == 7
+    assert "figures" not in write_analysis(tmp_path, few, metric="loss")

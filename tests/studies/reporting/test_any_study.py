@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
-from rich.console import Console
+from reports import printed_stored_report
 
 from studies.config.budget import Budget
 from studies.config.settings import AnalysisSettings
 from studies.errors import BadInput
-from studies.reporting.any_study import budget_of, metric_of
-from studies.reporting.report import write_study_report
+from studies.storage.described_study import budget_of, metric_of
 
 MakeStudy = Callable[..., optuna.Study]
 FULL = AnalysisSettings("full", None, "auto", None)
@@ -27,9 +25,7 @@ SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": Flo
 
 def written(study: optuna.Study, folder: Path, wanted: AnalysisSettings = FULL, **more: Any) -> str:
     """What the report prints."""
-    out = StringIO()
-    write_study_report(study, folder, wanted, seed=0, console=Console(file=out, soft_wrap=True, width=400), **more)
-    return out.getvalue()
+    return printed_stored_report(study, folder, wanted, **more)
 
 
 def small_study(n: int = 4, **more: Any) -> optuna.Study:
@@ -56,8 +52,9 @@ def test_a_study_of_another_tool_gets_its_report(known_study: optuna.Study, tmp_
     best = known_study.best_trial
     assert lines[0] == "analysing 60 trials, 2 parameters …"
     assert lines[1].startswith(f"Best val/loss {best.value:.4f} (trial {best.number}); 60 trials finished")
-    assert lines[2].startswith("  model.lr=")
-    assert [line.split(": ")[0].strip() for line in lines[3:]] == ["all trials", "effects", "figures", "report"]
+    assert lines[2].startswith("Best configuration: model.lr=")
+    assert [line.split(": ")[0].strip() for line in lines[4:]] == ["all trials", "effects", "figures", "report"]
+    assert lines[3].startswith("model.lr × batch_size interact (")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for part in ("# Study known", "## Best configuration", "| complete | 60 |", "**Verdict: ", "### Effects"):
         assert part in text
@@ -125,7 +122,7 @@ def test_of_several_objectives_the_first_is_analysed_which_is_told(tmp_path: Pat
     study = small_study(directions=["minimize", "maximize"])
     assert "4 trials finished, with 2 objectives: there is no single best one." in written(study, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "The study has 2 objectives; what follows is about the first alone, value." in text
+    assert "The study has 2 objectives. What follows is about the first alone, value 1." in text
     with (tmp_path / "trials.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["value"] == "0.0;1.0"
     assert written(study, tmp_path, AnalysisSettings("none", None, "auto", None)).startswith("4 trials finished, ")
@@ -169,7 +166,7 @@ def replicated(name: str = "ours", **attributes: object) -> optuna.Study:
 def test_a_replicated_grid_is_ranked_by_its_cells_from_the_storage_alone(tmp_path: Path) -> None:
     wanted = AnalysisSettings("none", None, "auto", None)
     printed = written(replicated(), tmp_path, wanted)
-    assert printed.startswith("Best value 0.7000 ± 1.2706 (mean of 2 seeds); 4 trials finished.")  # t = 12.706
+    assert printed.startswith("Best value 0.7000 [-0.5706, 1.9706] (mean of 2 seeds); 4 trials finished.")  # t = 12.706
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| x | 1 |" in text
     assert "Value: the mean of 2 trainings with different seeds. Points are compared by their means" in text
@@ -181,7 +178,7 @@ def test_the_round_of_a_selection_is_ranked_by_its_candidates(tmp_path: Path) ->
     searched = GRID.replace(", levels: [0, 1]", ", levels: []")
     study = replicated(space=searched, select={"of": "ours", "stage": "race", "round": 1, "trials": [0, 0, 1, 1]})
     printed = written(study, tmp_path, AnalysisSettings("none", None, "auto", None))
-    assert printed.startswith("Best value 0.7000 ± 1.2706 (mean of 2 seeds)")
+    assert printed.startswith("Best value 0.7000 [-0.5706, 1.9706] (mean of 2 seeds)")
 
 
 def test_that_a_selection_followed_is_told_where_its_winner_is_not_known(tmp_path: Path) -> None:
@@ -190,4 +187,4 @@ def test_that_a_selection_followed_is_told_where_its_winner_is_not_known(tmp_pat
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "(2 rounds in the storage: foreign.select-1-a, foreign.select-estimate-b)" in text
     assert "This is the best of the search alone." in text
-    assert "`studies.report +study=…` with the overrides that the study was run with tells what was selected." in text
+    assert "studies.report +study=… with the overrides that the study was run with tells what was selected." in text

@@ -15,22 +15,26 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import create_trial
+from reports import write_finding
 
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import Axis, levelled
+from studies.analysis.estimate import Estimate
 from studies.analysis.pareto import Goal, front_of
 from studies.analysis.table import trials_table
 from studies.reporting.figures import scale
 from studies.reporting.figures.coverage import coverage
-from studies.reporting.figures.drawing import Drawing, Rows, numbers, safe, series, write_drawings
 from studies.reporting.figures.drawings import drawings
 from studies.reporting.figures.front import front_drawing
 from studies.reporting.figures.levels import metric_by_level
 from studies.reporting.figures.main_effect import main_effects
 from studies.reporting.figures.paint import within
 from studies.reporting.figures.pair_matrix import pair_matrix
+from studies.reporting.figures.rows import numbers, series
 from studies.reporting.figures.subject import short, title
 from studies.reporting.figures.surfaces import surfaces
+from studies.reporting.finding import Drawing, Rows
+from studies.reporting.layout import safe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,9 +53,9 @@ def column(rows: Sequence[dict[str, str]], name: str) -> np.ndarray[Any, np.dtyp
 
 @pytest.fixture(scope="module")
 def folder(known: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("figures")
-    write_drawings(folder, drawings(known, metric="val/loss"))
-    return folder
+    folder = tmp_path_factory.mktemp("report")
+    write_finding(folder, drawings(known, metric="val/loss"))
+    return folder / "figures"
 
 
 def test_every_figure_lies_beside_its_numbers_under_a_safe_name(folder: Path) -> None:
@@ -105,7 +109,7 @@ def test_the_ridge_and_both_laws_cross_in_its_middle(folder: Path, known: Analys
         slopes[name] = (y[-1] - y[0]) / (x[-1] - x[0])
         assert y.mean() == pytest.approx(np.mean([point[1] for point in known.ridges[0].points]))
     assert slopes == {
-        "ridge": pytest.approx(known.ridges[0].alpha),
+        "ridge": pytest.approx(known.ridges[0].alpha.value),
         "slope 1/2": pytest.approx(0.5),
         "slope 1": pytest.approx(1.0),
     }
@@ -140,7 +144,9 @@ def test_the_matrix_has_each_pair_once_and_shows_what_is_not_claimed(
         ("batch_size", "batch_size", "True"),
         ("batch_size", "model.lr", "True"),
     ]
-    assert [float(row["estimate"]) for row in rows] == [effect.estimate for effect in known.effects if effect.params]
+    assert [float(row["estimate"]) for row in rows] == [
+        effect.estimate.value for effect in known.effects if effect.params
+    ]
     assert not any(row["is_solid"] for row in pair_matrix(conditional, metric="loss").rows)
 
 
@@ -153,7 +159,7 @@ def drawn_on(drawing: Drawing) -> Figure:
 
 
 def test_an_effect_of_which_nothing_is_known_is_no_zero_in_the_matrix(known: Analysis) -> None:
-    effects = tuple(replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, verdict="unreliable") for e in known.effects)
+    effects = tuple(replace(e, estimate=Estimate(0.0, 0.0, 1.0), verdict="unreliable") for e in known.effects)
     (axes, *_) = drawn_on(pair_matrix(replace(known, effects=effects), metric="loss")).axes
     assert {text.get_text() for text in axes.texts} == {"unknown"}
 
@@ -217,7 +223,7 @@ def test_a_parameter_whose_own_trials_were_too_few_has_no_figure(conditional: An
 def test_figures_of_choices_and_conditions_are_drawn_without_a_warning(conditional: Analysis, tmp_path: Path) -> None:
     names = ("main_activation", "coverage", "interactions")
     made = [drawing for drawing in drawings(conditional, metric="loss") if drawing.name in names]
-    assert len(write_drawings(tmp_path, made)) == 3
+    assert len(write_finding(tmp_path, made).pictures) == 3
 
 
 def test_a_followed_parameter_with_many_values_is_parted_into_groups() -> None:
@@ -242,12 +248,14 @@ def test_a_followed_parameter_with_many_values_is_parted_into_groups() -> None:
 
 
 def test_nothing_is_drawn_where_nothing_was_fitted_and_earlier_figures_go(few: Analysis, tmp_path: Path) -> None:
-    for name in ("main_lr.png", "main_lr.csv", "interactions.png", "holiday.png", "main_lr.txt", "surface_a b.png"):
-        (tmp_path / name).touch()
-    assert write_drawings(tmp_path, drawings(few, metric="loss")) == {}
-    assert {path.name for path in tmp_path.iterdir()} == {"holiday.png", "main_lr.txt", "surface_a b.png"}
-    assert write_drawings(tmp_path / "absent", []) == {}
-    assert not (tmp_path / "absent").exists()
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    for name in ("main_lr.png", "main_lr.csv", "interactions.png", "holiday.png", "main_lr.txt"):
+        (figures / name).touch()
+    assert write_finding(tmp_path, drawings(few, metric="loss")).pictures == {}
+    assert {path.name for path in figures.iterdir()} == {"holiday.png", "main_lr.txt"}
+    write_finding(tmp_path / "absent", [])
+    assert not (tmp_path / "absent" / "figures").exists()
 
 
 @pytest.mark.parametrize(
@@ -264,10 +272,10 @@ def test_names_that_differ_in_unsafe_letters_or_case_only_get_files_of_their_own
         figure.text(0.5, 0.5, str(rows[0]["x"]))
 
     made = [Drawing(f"main_{n}", n, 1, 1, ("x",), [{"x": n}], draw) for n in ("a.b", "a/b", "A_B", "a_b_2", "a_b")]
-    written = write_drawings(tmp_path, made)
-    assert len({path.name.lower() for path in written.values()}) == 5
-    for caption, path in written.items():
-        assert path.with_suffix(".csv").read_text() == f"x\n{caption}\n"
+    layout = write_finding(tmp_path, made)
+    assert len({path.lower() for path in layout.pictures.values()}) == 5
+    for drawing in made:
+        assert (tmp_path / f"{layout.stem_of(drawing)}.csv").read_text() == f"x\n{drawing.caption}\n"
 
 
 CONTINUOUS = Axis("lr", "continuous", "log10", -4.0, -1.0)
@@ -299,10 +307,10 @@ def test_no_name_is_a_formula_and_no_style_of_the_users_changes_a_figure(known: 
         axes.set_title(title("$y_{$", known.whole, width=3))
 
     made = Drawing("main_x", "x", 4, 3, ("x",), [], draw)
-    (path,) = write_drawings(tmp_path, [made]).values()
+    path = tmp_path / write_finding(tmp_path, [made]).picture_of(made)
     before = path.read_bytes()
     with matplotlib.rc_context({"axes.facecolor": "red", "text.usetex": True}):
-        write_drawings(tmp_path, [made])
+        write_finding(tmp_path, [made])
     assert path.read_bytes() == before
     assert short("a$b$") == r"a\$b\$"
     assert short("x" * 40) == "…" + "x" * 25
@@ -319,18 +327,20 @@ def test_a_value_far_out_does_not_squeeze_the_others() -> None:
 
 def test_the_strongest_parameters_are_drawn_where_there_are_too_many(known: Analysis) -> None:
     template = known.effects[0]
-    effects = tuple(replace(template, params=(f"p{i}",), estimate=i / 100) for i in range(20))
+    effects = tuple(replace(template, params=(f"p{i}",), estimate=Estimate(i / 100)) for i in range(20))
     drawn = pair_matrix(replace(known, effects=effects), metric="loss")
     assert [row["row"] for row in drawn.rows] == [f"p{i}" for i in range(6, 20)]
 
 
 def test_the_report_module_is_light_and_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
     script = f"""
-import sys, pathlib, studies.reporting.report
+import sys, pathlib, studies.cli.reports
 assert not {{"matplotlib", "torch"}} & set(sys.modules)
-from studies.reporting.figures.drawing import Drawing, write_drawings
+from studies.reporting.finding import Drawing
+from studies.reporting.writer import Writer
 draw = lambda figure, rows: figure.add_subplot().plot([1, 2])
-write_drawings(pathlib.Path({str(tmp_path)!r}), [Drawing("main_x", "x", 2, 2, ("x",), [], draw)])
+writer = Writer(pathlib.Path({str(tmp_path)!r}), patterns=["main_*"])
+writer.write({{}}, {{"main_x": Drawing("main_x", "x", 2, 2, ("x",), [], draw)}})
 assert "matplotlib.pyplot" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

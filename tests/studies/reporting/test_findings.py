@@ -7,19 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reports import shown
 
 from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
+from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
-from studies.analysis.sobol import Interval
 from studies.analysis.trust import Verdict
-from studies.reporting.findings import clause, findings
-from studies.reporting.findings_tables import MAX_PAIRS, anova_table, effects_table
-from studies.reporting.wording import share_of_variance, table
-from studies.text.wording import counted, fixed, interval, listed, nearby, p_value
+from studies.reporting.sections.effects.section import clause, effects_finding
+from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
+from studies.reporting.wording import interval_text, share_of_variance, table
+from studies.text.wording import counted, fixed, listed, nearby, p_value
 
 NUMBER_OF_AN_EFFECT = re.compile(r"% of the variance|\[-?\d")
+
+
+def shown_effects(analysis: Analysis, *, metric: str) -> str:
+    """The section, without the headline."""
+    return shown(replace(effects_finding(analysis, metric=metric), headline=()))
 
 
 def sentences(text: str) -> str:
@@ -36,29 +42,29 @@ def judged(analysis: Analysis, level: str, *reasons: str) -> Analysis:
 
 
 def test_a_verdict_ok_gives_sentences_with_intervals(known: Analysis) -> None:
-    told = sentences(findings(known, metric="val/loss"))
+    told = sentences(shown_effects(known, metric="val/loss"))
     assert told.startswith("## What matters, and what interacts\n\n**Verdict: ok**. ")
     effects = {effect.name: effect for effect in known.effects}
-    assert f"- model.lr matters most on its own: {share_of_variance(effects['model.lr'])}.\n" in told
+    assert f"- model.lr matters most on its own: {share_of_variance(effects['model.lr'].estimate)}.\n" in told
     pair = effects["model.lr*batch_size"]
-    assert f"- model.lr × batch_size interact: {share_of_variance(pair)}.\n" in told
+    assert f"- model.lr × batch_size interact: {share_of_variance(pair.estimate)}.\n" in told
     ridge = "- The best model.lr as batch_size changes: compatible with square root; excludes constant and linear"
     assert ridge in told
     assert "at equal epochs" in told
     assert "tuning one parameter at a time would be expected to end" in told
     assert "Trials count with their final values." in told
-    assert clause(known) == f"model.lr × batch_size interact ({share_of_variance(pair)})"
+    assert clause(known) == f"model.lr × batch_size interact ({share_of_variance(pair.estimate)})"
 
 
 def test_a_share_is_told_in_percent_with_its_interval(known: Analysis) -> None:
-    effect = replace(known.effects[0], estimate=0.1234, ci_lo=0.081, ci_hi=0.169)
-    assert share_of_variance(effect) == "12 % of the variance [8, 17]"
+    effect = replace(known.effects[0], estimate=Estimate(0.1234, 0.081, 0.169))
+    assert share_of_variance(effect.estimate) == "12 % [8, 17] of the variance"
 
 
 @pytest.mark.parametrize("level", ["caution", "unreliable"])
 def test_without_a_verdict_ok_there_is_advice_and_no_number(known: Analysis, level: str) -> None:
     doubtful = judged(known, level, "Q² 0.44", "0% space-filling trials")
-    told = sentences(findings(doubtful, metric="val/loss"))
+    told = sentences(shown_effects(doubtful, metric="val/loss"))
     assert f"**Verdict: {level}**, because of: Q² 0.44; 0% space-filling trials." in told
     assert "What would help:\n\n- run 12 more trials" in told
     assert not NUMBER_OF_AN_EFFECT.search(told)
@@ -70,41 +76,41 @@ def test_without_a_verdict_ok_there_is_advice_and_no_number(known: Analysis, lev
 def test_doubt_about_the_whole_keeps_an_effect_without_doubt_out_of_the_headline(known: Analysis) -> None:
     doubtful = replace(known, fits=judged(known, "caution").fits)
     assert clause(doubtful) is None
-    assert not NUMBER_OF_AN_EFFECT.search(sentences(findings(doubtful, metric="val/loss")))
+    assert not NUMBER_OF_AN_EFFECT.search(sentences(shown_effects(doubtful, metric="val/loss")))
 
 
 def test_the_table_still_has_the_numbers_with_their_verdicts(known: Analysis) -> None:
-    text = effects_table(judged(known, "unreliable", "Q² 0.44"))
+    text = shown(effects_blocks(judged(known, "unreliable", "Q² 0.44")))
     effect = known.effects[0]
-    ends = f"{effect.ci_lo:.3f} to {effect.ci_hi:.3f}"
-    assert f"| model.lr | {effect.estimate:.3f} | {ends} | {effect.second:.3f} | unreliable |  |" in text
+    ends = interval_text(effect.estimate, ".3f")
+    assert f"| model.lr | {effect.estimate.value:.3f} | {ends} | {effect.second:.3f} | unreliable |  |" in text
     assert "| unexplained (three or more together) |" in text
     assert "| noise |" in text
 
 
 def test_a_law_is_no_surer_than_the_trials_that_it_comes_from(known: Analysis) -> None:
-    assert "| compatible with square root; excludes constant and linear" in findings(known, metric="val/loss")
-    doubtful = findings(judged(known, "caution", "Q² 0.7"), metric="val/loss")
+    assert "| compatible with square root; excludes constant and linear" in shown_effects(known, metric="val/loss")
+    doubtful = shown_effects(judged(known, "caution", "Q² 0.7"), metric="val/loss")
     assert "| with caution (see the verdict above): compatible with square root; excludes constant" in doubtful
-    nothing = findings(judged(known, "unreliable", "Q² 0.2"), metric="val/loss")
+    nothing = shown_effects(judged(known, "unreliable", "Q² 0.2"), metric="val/loss")
     assert "| conclude nothing (see the verdict above): compatible with square root; excludes constant" in nothing
 
 
 def test_beside_an_unknown_effect_stands_no_second_estimate(known: Analysis) -> None:
     reasons = ("polynomial chaos says 1.00", "the prior decides")
     unknown = [
-        replace(e, estimate=0.0, ci_lo=0.0, ci_hi=1.0, second=1.0, verdict="caution", reasons=reasons)
+        replace(e, estimate=Estimate(0.0, 0.0, 1.0), second=1.0, verdict="caution", reasons=reasons)
         for e in known.effects[:1]
     ]
-    text = effects_table(replace(known, effects=(*unknown, *known.effects[1:])))
-    assert "| model.lr | unknown | 0.000 to 1.000 | – | caution: the prior decides |  |" in text
+    text = shown(effects_blocks(replace(known, effects=(*unknown, *known.effects[1:]))))
+    assert "| model.lr | unknown | [0.000, 1.000] | – | caution: the prior decides |  |" in text
 
 
 def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> None:
     doubt = "polynomial chaos says 0.31"
     effects = [replace(e, verdict="caution", reasons=(doubt,)) if e.order else e for e in known.effects]
     doubtful = replace(known, effects=tuple(effects))
-    text = findings(doubtful, metric="val/loss")
+    text = shown_effects(doubtful, metric="val/loss")
     assert f"| caution: {doubt} | no |" in text
     assert "No parameter shows an effect on its own." in sentences(text)
     assert "No interaction is shown" in sentences(text)
@@ -113,17 +119,19 @@ def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> Non
 
 
 def test_without_an_interaction_the_strongest_parameter_is_the_headlines(known: Analysis) -> None:
-    weak = [replace(e, ci_lo=0.0) if e.order == 2 else e for e in known.effects]
-    main = max((e for e in weak if e.order == 1), key=lambda effect: effect.estimate)
-    assert clause(replace(known, effects=tuple(weak))) == f"{main.name} matters most ({share_of_variance(main)})"
+    weak = [replace(e, estimate=replace(e.estimate, lo=0.0)) if e.order == 2 else e for e in known.effects]
+    main = max((e for e in weak if e.order == 1), key=lambda effect: effect.estimate.value)
+    assert (
+        clause(replace(known, effects=tuple(weak))) == f"{main.name} matters most ({share_of_variance(main.estimate)})"
+    )
 
 
 def test_only_the_strongest_pairs_are_listed_and_the_rest_counted(known: Analysis) -> None:
     pair = next(effect for effect in known.effects if effect.order == 2)
-    pairs = [replace(pair, params=("x", f"y{i}"), estimate=i / 100) for i in range(15)]
+    pairs = [replace(pair, params=("x", f"y{i}"), estimate=Estimate(i / 100)) for i in range(15)]
     for unknown in range(3):
-        pairs[unknown] = replace(pairs[unknown], estimate=math.nan)
-    text = effects_table(replace(known, effects=tuple(pairs)))
+        pairs[unknown] = replace(pairs[unknown], estimate=Estimate(math.nan))
+    text = shown(effects_blocks(replace(known, effects=tuple(pairs))))
     rows = [line for line in text.splitlines() if line.startswith("| x × ")]
     assert len(rows) == MAX_PAIRS
     assert [row.split(" | ")[0] for row in rows] == [f"| x × y{i}" for i in range(14, 2, -1)]
@@ -131,13 +139,13 @@ def test_only_the_strongest_pairs_are_listed_and_the_rest_counted(known: Analysi
 
 
 def test_what_is_conditional_is_told_and_a_bar_breaks_no_table(conditional: Analysis) -> None:
-    text = findings(conditional, metric="loss")
+    text = shown_effects(conditional, metric="loss")
     assert "| slope (where slope is active) |" in text
     assert table(("a|b",), [("c|d",)]) == "| a∣b |\n| --- |\n| c∣d |"
 
 
 def test_nothing_fitted_gives_a_verdict_and_no_table_of_effects(few: Analysis) -> None:
-    text = findings(few, metric="loss")
+    text = shown_effects(few, metric="loss")
     assert "**Verdict: unreliable**" in text
     assert "Nothing was fitted to the trials." in text
     assert "What would help:" in text
@@ -149,67 +157,69 @@ def test_nothing_fitted_gives_a_verdict_and_no_table_of_effects(few: Analysis) -
 @pytest.mark.parametrize(
     ("cost", "told"),
     [
-        (Interval(0.004, 0.001, 0.01), "0.004 [0.001, 0.01] worse in val/loss than"),
-        (Interval(-0.004, -0.01, -0.001), "0.004 [0.001, 0.01] better in val/loss than"),
-        (Interval(0.0, -0.002, 0.01), "no worse in val/loss (difference 0 [-0.002, 0.01]) than"),
-        (Interval(2e-16, 1e-16, 1e-15), "no worse in val/loss (difference 0 [0, 0]) than"),
+        (Estimate(0.004, 0.001, 0.01), "0.004 [0.001, 0.01] worse in val/loss than"),
+        (Estimate(-0.004, -0.01, -0.001), "0.004 [0.001, 0.01] better in val/loss than"),
+        (Estimate(0.0, -0.002, 0.01), "no worse in val/loss (difference 0 [-0.002, 0.01]) than"),
+        (Estimate(2e-16, 1e-16, 1e-15), "no worse in val/loss (difference 0 [0, 0]) than"),
     ],
 )
-def test_the_cost_of_tuning_one_at_a_time_is_told_in_words(known: Analysis, cost: Interval, told: str) -> None:
-    tuning = TuningCost(Interval(0, 0, 0), Interval(0, 0, 0), cost, 60)
-    text = findings(replace(known, tuning=tuning), metric="val/loss")
+def test_the_cost_of_tuning_one_at_a_time_is_told_in_words(known: Analysis, cost: Estimate, told: str) -> None:
+    tuning = TuningCost(Estimate(0, 0, 0), Estimate(0, 0, 0), cost, 60)
+    text = shown_effects(replace(known, tuning=tuning), metric="val/loss")
     assert f"With 60 trials, tuning one parameter at a time would be expected to end {told} tuning all together" in text
 
 
 def test_the_value_policy_and_its_reason_are_told(known: Analysis) -> None:
     pruned = replace(known.table, policy="rung 5", n_finished=70, n_pruned=38, n_failed=4, n_diverged=3)
-    text = findings(replace(known, table=pruned), metric="loss")
+    text = shown_effects(replace(known, table=pruned), metric="loss")
     assert "38 of 70 trials were pruned, so all are compared at rung 5" in text
-    assert "; 6 without that value are left out." in text
+    assert ". 6 without that value are left out." in text
     assert "4 trials gave no value (3 diverged or ran out of memory)." in text
-    asked = findings(replace(known, table=replace(pruned, n_pruned=0)), metric="loss")
+    asked = shown_effects(replace(known, table=replace(pruned, n_pruned=0)), metric="loss")
     assert "All trials are compared at rung 5, as value_policy asks" in asked
     final = replace(pruned, policy="final", n_pruned=2, n_failed=0, n_finished=62, dropped={"w": "it was constant"})
-    text = findings(replace(known, table=final), metric="loss")
-    assert "their final values, 2 of 62 trials were pruned; 2 without that value are left out." in text
-    assert "`w` is left out: it was constant." in text
+    text = shown_effects(replace(known, table=final), metric="loss")
+    assert "their final values, 2 of 62 trials were pruned. 2 without that value are left out." in text
+    assert "w is left out: it was constant." in text
 
 
 def test_a_sample_of_many_trials_is_told(known: Analysis) -> None:
     everything = replace(known.whole.whole, y=np.zeros(900))
     sampled = replace(known, fits=(replace(known.whole, whole=everything),))
-    assert "60 of 900 trials, drawn evenly, are fitted." in findings(sampled, metric="loss")
+    assert "60 of 900 trials, drawn evenly, are fitted." in shown_effects(sampled, metric="loss")
 
 
 def test_the_analysis_of_variance_has_its_tests_block_and_remarks(grid: Analysis) -> None:
     assert grid.anova is not None
-    text = anova_table(grid.anova)
+    text = shown(anova_blocks(grid.anova))
     for term in ("model.lr", "batch_size", "model.lr × batch_size", "block", "error"):
         assert f"\n| {term} |" in text
     assert "24 trials, 2 in each of 12 cells" in text
-    assert "### Analysis of variance" in findings(grid, metric="loss")
-    problem = anova_table(Anova(problem="no factor has two levels: vary at least one parameter"))
+    assert "### Analysis of variance" in shown_effects(grid, metric="loss")
+    problem = shown(anova_blocks(Anova(problem="no factor has two levels: vary at least one parameter")))
     assert problem == "### Analysis of variance\n\n- no factor has two levels: vary at least one parameter"
 
 
 def test_screens_are_labelled_with_what_they_cannot_see(known: Analysis) -> None:
-    text = findings(known, metric="loss")
+    text = shown_effects(known, metric="loss")
     assert "### Screens, one parameter at a time" in text
     assert "Neither sees interactions" in text
     assert "| ped-anova | model.lr |" in text
     assert "| fanova | batch_size |" in text
 
 
-def test_figures_are_embedded_by_relative_path(known: Analysis) -> None:
-    text = findings(known, metric="loss", pictures={"A caption": Path("figures/main_lr.png")})
-    assert "![main_lr](figures/main_lr.png)\n\n*A caption.*" in text
-    assert "### Figures" not in findings(known, metric="loss")
+def test_figures_are_embedded_by_relative_path(known: Analysis, few: Analysis) -> None:
+    assert "![interactions](figures/interactions.png)\n\n*What each parameter does alone" in shown_effects(
+        known, metric="x"
+    )
+    assert "### Figures" not in shown_effects(few, metric="loss")
 
 
 def test_numbers_are_put_into_words() -> None:
     assert (counted(1, "retry", "retries"), counted(2, "retry", "retries")) == ("1 retry", "2 retries")
     assert (fixed(0.12345), fixed(None), fixed(math.nan), fixed(1.0, 1)) == ("0.123", "–", "–", "1.0")
-    assert (interval(0.1, 0.2, 1), interval(-math.inf, math.inf), interval(None, 1)) == ("0.1 to 0.2", "unbounded", "–")
+    given = (Estimate(0.15, 0.1, 0.2), Estimate(0.0, -math.inf, math.inf), Estimate(1.0, n=1), None)
+    assert [interval_text(found, ".1f") for found in given] == ["[0.1, 0.2]", "unbounded", "–", "–"]
     assert (p_value(0.0004), p_value(0.04), p_value(None)) == ("< 0.001", "0.040", "–")
     assert (listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"]), listed([])) == (
         "a",
@@ -221,8 +231,11 @@ def test_numbers_are_put_into_words() -> None:
 
 def test_claims_need_a_lower_bound_above_one_percent(known: Analysis) -> None:
     pair: Effect = next(effect for effect in known.effects if effect.order == 2)
-    at_the_line = replace(known, effects=tuple(replace(e, ci_lo=0.01) if e is pair else e for e in known.effects))
-    assert "No interaction is shown" in findings(at_the_line, metric="loss")
+    at_the_line = replace(
+        known,
+        effects=tuple(replace(e, estimate=replace(e.estimate, lo=0.01)) if e is pair else e for e in known.effects),
+    )
+    assert "No interaction is shown" in shown_effects(at_the_line, metric="loss")
 
 
 def test_a_path_is_told_from_the_working_folder_where_it_lies_below(
@@ -236,7 +249,7 @@ def test_a_path_is_told_from_the_working_folder_where_it_lies_below(
 
 def test_a_q2_that_noise_explains_is_told_in_both_ways(known: Analysis) -> None:
     noisy = replace(known.whole, evidence=replace(known.whole.evidence, q2=0.41, noise_share=0.28))
-    told = sentences(findings(replace(known, fits=(noisy, *known.fits[1:])), metric="val/loss"))
+    told = sentences(shown_effects(replace(known, fits=(noisy, *known.fits[1:])), metric="val/loss"))
     assert "are predicted; 0.57 of what is not noise, which the verdict goes by)" in told
     plain = replace(noisy, evidence=replace(noisy.evidence, noise_share=None))
-    assert "not noise" not in sentences(findings(replace(known, fits=(plain, *known.fits[1:])), metric="val/loss"))
+    assert "not noise" not in sentences(shown_effects(replace(known, fits=(plain, *known.fits[1:])), metric="val/loss"))

@@ -6,7 +6,6 @@ import csv
 import math
 import re
 import warnings
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from rich.console import Console
+from reports import printed_stored_report
 from strange_studies import strange_study
 
 from studies.analysis.analyse import analyse
@@ -25,7 +24,6 @@ from studies.analysis.table import TrialsTable, trials_table
 from studies.config.settings import AnalysisSettings
 from studies.records.eligible import can_be_best
 from studies.records.stored import trials_of
-from studies.reporting.report import write_study_report
 
 FULL = AnalysisSettings("full", None, "auto", None)
 NONE = AnalysisSettings("none", None, "auto", None)
@@ -34,10 +32,9 @@ SPACE: dict[str, BaseDistribution] = {"width": IntDistribution(1, 32), "x": Floa
 
 def reported(study: optuna.Study, folder: Path, wanted: AnalysisSettings = FULL) -> tuple[str, str]:
     """The headline, and the report."""
-    out = StringIO()
-    write_study_report(study, folder, wanted, seed=0, console=Console(file=out, soft_wrap=True, width=400))
+    printed_stored_report(study, folder, wanted)
     text = (folder / "report.md").read_text(encoding="utf-8")
-    return text.split("\n\n")[1], text
+    return text.split("\n\n")[1].partition(" Best configuration")[0], text
 
 
 def study_of(*trials: FrozenTrial, direction: str = "maximize") -> optuna.Study:
@@ -148,7 +145,7 @@ def test_pruned_trials_that_share_no_step_with_others_leave_final_values_with_a_
     early = [at_steps(i, 2 * i, i=i, state=TrialState.PRUNED) for i in range(7, 10)]
     _, text = reported(study_of(*apart, *early), tmp_path)
     assert "many trials were pruned and reported at steps that the others do not share: only survivors are seen" in text
-    assert "Trials count with their final values, 3 of 9 trials were pruned; 3 without that value are left out." in text
+    assert "Trials count with their final values, 3 of 9 trials were pruned. 3 without that value are left out." in text
     assert "There is no step at which nine in ten of the trials could be compared." in text
     assert "- let all trials report at the same steps (epochs, say), or run without a pruner" in text
     assert "reported nothing" not in text
@@ -181,7 +178,7 @@ def test_values_that_are_equal_at_a_rung_only_are_told_as_such(tmp_path: Path) -
 def test_one_trial_is_not_said_to_be_like_all_others(tmp_path: Path) -> None:
     _, text = reported(study_of(trial(0.5), trial(i=1, state=TrialState.FAIL)), tmp_path)
     assert "the same value" not in text
-    assert "`x` is left out: only one trial had it." in text
+    assert "x is left out: only one trial had it." in text
     assert "- run more trials: only one has a value to compare" in text
 
 

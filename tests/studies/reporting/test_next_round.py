@@ -14,24 +14,23 @@ import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState, create_trial
+from reports import shown
 from rich.console import Console
 from shell import USERS, Shell
 
 from studies import schema
-from studies.analysis.next_round.limits import extended
 from studies.analysis.next_round.round import NextRound
-from studies.analysis.next_round.space import Change, NextSpace
+from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.cli.admission import CHECKS
+from studies.cli.reports import report_stored, report_study
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.config.space import SearchSpace
-from studies.reporting.next_round import next_round_section
-from studies.reporting.next_space_yaml import command_of, write_next_space
-from studies.reporting.report import write_report, write_study_report
+from studies.reporting.sections.next_round.section import next_round_blocks
+from studies.reporting.sections.next_round.space_yaml import space_yaml
 from studies.storage.creation import open_study
-from studies.storage.slots import rules_of
 
 MakeSettings = Callable[..., StudySettings]
 QUIET = Console(file=StringIO())
@@ -64,12 +63,12 @@ def finished(settings: StudySettings) -> optuna.Study:
 def test_the_report_tells_limits_failures_and_whether_trials_were_enough(make_settings: MakeSettings) -> None:
     settings = make_settings(*DIGITS)
     study = finished(settings)
-    write_report(study, settings, rules_of(settings), console=QUIET)
+    report_study(study, settings, console=QUIET)
     report = (settings.output_dir / "report.md").read_text()
     section = report.split("## Next round")[1].split("## Files")[0]
     assert "| lr | 0.0001 … 0.01 |" in section
     assert "the best lies at this limit" in section
-    assert "Trials end in **out_of_memory** where batch_size ≥ 256" in section
+    assert "**Trials end in out_of_memory** where batch_size ≥ 256" in section
     assert "Were there enough trials? The best of 60 trials is expected at val/accuracy 0." in section
     assert "![best_of_m](figures/best_of_m.png)" in section
     with (settings.output_dir / "figures" / "best_of_m.csv").open() as file:
@@ -81,20 +80,20 @@ def test_the_report_tells_limits_failures_and_whether_trials_were_enough(make_se
     assert (float(rows["lr"]["next_high"]), rows["batch_size"]["next_high"]) == (0.1, "128.0")
     check_next_space(settings)
     none = make_settings(*DIGITS, "analysis=none")
-    write_report(study, none, rules_of(none), console=QUIET)
+    report_study(study, none, console=QUIET)
     for left in ("next_round.csv", "search_space", "figures/best_of_m.png"):
         assert not (none.output_dir / left).exists()
 
 
-def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again(tmp_path: Path) -> None:
+def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again() -> None:
     lr = Parameter("lr", ("model.lr",), "float", 1e-4, 1e-2, log=True)
     space = SearchSpace((lr,))
     found = NextRound(space, (), (), None, NextSpace(space, (), ()), 0.01)
-    section = next_round_section(found, metric="loss", path=tmp_path / "x.yaml", how="Run it: it")
+    section = shown(next_round_blocks(found, study_name="x", metric="loss", command="python -m studies.run it"))
     assert "Limits and choices stay as they are" in section
-    assert "Run it" not in section
+    assert "studies.run" not in section
     assert "rung" not in section
-    early = next_round_section(replace(found, compared="rung 3 of 6"), metric="loss")
+    early = shown(next_round_blocks(replace(found, compared="rung 3 of 6"), study_name="x", metric="loss"))
     assert "All of it at rung 3 of 6, since many trials were pruned" in early
 
 
@@ -120,7 +119,7 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
         distributions = {name: settings.space[name].distribution() for name in cell}
         attributes = {schema.SOURCE: "grid", schema.SEED: 1, schema.REPLICATE: 0}
         study.add_trial(create_trial(value=i, params=dict(cell), distributions=distributions, user_attrs=attributes))
-    write_report(study, settings, rules_of(settings), console=QUIET)
+    report_study(study, settings, console=QUIET)
     report = (settings.output_dir / "report.md").read_text()
     assert "study_name=digits_grid-round2" in report
     assert "import_from" not in report
@@ -131,25 +130,12 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
 def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_path: Path) -> None:
     settings = parse_settings(compose([f"+study={study}"]), checks=CHECKS)
-    reason = Change("lr", "low", 0.1, 0.2, "a reason: with # and colons")
-    write_next_space(tmp_path, NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
+    reason = SpaceChange("lr", "low", 0.1, 0.2, "a reason: with # and colons")
+    (tmp_path / "search_space").mkdir()
+    text = space_yaml(NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
+    (tmp_path / "search_space" / "next_search_space.yaml").write_text(text)
     again = compose([f"+study={study}", "search_space=next_search_space"], config_dirs=[str(tmp_path)])
     assert parse_settings(again, checks=CHECKS).space == settings.space
-
-
-@pytest.mark.parametrize("inline", [False, True])
-def test_a_space_in_the_studys_own_file_would_overrule_the_next_one(inline: bool, tmp_path: Path) -> None:
-    own = "search_space: {lr: {path: model.optimizer.lr, type: float, low: 1e-4, high: 1e-2, log: true}}\n"
-    (tmp_path / "study").mkdir()
-    head = "# @package _global_\ndefaults: [override /datamodule: digits]\nstudy_name: mine\nn_trials: 9\n"
-    (tmp_path / "study" / "mine.yaml").write_text(head + (own if inline else ""))
-    settings = parse_settings(compose(["+study=mine", f"output_dir={tmp_path}"], config_dirs=[str(tmp_path)]))
-    longer = extended(settings.space["lr"], "high")
-    assert longer is not None
-    space = SearchSpace(tuple(longer if p.name == "lr" else p for p in settings.space))
-    found = NextSpace(space, (), ())
-    write_next_space(tmp_path, found, study_name="mine")
-    assert (command_of(settings, found) is None) == inline
 
 
 @pytest.mark.slow
@@ -158,12 +144,12 @@ def test_without_its_config_a_study_of_ours_has_its_space_and_a_foreign_one_a_ta
 ) -> None:
     wanted = AnalysisSettings("full", None, "auto", None)
     ours = finished(make_settings(*DIGITS))
-    write_study_report(ours, tmp_path / "ours", wanted, seed=0, console=QUIET)
+    report_stored(ours, tmp_path / "ours", wanted, seed=0, console=QUIET)
     written = yaml.safe_load((tmp_path / "ours" / "search_space" / "next_search_space.yaml").read_text())
     assert (written["lr"]["high"], written["lr"]["path"]) == (0.1, "model.optimizer.lr")
     foreign = optuna.create_study(direction="maximize")
     foreign.add_trials(ours.trials)
-    write_study_report(foreign, tmp_path / "foreign", wanted, seed=0, console=QUIET)
+    report_stored(foreign, tmp_path / "foreign", wanted, seed=0, console=QUIET)
     report = (tmp_path / "foreign" / "report.md").read_text()
     assert "the best lies at this limit" in report
     assert "no search_space file is written" in report
@@ -176,7 +162,7 @@ def test_a_study_of_few_trials_has_a_next_round_too(make_settings: MakeSettings,
     study = finished(settings)
     few = open_study(settings, optuna.storages.InMemoryStorage())
     few.add_trials(study.trials[:n])
-    write_report(few, settings, rules_of(settings), console=QUIET)
+    report_study(few, settings, console=QUIET)
     assert "Too few to tell" in (settings.output_dir / "report.md").read_text()
 
 

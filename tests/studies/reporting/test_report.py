@@ -13,20 +13,20 @@ import pytest
 import yaml
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from reports import printed_report
 from rich.console import Console
 
 from studies import schema
 from studies.analysis.choice import best_of
+from studies.cli.reports import report_study
 from studies.config.budget import Budget
 from studies.config.parsing.configuration import KEYS as RETRAIN_KEYS
 from studies.config.settings import FIXED_KEYS, StudySettings
 from studies.errors import BadInput
 from studies.reporting.ending_notes import ending_notes
-from studies.reporting.markdown import headline
-from studies.reporting.report import summarise, write_report
-from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, write_trials_csv
+from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, trials_csv
 from studies.search.designs import random_design
-from studies.storage.slots import Rules, rules_of
+from studies.storage.slots import Rules
 from studies.text.wording import shown
 from studies.trial.objective import resolve
 
@@ -98,9 +98,7 @@ def written(settings: StudySettings, trials: list[FrozenTrial], rules: Rules = S
     """What the report prints."""
     study = optuna.create_study(direction=settings.objective.direction)
     study.add_trials(trials)
-    out = StringIO()
-    write_report(study, settings, rules, console=Console(file=out, soft_wrap=True, width=400))
-    return out.getvalue()
+    return printed_report(study, settings, rules=rules)
 
 
 def six(make_settings: MakeSettings, *overrides: str) -> StudySettings:
@@ -151,12 +149,14 @@ def test_a_study_without_a_trial_has_a_report_all_the_same(make_settings: MakeSe
 
 def test_points_that_failed_for_good_are_told(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    results = summarise(every_ending(settings)[:6], settings, GRID, {})
-    assert headline(results, settings) == (
+    printed = written(settings, every_ending(settings)[:6], GRID)
+    assert printed.splitlines()[0] == (
         "Best val/accuracy 0.9000 (trial 1); 6 of 6 trials finished; "
         "1 point failed for good (error or killed), with no result."
     )
-    assert dict(results.ended) == {"complete": 3, "pruned": 1, "diverged": 1, "error": 1}
+    text = (settings.output_dir / "report.md").read_text()
+    for row in ("| complete | 3 |", "| pruned | 1 |", "| diverged | 1 |", "| error | 1 |"):
+        assert row in text
 
 
 def test_what_ended_without_a_full_result_is_told_with_why(make_settings: MakeSettings) -> None:
@@ -179,8 +179,8 @@ def test_what_ended_without_a_full_result_is_told_with_why(make_settings: MakeSe
 
 def test_a_failure_that_is_still_to_be_retried_is_not_finished(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    results = summarise(every_ending(settings)[:6], settings, SEARCH, {})
-    assert (results.finished, results.retried) == (5, 0)
+    assert "; 5 of 6 trials finished; the same command goes on" in written(settings, every_ending(settings)[:6])
+    assert "after an error, an interruption" not in (settings.output_dir / "report.md").read_text()
 
 
 def random_trials(settings: StudySettings, n: int, *, pruned: int = 0) -> list[FrozenTrial]:
@@ -208,7 +208,7 @@ def test_effects_and_figures_are_written_and_told(make_settings: MakeSettings) -
     with (folder / "effects.csv").open(newline="") as file:
         found = {row["params"]: row for row in csv.DictReader(file)}
     assert list(found)[:3] == ["lr", "batch_size", "lr*batch_size"]
-    headline_clause = "of the variance [" in printed
+    headline_clause = "] of the variance)" in printed
     assert headline_clause == (found["lr"]["verdict"] == "ok")
     assert found["lr"]["seed"] == str(settings.seed)
 
@@ -227,7 +227,7 @@ def test_an_analysis_that_cannot_be_had_loses_no_report(make_settings: MakeSetti
     study.add_trials(random_trials(settings, N_TRIALS, pruned=3))
     out = StringIO()
     with pytest.raises(BadInput, match="the survivors alone mislead"):
-        write_report(study, settings, SEARCH, console=Console(file=out, soft_wrap=True, width=400))
+        report_study(study, settings, rules=SEARCH, console=Console(file=out, soft_wrap=True, width=400))
     assert out.getvalue().startswith("Best val/accuracy ")
     text = (settings.output_dir / "report.md").read_text()
     assert "## Best configuration" in text
@@ -301,7 +301,7 @@ def test_trials_csv_keeps_what_was_recorded(make_settings: MakeSettings) -> None
 def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings(study="digits_optimizers")
     trials = [trial(settings, number, ENDED_WELL, 0.5) for number in (0, 9)]  # sgd, adagrad
-    write_trials_csv(tmp_path / "t.csv", trials, budget=settings.budget)
+    (tmp_path / "t.csv").write_text(trials_csv(trials, budget=settings.budget), newline="")
     with (tmp_path / "t.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["params_optimizer"], second["params_optimizer"]) == ("sgd", "adagrad")
@@ -309,12 +309,15 @@ def test_a_parameter_that_was_not_active_has_an_empty_cell(make_settings: MakeSe
 
 
 def test_trials_csv_tells_where_a_retry_went_on_and_why_it_did_not(tmp_path: Path) -> None:
-    resumed = {schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True}, schema.PLACE: "worker 1: CPU"}
+    resumed = {
+        schema.RESUMED_FROM: {"trial": 3, "rung": 2, "steps": 40, "exact": True},
+        schema.DEVICE_SLOT: "worker 1: CPU",
+    }
     trials = [
         create_trial(value=1.0, user_attrs=resumed),
         create_trial(value=1.0, user_attrs={schema.RESTARTED: "the file is damaged"}),
     ]
-    write_trials_csv(tmp_path / "t.csv", trials)
+    (tmp_path / "t.csv").write_text(trials_csv(trials), newline="")
     with (tmp_path / "t.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["resumed_from"], first["restarted"], first["place"]) == ("trial 3, rung 2", "", "worker 1: CPU")
@@ -336,21 +339,21 @@ def test_convergence_is_told_by_the_tolerance_that_is_asked_for_now(
 ) -> None:
     values = {1: 0.4, 2: 0.75, 3: 0.5, 4: 0.55}
     trial = create_trial(value=0.55, intermediate_values=values, user_attrs={schema.CONVERGENCE: 2})
-    write_trials_csv(tmp_path / "t.csv", [trial], tolerance=tolerance)
+    (tmp_path / "t.csv").write_text(trials_csv([trial], tolerance=tolerance), newline="")
     with (tmp_path / "t.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["convergence"] == rung
 
 
-def test_what_an_earlier_race_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
+def test_what_an_earlier_benchmark_left_is_removed_and_nothing_else(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    race = settings.output_dir / "race"
-    race.mkdir(parents=True)
-    ours = [settings.output_dir / "race.md", race / "duels.csv", race / "best_so_far_x.png"]
-    for path in (*ours, race / "mine.txt"):
+    folder = settings.output_dir / "sampler_benchmark"
+    folder.mkdir(parents=True)
+    ours = [folder / "curves.csv", folder / "comparisons.csv", folder / "best_so_far_x.png"]
+    for path in (*ours, folder / "mine.txt"):
         path.touch()
     written(settings, every_ending(settings))
     assert not any(path.exists() for path in ours)
-    assert (race / "mine.txt").exists()
+    assert (folder / "mine.txt").exists()
 
 
 def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSettings) -> None:
@@ -413,9 +416,9 @@ def test_fewer_trials_than_there_are_hide_none_of_them(make_settings: MakeSettin
     settings = six(make_settings)
     everything = every_ending(settings)
     fewer = replace(settings, n_trials=1)
-    best = summarise(everything, settings, GRID, {}).best
-    assert summarise(everything, fewer, GRID, {}).best == best
-    assert "6 of 6 trials finished" in headline(summarise(everything, fewer, GRID, {}), fewer)
+    printed = written(settings, everything, GRID)
+    assert "; 6 of 6 trials finished" in printed
+    assert written(fewer, everything, GRID) == printed
 
 
 def test_the_cells_of_a_design_are_told_by_their_means(make_settings: MakeSettings) -> None:
@@ -443,8 +446,8 @@ def test_the_means_of_cells_with_pruned_trainings_are_told_to_be_too_good(make_s
         made.params = settings.space.grid()[0]
     written(settings, trials)
     assert (
-        "2 trainings of these cells were pruned: the means are over the trainings that were not, so they are too good "
-        "for cells where some were."
+        "2 trainings of these cells were pruned. The means are over the others, so they are too good for cells where "
+        "some were."
     ) in (settings.output_dir / "report.md").read_text()
 
 
@@ -465,7 +468,7 @@ def test_a_search_tells_what_each_scientific_value_gives_at_its_best(make_settin
                 user_attrs=attributes,
             )
         )
-    write_report(study, settings, rules_of(settings), console=Console(file=StringIO()))
+    report_study(study, settings, console=Console(file=StringIO()))
     report = (settings.output_dir / "report.md").read_text()
     assert "## batch_size, value by value" in report
     rows = list(csv.DictReader(StringIO((settings.output_dir / "isolation.csv").read_text())))

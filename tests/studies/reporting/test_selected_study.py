@@ -11,9 +11,9 @@ from optuna.storages import BaseStorage
 from selections import LOOKS, MakeSettings, by_dropout, report_of, selection_of
 
 from studies.config.settings import StudySettings
-from studies.reporting.best_yaml import selected
 from studies.schema import Failure
 from studies.search.seeds import training_seed
+from studies.selection.chosen import selected
 
 
 def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSettings, storage: BaseStorage) -> None:
@@ -25,14 +25,17 @@ def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSett
     assert contest.champion is not None
     found, number = contest.estimate, contest.champion.trial.number
     printed, report = report_of(settings, storage, selection)
-    assert printed.startswith(f"Selected val/accuracy {found.estimate:.4f} ± ")
-    assert f"(trial {number}, 5 fresh seeds), test/accuracy {contest.tests['test/accuracy'].estimate:.4f} [" in printed
+    assert printed.startswith(f"Selected val/accuracy {found.value:.4f} [")
+    assert (
+        f"(trial {number}, 5 fresh seeds), test/accuracy {contest.tests['test/accuracy'].estimate.value:.4f} ["
+        in printed
+    )
     assert f"the search's best value was {selection.searched.value:.4f}" in printed
     assert "20 of 20 trials finished" in printed
     assert "optimistic" not in report
     assert "over seeds and 500 test samples" in report
     best = yaml.safe_load((settings.output_dir / "best.yaml").read_text())
-    assert (best["value"], best["n_seeds"], best["trial"]) == (found.estimate, 5, number)
+    assert (best["value"], best["n_seeds"], best["trial"]) == (found.value, 5, number)
     assert best["point"] == contest.champion.trial.params
     assert best["training_seed"] in {training_seed(0, r, stream="estimate") for r in range(5)}
     assert best["selection"]["ties"] == [contest.candidates[i].trial.number for i in contest.staying]
@@ -42,7 +45,7 @@ def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSett
     (winner,) = [row for row in rows if row["selected"] == "True"]
     assert (winner["trial"], float(winner["estimate"]), winner["n_test_samples"]) == (
         str(number),
-        found.estimate,
+        found.value,
         "500",
     )
     assert all(row["estimate"] == "" for row in rows if row is not winner)
@@ -58,7 +61,7 @@ def test_before_the_selection_has_come_to_its_end_the_best_of_the_search_is_told
     assert "nothing is selected yet; the same command goes on." in printed
     assert "optimistic" in report
     assert not (settings.output_dir / "select.csv").exists()
-    assert "select.csv of an earlier selection is removed; select=NAME writes it again" in printed
+    assert f"removed, of an earlier report: {settings.output_dir / 'select.csv'}" in printed
     assert "is removed" not in report_of(settings, storage, None)[0]
 
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
+from reports import shown
 
-from studies.analysis.racing import Estimate, run_race
+from studies.analysis.estimate import Estimate
+from studies.analysis.racing import run_race
 from studies.config.settings import StudySettings
-from studies.reporting.selection import claim, selection_section
-from studies.selection.comparison import Comparison
+from studies.reporting.sections.selection.section import selection_blocks
+from studies.reporting.sections.selection.words import claim
+from studies.selection.comparison import WinnerComparison
 from studies.selection.contest import Candidate, Contest
 from studies.selection.steps import Selection
 
@@ -39,7 +42,15 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
     contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
-    return Selection(settings.select, (contest,), Comparison(contest), candidates[0], 4 * len(rows) + 5)
+    return Selection(settings.select, (contest,), WinnerComparison(contest), candidates[0], 4 * len(rows) + 5)
+
+
+def told_of(selection: Selection, settings: StudySettings) -> str:
+    return shown(
+        selection_blocks(
+            selection, metric="accuracy", maximize=settings.objective.direction == "maximize", on_devices=False
+        )
+    )
 
 
 @pytest.mark.parametrize(("direction", "fresh"), [("maximize", 0.93), ("minimize", 1.01)])
@@ -48,7 +59,7 @@ def test_what_the_search_promised_too_much_was_luck_of_a_gain_and_of_a_loss(
 ) -> None:
     settings = make_settings(*RACE, f"objective.direction={direction}", "objective.direction_is_meant=true")
     rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
-    told = selection_section(selection_of(settings, *rows, fresh=fresh), settings)
+    told = told_of(selection_of(settings, *rows, fresh=fresh), settings)
     assert "The search's best value was 0.9700 (trial 7): 0.0400 of that was luck." in told
 
 
@@ -58,14 +69,14 @@ def test_what_is_worth_more_than_the_search_promised_was_bad_luck(
 ) -> None:
     settings = make_settings(*RACE, f"objective.direction={direction}", "objective.direction_is_meant=true")
     rows = [LEADER, NEAR] if direction == "maximize" else [[-x for x in LEADER], [-x for x in NEAR]]
-    assert "which was bad luck" in selection_section(selection_of(settings, *rows, fresh=fresh), settings)
+    assert "which was bad luck" in told_of(selection_of(settings, *rows, fresh=fresh), settings)
 
 
 def test_the_ties_hold_the_best_with_the_confidence_that_the_race_left(make_settings: MakeSettings) -> None:
     """A race loses the best with a chance of 5 % at most: what is left has it with 95 %."""
     settings = make_settings(*RACE)
-    tied = selection_section(selection_of(settings, LEADER, NEAR, FAR), settings)
-    alone = selection_section(selection_of(settings, LEADER, FAR, FAR), settings)
+    tied = told_of(selection_of(settings, LEADER, NEAR, FAR), settings)
+    alone = told_of(selection_of(settings, LEADER, FAR, FAR), settings)
     assert "with 95 % confidence" in tied
     assert "is 5 % at most" in alone
 
@@ -84,14 +95,14 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert pair.endswith("; tied with the only other candidate")
     found = selection_of(settings, LEADER, NEAR)
     races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
-    told = claim(replace(found, contests=races, comparison=Comparison(races[1])), "accuracy")
+    told = claim(replace(found, contests=races, comparison=WinnerComparison(races[1])), "accuracy")
     assert told is not None
     assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
 
 def test_the_cost_of_the_winner_is_told_per_training(make_settings: MakeSettings) -> None:
     settings = make_settings(*RACE, "select.rule=one_standard_error")
-    told = selection_section(selection_of(settings, LEADER, NEAR), settings)
+    told = told_of(selection_of(settings, LEADER, NEAR), settings)
     assert "the cheapest (seconds 3)" in told
 
 
@@ -106,26 +117,24 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
         replace(contest, scientific={"x": x})
         for x, contest in enumerate(3 * selection_of(settings, LEADER, NEAR).contests, 1)
     )
-    comparison = Comparison(best, 4, 2, tuple(others[:n_rivals]))
+    comparison = WinnerComparison(best, 4, 2, tuple(others[:n_rivals]))
     selection = Selection(settings.select, (best, *others), comparison, best.candidates[0], 39)
-    section, headline = selection_section(selection, settings), claim(selection, "accuracy") or ""
+    section, headline = told_of(selection, settings), claim(selection, "accuracy") or ""
     assert "Of the winners of 3 values, that of x = 1 is the best by the mean over the 4 race seeds" in section
     assert told in section
     assert headline.endswith("not shown to be better than 1 of 2 other values") == bool(n_rivals)
     equal = replace(selection, comparison=replace(comparison, equals=(others[1],)))
-    assert "that all of them have (that of x = 3 is equal: the first value is taken)" in selection_section(
-        equal, settings
-    )
+    assert "that all of them have (that of x = 3 is equal: the first value is taken)" in told_of(equal, settings)
     assert "is equal" not in section
 
 
-def test_the_half_width_is_that_of_the_end_that_no_bound_cuts(make_settings: MakeSettings) -> None:
+def test_the_interval_of_the_winner_ends_at_a_bound(make_settings: MakeSettings) -> None:
     settings = make_settings(*RACE)
     whole = selection_of(settings, LEADER, NEAR)
     cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
-    told = claim(replace(whole, contests=(cut,), comparison=Comparison(cut)), "accuracy")
+    told = claim(replace(whole, contests=(cut,), comparison=WinnerComparison(cut)), "accuracy")
     assert told is not None
-    assert "0.9900 ± 0.0300" in told
+    assert "0.9900 [0.9600, 1.0000]" in told
 
 
 def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
@@ -134,7 +143,7 @@ def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
     races = tuple(
         replace(found.contests[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
     )
-    found = replace(whole, contests=races, comparison=Comparison(races[0]))
+    found = replace(whole, contests=races, comparison=WinnerComparison(races[0]))
     told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
-    assert told in selection_section(found, settings)
-    assert "(but" not in selection_section(replace(found, contests=(races[0], races[0])), settings)
+    assert told in told_of(found, settings)
+    assert "(but" not in told_of(replace(found, contests=(races[0], races[0])), settings)

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from reports import shown, write_finding
 from rich.console import Console
 
 from studies import schema
 from studies.analysis.values import row
 from studies.analysis.values.table import ValueTable, ValueTables, value_tables
+from studies.cli.reports import report_study
 from studies.config.budget import Budget
 from studies.config.composing.configs import group_options
 from studies.config.settings import StudySettings
@@ -27,15 +29,12 @@ from studies.errors import BadInput
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 from studies.reporting.figures.values import values_drawing
-from studies.reporting.report import write_report
-from studies.reporting.value_files import FILES, markdown_of, write_value_files
-from studies.reporting.value_section import value_section
-from studies.reporting.value_words import disagreements_of, sentence
+from studies.reporting.sections.values.section import FILES, table_of, values_finding
+from studies.reporting.sections.values.words import disagreements_of, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.storage.slots import rules_of
 from studies.trial.objective import run_trial
 from studies.worker import Post, work
 
@@ -284,22 +283,23 @@ def test_the_four_files_tell_the_same(make_settings: MakeSettings, tmp_path: Pat
     settings = make_settings(study="tables/optimizer")
     tables = value_tables(trials_of(settings, sgd_wants_another_rate), settings)
     assert tables is not None
-    write_value_files(tmp_path, tables, title="50 % & more_than <that>")
+    write_finding(tmp_path, values_finding(tables), title="50 % & more_than <that>")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [row["view"] for row in rows] == ["tuned"] * 7 + ["fixed"] * 7
     best = next(row for row in rows if row["standing"] == "best")
-    shown = f"{float(best['metric']):.4f} ± {float(best['metric']) - float(best['metric_lo']):.4f}"
+    value, lo, hi = (float(best[column]) for column in ("metric", "metric_lo", "metric_hi"))
+    shown = f"{value:.4f} [{lo:.4f}, {hi:.4f}]"
     markdown, page = (tmp_path / "table.md").read_text(), (tmp_path / "table.html").read_text()
     latex = (tmp_path / "table.tex").read_text()
     assert shown in markdown
     assert shown in page
-    assert shown.replace("±", r"$\pm$") in latex
+    assert shown in latex
     assert "&lt;that&gt;" in page
     assert r"50 \% \& more\_than" in latex
     assert latex.count(r"\begin{tabular}") == 2
     cells = [line.count("&") - line.count(r"\&") for line in latex.splitlines() if line.endswith(r"\\")]
     assert cells == [10] * 8 + [9] * 8
-    assert all((tmp_path / name).stat().st_size for name in (*FILES, "figures/values.png", "figures/values.csv"))
+    assert all((tmp_path / name).stat().st_size for name in FILES)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -338,7 +338,7 @@ def test_a_table_of_real_trainings_is_written_with_its_report(make_settings: Mak
     study = open_study(settings, storage)
     work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
     printed = io.StringIO()
-    write_report(study, settings, rules_of(settings), console=Console(file=printed, soft_wrap=True))
+    report_study(study, settings, console=Console(file=printed, soft_wrap=True))
     report = (settings.output_dir / "report.md").read_text()
     assert "## n_layers, value by value" in report
     assert "figures/values.png" in report
@@ -365,11 +365,11 @@ def test_a_difference_that_one_view_shows_and_the_other_does_not_is_no_disagreem
     before, after = tables.fixed.ranking, tables.tuned.ranking
     assert any(before.verdict(i, j) != after.verdict(i, j) for i in range(7) for j in range(i))
     assert disagreements_of(tables) == []
-    assert "no pair of values changes its difference" in value_section(tables)
+    assert "no pair of values changes its difference" in shown(values_finding(tables))
     alone = trials_of(settings, lambda point: truth(point) if point["optimizer"] == "sgd" else None)
     tables = value_tables(alone, settings)
     assert tables is not None
-    assert "no pair of values" not in value_section(tables), "there is no pair"
+    assert "no pair of values" not in shown(values_finding(tables)), "there is no pair"
 
 
 def test_a_row_shows_every_cell_that_judges_it(make_settings: MakeSettings, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_row_shows_every_cell_that_judges_it(make_settings: MakeSettings, tmp_
     row = tables.main.rows[0]
     assert row.nuisance == {"lr": 0.01}
     assert row.judged == ({"lr": 0.003}, {"lr": 0.01})
-    write_value_files(tmp_path, tables, title="two cells")
+    write_finding(tmp_path, values_finding(tables), title="two cells")
     for name in ("table.md", "table.html", "table.tex", "table.csv"):
         assert "0.003, 0.01" in (tmp_path / name).read_text()
     assert '"lr=0.003, 0.01"' in (tmp_path / "table.csv").read_text()
@@ -410,8 +410,8 @@ def test_a_tie_shows_its_interval_and_that_it_is_not_equal(make_settings: MakeSe
     """By hand: the differences -0.01, -0.03, 0.01, -0.01 have mean -0.01, t = -1.2247 and p = 0.3081."""
     values = {0.0: [0.9, 0.91, 0.92, 0.93], 0.5: [0.89, 0.88, 0.93, 0.92]}
     tables = of_two(make_settings, values, "mode=fixed")
-    assert "| tie, -0.0100 [-0.0360, 0.0160], p 0.308 (Holm) |" in markdown_of(tables.main)
-    assert "A tie is not shown to differ from the best, which does not make it equal" in markdown_of(tables.main)
+    assert "| tie, -0.0100 [-0.0360, 0.0160], p 0.308 (Holm) |" in shown([table_of(tables.main)])
+    assert "A tie is not shown to differ from the best, which does not make it equal" in shown([table_of(tables.main)])
     assert sentence(tables.main).endswith("(n = 4); 0.5 is not shown to be worse.")
     assert sentence(tables.main, how=True).endswith("(n = 4), all else at its default; 0.5 is not shown to be worse.")
 
@@ -419,20 +419,19 @@ def test_a_tie_shows_its_interval_and_that_it_is_not_equal(make_settings: MakeSe
 def test_nothing_has_no_sign_and_equal_values_no_width(make_settings: MakeSettings, tmp_path: Path) -> None:
     values = {0.0: [0.9875] * 4, 0.5: [0.9875 - 1e-8, 0.9875, 0.9875 + 1e-9, 0.9875]}
     tables = of_two(make_settings, values, "mode=fixed")
-    write_value_files(tmp_path, tables, title="flat")
+    write_finding(tmp_path, values_finding(tables), title="flat")
     text = (tmp_path / "table.md").read_text()
     assert "0.9875 (all equal)" in text
     assert "tie, 0.0000 [0.0000, 0.0000]" in text
     assert "0.0000 [0.0000" in text
     assert "-0.0000" not in text
-    assert "± 0.0000" not in text
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [(row["metric_lo"], row["metric_hi"]) for row in rows] == [("", "")] * 2
 
 
 def test_all_values_equal_everywhere_have_no_interval_of_their_difference(make_settings: MakeSettings) -> None:
     tables = of_two(make_settings, {0.0: [0.9] * 4, 0.5: [0.9] * 4}, "mode=fixed")
-    assert "| tie, 0.0000 (all equal), p 1.000 (Holm) |" in markdown_of(tables.main)
+    assert "| tie, 0.0000 (all equal), p 1.000 (Holm) |" in shown([table_of(tables.main)])
 
 
 def test_a_table_without_nuisance_parameters_speaks_of_no_halves_and_no_default(make_settings: MakeSettings) -> None:
@@ -441,14 +440,14 @@ def test_a_table_without_nuisance_parameters_speaks_of_no_halves_and_no_default(
     settings = make_settings(*(f"++search_space.{name}.role=scientific" for name in names), study="digits_grid")
     tables = value_tables(trials_of(settings, lambda _: 0.9), settings)
     assert tables is not None
-    text = value_section(tables) + sentence(tables.main)
+    text = shown(values_finding(tables)) + sentence(tables.main)
     assert "no nuisance parameter was varied" in text
     assert not re.search("mode=|default|half|best over", text)
     fixed = make_settings("mode=fixed", study="tables/dropout")
     named = value_tables(trials_of(fixed, lambda _: 0.9), fixed)
     assert named is not None
-    assert "All else at its default (mode=fixed)" in value_section(named)
-    assert "half" not in value_section(named)
+    assert "All else at its default (mode=fixed)" in shown(values_finding(named))
+    assert "half" not in shown(values_finding(named))
 
 
 def test_trainings_at_the_same_time_are_counted_by_their_overlap(make_settings: MakeSettings) -> None:
@@ -478,10 +477,10 @@ def test_the_page_fits_a_narrow_window_and_says_the_verdict(make_settings: MakeS
     settings = make_settings(study="tables/optimizer")
     tables = value_tables(trials_of(settings, sgd_wants_another_rate), settings)
     assert tables is not None
-    write_value_files(tmp_path, tables, title="page")
+    write_finding(tmp_path, values_finding(tables), title="page")
     page, latex = (tmp_path / "table.html").read_text(), (tmp_path / "table.tex").read_text()
     assert '<meta name="viewport"' in page
-    assert page.index(f"<p>{sentence(tables.main)}</p>") < page.index("<table>")
+    assert page.index(f"<p>{sentence(tables.main, how=True)} ") < page.index("<table>")
     assert page.count('<div class="scroll" tabindex="0"><table>') == 2
     assert "td{white-space:nowrap}" in page
     assert f"% {disagreements_of(tables)[0]}\n" in latex

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from studies.reporting.value_pages import Grid, latex_table
+from studies.reporting.finding import Finding, Table
+from studies.reporting.layout import layout
+from studies.reporting.renderers import latex
 from studies.reporting.wording import code, plain, table
 
 
@@ -40,5 +44,6 @@ def test_a_path_with_a_backtick_is_code() -> None:
 
 
 def test_a_name_is_no_latex() -> None:
-    written = latex_table(Grid("", ("a{b}^c\\d_e%",), [], []), title="x")
+    finding = Finding("", blocks=(Table(("a{b}^c\\d_e%",), ()),))
+    written = latex.page(finding, layout(Path(), "x", [finding], []))
     assert r"a\{b\}\textasciicircum{}c\textbackslash{}d\_e\%" in written

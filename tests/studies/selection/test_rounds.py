@@ -93,10 +93,10 @@ def test_the_test_part_is_looked_at_in_the_estimate_alone(digits: MakeSettings, 
     assert selection.best is not None
     assert selection.best.estimate is not None
     test = selection.best.tests["test/accuracy"]
-    assert test.estimate == pytest.approx(selection.best.estimate.estimate - 0.02)
-    assert (test.n, test.n_samples) == (5, 500)
+    assert test.estimate.value == pytest.approx(selection.best.estimate.value - 0.02)
+    assert (test.estimate.n, test.n_samples) == (5, 500)
     assert selection.best.tests["test/loss"].n_samples is None
-    assert test.ci_hi - test.ci_lo > selection.best.estimate.ci_hi - selection.best.estimate.ci_lo
+    assert test.estimate.half_width > selection.best.estimate.half_width
 
 
 def test_no_training_of_a_round_is_pruned_and_none_is_the_last(digits: MakeSettings, storage: BaseStorage) -> None:

@@ -195,7 +195,7 @@ def test_each_scientific_value_has_a_race_and_an_estimate_of_its_own(
     for contest in selection.contests:
         assert {c.trial.params["optimizer"] for c in contest.candidates} == {contest.scientific["optimizer"]}
         assert contest.estimate is not None
-        assert contest.estimate.estimate == pytest.approx(good[str(contest.scientific["optimizer"])], abs=0.005)
+        assert contest.estimate.value == pytest.approx(good[str(contest.scientific["optimizer"])], abs=0.005)
     assert selection.best is not None
     assert selection.best.scientific == {"optimizer": "adam"}
     assert rounds[-1].n_trials == 5 * 5

@@ -15,7 +15,7 @@ from trainings import run
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.reporting.trials_csv import write_trials_csv
+from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
 from studies.storage.device_time import device_seconds, seconds_of_each
 
@@ -52,7 +52,7 @@ def test_trials_csv_tells_what_each_trial_counts(make_settings: MakeSettings, tm
     for number, made in enumerate(trials):
         made.number = number
     settings = make_settings("storage.lease_s=60")
-    write_trials_csv(tmp_path / "t.csv", trials, device_seconds=seconds_of_each(trials, settings))
+    (tmp_path / "t.csv").write_text(trials_csv(trials, device_seconds=seconds_of_each(trials, settings)), newline="")
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["seconds"], row["device_seconds"]) for row in rows] == [("1.0", "2.25"), ("1.0", "4.5")]

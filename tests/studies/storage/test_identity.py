@@ -26,7 +26,7 @@ from studies.storage.identity import (
 )
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
-STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_BELIEF}  # of a selection's rounds, and of beliefs, alone
+STUDY_ATTRIBUTES -= {schema.STUDY_SELECT, schema.STUDY_HYPOTHESIS}  # of a selection's rounds, and of hypotheses, alone
 
 
 def begin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
@@ -283,7 +283,7 @@ def test_a_study_carries_every_attribute_of_the_schema(storage: BaseStorage) -> 
     settings = settings_of()
     attributes = open_study(settings, storage).user_attrs
     assert set(attributes) == STUDY_ATTRIBUTES
-    assert attributes[schema.STUDY_SCHEMA] == 1
+    assert attributes[schema.STUDY_SCHEMA] == 2
     assert attributes[schema.STUDY_METRIC] == {"name": "val/accuracy", "direction": "maximize", "value": "last"}
     assert attributes[schema.STUDY_BUDGET] == {"unit": "epochs", "amount": 3, "rungs": 3}
     assert attributes[schema.STUDY_N_TRIALS] == 12
@@ -398,3 +398,15 @@ def test_a_study_that_lacks_what_is_compared_is_refused_by_the_keys(storage: Bas
     study = begin(settings_of(), storage)
     study.set_user_attr(schema.STUDY_IDENTITY, '{"budget.amount": 99}')
     assert "budget.unit" in refused(settings_of(), storage)
+
+
+def test_a_study_in_the_words_of_version_1_is_found_with_its_own_config(storage: BaseStorage) -> None:
+    settings = settings_of(study="hypotheses/random_search_suffices")
+    study = begin(settings, storage)
+    written = study.user_attrs[schema.STUDY_IDENTITY].replace("studies.sampler_benchmark", "studies.race")
+    assert "studies.race.Search" in written
+    study.set_user_attr(schema.STUDY_IDENTITY, written)
+    assert find_study(settings, storage)[0] is not None
+    assert schema.recorded({"belief": 1}, schema.STUDY_HYPOTHESIS) == 1
+    assert schema.recorded({"place": "worker 1"}, schema.DEVICE_SLOT) == "worker 1"
+    assert schema.in_present_words("${belief.checkpoints.source}") == "${hypothesis.checkpoints.source}"

@@ -16,7 +16,7 @@ from written import changed, problems_of, read
 from studies.cli.admission import admit, refuse_bad_name
 from studies.config.composing.configs import as_meant, compose
 from studies.errors import BadInput, Problem
-from studies.experiment import part_names
+from studies.hypotheses.parts import part_names
 from studies.report import report
 from studies.text.naming import why_no_name
 
@@ -68,9 +68,9 @@ def test_an_odd_name_of_a_parameter_a_callback_or_a_logger_is_refused(name: str,
 
 
 @odd_names
-def test_an_odd_name_of_a_part_of_a_belief_is_refused(name: str, why: str) -> None:
-    with pytest.raises(BadInput, match=r"belief\.parts holds .*give the part another name") as caught:
-        part_names(OmegaConf.create({"belief": {"parts": {name: {}}}}))
+def test_an_odd_name_of_a_part_of_a_hypothesis_is_refused(name: str, why: str) -> None:
+    with pytest.raises(BadInput, match=r"hypothesis\.parts holds .*give the part another name") as caught:
+        part_names(OmegaConf.create({"hypothesis": {"parts": {name: {}}}}))
     assert why in str(caught.value)
 
 

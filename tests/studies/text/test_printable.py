@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from studies.config.parsing.limits import shown as shown_value
 from studies.config.parsing.output_folder import short
 from studies.errors import Problem
 from studies.records.shapes import damage_of_study
-from studies.reporting.csv_table import write_csv
+from studies.reporting.csv_table import csv_text
 from studies.reporting.wording import plain as shown_plainly
 from studies.secrets.texts import know
 from studies.text.naming import shown_name
@@ -103,6 +104,6 @@ def test_a_failed_trial_and_its_log_hold_no_control_characters(
 def test_the_terminal_and_the_tables_show_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_console(width=200).print(EVIL)
     assert capsys.readouterr().out == f"{HARMLESS}\n"
-    with write_csv(tmp_path / "t.csv", ["message"], [{"message": EVIL}]).open(encoding="utf-8") as file:
+    with io.StringIO(csv_text(["message"], [{"message": EVIL}])) as file:
         assert next(csv.DictReader(file))["message"] == HARMLESS
     assert "\x1b" not in shown_plainly(EVIL)

@@ -12,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from pytorch_lightning import Callback
 
-from studies.check import Left, estimate, left_of
+from studies.check import Remaining, estimate, left_of
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
 from studies.selection.rounds import most_trainings
@@ -133,12 +133,12 @@ def finished(n: int) -> list[FrozenTrial]:
 
 def test_what_is_left_is_told_of_trials_and_selection(make_settings: MakeSettings) -> None:
     plain, storage = make_settings(study="plain"), InMemoryStorage()
-    assert left_of(plain, [], storage) == Left(4, 0)
-    assert left_of(plain, finished(3), storage) == Left(1, 0)
+    assert left_of(plain, [], storage) == Remaining(4, 0)
+    assert left_of(plain, finished(3), storage) == Remaining(1, 0)
     assert left_of(plain, finished(4), storage).is_nothing
     raced = make_settings(*RACE, study="plain")
     assert most_trainings(raced) == 3 * 4 + 5
-    assert left_of(raced, finished(4), storage) == Left(0, 17)
+    assert left_of(raced, finished(4), storage) == Remaining(0, 17)
 
 
 def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
@@ -146,14 +146,14 @@ def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
     seconds = [10.0, 20.0, 60.0]  # mean 30
     told = "a trial takes about 30 s (10 s to 1 min 00 s at 3 points of the space); "
     assert (
-        estimate(plain, Left(4, 0), seconds, 2)
+        estimate(plain, Remaining(4, 0), seconds, 2)
         == f"{told}4 trials on 2 workers about 1 min 00 s and some seconds to start"
     )
     one = "1 trial that are left on 1 worker about 30 s and some seconds to start"
-    assert estimate(plain, Left(1, 0), seconds, 1) == told + one.replace("that are", "that is")
-    assert estimate(plain, Left(0, 0), seconds, 2) == "nothing is left to do: the study is finished"
-    assert "4 trials; the loader does not tell" in estimate(plain, Left(4, 0), [], 2)
+    assert estimate(plain, Remaining(1, 0), seconds, 1) == told + one.replace("that are", "that is")
+    assert estimate(plain, Remaining(0, 0), seconds, 2) == "nothing is left to do: the study is finished"
+    assert "4 trials; the loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
     pruned = make_settings("pruner=median", *RACE, study="plain")
-    found = estimate(pruned, Left(4, 16), seconds, 2)
+    found = estimate(pruned, Remaining(4, 16), seconds, 2)
     assert "4 trials and up to 16 trainings of the selection on 2 workers at most about 5 min 00 s and some" in found
     assert found.endswith("to start, less where trials are pruned or configurations leave the race")

@@ -14,15 +14,16 @@ import torch
 from hydra.utils import instantiate
 from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from studies.reporting.handed_on import handed_on
 from torch import nn
 from trainings import TRAINER, files, run
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
-from studies.reporting.handed_on import handed_on
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.job import build
 from studies.trial.keeper import Keeping, Saved
@@ -350,7 +351,7 @@ def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_setti
         user_attrs={schema.WEIGHTS_DIFFER: "they were changed", schema.SEED: 1},
     )
     as_trained = optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs={schema.SEED: 1})
-    told = handed_on(Choice(trial, 0.25), settings)
+    told = handed_on(Choice(trial, Estimate(0.25, n=1)), settings)
     assert "not that of the weights that it handed on: they were changed" in told[0]
     assert "last weights, whose val_loss is 0.5000" in told[1]
     assert handed_on(Choice(as_trained, 0.5), settings) == []

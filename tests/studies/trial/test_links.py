@@ -20,8 +20,8 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
-from studies.reporting.best_yaml import chosen, write_best_yaml
-from studies.reporting.trials_csv import write_trials_csv
+from studies.reporting.trials_csv import trials_csv
+from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.job import Job
@@ -90,7 +90,7 @@ def test_each_trial_has_and_records_its_own_value(sorts: MakeSettings, tmp_path:
     values = [trial.user_attrs[schema.LINKED] for trial in trials]
     assert values == [{"model.n_classes": trial.params["kinds"]} for trial in trials]
     assert len({trial.params["kinds"] for trial in trials}) > 1
-    write_trials_csv(tmp_path / "trials.csv", trials)
+    (tmp_path / "trials.csv").write_text(trials_csv(trials), newline="")
     with (tmp_path / "trials.csv").open() as file:
         assert [row["linked_model.n_classes"] for row in csv.DictReader(file)] == [
             str(trial.params["kinds"]) for trial in trials
@@ -101,7 +101,7 @@ def test_best_yaml_has_the_number_and_a_retraining_gives_the_same_value(sorts: M
     settings = sorts("n_trials=1")
     (trial,) = run(settings)
     best = Choice(trial, trial.value or 0.0)
-    write_best_yaml(tmp_path / "best.yaml", settings, best)
+    (tmp_path / "best.yaml").write_text(best_yaml(settings, best) or "")
     config = yaml.safe_load((tmp_path / "best.yaml").read_text())
     assert config["model"]["n_classes"] == 3
     assert config["links"] == {"model.n_classes": "datamodule.n_classes"}

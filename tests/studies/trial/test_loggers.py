@@ -16,12 +16,13 @@ from trainings import TRAINER, run
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems
 from studies.process.signals import StopSignals
-from studies.reporting.best_yaml import chosen
 from studies.reporting.logger_notes import logger_notes
+from studies.selection.chosen import chosen
 from studies.trial.job import Job
 from studies.trial.logger_kinds import logger_problems
 from studies.trial.testing import train_and_test
@@ -119,7 +120,7 @@ def test_a_second_go_at_half_the_batch_has_a_run_of_its_own(plain: MakeSettings,
 def test_retrainings_overwrite_neither_the_trial_nor_each_other(plain: MakeSettings, tmp_path: Path) -> None:
     settings = plain(*SHORT, "n_trials=1", csv_in(tmp_path / "csv"))
     (trial,) = run(settings)
-    config = chosen(settings, Choice(trial, trial.value or 0.0))
+    config = chosen(settings, Choice(trial, Estimate(trial.value or 0.0, n=1)))
     for _ in range(2):
         train_and_test(config, budget=settings.budget, folder=tmp_path / "trial-0")
     own = ["plain/retrain-trial-0", "plain/retrain-trial-0-2", "plain/trial-0"]

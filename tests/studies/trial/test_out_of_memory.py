@@ -16,10 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
-from studies.reporting.best_yaml import chosen
-from studies.reporting.trials_csv import write_trials_csv
+from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
+from studies.selection.chosen import chosen
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.preflight import preflight
@@ -183,9 +184,9 @@ def test_the_halved_batch_is_in_the_table_and_in_the_configuration_to_retrain(
         distributions={"lr": optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)},
         user_attrs={schema.BATCH_HALVED: halved, schema.SEED: 3},
     )
-    write_trials_csv(tmp_path / "trials.csv", [trial])
+    (tmp_path / "trials.csv").write_text(trials_csv([trial]), newline="")
     (row,) = csv.DictReader((tmp_path / "trials.csv").read_text().splitlines())
     assert row[schema.BATCH_HALVED] == "2 × 10"
-    config = chosen(hungry(*HALVE), Choice(trial, 0.1))
+    config = chosen(hungry(*HALVE), Choice(trial, Estimate(0.1, n=1)))
     assert config["model"]["batch_size"] == 10
     assert config["trainer"]["accumulate_grad_batches"] == 2

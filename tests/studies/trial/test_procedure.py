@@ -13,7 +13,7 @@ from trainings import StopsAfter, run
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.reporting.trials_csv import write_trials_csv
+from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of
@@ -46,7 +46,7 @@ def test_its_trials_have_their_rungs_their_value_and_their_result(bowl: MakeSett
         assert trial.user_attrs[schema.SECONDS] >= 0
         assert len(trial.user_attrs[schema.RUNG_SECONDS]) == 3
         assert schema.STEPS not in trial.user_attrs
-    write_trials_csv(tmp_path / "trials.csv", trials)
+    (tmp_path / "trials.csv").write_text(trials_csv(trials), newline="")
     with (tmp_path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["result_x"]) for row in rows] == [trial.params["x"] for trial in trials]

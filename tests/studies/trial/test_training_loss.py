@@ -12,13 +12,12 @@ from rich.console import Console
 from trainings import TRAINER, run
 
 from studies import schema
+from studies.cli.reports import report_study
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.reporting.report import write_report
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.storage.slots import rules_of
 from studies.trial.callbacks import MetricMissing
 from studies.trial.job import build
 from studies.trial.preflight import preflight
@@ -74,7 +73,7 @@ def test_the_report_says_what_a_training_loss_does_not_say(plain: MakeSettings) 
     settings = silent(plain, "n_trials=1", "analysis=none", "budget.amount=1")
     run(settings)
     study = open_study(settings, open_storage(settings.storage.address))
-    write_report(study, settings, rules_of(settings), console=Console(quiet=True))
+    report_study(study, settings, console=Console(quiet=True))
     assert "it says nothing about new data" in (settings.output_dir / "report.md").read_text()
 
 

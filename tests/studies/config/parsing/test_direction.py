@@ -9,6 +9,8 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from shell import USERS
+from studies.experiment import each_part
+from studies.reporting.any_study import describe, render_any
 
 from studies.cli.admission import CHECKS
 from studies.config.composing.configs import compose, config_dir
@@ -16,8 +18,6 @@ from studies.config.parsing.direction import USUAL, usual_direction
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.experiment import each_part
-from studies.reporting.any_study import describe, render_any
 from studies.reporting.goal import goal, goal_notes, goal_sentence
 
 Compose = Callable[..., StudySettings]

@@ -1,0 +1,46 @@
+"""The command that runs the next round of a study: the one that ran this, with the next space and a new name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from studies.config.composing.configs import given_overrides
+from studies.config.composing.own_options import BY_PATH, SCHEME
+from studies.config.settings import StudySettings
+from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION
+from studies.secrets.texts import masked
+from studies.text.quoting import argument, command_line, in_quotes
+from studies.text.wording import nearby
+
+DROPPED = re.compile(r"[+~]*(study_name|search_space|import_from|resume|output_dir|enqueue)\b")
+ROUND = re.compile(r"^(.*)-round(\d+)$")
+
+
+def next_command(settings: StudySettings) -> str:
+    """Return the command. It goes with the next search space in the study's output folder.
+
+    It leaves out what the command line said of name, space, points to try first and output folder: these belong to this
+    round. A study of another kind than a grid takes over the trials that fit.
+    """
+    given = HydraConfig.get() if HydraConfig.initialized() else None
+    asked = given_overrides() if given is not None else [f"+study={settings.study_name}"]
+    sources = given.runtime.config_sources if given is not None else []
+    theirs = [str(source.path) for source in sources if source.schema == SCHEME]
+    files = [path for path in theirs if not Path(path).is_dir()]  # studies that were named by their path
+    folders = [path for path in theirs if path not in files]
+    kept = [override for override in asked if not DROPPED.match(override)]
+    kept = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
+    named = [f"{GROUP}={OPTION}", argument("study_name", _next_name(settings.study_name))]
+    imports = [] if settings.is_designed else [argument("import_from", settings.study_name)]
+    config_dir = [nearby(Path(folders[0]))] if folders else [str(settings.output_dir)]
+    searched = [f"hydra.searchpath=[{in_quotes(f'file://{settings.output_dir.resolve()}')}]"] if folders else []
+    words = ["--config-dir", *config_dir, *(nearby(Path(file)) for file in files)]
+    return command_line("run", *words, *map(masked, kept), *named, *imports, *searched)
+
+
+def _next_name(name: str) -> str:
+    match = ROUND.match(name)
+    return f"{match[1]}-round{int(match[2]) + 1}" if match else f"{name}-round2"

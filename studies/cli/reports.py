@@ -1,0 +1,150 @@
+"""The reports of a study: which sections they have, and how a study is viewed for them.
+
+A study of ours with its config, one of ours without, and one of another tool all become a `StudyView`. What follows is
+the same for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from rich.console import Console
+
+from studies import schema
+from studies.analysis.table import powers_of_two
+from studies.cli.next_command import next_command
+from studies.config.settings import AnalysisSettings, Direction, StudySettings
+from studies.records.stored import trials_of
+from studies.reporting.goal import goal_sentence, stored_goal_sentence
+from studies.reporting.report import write_report
+from studies.reporting.section import Section
+from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome
+from studies.reporting.sections.effects import section as effects
+from studies.reporting.sections.next_round import section as next_round
+from studies.reporting.sections.selection import section as selection
+from studies.reporting.sections.values import section as values
+from studies.reporting.view import Objective, StudyView
+from studies.sampler_benchmark import section as benchmark
+from studies.sampler_benchmark.stored_runs import is_benchmark
+from studies.schema import is_imported
+from studies.selection.steps import Selection
+from studies.storage.described_space import space_of
+from studies.storage.described_study import budget_of, metric_of, repeats_points
+from studies.storage.device_time import seconds_of_each
+from studies.storage.importing import told
+from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
+
+SECTIONS = (
+    Section(outcome.compute),
+    Section(best.compute, best.FILES),
+    Section(selection.compute, selection.FILES),
+    Section(values.compute, values.FILES),
+    Section(front.compute, front.FILES),
+    Section(cells.compute),
+    Section(endings.compute, endings.FILES),
+    Section(benchmark.compute, benchmark.FILES),
+    Section(fitted_values.compute, fitted_values.FILES, is_slow=True),
+    Section(effects.compute, effects.FILES, is_slow=True),
+    Section(next_round.compute, next_round.FILES, is_slow=True),
+)
+DIRECTIONS: dict[StudyDirection, Direction] = {
+    StudyDirection.MAXIMIZE: "maximize",
+    StudyDirection.MINIMIZE: "minimize",
+}
+
+
+def report_study(
+    study: Study,
+    settings: StudySettings,
+    *,
+    console: Console,
+    selection: Selection | None = None,
+    rules: Rules | None = None,
+) -> None:
+    """Write the report of a study whose config is known into its output folder."""
+    view = view_of(study, settings, rules=rules or rules_of(settings), selection=selection)
+    write_report(view, settings.output_dir, SECTIONS, console=console)
+
+
+def report_stored(
+    study: Study,
+    folder: Path,
+    wanted: AnalysisSettings,
+    *,
+    seed: int,
+    console: Console,
+    metric: str | None = None,
+    rounds: Sequence[str] = (),
+) -> None:
+    """Write the report of any Optuna study into `folder`, from the storage alone."""
+    view = view_of_stored(study, wanted, seed=seed, metric=metric, rounds=rounds)
+    write_report(view, folder, SECTIONS, console=console)
+
+
+def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: Selection | None = None) -> StudyView:
+    """Return the view of a study whose config is known. What the storage holds of it was checked before."""
+    trials = study.get_trials(deepcopy=False)
+    slots = _slots(trials, settings.n_trials)
+    objective, second = settings.objective, settings.objective.second
+    objectives = [Objective(objective.metric, objective.direction)]
+    objectives += [Objective(second.metric, second.direction)] if second is not None else []
+    return StudyView(
+        name=settings.study_name,
+        trials=trials,
+        ended=[slot.last for slot in slots if rules.is_finished(slot)],
+        objectives=tuple(objectives),
+        goal=goal_sentence(objective),
+        wanted=settings.analysis,
+        seed=settings.seed,
+        imported=[trial for trial in trials if is_imported(trial)],
+        imports=told(study) or "",
+        slots=slots,
+        rules=rules,
+        budget=settings.budget,
+        space=settings.space,
+        powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
+        repeats_points=settings.is_designed,
+        has_one_best=not is_benchmark(settings),
+        settings=settings,
+        selection=selection,
+        device_seconds=seconds_of_each(trials, settings),
+        next_command=next_command(settings),
+    )
+
+
+def view_of_stored(
+    study: Study, wanted: AnalysisSettings, *, seed: int, metric: str | None = None, rounds: Sequence[str] = ()
+) -> StudyView:
+    """Return the view of any Optuna study, from the storage alone.
+
+    `metric` is the value's name, by default what the study calls it. `rounds` name the studies of a selection among its
+    best. Raises `BadInput` where the storage holds a study of ours damaged.
+    """
+    trials = trials_of(study)
+    several = study.metric_names or [f"value {i}" for i in range(1, len(study.directions) + 1)]
+    names = several if len(several) > 1 else [metric or metric_of(study)]
+    return StudyView(
+        name=study.study_name,
+        trials=trials,
+        ended=[trial for trial in trials if not trial.user_attrs.get(schema.VOID)],
+        objectives=tuple(
+            Objective(name, DIRECTIONS.get(direction)) for name, direction in zip(names, study.directions, strict=True)
+        ),
+        goal=stored_goal_sentence(study),
+        wanted=wanted,
+        seed=seed,
+        budget=budget_of(study),
+        space=space_of(study),
+        powers_of_two=powers_of_two(study),
+        repeats_points=repeats_points(study),
+        rounds=rounds,
+    )
+
+
+def _slots(trials: Sequence[FrozenTrial], n_trials: int) -> list[Slot]:
+    """Return all slots that were begun, also where the study asks for fewer by now."""
+    return read_slots(trials, max(n_trials, len(originals(trials))))

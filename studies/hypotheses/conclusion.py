@@ -1,0 +1,197 @@
+"""What the studies of a hypothesis say together: the verdict by the rule of the config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial
+
+from studies.analysis.same_runs import distinct
+from studies.analysis.values.table import cells_by_value, value_tables
+from studies.config.settings import HypothesisSettings, StudySettings
+from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
+from studies.hypotheses.rule import HypothesisTest, NotTestable, Word, contrast, independence, together
+from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
+from studies.search.warm_start import N_BEST, Values, warm_start
+from studies.text.quoting import pasted
+
+SAYS: dict[Word, str] = {
+    "supported": "supports it",
+    "contradicted": "contradicts it",
+    "undecided": "leaves it undecided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PartTrials:
+    """What a part has trained."""
+
+    name: str
+    settings: StudySettings
+    view: StudyView
+    is_finished: bool = True  # no slot is left
+    recorded: HypothesisSettings | None = None  # the hypothesis and its rule from before the first trial
+    same_runs: str = ""  # told of trials that are the same under different seeds: they test nothing
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """The trials that decided its slots, of which equal runs count once."""
+        return distinct(self.view.candidates)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the rule differs from the one in the config before the first trial."""
+        return self.recorded != self.settings.hypothesis
+
+
+@dataclass(slots=True)
+class Conclusion:
+    """What all parts say, each under its name."""
+
+    claim: str
+    tests: dict[str, HypothesisTest] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)  # why a part says nothing
+    more_trials: dict[str, int] = field(default_factory=dict)
+    remedies: dict[str, str] = field(default_factory=dict)  # what would decide an undecided part
+    matrices: dict[str, RegretMatrix] = field(default_factory=dict)
+    beside: list[str] = field(default_factory=list)  # sentences that decide nothing
+    changed: list[str] = field(default_factory=list)  # parts whose rule was changed after their first trial
+
+    @property
+    def word(self) -> Word:
+        """The verdict; undecided while a part says nothing."""
+        return "undecided" if self.missing else together(list(self.tests.values()))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        after = ", by a rule that was changed after the data were seen" if self.changed else ""
+        return " ".join(filter(None, [f"{self.claim}: {self.word} on this task{after}.", self.combined]))
+
+    @property
+    def combined(self) -> str:
+        """How several parts make up the verdict; empty for one."""
+        said = {name: SAYS[test.word] for name, test in self.tests.items()}
+        said |= dict.fromkeys(self.missing, "says nothing yet")
+        each = ", ".join(f"{name} {words}" for name, words in said.items())
+        return f"The claim has to hold in every part: {each}." if len(said) > 1 else ""
+
+
+def conclude(parts: Sequence[PartTrials]) -> Conclusion:
+    """Apply each part's rule to its trials."""
+    hypotheses = [part.settings.hypothesis for part in parts]
+    found = Conclusion(next(hypothesis.claim for hypothesis in hypotheses if hypothesis is not None))
+    for part in parts:
+        hypothesis = part.settings.hypothesis
+        if hypothesis is None or hypothesis.rule == "none":
+            continue
+        if part.has_changed:
+            found.changed.append(part.name or part.settings.study_name)
+        if not part.is_finished:
+            found.missing[part.name] = f"{len(part.trials)} of {part.settings.n_trials} trainings are finished"
+            continue
+        if part.same_runs:
+            found.missing[part.name] = part.same_runs
+            continue
+        try:
+            test = _test(part, found)
+        except NotTestable as error:
+            if hypothesis.decides:
+                found.missing[part.name] = str(error)
+            else:
+                found.beside.append(f"Beside it, {part.name}: {error}")
+            continue
+        if not hypothesis.decides:
+            found.beside.append(f"Beside it, {part.name}: {test}")
+            continue
+        found.tests[part.name] = test
+        if test.seeds_needed is not None:
+            _add_remedy(part, test.seeds_needed, found)
+    return found
+
+
+def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
+    """Say how an undecided part is decided by `seeds` in all."""
+    n_cells = part.settings.n_trials // part.settings.replicates
+    gain, hypothesis = found.tests[part.name].gain, part.settings.hypothesis
+    counts_trials = hypothesis is not None and hypothesis.rule == "independence"
+    found.more_trials[part.name] = (seeds - (gain.n or 0)) * (1 if counts_trials else n_cells)
+    replicates = math.ceil(seeds / n_cells) if counts_trials else seeds
+    found.remedies[part.name] = _remedy(part, replicates, n_trials=replicates * n_cells)
+
+
+def _remedy(part: PartTrials, replicates: int, *, n_trials: int) -> str:
+    """Return how an undecided part is decided: by another study, because a study keeps its number of seeds."""
+    name = part.settings.study_name
+    whole = name.removesuffix(f"_{part.name}") if part.name else name
+    another = pasted("study_name", f"{whole}-2")
+    return (
+        f"About {replicates} seeds would decide it; a study that has begun takes no more of them, so run another one: "
+        f"replicates={replicates} {another} ({n_trials} trainings{' of this part' if part.name else ''})."
+    )
+
+
+def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
+    """Apply the rule of `part`. Raises `NotTestable`."""
+    settings, hypothesis = part.settings, part.settings.hypothesis
+    assert hypothesis is not None
+    maximize = settings.objective.direction == "maximize"
+    if hypothesis.rule == "independence":
+        return _independence(part, found, hypothesis.boundary)
+    if hypothesis.rule == "one_fits_all":
+        values = cells_by_value(part.trials, settings)
+        matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
+        found.matrices[part.name] = matrix
+        if matrix.regret:
+            shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
+            found.beside += _warm_starts(shared, settings, near=hypothesis.boundary)
+        return one_fits_all(matrix, boundary=hypothesis.boundary, metric=settings.objective.metric)
+    tables = value_tables(part.trials, settings)
+    if tables is None:
+        raise NotTestable("no trial of a designed study has a value")
+    assert hypothesis.before is not None
+    assert hypothesis.after is not None
+    return contrast(
+        tables.main, before=hypothesis.before, after=hypothesis.after, boundary=hypothesis.boundary, maximize=maximize
+    )
+
+
+def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
+    """Tell what a search on each task saves by each other's best settings."""
+    maximize = settings.objective.direction == "maximize"
+    for source in values:
+        for target in values:
+            if source != target:
+                found = warm_start(
+                    values,
+                    settings.space,
+                    source=source,
+                    target=target,
+                    near=near,
+                    maximize=maximize,
+                    seed=settings.seed,
+                )
+                saved = found.saved
+                yield (
+                    f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
+                    f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
+                    f"{estimate_text(saved, '.1f')} trials saved (over {saved.n} replays on the "
+                    f"{len(values[target])} cells as they were measured)."
+                )
+
+
+def _independence(part: PartTrials, found: Conclusion, boundary: float) -> HypothesisTest:
+    analysis = part.view.analysis
+    if analysis.tuning is not None:
+        cost = analysis.tuning.cost
+        found.beside.append(
+            f"Tuning one at a time with {analysis.tuning.n_trials} trials would be expected to end "
+            f"{estimate_text(cost)} further from the best {part.settings.objective.metric} than tuning all "
+            "together (both simulated on the fitted function)."
+        )
+    if analysis.anova is None:
+        raise NotTestable("the trials form no grid")
+    return independence(analysis.anova, boundary=boundary)

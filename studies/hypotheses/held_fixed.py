@@ -1,0 +1,44 @@
+"""What the parts of a hypothesis held fixed, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from studies.config.settings import StudySettings
+from studies.reporting.finding import Block, Paragraph, Table
+from studies.storage.identity import fixed_config
+from studies.text.wording import NONE
+
+NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
+
+
+def held_fixed(parts: Mapping[str, StudySettings]) -> Iterator[Block]:
+    """Yield the settings that no parameter varied: a table of those in which parts differ, and one of the others."""
+    each = [_held(settings) for settings in parts.values()]
+    keys = list(dict.fromkeys(key for held in each for key in held))
+    values = {key: [held.get(key, NONE) for held in each] for key in keys}
+    common = [(key, found[0]) for key, found in values.items() if len(set(found)) == 1]
+    apart = [(key, *found) for key, found in values.items() if len(set(found)) > 1]
+    if apart:
+        yield Table(("setting", *parts), tuple(apart))
+        yield Paragraph("In all parts:")
+    yield Table(("setting", "value"), tuple(common))
+
+
+def _held(settings: StudySettings) -> dict[str, str]:
+    """Return every setting of model, data and budget that no parameter varied."""
+    varied = [path for parameter in settings.space for path in parameter.paths]
+    config = fixed_config(settings)
+    flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
+    kept = {key: str(value) for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)}
+    budget = settings.budget
+    return {"budget": f"{budget.amount:g} {budget.unit}", **kept}
+
+
+def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in NOT_TOLD:
+                yield from _flat(value, f"{path}.{key}")
+    else:
+        yield path, node

@@ -1,0 +1,133 @@
+"""The page of a hypothesis, `hypothesis.md`: its verdict, what the verdict rests on, and what was held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from studies.hypotheses.conclusion import Conclusion, PartTrials
+from studies.hypotheses.figures import regret_drawing, verdict_drawing
+from studies.hypotheses.held_fixed import held_fixed
+from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.finding import Block, Drawing, File, Finding, Paragraph, Table
+from studies.reporting.renderers import markdown
+from studies.reporting.report import write_findings
+from studies.reporting.wording import estimate_text, interval_text
+from studies.reporting.writer import Writer
+from studies.text.wording import NONE
+
+PAGE, TABLE = "hypothesis.md", "hypothesis.csv"
+FILES = (PAGE, TABLE, *(f"figures/{name}.{ending}" for name in ("verdict", "regret*") for ending in ("png", "csv")))
+COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
+RULE = (
+    "Supported: the whole 95 % interval lies at or above the boundary. Contradicted: all of it lies below. Undecided: "
+    "it holds the boundary."
+)
+
+
+def remove_hypothesis(folder: Path) -> None:
+    """Remove what an earlier conclusion left in `folder`."""
+    if folder.is_dir():
+        Writer(folder, patterns=FILES).write({}, {})
+
+
+def write_hypothesis(folder: Path, found: Conclusion, parts: Sequence[PartTrials], *, console: Console) -> None:
+    """Write hypothesis.md, hypothesis.csv and the figures into `folder`. Print the verdict."""
+    findings = [hypothesis_finding(found, parts), held_fixed_finding(parts)]
+    write_findings(Writer(folder, patterns=FILES), findings, title=found.claim, pages={PAGE: markdown.report})
+    console.print("\n".join([*findings[0].headline, f"  hypothesis: {folder / PAGE}"]), markup=False)
+
+
+def hypothesis_finding(found: Conclusion, parts: Sequence[PartTrials]) -> Finding:
+    """Return the verdict and what it rests on."""
+    why = " ".join(f"{name + ': ' if name else ''}{reason}." for name, reason in found.missing.items())
+    told = " ".join(filter(None, [" on this task.", found.combined, _shortly(found), why]))
+    return Finding(
+        "",
+        "ok" if found.word != "undecided" else "caution",
+        (found.sentence, *_sentences(found)),
+        (
+            Paragraph(told, lead=found.word.capitalize()),
+            *_rule(found),
+            *_table(found),
+            *_drawings(found, parts),
+            File("numbers", TABLE, csv_text(COLUMNS, _rows(found))),
+        ),
+    )
+
+
+def held_fixed_finding(parts: Sequence[PartTrials]) -> Finding:
+    """Return the settings that no part varied."""
+    return Finding("Held fixed", blocks=tuple(held_fixed({part.name: part.settings for part in parts})))
+
+
+def _rule(found: Conclusion) -> Iterator[Block]:
+    if found.changed:
+        yield Paragraph(RULE)
+        yield Paragraph(" was changed after the first trial.", lead=f"The rule of {', '.join(found.changed)}")
+    else:
+        yield Paragraph(f"{RULE} The rule is the one that was recorded with the study before its first trial.")
+
+
+def _table(found: Conclusion) -> Iterator[Block]:
+    rows = tuple(
+        (
+            name or NONE,
+            test.word,
+            f"{test.gain.value:.4f}",
+            interval_text(test.gain),
+            f"{test.boundary:g}",
+            str(test.gain.n),
+        )
+        for name, test in found.tests.items()
+    )
+    if rows:
+        yield Table(("part", "verdict", "gain", "95 % interval", "boundary", "n"), rows)
+
+
+def _drawings(found: Conclusion, parts: Sequence[PartTrials]) -> Iterator[Drawing]:
+    if found.tests:
+        yield verdict_drawing(found.tests, claim=found.claim, word=found.word)
+    for name, matrix in found.matrices.items():
+        metric = next(part.settings.objective.metric for part in parts if part.name == name)
+        yield regret_drawing(matrix, metric=metric, part=name if len(found.matrices) > 1 else "")
+
+
+def _rows(found: Conclusion) -> Iterator[Row]:
+    for name, test in found.tests.items():
+        gain = test.gain
+        yield {
+            "part": name,
+            "verdict": test.word,
+            "gain": gain.value,
+            "ci_lo": gain.lo,
+            "ci_hi": gain.hi,
+            "boundary": test.boundary,
+            "unit": test.unit,
+            "n": gain.n,
+            "more_trials": found.more_trials.get(name),
+            "what": test.what,
+        }
+    for name, why in found.missing.items():
+        yield {"part": name, "verdict": "undecided", "what": why}
+
+
+def _sentences(found: Conclusion) -> Iterator[str]:
+    for name, test in found.tests.items():
+        told = " ".join(filter(None, [str(test), found.remedies.get(name)]))
+        yield f"{name + ': ' if name else ''}{test.word}: {told}"
+    for name, why in found.missing.items():
+        yield f"{name or 'undecided'}: {why}."
+    yield from found.beside
+
+
+def _shortly(found: Conclusion) -> str:
+    """The gains that decide, in numbers alone."""
+    told = []
+    for name, test in found.tests.items():
+        gain, part = test.gain, f"{name.replace('_', ' ')}: " if name and len(found.tests) > 1 else ""
+        needs = f"needs {test.boundary:+g} ({test.unit}, n = {gain.n})"
+        told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}")
+    return "; ".join(told) + "." if told else ""

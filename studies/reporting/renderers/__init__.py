@@ -1,0 +1,1 @@
+"""Each module writes findings in one medium."""

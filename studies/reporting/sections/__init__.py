@@ -1,0 +1,1 @@
+"""The sections of a report: each file concludes one thing about a study."""

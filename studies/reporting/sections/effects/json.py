@@ -1,0 +1,150 @@
+"""`analysis.json`: all of an analysis in one file, for programs.
+
+Schema version 1. Strict JSON: a number that does not exist, or is infinite, is null. Keys:
+
+- `version` (1), `package` (this package's version), `method`, `seed`, `metric`, `direction` (`maximize | minimize`),
+  `budget_unit` (null where unknown).
+- `value_policy`: `final`, or `rung k`: the value with which a trial counts.
+- `trials`: `finished`, `used` (all that have that value), `pruned`, `failed`, `diverged` (among the failed);
+  `infeasible` where some violate a constraint.
+- `parameters`: a list of `name`, `kind` (`continuous | discrete | categorical`), `scale` (`linear | log10 | log2`),
+  `low` and `high` in units of the scale, `values` of one that is not continuous; `dropped`: name → why it is left out.
+- `verdict`: `level` (`ok | caution | unreliable`) and `reasons`; `evidence` that it rests on; `advice`.
+- `fits`: one for all trials, then one for each set of trials in which conditional parameters were active:
+  `parameters`, `n_used`, `n_trials` (those that the used were drawn from), `verdict`, `evidence`.
+- `effects`: the rows of effects.csv under the same names, `params`, `reasons` and `scope` as lists.
+- `anova`: null unless the trials are a grid; else `rows` and `block` as in anova.csv with `term` as a list (empty: the
+  error), `n`, `n_cells`, `n_missing_cells`, `balanced`, `replicates` (fewest, most), `lack_of_fit` (p), `notes`,
+  `problem`.
+- `ridges`: each with the columns of ridge.csv, lists instead of joined names, and `alphas_by_window` (window, α, lower,
+  upper), `points` and `optima` as (second, first parameter) on their search scales (log10 where logarithmic).
+- `tuning`: null, or `one_at_a_time`, `together` and `cost` (`estimate`, `lo`, `hi`; the metric's unit) at `n_trials`.
+- `screen`: the rows of screen.csv.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.analysis.estimate import Estimate
+from studies.reporting.sections.effects.csv import package_version
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.axis import Axis
+    from studies.analysis.effects import Effect
+    from studies.analysis.fit import Fit
+    from studies.analysis.one_at_a_time import TuningCost
+    from studies.analysis.ridge import Ridge
+
+VERSION = 1
+CI = ("ci_lo", "ci_hi")
+ENDS = {"estimate": CI, "alpha": CI, "omega_sq": CI, "share": ("share_lo", "share_hi")}  # of each estimate
+
+
+def analysis_json(analysis: Analysis, *, metric: str) -> str:
+    """Return the document as text; see the top for its keys."""
+    document = _plain(described(analysis, metric=metric))
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
+    """The document of an analysis, its values still dataclasses, tuples and numbers that may not be finite."""
+    table, whole = analysis.table, analysis.whole
+    return {
+        "version": VERSION,
+        "package": package_version(),
+        "method": next((effect.method for effect in analysis.effects), None),
+        "seed": analysis.seed,
+        "metric": metric,
+        "direction": "maximize" if table.maximize else "minimize",
+        "budget_unit": analysis.budget_unit,
+        "value_policy": table.policy,
+        "trials": {
+            "finished": table.n_finished,
+            "used": len(table.y),
+            "pruned": table.n_pruned,
+            "failed": table.n_failed,
+            "diverged": table.n_diverged,
+            **({"infeasible": table.n_infeasible} if table.n_infeasible else {}),
+        },
+        "parameters": [_parameter(axis) for axis in table.axes],
+        "dropped": dict(sorted(table.dropped.items())),
+        "verdict": whole.verdict,
+        "evidence": whole.evidence,
+        "advice": analysis.advice,
+        "fits": [_fit(fit) for fit in analysis.fits],
+        "effects": [_effect(effect) for effect in analysis.effects],
+        "anova": analysis.anova,
+        "ridges": [_ridge(ridge) for ridge in analysis.ridges],
+        "tuning": None if analysis.tuning is None else _tuning(analysis.tuning),
+        "screen": analysis.screen,
+    }
+
+
+def _parameter(axis: Axis) -> dict[str, Any]:
+    return {
+        "name": axis.name,
+        "kind": axis.kind,
+        "scale": axis.scale,
+        "low": axis.low,
+        "high": axis.high,
+        "values": axis.values or None,
+    }
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "parameters": fit.table.names,
+        "n_used": len(fit.table.y),
+        "n_trials": fit.n_trials,
+        "verdict": fit.verdict,
+        "evidence": fit.evidence,
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    fields = {field.name: getattr(effect, field.name) for field in dataclasses.fields(effect)}
+    return {**fields, "claimed": effect.is_claimed}
+
+
+def _ridge(ridge: Ridge) -> dict[str, Any]:
+    fields = {field.name: getattr(ridge, field.name) for field in dataclasses.fields(ridge)}
+    return {**fields, "alphas_by_window": [(window, a.value, a.lo, a.hi) for window, a in ridge.alphas_by_window]}
+
+
+def _tuning(tuning: TuningCost) -> dict[str, Any]:
+    kinds = ("one_at_a_time", "together", "cost")
+    found: dict[str, Estimate] = {kind: getattr(tuning, kind) for kind in kinds}
+    ends = {k: {"estimate": e.value, "lo": e.lo, "hi": e.hi, "median": e.value} for k, e in found.items()}
+    return {**ends, "n_trials": tuning.n_trials}
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` in JSON's own types."""
+    if dataclasses.is_dataclass(value):
+        named = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return dict(_plain_entries(named))
+    if isinstance(value, Mapping):
+        return dict(_plain_entries([(str(key), item) for key, item in value.items()]))
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain_entries(entries: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of an object; an estimate has its ends beside it, under names of their own."""
+    for name, value in entries:
+        if name not in ENDS or not (value is None or isinstance(value, Estimate)):
+            yield name, _plain(value)
+            continue
+        numbers = (None, None, None) if value is None else (value.value, value.lo, value.hi)
+        yield from zip((name, *ENDS[name]), map(_plain, numbers), strict=True)

@@ -1,0 +1,218 @@
+"""What matters, and what interacts.
+
+Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only where the verdict is ok.
+Otherwise they say what to do, and the numbers stand in tables beside their verdicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from studies.analysis.estimate import Estimate
+from studies.reporting.figures.drawings import drawings
+from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
+from studies.reporting.sections.effects.csv import csv_files
+from studies.reporting.sections.effects.json import analysis_json
+from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
+from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text, share_of_variance
+from studies.text.wording import counted, crossed
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.effects import Effect
+    from studies.analysis.fit import Fit
+    from studies.analysis.one_at_a_time import TuningCost
+    from studies.analysis.table import TrialsTable
+
+TITLE = "What matters, and what interacts"
+NOT_ANALYSED = "Not analysed: analysis=none was asked for."
+NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
+PICTURES = ("interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
+FILES = (
+    *("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv", "analysis.json"),
+    *(f"figures/{name}.{ending}" for name in PICTURES for ending in ("png", "csv")),
+)
+NEGLIGIBLE = 1e-6  # of the range of the trials' values: a smaller difference is none
+MEANING = {
+    "ok": "The numbers below can be relied on as far as their intervals go.",
+    "caution": "Take the numbers below as hints.",
+    "unreliable": "Conclude nothing from the numbers below.",
+}
+
+
+def compute(view: StudyView) -> Finding:
+    """Return the effects with their verdict, or why there are none."""
+    if not view.is_analysed:
+        why = NOT_ANALYSED if view.wanted.name == "none" else NO_DIRECTION
+        return Finding(TITLE, blocks=paragraphs(why))
+    return effects_finding(view.analysis, metric=view.metric)
+
+
+def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
+    """Return the verdict, sentences or advice, tables and figures of `analysis`."""
+    headline = clause(analysis)
+    return Finding(
+        TITLE,
+        analysis.whole.verdict.level,
+        (f"{headline}.",) if headline else (),
+        (
+            *paragraphs(_objective(analysis.table, metric)),
+            _verdict(analysis.whole),
+            *paragraphs(_values(analysis.table, analysis.whole)),
+            *_told(analysis, metric),
+            *_tables(analysis),
+            *_figures(analysis, metric),
+            *(File(label, name, text) for label, name, text in csv_files(analysis)),
+            File("analysis", "analysis.json", analysis_json(analysis, metric=metric)),
+        ),
+    )
+
+
+def clause(analysis: Analysis) -> str | None:
+    """Return what a headline may say of effects: the strongest interaction, else the strongest parameter.
+
+    None without a verdict ok, and where nothing is shown.
+    """
+    if analysis.whole.verdict.level != "ok":
+        return None
+    for effect in (*_claimed(analysis), *_strongest_main(analysis)):
+        verb = "interact" if effect.order == 2 else "matters most"
+        return f"{crossed(effect.params)} {verb} ({share_of_variance(effect.estimate)})"
+    return None
+
+
+def _tables(analysis: Analysis) -> Iterator[Block]:
+    if any(not math.isnan(effect.estimate.value) for effect in analysis.effects):
+        yield from effects_blocks(analysis)
+    if analysis.ridges:
+        yield from ridges_blocks(analysis.ridges, analysis.budget_unit, level=analysis.whole.verdict.level)
+    if analysis.anova is not None:
+        yield from anova_blocks(analysis.anova)
+    if analysis.screen:
+        yield from screen_blocks(analysis.screen)
+
+
+def _figures(analysis: Analysis, metric: str) -> Iterator[Block]:
+    drawn = list(drawings(analysis, metric=metric))
+    yield from [Heading("Figures")] if drawn else []
+    yield from drawn
+
+
+def _objective(trials: TrialsTable, metric: str) -> str:
+    """Say which of several objectives this is about."""
+    if trials.n_objectives == 1:
+        return ""
+    return f"The study has {trials.n_objectives} objectives. What follows is about the first alone, {metric}."
+
+
+def _verdict(fit: Fit) -> Paragraph:
+    level, reasons = fit.verdict.level, fit.verdict.reasons
+    why = f", because of: {'; '.join(reasons)}" if reasons else ""
+    evidence = [counted(fit.evidence.n, "trial", "trials")]
+    evidence.append(counted(fit.evidence.n_parameters, "parameter", "parameters"))
+    if not math.isnan(fit.evidence.q2):
+        part = f"; {fit.evidence.explained:.2f} of what is not noise, which the verdict goes by"
+        counts = part if f"{fit.evidence.explained:.2f}" != f"{fit.evidence.q2:.2f}" else ""
+        evidence.append(f"Q² {fit.evidence.q2:.2f} (how well trials left out of the fit are predicted{counts})")
+    meaning = MEANING[level] if fit.sobol is not None else "Nothing was fitted to the trials."
+    return Paragraph(f"{why}. {meaning} Evidence: {', '.join(evidence)}.", lead=f"Verdict: {level}")
+
+
+def _values(trials: TrialsTable, fit: Fit) -> str:
+    """Say which value each trial counts with, why, and which trials and parameters are left out."""
+    n_without = trials.n_finished - trials.n_failed - trials.n_infeasible - trials.n_outside - len(trials.y)
+    without = f". {n_without} without that value are left out" if n_without else ""
+    if trials.policy == "final":
+        pruned = f", {trials.n_pruned} of {trials.n_finished} trials were pruned" if trials.n_pruned else ""
+        said = f"Trials count with their final values{pruned}{without}."
+    elif trials.n_pruned:
+        pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
+        said = (
+            f"{pruned}, so all are compared at {trials.compared}, the last that nine in ten of them reached: the "
+            f"shares are of the metric there, not of its final value{without}."
+        )
+    else:
+        said = f"All trials are compared at {trials.compared}, as value_policy asks{without}."
+    sentences = [said, *_left_out(trials)]
+    if trials.assumed_source is not None:
+        sentences.append(
+            f"The storage does not say who proposed some of the trials. analysis.source says it was "
+            f"{trials.assumed_source}."
+        )
+    if fit.n_trials > len(fit.table.y):
+        sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
+    sentences += [f"{name} is left out: {why}." for name, why in sorted(trials.dropped.items())]
+    return " ".join(sentences)
+
+
+def _left_out(trials: TrialsTable) -> Iterator[str]:
+    """Say which trials are not compared, and why."""
+    if trials.has_no_step:
+        yield "There is no step at which nine in ten of the trials could be compared."
+    failed, diverged = trials.n_failed - trials.n_infinite, trials.n_diverged - trials.n_infinite
+    if failed:
+        how = f" ({diverged} diverged or ran out of memory)" if diverged else ""
+        yield f"{counted(failed, 'trial', 'trials')} gave no value{how}."
+    if trials.n_infinite:
+        n = counted(trials.n_infinite, "trial has", "trials have")
+        yield f"{n} an infinite value, or one that is no number, which is compared with none."
+    if trials.n_infeasible:
+        n = counted(trials.n_infeasible, "trial violates", "trials violate")
+        yield f"{n} a constraint (infeasible): what follows is about feasible trials alone."
+    if trials.n_outside:
+        n = counted(trials.n_outside, "trial lies", "trials lie")
+        yield f"{n} outside the ranges of the parameters: left out."
+
+
+def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
+    """Return sentences with numbers where the verdict is ok, else what would make it so."""
+    if analysis.whole.verdict.level == "ok":
+        return bullets(list(_sentences(analysis, metric)))
+    return (Paragraph("What would help:"), *bullets(analysis.advice)) if analysis.advice else ()
+
+
+def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
+    mains = _strongest_main(analysis)
+    for effect in mains:
+        yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
+    if not mains:
+        yield "No parameter shows an effect on its own."
+    claimed = _claimed(analysis)
+    for effect in claimed:
+        yield f"{crossed(effect.params)} interact: {share_of_variance(effect.estimate)}{where(effect)}."
+    if not claimed:
+        yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
+    for ridge in analysis.ridges:
+        yield f"The best {ridge.params[0]} as {ridge.params[1]} changes: {ridge.verdict}."
+    if analysis.tuning is not None and len(analysis.whole.table.axes) > 1:
+        yield _tuning(analysis.tuning, metric, analysis.table)
+
+
+def _strongest_main(analysis: Analysis) -> list[Effect]:
+    """Return the strongest main effect that can be relied on, if there is one."""
+    from studies.analysis.effects import CLAIM
+
+    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
+    return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
+
+
+def _claimed(analysis: Analysis) -> list[Effect]:
+    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate.value)
+
+
+def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
+    """Say what tuning one parameter at a time costs, by the fitted function."""
+    least = NEGLIGIBLE * float(trials.y.max() - trials.y.min())
+    value, lo, hi = (0.0 if abs(number) < least else number for number in (tuning.cost.value, *tuning.cost.ends))
+    cost = Estimate(value, lo, hi)
+    if cost.is_above(0):
+        told = f"{estimate_text(cost, '.2g')} worse in {metric} than"
+    elif cost.is_below(0):
+        told = f"{estimate_text(cost.turned, '.2g')} better in {metric} than"
+    else:
+        told = f"no worse in {metric} (difference {estimate_text(cost, '.2g')}) than"
+    begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
+    return f"{begin} {told} tuning all together (both simulated on the fitted function)."

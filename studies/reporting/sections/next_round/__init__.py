@@ -1,0 +1,1 @@
+"""The section on the next round of a study."""

@@ -1,0 +1,202 @@
+"""The next round: whether the best lies at a limit, where trials fail, whether they were enough, and the next space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.figures.best_of_m import best_of_m
+from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
+from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
+from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text, interval_text
+from studies.text.wording import NONE, counted, fixed, shown
+
+if TYPE_CHECKING:
+    from studies.analysis.next_round.boundary import Place
+    from studies.analysis.next_round.enough import Enough
+    from studies.analysis.next_round.infeasible import Rate, Region
+    from studies.analysis.next_round.round import NextRound
+    from studies.config.parameter import Parameter
+
+TABLE = "next_round.csv"
+SPACE = f"{GROUP}/{OPTION}.yaml"
+FILES = (TABLE, SPACE, "figures/best_of_m.png", "figures/best_of_m.csv")
+COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
+LIMITED = 0.005  # a confidence within this of 1 is written as more than 99 %
+COPY = f"Copy it to {GROUP}/ of your config folder and name it: {GROUP}={OPTION}."
+OVERRULED = f"A {GROUP} in the study's own file overrules this one: put these lines there instead."
+
+
+def compute(view: StudyView) -> Finding | None:
+    """Return what the study says of the next one. None where it is not analysed."""
+    if not view.is_analysed:
+        return None
+    blocks = next_round_blocks(view.next_round, study_name=view.name, metric=view.metric, command=view.next_command)
+    return Finding("Next round", blocks=tuple(blocks))
+
+
+def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command: str = "") -> Iterator[Block]:
+    """Yield the limits, where trials fail, whether there were enough, and the next space as a file.
+
+    `command` runs the next round, if it is known.
+    """
+    yield from _limits(found)
+    yield from map(_region, found.regions)
+    yield Paragraph(_enough(found, metric))
+    if found.enough is not None:
+        yield best_of_m(found.enough, metric=metric)
+    yield from bullets([f"{hint}." for hint in found.next.hints])
+    yield File("next round", TABLE, csv_text(COLUMNS, _rows(found)))
+    yield from _space(found, study_name, command)
+
+
+def _space(found: NextRound, study_name: str, command: str) -> Iterator[Block]:
+    """Yield the next space and what to do with it."""
+    if not found.can_be_written:
+        yield Paragraph("The config paths of the parameters are not known here, so no search_space file is written.")
+        return
+    yield File("next search space", SPACE, space_yaml(found.next, study_name=study_name))
+    if not found.next.changes:
+        yield Paragraph(f"Limits and choices stay as they are ({SPACE}): a next round would be more trials.")
+        return
+    n_changes = counted(len(found.next.changes), "change", "changes")
+    how = "Run it:" if command else COPY
+    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {OVERRULED} {how}")
+    if command:
+        yield Command(command)
+
+
+def _rows(found: NextRound) -> Iterator[Row]:
+    where = {place.name: place for place in found.places}
+    after = {parameter.name: parameter for parameter in found.next.space}
+    for parameter in found.space:
+        place, then = where.get(parameter.name), after.get(parameter.name)
+        numeric = parameter.type != "categorical"
+        yield {
+            "params": parameter.name,
+            "low": parameter.low if numeric else None,
+            "high": parameter.high if numeric else None,
+            "best": _cell(place.best) if place is not None else None,
+            "at_low": place.at_low if place is not None else None,
+            "at_high": place.at_high if place is not None else None,
+            "basis": place.basis if place is not None else None,
+            "n": place.n if place is not None else None,
+            "next_low": then.low if numeric and then is not None else None,
+            "next_high": then.high if numeric and then is not None else None,
+            "reason": "; ".join(_reasons(found, parameter.name)) or None,
+        }
+
+
+def _limits(found: NextRound) -> Iterator[Block]:
+    header = ("parameter", "values", "best", "at the low limit", "at the high limit", "by", "next round", "because")
+    where = {place.name: place for place in found.places}
+    after = {parameter.name: parameter for parameter in found.next.space}
+    rows = tuple(
+        _limits_row(parameter, where.get(parameter.name), after.get(parameter.name), _reasons(found, parameter.name))
+        for parameter in found.space
+    )
+    note = (
+        "Confidence that the best lies at a limit of its range: the share of the functions that the trials allow whose "
+        "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
+        "95 % on."
+    )
+    if found.n_infeasible:
+        note += " Infeasible trials are not asked where the best lies."
+    if found.compared != "final":
+        note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
+    yield from (Table(header, rows), Paragraph(note))
+
+
+def _limits_row(
+    parameter: Parameter, place: Place | None, then: Parameter | None, reasons: Sequence[str]
+) -> tuple[str, ...]:
+    values = _values(parameter)
+    next_values = "left out" if then is None else _values(then)
+    because = "; ".join(reasons) or NONE
+    if place is None:
+        return parameter.name, values, NONE, NONE, NONE, "nothing: one value, or none", next_values, because
+    return (
+        *(parameter.name, values, shown(place.best) if place.best is not None else NONE),
+        *(_confidence(place.at_low), _confidence(place.at_high), f"{place.basis} (n = {place.n})"),
+        *("unchanged" if next_values == values else next_values, because),
+    )
+
+
+def _values(parameter: Parameter) -> str:
+    if parameter.type == "categorical":
+        return ", ".join(map(str, parameter.choices))
+    return f"{parameter.low:g} … {parameter.high:g}"
+
+
+def _reasons(found: NextRound, name: str) -> list[str]:
+    return list(dict.fromkeys(change.reason for change in found.next.changes if change.name == name))
+
+
+def _confidence(share: float) -> str:
+    if math.isnan(share):
+        return NONE
+    return "> 99 %" if share > 1 - LIMITED else f"{100 * share:.0f} %"
+
+
+def _region(region: Region) -> Paragraph:
+    where = " and ".join(map(str, region.sides))
+    verb = "are" if region.failure == "infeasible" else "end in"
+    return Paragraph(
+        f" where {where}: {_rate(region.inside)} there, {_rate(region.outside)} elsewhere. The region was chosen by "
+        "these trials, so its rate is somewhat too high.",
+        lead=f"Trials {verb} {region.failure}",
+    )
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.failed} of {rate.share.n} {interval_text(rate.share, '.0f', percent=True)} %"
+
+
+def _enough(found: NextRound, metric: str) -> str:
+    from studies.analysis.next_round.enough import is_enough
+
+    curve = found.enough
+    if found.is_grid:
+        return (
+            "Were there enough trials? Not asked of a grid: its points were not drawn at random, so that nothing says "
+            "what others would bring."
+        )
+    if curve is None:
+        return "Were there enough trials? Too few to tell: at least 8 are needed."
+    at = {size: float(value) for size, value in zip(curve.sizes, curve.expected, strict=True)}
+    n, gain = curve.n, curve.gain
+    at_rung = "" if curve.policy == "final" else f" (at {curve.policy}, for many were pruned)"
+    best_of_all, best_of_half = fixed(at[n], 4), fixed(at[n // 2], 4)
+    said = (
+        f"Were there enough trials? The best of {n} {_basis(curve)} is expected at {metric}{at_rung} {best_of_all}, of "
+        f"half as many at {best_of_half}; {n} more are expected to improve it by {estimate_text(gain)}"
+    )
+    verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}
+    verdict = is_enough(curve, found.tolerance)
+    if found.tolerance is not None:
+        less = {True: "less than", False: "", None: "more or less than"}[verdict]
+        said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
+    how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
+    lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
+    return (
+        f"{said}. The upper end takes the best values to thin out at least as fast as an exponential tail: it cannot "
+        f"know of far better ones that are rare.{lost} Values are as measured, noise included, so that the best of "
+        "many is optimistic."
+    )
+
+
+def _basis(curve: Enough) -> str:
+    match curve.basis:
+        case "space-filling":
+            return "space-filling trials (those of the sampler learned from others, so they are left out)"
+        case "sequential":
+            return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
+        case _:
+            return "trials"
+
+
+def _cell(value: object) -> str | float | int | bool | None:
+    return value if isinstance(value, str | float | int | bool) or value is None else str(value)

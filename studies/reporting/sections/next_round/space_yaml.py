@@ -1,0 +1,104 @@
+"""`next_search_space.yaml`: the space of the next round, as an option of the config group `search_space`.
+
+It lies in a folder `search_space` of the output folder, where Hydra finds it with that folder as `--config-dir`. Each
+changed line says why. A choice that the study's config got by an interpolation stands there with its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from studies.analysis.next_round.space import NextSpace, SpaceChange
+from studies.config.parameter import Parameter
+from studies.secrets.masking import without_secrets
+from studies.text.printable import printable
+
+GROUP, OPTION = "search_space", "next_search_space"
+DECADES = 100.0  # a linear range of a greater ratio has to say that it is meant
+
+
+def space_yaml(found: NextSpace, *, study_name: str) -> str:
+    """Return the file, with the reasons for what differs."""
+    return printable("\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n")
+
+
+def _lines(found: NextSpace, study_name: str) -> Iterator[str]:
+    yield f"# The space of the round after study {study_name}. What differs from that study's says why."
+    yield from (f"# {hint}" for hint in found.hints)
+    for change in found.changes:
+        if change.after is None:
+            yield f"# {change.name} is left out: {change.reason}."
+    for parameter in found.space:
+        yield f"{_plain(parameter.name)}:"
+        yield from _entry(parameter, [change for change in found.changes if change.name == parameter.name])
+
+
+def _entry(parameter: Parameter, changes: Sequence[SpaceChange]) -> Iterator[str]:
+    reasons = {change.key: f"  # was {_before(change.before)}: {change.reason}" for change in changes}
+    single = len(parameter.paths) == 1
+    yield f"  path: {_plain(parameter.paths[0])}" if single else f"  paths: {_plain(list(parameter.paths))}"
+    yield f"  type: {parameter.type}"
+    if parameter.type == "categorical":
+        yield from _choices(parameter, reasons.get("choices", ""))
+    else:
+        yield f"  low: {_number(parameter, parameter.low)}{reasons.get('low', '')}"
+        yield f"  high: {_number(parameter, parameter.high)}{reasons.get('high', '')}"
+        if parameter.log and parameter.type != "power_of_two":
+            yield "  log: true"
+        if parameter.step is not None:
+            yield f"  step: {_number(parameter, parameter.step)}"
+        if not parameter.log and parameter.low > 0 and parameter.high / parameter.low > DECADES:
+            yield "  linear: true"
+    if parameter.levels is not None and parameter.levels != _usual_levels(parameter):
+        yield f"  levels: {_levels(parameter, parameter.levels)}"
+    if parameter.role != "nuisance":
+        yield f"  role: {parameter.role}"
+    if parameter.when:
+        conditions = {name: list(allowed) for name, allowed in parameter.when.items()}
+        yield f"  when: {_plain(conditions)}{reasons.get('when', '')}"
+
+
+def _choices(parameter: Parameter, reason: str) -> Iterator[str]:
+    if all(name == choice and isinstance(name, type(choice)) for name, choice in parameter.choices.items()):
+        yield f"  choices: {_plain(list(parameter.choices))}{reason}"
+        return
+    yield f"  choices:{reason}"
+    for name, choice in parameter.choices.items():
+        yield f"    {_plain(str(name))}: {_plain(without_secrets(choice))}"
+
+
+def _usual_levels(parameter: Parameter) -> tuple[Any, ...] | None:
+    """The levels that the reader gives where none are written."""
+    return parameter.spread(10**6) if parameter.type in ("categorical", "power_of_two") else None
+
+
+def _levels(parameter: Parameter, levels: tuple[Any, ...]) -> str:
+    """As short as the reader understands: `all`, how many, or which."""
+    is_discrete = parameter.step is not None or parameter.type in ("int", "power_of_two")
+    if is_discrete and levels == parameter.spread(10**6):
+        return "all"
+    return str(len(levels)) if levels == parameter.spread(len(levels)) else _plain(list(levels))
+
+
+def _number(parameter: Parameter, value: float) -> str:
+    return str(int(value)) if parameter.type in ("int", "power_of_two") else _plain(float(value))
+
+
+def _before(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, int | float) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """A value on one line of YAML."""
+    listed = (
+        {key: list(v) if isinstance(v, tuple) else v for key, v in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
+    text = yaml.safe_dump(listed, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,1 @@
+"""The section on the selection among the best of a search."""

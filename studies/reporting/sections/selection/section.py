@@ -1,0 +1,245 @@
+"""What a selection came to: the winner, what it is worth, how much was luck, and how the race went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from studies.reporting.finding import Block, Bullets, File, Finding, Heading, Paragraph, Table, paragraphs
+from studies.reporting.sections.selection.csv import selection_csv
+from studies.reporting.sections.selection.words import DIGITS, accuracies, name_of, seeds, status
+from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
+from studies.selection.chosen import champion_of
+from studies.selection.contest import Candidate, Contest, OnTestPart, failure_in_words
+from studies.selection.steps import Selection
+from studies.text.wording import NONE, counted, fixed, listed, p_value, shown
+
+FILES = ("select.csv",)
+COVERS = (
+    "The interval of a share of right or wrong answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's "
+    "t with Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+)
+SEEDLESS = (
+    "Its trainings under different seeds are identical: the module seeds itself (seed_everything?) or uses no "
+    "randomness. Use ${training_seed} in the config where the module takes a seed."
+)
+UNTESTED = (
+    "No p: the trainings of trials {trials} are identical under different seeds, so each of them is one observation "
+    "and nothing can be compared by it. The module seeds itself (seed_everything?) or uses no randomness: use "
+    "${{training_seed}} in the config where it takes a seed."
+)
+HOW = (
+    "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
+    "times the number of tests in the race (Bonferroni)."
+)
+NOTHING = (
+    "Nothing could be selected: no candidate gave a value on fresh seeds. The best is then the search's best value, "
+    "which is optimistic."
+)
+LEAST = "the cheapest ({cost}) within one standard error of the leader's mean"
+
+
+def compute(view: StudyView) -> Finding | None:
+    """Return what the selection came to. None where there is none, or it has not come to its end."""
+    if view.selection is None or view.settings is None:
+        return None
+    table = File("selection", FILES[0], selection_csv(view.selection, names=view.settings.space.names))
+    on_devices = view.settings.devices_per_trial > 1
+    blocks = selection_blocks(view.selection, metric=view.metric, maximize=view.maximize, on_devices=on_devices)
+    return Finding("Selection", blocks=(*blocks, table))
+
+
+def selection_blocks(selection: Selection, *, metric: str, maximize: bool, on_devices: bool) -> Iterator[Block]:
+    """Yield what ran, the winner, what it is worth, how much was luck, and how each race went."""
+    yield Paragraph(_what_ran(selection))
+    champion, contest = champion_of(selection), selection.best
+    if contest is None or champion is None or contest.estimate is None:
+        yield Paragraph(NOTHING)
+    else:
+        yield Bullets(
+            (
+                *_winner(selection, contest, champion, metric=metric),
+                *_tests(contest, on_devices=on_devices),
+                *_certainty(selection, contest, champion, maximize=maximize),
+            )
+        )
+    if len(selection.contests) > 1:
+        yield from (Heading("By value"), _by_value(selection.contests, metric))
+    for each in selection.contests:
+        yield from _race(each, metric=metric, is_named=len(selection.contests) > 1)
+
+
+def _what_ran(selection: Selection) -> str:
+    asked = selection.asked
+    fewer = [contest for contest in selection.contests if len(contest.candidates) < asked.k]
+    if len(selection.contests) > 1:
+        short = listed([f"{name_of(contest)} has {len(contest.candidates)}" for contest in fewer])
+        told = f"The best {asked.k} of each value of the search{f' (but {short})' if fewer else ''}"
+        winner = "each winner"
+    else:
+        n = len(selection.contests[0].candidates)
+        told = f"All {n} completed points (fewer than the {asked.k} that were asked for)" if fewer else ""
+        told, winner = told or f"The best {asked.k} of the search", "the winner"
+    ran = counted(selection.n_trainings, "training", "trainings")
+    if any(contest.seedless for contest in selection.contests):
+        return f"{told} were trained again until it was clear that their seeds change nothing: {ran} in all."
+    return (
+        f"{told} were trained again on up to {asked.seeds} common fresh seeds, then {winner} on "
+        f"{asked.estimate_seeds} further ones: {ran}."
+    )
+
+
+def _winner(selection: Selection, contest: Contest, champion: Candidate, *, metric: str) -> Iterator[Paragraph]:
+    yield Paragraph(f", {_rule(contest, selection)}.", lead=f"The winner is trial {champion.trial.number}")
+    yield from paragraphs(*_among_values(selection, contest))
+    yield _worth(contest, metric=metric)
+
+
+def _tests(contest: Contest, *, on_devices: bool) -> Iterator[Paragraph]:
+    for name, test in contest.tests.items():
+        yield _tested(name, test, contest)
+    if not contest.tests:
+        why = ", or trains on several devices" if on_devices else ""
+        yield Paragraph(f"It was not tested: the module has no test part{why}.")
+
+
+def _certainty(selection: Selection, contest: Contest, champion: Candidate, *, maximize: bool) -> Iterator[Paragraph]:
+    yield Paragraph(_luck(selection, contest, champion, maximize=maximize))
+    yield from paragraphs(*_ties(contest))
+    if any(test.n_samples for test in contest.tests.values()):
+        yield Paragraph(COVERS)
+
+
+def _worth(contest: Contest, *, metric: str) -> Paragraph:
+    found = contest.estimate
+    assert found is not None
+    if contest.is_seedless:
+        told = f" in one training. {SEEDLESS} So there is no interval, and how much of the value is luck is not known."
+        return Paragraph(told, lead=f"It gave {metric} {found.value:.{DIGITS}f}")
+    return Paragraph(
+        f" over {seeds(found)} that decided nothing{_lost(contest)}, on the validation part that the search used.",
+        lead=f"It is worth {metric} {estimate_text(found)}",
+    )
+
+
+def _tested(name: str, test: OnTestPart, contest: Contest) -> Paragraph:
+    if contest.is_seedless:
+        lead = f"{name} {test.estimate.value:.{DIGITS}f}"
+        return Paragraph(" in that training: on data that no choice has seen.", lead=lead)
+    over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
+    return Paragraph(f" {over}: on data that no choice has seen.", lead=f"{name} {estimate_text(test.estimate)}")
+
+
+def _luck(selection: Selection, contest: Contest, champion: Candidate, *, maximize: bool) -> str:
+    """Say how much of the search's best value was luck. It is another configuration's where that did not win."""
+    assert contest.estimate is not None
+    searched = selection.searched
+    luck = searched.value - contest.estimate.value
+    luck = luck if maximize else -luck
+    told = f"The search's best value was {searched.value:.{DIGITS}f} (trial {searched.trial.number})"
+    if contest.is_seedless:
+        return f"{told}."
+    if searched.trial.number != champion.trial.number:
+        return f"{told}, {abs(luck):.{DIGITS}f} {'better' if luck >= 0 else 'worse'} than what the winner is worth."
+    return f"{told}: {abs(luck):.{DIGITS}f} of that was luck." if luck >= 0 else f"{told}, which was bad luck."
+
+
+def _ties(contest: Contest) -> Iterator[str]:
+    """Say which candidates are left beside the winner."""
+    if contest.race is None or contest.seedless:
+        return
+    ties = [str(contest.candidates[i].trial.number) for i in contest.staying]
+    sound = len(contest.candidates) - len(contest.failures)
+    failed = ", failed ones aside" if contest.failures else ""
+    if len(ties) > 1:
+        sure = f"with {100 * (1 - contest.race.risk):.0f} % confidence the best of the {sound}{failed}"
+        yield f"Trials {listed(ties)} cannot be told apart: {sure} is among them."
+    elif sound == 1:
+        yield "All others failed on some seed."
+    else:
+        yield f"All others left. The chance that the best was lost{failed} is {100 * contest.race.risk:.0f} % at most."
+
+
+def _rule(contest: Contest, selection: Selection) -> str:
+    """Say by which rule the winner won."""
+    if contest.race is None or contest.race.leader is None:
+        return "the only candidate"
+    if selection.asked.rule == "best" or contest.seedless:
+        return "with the best mean of the race"
+    leader = contest.candidates[contest.race.leader].trial.number
+    cost = math.nan if contest.winner is None else contest.cost(contest.winner)
+    told = selection.asked.cost + ("" if math.isnan(cost) else f" {shown(cost)}")
+    who = "which leads itself" if contest.winner == contest.race.leader else f"trial {leader}"
+    return f"{LEAST.format(cost=told)}, {who}"
+
+
+def _among_values(selection: Selection, contest: Contest) -> Iterator[str]:
+    """Say, of several races, by what this one's winner is the best, and of which others that is shown."""
+    found = selection.comparison
+    if not found.n_others:
+        return
+    chosen = (
+        f"Of the winners of {found.n_others + 1} values, that of {name_of(contest)} is the best by the mean over the "
+        f"{counted(found.n_seeds, 'race seed', 'race seeds')} that all of them have"
+    )
+    if found.equals:
+        chosen += f" (that of {listed([name_of(equal) for equal in found.equals])} is equal: the first value is taken)"
+    how = "(one-sided paired t test on the fresh seeds, Bonferroni over the other values)"
+    if found.rivals:
+        rivals = listed([name_of(rival) for rival in found.rivals], last="or")
+        yield f"{chosen}; that it is better than that of {rivals} is not shown {how}."
+    else:
+        yield f"{chosen}; it is surely better than each other {how}."
+
+
+def _by_value(contests: Sequence[Contest], metric: str) -> Table:
+    rows = []
+    for contest in contests:
+        found, champion = contest.estimate, contest.champion
+        worth = estimate_text(found)
+        n = str(found.n) if found is not None else "0"
+        tests = ", ".join(f"{name} {estimate_text(test.estimate)}" for name, test in accuracies(contest)) or NONE
+        rows.append((name_of(contest), str(champion.trial.number) if champion else NONE, worth, n, tests))
+    return Table(("value", "its winner: trial", f"{metric} [95 %]", "fresh seeds", "test [95 %]"), tuple(rows))
+
+
+def _race(contest: Contest, *, metric: str, is_named: bool) -> Iterator[Block]:
+    if contest.race is None:
+        if is_named:
+            yield Heading(name_of(contest))
+        yield Paragraph("There was one candidate, and no race.")
+        return
+    rows = []
+    order = sorted(range(len(contest.candidates)), key=lambda i: _place(contest, i))
+    for i in order:
+        candidate, standing = contest.candidates[i], contest.race.standings[i]
+        values = (standing.mean, standing.sd, standing.gap)
+        numbers = [fixed(value, DIGITS) for value in values]
+        row = (str(candidate.trial.number), f"{candidate.value:.{DIGITS}f}", str(standing.n), *numbers)
+        rows.append((*row, p_value(standing.p_value), status(contest, i)))
+    header = ("trial", "in the search", "seeds", f"mean {metric}", "sd", "behind the leader", "p", "how it ended")
+    yield Heading(f"The race{f': {name_of(contest)}' if is_named else ''}")
+    yield Table(header, tuple(rows))
+    yield Paragraph(_how(contest))
+
+
+def _how(contest: Contest) -> str:
+    seedless = [str(contest.candidates[i].trial.number) for i in sorted(contest.seedless)]
+    return UNTESTED.format(trials=listed(seedless)) if seedless else HOW
+
+
+def _place(contest: Contest, i: int) -> tuple[bool, bool, int, float]:
+    """Return what the rows of a race are sorted by."""
+    assert contest.race is not None
+    standing = contest.race.standings[i]
+    gap = math.inf if math.isnan(standing.gap) else standing.gap
+    return i != contest.winner, standing.left is not None, -standing.n, gap
+
+
+def _lost(contest: Contest) -> str:
+    """Say why fresh trainings gave no value, if any did."""
+    lost = [trial for trial in contest.fresh if trial.value is None]
+    if not lost:
+        return ""
+    return f" ({len(lost)} of {len(contest.fresh)} gave no value and are left out: {failure_in_words(lost[0])})"

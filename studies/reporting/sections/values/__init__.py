@@ -1,0 +1,1 @@
+"""The section on a scientific parameter of a designed study."""

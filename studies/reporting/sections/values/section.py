@@ -1,0 +1,93 @@
+"""A scientific parameter of a designed study, value by value: which is best, how surely, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from studies.analysis.values.row import ValueRow
+from studies.analysis.values.table import ValueTable, ValueTables, value_tables
+from studies.reporting.figures.values import NAME, values_drawing
+from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
+from studies.reporting.sections.values.csv import values_csv
+from studies.reporting.sections.values.words import (
+    against_best,
+    caption_of,
+    compared,
+    disagreements_of,
+    judged_at,
+    sentence,
+)
+from studies.reporting.view import StudyView
+from studies.reporting.wording import estimate_text
+from studies.text.wording import NONE, fixed
+
+PAGE = "table"
+FILES = (*(f"{PAGE}.{ending}" for ending in ("csv", "md", "html", "tex")), f"figures/{NAME}.png", f"figures/{NAME}.csv")
+MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
+REST = ("test [95 %]", "peak MB", "n", "against the best")
+
+
+def compute(view: StudyView) -> Finding | None:
+    """Return the table of the scientific parameter. None for a search, and where trials have no values."""
+    if view.settings is None or not view.has_one_best:
+        return None
+    tables = value_tables(view.ended, view.settings)
+    return values_finding(tables) if tables is not None else None
+
+
+def values_finding(tables: ValueTables) -> Finding:
+    """Return verdict, tables, where they disagree, and notes."""
+    views = [view for view in (tables.tuned, tables.fixed) if view is not None]
+    headline = (sentence(tables.main, how=True), *disagreements_of(tables))
+    halves = "each half of the seeds is judged in the cell that the other half chooses, and " if tables.tuned else ""
+    return Finding(
+        f"{tables.main.name}, value by value",
+        headline=headline,
+        blocks=(
+            *map(table_of, views),
+            values_drawing(views, metric=views[0].metric),
+            *paragraphs(f"Means over training seeds: {halves}values are compared seed by seed (paired t tests)."),
+            *_compared(tables),
+            *bullets(tables.notes),
+            File("table (csv)", f"{PAGE}.csv", values_csv(views)),
+        ),
+        page=PAGE,
+    )
+
+
+def table_of(view: ValueTable) -> Table:
+    """Return one view's table as people read it."""
+    names = _nuisance_names(view)
+    header = (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
+    marks = tuple(row.standing.word for row in view.rows)
+    return Table(
+        header, tuple(tuple(_cells(row, names)) for row in view.rows), f"{sentence(view)} {caption_of(view)}", marks
+    )
+
+
+def _compared(tables: ValueTables) -> Iterator[Block]:
+    """Yield where the two views disagree, or that they do not."""
+    told = compared(tables)
+    if tables.disagreements:
+        yield from paragraphs("Where the two disagree:")
+        yield from bullets(told)
+    else:
+        yield from paragraphs(*told)
+
+
+def _nuisance_names(view: ValueTable) -> list[str]:
+    if view.view == "fixed":
+        return []
+    return list(dict.fromkeys(name for row in view.rows for cell in (row.nuisance, *row.judged) for name in cell))
+
+
+def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
+    epochs = NONE if row.convergence_epochs is None else f"{row.convergence_epochs:g}"
+    samples = NONE if row.convergence_samples is None else f"{row.convergence_samples:.0f}"
+    return [
+        row.label,
+        *(judged_at(row, name) for name in names),
+        *(fixed(row.seconds, 2), fixed(row.convergence_seconds, 2), epochs, samples),
+        *(estimate_text(row.metric), estimate_text(row.test)),
+        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
+    ]

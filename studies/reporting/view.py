@@ -1,0 +1,173 @@
+"""A study as its report sees it: read once from the storage, and from the study's config where that is known.
+
+A study of ours, a running one and one of another tool have the same view. What is not known is None or empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from optuna.trial import FrozenTrial
+
+from studies.analysis.choice import Choice, ranked
+from studies.analysis.same_runs import distinct
+from studies.config.budget import Budget
+from studies.config.settings import AnalysisSettings, Direction, StudySettings
+from studies.config.space import SearchSpace
+from studies.records.objectives import by_first
+from studies.selection.steps import Selection
+from studies.storage.slots import Rules, Slot
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.next_round.round import NextRound
+    from studies.analysis.table import TrialsTable
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric, and the direction in which it is better: None where the storage names none."""
+
+    metric: str
+    direction: Direction | None
+
+    @property
+    def maximize(self) -> bool:
+        """Whether greater values are better."""
+        return self.direction == "maximize"
+
+
+@dataclass(frozen=True)  # not slotted: what is computed from it stays with it
+class StudyView:
+    """A study as its report sees it.
+
+    Attributes:
+        trials: All trials, by number.
+        ended: Those whose ending counts: one for each slot, or all but void ones where slots are not known.
+        imported: Those that were brought in from another study.
+        imports: What was brought in and what was left out, in words.
+        slots: How trials fill the budget. Empty where that is not known.
+        rules: The rules of repetition. None where they are not known.
+        objectives: The metrics. The first one is analysed.
+        goal: What is optimised, in words.
+        budget: That of one trial.
+        space: The search space.
+        powers_of_two: Names of parameters whose values are powers of two.
+        repeats_points: Whether each point is trained with several seeds on purpose.
+        has_one_best: Whether trials are compared with each other, so that one is the best.
+        settings: The study's config. None where it is not given.
+        selection: What the selection among the best came to.
+        rounds: Names of the studies of a selection that the config would tell about.
+        device_seconds: Number of a trial → seconds for which it held its devices.
+        next_command: The command that runs the next round. Empty where it is not known.
+    """
+
+    name: str
+    trials: Sequence[FrozenTrial]
+    ended: Sequence[FrozenTrial]
+    objectives: tuple[Objective, ...]
+    goal: str
+    wanted: AnalysisSettings
+    seed: int
+    imported: Sequence[FrozenTrial] = ()
+    imports: str = ""
+    slots: Sequence[Slot] = ()
+    rules: Rules | None = None
+    budget: Budget | None = None
+    space: SearchSpace | None = None
+    powers_of_two: frozenset[str] = frozenset()
+    repeats_points: bool = False
+    has_one_best: bool = True
+    settings: StudySettings | None = None
+    selection: Selection | None = None
+    rounds: Sequence[str] = ()
+    device_seconds: Mapping[int, float] = field(default_factory=dict)
+    next_command: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The metric that trials are compared by."""
+        return self.objectives[0].metric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether greater values of the metric are better."""
+        return self.objectives[0].maximize
+
+    @property
+    def has_direction(self) -> bool:
+        """Whether it is known which values are good."""
+        return all(objective.direction is not None for objective in self.objectives)
+
+    @property
+    def candidates(self) -> list[FrozenTrial]:
+        """The trials that may be the best, and that are analysed."""
+        return [*self.ended, *self.imported]
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """The configurations, best first. Empty where there is no single best one."""
+        is_ordered = self.settings is not None or len(self.objectives) == 1
+        if not (self.has_one_best and self.has_direction and is_ordered):
+            return []
+        then = self.objectives[1].maximize if len(self.objectives) > 1 else None
+        return ranked(self.candidates, maximize=self.maximize, by_point=self.repeats_points, then_maximize=then)
+
+    @property
+    def best(self) -> Choice | None:
+        """The best configuration of the search."""
+        return next(iter(self.choices), None)
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether an analysis is asked for and possible."""
+        return self.wanted.name != "none" and self.has_direction
+
+    @cached_property
+    def table(self) -> TrialsTable:
+        """The table that the analysis rests on.
+
+        Raises `BadInput` where the analysis is asked for parameters or values that the trials do not have.
+        """
+        from studies.analysis.table import table_of
+
+        params = self.wanted.params
+        if params is not None and self.settings is not None:
+            params = tuple(name for name in params if name in self._tried)
+        return table_of(
+            distinct(self.candidates),
+            maximize=self.maximize,
+            params=params,
+            value_policy=self.wanted.value_policy,
+            source=self.wanted.source,
+            powers_of_two=self.powers_of_two,
+            n_objectives=len(self.objectives),
+        )
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """The whole analysis. Raises what `table` raises, and `BadInput` for a law of unknown parameters."""
+        from studies.analysis.analyse import analyse
+
+        law = self.wanted.law
+        if law is not None and self.settings is not None:
+            law = tuple(pair for pair in law if self._tried.issuperset(pair))
+        unit = self.budget.unit if self.budget is not None else None
+        return analyse(self.table, seed=self.seed, law=law, budget_unit=unit)
+
+    @cached_property
+    def next_round(self) -> NextRound:
+        """What the study says about the next one."""
+        from studies.analysis.next_round.round import next_round
+
+        tolerance = self.settings.objective.tolerance if self.settings is not None else None
+        trials = by_first(distinct(self.candidates))
+        return next_round(self.analysis, trials, space=self.space, tolerance=tolerance)
+
+    @property
+    def _tried(self) -> set[str]:
+        """Names of the parameters that any trial had: a conditional one may have none."""
+        return {name for trial in self.candidates for name in trial.params}

@@ -1,0 +1,93 @@
+"""The only writer of an output folder.
+
+Context: a folder holds what several reports left, and a command may end at any moment. Choice: sections declare every
+file that they may leave. The writer makes each file aside and renames it, and removes what the present findings do not
+leave. Cost: a file that no section declares is an error of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from studies.reporting.csv_table import csv_text
+from studies.reporting.finding import Drawing
+
+DPI = 110
+
+
+class Writer:
+    """Writes into `folder`. `patterns` match the paths, below it, of all files that a report may leave there."""
+
+    def __init__(self, folder: Path, *, patterns: Sequence[str]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._patterns = tuple(patterns)
+        self._made: dict[str, object] = {}  # path below the folder → what the file was made of
+        self._before = self._present()
+
+    @property
+    def forgotten(self) -> list[Path]:
+        """The files of earlier reports that were removed and not written again."""
+        return [self.folder / name for name in sorted(self._before - self._present())]
+
+    def write(self, texts: Mapping[str, str], drawings: Mapping[str, Drawing]) -> None:
+        """Write `texts` (path below the folder → text) and `drawings` (the same, without an ending).
+
+        Files that are there already, from the same content, are left alone. All others that the patterns match go.
+        """
+        made: dict[str, object] = dict(texts)
+        made |= {f"{name}.csv": csv_text(drawing.columns, drawing.rows) for name, drawing in drawings.items()}
+        for name, content in made.items():
+            if self._made.get(name) != content:
+                self._replace(name, str(content).encode("utf-8", errors="backslashreplace"))
+        for name, drawing in drawings.items():
+            if self._made.get(f"{name}.csv") != made[f"{name}.csv"]:
+                self._draw(f"{name}.png", drawing)
+            made[f"{name}.png"] = None
+        self._made = made
+        for name in self._present() - made.keys():
+            self._remove(name)
+
+    def _present(self) -> set[str]:
+        """Return the files of reports that lie in the folder, as paths below it."""
+        paths = [path for pattern in self._patterns for path in self.folder.glob(pattern)]
+        return {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
+
+    def _replace(self, name: str, content: bytes) -> None:
+        aside = self._aside(name)
+        aside.write_bytes(content)
+        aside.replace(self.folder / name)
+
+    def _draw(self, name: str, drawing: Drawing) -> None:
+        aside = self._aside(name)
+        draw_picture(aside, drawing)
+        aside.replace(self.folder / name)
+
+    def _aside(self, name: str) -> Path:
+        if not any(fnmatchcase(name, pattern) for pattern in self._patterns):
+            raise ValueError(f"no section declares that it leaves {name}")
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.with_name(f".{path.name}.{os.getpid()}")
+
+    def _remove(self, name: str) -> None:
+        path = self.folder / name
+        path.unlink()
+        if path.parent != self.folder and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def draw_picture(path: Path, drawing: Drawing) -> None:
+    """Draw as PNG, in matplotlib's own style whatever the user's is. A letter that its font lacks is a box."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    with style.context("default"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
+        figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
+        drawing.draw(figure, drawing.rows)
+        figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})

@@ -1,0 +1,111 @@
+"""The recorded table: real trainings at every cell of a factorial, each with several seeds, in one file.
+
+An npz archive, read without pickle: `values` (levels of each axis…, seeds, rungs), NaN from where a training diverged;
+`seconds` (levels…, seeds), of whole trainings; and `description`, a JSON text with the axes and where it all comes
+from.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from studies.config.parameter import Value
+from studies.config.settings import Direction
+from studies.errors import BadInput, Problem
+
+SHIPPED = "digits_mlp.npz"
+FORMAT = 1
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TableAxis:
+    """A parameter with its levels in order; `ordered` unless they are choices."""
+
+    name: str
+    levels: tuple[Value, ...]
+    ordered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTable:
+    """A dense replicated factorial. `values` (levels of each of `axes`…, seeds, rungs), `seconds` (levels…, seeds);
+    `origin` says where it comes from: config, budget, versions, date, machine."""
+
+    axes: tuple[TableAxis, ...]
+    direction: Direction
+    metric: str
+    values: Array
+    seconds: Array
+    origin: Mapping[str, Any]
+
+    @property
+    def n_seeds(self) -> int:
+        """Trainings a cell."""
+        return int(self.values.shape[-2])
+
+    @property
+    def n_rungs(self) -> int:
+        """Values a training."""
+        return int(self.values.shape[-1])
+
+    def means(self) -> Array:
+        """The mean over seeds of the last value (levels…). A training that diverged counts as the worst of all."""
+        last = self.values[..., -1]
+        worst = np.nanmin(last) if self.direction == "maximize" else np.nanmax(last)
+        mean: Array = np.where(np.isnan(last), worst, last).mean(axis=-1)
+        return mean
+
+
+def write_table(path: Path, table: TrainingTable) -> Path:
+    """Write `table`, in single precision."""
+    axes = [{"name": axis.name, "levels": list(axis.levels), "ordered": axis.ordered} for axis in table.axes]
+    description = {
+        "format": FORMAT,
+        "axes": axes,
+        "direction": table.direction,
+        "metric": table.metric,
+        "origin": table.origin,
+    }
+    np.savez_compressed(
+        path,
+        values=table.values.astype(np.float32),
+        seconds=table.seconds.astype(np.float32),
+        description=np.array(json.dumps(description)),
+    )
+    return path
+
+
+def read_table(path: Path | None = None) -> TrainingTable:
+    """The table at `path`; None: the one that is shipped. Raises `BadInput` where there is none."""
+    try:
+        if path is None:
+            with resources.as_file(resources.files("studies.sampler_benchmark") / "data" / SHIPPED) as shipped:
+                return _read(shipped)
+        return _read(path)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        complaint = f"is {path or SHIPPED}, which is no recorded table ({type(error).__name__}: {error})"
+        remedy = "give a file of python -m studies.sampler_benchmark.record, or null for the one that is shipped"
+        raise BadInput([Problem("problem.path", complaint, remedy)]) from None
+
+
+def _read(path: Path) -> TrainingTable:
+    with np.load(path, allow_pickle=False) as file:
+        described = json.loads(str(file["description"]))
+        values, seconds = file["values"].astype(float), file["seconds"].astype(float)
+    if described["format"] != FORMAT:
+        raise ValueError(f"its format is {described['format']}, not {FORMAT}")
+    axes = tuple(TableAxis(axis["name"], tuple(axis["levels"]), axis["ordered"]) for axis in described["axes"])
+    shape = tuple(len(axis.levels) for axis in axes)
+    if values.shape[:-2] != shape or seconds.shape != values.shape[:-1]:
+        raise ValueError(f"its values have the shape {values.shape} for axes of {shape}")
+    return TrainingTable(axes, described["direction"], described["metric"], values, seconds, described["origin"])
