@@ -101,13 +101,13 @@ def _folder(given: str, name: str) -> Path:
 def _asked(config: DictConfig) -> AnalysisSettings:
     """What is asked of the analysis. Raises `BadInput` where it makes no sense."""
     from studies.config.parsing.analysis import parse_analysis
-    from studies.config.parsing.section import Section
+    from studies.config.parsing.section import ConfigSection
     from studies.errors import Problems
 
     problems = Problems()
     node = config.analysis
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    asked = parse_analysis(Section(values, prefix="analysis", problems=problems), None)
+    asked = parse_analysis(ConfigSection(values, prefix="analysis", problems=problems), None)
     problems.raise_if_any()
     return asked
 
@@ -115,11 +115,11 @@ def _asked(config: DictConfig) -> AnalysisSettings:
 def _seed(config: DictConfig) -> int:
     """The seed of the analysis. Raises `BadInput` where it is none."""
     from studies.config.parsing.limits import LARGEST_SEED
-    from studies.config.parsing.section import Section
+    from studies.config.parsing.section import ConfigSection
     from studies.errors import Problems
 
     problems = Problems()
-    seed = Section({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
+    seed = ConfigSection({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
     problems.raise_if_any()
     return seed
 

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 
 from studies.config.composing.configs import group_options
 from studies.config.parsing.output_folder import short
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.soundness import refuse_unsound
 from studies.config.parsing.storage import parse_storage
@@ -92,7 +92,7 @@ def refuse_bad_name(config: DictConfig) -> None:
     """Raise `BadInput` where `config` gives a study name that is none, for commands that read only stored studies."""
     problems = Problems()
     if not OmegaConf.is_missing(config, "study_name"):
-        Section({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
+        ConfigSection({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
     problems.raise_if_any()
 
 
@@ -135,7 +135,7 @@ def storage_of(config: DictConfig) -> StorageSettings:
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
-    settings = parse_storage(Section(values, prefix="storage", problems=problems))
+    settings = parse_storage(ConfigSection(values, prefix="storage", problems=problems))
     problems.raise_if_any()
     return settings
 

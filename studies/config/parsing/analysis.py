@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import AnalysisName, AnalysisSettings, SamplerName, ValuePolicy
 from studies.config.space import SearchSpace
 from studies.errors import Problems, nearest
 
 
-def parse_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
+def parse_analysis(section: ConfigSection, space: SearchSpace | None) -> AnalysisSettings:
     """Return the analysis settings. Parameter names are checked against `space`, or later against the trials."""
     section.only(("name", "params", "value_policy", "law", "source"))
     return AnalysisSettings(
@@ -22,7 +22,7 @@ def parse_analysis(section: Section, space: SearchSpace | None) -> AnalysisSetti
     )
 
 
-def _parse_params(section: Section, space: SearchSpace | None) -> tuple[str, ...] | None:
+def _parse_params(section: ConfigSection, space: SearchSpace | None) -> tuple[str, ...] | None:
     given = section.values.get("params")
     if given is None:
         return None
@@ -35,7 +35,7 @@ def _parse_params(section: Section, space: SearchSpace | None) -> tuple[str, ...
     return tuple(str(name) for name in given)
 
 
-def _parse_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
+def _parse_law(section: ConfigSection, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
     given, key, problems = section.values.get("law", "auto"), section.key("law"), section.problems
     if given == "auto":
         return None

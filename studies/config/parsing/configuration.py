@@ -12,7 +12,7 @@ import yaml
 from studies.config.parsing.given_secrets import missing_secrets, with_secrets
 from studies.config.parsing.limits import LARGEST_SEED, MOST_SEEDS, MOST_WORKERS
 from studies.config.parsing.output_folder import short
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.soundness import unsound
 from studies.config.parsing.template import check_template, check_trainer
 from studies.config.parsing.training import parse_budget
@@ -43,7 +43,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     problems = Problems()
     problems.found += unsound(values)
     if not problems.found:
-        values = {**values, **_check(Section(values, prefix="", problems=problems))}
+        values = {**values, **_check(ConfigSection(values, prefix="", problems=problems))}
         problems.found += missing_secrets({key: values[key] for key in (*GROUPS, "model") if key in values})
     if problems.found:
         raise BadInput(
@@ -73,7 +73,7 @@ def _problem(path: Path, complaint: str, remedy: str) -> Problem:
     return Problem("config", f"is {short(str(path))}, {complaint}", remedy)
 
 
-def _check(top: Section) -> dict[str, Any]:
+def _check(top: ConfigSection) -> dict[str, Any]:
     """Add a problem for each wrong key. Return the numbers with their own types: 2 for 2.0."""
     check_template(top.values, top.problems)
     for part in map(top.section, ("model", "datamodule")):

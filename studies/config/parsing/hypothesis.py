@@ -7,7 +7,7 @@ from typing import get_args
 
 from studies.config.parameter import label_of
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import HypothesisRule, HypothesisSettings
 from studies.config.space import SearchSpace
 
@@ -20,7 +20,7 @@ RULES: Mapping[HypothesisRule, str] = {
 }
 
 
-def parse_hypothesis(section: Section, space: SearchSpace) -> HypothesisSettings | None:
+def parse_hypothesis(section: ConfigSection, space: SearchSpace) -> HypothesisSettings | None:
     """The hypothesis that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
     if not section.values:
         return None
@@ -42,7 +42,7 @@ def parse_hypothesis(section: Section, space: SearchSpace) -> HypothesisSettings
     )
 
 
-def _rule(section: Section) -> HypothesisRule:
+def _rule(section: ConfigSection) -> HypothesisRule:
     """The rule that decides; `none`, which asks for nothing further, where it is missing or no rule."""
     if section.has("rule"):
         rule: HypothesisRule = section.word("rule", get_args(HypothesisRule), default="none")
@@ -52,7 +52,7 @@ def _rule(section: Section) -> HypothesisRule:
     return "none"
 
 
-def _parameter(section: Section, space: SearchSpace) -> str:
+def _parameter(section: ConfigSection, space: SearchSpace) -> str:
     """The name of the scientific parameter that the claim is about."""
     scientific = [parameter.name for parameter in space if parameter.role == "scientific"]
     given = section.values.get("of")
@@ -63,7 +63,7 @@ def _parameter(section: Section, space: SearchSpace) -> str:
     return str(given)
 
 
-def _label(section: Section, name: str, space: SearchSpace) -> str:
+def _label(section: ConfigSection, name: str, space: SearchSpace) -> str:
     """A value of the parameter, or of several crossed, as tables name it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):

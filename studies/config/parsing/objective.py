@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from studies.config.parsing.direction import is_never_negative, usual_direction
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import (
     TRAINING_LOSS,
     TRAINING_METRICS,
@@ -23,7 +23,7 @@ SPENT_ALIKE = {
 }  # a second metric: the budget unit that fixes it
 
 
-def parse_objective(section: Section) -> ObjectiveSettings:
+def parse_objective(section: ConfigSection) -> ObjectiveSettings:
     """Return the objective settings of the config section `objective`."""
     section.only(("metric", "direction", "direction_is_meant", "value", "tolerance", "test", "noise", "second"))
     metric = section.text("metric")
@@ -75,13 +75,15 @@ def _check_stop_at(objective: ObjectiveSettings, at: float | None, problems: Pro
         problems.add("stop_at", f"is {at:g}, which no trial can reach", remedy)
 
 
-def _parse_second(objective: Section) -> SecondObjective:
+def _parse_second(objective: ConfigSection) -> SecondObjective:
     """Return the second objective.
 
     A figure of the training needs its name only, as less of it is better. A logged metric needs a direction.
     """
     given, key = objective.values["second"], objective.key("second")
-    section = Section({"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems)
+    section = ConfigSection(
+        {"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems
+    )
     section.only(("metric", "direction", "direction_is_meant", "noise"))
     if isinstance(given, str) and given not in TRAINING_METRICS:
         named = f"{key}={{metric: {given}, direction: minimize}}"
@@ -94,7 +96,7 @@ def _parse_second(objective: Section) -> SecondObjective:
     return SecondObjective(metric, direction, noise, section.flag("direction_is_meant"))
 
 
-def _parse_direction(section: Section, metric: str, *, default: Direction | None) -> Direction:
+def _parse_direction(section: ConfigSection, metric: str, *, default: Direction | None) -> Direction:
     """Return the direction of `metric`. Add a problem if it is missing, or unusual and not confirmed."""
     key, usual = section.key("direction"), usual_direction(metric)
     if not section.has("direction"):

@@ -12,7 +12,7 @@ from studies.errors import Problems, nearest
 from studies.text.naming import REMEDY, shown_name, why_no_name
 
 
-class Section:
+class ConfigSection:
     """One mapping of the config under `prefix`. Every method returns a usable value, also after a problem."""
 
     def __init__(self, values: Any, *, prefix: str, problems: Problems) -> None:
@@ -44,9 +44,9 @@ class Section:
         if why is not None:
             self.problems.add(self.prefix, f"holds {shown_name(str(name))}, {why}", REMEDY)
 
-    def section(self, name: str) -> Section:
+    def section(self, name: str) -> ConfigSection:
         """Return the mapping at `name`, an empty one if it is missing."""
-        return Section(self.values.get(name), prefix=self.key(name), problems=self.problems)
+        return ConfigSection(self.values.get(name), prefix=self.key(name), problems=self.problems)
 
     def text(self, name: str, *, default: str = "") -> str:
         """Return a non-empty string."""

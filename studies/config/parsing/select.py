@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from studies.config.parsing.limits import MOST_SEEDS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
 from studies.errors import Problems
 
@@ -14,7 +14,7 @@ NOTHING_SELECTED = ("is set but nothing is selected", "add select=race, or remov
 MAX_VALUES = 64  # of a scientific parameter; more races are a mistake
 
 
-def parse_select(section: Section) -> SelectSettings:
+def parse_select(section: ConfigSection) -> SelectSettings:
     """Return the settings of the selection. A config without the section selects nothing."""
     section.only(("name", *OPTIONS))
     name = section.word("name", get_args(SelectName), default="none")
@@ -71,7 +71,7 @@ def _check_k(settings: StudySettings, problems: Problems) -> None:
         problems.add("select.k", f"is {k} but {there}", f"give no more than {n_points}, or {more}")
 
 
-def _check_cost(section: Section) -> None:
+def _check_cost(section: ConfigSection) -> None:
     """Add a problem for a cost that the rule ignores."""
     usual = SelectSettings()
     if section.values.get("rule", usual.rule) == "best" and section.values.get("cost", usual.cost) != usual.cost:
@@ -79,5 +79,5 @@ def _check_cost(section: Section) -> None:
         section.problems.add(section.key("cost"), complaint, "set select.rule=one_standard_error, or remove it")
 
 
-def _whole(section: Section, name: str, *, low: int, default: int) -> int:
+def _whole(section: ConfigSection, name: str, *, low: int, default: int) -> int:
     return section.whole(name, low=low, high=MOST_SEEDS) if section.has(name) else default

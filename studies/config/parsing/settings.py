@@ -18,7 +18,7 @@ from studies.config.parsing.links import parse_links, with_targets
 from studies.config.parsing.objective import check_objective, parse_objective
 from studies.config.parsing.output_folder import parse_output_dir
 from studies.config.parsing.renamed import told
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.select import check_select, parse_select
 from studies.config.parsing.space import parse_space
 from studies.config.parsing.storage import parse_storage
@@ -81,7 +81,7 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
     config = with_usual_direction(with_targets(with_stand_in(config, problems)))
     values = _plain(config, problems)
     unresolved = list(problems.found)
-    top = Section(values, prefix="", problems=problems)
+    top = ConfigSection(values, prefix="", problems=problems)
     top.only(KEYS)
     check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
@@ -205,7 +205,7 @@ def _devices_per_trial(values: Mapping[str, Any]) -> int:
     return given if isinstance(given, int) else 1
 
 
-def _parse_named(section: Section, words: Any) -> Named:
+def _parse_named(section: ConfigSection, words: Any) -> Named:
     name = section.word("name", get_args(words))
     return Named(name, {str(key): value for key, value in section.values.items() if key != "name"})
 

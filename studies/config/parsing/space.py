@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from studies.config.parameter import Parameter, ParameterType, Role, Value
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.values import STAND_IN, parse_choices, parse_levels, parse_range
 from studies.config.space import SearchSpace, path_exists, select
 from studies.errors import Problems, nearest
@@ -25,7 +25,7 @@ def parse_space(values: Any, *, config: DictConfig, problems: Problems) -> Searc
 
     Mistakes go to `problems`. The returned space then only serves to find further ones.
     """
-    entries = Section(values, prefix="search_space", problems=problems)
+    entries = ConfigSection(values, prefix="search_space", problems=problems)
     if not entries.values:
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
     sections = {name: entries.section(name) for name in entries.values if _is_mapping(name, entries)}
@@ -43,7 +43,7 @@ def parse_space(values: Any, *, config: DictConfig, problems: Problems) -> Searc
     return space
 
 
-def _is_mapping(name: Any, entries: Section) -> bool:
+def _is_mapping(name: Any, entries: ConfigSection) -> bool:
     """Return whether the parameter `name` can be parsed. Add a problem if it cannot."""
     value, key = entries.values[name], entries.key(str(name))
     entries.check_name(name)
@@ -58,7 +58,7 @@ def _is_mapping(name: Any, entries: Section) -> bool:
     return isinstance(value, Mapping)
 
 
-def _parse_parameter(name: str, entry: Section) -> Parameter:
+def _parse_parameter(name: str, entry: ConfigSection) -> Parameter:
     n_before = len(entry.problems.found)
     entry.only(KEYS)
     kind: ParameterType = entry.word("type", get_args(ParameterType))
@@ -82,7 +82,7 @@ def _parse_parameter(name: str, entry: Section) -> Parameter:
     )
 
 
-def _parse_paths(entry: Section) -> tuple[str, ...]:
+def _parse_paths(entry: ConfigSection) -> tuple[str, ...]:
     if entry.has("path") == entry.has("paths"):
         entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
     given = entry.values.get("paths") or [entry.values.get("path")]
@@ -94,7 +94,7 @@ def _parse_paths(entry: Section) -> tuple[str, ...]:
     return tuple(str(path) for path in paths)
 
 
-def _parse_when(when: Section) -> dict[str, tuple[Value, ...]]:
+def _parse_when(when: ConfigSection) -> dict[str, tuple[Value, ...]]:
     return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from studies.config.parsing.limits import MOST_SECONDS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.soundness import is_writable
 from studies.config.settings import StorageSettings
 
@@ -14,7 +14,7 @@ SERVERS = ("postgres", "mysql", "mariadb")
 UNKNOWN = "unknown"  # in place of a missing address, which is reported
 
 
-def parse_storage(section: Section) -> StorageSettings:
+def parse_storage(section: ConfigSection) -> StorageSettings:
     """Return the storage of the config section `storage`."""
     section.only(("url", "url_env", "lease_s", "patience_s"))
     url = section.text("url") if section.has("url") else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.errors import Problems
 
 TRAINER_KEYS_OF_OURS = {
@@ -31,16 +31,16 @@ def check_template(values: Mapping[str, Any], problems: Problems) -> None:
             "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
         )
     for group in ("datamodule", "vars"):
-        Section(values.get(group), prefix=group, problems=problems)  # adds a problem if it is no mapping
+        ConfigSection(values.get(group), prefix=group, problems=problems)  # adds a problem if it is no mapping
     for group in ("callbacks", "loggers"):
-        members = Section(values.get(group), prefix=group, problems=problems)
+        members = ConfigSection(values.get(group), prefix=group, problems=problems)
         for name, member in members.values.items():
             members.check_name(name)
             if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
                 problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
 
 
-def check_trainer(trainer: Section, devices_per_trial: int) -> None:
+def check_trainer(trainer: ConfigSection, devices_per_trial: int) -> None:
     """Add a problem for each Trainer option that a study sets itself, or that contradicts its devices."""
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):

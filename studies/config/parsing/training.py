@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from studies.config.budget import Budget, Unit
 from studies.config.parsing.limits import MOST_RUNGS, MOST_SECONDS, MOST_TRIALS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import CheckpointSettings, CheckSettings, OutOfMemorySettings
 from studies.errors import Problems
 
 
-def parse_budget(section: Section) -> Budget:
+def parse_budget(section: ConfigSection) -> Budget:
     """Return the budget of each trial: its length and its number of rungs."""
     section.only(("unit", "amount", "rungs"))
     unit: Unit = section.word("unit", get_args(Unit))
@@ -28,14 +28,14 @@ def parse_budget(section: Section) -> Budget:
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
-def _parse_amount(section: Section, unit: Unit) -> float:
+def _parse_amount(section: ConfigSection, unit: Unit) -> float:
     """Return the length of a trial in units. Each epoch is a rung."""
     if unit == "seconds":
         return section.number("amount", above=0, high=MOST_SECONDS)
     return section.whole("amount", low=1, high=MOST_RUNGS) if unit == "epochs" else section.whole("amount", low=1)
 
 
-def parse_checkpoint(section: Section) -> CheckpointSettings:
+def parse_checkpoint(section: ConfigSection) -> CheckpointSettings:
     """Return the checkpoint settings."""
     section.only(("every_s", "keep_best"))
     return CheckpointSettings(
@@ -44,7 +44,7 @@ def parse_checkpoint(section: Section) -> CheckpointSettings:
     )
 
 
-def parse_check(section: Section) -> CheckSettings:
+def parse_check(section: ConfigSection) -> CheckSettings:
     """Return the limit of a check."""
     section.only(("max_s",))
     if not section.values:
@@ -52,7 +52,7 @@ def parse_check(section: Section) -> CheckSettings:
     return CheckSettings(section.optional_number("max_s", above=0, high=MOST_SECONDS))
 
 
-def parse_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
+def parse_out_of_memory(section: ConfigSection, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
     """Return the retry after out-of-memory, and the key of the batch size to halve."""
     section.only(("retry", "batch_size"))
     retry = section.word("retry", ("none", "halve_batch"), default="none")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from studies.config.parsing.limits import MOST_CELLS, MOST_TRIALS, shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import Named
 from studies.config.space import Point, SearchSpace, is_active
 from studies.errors import Problems
 
 
-def parse_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
+def parse_n_trials(top: ConfigSection, space: SearchSpace, sampler: Named, replicates: int) -> int:
     """Return the number of trials of the whole study. A grid counts its own."""
     given = top.optional_whole("n_trials", low=1, high=MOST_TRIALS)
     if sampler.name != "grid":
@@ -36,7 +36,7 @@ def parse_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates:
     return size
 
 
-def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
+def _refuse_size(top: ConfigSection, n_cells: int | None, replicates: int) -> None:
     """Add a problem for a grid with too many cells or too many trials."""
     if n_cells is None:
         complaint = f"makes a grid of more than {MOST_CELLS} cells"
@@ -57,7 +57,7 @@ def parse_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[P
         )
         return ()
     for i, entry in enumerate(given or []):
-        point = Section(entry, prefix=f"enqueue.{i}", problems=problems)
+        point = ConfigSection(entry, prefix=f"enqueue.{i}", problems=problems)
         point.only(space.names)
         kept: Point = {}
         for parameter in space:

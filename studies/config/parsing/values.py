@@ -8,14 +8,14 @@ from typing import Any
 
 from studies.config.parameter import OFF_GRID, Parameter, ParameterType, Value, steps_between
 from studies.config.parsing.limits import LARGEST, LARGEST_WHOLE, MOST_VALUES, SMALLEST, shown
-from studies.config.parsing.section import Section, is_number
+from studies.config.parsing.section import ConfigSection, is_number
 
 RANGED = ("low", "high")
 STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, to find further ones
 DECADES = 100.0  # high / low; beyond it, a linear scale hardly ever samples its lower decades
 
 
-def parse_choices(entry: Section) -> dict[str, Any]:
+def parse_choices(entry: ConfigSection) -> dict[str, Any]:
     """Return the choices of a categorical by their names."""
     for key in ("low", "high", "log", "step", "linear"):
         if entry.has(key):
@@ -51,7 +51,7 @@ def _is_storable(choice: float) -> bool:
     return isinstance(choice, bool) or (is_number(choice) and abs(choice) <= LARGEST)
 
 
-def parse_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
+def parse_range(entry: ConfigSection, kind: ParameterType) -> dict[str, Any]:
     """Return low, high, log and step of a numeric parameter."""
     if entry.has("choices"):
         entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
@@ -65,7 +65,7 @@ def parse_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
 
 
 def _check_range(
-    entry: Section, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
+    entry: ConfigSection, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
 ) -> None:
     problems = entry.problems
     if low >= high:
@@ -99,7 +99,7 @@ def _check_range(
         problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
 
 
-def parse_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def parse_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     """Return the levels of a grid, or None for a continuous parameter without any."""
     given = entry.values.get("levels")
     is_discrete = parameter.type in ("categorical", "power_of_two")
@@ -120,7 +120,7 @@ def parse_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | No
     return None
 
 
-def _all_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def _all_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if parameter.type == "float" and parameter.step is None:
         entry.problems.add(entry.key("levels"), "is all for a continuous parameter", "give a number of levels")
         return None
@@ -131,7 +131,7 @@ def _all_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | Non
     return parameter.spread(MOST_VALUES)
 
 
-def _listed_levels(given: list[Any], parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def _listed_levels(given: list[Any], parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if len(given) > MOST_VALUES:
         entry.problems.add(entry.key("levels"), f"holds {len(given)} values", f"give at most {MOST_VALUES}")
         return None

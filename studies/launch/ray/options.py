@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for
@@ -36,7 +36,7 @@ class RayOptions:
 
 def parse_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
     """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
-    section = Section(dict(options), prefix="launcher", problems=problems)
+    section = ConfigSection(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
     address = section.text("address") if section.has("address") else None
     if address is not None and not ADDRESS.fullmatch(address):

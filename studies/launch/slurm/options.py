@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS, shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for, check_password_stays_out_of_files
@@ -52,7 +52,7 @@ class SlurmOptions:
 
 def parse_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
     """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
-    section = Section(dict(options), prefix="launcher", problems=problems)
+    section = ConfigSection(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
     setup = section.values.get("setup") or []
     if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
@@ -113,7 +113,7 @@ def _brings_gpus(options: SlurmOptions) -> bool:
     return by_sbatch or any("CUDA_VISIBLE_DEVICES" in line for line in options.setup)
 
 
-def _parse_parameters(section: Section) -> dict[str, Any]:
+def _parse_parameters(section: ConfigSection) -> dict[str, Any]:
     given = section.section("additional_parameters").values if section.has("additional_parameters") else {}
     parameters = {str(key).replace("_", "-"): value for key, value in given.items()}
     for key, value in parameters.items():
