@@ -128,21 +128,19 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, slots=True)
 class HypothesisSettings:
-    """What is believed, and the rule that decides it, in the metric's unit (a share of variance for `independence`).
-
-    `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
-    explains `boundary` of the variance. `one_fits_all`: no value of `of` loses `boundary` with another one's best
-    setting. `none`: this part only prepares another. What a part finds that does not `decide` is told
-    beside the verdict.
-    """
+    """A claim and its decision rule."""
 
     claim: str
+    # contrast: the parameter `of` gains `boundary` or more from its value `before` to `after`
+    # independence: no pair of parameters explains `boundary` of the variance
+    # one_fits_all: no value of `of` loses `boundary` with the best setting of another value
+    # none: this part only prepares another
     rule: HypothesisRule
     of: str | None
     before: str | None
     after: str | None
-    boundary: float
-    decides: bool = True
+    boundary: float  # in the metric's unit; a share of variance for independence
+    decides: bool = True  # False: the finding only accompanies the verdict
 
 
 @dataclass(frozen=True, slots=True)

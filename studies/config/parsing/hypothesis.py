@@ -1,4 +1,4 @@
-"""Reads a hypothesis and its decision rule, which stand in the config before any data are seen."""
+"""Parses a hypothesis and its decision rule. Both stand in the config before any data exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES: Mapping[HypothesisRule, str] = {
 
 
 def parse_hypothesis(section: ConfigSection, space: SearchSpace) -> HypothesisSettings | None:
-    """The hypothesis that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
+    """Return the hypothesis of a study, or None without one. `parts` are parsed elsewhere."""
     if not section.values:
         return None
     section.only(KEYS)
@@ -43,7 +43,7 @@ def parse_hypothesis(section: ConfigSection, space: SearchSpace) -> HypothesisSe
 
 
 def _rule(section: ConfigSection) -> HypothesisRule:
-    """The rule that decides; `none`, which asks for nothing further, where it is missing or no rule."""
+    """Return the decision rule, or `none` with a problem if it is missing or unknown."""
     if section.has("rule"):
         rule: HypothesisRule = section.word("rule", get_args(HypothesisRule), default="none")
         return rule
@@ -53,7 +53,7 @@ def _rule(section: ConfigSection) -> HypothesisRule:
 
 
 def _parameter(section: ConfigSection, space: SearchSpace) -> str:
-    """The name of the scientific parameter that the claim is about."""
+    """Return the name of the claim's scientific parameter."""
     scientific = [parameter.name for parameter in space if parameter.role == "scientific"]
     given = section.values.get("of")
     if str(given) not in scientific:
@@ -64,7 +64,7 @@ def _parameter(section: ConfigSection, space: SearchSpace) -> str:
 
 
 def _label(section: ConfigSection, name: str, space: SearchSpace) -> str:
-    """A value of the parameter, or of several crossed, as tables name it."""
+    """Return a value of the parameter, or of several crossed ones, as tables label it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):
         section.problems.add(section.key(name), f"is {shown(value)}", "give one of the parameter's values")

@@ -17,7 +17,7 @@ from studies.config.parsing.limits import LARGEST_SEED, MOST_SECONDS, MOST_SEEDS
 from studies.config.parsing.links import parse_links, with_targets
 from studies.config.parsing.objective import check_objective, parse_objective
 from studies.config.parsing.output_folder import parse_output_dir
-from studies.config.parsing.renamed import told
+from studies.config.parsing.renamed import present_names
 from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.select import check_select, parse_select
 from studies.config.parsing.space import parse_space
@@ -160,7 +160,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
-            remedy = f"correct the interpolation{told(complaint)}"
+            remedy = f"correct the interpolation{present_names(complaint)}"
             if isinstance(error, UnsupportedInterpolationType):
                 remedy = f"correct its name, or {REMEDY}"
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)
