@@ -9,7 +9,7 @@ import pytest
 from studies.cli.arguments import for_hydra, read_arguments
 from studies.cli.uncomposed import all_problems
 from studies.config.composing.configs import compose
-from studies.config.parsing.renamed import key_now, option_now, told
+from studies.config.parsing.renamed import key_now, option_now, present_names
 from studies.config.parsing.settings import parse_settings
 from studies.errors import BadInput, Problems
 from studies.trial.instantiate import binding_problems
@@ -61,4 +61,4 @@ def test_an_old_name_in_an_interpolation_and_a_target() -> None:
 def test_names_that_were_never_renamed() -> None:
     assert key_now("model.belief") is key_now("beliefs") is key_now("search_space") is None
     assert option_now("sampler", "random") is option_now("study", "digits") is None
-    assert told("In 'study/mine': Could not find 'model/mlp'") == ""
+    assert present_names("In 'study/mine': Could not find 'model/mlp'") == ""
