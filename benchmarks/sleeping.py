@@ -17,7 +17,7 @@ from pathlib import Path
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

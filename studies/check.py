@@ -49,7 +49,7 @@ def check(config: DictConfig) -> int:
 
 def _check_study(config: DictConfig, console: Console, *, begun: float, part: int, n_parts: int) -> None:
     """Check one study of `n_parts`, which share `check.max_s`."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.logs import logs_of_this_run
     from studies.launch.preflight.check import check_in_time
@@ -61,7 +61,7 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     from studies.storage.identity import find_study
     from studies.storage.importing import find_imports
 
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     study, settings = find_study(settings, storage)
     if study is not None:
         refuse_earlier_schema(study)

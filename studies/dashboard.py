@@ -22,7 +22,7 @@ def dashboard(config: DictConfig) -> int:
     """
     import optuna_dashboard
 
-    from studies.cli.admission import existing_storage
+    from studies.cli.validation import existing_storage
     from studies.process.signals import StopSignals
     from studies.schema import searched_study
 

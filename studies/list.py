@@ -30,7 +30,7 @@ INDENT = "    "  # of what stands below a study's name where the table does not 
 
 def list_studies(config: DictConfig) -> int:
     """Print what is known of each study."""
-    from studies.cli.admission import refuse_bad_name, storage_to_read
+    from studies.cli.validation import refuse_bad_name, storage_to_read
 
     refuse_bad_name(config)
     print_studies(storage_to_read(config))

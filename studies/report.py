@@ -32,9 +32,9 @@ def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
 
-    from studies.cli.admission import need_study
     from studies.cli.console import make_console
     from studies.cli.experiment import conclude_experiment, each_part
+    from studies.cli.validation import need_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
@@ -48,8 +48,8 @@ def report(config: DictConfig) -> int:
 def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
-    from studies.cli.admission import make_folder, refuse_bad_name, storage_to_read
     from studies.cli.reports import report_stored, report_study
+    from studies.cli.validation import make_folder, refuse_bad_name, storage_to_read
     from studies.config.parsing.output_folder import refusals_told
     from studies.errors import BadInput, Problem, nearest
     from studies.records.stored import check_stored

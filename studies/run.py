@@ -69,7 +69,7 @@ def _run(
     config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
 ) -> tuple[int, datetime | None]:
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.errors import StudyStopped
     from studies.process.shift import Shift
     from studies.records.stored import refuse_earlier_schema
@@ -85,7 +85,7 @@ def _run(
     from studies.text.quoting import pasted
     from studies.worker import has_reached
 
-    settings, storage = admit(config, pause=signals.wait)
+    settings, storage = validate_and_open(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
     if study is not None:

@@ -18,8 +18,8 @@ from services.slurm import SlurmCluster
 from shell import USERS, Shell
 from sleepers import Sleepers
 
-from studies.cli.admission import CHECKS
 from studies.cli.command import STOPPING
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from shell import USERS
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from studies.cli.admission import CHECKS, storage_of
+from studies.cli.validation import CHECKS, storage_of
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 

@@ -85,13 +85,13 @@ def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception |
 
 def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Problem]:
     """Return the problems of the config that the good overrides make, if they name a study."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
 
     config = compose(overrides, config_dirs=folders)
     if OmegaConf.is_missing(config, "study_name"):
         return []
     try:
-        admit(config)
+        validate_and_open(config)
     except BadInput as error:
         return list(error.problems)
     return []

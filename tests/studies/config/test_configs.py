@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, config_dir, group_options
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

@@ -27,8 +27,8 @@ from shell import Shell
 
 from studies import schema
 from studies.analysis.estimate import Estimate
-from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, group_options
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

@@ -21,8 +21,8 @@ from shell import USERS, Shell
 from studies import schema
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import NextSpace, SpaceChange
-from studies.cli.admission import CHECKS
 from studies.cli.reports import report_stored, report_study
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
 from studies.config.parsing.settings import parse_settings

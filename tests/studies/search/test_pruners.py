@@ -17,7 +17,7 @@ from optuna.pruners import (
 )
 from optuna.trial import TrialState
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings

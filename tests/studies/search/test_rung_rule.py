@@ -13,7 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from studies import schema
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings

@@ -12,7 +12,7 @@ from shell import USERS
 from studies.experiment import each_part
 from studies.reporting.any_study import describe, render_any
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, config_dir
 from studies.config.parsing.direction import USUAL, usual_direction
 from studies.config.parsing.settings import parse_settings

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from random_configs import configs, scalars
 
-from studies.cli.admission import admit
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.errors import StudyError
 from studies.launch.resolve_once import resolve_once
@@ -58,7 +58,7 @@ def as_config(plain: dict[str, Any]) -> DictConfig | None:
 
 def prepare(config: DictConfig) -> None:
     """Do all that comes before the first batch."""
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     open_study(settings, storage)
     find_study(settings, storage)
     make_sampler(settings)

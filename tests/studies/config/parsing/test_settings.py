@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from written import BATCH_SIZE, DECAY, EXPLORE, GATED, GRID, LAW, SERIAL, SPACE, changed, problems_of, read
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
 from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.template import TRAINER_KEYS_OF_OURS

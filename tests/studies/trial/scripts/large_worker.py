@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from optuna.trial import BaseTrial
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
