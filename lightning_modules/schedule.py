@@ -181,7 +181,7 @@ def _require_warmup(warmup: float) -> None:
 
 def _require_an_end(n_steps: float, *, schedule: str) -> None:
     remedy = (
-        f"{schedule} needs the number of steps; limit the training in epochs or steps, "
+        f"{schedule} needs the number of steps: limit the training in epochs or steps, "
         "or choose StepDecay, ExponentialDecay, ReduceOnPlateau or no schedule"
     )
     require(0 <= n_steps < float("inf"), key="n_steps", value=n_steps, remedy=remedy)

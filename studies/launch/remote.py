@@ -42,7 +42,7 @@ def storage_notes(address: str) -> list[str]:
     if not is_file(address):
         return []
     return [
-        f"note: the storage is a file, which the processes of {platform.node()} alone can share; a worker on another "
+        f"note: the storage is a file, so only the processes of {platform.node()} can share it. A worker on another "
         "machine ends the study with an error. storage=postgresql serves many machines"
     ]
 

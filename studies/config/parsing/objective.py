@@ -87,7 +87,7 @@ def _parse_second(objective: ConfigSection) -> SecondObjective:
     section.only(("metric", "direction", "direction_is_meant", "noise"))
     if isinstance(given, str) and given not in TRAINING_METRICS:
         named = f"{key}={{metric: {given}, direction: minimize}}"
-        remedy = f"{nearest(given, TRAINING_METRICS)}; a logged metric is given with its direction, as in {named}"
+        remedy = f"{nearest(given, TRAINING_METRICS)}, or give a logged metric with its direction, {named}"
         objective.problems.add(key, f"is {given}, which is none of the training's own figures", remedy)
         return SecondObjective(given, "minimize", 0.0)
     metric = section.text("metric")

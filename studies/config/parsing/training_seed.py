@@ -22,7 +22,7 @@ def with_stand_in(config: DictConfig, problems: Problems) -> DictConfig:
     """Return a copy of `config` with the study's seed as training seed. Add a problem if the config sets one."""
     given = config.get(TRAINING_SEED)
     if given is not None:
-        remedy = f"set seed, from which it follows; {REFERENCE} stands for it in the config"
+        remedy = f"set seed instead, and write {REFERENCE} where the config needs it"
         problems.add(TRAINING_SEED, f"is {given!r}, but each trial has a training seed of its own", remedy)
     seed = None if OmegaConf.is_missing(config, "seed") else config.get("seed")
     return _with(config, seed if isinstance(seed, int) else 0)

@@ -108,11 +108,11 @@ def _is_to_come_back(task: SlurmTask) -> bool:
     if trials is not None and rules_of(task.settings).are_all_finished(trials):
         return False
     if trials is not None and not any(trial.user_attrs.get(schema.WORKER) == worker_id() for trial in trials):
-        log.warning("no trial was begun in the time that there was; this task does not come back by itself")
+        log.warning("no trial was begun in its time, so this task does not come back by itself")
         return False
     state = _ask_slurm("squeue", "--noheader", "--format=%T", f"--jobs={os.environ['SLURM_JOB_ID']}")
     if state != "RUNNING":  # it was cancelled, or its time is up
-        log.info("SLURM has this task as %s; it does not come back by itself", state or "ended")
+        log.info("SLURM has this task as %s, so it does not come back by itself", state or "ended")
         return False
     return True
 
