@@ -103,7 +103,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.analysis.choice import Choice, ranked
     from studies.analysis.estimate import Estimate
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
     from studies.selection.chosen import chosen, is_told_by_hand, selected
@@ -117,7 +117,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:

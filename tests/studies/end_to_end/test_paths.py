@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from trainings import StopsAfter, run
 
 from studies import schema
-from studies.cli.admission import admit
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
@@ -203,7 +203,7 @@ def test_a_folder_of_the_output_that_leads_elsewhere_is_refused(tmp_path: Path, 
     (tmp_path / "out" / name).symlink_to(tmp_path)
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db")
     with pytest.raises(BadInput, match=rf"output_dir is .*/out, whose folder {name} leads to .*: remove the link"):
-        admit(compose(["+study=digits", *places]))
+        validate_and_open(compose(["+study=digits", *places]))
 
 
 def test_a_checkpoint_is_not_written_through_a_link(tmp_path: Path) -> None:

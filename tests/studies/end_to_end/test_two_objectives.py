@@ -176,9 +176,7 @@ def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> 
     assert "objective.second.metric is steps, of which budget.unit=steps gives each trial as many" in problems(
         lambda: plain(STEPS, "budget.unit=steps", "budget.amount=20")
     )
-    by_name = (
-        "a logged metric is given with its direction, as in objective.second={metric: val_accuracy, direction: min"
-    )
+    by_name = "or give a logged metric with its direction, objective.second={metric: val_accuracy, direction: min"
     assert by_name in problems(lambda: plain("objective.second=val_accuracy"))
     misspelt = "objective.second is sconds, which is none of the training's own figures: did you mean seconds?"
     assert misspelt in problems(lambda: plain("objective.second=sconds"))

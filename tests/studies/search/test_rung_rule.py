@@ -13,9 +13,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from studies import schema
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner, pruner_notes
@@ -44,7 +44,7 @@ RULES: list[tuple[str, dict[str, object]]] = [
 def settings(name: str, *more: str, **options: object) -> StudySettings:
     changed = [f"{'+' * key.startswith('+')}pruner.{key.lstrip('+')}={value}" for key, value in options.items()]
     overrides = ["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed, *more]
-    return read_settings(compose(overrides), checks=CHECKS)
+    return parse_settings(compose(overrides), checks=CHECKS)
 
 
 def curves(seed: int, *, n: int) -> Iterator[list[tuple[int, float]]]:
