@@ -10,7 +10,7 @@ from studies.reporting.view import StudyView
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A section, with the files that it may leave."""
 
     compute: Callable[[StudyView], Finding | None]  # None: nothing to say about this study
