@@ -27,7 +27,7 @@ from lightning_modules.data.prepared import Part
 from lightning_modules.loader import TensorLoader
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.trial.job import Job
 from studies.trial.objective import run_trial
@@ -71,7 +71,7 @@ def settings() -> StudySettings:
         "launcher=serial",
         "checkpoint.keep_best=0",
     ]
-    return read_settings(compose(overrides))
+    return parse_settings(compose(overrides))
 
 
 def by_framework(config: StudySettings, study: optuna.Study, point: dict[str, float]) -> float:

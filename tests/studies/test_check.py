@@ -14,8 +14,8 @@ from shell import PLAIN, Shell
 from studies.check import diverged_notes, found_in_words, raise_problems
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
-from studies.launch.checking import Checked, check_in_time
-from studies.launch.points import Found, Plan
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.findings import Checked, Found, Plan
 from studies.trial.preflight.dry_run import DryRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

@@ -25,7 +25,7 @@ from studies.cli.reports import report_study
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
 from studies.schema import Failure
-from studies.storage.checkpoints import best_trials
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
@@ -96,7 +96,7 @@ def test_a_study_of_accuracy_and_seconds_is_searched_pruned_gone_on_with_and_rep
     assert "## The front: val/accuracy against seconds" in text
     assert "were pruned by val/accuracy and cannot be on the front" in text or "was pruned by" in text
     assert yaml.safe_load((folder / "best.yaml").read_text())["trial"] == best.number
-    assert [trial.number for trial in best_trials(trials, settings)] == [best.number]
+    assert [trial.number for trial in checkpoints_of(settings).best(trials)] == [best.number]
     with (folder / "trials.csv").open(newline="") as file:
         row = list(csv.DictReader(file))[best.number]
     assert [float(row["value"]), float(row["second_seconds"])] == best.values
@@ -116,7 +116,7 @@ def test_of_equals_in_the_first_objective_the_best_is_the_one_on_the_front(plain
         )
     assert "Best val_loss 0.5000 (trial 1); " in report(settings)
     assert yaml.safe_load((settings.output_dir / "best.yaml").read_text())["trial"] == 1
-    assert [trial.number for trial in best_trials(study.trials, settings)] == [1]
+    assert [trial.number for trial in checkpoints_of(settings).best(study.trials)] == [1]
     assert 1 in [trial.number for trial in study.best_trials]
     assert 0 not in [trial.number for trial in study.best_trials]
 
@@ -176,9 +176,7 @@ def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> 
     assert "objective.second.metric is steps, of which budget.unit=steps gives each trial as many" in problems(
         lambda: plain(STEPS, "budget.unit=steps", "budget.amount=20")
     )
-    by_name = (
-        "a logged metric is given with its direction, as in objective.second={metric: val_accuracy, direction: min"
-    )
+    by_name = "or give a logged metric with its direction, objective.second={metric: val_accuracy, direction: min"
     assert by_name in problems(lambda: plain("objective.second=val_accuracy"))
     misspelt = "objective.second is sconds, which is none of the training's own figures: did you mean seconds?"
     assert misspelt in problems(lambda: plain("objective.second=sconds"))

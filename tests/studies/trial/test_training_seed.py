@@ -67,7 +67,8 @@ def test_the_rounds_of_a_selection_give_their_fresh_seeds(bowl: MakeSettings, st
     trials, given = run(settings, storage=storage), {}
     while isinstance(step := next_step(settings, trials, reader(storage)), StudySettings):
         own = [trial.user_attrs[schema.RESULT]["given"] for trial in run(step, storage=storage)]
-        given[step.sampler.options["stage"]] = set(own)
+        assert step.round is not None
+        given[step.round.recorded.stage] = set(own)
     for stage, n_seeds in (("race", 3), ("estimate", 2)):
         assert given[stage] == {training_seed(0, r, stream=stage) for r in range(n_seeds)}
 

@@ -1,14 +1,14 @@
-"""Isolation: what one value of a scientific parameter can give, at its best over the nuisance parameters.
+"""Cross-fitted comparison: each value of a scientific parameter at its best over the nuisance parameters.
 
-Adam against SGD at one learning rate says nothing; each has to be judged at its own best (Godbole et al. 2023, "Deep
+Adam against SGD at one learning rate says nothing. Each has to be judged at its own best (Godbole et al. 2023, "Deep
 Learning Tuning Playbook"). But the best of several cells, judged by the values that chose it, is optimistic. So the
 training seeds are dealt into two halves, and each half is judged in the cell that the *other* one chooses: no value has
-a part in choosing what it counts for. The cost: a cell is chosen with half of the seeds.
+a part in choosing its own cell. The cost: a cell is chosen with half of the seeds.
 
-Where the halves choose different cells the values are not independent: each has had a part in the others' choices.
+If the halves choose different cells the values are not independent: each has had a part in the others' choices.
 Intervals and tests then take a variance of s²·(1/n + 1/(n-1)) for the mean instead of s²/n (after Nadeau and Bengio
 2003). Simulated with 2 to 10 cells, 4 to 12 seeds and equal or unequal cells, coverage of 95 % intervals is .935 to
-.965. Leaving one seed out at a time instead, with the same correction, falls to .81 where ten cells are equal.
+.965. Leaving one seed out at a time instead, with the same correction, falls to .81 with ten equal cells.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ Cell = Hashable  # one combination of the nuisance parameters
 
 
 @dataclass(frozen=True, slots=True)
-class Isolated:
-    """One scientific value at its best. `cell` is the best by all seeds; `judged` maps each seed to the cell that the
-    other half chooses, and `values` to what it gave there. `is_honest`: no value had a part in its own choice."""
+class CrossFitted:
+    """One scientific value at its best.
+
+    cell: the best by all seeds
+    values: what each seed gave in its judged cell
+    judged: the cell of each seed, which the other half chooses
+    is_honest: no value had a part in its own choice
+    """
 
     cell: Cell
     values: Mapping[int, float]
@@ -47,8 +52,8 @@ class Isolated:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """`first` against `second`, seed by seed; `p_holm` is Holm's over all pairs that are compared."""
+class ValueComparison:
+    """`first` against `second`, seed by seed. `p_holm` is Holm's over all compared pairs."""
 
     first: int
     second: int
@@ -62,9 +67,13 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """How the difference of two rows, `first` - `second`, changes between two views of the same values: `before` and
-    `after` are the differences, `change` is after - before, seed by seed; `p_holm` is Holm's over all pairs."""
+class DifferenceChange:
+    """How the difference of two rows, `first` - `second`, changes between two views of the same values.
+
+    before, after: the differences
+    change: after - before, seed by seed
+    p_holm: Holm's over all pairs
+    """
 
     first: int
     second: int
@@ -79,15 +88,17 @@ class Change:
         return self.p_holm <= SIGNIFICANCE
 
 
-def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> Isolated | None:
-    """The best of `cells`, which map seeds to values. A cell without a value for each of `seeds` (a training that
-    diverged, say) is never chosen; None where that is true of all."""
+def cross_fit(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], maximize: bool) -> CrossFitted | None:
+    """Return the best of `cells`, which map seeds to values, or None if no cell is whole.
+
+    A cell without a value for each of `seeds` is never chosen. One of its trainings may have diverged.
+    """
     whole = {cell: values for cell, values in cells.items() if all(seed in values for seed in seeds)}
     if not whole or not seeds:
         return None
     chosen_by_others = [_best(whole, others, maximize=maximize) for others in (seeds[1::2], seeds[::2])]
     judged = {seed: chosen_by_others[i % 2] for i, seed in enumerate(seeds)}
-    return Isolated(
+    return CrossFitted(
         cell=_best(whole, seeds, maximize=maximize),
         values={seed: whole[cell][seed] for seed, cell in judged.items()},
         judged=judged,
@@ -96,14 +107,14 @@ def isolate(cells: Mapping[Cell, Mapping[int, float]], *, seeds: Sequence[int], 
 
 
 def _best(cells: Mapping[Cell, Mapping[int, float]], seeds: Sequence[int], *, maximize: bool) -> Cell:
-    """The best cell by `seeds`; a single seed, which has no others, chooses for itself."""
+    """Return the best cell by `seeds`. A single seed has no others and chooses for itself."""
     sign = 1.0 if maximize else -1.0
     used = seeds or list(next(iter(cells.values())))
     return max(cells, key=lambda cell: sign * math.fsum(cells[cell][seed] for seed in used))
 
 
-def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
-    """All pairs of `rows` over the seeds that both have, those without a value left out, with Holm's correction."""
+def compare(rows: Sequence[CrossFitted | None]) -> list[ValueComparison]:
+    """Compare all pairs of `rows` over their common seeds, with Holm's correction, but rows without a value."""
     pairs = []
     for i, a in enumerate(rows):
         for j, b in enumerate(rows[i + 1 :], start=i + 1):
@@ -113,15 +124,15 @@ def compare(rows: Sequence[Isolated | None]) -> list[Comparison]:
                 found = paired([a.values[s] for s in seeds], [b.values[s] for s in seeds], widened=widened)
                 pairs.append((i, j, found))
     adjusted = holm([found.p for _, _, found in pairs])
-    return [Comparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
+    return [ValueComparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
 
 
-def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None]) -> list[Change]:
-    """How the difference of each pair of rows changes from the view `before` to the view `after`, whose rows are the
-    same values, over the seeds that all four have; pairs that lack a row in either view are left out.
+def changes(before: Sequence[CrossFitted | None], after: Sequence[CrossFitted | None]) -> list[DifferenceChange]:
+    """Return how the difference of each pair of rows changes from the view `before` to the view `after`.
 
-    Comparing the verdicts of the two views instead would list differences in power: a pair may be shown to differ in
-    one and not in the other, whose intervals are wider, although nothing differs between them.
+    The rows are the same values in both views, compared over the seeds of all four. Pairs without a row in either view
+    are left out. Comparing the verdicts of the two views instead would list differences in power: a pair may be shown
+    to differ in one view and not in the other, with its wider intervals, although nothing differs between them.
     """
     found = []
     for i in range(len(before)):
@@ -131,12 +142,13 @@ def changes(before: Sequence[Isolated | None], after: Sequence[Isolated | None])
                 found.append((i, j, *_change(*rows)))
     adjusted = holm([shift.p for *_, shift in found])
     return [
-        Change(i, j, old, new, shift.difference, p) for (i, j, old, new, shift), p in zip(found, adjusted, strict=True)
+        DifferenceChange(i, j, old, new, shift.difference, p)
+        for (i, j, old, new, shift), p in zip(found, adjusted, strict=True)
     ]
 
 
-def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) -> tuple[Estimate, Estimate, Paired]:
-    rows = (old_i, old_j, new_i, new_j)
+def _change(*rows: CrossFitted) -> tuple[Estimate, Estimate, Paired]:
+    old_i, old_j, new_i, new_j = rows
     seeds = [seed for seed in old_i.values if all(seed in row.values for row in rows)]
     old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
     new = [new_i.values[seed] - new_j.values[seed] for seed in seeds]
@@ -145,8 +157,10 @@ def _change(old_i: Isolated, old_j: Isolated, new_i: Isolated, new_j: Isolated) 
 
 @dataclass(frozen=True, slots=True)
 class RowStanding:
-    """How a row stands to the best one: `best`, `tie` (not shown to differ, which is not equal), `worse`, or `none` for
-    a row without a value. `difference` is that from the best; None for the best itself."""
+    """How a row stands to the best one: `best`, `tie`, `worse`, or `none` for a row without a value.
+
+    A tie is not shown to differ, and need not be equal. `difference` is that from the best. The best itself has none.
+    """
 
     word: str
     difference: Estimate | None = None
@@ -159,10 +173,10 @@ class Ranking:
 
     best: int | None
     standings: tuple[RowStanding, ...] = ()
-    comparisons: tuple[Comparison, ...] = field(default=())
+    comparisons: tuple[ValueComparison, ...] = field(default=())
 
     def verdict(self, i: int, j: int) -> int:
-        """1 where row i is shown to have the greater value than row j, -1 the smaller, 0 where they tie."""
+        """Return 1 if row i is shown to have the greater value than row j, -1 if the smaller, 0 if they tie."""
         for c in self.comparisons:
             if {c.first, c.second} == {i, j} and c.is_shown:
                 sign = 1 if c.paired.difference.value > 0 else -1
@@ -170,9 +184,12 @@ class Ranking:
         return 0
 
 
-def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
-    """The best row by its mean, and whether each other one ties with it (paired, Holm over all pairs: the best is not
-    known beforehand, so comparisons with it alone would be too many false ones)."""
+def rank(rows: Sequence[CrossFitted | None], *, maximize: bool) -> Ranking:
+    """Return the best row by its mean, and whether each other one ties with it.
+
+    The tests are paired, with Holm's correction over all pairs. The best is not known beforehand, so a correction over
+    comparisons with it alone would let too many false ones pass.
+    """
     sign = 1.0 if maximize else -1.0
     known = [i for i, row in enumerate(rows) if row is not None]
     if not known:
@@ -182,12 +199,12 @@ def rank(rows: Sequence[Isolated | None], *, maximize: bool) -> Ranking:
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
 
 
-def _mean(row: Isolated | None) -> float:
+def _mean(row: CrossFitted | None) -> float:
     assert row is not None
     return row.mean.value
 
 
-def _standing(i: int, best: int, row: Isolated | None, comparisons: Sequence[Comparison]) -> RowStanding:
+def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> RowStanding:
     if row is None:
         return RowStanding("none")
     if i == best:

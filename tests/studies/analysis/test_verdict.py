@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from studies.analysis.advice import advice, space_filling_needed
-from studies.analysis.trust import LOST, Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
+from studies.analysis.verdict import LOST, Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
 
 GOOD = Evidence(n=200, n_parameters=3, q2=0.95, space_filling=1.0)
 

@@ -1,9 +1,9 @@
-"""Keeps a fork server alive that the system kills, at any moment of its loading and of its life.
+"""Keeps the fork server alive when the system kills one of its processes.
 
 Context: a system short of memory kills the largest processes. The fork server needs seconds to load, and no worker can
-be replaced without it. Choice: at each checkpoint the server goes on in a child of its own. The parent waits, and goes
-on in another child if that one is killed. So little is lost, and the smallest parent is the one that the command knows.
-Cost: some sleeping processes, which share their memory with the server.
+be replaced without it. Choice: at each checkpoint the server goes on in a child of its own. The parent waits and forks
+another child if that one is killed. So little is lost, and the command knows the smallest process only. Cost: some
+sleeping processes, which share their memory with the server.
 """
 
 from __future__ import annotations
@@ -16,17 +16,10 @@ import tempfile
 import time
 from typing import IO
 
-STARTS = 10  # that came to nothing, one after the other: no use in another one
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
+from studies.launch.processes.restarts import STARTS, pause_s
 
 _progress: list[int] = []  # the pipe to the parent at the last checkpoint, if any
-_turn: list[IO[bytes]] = []  # the file whose lock the process holds that serves
-
-
-def pause_s(n_failed: int) -> float:
-    """Return how long to wait after so many starts in a row that came to nothing."""
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (n_failed - 1)) if n_failed else 0.0
+_turn: list[IO[bytes]] = []  # the lock file of the serving process
 
 
 def is_fork_server() -> bool:
@@ -35,9 +28,9 @@ def is_fork_server() -> bool:
 
 
 def checkpoint() -> None:
-    """Go on in a child. The parent stays, and goes on in another child each time that one is killed.
+    """Go on in a child. The parent stays here and forks another child whenever one is killed.
 
-    It ends as its child does, or after so many that came to nothing.
+    The parent ends as its child does, or after `STARTS` children in a row that came to nothing.
     """
     _tell_progress()
     if not _turn:
@@ -61,10 +54,10 @@ def checkpoint() -> None:
 
 
 def take_turn() -> None:
-    """Wait until no other child serves: where a parent was killed and its child was not, there are two."""
+    """Wait until no other child serves. There are two of them if a parent was killed and its child was not."""
     _tell_progress()
     if _turn:
-        fcntl.lockf(_turn[0], fcntl.LOCK_EX)  # this process's own: it ends with it, and no worker inherits it
+        fcntl.lockf(_turn[0], fcntl.LOCK_EX)  # the system releases it when this process ends; no worker inherits it
 
 
 def _tell_progress() -> None:

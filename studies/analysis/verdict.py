@@ -1,8 +1,8 @@
-"""Whether a result may be believed: gates that every analysis passes through, and what to do where it does not pass.
+"""Whether a result may be believed: the gates of every analysis.
 
-*Unreliable*: the model does not predict left-out trials (Q² < .5; where replicates tell the noise, Q² over what noise
-leaves to predict), there are fewer than 5 trials a parameter, only survivors of pruning, or nothing varies. *Caution*:
-whatever else is known to bias indices or their intervals. Only what is neither is `ok`.
+*Unreliable*: the model does not predict left-out trials, there are fewer than 5 trials a parameter, only survivors of
+pruning are seen, or nothing varies. It does not predict if Q² < .5. If replicates tell the noise, Q² counts over the
+share that noise leaves. *Caution*: all else that is known to bias indices or their intervals. The rest is `ok`.
 """
 
 from __future__ import annotations
@@ -49,17 +49,24 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
     def and_also(self, level: Level, reason: str) -> Verdict:
-        """This verdict with one more reason for caution or worse."""
+        """Return this verdict with one more reason for caution or worse."""
         return Verdict(max(self.level, level, key=LEVELS.index), (*self.reasons, reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a verdict rests on. `q2` is NaN where nothing was fitted; `noise_share` (the least that replicates allow, of
-    the target's variance) and `lack_of_fit_p` are None without replicates; `space_filling` is None where unknown;
-    `failed` is the share of trials without a value, pruned ones not counted, `infeasible` that which violates a
-    constraint, `capped` that at the worst value. `compared` is the value that is compared; for `survivors_only`,
-    `steps_differ` and `has_own_steps` see `TrialsTable`."""
+    """The evidence for a verdict.
+
+    q2: NaN if nothing was fitted
+    compared, survivors_only, steps_differ, has_own_steps: as in `TrialsTable`
+    noise_share: the least noise that replicates allow, of the target's variance. None without replicates.
+    lack_of_fit_p: None without replicates
+    space_filling: the share of space-filling trials, None if unknown
+    failed: the share of trials without a value, pruned ones not counted
+    infeasible: the share of trials that violate a constraint
+    capped: the share at the worst value
+    n_duplicates: trials that repeat a point without another training seed
+    """
 
     n: int
     n_parameters: int
@@ -81,12 +88,12 @@ class Evidence:
 
     @property
     def explained(self) -> float:
-        """Q², over the share that is not noise where replicates tell it."""
+        """Q², divided by the share that is not noise if replicates tell it."""
         return self.q2 / (1 - self.noise_share) if self.noise_share is not None and self.noise_share < 1 else self.q2
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict on everything that was computed from one set of trials."""
+    """Return the verdict on all that was computed from one set of trials."""
     verdict = Verdict("ok")
     for level, reason in (*_unreliable(evidence), *_caution(evidence)):
         verdict = verdict.and_also(level, reason)
@@ -94,18 +101,18 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def disagrees(estimate: float, second: float, *, width: float) -> bool:
-    """Whether a second estimate speaks against an index whose interval has that width; NaN never does."""
+    """Return whether a second estimate speaks against an index with an interval of that width. NaN never does."""
     return abs(estimate - second) > max(DISAGREEMENT, width / 2)
 
 
 def capped_share(loss: Array) -> float:
-    """The share of trials at the worst end that are tied, or stand apart from all others in a tight cluster of their
-    own: the mark of a cap, as a diverged training leaves it. `loss` (n,), lower is better.
+    """Return the share of trials tied at the worst end, or in a tight cluster there. `loss` (n,), lower is better.
 
-    Sparse tails and coarse scales leave a few bad values by chance. So at least 3 count: tied where fewer than half
-    as many have the next value; apart where the gap is a fifth of the spread, 6 times the cluster's standard deviation
-    and twice every other gap. Of 18 Gaussian, exponential or uniform values that tells of a cap in 1 to 3 % of samples,
-    of 40 in at most 2 %, of 200 never; three of 18 at a noisy cap are found in 99 %.
+    This is the mark of a cap, as a diverged training leaves it. Sparse tails and coarse scales leave a few bad values
+    by chance, so at least 3 count. They are tied if fewer than half as many have the next value. They stand apart if
+    the gap is a fifth of the spread, 6 times the cluster's standard deviation and twice every other gap. Of 18
+    Gaussian, exponential or uniform values that tells of a cap in 1 to 3 % of samples, of 40 in at most 2 %, of 200
+    never. Three of 18 at a noisy cap are found in 99 %.
     """
     spread = float(np.ptp(loss)) if len(loss) else 0.0
     if len(loss) <= MIN_CAPPED or spread == 0:
@@ -118,11 +125,11 @@ def capped_share(loss: Array) -> float:
 def replicate_noise(
     y: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
 ) -> tuple[float | None, int]:
-    """The variance of y between replicates of a point ÷ its whole variance, and how many trials repeat a point without
-    being another replicate of it. `points` (n,) numbers the distinct points.
+    """Return the variance of y between replicates of a point ÷ its whole variance, and the number of duplicates.
 
-    The share is the lower end of its 95 % interval (χ²), for a verdict is not to profit from what is not known; None
-    with fewer than 10 degrees of freedom.
+    Duplicates repeat a point without being another replicate of it. `points` (n,) numbers the distinct points. The
+    share is the lower end of its 95 % interval (χ²), for a verdict is not to profit from ignorance. It is None with
+    fewer than 10 degrees of freedom.
     """
     squares, freedom, n_duplicates = 0.0, 0, 0
     for point in np.unique(points):
@@ -140,7 +147,7 @@ def replicate_noise(
 
 
 def _tied(worst_first: Array, rounding: float) -> int:
-    """How many have the worst value; 0 where the next value is about as frequent."""
+    """Return how many have the worst value, 0 if the next value is about as frequent."""
     tied = int(np.sum(worst_first >= worst_first[0] - rounding))
     following = worst_first[tied:]
     n_next = int(np.sum(following >= following[0] - rounding))
@@ -148,7 +155,7 @@ def _tied(worst_first: Array, rounding: float) -> int:
 
 
 def _apart(worst_first: Array, least: float) -> int:
-    """How many lie beyond the widest gap of the worse half; 0 where it is not remarkably wide."""
+    """Return how many lie beyond the widest gap of the worse half, 0 if it is not remarkably wide."""
     half = len(worst_first) // 2
     gaps = worst_first[:half] - worst_first[1 : half + 1]
     n = int(np.argmax(gaps)) + 1
@@ -221,7 +228,7 @@ def _infeasible(evidence: Evidence) -> str:
 
 
 def _lost(evidence: Evidence) -> str:
-    """Which trials gave no value or a capped one; a share that rounds to nothing is not told."""
+    """Return which trials gave no value or a capped one. A share that rounds to nothing is left out."""
     failed, capped = f"{evidence.failed:.0%} of the trials", f"{evidence.capped:.0%}"
     ends = "together at the worst value, as if capped"
     if evidence.capped < NOTICED:
@@ -232,5 +239,5 @@ def _lost(evidence: Evidence) -> str:
 
 
 def trials_wanted(n_parameters: int) -> int:
-    """How many trials an analysis of so many parameters needs."""
+    """Return how many trials an analysis of so many parameters needs."""
     return max(MIN_RELIABLE_TRIALS, CAUTION_TRIALS * n_parameters)

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.selection.contest import Candidate, Contest, contests_of, estimated
+from studies.selection.race import Candidate, Race, estimated, races_of
 
 MakeSettings = Callable[..., StudySettings]
 RACE = ("select=race", "select.k=4", "select.seeds=4")
@@ -27,16 +27,16 @@ def trial_at(point: Mapping[str, Any], value: float, **attributes: Any) -> Froze
     )
 
 
-def contest_of(*costs: tuple[float, ...]) -> Contest:
+def race_of(*costs: tuple[float, ...]) -> Race:
     candidates = tuple(Candidate(trial_at({"lr": 1e-3}, 0.9), 0.9) for _ in costs)
-    return Contest({}, candidates, np.zeros((len(costs), 3)), costs)
+    return Race({}, candidates, np.zeros((len(costs), 3)), costs)
 
 
 def test_the_cost_of_a_candidate_is_that_of_one_training() -> None:
     """However many seeds it was trained on: 2, 3 and 4 cost 3."""
-    contest = contest_of((2.0, 3.0, 4.0), (3.0,), ())
-    assert (contest.cost(0), contest.cost(1)) == (3.0, 3.0)
-    assert math.isnan(contest.cost(2))
+    race = race_of((2.0, 3.0, 4.0), (3.0,), ())
+    assert (race.cost(0), race.cost(1)) == (3.0, 3.0)
+    assert math.isnan(race.cost(2))
 
 
 def test_a_cell_of_a_design_is_a_candidate_by_the_mean_over_its_seeds(make_settings: MakeSettings) -> None:
@@ -45,9 +45,9 @@ def test_a_cell_of_a_design_is_a_candidate_by_the_mean_over_its_seeds(make_setti
     lr = settings.space["lr"].levels or ()
     lucky, good = ({"lr": lr[i], "batch_size": 64} for i in (0, 1))
     trials = [*(trial_at(lucky, v) for v in (0.9, 0.3, 0.3)), *(trial_at(good, v) for v in (0.8, 0.7, 0.6))]
-    (contest,) = contests_of(settings, trials)
-    assert [candidate.trial.params for candidate in contest.candidates] == [good, lucky]
-    assert [candidate.value for candidate in contest.candidates] == pytest.approx([0.7, 0.5])
+    (race,) = races_of(settings, trials)
+    assert [candidate.trial.params for candidate in race.candidates] == [good, lucky]
+    assert [candidate.value for candidate in race.candidates] == pytest.approx([0.7, 0.5])
 
 
 def test_what_is_no_point_of_the_space_is_no_candidate(make_settings: MakeSettings) -> None:
@@ -55,16 +55,16 @@ def test_what_is_no_point_of_the_space_is_no_candidate(make_settings: MakeSettin
     settings = make_settings(*RACE, "sampler=random", study="plain")
     ours, high, foreign = {"lr": 0.01}, {"lr": 5.0}, {"lr": 0.02, "batch_size": 64}
     trials = [trial_at(ours, 0.5), trial_at(high, 0.1), trial_at({"batch_size": 64}, 0.1), trial_at(foreign, 0.1)]
-    (contest,) = contests_of(settings, trials)
-    assert [candidate.trial.params for candidate in contest.candidates] == [ours]
-    assert contests_of(settings, trials[1:]) == []
+    (race,) = races_of(settings, trials)
+    assert [candidate.trial.params for candidate in race.candidates] == [ours]
+    assert races_of(settings, trials[1:]) == []
 
 
 def test_nothing_is_told_of_the_test_part_unless_all_fresh_trainings_were_tested() -> None:
-    contest = contest_of((1.0,))
+    race = race_of((1.0,))
     tested = [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: {"test/accuracy": v, "n": 100}}) for v in (0.8, 0.9)]
     whole, mixed = (
-        estimated(contest, fresh, metric="val/accuracy") for fresh in (tested, [*tested, trial_at({"lr": 1e-3}, 0.9)])
+        estimated(race, fresh, metric="val/accuracy") for fresh in (tested, [*tested, trial_at({"lr": 1e-3}, 0.9)])
     )
     assert whole.tests["test/accuracy"].estimate.value == pytest.approx(0.85)
     assert mixed.tests == {}
@@ -81,7 +81,7 @@ def test_samples_count_where_all_tests_were_on_as_many(counts: tuple[int | None,
         {"test/accuracy": v, **({"n": n} if n is not None else {})} for v, n in zip((0.8, 0.9), counts, strict=True)
     ]
     found = estimated(
-        contest_of((1.0,)),
+        race_of((1.0,)),
         [trial_at({"lr": 1e-3}, 0.9, **{schema.TEST: test}) for test in tests],
         metric="val/accuracy",
     )
@@ -105,7 +105,7 @@ def test_an_interval_ends_at_the_bound_of_its_metric(
 ) -> None:
     """Student's t of one degree of freedom is 12.7062; two values .02 apart have the standard error .01."""
     tests = [trial_at({"lr": 1e-3}, value, **{schema.TEST: {metric: value}}) for value in values]
-    found = estimated(contest_of((1.0,)), tests, metric=metric)
+    found = estimated(race_of((1.0,)), tests, metric=metric)
     for estimate in (found.estimate, found.tests[metric].estimate):
         assert estimate is not None
         assert estimate.ends == pytest.approx(ends, abs=1e-4, nan_ok=True)

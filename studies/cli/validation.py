@@ -1,4 +1,7 @@
-"""Admits a config to a study, or lists everything that is wrong with it."""
+"""Validates a config, or lists everything that is wrong with it.
+
+`_target_problems` imports late what loads torch: only a wrong config needs it.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from optuna.storages import BaseStorage
 
 from studies.config.composing.configs import group_options
 from studies.config.parsing.output_folder import short
-from studies.config.parsing.section import Section
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.section import ConfigSection
+from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.soundness import refuse_unsound
-from studies.config.parsing.storage import read_storage
+from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
 from studies.hypotheses.check import check_hypothesis
-from studies.launch.devices import check_launcher
+from studies.launch.local.options import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
 from studies.search.pruners import check_pruner
@@ -27,12 +30,12 @@ from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
 from studies.trial.checkpoints.files import TRIALS, symlink_target
 
-GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
+GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; other values are reported elsewhere
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 
 
 def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
-    """Note a pruner that would choose what a table of values or a hypothesis compares."""
+    """Add a problem for a pruner that would select the trainings of a value table or a hypothesis."""
     if not settings.is_designed or settings.pruner.name == "none":
         return
     asking = [
@@ -50,21 +53,21 @@ def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
 CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_hypothesis, check_whole_trainings)
 
 
-def admit(
+def validate_and_open(
     config: DictConfig, *, pause: Callable[[float], bool] = wait, to_read: bool = False
 ) -> tuple[StudySettings, BaseStorage]:
-    """The settings of `config` and its storage, opened. Raises `BadInput` that lists every problem of both.
+    """Return the settings of `config` and its opened storage. Raises `BadInput` with every problem of both.
 
-    `pause` waits for the storage while it is away later on, and says whether to give up. `to_read`: nothing is written
-    to the storage, which has to be there. Where the settings are wrong,
-    the targets of the config are looked at too before the message is made, so that one message tells all.
+    `pause` waits while the storage is away later on, and returns whether to give up. `to_read` needs an existing
+    storage and writes nothing to it. If the settings are wrong, the targets of the config are checked too, so that one
+    message has all problems.
     """
     need_study(config)
     refuse_unsound(config)
     problems: list[Problem] = []
     settings: StudySettings | None = None
     try:
-        settings = read_settings(config, checks=CHECKS)
+        settings = parse_settings(config, checks=CHECKS)
         make_folder(settings.output_dir)
     except BadInput as error:
         problems += error.problems
@@ -81,7 +84,7 @@ def admit(
 
 
 def need_study(config: DictConfig) -> None:
-    """Raise `BadInput` with the shipped studies, if none is named."""
+    """Raise `BadInput` with the shipped studies if none is named."""
     if OmegaConf.is_missing(config, "study_name"):
         known = ", ".join(group_options("study"))
         remedy = f"name one as the first word ({known}), or give the path of your own study file"
@@ -89,15 +92,15 @@ def need_study(config: DictConfig) -> None:
 
 
 def refuse_bad_name(config: DictConfig) -> None:
-    """Raise `BadInput` where `config` gives a study name that is none, for commands that read only stored studies."""
+    """Raise `BadInput` for a bad study name, in commands that only read stored studies."""
     problems = Problems()
     if not OmegaConf.is_missing(config, "study_name"):
-        Section({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
+        ConfigSection({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
     problems.raise_if_any()
 
 
 def make_folder(folder: Path) -> None:
-    """Make the output folder where it is missing. Raises `BadInput`."""
+    """Create the output folder if it is missing. Raises `BadInput`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,19 +118,19 @@ def make_folder(folder: Path) -> None:
 
 
 def existing_storage(config: DictConfig) -> BaseStorage:
-    """The storage of `config`, opened. Raises `BadInput` where there is none yet."""
+    """Return the opened storage of `config`. Raises `BadInput` if there is none yet."""
     place = storage_of(config)
     return open_existing(place.address, patience=Patience(place.patience_s))
 
 
 def storage_to_read(config: DictConfig) -> BaseStorage:
-    """The storage of `config`, opened to be read only. Raises `BadInput` where there is none yet."""
+    """Return the storage of `config`, opened for reading only. Raises `BadInput` if there is none yet."""
     place = storage_of(config)
     return open_to_read(place.address, patience=Patience(place.patience_s))
 
 
 def storage_of(config: DictConfig) -> StorageSettings:
-    """Where `config` says that its studies are kept. Raises `BadInput` where that makes no sense."""
+    """Return the storage settings of `config`. Raises `BadInput` if they are wrong."""
     problems = Problems()
     try:
         node = config.storage
@@ -135,13 +138,13 @@ def storage_of(config: DictConfig) -> StorageSettings:
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
-    settings = read_storage(Section(values, prefix="storage", problems=problems))
+    settings = parse_storage(ConfigSection(values, prefix="storage", problems=problems))
     problems.raise_if_any()
     return settings
 
 
 def _target_problems(config: DictConfig) -> list[Problem]:
-    """What is wrong with the targets of the config as it stands, without any point."""
+    """Return the problems of the config's targets, without any point."""
     from studies.trial.building.instantiate import binding_problems
 
     problems = Problems()

@@ -1,14 +1,14 @@
-"""Lessons: what the policies of a space have learnt from a study's trials, read in the order of their numbers.
+"""The policy state: what the policies of a space have learnt from a study's trials, read by number.
 
-A trial earns the normal score of its rank among the trials before it, so that neither the metric's unit nor a few wild
-values matter; the baseline is a moving average of what the policies' own points earned (Zoph & Le 2017). What has no
-value is ranked too: pruned trials behind completed ones, those that got further first, and diverged ones last. A trial
+A trial earns the normal score of its rank among the trials before it, so neither the metric's unit nor a few wild
+values matter. The baseline is a moving average of what the policies' own points earned (Zoph & Le 2017). Trials without
+a value are ranked too: pruned ones come after completed ones, later rungs first, and diverged ones come last. A trial
 that ended in an error or was killed says nothing about its point.
 
-Off-policy points. Context: others' points (explored, enqueued, imported) are not drawn by the policy, and parallel
-workers draw from a policy that knew a few trials less. Choice: others' count by how likely the policy is to draw them,
-relative to the uniform one and at most 1, the whole point together; own points count in full, as if they had been drawn
-from the policy as it is rebuilt. Cost: late in a search a point drawn by others teaches next to nothing.
+Off-policy points. Context: explored, enqueued and imported points are not drawn by the policy, and parallel workers
+draw from a policy that has seen fewer trials. Choice: points of others count by how likely the policy is to draw them,
+relative to the uniform policy and at most 1, the whole point together. Own points count in full, as if drawn from the
+policy as it is rebuilt. Cost: late in a search, points of others teach next to nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from studies.config.space import Point, SearchSpace
 from studies.search.policy import NORMAL, Policy, Rates, begin
 
 IsOwn = Callable[[FrozenTrial], bool]
-Standing = tuple[int, int, float]  # sorts from best to worst
+RankKey = tuple[int, int, float]  # sorts from best to worst
 
 
-class Lessons:
-    """Policies by parameter, brought on trial by trial. `sign` is 1 where a small value is good, else -1."""
+class PolicyState:
+    """Policies by parameter, updated trial by trial. `sign` is 1 where a small value is good, else -1."""
 
     def __init__(self, space: SearchSpace, *, rates: Rates, baseline_decay: float, sign: float) -> None:
         self.policies: Mapping[str, Policy] = {parameter.name: begin(parameter) for parameter in space}
@@ -38,37 +38,37 @@ class Lessons:
         self._rates = rates
         self._baseline_decay = baseline_decay
         self._sign = sign
-        self._standings: list[Standing] = []
+        self._rank_keys: list[RankKey] = []
         self._baseline = 0.0
         self._last: FrozenTrial | None = None
 
-    def copy(self) -> Lessons:
-        """The same lessons, to be brought on apart from these."""
-        other = Lessons(self._space, rates=self._rates, baseline_decay=self._baseline_decay, sign=self._sign)
+    def copy(self) -> PolicyState:
+        """Return a copy that learns on its own."""
+        other = PolicyState(self._space, rates=self._rates, baseline_decay=self._baseline_decay, sign=self._sign)
         other.policies, other.n_read, other._last = dict(self.policies), self.n_read, self._last
-        other._standings, other._baseline = list(self._standings), self._baseline
+        other._rank_keys, other._baseline = list(self._rank_keys), self._baseline
         return other
 
-    def continue_in(self, trials: list[FrozenTrial], *, sign: float) -> bool:
-        """Whether these are lessons of the study that has `trials`, by number."""
+    def continues_in(self, trials: list[FrozenTrial], *, sign: float) -> bool:
+        """Return whether this state was learnt from the first of `trials`, which are a study's by number."""
         if sign != self._sign or self.n_read > len(trials):
             return False
         return self.n_read == 0 or trials[self.n_read - 1] == self._last
 
     def read(self, trials: Iterable[FrozenTrial], *, is_own: IsOwn) -> None:
-        """Learn from the study's next trials; of those that are not finished there is nothing to learn yet."""
+        """Learn from the study's next trials. Unfinished ones teach nothing yet."""
         for trial in trials:
-            standing = _standing(trial, self._sign)
-            if standing is not None:
-                self._learn(self._active(trial), self._earned(standing), is_own=is_own(trial))
+            rank_key = _rank_key(trial, self._sign)
+            if rank_key is not None:
+                self._learn(self._active(trial), self._earned(rank_key), is_own=is_own(trial))
             self.n_read += 1
             self._last = trial
 
-    def _earned(self, standing: Standing) -> float:
-        """The normal score of a rank, tied ones sharing theirs; 0 is as good as the median so far."""
-        before = bisect_left(self._standings, standing) + bisect_right(self._standings, standing)
-        share_not_worse = (0.5 * before + 1.0) / (len(self._standings) + 2.0)
-        insort(self._standings, standing)
+    def _earned(self, rank_key: RankKey) -> float:
+        """Return the normal score of a rank, shared among ties. 0 is as good as the median so far."""
+        before = bisect_left(self._rank_keys, rank_key) + bisect_right(self._rank_keys, rank_key)
+        share_not_worse = (0.5 * before + 1.0) / (len(self._rank_keys) + 2.0)
+        insort(self._rank_keys, rank_key)
         return -NORMAL.inv_cdf(share_not_worse)
 
     def _learn(self, point: Point, earned: float, *, is_own: bool) -> None:
@@ -85,7 +85,7 @@ class Lessons:
         return math.exp(min(0.0, sum(self.policies[name].log_ratio(value) for name, value in point.items())))
 
     def _active(self, trial: FrozenTrial) -> Point:
-        """The values that the space has too: what was inactive is not among a trial's, and learns nothing from it."""
+        """Return the values of a trial that the space has too. Inactive parameters have none, and learn nothing."""
         return {
             parameter.name: trial.params[parameter.name]
             for parameter in self._space
@@ -93,8 +93,8 @@ class Lessons:
         }
 
 
-def _standing(trial: FrozenTrial, sign: float) -> Standing | None:
-    """What a finished trial is ranked by; None where it says nothing about its point."""
+def _rank_key(trial: FrozenTrial, sign: float) -> RankKey | None:
+    """Return the rank key of a finished trial. None where it says nothing about its point."""
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return 0, 0, sign * trial.value
     if trial.state != TrialState.PRUNED:

@@ -1,8 +1,8 @@
 """Starts processes that have torch and Lightning loaded, and watches them.
 
-Context: the system may kill any process, also the fork server, which alone knows how its children end. Choice: the
-system's own handle on a process tells when it ends, so workers outlive their server (see `studies.launch.guard`). Cost:
-how an orphan has ended remains unknown. macOS has no such handles: there the server's word counts.
+Context: the system may kill any process, also the fork server, which alone knows how its children end. Choice: a system
+handle on each process (pidfd) shows when it ends, so workers outlive their server. Cost: how an orphan ended remains
+unknown. macOS has no such handles. There the server is asked.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from studies.errors import StudyError
-from studies.launch.guard import STARTS, pause_s
+from studies.launch.processes.restarts import STARTS, pause_s
 from studies.process.leaving import descendants, end, lives, parent_of
 from studies.process.signals import SIGNALS, ctrl_c_blocked
 from studies.secrets.texts import known, run_knowing
 
-REAP_S = 0.5  # until the server tells how its child has ended
-UNKNOWN = 255  # the exit code that multiprocessing makes up where the fork server is gone; else a real one
+REAP_S = 0.5  # until the server reports how its child ended
+UNKNOWN = 255  # multiprocessing's exit code if the fork server is gone; otherwise a real exit code
 BY_THE_SYSTEM = "killed by the system (out of memory?)"
 
 Reader = multiprocessing.connection.Connection
@@ -47,7 +47,7 @@ class Child:
         return self._process.pid
 
     def fileno(self) -> int:
-        """Return what becomes readable when the process has ended, for `multiprocessing.connection.wait`."""
+        """Return a descriptor for `multiprocessing.connection.wait` that becomes readable when the process ends."""
         return self._process.sentinel if self._handle is None else self._handle
 
     def is_alive(self) -> bool:
@@ -55,26 +55,26 @@ class Child:
         return not self.join(0.0)
 
     def join(self, seconds: float | None) -> bool:
-        """Wait so long for the end of the process, or for ever; return whether it has ended."""
+        """Wait for the end of the process, for ever if `seconds` is None. Return whether it has ended."""
         return bool(multiprocessing.connection.wait([self.fileno()], timeout=seconds))
 
     def exit_code(self) -> int | None:
-        """Return the exit code of an ended process, negative for a signal; None where nobody knows it any more."""
+        """Return the exit code of an ended process, negative for a signal, or None if it is unknown."""
         self._process.join(REAP_S)
         code = self._process.exitcode
         return None if code == UNKNOWN and not self._has_server() else code
 
     def _has_server(self) -> bool:
-        """Return whether the process that has forked this one lives, after a pause: who dies closes its pipes first."""
-        time.sleep(REAP_S)
+        """Return whether the fork server of this process still lives."""
+        time.sleep(REAP_S)  # a dying server closes its pipes first
         return self._server is not None and lives(self._server)
 
     def was_killed(self) -> bool:
-        """Return whether an ended process was killed from outside, as the system does where memory is short."""
+        """Return whether an ended process was killed from outside, as the system does when memory is short."""
         return self.exit_code() in (None, -signal.SIGKILL)
 
     def in_words(self) -> str:
-        """Return how the process ended."""
+        """Return how the process ended, for a message."""
         code = self.exit_code()
         if code is None or code == -signal.SIGKILL:
             return BY_THE_SYSTEM
@@ -100,10 +100,10 @@ def pipe() -> tuple[Reader, Writer]:
 
 
 def start(target: Callable[..., None], arguments: Sequence[Any], *, name: str) -> Child:
-    """Start a process that runs `target`, forked from one that has torch and Lightning loaded. It knows the secrets
-    that this one knows: those of the environment are values in its arguments.
+    """Start a process that runs `target` and has torch and Lightning loaded.
 
-    Raises `StudyError` where that comes to nothing again and again.
+    It masks the same secrets as this process, as its arguments may hold values of the environment. Raises `StudyError`
+    after `STARTS` failed starts.
     """
     process = _context().Process(target=run_knowing, args=(known(), target, tuple(arguments)), name=name)
     for n_failed in range(STARTS):
@@ -121,9 +121,7 @@ def start(target: Callable[..., None], arguments: Sequence[Any], *, name: str) -
 
 
 def stop(children: Sequence[Child], *, grace_s: float) -> None:
-    """Ask `children` to end, and end those that do not in `grace_s` together, with the processes that they have
-    started.
-    """
+    """Ask `children` to end and kill the others after `grace_s`. Also end the processes that they started."""
     begun = [pid for child in children if child.is_alive() for pid in descendants(child.pid)]
     for child in children:
         child.send(signal.SIGTERM)
@@ -137,17 +135,17 @@ def stop(children: Sequence[Child], *, grace_s: float) -> None:
 
 def _context() -> ForkServerContext:
     context: ForkServerContext = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["studies.launch.preload"])
+    context.set_forkserver_preload(["studies.launch.processes.preload"])
     return context
 
 
 def _handle_of(process: BaseProcess) -> int | None:
-    """Return the system's handle on a process; None where there are no such handles."""
+    """Return the system's handle on a process, or None if there is none."""
     if not hasattr(os, "pidfd_open") or process.pid is None:
         return None
     try:
         return os.pidfd_open(process.pid)
-    except ProcessLookupError:  # ended, and taken leave of
+    except ProcessLookupError:  # ended and already waited for
         return None
     except OSError:  # an old kernel, or a container that forbids it
         return None
