@@ -18,6 +18,7 @@ from trainings import run
 
 from studies import schema
 from studies.analysis.choice import Choice
+from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
 from studies.reporting.trials_csv import trials_csv
@@ -98,7 +99,7 @@ def test_each_trial_has_and_records_its_own_value(sorts: MakeSettings, tmp_path:
 def test_best_yaml_has_the_number_and_a_retraining_gives_the_same_value(sorts: MakeSettings, tmp_path: Path) -> None:
     settings = sorts("n_trials=1")
     (trial,) = run(settings)
-    best = Choice(trial, trial.value or 0.0)
+    best = Choice(trial, Estimate(trial.value or 0.0, n=1))
     (tmp_path / "best.yaml").write_text(best_yaml(settings, best) or "")
     config = yaml.safe_load((tmp_path / "best.yaml").read_text())
     assert config["model"]["n_classes"] == 3
@@ -110,7 +111,7 @@ def test_best_yaml_has_the_number_and_a_retraining_gives_the_same_value(sorts: M
 def test_a_retraining_on_other_data_is_refused(sorts: MakeSettings, tmp_path: Path) -> None:
     settings = sorts("n_trials=1")
     (trial,) = run(settings)
-    config = chosen(settings, Choice(trial, trial.value or 0.0))
+    config = chosen(settings, Choice(trial, Estimate(trial.value or 0.0, n=1)))
     config["datamodule"]["n_kinds"] = 4
     with pytest.raises(BadInput, match=r"links\.model\.n_classes gives 4, and gave 3 before"):
         train_and_test(config, budget=settings.budget, folder=tmp_path / "retrain")
