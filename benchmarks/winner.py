@@ -17,7 +17,7 @@ import numpy as np
 
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
-from studies.analysis.racing import Race, estimate_of, looks_of, run_race
+from studies.analysis.racing import Race, estimate_of, interim_analyses, run_race
 
 N_CANDIDATES, K, SEEDS, ESTIMATE_SEEDS = 60, 8, 8, 8
 TARGET_OPTIMISM, TARGET_COVERAGE, TARGET_LOST = 0.1, 0.90, 0.05
@@ -58,15 +58,15 @@ def simulate(seed: int) -> Outcome:
 
 
 def raced(values: Array) -> tuple[Race, int]:
-    """The race over `values` (k, seeds), look after look, and how many trainings it takes."""
-    looks, n_trainings, before = looks_of(values.shape[1]), 0, 0
+    """The race over `values` (k, seeds), analysis after analysis, and how many trainings it takes."""
+    analyses, n_trainings, before = interim_analyses(values.shape[1]), 0, 0
     staying: tuple[int, ...] = tuple(range(len(values)))
     race = None
-    for number, look in enumerate(looks, 1):
+    for number, analysis in enumerate(analyses, 1):
         if race is not None and len(staying) == 1:
             break
-        n_trainings, before = n_trainings + len(staying) * (look - before), look
-        race = run_race(values, looks=looks[:number], n_looks=len(looks), maximize=True)
+        n_trainings, before = n_trainings + len(staying) * (analysis - before), analysis
+        race = run_race(values, analyses=analyses[:number], n_analyses=len(analyses), maximize=True)
         staying = race.ties
     assert race is not None
     return race, n_trainings

@@ -71,7 +71,7 @@ class Race:
         return tuple(sorted(staying, key=lambda i: self.standings[i].gap))
 
 
-def looks_of(seeds: int) -> tuple[int, ...]:
+def interim_analyses(seeds: int) -> tuple[int, ...]:
     """Return after how many of `seeds` (3 or more) the candidates are compared: half, three quarters, all of them.
 
     At least 3, since two differences say next to nothing of their spread.
@@ -82,24 +82,25 @@ def looks_of(seeds: int) -> tuple[int, ...]:
 def run_race(
     values: Array,
     *,
-    looks: Sequence[int],
-    n_looks: int,
+    analyses: Sequence[int],
+    n_analyses: int,
     maximize: bool,
     failed: Collection[int] = (),
     seedless: Collection[int] = (),
     risk: float = SIGNIFICANCE,
 ) -> Race:
-    """Return the race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those without failure.
+    """Return the race over `values` (k, seeds) at the `analyses` so far, of `n_analyses` in all.
 
-    A value is NaN if a candidate was not trained, or failed. The race stands at the last analysis before one of those
-    that stay lacks a seed: it has come back, or was not trained yet. The values of `seedless` candidates are one
-    observation under every seed. With them there is no test, so nobody leaves and the p-values are NaN.
+    Candidates that `failed` take no part. A value is NaN if a candidate was not trained, or failed. The race stands at
+    the last analysis before one of those that stay lacks a seed: it has come back, or was not trained yet. The values
+    of `seedless` candidates are one observation under every seed. With them there is no test, so nobody leaves and the
+    p-values are NaN.
     """
-    n_tests = max(1, (len(values) - 1) * n_looks)
+    n_tests = max(1, (len(values) - 1) * n_analyses)
     scores = values if maximize else -values
     standings = [_without_test(own, "failed" if i in failed else None) for i, own in enumerate(values)]
     leader: int | None = None
-    for n in looks:
+    for n in analyses:
         staying = [i for i, standing in enumerate(standings) if standing.left is None]
         if not staying or np.isnan(scores[staying, :n]).any():
             break

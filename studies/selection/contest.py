@@ -15,7 +15,7 @@ from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.choice import ranked
 from studies.analysis.estimate import Estimate
-from studies.analysis.racing import Race, cheapest_of_the_best, estimate_of, looks_of, run_race
+from studies.analysis.racing import Race, cheapest_of_the_best, estimate_of, interim_analyses, run_race
 from studies.analysis.same_runs import distinct, same_runs
 from studies.config.parameter import Parameter, Value
 from studies.config.settings import StudySettings
@@ -124,12 +124,14 @@ def after_round(
             failures.setdefault(i, failure_in_words(trial))
         cost = trial.user_attrs.get(settings.select.cost)
         costs[i] += [float(cost)] if isinstance(cost, int | float) else []
-    looks = looks_of(settings.select.seeds)
+    analyses = interim_analyses(settings.select.seeds)
     maximize = settings.objective.direction == "maximize"
     own = {i: [trial for j, _, trial in results if j == i] for i, _, _ in results}
     seedless = contest.seedless.union(i for i, trials in own.items() if same_runs(trials))
-    done = looks[:n_looks]
-    race = run_race(values, looks=done, n_looks=len(looks), maximize=maximize, failed=failures, seedless=seedless)
+    done = analyses[:n_looks]
+    race = run_race(
+        values, analyses=done, n_analyses=len(analyses), maximize=maximize, failed=failures, seedless=seedless
+    )
     costs_of_each = tuple(map(tuple, costs))
     return replace(contest, values=values, costs=costs_of_each, failures=failures, race=race, seedless=seedless)
 

@@ -13,7 +13,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from studies.analysis.racing import looks_of
+from studies.analysis.racing import interim_analyses
 from studies.config.settings import SelectSettings, StudySettings
 from studies.selection.comparison import WinnerComparison, compared
 from studies.selection.contest import Candidate, Contest, after_round, contests_of, decided, estimated
@@ -51,7 +51,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
     if not contests:
         return None
     n_trainings, number = 0, 0
-    for n_looks, look in enumerate(looks_of(settings.select.seeds), 1):
+    for n_looks, look in enumerate(interim_analyses(settings.select.seeds), 1):
         while entries := _due(contests, n_looks, look):
             number += 1
             trainings = _trainings(round_of(settings, "race", entries, number=number), read)

@@ -21,7 +21,7 @@ from studies.analysis.racing import (
     Race,
     cheapest_of_the_best,
     estimate_of,
-    looks_of,
+    interim_analyses,
     run_race,
     surely_positive,
 )
@@ -29,9 +29,9 @@ from studies.analysis.racing import (
 N_SIMULATIONS = 200
 
 
-def race_of(*rows: list[float], looks: tuple[int, ...] = (4,), n_looks: int = 1, maximize: bool = True) -> Race:
+def race_of(*rows: list[float], analyses: tuple[int, ...] = (4,), n_analyses: int = 1, maximize: bool = True) -> Race:
     failed = [i for i, row in enumerate(rows) if np.isnan(row).any()]
-    return run_race(np.array(rows), looks=looks, n_looks=n_looks, maximize=maximize, failed=failed)
+    return run_race(np.array(rows), analyses=analyses, n_analyses=n_analyses, maximize=maximize, failed=failed)
 
 
 LEADER = [0.95, 0.96, 0.94, 0.95]
@@ -85,7 +85,7 @@ def test_a_p_value_is_that_of_the_paired_t_test_times_the_tests_of_the_race() ->
     """Differences .1, .2, .15, .15: mean .15, sd .0408, t = 7.348 at 3 degrees of freedom, one-sided p = .00261."""
     a, b = np.array([0.9, 0.9, 0.9, 0.9]), np.array([0.8, 0.7, 0.75, 0.75])
     assert surely_positive(a - b, [float((a - b).std(ddof=1))]) == pytest.approx(0.00261, abs=1e-5)
-    race = run_race(np.stack([a, b]), looks=(4,), n_looks=3, maximize=True)
+    race = run_race(np.stack([a, b]), analyses=(4,), n_analyses=3, maximize=True)
     assert race.standings[1].p_value == pytest.approx(3 * 0.00261, abs=3e-5)
 
 
@@ -118,15 +118,19 @@ def test_a_candidate_that_failed_leaves_and_is_never_the_leader() -> None:
 def test_whom_a_failed_leader_sent_home_comes_back_and_is_waited_for() -> None:
     noisy = [0.80, 1.00, 0.76, 0.99, 0.70, 0.99]
     values: Array = np.array([[*LEADER, 0.95, 0.96], [*FAR, math.nan, math.nan], noisy])
-    before = run_race(values, looks=(4,), n_looks=2, maximize=True)
+    before = run_race(values, analyses=(4,), n_analyses=2, maximize=True)
     assert (before.leader, before.standings[1].left, before.standings[2].left) == (0, "worse", None)
     values[0, 5] = math.nan
-    after = run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0})
+    after = run_race(values, analyses=(4, 6), n_analyses=2, maximize=True, failed={0})
     assert (after.leader, after.ties) == (2, (2, 1))
     assert [standing.left for standing in after.standings] == ["failed", None, None]
     assert [standing.n for standing in after.standings] == [5, 4, 4], "all wait for six seeds"
     values[1, 4:] = 0.8
-    assert [s.n for s in run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0}).standings] == [5, 6, 6]
+    assert [s.n for s in run_race(values, analyses=(4, 6), n_analyses=2, maximize=True, failed={0}).standings] == [
+        5,
+        6,
+        6,
+    ]
 
 
 def test_where_all_have_failed_there_is_no_leader() -> None:
@@ -136,20 +140,20 @@ def test_where_all_have_failed_there_is_no_leader() -> None:
 
 def test_who_has_left_is_not_trained_on_and_keeps_its_standing() -> None:
     later: Array = np.array([[*LEADER, 0.95, 0.96], [*NEAR, 0.94, 0.95], [*FAR, math.nan, math.nan]])
-    first = run_race(later, looks=(4,), n_looks=2, maximize=True)
-    then = run_race(later, looks=(4, 6), n_looks=2, maximize=True)
+    first = run_race(later, analyses=(4,), n_analyses=2, maximize=True)
+    then = run_race(later, analyses=(4, 6), n_analyses=2, maximize=True)
     assert first.standings[2] == then.standings[2]
     assert then.standings[2].left == "worse"
     assert [standing.n for standing in then.standings] == [6, 6, 4]
 
 
 @pytest.mark.parametrize(
-    ("seeds", "looks"), [(3, (3,)), (4, (3, 4)), (6, (3, 5, 6)), (8, (4, 6, 8)), (20, (10, 15, 20))]
+    ("seeds", "analyses"), [(3, (3,)), (4, (3, 4)), (6, (3, 5, 6)), (8, (4, 6, 8)), (20, (10, 15, 20))]
 )
 def test_the_candidates_are_compared_at_half_three_quarters_and_all_of_the_seeds(
-    seeds: int, looks: tuple[int, ...]
+    seeds: int, analyses: tuple[int, ...]
 ) -> None:
-    assert looks_of(seeds) == looks
+    assert interim_analyses(seeds) == analyses
 
 
 def test_a_race_saves_the_trainings_of_those_that_left() -> None:

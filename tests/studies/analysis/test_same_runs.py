@@ -150,8 +150,8 @@ def test_a_selection_of_them_compares_nothing(plain: MakeSettings, storage: Base
 
 def test_a_race_with_a_candidate_that_no_seed_changes_sends_nobody_home() -> None:
     values = np.array([[0.9] * 8, [0.5] * 8])
-    assert run_race(values, looks=(8,), n_looks=1, maximize=True).ties == (0,)
-    race = run_race(values, looks=(8,), n_looks=1, maximize=True, seedless=(1,))
+    assert run_race(values, analyses=(8,), n_analyses=1, maximize=True).ties == (0,)
+    race = run_race(values, analyses=(8,), n_analyses=1, maximize=True, seedless=(1,))
     assert (race.leader, race.ties) == (0, (0, 1))
     assert [standing.n for standing in race.standings] == [8, 1]
     assert all(np.isnan(standing.p_value) for standing in race.standings)

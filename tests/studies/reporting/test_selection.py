@@ -37,7 +37,7 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     """The trials 7, 8 … raced with `rows` on four seeds, which took 2, 3, 4 and 3 seconds of each; the search gave 7,
     the leader, the value `searched`, and five fresh seeds `fresh` ± .01."""
     values = np.array(rows)
-    race = run_race(values, looks=(4,), n_looks=1, maximize=settings.objective.direction == "maximize")
+    race = run_race(values, analyses=(4,), n_analyses=1, maximize=settings.objective.direction == "maximize")
     candidates = tuple(Candidate(trial_of(7 + i, searched), searched) for i in range(len(rows)))
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)

@@ -26,7 +26,7 @@ def trial_of(value: float | None) -> FrozenTrial:
 def contest_of(name: str, raced: Sequence[float], fresh: Sequence[float | None], *, maximize: bool = True) -> Contest:
     """A race of one candidate on the seeds it has, eight at most, and its fresh trainings."""
     values = np.array([[*raced, *[math.nan] * (8 - len(raced))]])
-    race = run_race(values, looks=(4, 8), n_looks=2, maximize=maximize)
+    race = run_race(values, analyses=(4, 8), n_analyses=2, maximize=maximize)
     contest = Contest({"x": name}, (Candidate(trial_of(0.9), 0.9),), values, ((),), race=race, winner=0)
     return estimated(contest, [trial_of(value) for value in fresh], metric="accuracy")
 
