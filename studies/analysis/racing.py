@@ -57,24 +57,24 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
-    """The state of a race. `leader` has the best mean of those that stay. It is None if all have failed."""
+class Elimination:
+    """How a race stands."""
 
     standings: tuple[Standing, ...]
-    leader: int | None
+    leader: int | None  # has the best mean of the survivors; None if all have failed
     risk: float
 
     @property
-    def ties(self) -> tuple[int, ...]:
-        """The candidates that stay, the leader among them, best first: no test tells them apart."""
-        staying = [i for i, standing in enumerate(self.standings) if standing.left is None]
-        return tuple(sorted(staying, key=lambda i: self.standings[i].gap))
+    def survivors(self) -> tuple[int, ...]:
+        """The candidates that have not left, best first, with the leader: no test tells them apart."""
+        survivors = [i for i, standing in enumerate(self.standings) if standing.left is None]
+        return tuple(sorted(survivors, key=lambda i: self.standings[i].gap))
 
 
 def interim_analyses(seeds: int) -> tuple[int, ...]:
     """Return after how many of `seeds` (3 or more) the candidates are compared: half, three quarters, all of them.
 
-    At least 3, since two differences say next to nothing of their spread.
+    It is at least 3, since two differences say next to nothing about their spread.
     """
     return tuple(sorted({max(LEAST, math.ceil(seeds * share)) for share in (0.5, 0.75, 1.0)}))
 
@@ -88,32 +88,31 @@ def run_race(
     failed: Collection[int] = (),
     seedless: Collection[int] = (),
     risk: float = SIGNIFICANCE,
-) -> Race:
-    """Return the race over `values` (k, seeds) at the `analyses` so far, of `n_analyses` in all.
+) -> Elimination:
+    """Return the race over `values` (k, seeds), at the `analyses` so far of `n_analyses` in all.
 
-    Candidates that `failed` take no part. A value is NaN if a candidate was not trained, or failed. The race stands at
-    the last analysis before one of those that stay lacks a seed: it has come back, or was not trained yet. The values
-    of `seedless` candidates are one observation under every seed. With them there is no test, so nobody leaves and the
-    p-values are NaN.
+    Candidates that have `failed` are out. A value is NaN if a candidate was not trained, or failed. The race stands at
+    the last analysis before a survivor lacks a seed: it has come back, or was not trained yet. The values of `seedless`
+    candidates are one observation under every seed. With them there is no test, so nobody leaves and p is NaN.
     """
     n_tests = max(1, (len(values) - 1) * n_analyses)
     scores = values if maximize else -values
     standings = [_without_test(own, "failed" if i in failed else None) for i, own in enumerate(values)]
     leader: int | None = None
     for n in analyses:
-        staying = [i for i, standing in enumerate(standings) if standing.left is None]
-        if not staying or np.isnan(scores[staying, :n]).any():
+        survivors = [i for i, standing in enumerate(standings) if standing.left is None]
+        if not survivors or np.isnan(scores[survivors, :n]).any():
             break
-        leader = max(staying, key=lambda i: (scores[i, :n].mean(), -i))
-        differences = {i: scores[leader, :n] - scores[i, :n] for i in staying}
-        spreads = [_sd(differences[i]) for i in staying if i != leader]
+        leader = max(survivors, key=lambda i: (scores[i, :n].mean(), -i))
+        differences = {i: scores[leader, :n] - scores[i, :n] for i in survivors}
+        spreads = [_sd(differences[i]) for i in survivors if i != leader]
         for i, gaps in differences.items():
             p_value = 1.0 if i == leader else min(1.0, n_tests * surely_positive(gaps, spreads))
             p_value = math.nan if seedless else p_value
             left: Left | None = "worse" if p_value <= risk and i != leader else None
             own = values[i, : 1 if i in seedless else n]
             standings[i] = Standing(len(own), float(own.mean()), _sd(own), float(gaps.mean()), p_value, left)
-    return Race(tuple(standings), leader, risk)
+    return Elimination(tuple(standings), leader, risk)
 
 
 def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
@@ -132,17 +131,17 @@ def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
     return max(by_own, _chance(mean, common, n, (n - 1) * len(spreads)))
 
 
-def cheapest_of_the_best(race: Race, costs: Sequence[float], *, maximize: bool) -> int | None:
+def cheapest_of_the_best(elimination: Elimination, costs: Sequence[float], *, maximize: bool) -> int | None:
     """Return the cheapest of the ties within one standard error of the leader's mean, of equally cheap ones the better.
 
     This is the one-standard-error rule (Breiman, Friedman, Olshen & Stone 1984). Costs are positive, NaN if unknown.
     """
-    if race.leader is None:
+    if elimination.leader is None:
         return None
-    best = race.standings[race.leader]
+    best = elimination.standings[elimination.leader]
     error, sign = best.sd / math.sqrt(best.n), 1.0 if maximize else -1.0
-    near = [i for i in race.ties if sign * (best.mean - race.standings[i].mean) <= error]
-    return min(near, key=lambda i: (math.inf if math.isnan(costs[i]) else costs[i], race.standings[i].gap))
+    near = [i for i in elimination.survivors if sign * (best.mean - elimination.standings[i].mean) <= error]
+    return min(near, key=lambda i: (math.inf if math.isnan(costs[i]) else costs[i], elimination.standings[i].gap))
 
 
 def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:

@@ -139,7 +139,7 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
     """Apply the rule of `part`. Raises `NotTestable`."""
     settings, hypothesis = part.settings, part.settings.hypothesis
     assert hypothesis is not None
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     if hypothesis.rule == "independence":
         return _independence(part, found, hypothesis.boundary)
     if hypothesis.rule == "one_fits_all":
@@ -163,7 +163,7 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
 
 def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
     """Tell what a search on each task saves by each other's best settings."""
-    maximize = settings.objective.direction == "maximize"
+    maximize = settings.objective.maximize
     for source in values:
         for target in values:
             if source != target:

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*",
 def trials_of(settings: StudySettings, truth: Truth, *, noise: float = 0.001, **attributes: Any) -> list[FrozenTrial]:
     """Every slot of a grid, with values around what is true of its point; None diverges."""
     rng = np.random.default_rng(0)
-    design = grid_design(settings)
+    design = grid_design(settings.space, seed=settings.seed, replicates=settings.replicates)
     seeds = rng.normal(0, 0.02, settings.replicates)  # what a seed does to all points alike
     trials = []
     for slot in range(settings.n_trials):
