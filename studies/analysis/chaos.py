@@ -25,9 +25,9 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path
 
+from studies.analysis.axis import Array
 from studies.analysis.levels import MIN_FITTED_TRIALS
 
-Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int_]
 
 Q_NORM = 0.75  # of the hyperbolic degree: favours few high degrees over many middling ones
@@ -73,9 +73,8 @@ def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chao
     constant value and bases without variation give zeros with `q2` NaN. Neither the order of trials or parameters nor
     an affine change of `y` changes the result. At most 10 terms a trial and 3000 in all are candidates, the lowest
     degrees first. With 60 trials of more than 30 parameters, or 200 of 60, no pair is looked at, and its share is 0.
-    Raises `ValueError` where shapes disagree or a number is not finite.
+
     """
-    _check(bases, degrees, y)
     d = len(bases)
     scaled = y / (np.max(np.abs(y), initial=0.0) or 1.0)
     if len(y) < MIN_FITTED_TRIALS or np.ptp(scaled) <= FLAT:
@@ -90,19 +89,6 @@ def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chao
     if not varies.any():
         return _nothing(d)
     return _search(columns[:, varies], owner[varies], degree[varies], values, d=d)
-
-
-def _check(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> None:
-    shapes = [basis.shape for basis in bases]
-    if not bases or y.ndim != 1 or shapes != [(len(y), len(degree)) for degree in degrees]:
-        raise ValueError(
-            f"bases have shapes {shapes} for y of shape {y.shape} and {[len(degree) for degree in degrees]} degrees: "
-            "give each parameter an array (trials, functions) and as many degrees as functions"
-        )
-    if not all(np.isfinite(array).all() for array in (*bases, y)):
-        raise ValueError("bases or y hold a number that is not finite: leave such trials out")
-    if min((int(degree.min()) for degree in degrees if len(degree)), default=1) < 1:
-        raise ValueError("degrees hold a number below 1: leave the constant function out")
 
 
 def _nothing(d: int) -> Chaos:

@@ -48,7 +48,7 @@ def conditions_of(trials: Sequence[FrozenTrial], everything: Sequence[FrozenTria
         device,
         {name: n for name, n in counts.items() if name != device},
         len(machines),
-        max((_at_once(on_machine[machine]) for machine in machines), default=0),
+        max((at_once(on_machine[machine]) for machine in machines), default=0),
     )
 
 
@@ -64,7 +64,7 @@ def machine_of(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get(schema.WORKER, "")).rpartition(":")[0]
 
 
-def _at_once(trials: Sequence[FrozenTrial]) -> int:
+def at_once(trials: Sequence[FrozenTrial]) -> int:
     """Return the most trials that ran at the same time."""
     spans = [(t.datetime_start, t.datetime_complete) for t in trials]
     events = [(end, -1) for begin, end in spans if begin is not None and end is not None]

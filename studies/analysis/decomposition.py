@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import helmert
 
-Array = npt.NDArray[np.float64]
+from studies.analysis.axis import Array
+
 Codes = npt.NDArray[np.intp]
 Term = tuple[int, ...]  # the positions of its factors
 

@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import fdtrc, fdtri
 
+from studies.analysis.axis import Array
 from studies.analysis.decomposition import (
     AnovaFit,
-    Array,
     Codes,
     Design,
     SumOfSquares,

@@ -43,16 +43,16 @@ class TuningCost:
 
 def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -> TuningCost:
     """Return the cost on `surface` for a budget of `n_trials`. One at a time, the parameters share it equally."""
-    game = Game.of(surface, maximize=maximize)
+    lattice = Lattice.of(surface, maximize=maximize)
     rng = np.random.default_rng(seed)
-    found = [game.one_at_a_time(n_trials, rng), game.together(n_trials, rng)]
-    best = np.min([game.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
+    found = [lattice.one_at_a_time(n_trials, rng), lattice.together(n_trials, rng)]
+    best = np.min([lattice.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
     apart, together = (values.mean(axis=1) - best for values in found)
     return TuningCost(_estimate(apart), _estimate(together), _estimate(apart - together), n_trials)
 
 
 @dataclass(frozen=True, slots=True)
-class Game:
+class Lattice:
     """All functions of a surface on a lattice. Lower wins.
 
     mains: of each axis i, (F, L_i)
@@ -64,7 +64,7 @@ class Game:
     pairs: dict[tuple[int, int], Array]
 
     @classmethod
-    def of(cls, surface: Surface, *, maximize: bool) -> Game:
+    def of(cls, surface: Surface, *, maximize: bool) -> Lattice:
         """Return the functions of `surface`, with the other sign if more is better."""
         sign = -1.0 if maximize else 1.0
         bases = [axis.basis(positions_of(axis)) for axis in surface.axes]

@@ -22,9 +22,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import t as student
 
+from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
 from studies.analysis.valley import (
     MIN_VALUES,
@@ -38,10 +38,6 @@ from studies.analysis.valley import (
     fit_around,
     follow,
 )
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.intp]
-Booleans = npt.NDArray[np.bool_]
 
 LAWS = {"constant": 0.0, "square root": 0.5, "linear": 1.0}  # α of each. All but the first need two log10 axes.
 CURVED, PERHAPS_CURVED = 0.01, 0.05  # p-values of a bend below which it is the verdict, or is told beside it
@@ -95,14 +91,9 @@ def ridge(
 
     With `power_law` both axes are log10. Without it the only law is α = 0. `window` is in the unit of `x`. `others` (n,
     k), encoded in [0, 1], are nuisance parameters that vary too. Rows that are not finite are left out. `verdict` says
-    what a conclusion lacks. Raises `ValueError` for shapes that disagree and for a `window` of 0 or less.
+    what a conclusion lacks.
     """
     nuisance = np.empty((len(x), 0)) if others is None else np.asarray(others, dtype=float)
-    for name, column in (("follows", follows), ("loss", loss), ("others", nuisance)):
-        if len(column) != len(x):
-            raise ValueError(f"{name} has {len(column)} rows but x has {len(x)}: give one row a run")
-    if not (math.isfinite(window) and window > 0):
-        raise ValueError(f"window is {window}: give a positive distance in the unit of {names[0]}")
     table = np.column_stack([x, follows, loss, nuisance]).astype(float)
     table = table[np.isfinite(table).all(axis=1)]
     nan = math.nan

@@ -26,15 +26,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from studies.analysis.axis import Array
 from studies.analysis.levels import MIN_FITTED_TRIALS
 
-Array = npt.NDArray[np.float64]
 Method = Literal["ped-anova", "fanova"]
 
 METHODS: tuple[Method, ...] = ("ped-anova", "fanova")
@@ -46,7 +45,6 @@ EXPECTED_WARNINGS = (
     "PedAnovaImportanceEvaluator computes the importances of params to achieve low",  # low is better here
     "Target and region quantiles select the same set of trials",  # nine of ten tie: all importances are 0, as they are
 )
-ROUNDING = 1e-9  # of a parameter's range, by which a value may lie outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,8 @@ def screen(
 
     A categorical column holds indices, its bounds are the first and the last one. Rows of PED-ANOVA come first, in each
     method the largest first. Parameters that never varied are left out. Empty with fewer than 10 trials or a constant
-    value. Raises `ValueError` for lengths that disagree, infinite numbers, and values outside their bounds.
+    value.
     """
-    _check(x, y, names=names, categorical=categorical, bounds=bounds)
     varied = [i for i in range(len(names)) if np.ptp(x[:, i]) > 0] if len(y) else []
     if len(y) < MIN_FITTED_TRIALS or np.ptp(y) == 0 or not varied:
         return []
@@ -87,24 +84,6 @@ def screen(
     study = _study([names[i] for i in varied], trials)
     values = (y - y.min()) / np.ptp(y)
     return [row for method in METHODS for row in _rows(method, study, values, seed=seed)]
-
-
-def _check(
-    x: Array, y: Array, *, names: Sequence[str], categorical: Sequence[bool], bounds: Sequence[tuple[float, float]]
-) -> None:
-    lengths = {len(names), len(categorical), len(bounds)}
-    if x.ndim != 2 or y.shape != (len(x),) or lengths != {x.shape[1]} or len(set(names)) != len(names):
-        raise ValueError(
-            f"x has shape {x.shape}, y {y.shape}, with {len(names)} names, {len(categorical)} flags, {len(bounds)} "
-            "bounds: give one row a trial, one column a parameter, and every parameter a name of its own"
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("x or y hold a number that is not finite: leave such trials out")
-    for name, column, (low, high) in zip(names, x.T, bounds, strict=True):
-        margin = ROUNDING * (high - low)
-        outside = column[(column < low - margin) | (column > high + margin)]
-        if len(outside):
-            raise ValueError(f"{name} has the value {outside[0]} outside [{low}, {high}]: give the encoded bounds")
 
 
 def _column(

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.stats import f as f_distribution
 from scipy.stats import t as student
 
-Array = npt.NDArray[np.float64]
+from studies.analysis.axis import Array
+
 Integers = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
 

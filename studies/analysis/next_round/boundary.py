@@ -25,7 +25,7 @@ from studies.analysis.axis import Array, Axis
 from studies.analysis.effects import CLAIM
 from studies.analysis.fit import Fit
 from studies.analysis.levels import AT_LIMIT, MIN_TREND_TRIALS, SURELY_WORSE
-from studies.analysis.one_at_a_time import Game, positions_of
+from studies.analysis.one_at_a_time import Lattice, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.table import TrialsTable
 
@@ -91,11 +91,11 @@ def places(table: TrialsTable, fits: Sequence[Fit], *, seed: int) -> tuple[Place
 
 def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
     assert fit.sobol is not None
-    game = Game.of(fit.sobol.surface, maximize=fit.table.maximize)
-    best = game.minimizer(np.random.default_rng(seed))
+    lattice = Lattice.of(fit.sobol.surface, maximize=fit.table.maximize)
+    best = lattice.minimizer(np.random.default_rng(seed))
     margin = MARGIN * float(fit.table.y.std())
     for i, axis in enumerate(fit.sobol.surface.axes):
-        along = game.least_along(i, best)[1:]  # without the posterior mean, which is no draw
+        along = lattice.least_along(i, best)[1:]  # without the posterior mean, which is no draw
         at = along.argmin(axis=1)
         is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURELY_WORSE
         yield _place(axis, fit, positions_of(axis), at, is_worse, matters=_matters(fit.sobol, i))

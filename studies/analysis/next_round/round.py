@@ -10,8 +10,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.analyse import Analysis
+from studies.analysis.next_round.best_of_m import BestOfM, best_of_m
 from studies.analysis.next_round.boundary import Place, places
-from studies.analysis.next_round.enough import Enough, enough
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
 from studies.analysis.threads import one_thread
@@ -28,7 +28,7 @@ class NextRound:
     """What a study says about the next one.
 
     space: the study's own, without paths if they are not known
-    enough: None with too few trials, and for a grid
+    best_of_m: None with too few trials, and for a grid
     tolerance: the difference in the metric that does not matter, None if not known
     compared: the value by which trials are compared, `final` or a rung
     n_infeasible: trials that violate a constraint
@@ -37,7 +37,7 @@ class NextRound:
     space: SearchSpace
     places: tuple[Place, ...]
     regions: tuple[Region, ...]
-    enough: Enough | None
+    best_of_m: BestOfM | None
     next: NextSpace
     tolerance: float | None
     compared: str = "final"
@@ -72,7 +72,7 @@ def next_round(
         space=known,
         places=found,
         regions=regions,
-        enough=enough(analysis.table, ended, seed=analysis.seed),
+        best_of_m=best_of_m(analysis.table, ended, seed=analysis.seed),
         next=next_space(known, found, regions),
         tolerance=tolerance,
         compared=analysis.table.compared,

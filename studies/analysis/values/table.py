@@ -16,6 +16,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.analysis.conditions import at_once
 from studies.analysis.same_runs import same_runs
 from studies.analysis.values.cross_fitted import (
     Cell,
@@ -261,23 +262,7 @@ def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
     if len(devices) > 1 or len(hosts) > 1:
         yield f"times come from {max(len(devices), len(hosts))} devices or machines: do not compare them"
     elif devices:
-        most = _most_at_once(trials)
+        alive = [trial for trial in trials if trial.state != TrialState.FAIL]  # a dead worker is noticed late
+        most = at_once(alive)
         beside = f", up to {most} trainings at the same time" if most > 1 else ""
         yield f"times are wall clock on {devices[0]}, all values interleaved{beside}, validations included"
-
-
-def _most_at_once(trials: Sequence[FrozenTrial]) -> int:
-    """Return how many of `trials` ran at the same moment, at most.
-
-    Failed trials are left out: a dead worker is noticed late, when another one may long be at work in its place.
-    """
-    moments = []
-    for trial in trials:
-        begun, ended = trial.datetime_start, trial.datetime_complete
-        if trial.state != TrialState.FAIL and begun is not None and ended is not None:
-            moments += [(begun, 1), (ended, -1)]
-    running = most = 0
-    for _, step in sorted(moments):  # at one moment an end comes before a start
-        running += step
-        most = max(most, running)
-    return most

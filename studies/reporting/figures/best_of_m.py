@@ -12,7 +12,7 @@ from studies.reporting.finding import Drawing, Rows
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from studies.analysis.next_round.enough import Enough
+    from studies.analysis.next_round.best_of_m import BestOfM
 
 WIDTH, HEIGHT = 5.6, 3.8  # inches
 BASIS = {
@@ -22,7 +22,7 @@ BASIS = {
 }
 
 
-def best_of_m(found: Enough, *, metric: str) -> Drawing:
+def best_of_m(found: BestOfM, *, metric: str) -> Drawing:
     """Return the drawing. Its CSV has the curve and its 95 % band at each number of trials."""
     rows = [
         {"n_trials": size, "expected_best": float(value), "ci_lo": float(lo), "ci_hi": float(hi)}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -231,28 +231,6 @@ def test_one_wild_trial_is_never_fitted_alone() -> None:
     values[7] = 1e9
     result = chaos([contrasts(category, 2), basis(rng.uniform(-1, 1, 40))], [rising(1), rising(M)], values)
     assert result.q2 < 0.5
-
-
-@pytest.mark.parametrize(
-    ("bases", "degrees", "n", "message"),
-    [
-        ([np.zeros((12, 3))], [rising(2)], 12, "as many degrees as functions"),
-        ([np.zeros((11, 3))], [rising(3)], 12, r"shapes \[\(11, 3\)\]"),
-        ([], [], 12, "give each parameter an array"),
-        ([np.full((12, 3), np.nan)], [rising(3)], 12, "not finite"),
-        ([np.zeros((12, 3))], [np.array([0, 1, 2])], 12, "leave the constant function out"),
-    ],
-)
-def test_wrong_input_is_one_clear_error(
-    bases: Sequence[Array], degrees: Sequence[npt.NDArray[np.int_]], n: int, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        chaos(bases, degrees, np.arange(n, dtype=float))
-
-
-def test_a_value_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(ValueError, match="not finite"):
-        chaos([np.zeros((12, 1))], [rising(1)], np.array([math.inf] + [0.0] * 11, dtype=np.float64))
 
 
 @pytest.mark.slow

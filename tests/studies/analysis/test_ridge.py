@@ -410,23 +410,6 @@ def test_more_nuisance_parameters_than_trials_allow_are_left_out() -> None:
     assert replace(fitted(x, b, y, others=others), verdict="") == replace(fitted(x, b, y), verdict="")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"follows": BATCH}, "follows has 6 rows but x has 126: give one row a run"),
-        ({"loss": BATCH}, "loss has 6 rows but x has 126"),
-        ({"others": np.ones((5, 2))}, "others has 5 rows but x has 126"),
-        ({"window": 0.0}, "window is 0.0: give a positive distance in the unit of lr"),
-        ({"window": math.nan}, "window is nan"),
-    ],
-)
-def test_bad_arguments_are_refused(change: dict[str, object], message: str) -> None:
-    x, b, y = study(symmetric, 0.5, 0)
-    arguments: dict[str, object] = {"follows": b, "loss": y, "names": NAMES} | change
-    with pytest.raises(ValueError, match=message):
-        ridge(x, **arguments)  # type: ignore[arg-type]
-
-
 def test_a_lone_cell_at_the_window_s_end_does_not_open_the_interval() -> None:
     def narrow(d: Array) -> Array:
         return 1.15 * d**2 / (0.8 + d**2)

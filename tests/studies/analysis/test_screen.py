@@ -195,31 +195,3 @@ def test_trials_that_no_tree_can_part_have_no_importance() -> None:
     x = points(30, 2)
     fanova = of(screened(0.5 + 1e-12 * x, x[:, 0].copy()), "fanova")
     assert [row.raw for row in fanova.values()] == [0, 0]
-
-
-@pytest.mark.usefixtures("few_shuffles")
-def test_a_value_outside_its_bounds_is_refused_unless_by_rounding() -> None:
-    x = points(30, 2)
-    y = x[:, 0].copy()
-    x[3, 1] = 1 + 1e-12
-    assert len(screened(x, y)) == 4
-    for value in (1.5, -0.5):
-        x[3, 1] = value
-        with pytest.raises(ValueError, match=rf"b has the value {value} outside \[0.0, 1.0\]: give the encoded bounds"):
-            screened(x, y)
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "names", "message"),
-    [
-        (points(12, 2), np.arange(11.0), ["a", "b"], r"y \(11,\)"),
-        (points(12, 2)[..., None], np.arange(12.0), ["a", "b"], r"x has shape \(12, 2, 1\)"),
-        (points(12, 2), np.arange(12.0), ["a"], "1 names"),
-        (points(12, 2), np.arange(12.0), ["a", "a"], "a name of its own"),
-        (np.full((12, 2), np.nan), np.arange(12.0), ["a", "b"], "not finite"),
-        (points(12, 2), np.full(12, np.inf), ["a", "b"], "not finite"),
-    ],
-)
-def test_wrong_input_is_one_clear_error(x: Array, y: Array, names: Sequence[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        screened(x, y, names=names)

@@ -84,8 +84,8 @@ def test_the_next_round_seeks_the_best_among_feasible_trials_and_stays_out_of_wh
     ]
     assert [place.best for place in found.places] == [10]
     assert found.next.space["width"].high == 10
-    assert found.enough is not None
-    assert found.enough.n_lost == 22
+    assert found.best_of_m is not None
+    assert found.best_of_m.n_lost == 22
 
 
 def test_no_fitted_function_says_where_the_best_lies_where_trials_are_infeasible() -> None:

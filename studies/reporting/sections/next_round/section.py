@@ -15,8 +15,8 @@ from studies.reporting.wording import estimate_text, interval_text
 from studies.text.wording import NONE, counted, fixed, shown
 
 if TYPE_CHECKING:
+    from studies.analysis.next_round.best_of_m import BestOfM
     from studies.analysis.next_round.boundary import Place
-    from studies.analysis.next_round.enough import Enough
     from studies.analysis.next_round.infeasible import Rate, Region
     from studies.analysis.next_round.round import NextRound
     from studies.config.parameter import Parameter
@@ -46,8 +46,8 @@ def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command
     yield from _limits(found)
     yield from map(_region, found.regions)
     yield Paragraph(_enough(found, metric))
-    if found.enough is not None:
-        yield best_of_m(found.enough, metric=metric)
+    if found.best_of_m is not None:
+        yield best_of_m(found.best_of_m, metric=metric)
     yield from bullets([f"{hint}." for hint in found.next.hints])
     yield File("next round", TABLE, csv_text(COLUMNS, _rows(found)))
     yield from _space(found, study_name, command)
@@ -156,9 +156,9 @@ def _rate(rate: Rate) -> str:
 
 
 def _enough(found: NextRound, metric: str) -> str:
-    from studies.analysis.next_round.enough import is_enough
+    from studies.analysis.next_round.best_of_m import is_enough
 
-    curve = found.enough
+    curve = found.best_of_m
     if found.is_grid:
         return (
             "Were there enough trials? Not asked of a grid: its points were not drawn at random, so that nothing says "
@@ -188,7 +188,7 @@ def _enough(found: NextRound, metric: str) -> str:
     )
 
 
-def _basis(curve: Enough) -> str:
+def _basis(curve: BestOfM) -> str:
     match curve.basis:
         case "space-filling":
             return "space-filling trials (those of the sampler learned from others, so they are left out)"

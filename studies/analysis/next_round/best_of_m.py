@@ -44,7 +44,7 @@ LEAST_BEST, MOST_BEST = 4, 10  # values that show the tail's scale: a quarter wi
 
 
 @dataclass(frozen=True, slots=True)
-class Enough:
+class BestOfM:
     """The curve at `sizes` (M,), in the metric's unit.
 
     expected, lo, hi: the curve and its band (M,)
@@ -71,7 +71,7 @@ class Enough:
         return self.sizes[-1]
 
 
-def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> Enough | None:
+def best_of_m(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> BestOfM | None:
     """Return the curve for the study of `table`. `trials` are all that ended well or were pruned.
 
     None with fewer than 8 trials, without any value, and for a grid.
@@ -132,7 +132,7 @@ def _exchangeable(
 
 def _curve(
     loss: Array, *, maximize: bool, basis: Literal["all", "space-filling", "sequential"], n_lost: int, seed: int
-) -> Enough:
+) -> BestOfM:
     n, sign = len(loss), -1.0 if maximize else 1.0
     sizes = list(range(1, n + 1))
     if n > MAX_POINTS:
@@ -146,7 +146,7 @@ def _curve(
     last, gain = _gains(curve[None, at])
     lasts, gains = _gains(drawn[:, at])
     bootstrapped = _estimate(float(gain[0]), gains)
-    return Enough(
+    return BestOfM(
         sizes=tuple(sizes),
         expected=sign * curve,
         lo=np.minimum(ends[0], sign * curve),
@@ -170,7 +170,7 @@ def _estimate(value: float, drawn: Array) -> Estimate:
     return Estimate(value, min(float(lo), value), max(float(hi), value))
 
 
-def is_enough(found: Enough, tolerance: float | None) -> bool | None:
+def is_enough(found: BestOfM, tolerance: float | None) -> bool | None:
     """Return whether as many trials again would surely bring less than `tolerance`. False: surely more. None: not
     known."""
     if tolerance is None or math.isnan(found.gain.value):

@@ -14,7 +14,7 @@ from optuna.trial import TrialState, create_trial
 from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
-from studies.analysis.next_round.enough import Enough, enough, expected_best, greatest_gain, is_enough
+from studies.analysis.next_round.best_of_m import BestOfM, best_of_m, expected_best, greatest_gain, is_enough
 from studies.analysis.table import trials_table
 
 UNIT = optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -28,8 +28,8 @@ def study_of(values: list[float], *, source: str = "random", maximize: bool = Tr
     return study
 
 
-def curve(study: optuna.Study) -> Enough:
-    found = enough(trials_table(study), study.trials, seed=0)
+def curve(study: optuna.Study) -> BestOfM:
+    found = best_of_m(trials_table(study), study.trials, seed=0)
     assert found is not None
     return found
 
@@ -123,7 +123,7 @@ def test_what_diverged_counts_as_the_worst_and_what_was_imported_does_not_count(
 
 def test_too_few_trials_have_no_curve() -> None:
     study = study_of([0.1] * 7)
-    assert enough(trials_table(study), study.trials, seed=0) is None
+    assert best_of_m(trials_table(study), study.trials, seed=0) is None
 
 
 @pytest.mark.parametrize("source", ["grid", None])
@@ -135,8 +135,8 @@ def test_seeds_of_the_points_of_a_grid_are_no_trials_to_draw_from(source: str | 
         drawn = create_trial(value=i / 54, params=params, distributions={"x": UNIT, "z": UNIT}, user_attrs=attributes)
         study.add_trial(drawn)
     table = trials_table(study)
-    assert enough(table, study.trials, seed=0) is None
-    assert enough(replace(table, is_grid=False), study.trials, seed=0) is not None
+    assert best_of_m(table, study.trials, seed=0) is None
+    assert best_of_m(replace(table, is_grid=False), study.trials, seed=0) is not None
 
 
 def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
