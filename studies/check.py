@@ -159,13 +159,11 @@ def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: Bas
     """What the study of these `trials` has still to train."""
     from studies.selection.rounds import most_trainings
     from studies.selection.run import selection_of
-    from studies.storage.slots import read_slots, rules_of
+    from studies.storage.slots import rules_of
 
-    rules = rules_of(settings)
-    finished = sum(rules.is_finished(slot) for slot in read_slots(trials, settings.n_trials))
     if selection_of(settings, trials, storage) is not None:
         return Remaining(0, 0)
-    return Remaining(settings.n_trials - finished, most_trainings(settings))
+    return Remaining(settings.n_trials - rules_of(settings).n_finished(trials), most_trainings(settings))
 
 
 def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float], n_workers: int) -> str:

@@ -204,15 +204,15 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     choices = ranked(
         trials, maximize=maximize, by_point=repeats_points(study), then_maximize=next(iter(then_maximize), None)
     )
-    round_ = attributes.get(schema.STUDY_SELECT)
+    round_ = schema.read_round(attributes)
     if not choices:
         return NONE
     best = choices[0]
     if round_ is not None:
-        if round_.get("stage") != "estimate" or len(choices) > 1:
+        if round_.stage != "estimate" or len(choices) > 1:
             return NONE
         rests_on = "one training" if best.n == 1 else f"mean of {best.n} fresh seeds"
-        return f"{best.value:.4g} (trial {round_['trials'][0]}, {rests_on})"
+        return f"{best.value:.4g} (trial {round_.trials[0]}, {rests_on})"
     seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
     return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
 

@@ -17,7 +17,7 @@ from studies.errors import BadInput, Problem
 from studies.hypotheses.conclusion import PartTrials, conclude
 from studies.hypotheses.page import remove_hypothesis, write_hypothesis
 from studies.hypotheses.parts import StudyPart, parts_of
-from studies.storage.checkpoints import best_trials, last_state_of
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.identity import find_study, rule_of
 from studies.storage.slots import rules_of
 
@@ -72,8 +72,8 @@ def _model_if_stored(config: DictConfig) -> str | None:
 def _trained_model(config: DictConfig) -> str | None:
     """Return the file with the last state of a finished part's best trial. Raises `BadInput` if none was kept."""
     settings, study = stored(config)
-    best = best_trials(study.get_trials(deepcopy=False), settings)
-    kept = [last_state_of(trial, settings) for trial in best]
+    checkpoints = checkpoints_of(settings)
+    kept = [checkpoints.last_state_of(trial) for trial in checkpoints.best(study.get_trials(deepcopy=False))]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"

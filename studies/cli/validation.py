@@ -28,7 +28,7 @@ from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
-from studies.trial.files import TRIALS, linked_away
+from studies.trial.checkpoints.files import TRIALS, symlink_target
 
 GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; other values are reported elsewhere
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
@@ -111,7 +111,7 @@ def make_folder(folder: Path) -> None:
         complaint = f"is {short(str(folder))}, where {taken.name} is a file and shall be a folder"
         raise BadInput([Problem("output_dir", complaint, "move the file away, or give another folder")])
     for name in FOLDERS:  # files of our naming are deleted there
-        real = linked_away(folder / name, output_dir=folder)
+        real = symlink_target(folder / name, output_dir=folder)
         if real is not None:
             complaint = f"is {short(str(folder))}, whose folder {name} leads to {real} by a symbolic link"
             raise BadInput([Problem("output_dir", complaint, "remove the link; the output folder itself may be one")])
@@ -145,7 +145,7 @@ def storage_of(config: DictConfig) -> StorageSettings:
 
 def _target_problems(config: DictConfig) -> list[Problem]:
     """Return the problems of the config's targets, without any point."""
-    from studies.trial.instantiate import binding_problems
+    from studies.trial.building.instantiate import binding_problems
 
     problems = Problems()
     try:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from studies.config.budget import Budget
 from studies.config.space import Point, SearchSpace
+from studies.schema import Round
 
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"]
@@ -55,6 +56,11 @@ class SecondObjective:
     direction_is_meant: bool = False  # confirms an unusual direction
 
     @property
+    def maximize(self) -> bool:
+        """Whether it is maximised."""
+        return self.direction == "maximize"
+
+    @property
     def is_logged(self) -> bool:
         """Whether the module logs the metric."""
         return self.metric not in TRAINING_METRICS
@@ -84,9 +90,14 @@ class ObjectiveSettings:
         return self.second.metric if self.second is not None and self.second.is_logged else None
 
     @property
+    def maximize(self) -> bool:
+        """Whether the first objective is maximised."""
+        return self.direction == "maximize"
+
+    @property
     def then_maximize(self) -> bool | None:
-        """Whether the second objective is maximised, or None without one."""
-        return None if self.second is None else self.second.direction == "maximize"
+        """Whether the second objective is maximised; None where there is none."""
+        return None if self.second is None else self.second.maximize
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -113,6 +124,23 @@ class SelectSettings:
     rule: SelectRule = "best"
     cost: SelectCost = "seconds"  # attribute of a trial; the cheapest candidate has the least of it
     per_value: bool = False  # a race for each combination of the scientific parameters' values
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSettings:
+    """What each slot of a selection's round trains. A surplus slot, which trains nothing, has the last entry."""
+
+    recorded: Round
+    points: tuple[Point, ...]
+    replicates: tuple[int, ...]  # of the seeds of its stage
+
+    def point_of(self, slot: int) -> Point:
+        """Return the point of `slot`."""
+        return dict(self.points[min(slot, len(self.points) - 1)])
+
+    def replicate_of(self, slot: int) -> int:
+        """Return the replicate of `slot`."""
+        return self.replicates[min(slot, len(self.replicates) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +256,7 @@ class StudySettings:
     select: SelectSettings = field(default_factory=SelectSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
     links: tuple[Link, ...] = ()
+    round: RoundSettings | None = None  # of a selection, which is a study of its own
 
     @property
     def is_designed(self) -> bool:

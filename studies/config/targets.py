@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +30,15 @@ def find_target(name: str) -> Any:
                 found = getattr(found, part, None)
             return found
     return None
+
+
+def target_of(node: Any) -> Any:
+    """Return the target of a config's `node`. None where it has none, or it cannot be imported."""
+    name = node.get("_target_") if isinstance(node, Mapping) else None
+    try:
+        return None if name is None else find_target(str(name))
+    except TargetBroken:
+        return None
 
 
 def where_it_ends(name: str) -> tuple[ModuleType | None, str]:

@@ -33,7 +33,9 @@ def resolve_once(settings: StudySettings) -> StudySettings:
 
     SLURM's settings are written into a file, so their secrets stay calls.
     """
-    changing = depending(settings, besides=_changed_in_a_trial(settings.links, settings.out_of_memory))
+    changing = depending(
+        settings.template, settings.space, besides=_changed_in_a_trial(settings.links, settings.out_of_memory)
+    )
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(map(str, path)) not in changing]
     if settings.launcher.name == "slurm":

@@ -58,12 +58,10 @@ MUST_NOT_KNOW = {
 }
 EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.objective", "optuna"),  # where a trial of Optuna becomes a training
-    ("trial.attempt", "optuna"),  # what the trial's attributes hold of its tries
-    ("trial.orphan", "optuna"),
+    ("trial.checkpoints.record", "optuna"),  # the same: the trial's attributes name its checkpoints
+    ("trial.judge", "optuna"),  # the same: a training becomes an outcome
     ("trial.outcome", "optuna"),
     ("trial.reports", "optuna"),
-    ("trial.ranks.crew", "optuna"),
-    ("trial.ranks.process", "optuna"),
     ("launch.run_trials", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
     ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts

@@ -14,8 +14,8 @@ from studies.launch.remote import REMOTE, on_any_accelerator
 from studies.launch.torch_devices import gpu_ids
 from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
-from studies.trial.preflight import bound, looks, notes, preflight
-from studies.trial.procedure import is_procedure
+from studies.trial.preflight.preflight import bound, dry_runs, notes, preflight
+from studies.trial.procedures.procedure import is_procedure
 
 
 def find_problems(settings: StudySettings, *, tell: Callable[[str], None]) -> list[Problem]:
@@ -36,12 +36,12 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
     remember_those_of(settings.template)
     tried = on_any_accelerator(settings)
     problems = _device_problems(settings) or bound(tried)
-    yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings)))
+    yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings.template)))
     if problems:
         return
     yield Found(notes=tuple(notes(tried)))
     earlier = None if until is None else until - margin_s
-    for kind, look in looks(tried, corners=plan.corners, typical=plan.typical, until=earlier):
+    for kind, look in dry_runs(tried, corners=plan.corners, typical=plan.typical, until=earlier):
         yield Found(kind=kind, look=look)
 
 

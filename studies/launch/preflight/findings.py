@@ -10,8 +10,8 @@ from studies.config.space import Point
 from studies.errors import Problem
 
 if TYPE_CHECKING:
-    from studies.trial.preflight import Kind
-    from studies.trial.trying import Look
+    from studies.trial.preflight.dry_run import DryRun
+    from studies.trial.preflight.preflight import PointKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Found:
     until: float | None = None  # the end of the check
     is_procedure: bool = False
     problems: tuple[Problem, ...] = ()
-    kind: Kind | None = None  # of the point that `look` tried
-    look: Look | None = None
+    kind: PointKind | None = None  # of the point that `look` tried
+    look: DryRun | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -62,8 +62,8 @@ class Checked:
     gpus: list[str] = field(default_factory=list)
     is_procedure: bool = False
     problems: list[Problem] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
-    typical: list[Look] = field(default_factory=list)
+    looks: list[DryRun] = field(default_factory=list)
+    typical: list[DryRun] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, found: Found) -> None:

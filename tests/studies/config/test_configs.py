@@ -13,8 +13,8 @@ from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import path_exists
 from studies.errors import Problems
-from studies.trial.instantiate import binding_problems
-from studies.trial.objective import resolve
+from studies.trial.building.instantiate import binding_problems
+from studies.trial.point_config import resolve
 
 STUDIES = group_options("study")
 GROUPS = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir() and folder.name != "study")

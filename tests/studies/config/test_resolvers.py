@@ -16,8 +16,8 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.launch.resolve_once import resolve_once
 from studies.storage.identity import identity
-from studies.trial.objective import resolve
-from studies.trial.preflight import preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

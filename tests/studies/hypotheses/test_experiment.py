@@ -362,7 +362,7 @@ def test_nothing_is_concluded_from_a_part_that_is_not_finished() -> None:
 
 def every_slot(settings: StudySettings, value: Callable[[Any, int], float]) -> list[FrozenTrial]:
     """Complete trials of a grid, whose values follow from point and replicate."""
-    design, trials = grid_design(settings), []
+    design, trials = grid_design(settings.space, seed=settings.seed, replicates=settings.replicates), []
     for slot in range(settings.n_trials):
         point, replicate = design(slot), replicate_of(settings, slot)
         distributions = {name: settings.space[name].distribution() for name in point}

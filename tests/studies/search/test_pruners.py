@@ -37,6 +37,14 @@ def settings(name: str, **options: object) -> StudySettings:
     )
 
 
+def pruner_of(of: StudySettings) -> BasePruner:
+    return make_pruner(of.pruner, of.objective, rungs=of.budget.rungs)
+
+
+def notes_of(of: StudySettings) -> list[str]:
+    return pruner_notes(of.pruner, of.objective, rungs=of.budget.rungs)
+
+
 def refused(name: str, **options: object) -> str:
     with pytest.raises(BadInput) as caught:
         settings(name, **options)
@@ -46,7 +54,7 @@ def refused(name: str, **options: object) -> str:
 
 def stops(of: StudySettings, curves: Sequence[Curve]) -> list[int | None]:
     """The rung at which each of the trials, one after the other, is stopped; None for those that reach the end."""
-    study = optuna.create_study(study_name="s", direction="maximize", pruner=make_pruner(of))
+    study = optuna.create_study(study_name="s", direction="maximize", pruner=pruner_of(of))
     stopped: list[int | None] = []
     for curve in curves:
         trial, last = study.ask(), None
@@ -79,12 +87,12 @@ GOOD, FAIR, BAD = rising_to(0.9), rising_to(0.6), rising_to(0.1)
     ],
 )
 def test_each_word_makes_its_pruner(name: str, kind: type[BasePruner]) -> None:
-    pruner = make_pruner(settings(name))
+    pruner = pruner_of(settings(name))
     assert type(pruner.pruner if isinstance(pruner, WholeStudy) else pruner) is kind
 
 
 def test_threshold_is_made_once_a_bound_is_given() -> None:
-    assert type(make_pruner(settings("threshold", lower=0.2))) is ThresholdPruner
+    assert type(pruner_of(settings("threshold", lower=0.2))) is ThresholdPruner
 
 
 def test_none_lets_every_trial_reach_its_end() -> None:
@@ -171,7 +179,7 @@ def test_an_option_that_the_shipped_file_leaves_out_is_refused_by_the_pruner() -
 
 
 def test_a_pruner_that_will_never_stop_a_trial_is_told() -> None:
-    assert pruner_notes(settings("median")) == []
-    assert pruner_notes(replace(settings("none"), budget=Budget("epochs", 1, 1))) == []
-    (note,) = pruner_notes(replace(settings("median"), budget=Budget("epochs", 1, 1)))
+    assert notes_of(settings("median")) == []
+    assert notes_of(replace(settings("none"), budget=Budget("epochs", 1, 1))) == []
+    (note,) = notes_of(replace(settings("median"), budget=Budget("epochs", 1, 1)))
     assert "median never stops a trial: it has 1 rungs" in note

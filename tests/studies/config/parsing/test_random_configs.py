@@ -19,10 +19,10 @@ from studies.config.composing.configs import compose
 from studies.errors import StudyError
 from studies.launch.resolve_once import resolve_once
 from studies.search.designs import typical_points
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
-from studies.trial.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
+from studies.trial.building.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
 
 SLOWEST_S = 5.0  # of the processor, for an example; what used to hang took minutes, or all memory
 quickly = settings(
@@ -61,7 +61,7 @@ def prepare(config: DictConfig) -> None:
     settings, storage = validate_and_open(config)
     open_study(settings, storage)
     find_study(settings, storage)
-    make_sampler(settings)
+    StudySampler(settings)
     settings.space.corners(limit=40)
     typical_points(settings, 8)
     resolve_once(settings)

@@ -12,7 +12,7 @@ from studies.config.composing.configs import compose
 from studies.config.parsing.renamed import key_now, option_now, present_names
 from studies.config.parsing.settings import parse_settings
 from studies.errors import BadInput, Problems
-from studies.trial.instantiate import binding_problems
+from studies.trial.building.instantiate import binding_problems
 
 
 @pytest.mark.parametrize(
