@@ -1,4 +1,4 @@
-"""One run of a command: when it began, and until when it may begin trials."""
+"""The time of a command: when it began, and until when it may begin trials."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """When a run of the command began and when it may begin no more trials: with their time zone, since workers may
-    run on machines that have another one."""
+    """When a command began, and when it may begin no more trials.
+
+    Both times have a time zone, as workers may run on machines with another one.
+    """
 
     begun: datetime
     deadline: datetime | None = None
 
     @classmethod
     def of(cls, begun: datetime, seconds: float | None) -> Shift:
-        """A run that may begin trials for so many seconds, or without an end."""
+        """Return the time of a command that may begin trials for so many seconds, or without an end."""
         return cls(begun, None if seconds is None else begun + timedelta(seconds=seconds))
 
     @property
