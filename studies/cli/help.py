@@ -46,8 +46,8 @@ COMMANDS: Mapping[str, CommandHelp] = {
         (("", "the default storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
     "sampler_benchmark.record": CommandHelp(
-        "write a finished grid's trainings as a table that searches can race on",
-        (("recorded_table", "the grid that is shipped"), ("my_grid.yaml", "one of your own")),
+        "write a finished grid's trainings as a table that samplers can be compared on",
+        (("recorded_table", "the shipped grid"), ("my_grid.yaml", "your own")),
     ),
 }
 ARGUMENTS = """\
