@@ -37,7 +37,7 @@ def compute(view: StudyView) -> Finding | None:
         block for name, rows in found.items() for block in value_blocks(name, rows, view.metric, fit.verdict.level)
     ]
     title = f"{', '.join(found)}, value by value"
-    return Finding(title, level, blocks=(*blocks, File("isolation", FILES[0], text)))
+    return Finding(title, fit.verdict.level, blocks=(*blocks, File("isolation", FILES[0], text)))
 
 
 def value_blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: str) -> Iterator[Block]:
