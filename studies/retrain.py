@@ -53,7 +53,7 @@ def _refuse_other_overrides() -> None:
 
 
 def _refuse_procedure(chosen: Mapping[str, Any]) -> None:
-    from studies.trial.procedure import is_procedure
+    from studies.trial.procedures.procedure import is_procedure
 
     if is_procedure(chosen):
         complaint = f"is {chosen['model']['_target_']}, a procedure, which leaves nothing to train and test"
@@ -66,12 +66,12 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
 
     Raises `BadInput` where `trial` is no number, where a symbolic link leads elsewhere, and where nothing can be made.
     """
-    from studies.trial.files import linked_away
-    from studies.trial.testing import LEFT
+    from studies.trial.checkpoints.files import symlink_target
+    from studies.trial.retraining import LEFT
 
     own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
     for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
-        real = linked_away(place, output_dir=folder)
+        real = symlink_target(place, output_dir=folder)
         if real is not None:
             raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
     try:
@@ -103,7 +103,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.analysis.choice import Choice, ranked
     from studies.analysis.estimate import Estimate
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
     from studies.selection.chosen import chosen, is_told_by_hand, selected
@@ -117,7 +117,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:
@@ -176,10 +176,10 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     from studies.process.signals import StopSignals
     from studies.selection.evaluations import count_evaluation, evaluations_in, in_words, retrainings
     from studies.text.wording import nearby
-    from studies.trial.callbacks import Interrupted
     from studies.trial.failures import classify, traced
-    from studies.trial.process_state import kept
-    from studies.trial.testing import train_and_test
+    from studies.trial.process_state.state import kept
+    from studies.trial.retraining import train_and_test
+    from studies.trial.rungs.rungs import Interrupted
 
     earlier, own = retrainings(folder.parent), evaluations_in(folder)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")

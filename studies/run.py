@@ -69,7 +69,7 @@ def _run(
     config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
 ) -> tuple[int, datetime | None]:
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.errors import StudyStopped
     from studies.process.shift import Shift
     from studies.records.stored import refuse_earlier_schema
@@ -84,7 +84,7 @@ def _run(
     from studies.text.printable import described
     from studies.text.quoting import pasted
 
-    settings, storage = admit(config, pause=signals.wait)
+    settings, storage = validate_and_open(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
     if study is not None:
@@ -270,7 +270,7 @@ def _search(
         of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
         of_goal = (*goal_notes(settings.objective), *of_metrics)
         of_pruner = pruner_notes(settings.pruner, settings.objective, rungs=settings.budget.rungs)
-        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *of_pruner):
+        for line in (*launcher.describe(), *of_goal, *sampler_notes(settings), *of_pruner):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
