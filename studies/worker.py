@@ -45,7 +45,7 @@ UNTOLD = (Failure.KILLED, Failure.FAILED)  # the worker told nothing: it died, o
 class WorkerContext:
     """Where and when a worker works."""
 
-    place: str  # its device and threads in words, kept with each trial
+    device_slot: str  # its device and threads in words, kept with each trial
     deadline: Deadline
     signals: StopSignals
     is_renewable: bool = False  # a new process takes over at once where this one leaves with `RENEWED`
@@ -113,7 +113,7 @@ class _Worker:
         trial, settings, seed = claim.trial, self.settings, seed_of(self.settings, claim.slot)
         attributes = {
             schema.WORKER: worker_id(),
-            schema.DEVICE_SLOT: self.context.place,
+            schema.DEVICE_SLOT: self.context.device_slot,
             schema.SLOT: claim.slot,
             schema.REPLICATE: replicate_of(settings, claim.slot),
             schema.SEED: seed,
