@@ -55,7 +55,7 @@ def serve(settings: StudySettings, context: WorkerContext, *, threads: int, devi
     """
     from studies.launch.run_trials import run_trials
 
-    log.info("%s, process %d", context.place, os.getpid())
+    log.info("%s, process %d", context.device_slot, os.getpid())
     try:
         run_trials(settings, context, threads=threads, devices=devices)
     except StudyError as error:
