@@ -21,12 +21,12 @@ from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 from studies.trial.outcome import Outcome
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 SPACE = (  # five parameters of a module that is never built
     "+study=mnist",
@@ -99,4 +99,4 @@ def sleep_and_work(overrides: Sequence[str], sleeper: Sleeper) -> None:
     signals = StopSignals().install()
     patience = Patience(settings.storage.patience_s, signals.wait)
     storage = open_patiently(settings.storage.address, patience=patience)
-    work(settings, storage, post=Post("sleeper", Shift(datetime.now()), signals), run_trial=sleeper)
+    work(settings, storage, context=WorkerContext("sleeper", Deadline(datetime.now()), signals), run_trial=sleeper)

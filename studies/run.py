@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from studies.config.settings import StudySettings
     from studies.launch.launcher import Launcher
-    from studies.process.shift import Shift
+    from studies.process.deadline import Deadline
     from studies.process.signals import StopSignals
     from studies.storage.compatible import Compatible
 
@@ -71,7 +71,7 @@ def _run(
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
     from studies.cli.validation import validate_and_open
     from studies.errors import StudyStopped
-    from studies.process.shift import Shift
+    from studies.process.deadline import Deadline
     from studies.records.stored import refuse_earlier_schema
     from studies.selection.rounds import announcement
     from studies.selection.run import selection_of
@@ -102,7 +102,7 @@ def _run(
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
-    shift = Shift.of(begun, settings.timeout_s) if begun is not None else None
+    deadline = Deadline.of(begun, settings.timeout_s) if begun is not None else None
     interrupted, rules, stopping = False, rules_of(settings), stopping_of(settings)
     try:
         if study is not None and stopping.has_reached(trials):
@@ -112,13 +112,13 @@ def _run(
         elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
         else:
-            study, shift, interrupted = search(
-                settings, storage, console, signals=signals, shift=shift, imports=imports
+            study, deadline, interrupted = search(
+                settings, storage, console, signals=signals, deadline=deadline, imports=imports
             )
         with deletion_told(storage, settings.study_name):
             leave_tidy(study, settings, storage, reason=signals.reason())
             if settings.select.name != "none" and not interrupted:
-                shift, interrupted = _select(study, settings, storage, console, signals=signals, shift=shift)
+                deadline, interrupted = _select(study, settings, storage, console, signals=signals, deadline=deadline)
     except StudyStopped:
         try:
             study = open_study(settings, storage) if study is None else study
@@ -129,7 +129,7 @@ def _run(
         raise
     with deletion_told(storage, settings.study_name):
         _report(study, settings, storage, console, signals)
-    return INTERRUPTED_EXIT_CODE if interrupted else 0, shift.begun if shift is not None else None
+    return INTERRUPTED_EXIT_CODE if interrupted else 0, deadline.begun if deadline is not None else None
 
 
 def _select(
@@ -139,21 +139,21 @@ def _select(
     console: Console,
     *,
     signals: StopSignals,
-    shift: Shift | None,
-) -> tuple[Shift | None, bool]:
-    """Run the rounds of the selection in what is left of the `shift`; that shift, and whether a signal came."""
+    deadline: Deadline | None,
+) -> tuple[Deadline | None, bool]:
+    """Run the rounds of the selection until the `deadline`. Return that deadline, and whether a signal came."""
     from studies.errors import StudyStopped
     from studies.selection.run import select
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
     def run(settings: StudySettings) -> bool:
-        nonlocal shift
-        if shift is not None and shift.is_over:
+        nonlocal deadline
+        if deadline is not None and deadline.is_over:
             console.print("the time is up: the same command goes on with the selection")
             return False
         try:
-            found, shift, interrupted = search(settings, storage, console, signals=signals, shift=shift)
+            found, deadline, interrupted = search(settings, storage, console, signals=signals, deadline=deadline)
         except StudyStopped:
             leave_tidy(open_study(settings, storage), settings, storage, reason=None)
             raise
@@ -162,7 +162,7 @@ def _select(
         return not interrupted
 
     select(study, settings, storage, run=run, signals=signals, console=console)
-    return shift, signals.reason() is not None
+    return deadline, signals.reason() is not None
 
 
 def _report(
@@ -204,12 +204,14 @@ def search(
     console: Console,
     *,
     signals: StopSignals,
-    shift: Shift | None = None,
+    deadline: Deadline | None = None,
     imports: Compatible | None = None,
-) -> tuple[Study, Shift, bool]:
-    """Run workers until the study is finished, its time is up, or a signal comes: the study, this command's shift
-    (`shift` where it has begun already), and whether a signal came. `imports` are brought in before. The rounds of a
-    selection run in the same way."""
+) -> tuple[Study, Deadline, bool]:
+    """Run workers until the study is finished, its time is up, or a signal comes. Rounds of a selection run alike.
+
+    `deadline` is this command's, if it has begun; `imports` are brought in before. Return the study, the deadline, and
+    whether a signal came.
+    """
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.storage.creation import open_study
@@ -227,7 +229,7 @@ def search(
         raise BadInput(problems)
     study = open_study(settings, storage, pause=signals.wait)
     with deletion_told(storage, settings.study_name):
-        return _search(study, settings, storage, console, launcher, signals=signals, shift=shift, imports=imports)
+        return _search(study, settings, storage, console, launcher, signals=signals, deadline=deadline, imports=imports)
 
 
 def _search(
@@ -238,12 +240,12 @@ def _search(
     launcher: Launcher,
     *,
     signals: StopSignals,
-    shift: Shift | None,
+    deadline: Deadline | None,
     imports: Compatible | None,
-) -> tuple[Study, Shift, bool]:
+) -> tuple[Study, Deadline, bool]:
     """Run the workers of a study that is there."""
     from studies.cli.progress import Progress
-    from studies.process.shift import Shift
+    from studies.process.deadline import Deadline
     from studies.records.objectives import objective_notes
     from studies.reporting.ending_notes import ending_notes
     from studies.reporting.goal import goal, goal_notes
@@ -258,7 +260,7 @@ def _search(
 
     if imports is not None and bring_in(imports, study, storage, lease_s=settings.storage.lease_s, pause=signals.wait):
         console.print(f"  {told(study)}")
-    shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
+    deadline = deadline or Deadline.of(datetime.now(UTC), settings.timeout_s)
     if signals.reason() is None and settings.round is not None:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:
@@ -282,9 +284,9 @@ def _search(
                     watch.release_stale(study, progress.trials)
                 return begun
 
-            launcher.run(shift, on_tick=tick)
-    _refuse_unspent(study, settings, shift, signals)
-    if shift.is_over:
+            launcher.run(deadline, on_tick=tick)
+    _refuse_unspent(study, settings, deadline, signals)
+    if deadline.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
     trials, stopping = study.get_trials(deepcopy=False), stopping_of(settings)
     for note in (*logger_notes(trials), *ending_notes(trials, n_rungs=settings.budget.rungs)):
@@ -295,17 +297,17 @@ def _search(
         console.print(f"{_reached(trials, settings)}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
-    return study, shift, signals.reason() is not None
+    return study, deadline, signals.reason() is not None
 
 
-def _refuse_unspent(study: Study, settings: StudySettings, shift: Shift, signals: StopSignals) -> None:
+def _refuse_unspent(study: Study, settings: StudySettings, deadline: Deadline, signals: StopSignals) -> None:
     """Raise `StudyStopped` where the workers have left and nothing told them to stop before the budget was spent."""
     from studies.errors import StudyStopped
     from studies.storage.slots import rules_of
     from studies.storage.stopping import stopping_of
 
     trials, rules = study.get_trials(deepcopy=False), rules_of(settings)
-    is_meant = signals.reason() is not None or shift.is_over
+    is_meant = signals.reason() is not None or deadline.is_over
     if is_meant or stopping_of(settings).applies(trials):
         return
     if not rules.are_all_finished(trials):

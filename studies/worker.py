@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of, was_interrupted
 from studies.search.pruners import make_pruner
@@ -42,16 +42,16 @@ UNTOLD = (Failure.KILLED, Failure.FAILED)  # the worker told nothing: it died, o
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class WorkerContext:
     """Where and when a worker works."""
 
-    place: str  # its device and threads in words, kept with each trial
-    shift: Shift
+    device_slot: str  # its device and threads in words, kept with each trial
+    deadline: Deadline
     signals: StopSignals
     is_renewable: bool = False  # a new process takes over at once where this one leaves with `RENEWED`
 
 
-def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial: RunTrial) -> None:
+def work(settings: StudySettings, storage: BaseStorage, *, context: WorkerContext, run_trial: RunTrial) -> None:
     """Run trials by `run_trial` until every slot is finished, a limit or `stop_at` is reached, or a signal comes.
 
     Raises `StudyStopped` after too many alike failures, `StorageUnusable` where the storage fails.
@@ -64,7 +64,7 @@ def work(settings: StudySettings, storage: BaseStorage, *, post: Post, run_trial
         with deletion_told(storage, settings.study_name):
             watch = Watch(storage, lease_s=settings.storage.lease_s)
             claims = Claims(study, rules=rules_of(settings), watch=watch, ask=_frugal(study, storage, sampler))
-            _Worker(study, settings, sampler, post, run_trial).work(claims, watch)
+            _Worker(study, settings, sampler, context, run_trial).work(claims, watch)
     except StorageInternalError as error:
         raise unusable(error) from error
 
@@ -74,15 +74,15 @@ class _Worker:
     study: optuna.Study
     settings: StudySettings
     sampler: StudySampler
-    post: Post
+    context: WorkerContext
     run_trial: RunTrial
 
     def work(self, claims: Claims, watch: Watch) -> None:
         """Claim and run trials as long as there are any, then leave."""
-        stopping, signals = stopping_of(self.settings), self.post.signals
-        while signals.reason() is None and not self.post.shift.is_over:
+        stopping, signals = stopping_of(self.settings), self.context.signals
+        while signals.reason() is None and not self.context.deadline.is_over:
             trials = self.study.get_trials(deepcopy=False)
-            stop_if_hopeless(trials, self.settings.max_failures, since=self.post.shift.begun)
+            stop_if_hopeless(trials, self.settings.max_failures, since=self.context.deadline.begun)
             if stopping.applies(trials):
                 break
             turn = claims.next(trials)
@@ -100,7 +100,7 @@ class _Worker:
         It waits as long as a death may take to show. Trials still running then have a living worker, perhaps another
         command's.
         """
-        signals = self.post.signals
+        signals = self.context.signals
         deadline = time.monotonic() + self.settings.storage.lease_s + 4 * POLL_S
         while signals.reason() is None and time.monotonic() < deadline:
             trials = self.study.get_trials(deepcopy=False)
@@ -113,13 +113,13 @@ class _Worker:
         trial, settings, seed = claim.trial, self.settings, seed_of(self.settings, claim.slot)
         attributes = {
             schema.WORKER: worker_id(),
-            schema.DEVICE_SLOT: self.post.place,
+            schema.DEVICE_SLOT: self.context.device_slot,
             schema.SLOT: claim.slot,
             schema.REPLICATE: replicate_of(settings, claim.slot),
             schema.SEED: seed,
             schema.SOURCE: self._source(claim),
         }
-        interrupted = self.post.signals.reason
+        interrupted = self.context.signals.reason
         try:
             for key, value in attributes.items():
                 trial.set_user_attr(key, value)
@@ -131,7 +131,7 @@ class _Worker:
                 checkpoints_of(settings).discard_useless(self.study.get_trials(deepcopy=False))
             if outcome.device_is_lost:
                 sys.exit(DEVICE_LOST)  # a new process takes over, with a device that works
-            if self.post.is_renewable and (outcome.taints or settings.isolates_trials):
+            if self.context.is_renewable and (outcome.taints or settings.isolates_trials):
                 sys.exit(RENEWED)
         except UpdateFinishedTrialError:
             log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)

@@ -14,13 +14,13 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.schema import Failure
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.creation import open_study
 from studies.trial.outcome import Outcome
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 Point = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ def run_study(settings: StudySettings, storage: BaseStorage, landscape: Landscap
     """Run a study, or a round of a selection, until it is finished or the landscape's signals stop it."""
     study = open_study(settings, storage)
     signals = landscape.signals or StopSignals()
-    work(settings, storage, post=Post("here", Shift(datetime.now()), signals), run_trial=landscape)
+    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), signals), run_trial=landscape)
     return study.get_trials(deepcopy=False)
 
 

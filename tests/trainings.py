@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
@@ -18,7 +18,7 @@ from studies.trial.job import Job
 from studies.trial.objective import run_trial
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.training import Training, Watchers
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 TRAINER = {
     "accelerator": "cpu",
@@ -57,8 +57,8 @@ def run(
         study = optuna.load_study(study_name=settings.study_name, storage=storage)
     else:
         study = open_study(settings, storage)
-    shift = Shift(datetime.now(), deadline)
-    work(settings, storage, post=Post("here", shift, signals or StopSignals()), run_trial=run_trial)
+    deadline = Deadline(datetime.now(), deadline)
+    work(settings, storage, context=WorkerContext("here", deadline, signals or StopSignals()), run_trial=run_trial)
     return study.get_trials()
 
 

@@ -19,7 +19,7 @@ from studies.launch.local.options import device_request
 from studies.launch.ray.options import parse_ray, ray_problems
 from studies.launch.resolve_once import resolve_once
 from studies.launch.slurm.options import slurm_problems
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 
 
@@ -34,7 +34,7 @@ class Launcher(Protocol):
     def describe(self) -> Sequence[str]:
         """Return lines that say where the workers run. Call `preflight` first."""
 
-    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+    def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes. Raises the `StudyError` of a worker.
 
         `on_tick` is called now and then, and returns how many trials have begun.

@@ -11,10 +11,10 @@ from studies.secrets.masking import remember_those_of
 from studies.storage.opening import open_patiently
 from studies.storage.patience import Patience
 from studies.trial.objective import run_trial
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 
-def run_trials(settings: StudySettings, context: Post, *, threads: int, devices: Sequence[str]) -> None:
+def run_trials(settings: StudySettings, context: WorkerContext, *, threads: int, devices: Sequence[str]) -> None:
     """Claim and run trials until nothing is left to do. Raises `StudyError`."""
     use_devices(devices)
     limit_threads(threads)
@@ -22,4 +22,4 @@ def run_trials(settings: StudySettings, context: Post, *, threads: int, devices:
     remember_those_of(settings.template)
     patience = Patience(settings.storage.patience_s, context.signals.wait)
     storage = open_patiently(settings.storage.address, patience=patience)
-    work(settings, storage, post=context, run_trial=run_trial)
+    work(settings, storage, context=context, run_trial=run_trial)

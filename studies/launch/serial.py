@@ -10,11 +10,11 @@ from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.interruption import told_at_once
 from studies.launch.preflight.batches import find_problems
+from studies.process.deadline import Deadline
 from studies.process.leaving import children_ended
-from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 from studies.trial.objective import run_trial
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 
 class SerialLauncher:
@@ -39,9 +39,14 @@ class SerialLauncher:
         each = self._settings.devices_per_trial
         return [f"worker 0: this process{f', which starts {each} processes a trial (DDP)' if each > 1 else ''}"]
 
-    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+    def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run trials until the study is finished. `on_tick` is called once, at the end."""
         (place,) = self.describe()
         with told_at_once(self._signals, self._tell), children_ended(self._tell):
-            work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
+            work(
+                self._settings,
+                self._storage,
+                context=WorkerContext(place, deadline, self._signals),
+                run_trial=run_trial,
+            )
         on_tick()

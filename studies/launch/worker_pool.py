@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from studies.errors import StudyError, StudyStopped
 from studies.launch.interruption import of_workers
 from studies.launch.processes.restarts import STARTS, pause_s
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 
 TICK_S = 0.5
@@ -63,7 +63,7 @@ W = TypeVar("W", bound=PooledWorker)
 class WorkerBackend(Protocol[W]):
     """Starts and stops workers in one kind of place: this machine, SLURM or Ray."""
 
-    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[W]:
+    def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[W]:
         """Start a worker for each of `numbers`. Raises `StudyError` if the system refuses."""
 
     def wait(self, workers: Sequence[W], *, seconds: float) -> None:
@@ -92,7 +92,7 @@ class WorkerPool:
         self._anyone_left = False
 
     def run(
-        self, backend: WorkerBackend[W], numbers: Sequence[int], *, shift: Shift, on_tick: Callable[[], int]
+        self, backend: WorkerBackend[W], numbers: Sequence[int], *, deadline: Deadline, on_tick: Callable[[], int]
     ) -> None:
         """Keep a worker for each of `numbers` going until they leave or a signal comes.
 
@@ -101,12 +101,12 @@ class WorkerPool:
         """
         workers: list[W] = []
         try:
-            workers += backend.start(numbers, shift=shift)
+            workers += backend.start(numbers, deadline=deadline)
             while (workers or self._lost) and self._signals.reason() is None and self._error is None:
                 backend.wait(workers, seconds=TICK_S)
                 begun = on_tick()
                 if self._signals.reason() is None:  # else the same signal may have ended the workers
-                    workers = self._refresh(backend, workers, shift=shift, begun=begun)
+                    workers = self._refresh(backend, workers, deadline=deadline, begun=begun)
         finally:
             reason = self._signals.reason()
             if reason is not None and workers:
@@ -123,7 +123,7 @@ class WorkerPool:
         if self._error is not None:
             raise self._error
 
-    def _refresh(self, backend: WorkerBackend[W], workers: list[W], *, shift: Shift, begun: int) -> list[W]:
+    def _refresh(self, backend: WorkerBackend[W], workers: list[W], *, deadline: Deadline, begun: int) -> list[W]:
         """Return the living workers, with replacements for those that were lost."""
         living: list[W] = []
         for worker in workers:
@@ -138,16 +138,16 @@ class WorkerPool:
         if queued:
             backend.stop(queued, grace_s=0)
             living = [worker for worker in living if worker not in queued]
-        return living + self._replace(backend, shift)
+        return living + self._replace(backend, deadline)
 
-    def _replace(self, backend: WorkerBackend[W], shift: Shift) -> list[W]:
+    def _replace(self, backend: WorkerBackend[W], deadline: Deadline) -> list[W]:
         """Start replacements for the lost workers, once the pause is over."""
         if self._anyone_left:
             self._lost = []
         if not self._lost or time.monotonic() < self._replaced_from:
             return []
         lost, self._lost = self._lost, []
-        return backend.start(lost, shift=shift)
+        return backend.start(lost, deadline=deadline)
 
     def _is_to_be_replaced(self, worker: PooledWorker, end: WorkerEnd, begun: int) -> bool:
         self._error = self._error or end.error

@@ -17,17 +17,17 @@ from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyError
 from studies.launch.local.device_slots import DeviceSlot
 from studies.launch.logs import write_to
+from studies.process.deadline import Deadline
 from studies.process.leaving import ends_in_time
-from studies.process.shift import Shift
 from studies.process.signals import StopSignals
-from studies.worker import Post
+from studies.worker import WorkerContext
 
 log = logging.getLogger(__name__)
 
 STOPPED = 4  # exit code of a worker that a signal stopped; the pool replaces it if the signal was not the command's
 
 
-def run_worker(settings: StudySettings, slot: DeviceSlot, shift: Shift, log: Path, words: Connection) -> None:
+def run_worker(settings: StudySettings, slot: DeviceSlot, deadline: Deadline, log: Path, words: Connection) -> None:
     """Run trials on `slot`, then send the `StudyError` that ended the worker, or None if nothing was left to do.
 
     A process that ends without sending anything has died.
@@ -38,7 +38,7 @@ def run_worker(settings: StudySettings, slot: DeviceSlot, shift: Shift, log: Pat
     failure = None
     with ends_in_time():
         try:
-            context = Post(str(slot), shift, signals, is_renewable=True)
+            context = WorkerContext(str(slot), deadline, signals, is_renewable=True)
             serve(settings, context, threads=slot.threads, devices=slot.devices)
         except StudyError as error:
             failure = error
@@ -47,7 +47,7 @@ def run_worker(settings: StudySettings, slot: DeviceSlot, shift: Shift, log: Pat
         words.send(failure)
 
 
-def serve(settings: StudySettings, context: Post, *, threads: int, devices: Sequence[str] = ()) -> None:
+def serve(settings: StudySettings, context: WorkerContext, *, threads: int, devices: Sequence[str] = ()) -> None:
     """Run trials until nothing is left to do or a signal asks to stop.
 
     `devices` are for CUDA_VISIBLE_DEVICES. Leave them empty if a cluster has set it. Raises `StudyError`. Any other
@@ -55,7 +55,7 @@ def serve(settings: StudySettings, context: Post, *, threads: int, devices: Sequ
     """
     from studies.launch.run_trials import run_trials
 
-    log.info("%s, process %d", context.place, os.getpid())
+    log.info("%s, process %d", context.device_slot, os.getpid())
     try:
         run_trials(settings, context, threads=threads, devices=devices)
     except StudyError as error:

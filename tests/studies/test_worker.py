@@ -14,7 +14,7 @@ from trainings import run
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyStopped
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of
 from studies.search.pruners import make_pruner
@@ -28,7 +28,7 @@ from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.reports import IntermediateValues
 from studies.trial.rungs.rungs import Rung
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -260,9 +260,9 @@ def test_a_value_that_the_storage_refuses_is_not_taken_for_a_lost_trial(plain: M
     settings = plain("n_trials=1")
     storage = open_storage(settings.storage.address)
     open_study(settings, storage)
-    post = Post("here", Shift(datetime.now()), StopSignals())
+    context = WorkerContext("here", Deadline(datetime.now()), StopSignals())
     with pytest.raises(ValueError, match="nan"):
-        work(settings, storage, post=post, run_trial=lambda *_, **__: Outcome(TrialState.COMPLETE, float("nan")))
+        work(settings, storage, context=context, run_trial=lambda *_, **__: Outcome(TrialState.COMPLETE, float("nan")))
 
 
 def test_a_module_that_prunes_itself_is_pruned(plain: MakeSettings) -> None:
@@ -286,7 +286,12 @@ def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(pla
     storage.engine.dispose()
     sqlalchemy.event.listen(storage.engine, "connect", limit)
     with pytest.raises(StorageUnusable, match=r"database or disk is full.*intact.*free some space"):
-        work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
+        work(
+            settings,
+            storage,
+            context=WorkerContext("here", Deadline(datetime.now()), StopSignals()),
+            run_trial=run_trial,
+        )
     fresh = open_storage(settings.storage.address)
     with fresh.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
@@ -325,8 +330,8 @@ def test_a_pruned_trial_does_not_reach_what_is_asked_for(plain: MakeSettings) ->
 
 def test_a_shift_ends_at_the_same_moment_in_every_time_zone() -> None:
     begun = datetime.now(timezone(timedelta(hours=9)))
-    assert not Shift(begun, begun + timedelta(hours=1)).is_over
-    assert Shift(begun, begun - timedelta(seconds=1)).is_over
+    assert not Deadline(begun, begun + timedelta(hours=1)).is_over
+    assert Deadline(begun, begun - timedelta(seconds=1)).is_over
 
 
 def test_failures_of_this_run_count_whatever_the_time_zone(plain: MakeSettings) -> None:
@@ -335,7 +340,7 @@ def test_failures_of_this_run_count_whatever_the_time_zone(plain: MakeSettings) 
     study = open_study(settings, storage)
     begun = datetime.now(timezone(timedelta(hours=-9)))
     with pytest.raises(StudyStopped):
-        work(settings, storage, post=Post("here", Shift(begun), StopSignals()), run_trial=run_trial)
+        work(settings, storage, context=WorkerContext("here", Deadline(begun), StopSignals()), run_trial=run_trial)
     assert len(study.trials) == 3
 
 
@@ -371,5 +376,5 @@ def test_a_trial_costs_few_reads_of_all_trials(plain: MakeSettings, monkeypatch:
         return read(study_id, deepcopy, states)  # type: ignore[arg-type]
 
     monkeypatch.setattr(storage._storage, "get_all_trials", counted)
-    work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=run_trial)
+    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), StopSignals()), run_trial=run_trial)
     assert asked == [None] * (2 * 4 + 1)

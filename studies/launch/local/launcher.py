@@ -18,7 +18,7 @@ from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.processes.child import Child, Reader, pipe, start, stop
 from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
 from studies.launch.worker_process import STOPPED, run_worker
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.worker import RENEWED
 
@@ -94,18 +94,18 @@ class LocalLauncher:
         notes = slot_notes(self._request, n_cores=available_cores(), gpus=self._gpus)
         return [*map(str, self._slots()), *notes]
 
-    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+    def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes, as `WorkerPool.run` does."""
         pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
-        pool.run(self, range(len(self._slots())), shift=shift, on_tick=on_tick)
+        pool.run(self, range(len(self._slots())), deadline=deadline, on_tick=on_tick)
 
-    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[_LocalWorker]:
+    def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[_LocalWorker]:
         """Start the workers with these numbers."""
         started: list[_LocalWorker] = []
         try:
             for slot in self._slots():
                 if slot.worker in numbers:
-                    started.append(self._start(slot, shift))
+                    started.append(self._start(slot, deadline))
         except StudyError:
             self.stop(started, grace_s=0)
             raise
@@ -114,10 +114,10 @@ class LocalLauncher:
     def _slots(self) -> list[DeviceSlot]:
         return device_slots(self._request, n_cores=available_cores(), gpus=self._gpus)
 
-    def _start(self, slot: DeviceSlot, shift: Shift) -> _LocalWorker:
+    def _start(self, slot: DeviceSlot, deadline: Deadline) -> _LocalWorker:
         log = worker_log(self.logs, slot.worker)
         ours, theirs = pipe()
-        child = start(run_worker, (self._settings, slot, shift, log, theirs), name=f"worker-{slot.worker}")
+        child = start(run_worker, (self._settings, slot, deadline, log, theirs), name=f"worker-{slot.worker}")
         theirs.close()
         return _LocalWorker(slot, child, ours, log)
 

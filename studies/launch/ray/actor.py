@@ -13,10 +13,10 @@ from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
 from studies.launch.remote import describe_worker, enter, refuse_file_of_another_machine
 from studies.launch.worker_process import STOPPED, serve
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.secrets.texts import know
-from studies.worker import Post
+from studies.worker import WorkerContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ActorTask:
     """What an actor needs to work."""
 
     settings: StudySettings  # with the storage's address in it
-    shift: Shift
+    deadline: Deadline
     number: int
     threads: int
     gpus: float
@@ -73,6 +73,6 @@ class RayActor:
         if not task.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves a node's GPUs visible to actors that asked for none
         place = describe_worker(task.number, f"Ray node {platform.node()}", threads=task.threads)
-        serve(task.settings, Post(place, task.shift, self._signals), threads=task.threads)
+        serve(task.settings, WorkerContext(place, task.deadline, self._signals), threads=task.threads)
         if self._signals.reason() is not None and not self._called_off:
             raise SystemExit(STOPPED)

@@ -22,7 +22,7 @@ from studies.launch.ray.cluster import Cluster, RayWorker, wait_for
 from studies.launch.ray.options import parse_ray
 from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.secrets.texts import known
 
@@ -68,23 +68,23 @@ class RayLauncher:
     def _n_workers(self) -> int:
         return max(1, min(self._settings.workers or self._room, self._settings.n_trials))
 
-    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+    def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run actors until they leave or a signal comes, as `WorkerPool.run` does."""
         pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
-            pool.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)
+            pool.run(self, range(self._n_workers), deadline=deadline, on_tick=on_tick)
         finally:
             self._cluster.leave()
 
-    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[RayWorker]:
+    def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[RayWorker]:
         """Ask for an actor for each of `numbers`."""
-        return [self._cluster.start(self._task(i, shift), log=worker_log(self.logs, i)) for i in numbers]
+        return [self._cluster.start(self._task(i, deadline), log=worker_log(self.logs, i)) for i in numbers]
 
-    def _task(self, number: int, shift: Shift) -> ActorTask:
+    def _task(self, number: int, deadline: Deadline) -> ActorTask:
         storage = replace(self._settings.storage, url=self._settings.storage.address)  # nodes lack this environment
         return ActorTask(
             settings=replace(self._settings, storage=storage),
-            shift=shift,
+            deadline=deadline,
             number=number,
             threads=max(1, int(self._options.cpus_per_worker)),
             gpus=self._options.gpus_per_worker,

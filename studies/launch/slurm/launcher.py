@@ -22,7 +22,7 @@ from studies.launch.slurm.jobs import Slurm, SlurmWorker, array_of
 from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, logs_of_job
 from studies.launch.worker_pool import TICK_S, WorkerPool
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 
 
@@ -55,26 +55,26 @@ class SlurmLauncher:
         line = f"{_counted(n_workers, 'SLURM task')}{partition}, each {', '.join(each)}, {options.timeout_min} min"
         return [line, *storage_notes(self._settings.storage.address)]
 
-    def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
+    def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run tasks until they leave or a signal comes, as `WorkerPool.run` does."""
         pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
-            pool.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)
+            pool.run(self, range(self._n_workers), deadline=deadline, on_tick=on_tick)
         finally:
             for path in self._folder.glob("*.pkl"):
                 path.unlink(missing_ok=True)  # no task comes back, so the settings can go
 
-    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[SlurmWorker]:
+    def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[SlurmWorker]:
         """Submit a task for each of `numbers`."""
-        jobs = self._slurm.submit([self._task(number, shift) for number in numbers])
+        jobs = self._slurm.submit([self._task(number, deadline) for number in numbers])
         for job in sorted({array_of(job.id) for job in jobs}):
             self._tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
         return jobs
 
-    def _task(self, number: int, shift: Shift) -> SlurmTask:
+    def _task(self, number: int, deadline: Deadline) -> SlurmTask:
         return SlurmTask(
             settings=self._settings,
-            shift=shift,
+            deadline=deadline,
             number=number,
             gpus=self._options.gpus_per_task,
             threads=self._options.cpus_per_task,

@@ -27,13 +27,13 @@ from studies.errors import StudyError
 from studies.launch.logs import worker_log, write_to
 from studies.launch.remote import describe_worker, refuse_file_of_another_machine, refuse_missing_address
 from studies.launch.worker_process import STOPPED, serve
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
 from studies.storage.patience import Patience
 from studies.storage.slots import rules_of
-from studies.worker import Post
+from studies.worker import WorkerContext
 
 log = logging.getLogger(__name__)
 UNTIL_REQUEUED_S = 60.0
@@ -46,7 +46,7 @@ class SlurmTask:
     """What a task needs to work. submitit writes it into a file, so it holds no secret."""
 
     settings: StudySettings
-    shift: Shift
+    deadline: Deadline
     number: int
     threads: int
     gpus: int
@@ -73,7 +73,7 @@ def run_task(task: SlurmTask) -> StudyError | None:
         refuse_file_of_another_machine(task.settings.storage.address, home=task.home)
         if not task.called_off.exists():
             place = describe_worker(task.number, f"SLURM job {_job_name()} on {platform.node()}", threads=task.threads)
-            serve(task.settings, Post(place, task.shift, signals), threads=task.threads)
+            serve(task.settings, WorkerContext(place, task.deadline, signals), threads=task.threads)
     except StudyError as error:
         return error
     if signals.reason() is None or task.called_off.exists():
@@ -102,7 +102,7 @@ def _is_to_come_back(task: SlurmTask) -> bool:
     A task that has begun no trial does not come back by itself. Its time limit may be too short, and it would come back
     for ever.
     """
-    if task.shift.is_over:
+    if task.deadline.is_over:
         return False
     trials = _trials_of(task.settings.storage, task.settings.study_name)
     if trials is not None and rules_of(task.settings).are_all_finished(trials):

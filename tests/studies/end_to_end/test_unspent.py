@@ -17,7 +17,7 @@ from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.launch import serial
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.run import run, search
 
@@ -32,8 +32,8 @@ def run_it(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setattr(StopSignals, "install", lambda self: self)  # the test's own process keeps its handlers
     settings = make_settings("launcher=serial", "n_trials=3", study="plain")
 
-    def run(signals: StopSignals, shift: Shift | None = None) -> bool:
-        return search(settings, InMemoryStorage(), make_console(), signals=signals, shift=shift)[2]
+    def run(signals: StopSignals, deadline: Deadline | None = None) -> bool:
+        return search(settings, InMemoryStorage(), make_console(), signals=signals, deadline=deadline)[2]
 
     return run
 
@@ -45,7 +45,7 @@ def test_workers_that_all_leave_before_the_budget_is_spent_are_told(run_it: Call
 
 def test_a_time_that_is_up_is_a_reason(run_it: Callable[..., bool]) -> None:
     now = datetime.now(UTC)
-    assert run_it(StopSignals(), Shift(now, now - timedelta(seconds=1))) is False
+    assert run_it(StopSignals(), Deadline(now, now - timedelta(seconds=1))) is False
 
 
 def test_a_signal_is_a_reason(run_it: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:

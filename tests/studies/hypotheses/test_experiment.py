@@ -37,7 +37,7 @@ from studies.hypotheses.conclusion import Conclusion, PartTrials, conclude
 from studies.hypotheses.figures import verdict_drawing
 from studies.hypotheses.page import remove_hypothesis, write_hypothesis
 from studies.hypotheses.rule import HypothesisTest
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.retrain import retrain
 from studies.run import run
 from studies.search.designs import grid_design
@@ -211,29 +211,31 @@ def test_the_time_limit_holds_for_all_parts_together(shell: Shell) -> None:
     assert "the time is up" in output
     assert "part equal_epochs is not finished, so the others wait" in output
     begun = datetime.now(UTC) - timedelta(hours=1)
-    assert Shift.of(begun, 60).is_over
-    assert not Shift.of(begun, 7200).is_over
-    assert not Shift.of(begun, None).is_over
+    assert Deadline.of(begun, 60).is_over
+    assert not Deadline.of(begun, 7200).is_over
+    assert not Deadline.of(begun, None).is_over
 
 
 def test_each_part_is_searched_in_what_is_left_of_the_commands_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, shifts = datetime.now(UTC) - timedelta(hours=1), []
+    began, deadlines = datetime.now(UTC) - timedelta(hours=1), []
 
-    def search(settings: StudySettings, storage: BaseStorage, *_: Any, shift: Shift | None = None, **__: Any) -> Any:
+    def search(
+        settings: StudySettings, storage: BaseStorage, *_: Any, deadline: Deadline | None = None, **__: Any
+    ) -> Any:
         study = open_study(settings, storage)
         for trial in every_slot(settings, lambda point, seed: 0.9 + 1e-3 * seed):
             trial.user_attrs[schema.SEED] = 1
             study.add_trial(trial)
-        shifts.append(shift)
-        return study, shift or Shift.of(began, settings.timeout_s), False
+        deadlines.append(deadline)
+        return study, deadline or Deadline.of(began, settings.timeout_s), False
 
     monkeypatch.setattr("studies.run.search", search)
     small = ("replicates=4", "search_space.lr.levels=[1e-3]", "search_space.batch_size.levels=[32,512]")
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/s.db", "timeout_s=7200")
     assert run(compose(["+study=hypotheses/larger_batches_are_better", *small, *places])) == 0
-    assert shifts == [None, Shift(began, began + timedelta(hours=2))]
+    assert deadlines == [None, Deadline(began, began + timedelta(hours=2))]
 
 
 @pytest.mark.slow

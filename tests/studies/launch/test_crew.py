@@ -13,7 +13,7 @@ from studies.errors import StudyError, StudyStopped
 from studies.launch import worker_pool
 from studies.launch.interruption import of_this_process, told_at_once
 from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 
 LEFT, DIED, WITHDRAWN = (
@@ -21,7 +21,7 @@ LEFT, DIED, WITHDRAWN = (
     WorkerEnd(EndReason.DIED, words="exit code 9"),
     WorkerEnd(EndReason.WITHDRAWN, words="by hand"),
 )
-SHIFT = Shift(datetime.now())
+NO_DEADLINE = Deadline(datetime.now())
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class Stage:
         self.begun: list[int] = []
         self.ended: list[int] = []
 
-    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[Scripted]:
+    def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[Scripted]:
         self.begun += numbers
         return [Scripted(number, next(self._script), queued=number in self._queued) for number in numbers]
 
@@ -65,7 +65,7 @@ class Stage:
 def run(stage: Stage, *, workers: int, max_failures: int = 2, begun: Iterator[int] | None = None) -> list[str]:
     told: list[str] = []
     pool = WorkerPool(StopSignals(), max_failures=max_failures, tell=told.append)
-    pool.run(stage, range(workers), shift=SHIFT, on_tick=lambda: next(begun) if begun is not None else 0)
+    pool.run(stage, range(workers), deadline=NO_DEADLINE, on_tick=lambda: next(begun) if begun is not None else 0)
     return told
 
 
@@ -158,7 +158,7 @@ def test_a_signal_ends_all_without_an_error() -> None:
     stage, signals = Stage(None, None), StopSignals()
     signals.stop("SIGINT")
     told: list[str] = []
-    WorkerPool(signals, max_failures=2, tell=told.append).run(stage, range(2), shift=SHIFT, on_tick=lambda: 0)
+    WorkerPool(signals, max_failures=2, tell=told.append).run(stage, range(2), deadline=NO_DEADLINE, on_tick=lambda: 0)
     assert stage.ended == [0, 1]
     assert told == [
         "interrupted (SIGINT): waiting for 2 workers to save the running trials, at most 20 s; Ctrl-C again ends this "

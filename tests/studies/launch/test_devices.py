@@ -172,7 +172,7 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     from studies import schema
     from studies.launch.local.device_slots import DeviceSlot
     from studies.launch.worker_process import run_worker
-    from studies.process.shift import Shift
+    from studies.process.deadline import Deadline
     from studies.storage.creation import open_study
     from studies.storage.opening import open_storage
 
@@ -183,7 +183,7 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     context.set_forkserver_preload(["studies.launch.processes.preload"])
     _, theirs = context.Pipe(duplex=False)
     slot = DeviceSlot(0, ("GPU-7",), 1)
-    arguments = (settings, slot, Shift(datetime.now(), None), tmp_path / "worker.log", theirs)
+    arguments = (settings, slot, Deadline(datetime.now(), None), tmp_path / "worker.log", theirs)
     process = context.Process(target=run_worker, args=arguments)
     process.start()
     process.join(120)

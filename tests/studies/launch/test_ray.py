@@ -21,7 +21,7 @@ from studies.errors import BadInput, Problems
 from studies.launch.ray.actor import ActorTask, RayActor
 from studies.launch.ray.cluster import Cluster
 from studies.launch.ray.options import RayOptions, parse_ray
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.secrets.texts import MASK, masked
 from studies.storage.slots import read_slots
 
@@ -77,7 +77,7 @@ def test_an_actor_masks_the_secrets_of_the_command(make_settings: MakeSettings, 
     (no_folder := tmp_path / "file").touch()
     place = {"threads": 1, "gpus": 0.0, "home": "here", "folder": no_folder, "logs": tmp_path}
     task = ActorTask(
-        make_settings(study="plain"), Shift(datetime.now(UTC)), 0, secrets=frozenset({"told-to-actors"}), **place
+        make_settings(study="plain"), Deadline(datetime.now(UTC)), 0, secrets=frozenset({"told-to-actors"}), **place
     )
     with ThreadPoolExecutor(1) as pool:
         assert "cannot work in" in str(pool.submit(lambda: RayActor().run(task)).result())

@@ -27,7 +27,7 @@ from studies.launch.remote import is_file, refuse_file_of_another_machine, refus
 from studies.launch.slurm.launcher import SlurmLauncher
 from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, _trials_of, hide_gpus_of_others
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.opening import open_existing
 from studies.storage.slots import read_slots
@@ -125,7 +125,7 @@ def test_a_task_is_told_of_the_gpus_it_asked_for(make_settings: MakeSettings, tm
         gpus = f"launcher.gpus_per_task={asked}"
         settings = make_settings("launcher=slurm", "workers=2", gpus, study="plain")
         launcher = SlurmLauncher(settings, signals=StopSignals(), tell=print)
-        assert launcher._task(0, Shift(datetime.now())).gpus == asked
+        assert launcher._task(0, Deadline(datetime.now())).gpus == asked
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_a_task_carries_the_name_of_the_variable_and_not_the_address(
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:hunter2@db/studies")
     by_name = ("storage.url=null", "storage.url_env=STUDIES_STORAGE_URL")
     settings = make_settings("launcher=slurm", "workers=2", *by_name, study="plain")
-    written = pickle.dumps(SlurmTask(settings, Shift(datetime.now()), 0, 1, 0, "here", tmp_path / "called-off"))
+    written = pickle.dumps(SlurmTask(settings, Deadline(datetime.now()), 0, 1, 0, "here", tmp_path / "called-off"))
     assert b"STUDIES_STORAGE_URL" in written
     assert b"hunter2" not in written
     monkeypatch.delenv("STUDIES_STORAGE_URL")

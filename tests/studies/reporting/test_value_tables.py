@@ -26,7 +26,7 @@ from studies.config.budget import Budget
 from studies.config.composing.configs import group_options
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.reporting.figures.values import values_drawing
 from studies.reporting.sections.values.section import FILES, table_of, tables_of, values_finding
@@ -36,7 +36,7 @@ from studies.search.seeds import replicate_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 MakeSettings = Callable[..., StudySettings]
 Truth = Callable[[Mapping[str, Any]], float | None]
@@ -335,7 +335,12 @@ def test_a_table_of_real_trainings_is_written_with_its_report(make_settings: Mak
     )
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
-    work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
+    work(
+        settings,
+        storage,
+        context=WorkerContext("here", Deadline(datetime.now(), None), StopSignals()),
+        run_trial=run_trial,
+    )
     printed = io.StringIO()
     report_study(study, settings, console=Console(file=printed, soft_wrap=True))
     report = (settings.output_dir / "report.md").read_text()

@@ -15,13 +15,13 @@ from shell import Shell, trained
 from studies import schema
 from studies.cli.reports import report_study
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
 from studies.trial.preflight.preflight import preflight
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 MakeSettings = Callable[..., StudySettings]
 CHOICES = "search_space.sampler.choices"
@@ -41,7 +41,12 @@ def tiny(make_settings: MakeSettings) -> MakeSettings:
 def run(settings: StudySettings) -> list[FrozenTrial]:
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
-    work(settings, storage, post=Post("here", Shift(datetime.now(), None), StopSignals()), run_trial=run_trial)
+    work(
+        settings,
+        storage,
+        context=WorkerContext("here", Deadline(datetime.now(), None), StopSignals()),
+        run_trial=run_trial,
+    )
     report_study(study, settings, console=Console(quiet=True))
     return study.get_trials()
 

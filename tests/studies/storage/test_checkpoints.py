@@ -23,7 +23,7 @@ from trainings import StopsAfter, files, run
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.schema import failure_of
 from studies.secrets.texts import know
 from studies.storage.checkpoints import checkpoint_of, checkpoints_of
@@ -34,7 +34,7 @@ from studies.trial.checkpoints.state_file import NotPlain, plain, without_secret
 from studies.trial.objective import run_trial
 from studies.trial.point_config import resolve
 from studies.trial.retraining import train_and_test
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -348,7 +348,12 @@ def test_a_trial_whose_checkpoint_cannot_be_written_is_released_all_the_same(
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     with no_file_larger_than(1_000_000):
-        work(settings, storage, post=Post("here", Shift(datetime.now()), StopsAfter(5)), run_trial=run_trial)
+        work(
+            settings,
+            storage,
+            context=WorkerContext("here", Deadline(datetime.now()), StopsAfter(5)),
+            run_trial=run_trial,
+        )
     (trial,) = study.trials
     assert trial.user_attrs[schema.FAILURE_MESSAGE] == "interrupted (SIGUSR1)"
     assert schema.CHECKPOINT not in trial.user_attrs

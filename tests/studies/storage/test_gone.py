@@ -18,7 +18,7 @@ from shell import PLAIN, TIMEOUT_S, Shell
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyError
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.gone import deletion_told
@@ -26,15 +26,15 @@ from studies.storage.lease import Lease
 from studies.storage.opening import open_storage, unusable
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome, RunTrial
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 MakeSettings = Callable[..., StudySettings]
 KINDS = pytest.mark.parametrize("kind", ["sqlite:///{}/s.db", "journal:{}/s.journal"])
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 
 
-def post() -> Post:
-    return Post("here", Shift(datetime.now()), StopSignals())
+def context() -> WorkerContext:
+    return WorkerContext("here", Deadline(datetime.now()), StopSignals())
 
 
 def begun(make: MakeSettings, url: str) -> tuple[StudySettings, BaseStorage]:
@@ -62,7 +62,7 @@ def test_a_worker_says_that_its_study_was_deleted(
     url = kind.format(tmp_path)
     settings, storage = begun(make_settings, url)
     with pytest.raises(StudyError, match="study plain is no longer in the storage: somebody deleted it while it ran"):
-        work(settings, storage, post=post(), run_trial=deletes(url, trains=trains))
+        work(settings, storage, context=context(), run_trial=deletes(url, trains=trains))
     assert "Traceback" not in caplog.text
 
 
@@ -76,7 +76,7 @@ def test_a_worker_says_that_the_storage_is_gone(make_settings: MakeSettings, tmp
         return Outcome(TrialState.COMPLETE, (1.0,))
 
     with pytest.raises(StorageUnusable, match=r"It is damaged, or its file is gone: name another storage\.url") as told:
-        work(settings, storage, post=post(), run_trial=run)  # type: ignore[arg-type]
+        work(settings, storage, context=context(), run_trial=run)  # type: ignore[arg-type]
     assert "intact" not in str(told.value)
     assert not (tmp_path / "s.db").exists()
 

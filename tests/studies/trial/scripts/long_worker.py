@@ -18,13 +18,13 @@ from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
-from studies.process.shift import Shift
+from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.worker import Post, work
+from studies.worker import WorkerContext, work
 
 SETTLED = 20
 
@@ -47,7 +47,7 @@ def main(folder: str, data: str, n_trials: int) -> None:
             print(resident_mb(), flush=True)
         return run_trial(trial, settings, **given)
 
-    work(settings, storage, post=Post("here", Shift(datetime.now()), StopSignals()), run_trial=measured)
+    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), StopSignals()), run_trial=measured)
     print(resident_mb(), flush=True)
 
 
