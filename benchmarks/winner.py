@@ -17,7 +17,7 @@ import numpy as np
 
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
-from studies.analysis.racing import Race, estimate_of, looks_of, run_race
+from studies.analysis.racing import Elimination, estimate_of, interim_analyses, run_race
 
 N_CANDIDATES, K, SEEDS, ESTIMATE_SEEDS = 60, 8, 8, 8
 TARGET_OPTIMISM, TARGET_COVERAGE, TARGET_LOST = 0.1, 0.90, 0.05
@@ -43,9 +43,9 @@ def simulate(seed: int) -> Outcome:
     searched = truth + rng.standard_normal(N_CANDIDATES)
     best = np.argsort(-searched)[:K]
     noise = rng.standard_normal((K, SEEDS)) + 0.5 * rng.standard_normal(SEEDS)
-    race, n_trainings = raced(truth[best, None] + noise)
-    assert race.leader is not None
-    winner = best[race.leader]
+    elimination, n_trainings = raced(truth[best, None] + noise)
+    assert elimination.leader is not None
+    winner = best[elimination.leader]
     fresh = truth[winner] + rng.standard_normal(ESTIMATE_SEEDS)
     found: Estimate = estimate_of(fresh)
     return Outcome(
@@ -57,19 +57,19 @@ def simulate(seed: int) -> Outcome:
     )
 
 
-def raced(values: Array) -> tuple[Race, int]:
+def raced(values: Array) -> tuple[Elimination, int]:
     """The race over `values` (k, seeds), look after look, and how many trainings it takes."""
-    looks, n_trainings, before = looks_of(values.shape[1]), 0, 0
-    staying: tuple[int, ...] = tuple(range(len(values)))
-    race = None
-    for number, look in enumerate(looks, 1):
-        if race is not None and len(staying) == 1:
+    analyses, n_trainings, before = interim_analyses(values.shape[1]), 0, 0
+    survivors: tuple[int, ...] = tuple(range(len(values)))
+    elimination = None
+    for number, n_seeds in enumerate(analyses, 1):
+        if elimination is not None and len(survivors) == 1:
             break
-        n_trainings, before = n_trainings + len(staying) * (look - before), look
-        race = run_race(values, looks=looks[:number], n_looks=len(looks), maximize=True)
-        staying = race.ties
-    assert race is not None
-    return race, n_trainings
+        n_trainings, before = n_trainings + len(survivors) * (n_seeds - before), n_seeds
+        elimination = run_race(values, analyses=analyses[:number], n_analyses=len(analyses), maximize=True)
+        survivors = elimination.survivors
+    assert elimination is not None
+    return elimination, n_trainings
 
 
 def lost_under_ties(seed: int, *, coarse: bool) -> bool:
@@ -77,7 +77,7 @@ def lost_under_ties(seed: int, *, coarse: bool) -> bool:
     rng = np.random.default_rng([seed, 4124])
     values = 0.95 + 0.004 * (rng.standard_normal((K, SEEDS)) + rng.standard_normal(SEEDS))
     values = np.round(values / STEP) * STEP if coarse else values
-    return 0 not in raced(values)[0].ties
+    return 0 not in raced(values)[0].survivors
 
 
 def kept_though_worse(seed: int, *, gap: float) -> bool:
@@ -85,7 +85,7 @@ def kept_though_worse(seed: int, *, gap: float) -> bool:
     rng = np.random.default_rng([seed, 1993])
     values = rng.standard_normal((K, SEEDS))
     values[0] -= gap
-    return 0 in raced(values)[0].ties
+    return 0 in raced(values)[0].survivors
 
 
 def main(n: int) -> None:

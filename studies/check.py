@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from studies.config.settings import StudySettings
-    from studies.launch.checking import Checked
-    from studies.launch.points import Plan
+    from studies.launch.preflight.findings import Checked, Plan
 
 MAX_CORNERS = 40  # points that are tried with real batches, to find mistakes
 AT_LEAST = 0.5  # of check.max_s, where loading torch takes long
@@ -50,11 +49,11 @@ def check(config: DictConfig) -> int:
 
 def _check_study(config: DictConfig, console: Console, *, begun: float, part: int, n_parts: int) -> None:
     """Check one study of `n_parts`, which share `check.max_s`."""
-    from studies.cli.admission import admit
-    from studies.launch.checking import check_in_time
+    from studies.cli.validation import validate_and_open
     from studies.launch.launcher import count_workers, launcher_problems
     from studies.launch.logs import logs_of_this_run
-    from studies.launch.points import Plan
+    from studies.launch.preflight.check import check_in_time
+    from studies.launch.preflight.findings import Plan
     from studies.records.stored import refuse_earlier_schema
     from studies.reporting.goal import goal, goal_notes
     from studies.search.designs import typical_points
@@ -62,12 +61,12 @@ def _check_study(config: DictConfig, console: Console, *, begun: float, part: in
     from studies.storage.identity import find_study
     from studies.storage.importing import find_imports
 
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     study, settings = find_study(settings, storage)
     if study is not None:
         refuse_earlier_schema(study)
     imports = find_imports(settings, storage, study)
-    lacking = launcher_problems(settings)
+    lacking = launcher_problems(settings.launcher.name)
     if lacking:
         raise BadInput(lacking)
     max_s = settings.check.max_s
@@ -160,13 +159,11 @@ def left_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: Bas
     """What the study of these `trials` has still to train."""
     from studies.selection.rounds import most_trainings
     from studies.selection.run import selection_of
-    from studies.storage.slots import read_slots, rules_of
+    from studies.storage.slots import rules_of
 
-    rules = rules_of(settings)
-    finished = sum(rules.is_finished(slot) for slot in read_slots(trials, settings.n_trials))
     if selection_of(settings, trials, storage) is not None:
         return Remaining(0, 0)
-    return Remaining(settings.n_trials - finished, most_trainings(settings))
+    return Remaining(settings.n_trials - rules_of(settings).n_finished(trials), most_trainings(settings))
 
 
 def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float], n_workers: int) -> str:

@@ -11,7 +11,7 @@ import threading
 from omegaconf import DictConfig, OmegaConf
 
 from studies.cli.command import command
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.errors import BadInput, Problem, Problems
 
 
@@ -22,7 +22,7 @@ def dashboard(config: DictConfig) -> int:
     """
     import optuna_dashboard
 
-    from studies.cli.admission import existing_storage
+    from studies.cli.validation import existing_storage
     from studies.process.signals import StopSignals
     from studies.schema import searched_study
 
@@ -47,7 +47,7 @@ def place_of(config: DictConfig) -> tuple[str, int]:
     problems = Problems()
     node = config.dashboard
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    section = Section(values, prefix="dashboard", problems=problems)
+    section = ConfigSection(values, prefix="dashboard", problems=problems)
     section.only(("host", "port"))
     host, port = section.text("host", default="127.0.0.1"), section.whole("port", low=1, high=2**16 - 1, default=8080)
     problems.raise_if_any()

@@ -30,7 +30,7 @@ INDENT = "    "  # of what stands below a study's name where the table does not 
 
 def list_studies(config: DictConfig) -> int:
     """Print what is known of each study."""
-    from studies.cli.admission import refuse_bad_name, storage_to_read
+    from studies.cli.validation import refuse_bad_name, storage_to_read
 
     refuse_bad_name(config)
     print_studies(storage_to_read(config))
@@ -42,13 +42,13 @@ def print_studies(storage: BaseStorage) -> None:
     from optuna import load_study
 
     from studies.schema import searched_study
-    from studies.text.printable import on_one_line
+    from studies.text.printable import printable
 
     studies = _in_order([load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()])
     searched = {searched_study(study.user_attrs) for study in studies}
     rows = [_row_of_any(study, is_raced=study.study_name in searched) for study in studies]
     if rows:
-        _print_rows([tuple(map(on_one_line, row)) for row in rows])
+        _print_rows([tuple(printable(cell, one_line=True) for cell in row) for row in rows])
     else:
         print("no studies in this storage")
 
@@ -204,15 +204,15 @@ def _best(study: Study, trials: Sequence[FrozenTrial], *, is_raced: bool) -> str
     choices = ranked(
         trials, maximize=maximize, by_point=repeats_points(study), then_maximize=next(iter(then_maximize), None)
     )
-    round_ = attributes.get(schema.STUDY_SELECT)
+    round_ = schema.read_round(attributes)
     if not choices:
         return NONE
     best = choices[0]
     if round_ is not None:
-        if round_.get("stage") != "estimate" or len(choices) > 1:
+        if round_.stage != "estimate" or len(choices) > 1:
             return NONE
         rests_on = "one training" if best.n == 1 else f"mean of {best.n} fresh seeds"
-        return f"{best.value:.4g} (trial {round_['trials'][0]}, {rests_on})"
+        return f"{best.value:.4g} (trial {round_.trials[0]}, {rests_on})"
     seeds = f", mean of {best.n} seeds" if best.n > 1 else ""
     return f"{best.value:.4g} (trial {best.trial.number}{seeds})" + (" before its selection" if is_raced else "")
 

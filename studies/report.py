@@ -32,9 +32,9 @@ def report(config: DictConfig) -> int:
     """Write the report and the analysis of a stored study into `output_dir`."""
     import optuna
 
-    from studies.cli.admission import need_study
     from studies.cli.console import make_console
     from studies.cli.experiment import conclude_experiment, each_part
+    from studies.cli.validation import need_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
@@ -48,8 +48,8 @@ def report(config: DictConfig) -> int:
 def _report_study(config: DictConfig, console: Console) -> None:
     import optuna
 
-    from studies.cli.admission import make_folder, refuse_bad_name, storage_to_read
     from studies.cli.reports import report_stored, report_study
+    from studies.cli.validation import make_folder, refuse_bad_name, storage_to_read
     from studies.config.parsing.output_folder import refusals_told
     from studies.errors import BadInput, Problem, nearest
     from studies.records.stored import check_stored
@@ -84,7 +84,7 @@ def _report_study(config: DictConfig, console: Console) -> None:
 
 def _folder(given: str, name: str) -> Path:
     """The output folder. Raises `BadInput` where nothing can be written there, or where it bears a name that is odd."""
-    from studies.config.parsing.output_folder import read_output_dir
+    from studies.config.parsing.output_folder import parse_output_dir
     from studies.errors import BadInput, Problem, Problems
     from studies.text.naming import shown_name, why_no_name
 
@@ -93,21 +93,21 @@ def _folder(given: str, name: str) -> Path:
         complaint = f"is to bear the study's name {shown_name(name)}, {why}"
         raise BadInput([Problem("output_dir", complaint, "give output_dir=FOLDER")])
     problems = Problems()
-    folder = read_output_dir(given, study_name=name, problems=problems)
+    folder = parse_output_dir(given, study_name=name, problems=problems)
     problems.raise_if_any()
     return folder
 
 
 def _asked(config: DictConfig) -> AnalysisSettings:
     """What is asked of the analysis. Raises `BadInput` where it makes no sense."""
-    from studies.config.parsing.analysis import read_analysis
-    from studies.config.parsing.section import Section
+    from studies.config.parsing.analysis import parse_analysis
+    from studies.config.parsing.section import ConfigSection
     from studies.errors import Problems
 
     problems = Problems()
     node = config.analysis
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    asked = read_analysis(Section(values, prefix="analysis", problems=problems), None)
+    asked = parse_analysis(ConfigSection(values, prefix="analysis", problems=problems), None)
     problems.raise_if_any()
     return asked
 
@@ -115,11 +115,11 @@ def _asked(config: DictConfig) -> AnalysisSettings:
 def _seed(config: DictConfig) -> int:
     """The seed of the analysis. Raises `BadInput` where it is none."""
     from studies.config.parsing.limits import LARGEST_SEED
-    from studies.config.parsing.section import Section
+    from studies.config.parsing.section import ConfigSection
     from studies.errors import Problems
 
     problems = Problems()
-    seed = Section({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
+    seed = ConfigSection({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
     problems.raise_if_any()
     return seed
 
@@ -129,12 +129,12 @@ def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | N
 
     Raises `BadInput` where one was given that makes no sense, or is another than the study's own.
     """
-    from studies.config.parsing.settings import read_settings
+    from studies.config.parsing.settings import parse_settings
     from studies.errors import BadInput, Problem, StudyChanged
     from studies.storage.identity import find_study
 
     try:
-        settings = read_settings(config)
+        settings = parse_settings(config)
         find_study(settings, storage)
     except StudyChanged as error:
         if not _is_given():

@@ -24,18 +24,18 @@ MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
 def retrain(config: DictConfig) -> int:
     """Train the chosen configuration, keep its checkpoint, and print its test metrics with a 95 % interval."""
     from studies.cli.console import make_console
-    from studies.selection.looks import of_file
+    from studies.selection.evaluations import of_file
 
     console = make_console()
     if config.config is not None:
         _refuse_other_overrides()
         chosen, folder = _from_file(config.config)
-        looks = list(of_file(chosen))
+        evaluated = list(of_file(chosen))
     else:
-        chosen, folder, looks = _from_study(config, console)
+        chosen, folder, evaluated = _from_study(config, console)
     _refuse_procedure(chosen)
     own = make_folder(chosen, folder, key="output_dir" if config.config is None else "config")
-    return _train_and_test(chosen, own, console, looks=looks)
+    return _train_and_test(chosen, own, console, evaluated=evaluated)
 
 
 def _refuse_other_overrides() -> None:
@@ -53,7 +53,7 @@ def _refuse_other_overrides() -> None:
 
 
 def _refuse_procedure(chosen: Mapping[str, Any]) -> None:
-    from studies.trial.procedure import is_procedure
+    from studies.trial.procedures.procedure import is_procedure
 
     if is_procedure(chosen):
         complaint = f"is {chosen['model']['_target_']}, a procedure, which leaves nothing to train and test"
@@ -66,12 +66,12 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
 
     Raises `BadInput` where `trial` is no number, where a symbolic link leads elsewhere, and where nothing can be made.
     """
-    from studies.trial.files import linked_away
-    from studies.trial.testing import LEFT
+    from studies.trial.checkpoints.files import symlink_target
+    from studies.trial.retraining import LEFT
 
     own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
     for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
-        real = linked_away(place, output_dir=folder)
+        real = symlink_target(place, output_dir=folder)
         if real is not None:
             raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
     try:
@@ -103,11 +103,11 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     """The chosen configuration, the study's folder, and who of the study has looked at the test part."""
     from studies.analysis.choice import Choice, ranked
     from studies.analysis.estimate import Estimate
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.hypotheses.parts import part_names
     from studies.records.objectives import by_first
     from studies.selection.chosen import chosen, is_told_by_hand, selected
-    from studies.selection.looks import of_study
+    from studies.selection.evaluations import of_study
     from studies.selection.run import selection_of
     from studies.storage.identity import find_study
     from studies.text.quoting import pasted
@@ -117,7 +117,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
         remedy = " or ".join(pasted("config", f"{config.output_dir}/{name}/best.yaml") for name in parts)
         complaint = f"is {config.study_name}, which is made of the studies {', '.join(parts)}"
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     try:
         study, settings = find_study(settings, storage)
     except StudyChanged as error:
@@ -127,16 +127,16 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
     every = study.get_trials(deepcopy=False) if study is not None else []
     trials = by_first(every)
     selection = selection_of(settings, trials, storage)
-    looks = list(of_study(trials, selection))
+    evaluated = list(of_study(trials, selection))
     winner = selected(settings, selection) if selection is not None and config.trial == "best" else None
     if winner is not None:
-        return winner, settings.output_dir, looks
+        return winner, settings.output_dir, evaluated
     if config.trial == "best" and settings.select.name != "none":
         console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
     objective = settings.objective
     choices = ranked(
         every,
-        maximize=objective.direction == "maximize",
+        maximize=objective.maximize,
         by_point=settings.is_designed,
         then_maximize=objective.then_maximize,
     )
@@ -154,7 +154,7 @@ def _from_study(config: DictConfig, console: Console) -> tuple[Mapping[str, Any]
             complaint = f"is {config.trial}, and the storage has no study {settings.study_name}"
         raise BadInput([Problem("trial", complaint, remedy)])
     found = chosen(settings, choices[0]) | _as_far_as_it_came(choices[0].trial)
-    return found, settings.output_dir, looks
+    return found, settings.output_dir, evaluated
 
 
 def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
@@ -170,18 +170,18 @@ def _as_far_as_it_came(trial: FrozenTrial) -> dict[str, Any]:
     return {"value": rungs.get(last), "rung": last}
 
 
-def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, looks: Sequence[str]) -> int:
+def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *, evaluated: Sequence[str]) -> int:
     from studies.config.budget import Budget
     from studies.process.leaving import children_ended
     from studies.process.signals import StopSignals
-    from studies.selection.looks import count_look, in_words, looks_for, retrainings
+    from studies.selection.evaluations import count_evaluation, evaluations_in, in_words, retrainings
     from studies.text.wording import nearby
-    from studies.trial.callbacks import Interrupted
     from studies.trial.failures import classify, traced
-    from studies.trial.process_state import kept
-    from studies.trial.testing import train_and_test
+    from studies.trial.process_state.state import kept
+    from studies.trial.retraining import train_and_test
+    from studies.trial.rungs.rungs import Interrupted
 
-    earlier, own = retrainings(folder.parent), looks_for(folder)
+    earlier, own = retrainings(folder.parent), evaluations_in(folder)
     console.print(f"training {_origin(chosen)} for {chosen['budget']['amount']} {chosen['budget']['unit']}")
     if (each := chosen.get("devices_per_trial") or 1) > 1:
         console.print(
@@ -206,8 +206,8 @@ def _train_and_test(chosen: Mapping[str, Any], folder: Path, console: Console, *
     if not tested.metrics:
         console.print("not tested: the module has no test_step with a test_dataloader beside it")
     else:
-        count_look(folder, before=own)
-        note = in_words(earlier, looks)
+        count_evaluation(folder, before=own)
+        note = in_words(earlier, evaluated)
         console.print(f"note: {note}") if note is not None else None
     console.print(f"checkpoint: {nearby(tested.checkpoint)}")
     return 0

@@ -69,23 +69,22 @@ def _run(
     config: DictConfig, console: Console, signals: StopSignals, *, begun: datetime | None
 ) -> tuple[int, datetime | None]:
     """Run one study, in a run of the command whose first search began at `begun`: the exit code, and when that was."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.errors import StudyStopped
     from studies.process.shift import Shift
     from studies.records.stored import refuse_earlier_schema
     from studies.selection.rounds import announcement
     from studies.selection.run import selection_of
     from studies.storage.creation import open_study
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.gone import deletion_told
-    from studies.storage.identity import changed_search, find_study, moved_data
+    from studies.storage.identity import changed_search, find_study, moved_data, search_of
     from studies.storage.importing import find_imports, ignored
     from studies.storage.slots import rules_of
+    from studies.storage.stopping import stopping_of
     from studies.text.printable import described
     from studies.text.quoting import pasted
-    from studies.worker import has_reached
 
-    settings, storage = admit(config, pause=signals.wait)
+    settings, storage = validate_and_open(config, pause=signals.wait)
     asked_for = settings.study_name
     study, settings = find_study(settings, storage)
     if study is not None:
@@ -94,18 +93,21 @@ def _run(
         named = pasted("study_name", settings.study_name)
         console.print(f"forked: continue this study with {named}, without resume=fork")
     imports = find_imports(settings, storage, study)
-    notes = [tell(settings, study) for tell in (ignored, moved_data, changed_search)] if study is not None else []
+    notes = []
+    if study is not None:
+        notes = [ignored(settings.import_from, study), moved_data(settings.template, study)]
+        notes.append(changed_search(search_of(settings.sampler, settings.pruner), study))
     for note in filter(None, notes):
         console.print(note, markup=False)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, storage) is None:
         console.print(announcement(settings))
     shift = Shift.of(begun, settings.timeout_s) if begun is not None else None
-    interrupted, rules = False, rules_of(settings)
+    interrupted, rules, stopping = False, rules_of(settings), stopping_of(settings)
     try:
-        if study is not None and has_reached(trials, settings):
+        if study is not None and stopping.has_reached(trials):
             console.print(f"study {settings.study_name} has reached stop_at={settings.stop_at:g}; stop_at=null goes on")
-        elif study is not None and are_devices_spent(trials, settings) and not rules.are_all_finished(trials):
+        elif study is not None and stopping.device_time.is_spent(trials) and not rules.are_all_finished(trials):
             console.print(f"study {settings.study_name}: {_device_time(trials, settings)}")
         elif study is not None and rules.are_all_finished(trials):
             console.print(f"study {settings.study_name} is finished; more trials: n_trials=N, a new study: resume=fork")
@@ -187,13 +189,13 @@ def leave_tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, r
     `reason`: the signal that ended the command; a worker that had to be killed could not free its trial itself.
     """
     from studies.schema import INTERRUPTED
-    from studies.storage.checkpoints import sweep
+    from studies.storage.checkpoints import checkpoints_of
     from studies.storage.lease import Watch
 
     message = f"{INTERRUPTED} ({reason})" if reason is not None else "its worker died"
     watch = Watch(storage, lease_s=settings.storage.lease_s)
     watch.release_dead(study, study.get_trials(deepcopy=False), message=message)
-    sweep(study.get_trials(deepcopy=False), settings)
+    checkpoints_of(settings).sweep(study.get_trials(deepcopy=False))
 
 
 def search(
@@ -208,13 +210,12 @@ def search(
     """Run workers until the study is finished, its time is up, or a signal comes: the study, this command's shift
     (`shift` where it has begun already), and whether a signal came. `imports` are brought in before. The rounds of a
     selection run in the same way."""
-    from studies.config.settings import POINTS
     from studies.errors import BadInput
     from studies.launch.launcher import make_launcher
     from studies.storage.creation import open_study
     from studies.storage.gone import deletion_told
 
-    is_round = settings.sampler.name == POINTS
+    is_round = settings.round is not None
     if not is_round:
         console.print(f"study {settings.study_name}: loading torch and trying one batch …")
     signals.install()
@@ -242,7 +243,6 @@ def _search(
 ) -> tuple[Study, Shift, bool]:
     """Run the workers of a study that is there."""
     from studies.cli.progress import Progress
-    from studies.config.settings import POINTS
     from studies.process.shift import Shift
     from studies.records.objectives import objective_notes
     from studies.reporting.ending_notes import ending_notes
@@ -250,17 +250,16 @@ def _search(
     from studies.reporting.logger_notes import logger_notes
     from studies.search.pruners import pruner_notes
     from studies.search.samplers import sampler_notes
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.importing import bring_in, told
     from studies.storage.lease import Watch
     from studies.storage.slots import rules_of
+    from studies.storage.stopping import stopping_of
     from studies.text.wording import counted
-    from studies.worker import has_reached
 
-    if imports is not None and bring_in(imports, settings, study, storage, pause=signals.wait):
+    if imports is not None and bring_in(imports, study, storage, lease_s=settings.storage.lease_s, pause=signals.wait):
         console.print(f"  {told(study)}")
     shift = shift or Shift.of(datetime.now(UTC), settings.timeout_s)
-    if signals.reason() is None and settings.sampler.name == POINTS:
+    if signals.reason() is None and settings.round is not None:
         console.print(f"  study {settings.study_name}; logs in {launcher.logs}")
     elif signals.reason() is None:
         n_trials = counted(settings.n_trials, "trial", "trials")
@@ -270,7 +269,8 @@ def _search(
         console.print(f"  objective: {goal(settings.objective)}", markup=False)
         of_metrics = objective_notes((settings.objective.metric, settings.objective.logged_second))
         of_goal = (*goal_notes(settings.objective), *of_metrics)
-        for line in (*launcher.places(), *of_goal, *sampler_notes(settings), *pruner_notes(settings)):
+        of_pruner = pruner_notes(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+        for line in (*launcher.describe(), *of_goal, *sampler_notes(settings), *of_pruner):
             console.print(f"  {line}")
     if signals.reason() is None:
         watch = Watch(storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
@@ -286,12 +286,12 @@ def _search(
     _refuse_unspent(study, settings, shift, signals)
     if shift.is_over:
         console.print(f"the time is up (timeout_s={settings.timeout_s}): no more trials begin")
-    trials = study.get_trials(deepcopy=False)
+    trials, stopping = study.get_trials(deepcopy=False), stopping_of(settings)
     for note in (*logger_notes(trials), *ending_notes(trials, n_rungs=settings.budget.rungs)):
         console.print(f"note: {note}", markup=False)
-    if are_devices_spent(trials, settings):
+    if stopping.device_time.is_spent(trials):
         console.print(_device_time(trials, settings))
-    if has_reached(trials, settings):
+    if stopping.has_reached(trials):
         console.print(f"{_reached(trials, settings)}: no more trials begin")
     if signals.reason() is not None:
         console.print(f"interrupted ({signals.reason()}): the same command goes on with the study")
@@ -301,13 +301,12 @@ def _search(
 def _refuse_unspent(study: Study, settings: StudySettings, shift: Shift, signals: StopSignals) -> None:
     """Raise `StudyStopped` where the workers have left and nothing told them to stop before the budget was spent."""
     from studies.errors import StudyStopped
-    from studies.storage.device_time import are_devices_spent
     from studies.storage.slots import rules_of
-    from studies.worker import has_reached
+    from studies.storage.stopping import stopping_of
 
     trials, rules = study.get_trials(deepcopy=False), rules_of(settings)
     is_meant = signals.reason() is not None or shift.is_over
-    if is_meant or has_reached(trials, settings) or are_devices_spent(trials, settings):
+    if is_meant or stopping_of(settings).applies(trials):
         return
     if not rules.are_all_finished(trials):
         raise StudyStopped(
@@ -320,11 +319,11 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """Say that a trial has reached `stop_at`; and where all have, which side of it counts as good."""
     from optuna.trial import TrialState
 
-    from studies.worker import has_reached
+    from studies.storage.stopping import stopping_of
 
-    found = f"a trial has reached stop_at={settings.stop_at:g}"
+    stopping, found = stopping_of(settings), f"a trial has reached stop_at={settings.stop_at:g}"
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not all(has_reached([trial], settings) for trial in complete):
+    if not all(stopping.has_reached([trial]) for trial in complete):
         return found
     direction = settings.objective.direction
     return f"{found}, and so has each complete trial (is that what you mean by objective.direction={direction}?)"
@@ -333,9 +332,9 @@ def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
 def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """What has been used of the device time; what ran when it was spent came to its end."""
     from studies.cli.progress import duration
-    from studies.storage.device_time import device_seconds
+    from studies.storage.device_time import device_time_of
 
-    used = duration(device_seconds(trials, settings))
+    used = duration(device_time_of(settings).used(trials))
     limit = f"device_seconds={settings.device_seconds:g}"
     meant = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
     return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {meant}"

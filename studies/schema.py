@@ -1,4 +1,4 @@
-"""The storage schema: which attributes a study and its trials carry, and what they mean.
+"""The storage schema: the attributes of a study and its trials, with their meaning.
 
 A public contract: optuna-dashboard, the report and foreign tools read it. This is version 2. A study of an earlier
 version is read but not continued. A study of a later version is not read. The version rises with each change after
@@ -8,10 +8,9 @@ Version 2 renamed `belief` to `hypothesis`, `place` to `device_slot` and the mod
 `studies.sampler_benchmark`. `recorded` and `in_present_words` read version 1.
 
 Study user attributes: `schema`, `fingerprint`, `config` (YAML, secrets removed), `space` (YAML), `metric`, `budget`,
-`n_trials`, `search`, `versions`, `git`, `identity`, `creator`; `select` in a round of another study's selection;
-`imported` where trials were brought in from another study; `hypothesis` where a claim is put to the test. `metric` has
-`name`, `direction`, `value`, and, where there are two objectives, `second`: {`name`, `direction`}; a complete trial
-then has two Optuna values.
+`n_trials`, `search`, `versions`, `git`, `identity` and `creator`. A round of another study's selection has `select`, a
+study with imported trials `imported`, and a study that tests a claim `hypothesis`. `metric` has `name`, `direction` and
+`value`. With two objectives it also has `second`: {`name`, `direction`}, and a complete trial has two Optuna values.
 
 Trial user attributes: see the constants below. How a trial ended:
 
@@ -32,10 +31,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from optuna.trial import FrozenTrial, TrialState
+
+Stage = Literal["race", "estimate"]  # of a selection: on fresh seeds the best few race, then the winner is estimated
 
 VERSION: Final = 2
 
@@ -49,10 +51,8 @@ STUDY_N_TRIALS: Final = "n_trials"
 STUDY_VERSIONS: Final = "versions"
 STUDY_GIT: Final = "git"
 STUDY_SEARCH: Final = "search"  # {sampler, pruner}: their names when the study began
-STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage: race | estimate, round, trials: by slot}
-STUDY_HYPOTHESIS: Final = (
-    "hypothesis"  # the claim that the study puts to the test and its rule, as of before the first trial
-)
+STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage, round, trials} (see `Round`)
+STUDY_HYPOTHESIS: Final = "hypothesis"  # the claim under test and its rule, as of before the first trial
 STUDY_CREATOR: Final = "creator"  # the process that has described the study: host, namespace, number
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in
@@ -139,41 +139,69 @@ def version_of(user_attrs: Mapping[str, Any]) -> int:
 
 
 def recorded(user_attrs: Mapping[str, Any], key: str) -> Any:
-    """Return the attribute `key`, under its present name or that of version 1; None where there is none."""
+    """Return the attribute `key`, under its present name or that of version 1. None if there is none."""
     return user_attrs.get(key, user_attrs.get(EARLIER.get(key, key)))
 
 
 def in_present_words(value: Any) -> Any:
-    """Return a stored `value` with the present names of what version 1 called otherwise."""
+    """Return a stored `value` with the names of version 1 replaced by the present ones."""
     if isinstance(value, str):
         for pattern, name in EARLIER_WORDS:
             value = re.sub(pattern, name, value)
     return value
 
 
-def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
-    """The name of the study of whose selection the one with these attributes is a round; None where it is none."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round of a selection: a study of its own, which records this in its attribute `select`."""
+
+    of: str  # the study that was searched
+    stage: Stage
+    number: int  # of a race: from 1 on; of the estimate: 0
+    trials: tuple[int, ...]  # by slot: the trial of the search whose point is trained
+
+    def stored(self) -> dict[str, Any]:
+        """Return the round as the storage keeps it."""
+        return {"of": self.of, "stage": self.stage, "round": self.number, "trials": list(self.trials)}
+
+
+def read_round(user_attrs: Mapping[str, Any]) -> Round | None:
+    """Parse the round of a study with these attributes. None if it is no round, or names no searched study."""
     told = user_attrs.get(STUDY_SELECT) if is_ours(user_attrs) else None
-    return str(told["of"]) if isinstance(told, Mapping) and "of" in told else None
+    if not isinstance(told, Mapping) or "of" not in told:
+        return None
+    number, trials = told.get("round", 0), told.get("trials")
+    return Round(
+        of=str(told["of"]),
+        stage="estimate" if told.get("stage") == "estimate" else "race",
+        number=number if isinstance(number, int) else 0,
+        trials=tuple(trials) if isinstance(trials, list) else (),
+    )
+
+
+def searched_study(user_attrs: Mapping[str, Any]) -> str | None:
+    """Return the searched study of a round with these attributes. None if the study is no round."""
+    found = read_round(user_attrs)
+    return None if found is None else found.of
 
 
 def fills_a_slot(trial: FrozenTrial) -> bool:
-    """Whether `trial` is one of the study's own and repeats no other one."""
+    """Return whether `trial` is the first of a slot: no retry, and not imported."""
     return RETRY_OF not in trial.user_attrs and IMPORTED_FROM not in trial.user_attrs
 
 
 def is_imported(trial: FrozenTrial) -> bool:
-    """Whether `trial` was trained in another study."""
+    """Return whether `trial` was trained in another study."""
     return IMPORTED_FROM in trial.user_attrs and VOID not in trial.user_attrs
 
 
 def attempt_of(trial: FrozenTrial) -> int:
-    """How often the point of `trial` had been tried before it."""
+    """Return how often the point of `trial` had been tried before."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
 
 
 def failure_of(trial: FrozenTrial) -> Failure | None:
-    """Why `trial` gave no value, or None where it gave one (or was void, or still runs)."""
+    """Return why `trial` gave no value. None if it gave one, was void, or still runs."""
     if VOID in trial.user_attrs or trial.state not in (TrialState.FAIL, TrialState.PRUNED):
         return None
     recorded = trial.user_attrs.get(FAILURE)
@@ -184,19 +212,23 @@ def failure_of(trial: FrozenTrial) -> Failure | None:
 
 
 def was_interrupted(trial: FrozenTrial) -> bool:
-    """Whether a person or a signal ended `trial`, which says nothing about its point."""
+    """Return whether a person or a signal ended `trial`. That says nothing about its point."""
     return str(trial.user_attrs.get(FAILURE_MESSAGE, "")).startswith(INTERRUPTED)
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric's name says that it is the share of samples answered rightly, or wrongly. Averages over classes,
-    such as a balanced accuracy, are none."""
+    """Return whether a metric, by its name, is the share of correct or wrong answers.
+
+    Averages over classes, such as a balanced accuracy, are no such share.
+    """
     return SHARE.fullmatch(_last_part(name)) is not None
 
 
 def bounds_of(name: str, values: Iterable[float]) -> tuple[float, float]:
-    """What a mean of such `values` of a metric lies between: 0 and 1 for accuracies and error rates of every kind,
-    where the values do so (percentages do not); else infinite."""
+    """Return the bounds of a mean of a metric's `values`.
+
+    They are 0 and 1 for accuracies and error rates within them (percentages are not), and infinite for all others.
+    """
     is_bounded = BOUNDED.fullmatch(_last_part(name)) is not None and all(0 <= value <= 1 for value in values)
     return (0.0, 1.0) if is_bounded else (-math.inf, math.inf)
 

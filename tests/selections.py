@@ -19,7 +19,7 @@ from studies.selection.steps import Selection
 MakeSettings = Callable[..., StudySettings]
 RACE = ("select=race", "select.k=4", "select.seeds=4", "select.estimate_seeds=5", "launcher=serial")
 CHEAP = ("sampler=random", "pruner=none", "analysis=none")
-LOOKS = (3, 4)
+ANALYSES = (3, 4)
 
 
 def by_dropout(point: Point) -> float:

@@ -10,14 +10,14 @@ from optuna import Study
 from rich.console import Console
 
 from studies.analysis.same_runs import same_runs_note
-from studies.cli.admission import admit
 from studies.cli.reports import view_of
+from studies.cli.validation import validate_and_open
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.hypotheses.conclusion import PartTrials, conclude
 from studies.hypotheses.page import remove_hypothesis, write_hypothesis
 from studies.hypotheses.parts import StudyPart, parts_of
-from studies.storage.checkpoints import best_trials, last_state_of
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.identity import find_study, rule_of
 from studies.storage.slots import rules_of
 
@@ -55,7 +55,7 @@ def is_finished(part: StudyPart) -> bool:
 
 def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     """Return the settings of a part and its study. Raises `BadInput` if the storage does not hold it."""
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     study, settings = find_study(settings, storage)
     if study is None:
         complaint = f"is {settings.study_name}, which the storage does not hold"
@@ -65,15 +65,15 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
 
 def _model_if_stored(config: DictConfig) -> str | None:
     """Return the trained model of a part, or None if the storage does not hold its study."""
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     return _trained_model(config) if find_study(settings, storage)[0] is not None else None
 
 
 def _trained_model(config: DictConfig) -> str | None:
     """Return the file with the last state of a finished part's best trial. Raises `BadInput` if none was kept."""
     settings, study = stored(config)
-    best = best_trials(study.get_trials(deepcopy=False), settings)
-    kept = [last_state_of(trial, settings) for trial in best]
+    checkpoints = checkpoints_of(settings)
+    kept = [checkpoints.last_state_of(trial) for trial in checkpoints.best(study.get_trials(deepcopy=False))]
     found = next((path for path in kept if path is not None), None)
     if found is None:
         complaint = f"is {settings.checkpoint.keep_best}, and study {settings.study_name} kept no model for later parts"

@@ -19,7 +19,7 @@ from studies.analysis.choice import best_of
 from studies.analysis.same_runs import same_runs_note
 from studies.config.settings import StudySettings
 from studies.schema import failure_of, is_imported
-from studies.storage.device_time import device_seconds
+from studies.storage.device_time import device_time_of
 from studies.storage.slots import Rules, read_slots
 
 LINE_EVERY_S = 15.0
@@ -82,7 +82,8 @@ class Progress:
         self.trials: Sequence[FrozenTrial] = ()  # as they were last read
         self._begun = clock()
         self._begun_with = self.standing().finished
-        self._used_before = device_seconds(self.trials, settings)
+        self._device_time = device_time_of(settings)
+        self._used_before = self._device_time.used(self.trials)
         self._last_line = -LINE_EVERY_S
         self._shown: StudyCounts | None = None
         self._tells_same_runs = True
@@ -107,8 +108,7 @@ class Progress:
         """Where the study stands now."""
         self.trials = self._study.get_trials(deepcopy=False)
         objective = self._settings.objective
-        maximize = objective.direction == "maximize"
-        return standing(self.trials, self._rules, maximize=maximize, then_maximize=objective.then_maximize)
+        return standing(self.trials, self._rules, maximize=objective.maximize, then_maximize=objective.then_maximize)
 
     def tick(self, *, final: bool = False) -> int:
         """Show the standing, and return how many trials have been begun, in whichever run."""
@@ -138,7 +138,7 @@ class Progress:
             "retried": str(now.retried),
             "running": str(now.running),
             "best": self._best(now),
-            **({"device time": self._device_time()} if self._settings.device_seconds is not None else {}),
+            **({"device time": self._used()} if self._device_time.limit_s is not None else {}),
             "rate": f"{rate} trials/min",
             "time left": left,
         }
@@ -151,7 +151,7 @@ class Progress:
         failed = "".join(f", {count} {name}" for name, count in now.failed.items())
         retried = f", {now.retried} retried" if now.retried else ""
         rate, left = self._pace(now)
-        spent = f"; device time {self._device_time()}" if self._settings.device_seconds is not None else ""
+        spent = f"; device time {self._used()}" if self._device_time.limit_s is not None else ""
         return (
             f"{now.finished}/{now.n_trials} finished: {now.complete} complete, {now.pruned} pruned{failed}{retried}, "
             f"{now.running} running; best {self._best(now)}; {rate} trials/min, {left} left{spent}"
@@ -160,9 +160,8 @@ class Progress:
     def _best(self, now: StudyCounts) -> str:
         return f"{now.best.value:.4g} (trial {now.best.number})" if now.best is not None else "–"
 
-    def _device_time(self) -> str:
-        used, at_most = device_seconds(self.trials, self._settings), self._settings.device_seconds or 0.0
-        return f"{duration(used)} of {duration(at_most)}"
+    def _used(self) -> str:
+        return f"{duration(self._device_time.used(self.trials))} of {duration(self._device_time.limit_s or 0.0)}"
 
     def _pace(self, now: StudyCounts) -> tuple[str, str]:
         done = now.finished - self._begun_with
@@ -171,10 +170,10 @@ class Progress:
             return "–", "–"
         rate = done / elapsed
         left = (now.n_trials - now.finished) / rate
-        if self._settings.device_seconds is not None:
-            used = device_seconds(self.trials, self._settings)
+        if self._device_time.limit_s is not None:
+            used = self._device_time.used(self.trials)
             pace = (used - self._used_before) / elapsed  # devices at work
-            left = min(left, max(0.0, self._settings.device_seconds - used) / pace) if pace > 0 else left
+            left = min(left, max(0.0, self._device_time.limit_s - used) / pace) if pace > 0 else left
         return f"{60 * rate:.1f}", duration(left)
 
 

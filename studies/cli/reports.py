@@ -11,7 +11,6 @@ from pathlib import Path
 
 from optuna import Study
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies import schema
@@ -34,9 +33,9 @@ from studies.schema import is_imported
 from studies.selection.steps import Selection
 from studies.storage.described_space import space_of
 from studies.storage.described_study import budget_of, metric_of, repeats_points
-from studies.storage.device_time import seconds_of_each
+from studies.storage.device_time import device_time_of
 from studies.storage.importing import told
-from studies.storage.slots import Rules, Slot, originals, read_slots, rules_of
+from studies.storage.slots import Rules, read_slots, rules_of
 
 SECTIONS = (
     ReportSection(outcome.compute),
@@ -88,7 +87,7 @@ def report_stored(
 def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: Selection | None = None) -> StudyView:
     """Return the view of a study whose config is known. What the storage holds of it was checked before."""
     trials = study.get_trials(deepcopy=False)
-    slots = _slots(trials, settings.n_trials)
+    slots = read_slots(trials)  # all that were begun, even if the study asks for fewer now
     objective, second = settings.objective, settings.objective.second
     objectives = [Objective(objective.metric, objective.direction)]
     objectives += [Objective(second.metric, second.direction)] if second is not None else []
@@ -111,7 +110,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         has_one_best=not is_benchmark(settings),
         settings=settings,
         selection=selection,
-        device_seconds=seconds_of_each(trials, settings),
+        device_seconds=device_time_of(settings).of_each(trials),
         next_command=next_command(settings),
     )
 
@@ -143,8 +142,3 @@ def view_of_stored(
         repeats_points=repeats_points(study),
         rounds=rounds,
     )
-
-
-def _slots(trials: Sequence[FrozenTrial], n_trials: int) -> list[Slot]:
-    """Return all slots that were begun, also where the study asks for fewer by now."""
-    return read_slots(trials, max(n_trials, len(originals(trials))))

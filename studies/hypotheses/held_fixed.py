@@ -28,7 +28,7 @@ def held_fixed(parts: Mapping[str, StudySettings]) -> Iterator[Block]:
 def _held(settings: StudySettings) -> dict[str, str]:
     """Return every setting of model, data and budget that no parameter varied."""
     varied = [path for parameter in settings.space for path in parameter.paths]
-    config = fixed_config(settings)
+    config = fixed_config(settings.template)
     flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
     kept = {key: str(value) for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)}
     budget = settings.budget

@@ -1,1 +1,1 @@
-"""What a storage holds, read as input: the attributes of studies and trials, checked, and which may be best."""
+"""The content of a storage, read as input: checked attributes of studies and trials, and the eligible trials."""

@@ -1,8 +1,8 @@
-"""Which trials may be the best: complete ones whose values are finite and satisfy every constraint of the study.
+"""Trials that may be the best: complete ones with finite values, within every constraint of the study.
 
-Optuna's `Study.best_trial` follows the same rule for constraints: a trial is feasible where none of its constraint
-values exceeds zero. Infinite values come from trainings that diverged, so they are nobody's best. That holds for `-inf`
-of a metric that is minimised, too.
+The rule for constraints is that of Optuna's `Study.best_trial`: a trial is feasible if none of its constraint values
+exceeds zero. Infinite values come from diverged trainings, so they are never the best, not even `-inf` of a minimised
+metric.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ INFINITE: Final = 1e100  # a value beyond this is as good as infinite
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Counts of the complete trials that cannot be the best: `infeasible`, and `infinite` ones among the feasible."""
+    """Counts of the complete trials that cannot be the best."""
 
     infeasible: int = 0
-    infinite: int = 0
+    infinite: int = 0  # among the feasible ones
 
     def __str__(self) -> str:
         counts = {"infeasible": self.infeasible, "infinite": self.infinite}
@@ -30,12 +30,12 @@ class Excluded:
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
-    """Return whether `trial` satisfies every constraint that was recorded for it."""
+    """Return whether `trial` satisfies all its recorded constraints."""
     return all(value <= 0 for value in trial.constraints.values())
 
 
 def is_finite(value: float) -> bool:
-    """Return whether `value` is a number that can be compared with others."""
+    """Return whether `value` can be compared with others."""
     return math.isfinite(value) and abs(value) < INFINITE
 
 

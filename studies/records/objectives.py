@@ -1,8 +1,8 @@
-"""A study of two objectives as its first one alone would have it.
+"""A study of two objectives seen as a study of the first one.
 
-Context: Optuna gives trials of several objectives no single value, and refuses them intermediate ones. Choice: their
-rungs, which are of the first objective, are kept in the attribute `rungs`; whoever compares trials by one number looks
-at them through `by_first`. Cost: a shallow copy of each trial, where there are two objectives.
+Context: Optuna gives trials of several objectives no single value, and refuses them intermediate ones. Choice: the
+rungs of the first objective are kept in the attribute `rungs`. Code that compares trials by one number sees them
+through `by_first`. Cost: a shallow copy of each trial of two objectives.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from studies.config.settings import TRAINING_LOSS
 
 
 def by_first(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """`trials` with the first objective as their only value, and its rungs as their intermediate values; those of a
-    study of one objective as they are."""
+    """Return `trials` with the first objective as their only value, and its rungs as intermediate values.
+
+    Trials of one objective stay as they are.
+    """
     return [_by_first(trial) for trial in trials]
 
 
 def objective_notes(metrics: Sequence[str | None]) -> list[str]:
-    """Return what a person should know of the metrics that trials are compared by."""
+    """Tell what to know about the metrics of the objectives."""
     if TRAINING_LOSS not in metrics:
         return []
     return [f"{TRAINING_LOSS} is the mean loss on the data that a trial trains on: it says nothing about new data"]
 
 
 def rungs_of(trial: FrozenTrial) -> Mapping[int, float]:
-    """What `trial` has reported: rung → value of the first objective."""
+    """Return what `trial` has reported: rung → value of the first objective."""
     kept = trial.user_attrs.get(schema.RUNGS)
     return trial.intermediate_values if kept is None else {int(index): float(value) for index, value in kept}
 
 
 def convergence(values: Mapping[int, float], *, tolerance: float) -> int | None:
-    """The first rung from which the metric stays within `tolerance` of its final value; None of none (rung → value)."""
+    """Return the first rung from which the metric (rung → value) stays within `tolerance` of its final value."""
     if not values:
         return None
     rungs = sorted(values)
@@ -46,14 +48,16 @@ def convergence(values: Mapping[int, float], *, tolerance: float) -> int | None:
 
 
 def second_of(trial: FrozenTrial) -> float | None:
-    """The value of the second objective, where `trial` has one."""
+    """Return the value of the second objective. None if `trial` has none."""
     values = trial.values
     return values[1] if values is not None and len(values) > 1 else None
 
 
 def losses_of(trial: FrozenTrial, *, maximize: bool, then_maximize: bool | None) -> tuple[float, ...]:
-    """What a complete `trial` is compared by, lower is better: the first objective's value, which is maximised where
-    `maximize`, and the second one's, which decides among equals; None of that where there is one objective."""
+    """Return the sort key of a complete `trial`, lower is better: its first value, then its second among equals.
+
+    `then_maximize` is None if there is one objective.
+    """
     assert trial.values is not None
     first, second = trial.values[0], second_of(trial)
     losses = (-first if maximize else first,)

@@ -1,6 +1,6 @@
-"""The shapes of our attributes: what a study of ours and its trials hold in a storage, name by name.
+"""The shapes of our attributes in a storage, name by name.
 
-Another person may have edited them, so whoever reads them asks `damage_of_study` and `damage_of_trial` first.
+A person may have edited them, so readers call `damage_of_study` and `damage_of_trial` first.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ from studies.config.settings import HypothesisRule
 from studies.secrets.texts import masked
 from studies.text.yaml_text import DEEPEST, parsed
 
-PLAIN: Final = (type(None), bool, int, float, str)  # what Optuna admits for the choices of a category
-CONSTRAINTS: Final = "constraints"  # where Optuna keeps them among a trial's system attributes, with `:NAME` by name
+PLAIN: Final = (type(None), bool, int, float, str)  # Optuna's types for the choices of a category
+CONSTRAINTS: Final = "constraints"  # their key among a trial's system attributes; with `:NAME`, a constraint of a name
 TOO_LARGE: Final = 2**63  # for a whole number of any array or database
 SHOWN = 60  # letters of a damaged value
-STAGES: Final = ("race", "estimate")  # of a selection
 
 Check = Callable[[Any], bool]
-Shape = tuple[Check, str]  # what a value has to satisfy, in words
+Shape = tuple[Check, str]  # a check of a value, and its description
 
 
 def damage_of_study(attributes: Mapping[str, Any]) -> Iterator[str]:
-    """Tell which attributes of a study of ours have another shape than the schema says."""
+    """Yield the damaged attributes of a study of ours, in words."""
     return _damage(attributes, OF_A_STUDY)
 
 
 def damage_of_trial(trial: FrozenTrial, *, n_objectives: int) -> Iterator[str]:
-    """Tell what of a trial of ours has another shape than the schema says."""
+    """Yield what is damaged in a trial of ours, in words."""
     yield from _damage(trial.user_attrs, OF_A_TRIAL)
     if not has_sound_values(trial, n_objectives=n_objectives):
         yield f"values is {_shown(trial.values)}, no list of {n_objectives} numbers"
@@ -51,14 +50,14 @@ def damage_of_trial(trial: FrozenTrial, *, n_objectives: int) -> Iterator[str]:
 
 
 def has_sound_values(trial: FrozenTrial, *, n_objectives: int) -> bool:
-    """Tell whether `trial` has a number for each objective, or no value and is not complete."""
+    """Return whether `trial` has a number for each objective, or is not complete and has no value."""
     if trial.values is None:
         return trial.state != TrialState.COMPLETE
     return len(trial.values) == n_objectives and all(_is_number(value) and value == value for value in trial.values)
 
 
 def has_sound_constraints(trial: FrozenTrial) -> bool:
-    """Tell whether the constraints of `trial` are numbers, as far as it has any."""
+    """Return whether all constraints of `trial` are numbers."""
     listed = trial.system_attrs.get(CONSTRAINTS)
     named = [value for key, value in trial.system_attrs.items() if key.startswith(f"{CONSTRAINTS}:")]
     return (listed is None or _are_numbers(listed)) and _are_numbers(named)
@@ -66,7 +65,7 @@ def has_sound_constraints(trial: FrozenTrial) -> bool:
 
 @lru_cache(maxsize=8)
 def yaml_of(text: str) -> Any:
-    """Return what a stored text says in YAML, to be read only; None where it is none that can be read."""
+    """Parse a stored text as YAML. The result is cached: do not change it. None if it cannot be read."""
     try:
         return parsed(text, deepest=2 * DEEPEST)  # references are resolved in it
     except yaml.YAMLError:
@@ -74,7 +73,7 @@ def yaml_of(text: str) -> Any:
 
 
 def json_of(text: str) -> Any:
-    """Return what a stored text says in JSON; None where it is none that can be read."""
+    """Parse a stored text as JSON. None if it cannot be read."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -157,7 +156,7 @@ def _is_parameter(entry: Any) -> bool:
     if not _is_mapping(entry) or not _is_one_of(entry.get("type"), get_args(ParameterType)):
         return False
     if "paths" not in entry:
-        return True  # of which the type alone is read
+        return True  # only its type is read
     paths, levels = entry["paths"], entry.get("levels", [])
     is_placed = (
         _is_list(paths) and paths and all(map(_is_text, paths)) and _is_one_of(entry.get("role"), get_args(Role))
@@ -169,7 +168,7 @@ def _is_parameter(entry: Any) -> bool:
 
 
 def _is_range(entry: Mapping[str, Any]) -> bool:
-    """Whether low, high, log and step are those of a distribution."""
+    """Return whether low, high, log and step are those of a distribution."""
     low, high, log, step = (entry.get(key, other) for key, other in RANGE.items())
     numbers = [low, high] if step is None else [low, high, step]
     if not all(_is_number(one) and math.isfinite(one) for one in numbers) or not _is_flag(log) or low > high:
@@ -201,7 +200,7 @@ def _is_budget(value: Any) -> bool:
 def _is_round(value: Any) -> bool:
     trials: Any = value.get("trials") if _is_mapping(value) else None
     is_listed = _is_list(trials) and trials and all(map(_is_count, trials))
-    return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), STAGES))
+    return bool(is_listed and _is_text(value.get("of")) and _is_one_of(value.get("stage"), get_args(schema.Stage)))
 
 
 def _is_hypothesis(value: Any) -> bool:
@@ -220,7 +219,7 @@ def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-RANGE: Final = {"low": 0.0, "high": 0.0, "log": False, "step": None}  # and what is meant where one is missing
+RANGE: Final = {"low": 0.0, "high": 0.0, "log": False, "step": None}  # with the default of a missing one
 HYPOTHESIS: Final[Mapping[str, Check]] = {
     "claim": _is_text,
     "rule": lambda value: _is_one_of(value, get_args(HypothesisRule)),

@@ -1,11 +1,10 @@
-"""What a storage says of a study and its trials, read and checked in one place.
+"""Read and check the trials of a stored study, in one place.
 
 Context: a storage is input. Another tool may use the names of our attributes, and a person may edit ours. Choice:
-`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, but for a `source`
-that names a sampler: any tool may give it. It loses values and constraints that are no numbers, too, and its categories
-become texts where they are no plain values. A study of ours
-is checked against `studies.records.shapes`. Cost: shallow copies of another tool's trials, and one look at each
-attribute of ours.
+`schema.is_ours` decides whose study it is. Another tool's study loses all attributes of these names, except a `source`
+that names a sampler. It also loses values and constraints that are no numbers. Its categories become texts if they are
+no plain values. A study of ours is checked against `studies.records.shapes`. Cost: shallow copies of another tool's
+trials, and a check of each attribute of ours.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ PROPOSERS = frozenset({*get_args(SamplerName), "explore", "enqueued"})
 
 
 def trials_of(study: Study) -> list[FrozenTrial]:
-    """Return all trials of `study`, as the rest of the house may trust them.
+    """Return all trials of `study`, checked or cleaned.
 
-    Raises `BadInput` where the study is ours and of a later schema, or an attribute has another shape than it says.
+    Raises `BadInput` if the study is ours and of a later schema, or has a damaged attribute.
     """
     trials = study.get_trials(deepcopy=False)
     if not schema.is_ours(study.user_attrs):
@@ -57,7 +56,7 @@ def trials_of(study: Study) -> list[FrozenTrial]:
 
 
 def later_schema_of(study: Study) -> str | None:
-    """Return in words that a study of ours is of a later schema than this version of the framework knows."""
+    """Say that a study of ours has a later schema than this version reads. None if it has not."""
     version = schema.version_of(study.user_attrs)
     if not schema.is_ours(study.user_attrs) or version <= schema.VERSION:
         return None
@@ -65,7 +64,7 @@ def later_schema_of(study: Study) -> str | None:
 
 
 def refuse_earlier_schema(study: Study) -> None:
-    """Raise `BadInput` where `study` is ours and of an earlier schema: further trials would be of another one."""
+    """Raise `BadInput` if `study` is ours and of an earlier schema: further trials would be of another one."""
     version = schema.version_of(study.user_attrs)
     if not schema.is_ours(study.user_attrs) or version >= schema.VERSION:
         return
@@ -76,7 +75,7 @@ def refuse_earlier_schema(study: Study) -> None:
 
 
 def damage_of(study: Study) -> str | None:
-    """Return what is damaged in a study of ours: the first attribute of a wrong shape, and how many more there are."""
+    """Describe the first damaged attribute of a study of ours, and count the others. None if all are sound."""
     if not schema.is_ours(study.user_attrs):
         return None
     found = list(damage_of_study(study.user_attrs))
@@ -88,12 +87,12 @@ def damage_of(study: Study) -> str | None:
 
 
 def check_stored(study: Study) -> None:
-    """Raise `BadInput` where `study` is ours and an attribute of it or of a trial was damaged."""
+    """Raise `BadInput` if `study` is ours, and an attribute of it or of a trial was damaged."""
     trials_of(study)
 
 
 def attributes_of(study: Study) -> Mapping[str, Any]:
-    """Return the attributes of a study of ours; none where another tool made it."""
+    """Return the attributes of a study of ours. It is empty if another tool made the study."""
     return study.user_attrs if schema.is_ours(study.user_attrs) else {}
 
 
@@ -104,7 +103,7 @@ def _of_another_tool(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _sound(trial: FrozenTrial, *, n_objectives: int) -> FrozenTrial:
-    """Drop values that are none of numbers, one for each objective, and constraints that are no numbers."""
+    """Drop values unless there is a number for each objective, and constraints unless they are numbers."""
     is_valued = has_sound_values(trial, n_objectives=n_objectives)
     is_constrained = has_sound_constraints(trial)
     if is_valued and is_constrained:
@@ -117,7 +116,7 @@ def _sound(trial: FrozenTrial, *, n_objectives: int) -> FrozenTrial:
 
 
 def _categories(trial: FrozenTrial) -> dict[str, Sequence[Any]]:
-    """Return the choices of the trial's categorical parameters, and its own one beside them."""
+    """Return the choices of the trial's categorical parameters, each with the trial's own choice."""
     found = {name: own for name, own in trial.distributions.items() if isinstance(own, CategoricalDistribution)}
     return {name: (*own.choices, trial.params[name]) for name, own in found.items()}
 
@@ -138,9 +137,9 @@ def _plain(trial: FrozenTrial, texts: Mapping[str, Mapping[str, str]]) -> Frozen
 
 
 def _origin(attributes: Mapping[str, Any]) -> set[str]:
-    """Return the attributes by which any tool may say who proposed a trial, and under which training seed it ran.
+    """Return the attributes that are kept from any tool: the proposer of a trial, and its training seed.
 
-    A `source` that names no sampler is another tool's word, and so is a `replicate` beside it.
+    A `source` that names no sampler means something else, and so does a `replicate` beside it.
     """
     source, replicate = attributes.get(schema.SOURCE), attributes.get(schema.REPLICATE)
     if not isinstance(source, str) or source not in PROPOSERS:
@@ -150,7 +149,7 @@ def _origin(attributes: Mapping[str, Any]) -> set[str]:
 
 
 def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
-    """Collect texts of choices that cannot stand as they are: parameter → a choice as Python writes it → its text."""
+    """Collect texts of choices that need one: parameter → a choice as Python writes it → its text."""
     known: dict[str, dict[str, Any]] = {}
     for trial in trials:
         for name, choices in _categories(trial).items():
@@ -159,7 +158,7 @@ def _texts(trials: Sequence[FrozenTrial]) -> dict[str, dict[str, str]]:
 
 
 def _stand_alone(choices: Sequence[Any]) -> bool:
-    """Tell whether all are plain values and no two are equal or have the same text, such as 1, True and "1"."""
+    """Return whether all are plain values, and no two are equal or have the same text, such as 1, True and "1"."""
     if not all(isinstance(choice, PLAIN) for choice in choices):
         return False
     is_number = all(not isinstance(choice, float) or not math.isnan(choice) for choice in choices)
@@ -167,7 +166,7 @@ def _stand_alone(choices: Sequence[Any]) -> bool:
 
 
 def _distinct(choices: Mapping[str, Any]) -> dict[str, str]:
-    """Return a text for each choice: its own, or what Python writes where two would have the same."""
+    """Return a text for each choice: its own, or its Python form if two would have the same."""
     texts = {written: str(choice) for written, choice in choices.items()}
     for written, text in list(texts.items()):
         if list(texts.values()).count(text) > 1 and not isinstance(choices[written], int | float | None):

@@ -15,7 +15,7 @@ from studies.config.settings import SecondObjective
 from studies.records.eligible import is_feasible
 from studies.records.objectives import convergence, rungs_of, second_of
 from studies.schema import attempt_of, failure_of
-from studies.storage.slots import originals
+from studies.storage.slots import read_slots
 
 COLUMNS = (
     "number",
@@ -77,7 +77,7 @@ def trials_csv(
     has_constraints = any(trial.constraints for trial in trials)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     results = list(dict.fromkeys(name for trial in trials for name in (*_linked(trial), *_results(trial))))
-    slots = {trial.number: slot for slot, trial in enumerate(originals(trials))}
+    slots = {slot.chain[0].number: slot.index for slot in read_slots(trials)}
     params = [f"params_{name}" for name in names]
     feasible = [FEASIBLE] if has_constraints else []
     text = io.StringIO(newline="")

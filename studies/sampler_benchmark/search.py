@@ -23,9 +23,9 @@ from studies.sampler_benchmark.problem import BenchmarkProblem, Observation
 from studies.sampler_benchmark.search_settings import search_settings
 from studies.schema import Failure
 from studies.search.pruners import make_pruner
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.search.seeds import replicate_of
-from studies.trial.procedure import Report
+from studies.trial.procedures.procedure import Report
 
 IGNORANT = 1.0  # the regret of a search that has no value yet: that of the median random point
 
@@ -95,8 +95,8 @@ class _Run:
         self._n_pruned = 0
         self._study = optuna.create_study(
             storage=InMemoryStorage(),
-            sampler=make_sampler(settings),
-            pruner=make_pruner(settings),
+            sampler=StudySampler(settings),
+            pruner=make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs),
             direction=problem.direction,
         )
 

@@ -1,1 +1,1 @@
-"""What is tried: seeds, designed points, samplers and pruners."""
+"""The search: seeds, designs, exploration, samplers and pruners."""

@@ -1,4 +1,4 @@
-"""The options of a sampler or pruner: each of the kind that its class asks for, and no number beyond all reason."""
+"""The options of a sampler or pruner: checked against the annotations of its class, and against upper limits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from studies.errors import Problems
 
 WORDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text", "dict": "a mapping"}
 NO_KIND = "leave it out: no config can hold what it takes"  # a function, another sampler
-MOST: Mapping[str, int] = {  # of options that cost time or memory; all others are compared with a count of trials
-    "n_ei_candidates": 10_000,  # each is compared with every trial, in one array
+MOST: Mapping[str, int] = {  # of options that cost time or memory; the limit of others is that of a study's trials
+    "n_ei_candidates": 10_000,  # one array compares each with every trial
     "popsize": 10_000,
     "inc_popsize": 10_000,
-    "min_early_stopping_rate": 50,  # a power, of which 2 ** 50 rungs come
+    "min_early_stopping_rate": 50,  # an exponent: 2 ** 50 rungs
 }
 
 
 def check_kinds(
     prefix: str, options: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter], problems: Problems
 ) -> None:
-    """Note each of `options` that is not of the kind which its parameter is annotated with, or is too large."""
+    """Note each option of another type than its parameter's annotation, or with too large a number."""
     for option, value in options.items():
         if option not in parameters or value is None:
             continue

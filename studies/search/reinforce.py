@@ -3,10 +3,10 @@
 Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning" (1992), as Zoph
 & Le, "Neural architecture search with reinforcement learning" (2017), brought it to the choice of configurations.
 
-Context: any number of workers, a retry and a resumed study must share one policy. Choice: nothing is kept but the
-trials, from which the policy is rebuilt in the order of their numbers; what a worker remembers of the trials up to the
-first unfinished one saves time and changes nothing. Cost: a trial that finishes late changes the policies after it,
-and a point is not known to have been drawn from the policy that is rebuilt (see `studies.search.lessons`).
+Context: any number of workers, retries and a resumed study must share one policy. Choice: only the trials are kept, and
+the policy is rebuilt from them in the order of their numbers. A worker remembers the state up to the first unfinished
+trial, which saves time and changes nothing. Cost: a trial that finishes late changes the policies after it, and a point
+may have been drawn from another policy than the rebuilt one (see `studies.search.policy_state`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from studies.config.parsing.limits import shown
 from studies.config.parsing.section import is_number
 from studies.config.space import SearchSpace
 from studies.errors import Problems
-from studies.search.lessons import IsOwn, Lessons
 from studies.search.policy import Rates
+from studies.search.policy_state import IsOwn, PolicyState
 
 NAME = "reinforce"
 LIMITS: Mapping[str, tuple[float, float]] = {
@@ -38,19 +38,19 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 
 
 class Memory:
-    """What one worker has learnt so far, for samplers that are begun anew."""
+    """The policy state of one worker, shared by the samplers that it begins anew."""
 
     def __init__(self) -> None:
-        self.settled: Lessons | None = None
+        self.settled: PolicyState | None = None
 
 
 class ReinforceSampler(BaseSampler):
-    """Draws each active parameter of `space` from its policy.
+    """A sampler that draws each active parameter of `space` from its policy.
 
-    `learning_rate`: how far a policy steps for an advantage of one standard deviation of ranks, in its own spreads;
-    `entropy`: weight of the policies' entropy in what is earned; `baseline_decay`: of the moving average of what was
-    earned. `seed`: draws follow from it, the trial's number and the parameter's name; None: a random one. `is_own`
-    tells whether a trial's point was drawn by this sampler. Raises ValueError for numbers outside of `LIMITS`.
+    `learning_rate` is the step for an advantage of one standard deviation of ranks, in the policy's own spreads.
+    `entropy` is the weight of the policies' entropy in a trial's reward. `baseline_decay` is that of the moving average
+    of rewards. Draws depend on `seed` (None: a random one), the trial's number and the parameter's name. `is_own` tells
+    whether this sampler drew a trial's point. Raises ValueError for numbers outside of `LIMITS`.
     """
 
     def __init__(
@@ -75,53 +75,53 @@ class ReinforceSampler(BaseSampler):
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._memory = memory or Memory()
         self._is_own = is_own or _is_own
-        self._lessons: dict[int, Lessons] = {}
+        self._states: dict[int, PolicyState] = {}
 
-    def learnt(self, study: Study) -> Lessons:
-        """What all finished trials of `study` teach. Raises ValueError where it has several objectives."""
+    def policy_state(self, study: Study) -> PolicyState:
+        """Return what all finished trials of `study` teach. Raises ValueError where it has several objectives."""
         if len(study.directions) != 1:
             raise ValueError(f"{NAME} searches for one objective, the study has {len(study.directions)}")
         sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
         trials = study.get_trials(deepcopy=False)
         settled = self._memory.settled
-        if settled is None or not settled.continue_in(trials, sign=sign):
-            settled = Lessons(self._space, rates=self._rates, baseline_decay=self._baseline_decay, sign=sign)
+        if settled is None or not settled.continues_in(trials, sign=sign):
+            settled = PolicyState(self._space, rates=self._rates, baseline_decay=self._baseline_decay, sign=sign)
         open_from = settled.n_read
         while open_from < len(trials) and trials[open_from].state.is_finished():
             open_from += 1
         settled = settled.copy()
         settled.read(trials[settled.n_read : open_from], is_own=self._is_own)
         self._memory.settled = settled
-        lessons = settled.copy()
-        lessons.read(trials[open_from:], is_own=self._is_own)
-        return lessons
+        state = settled.copy()
+        state.read(trials[open_from:], is_own=self._is_own)
+        return state
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Learn what there is to learn."""
-        self._lessons[trial.number] = self.learnt(study)
+        """Learn from all finished trials."""
+        self._states[trial.number] = self.policy_state(study)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """None: policies are independent of each other, and only the trial knows which parameters are active."""
+        """Return nothing: policies are independent, and only the trial knows which parameters are active."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing."""
+        """Return nothing."""
         return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """One draw from the parameter's policy. Raises ValueError for a parameter that the space does not have."""
+        """Draw from the parameter's policy. Raises ValueError for a parameter that the space does not have."""
         if param_name not in self._space.names:
             raise ValueError(f"{param_name} is not in the search space: it has {', '.join(self._space.names)}")
-        policy = self._lessons[trial.number].policies[param_name]
+        policy = self._states[trial.number].policies[param_name]
         return policy.draw(np.random.default_rng([self._seed, trial.number, *param_name.encode()]))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: object, values: object) -> None:
-        """Forget what was learnt for this trial."""
-        self._lessons.pop(trial.number, None)
+        """Forget the state of this trial."""
+        self._states.pop(trial.number, None)
 
 
 def check_options(options: Mapping[str, Any], problems: Problems) -> None:
@@ -133,5 +133,5 @@ def check_options(options: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _is_own(trial: FrozenTrial) -> bool:
-    """Whether the policy drew a trial's point, by what the trial says of its source, if anything."""
+    """Return whether the policy drew a trial's point. A trial without a recorded source counts as drawn by it."""
     return not schema.is_imported(trial) and bool(trial.user_attrs.get(schema.SOURCE, NAME) == NAME)

@@ -1,9 +1,9 @@
 """Samplers: one Optuna sampler for a study, whatever word names it.
 
-Designs (grid, random, qmc) and enqueued points follow from the trial's slot; the model-based ones (Optuna's TPE, GP and
-CMA-ES, our reinforce) are begun anew for each trial with a seed of its own, so that they need no memory but the
-storage. Beginning anew costs the GP its warm start, some milliseconds a trial. Among their trials are quasi-random
-ones, which follow from the slot too (`studies.search.exploration`); no model is asked there.
+Designs (grid, random, qmc) and enqueued points follow from the trial's slot. The model-based samplers are Optuna's TPE,
+GP and CMA-ES, and our reinforce. Each trial begins them anew with its own seed, so the storage is their only memory.
+That costs the GP its warm start, some milliseconds a trial. Some of their trials are quasi-random and ask no model
+(`studies.search.exploration`).
 """
 
 from __future__ import annotations
@@ -24,24 +24,17 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.parsing.limits import shown
 from studies.config.parsing.section import is_number
-from studies.config.settings import StudySettings
+from studies.config.settings import Named, StudySettings
 from studies.config.space import Point
 from studies.errors import Problems, nearest
 from studies.schema import is_imported
-from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, missing_value, redraw
-from studies.search.exploration import (
-    EXPLORE,
-    OPTION,
-    check_exploration,
-    exploration_notes,
-    explore_design,
-    is_exploring,
-)
+from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, make_design, missing_value, redraw
+from studies.search.exploration import EXPLORE, OPTION, check_exploration, exploration_of
 from studies.search.options import check_kinds
 from studies.search.reinforce import NAME as REINFORCE
 from studies.search.reinforce import Memory, ReinforceSampler, check_options
 from studies.search.seeds import redraw_seed, sampler_seed
-from studies.storage.ledger import Ranks
+from studies.storage.slots import Chains
 
 MODELS: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": optuna.samplers.TPESampler,
@@ -50,25 +43,20 @@ MODELS: Mapping[str, Callable[..., BaseSampler]] = {
     REINFORCE: ReinforceSampler,
 }
 FOR_TWO_OBJECTIVES = ("tpe", "gp", *DESIGNS)
-BY_NUMBER = ("cmaes", REINFORCE)  # their draws follow from the trial's number too
+BY_NUMBER = ("cmaes", REINFORCE)  # their draws depend on the trial's number too
 OURS = (
     *("seed", "multivariate", "group", "constraints_func", "independent_sampler", "warn_independent_sampling"),
     *("space", "memory", "is_own"),
-    *("gamma", "weights", "source_trials"),  # functions and trials, which no config can hold
+    *("gamma", "weights", "source_trials"),  # functions and trials: no config can hold them
 )
 
 
-def make_sampler(settings: StudySettings) -> StudySampler:
-    """The sampler of a study."""
-    return StudySampler(settings)
-
-
 def check_sampler(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the sampler does not have, and spaces that it cannot search."""
+    """Note unknown options of the sampler, and spaces that it cannot search."""
     name, options = settings.sampler.name, settings.sampler.options
     parameters = {} if name in DESIGNS else dict(inspect.signature(MODELS[name]).parameters)
     known = [option for option in parameters if option not in OURS]
-    check_exploration(settings, problems)
+    check_exploration(settings.sampler, problems)
     for option, value in options.items():
         if option == OPTION:
             continue
@@ -80,7 +68,7 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(f"sampler.{option}", f"is {shown(value)}", "give a number of at least 0")
         elif name != REINFORCE:
             check_kinds("sampler", {option: value}, parameters, problems)
-    _try_model(settings, problems)
+    _try_model(settings.sampler, problems)
     if name == REINFORCE:
         check_options({option: value for option, value in options.items() if option in known}, problems)
     if settings.objective.second is not None and name not in FOR_TWO_OBJECTIVES:
@@ -90,9 +78,9 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
         problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
 
 
-def _try_model(settings: StudySettings, problems: Problems) -> None:
-    """Note options that the sampler itself refuses, where none has been noted yet."""
-    name, options = settings.sampler.name, settings.sampler.options
+def _try_model(sampler: Named, problems: Problems) -> None:
+    """Note options that the sampler itself refuses, if it has no other problem."""
+    name, options = sampler.name, sampler.options
     if name in DESIGNS or name == REINFORCE or any(problem.key.startswith("sampler") for problem in problems.found):
         return
     try:
@@ -104,9 +92,9 @@ def _try_model(settings: StudySettings, problems: Problems) -> None:
 
 
 def sampler_notes(settings: StudySettings) -> list[str]:
-    """What the sampler will and will not do with this study, which a person should know before it runs."""
+    """Tell before the study runs what the sampler will and will not do with it."""
     name = settings.sampler.name
-    notes = exploration_notes(settings)
+    notes = exploration_of(settings).notes(name, n_trials=settings.n_trials)
     if name not in ("gp", "cmaes"):
         return notes
     if settings.pruner.name != "none":
@@ -124,35 +112,34 @@ def sampler_notes(settings: StudySettings) -> list[str]:
 
 
 class StudySampler(BaseSampler):
-    """Gives each trial the point that its slot has, or what a model of the finished trials proposes."""
+    """The sampler of a study: a trial takes the point of its slot, or what a model of the finished trials proposes."""
 
     def __init__(self, settings: StudySettings) -> None:
         self._settings = settings
-        make_design = DESIGNS.get(settings.sampler.name)
-        self._design = make_design(settings) if make_design else None
-        self._explore = explore_design(settings)
-        self._ranks = Ranks()
+        self._design = make_design(settings)
+        self._exploration = exploration_of(settings)
+        self._chains = Chains(settings.n_trials)
         self._trials: Sequence[FrozenTrial] = ()
         self._model: BaseSampler | None = None
         self._memory = Memory()
         self._fixed: Point = {}
 
     def source(self, slot: int, *, redrawn: bool = False) -> str:
-        """Who proposes the point of `slot`: `enqueued`, `explore`, or the sampler's name."""
+        """Return who proposes the point of `slot`: `enqueued`, `explore`, or the sampler's name."""
         if slot < len(self._settings.enqueue) and not redrawn:
             return "enqueued"
-        return EXPLORE if is_exploring(self._settings, slot) else self._settings.sampler.name
+        return EXPLORE if self._exploration.takes(slot) else self._settings.sampler.name
 
     @property
     def trials(self) -> Sequence[FrozenTrial]:
-        """The study's trials by number, as they were when one was last asked for, that one included."""
+        """The study's trials by number, as last read: with the trial that was asked for then."""
         return self._trials
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Decide what `trial` is: a designed, enqueued or quasi-random point, or one for the model."""
+        """Decide where the point of `trial` comes from: the design, an enqueued or quasi-random point, or the model."""
         self._trials = study.get_trials(deepcopy=False)
-        self._ranks.read(self._trials)
-        slot = self._ranks.slot_of(trial)
+        self._chains.read(self._trials)
+        slot = self._chains.slot_of(trial)
         design = self._design_of(slot)
         self._fixed = self._point(slot, trial, design)
         self._model = self._begin_model(self._seed_of(trial, slot)) if design is None else None
@@ -160,14 +147,14 @@ class StudySampler(BaseSampler):
             self._model.before_trial(study, self._seen(trial))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that are decided together: the designed ones and the model's."""
+        """Return the parameters that are decided together: the designed ones and the model's."""
         modelled = self._model.infer_relative_search_space(study, trial) if self._model else {}
         return modelled | {name: self._settings.space[name].distribution() for name in self._fixed}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Values of these parameters."""
+        """Return values of these parameters."""
         sampled: dict[str, Any] = {}
         if self._model is not None:
             modelled = self._model.infer_relative_search_space(study, trial)
@@ -177,55 +164,61 @@ class StudySampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value of one parameter that no model covers."""
+        """Return a value of one parameter that is not decided with the others."""
         if self._model is None:
-            return missing_value(self._settings, self._ranks.slot_of(trial), param_name)
+            return missing_value(
+                self._settings.space, param_name, seed=self._settings.seed, slot=self._chains.slot_of(trial)
+            )
         value = self._model.sample_independent(study, self._seen(trial), param_name, param_distribution)
         return self._settings.space[param_name].snap(value)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Let the model keep what it keeps in the storage (CMA-ES does)."""
+        """Let the model write what it keeps in the storage (CMA-ES does)."""
         if self._model is not None:
             self._model.after_trial(study, self._seen(trial), state, values)
 
     def _seen(self, trial: FrozenTrial) -> FrozenTrial:
-        """`trial` as a model sees it that draws by the number of a trial: numbered by its slot."""
+        """Return `trial` numbered by its slot, for models that draw by the number of a trial."""
         if self._settings.sampler.name not in BY_NUMBER:
             return trial
         seen = copy.copy(trial)
-        seen.number = self._ranks.slot_of(trial)
+        seen.number = self._chains.slot_of(trial)
         return seen
 
     def _design_of(self, slot: int) -> Design | None:
-        """What gives the point of `slot`; None where a model is to be asked."""
-        return self._explore if is_exploring(self._settings, slot) else self._design
+        """Return the design that has the point of `slot`. None where a model is asked."""
+        return self._exploration.point if self._exploration.takes(slot) else self._design
 
     def _point(self, slot: int, trial: FrozenTrial, design: Design | None) -> Point:
-        """What is known of the trial's point before any model is asked."""
+        """Return what is known of the trial's point before any model is asked."""
         redrawn = schema.REDRAWN in trial.user_attrs
         enqueued = self._settings.enqueue[slot] if slot < len(self._settings.enqueue) and not redrawn else {}
         if design is None:
             return dict(enqueued)
-        drawn = redraw(self._settings, slot, self._n_redrawn(slot)) if redrawn else design(slot)
-        return {**drawn, **enqueued}
+        if redrawn:
+            space, seed = self._settings.space, self._settings.seed
+            return redraw(space, seed=seed, slot=slot, n_before=self._n_redrawn(slot))
+        return {**design(slot), **enqueued}
 
     def _is_models(self, trial: FrozenTrial) -> bool:
-        """Whether the model proposed the point of a stored trial; of one that does not tell, its slot does. What
-        another study's model proposed is not its own."""
+        """Return whether the model proposed the point of a stored trial. Imported trials came from another model.
+
+        Where the trial does not record its source, its slot tells it.
+        """
         if is_imported(trial):
             return False
         redrawn = schema.REDRAWN in trial.user_attrs
-        source = trial.user_attrs.get(schema.SOURCE) or self.source(self._ranks.slot_of(trial), redrawn=redrawn)
+        source = trial.user_attrs.get(schema.SOURCE) or self.source(self._chains.slot_of(trial), redrawn=redrawn)
         return bool(source == self._settings.sampler.name)
 
     def _seed_of(self, trial: FrozenTrial, slot: int) -> int:
-        """The seed of the model that is asked for `trial`: of its slot, however many trials failed before it."""
+        """Return the seed of the model for `trial`. It is the seed of the slot, however many trials failed before."""
         if schema.REDRAWN in trial.user_attrs:
             return redraw_seed(self._settings.seed, slot, self._n_redrawn(slot))
         return sampler_seed(self._settings.seed, slot)
 
     def _n_redrawn(self, slot: int) -> int:
-        """How many points of `slot` were drawn in place of failed ones so far."""
+        """Return how many points of `slot` have replaced failed ones so far."""
         drawn = [t for t in self._trials if schema.REDRAWN in t.user_attrs and t.params]
         return sum(trial.user_attrs.get(schema.SLOT) == slot for trial in drawn)
 
@@ -238,7 +231,7 @@ class StudySampler(BaseSampler):
         if name == REINFORCE:
             options |= {"space": self._settings.space, "memory": self._memory, "is_own": self._is_models}
         if name in ("gp", "cmaes"):
-            options["warn_independent_sampling"] = False  # Optuna would tell it again in each trial
+            options["warn_independent_sampling"] = False  # else Optuna warns in each trial
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return MODELS[name](**options)

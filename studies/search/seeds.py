@@ -1,25 +1,25 @@
-"""Seed rules, in one place.
+"""The seed rules, all in one place.
 
-A training seed comes from (study seed, replicate), never from the trial number: trials of one replicate differ by
-their configuration alone. A search gives slot k the replicate k mod 8, so that no seed crowns its own favourite; a
-design crosses all its replicates with all its points. A sampler's stream comes from (study seed, slot): no two workers
-and no resumed study draw the same numbers twice, and the same study draws the same points again, however often one of
-its trials had to be repeated. A point in place of a failed one has a stream of its own: (study seed, slot, how many
-there were before). The quasi-random trials among a sampler's have a stream for each way of counting them off, so that
-a study continued with another share of them begins a fresh sequence.
+A training seed comes from (study seed, replicate), never from the trial number. Trials of one replicate therefore
+differ by their configuration alone. A search gives slot k the replicate k mod 8, so that no single seed decides the
+best. A design crosses all its replicates with all its points.
 
-A selection races on seeds that no search saw, and estimates on seeds that no race saw: each has a stream of its own.
+A sampler's stream comes from (study seed, slot). No two workers and no resumed study draw the same numbers twice. The
+same study draws the same points again, however often a trial had to be repeated. A point in place of a failed one has
+its own stream: (study seed, slot, number of such points before). The quasi-random trials of a sampler have one stream
+for each share and number of enqueued points, so a study continued with another share begins a fresh sequence.
+
+Each stage of a selection has its own stream too: it races on seeds that no search saw, and estimates on others again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from studies.config.settings import POINTS, StudySettings
+from studies.config.settings import StudySettings
 
 SEARCH_REPLICATES = 8
 
@@ -29,48 +29,43 @@ STREAMS: Mapping[str, int] = {"search": _TRAINING, "race": _RACE, "estimate": _E
 
 
 def training_seed(study_seed: int, replicate: int, *, stream: str = "search") -> int:
-    """The seed under which every trial of `replicate` trains; `stream`: for what."""
+    """Return the seed of every training of `replicate` in `stream`: the search, or a stage of a selection."""
     return _derive(study_seed, STREAMS[stream], replicate)
 
 
 def seed_of(settings: StudySettings, slot: int) -> int:
-    """The seed under which `slot` trains."""
-    stream = settings.sampler.options["stage"] if settings.sampler.name == POINTS else "search"
+    """Return the training seed of `slot`."""
+    stream = settings.round.recorded.stage if settings.round is not None else "search"
     return training_seed(settings.seed, replicate_of(settings, slot), stream=stream)
 
 
 def sampler_seed(study_seed: int, slot: int) -> int:
-    """The seed of a model-based sampler for one slot."""
+    """Return the seed of a model-based sampler for one slot."""
     return _derive(study_seed, _SAMPLER, slot)
 
 
 def design_seed(study_seed: int, part: int = 0) -> int:
-    """The seed of a whole design (a Sobol sequence, a grid's order), one for each of its parts."""
+    """Return the seed of a whole design (a Sobol sequence, the order of a grid), one for each of its parts."""
     return _derive(study_seed, _DESIGN, part)
 
 
 def redraw_seed(study_seed: int, slot: int, n_before: int = 0) -> int:
-    """The seed of a point of `slot` that takes a failed one's place, as did `n_before` others."""
+    """Return the seed of a point of `slot` that replaces a failed one, as did `n_before` others."""
     return _derive(study_seed, _REDRAW, slot, n_before)
 
 
 def explore_seed(study_seed: int, *, n_enqueued: int, fraction: Fraction) -> int:
-    """The seed of the quasi-random sequence among an adaptive sampler's trials."""
+    """Return the seed of the quasi-random sequence among an adaptive sampler's trials."""
     return _derive(study_seed, _EXPLORE, n_enqueued, fraction.numerator, fraction.denominator)
 
 
 def replicate_of(settings: StudySettings, slot: int) -> int:
-    """The replicate that `slot` trains with."""
-    if settings.sampler.name == POINTS:
-        return int(listed(settings.sampler.options["replicates"], slot))
+    """Return the replicate of `slot`."""
+    if settings.round is not None:
+        return settings.round.replicate_of(slot)
     if settings.is_designed:
         return slot // (settings.n_trials // settings.replicates)
     return slot % SEARCH_REPLICATES
-
-
-def listed(entries: Sequence[Any], slot: int) -> Any:
-    """What a list has for `slot`; a surplus slot, which trains nothing, has the last entry."""
-    return entries[min(slot, len(entries) - 1)]
 
 
 def _derive(*parts: int) -> int:

@@ -1,9 +1,9 @@
-"""What a search saves by what another task taught: replays of TPE on the cells that two tasks were measured in.
+"""The gain of a warm start: replays of TPE on the measured cells of two tasks.
 
-From scratch, TPE begins with random cells; warm, it first tries the other task's best settings (as `enqueue` does). A
-replay draws one of a cell's training seeds, as a real trial would, and ends when it has tried a cell whose mean is
-within `near` of the best mean. A combination without a value (its trainings diverged, say) is told as pruned. How many
-trials that takes, over many replays, is what is compared.
+From scratch, TPE begins with random cells. A warm search first tries the other task's best settings, as `enqueue` does.
+A replay draws one of a cell's training seeds, as a real trial would. It ends with the first cell whose mean is within
+`near` of the best mean. A cell without a value (its trainings diverged, say) is told as pruned. Compared is the number
+of trials that this takes, over many replays.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from optuna.trial import TrialState
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import paired
-from studies.analysis.values.isolation import Cell
+from studies.analysis.values.cross_fitted import Cell
 from studies.config.parameter import Value
 from studies.config.space import SearchSpace, is_active
 from studies.search.seeds import sampler_seed
 
-N_BEST = 5  # settings of the other task that are tried first
+N_BEST = 5  # settings of the other task, tried first
 N_REPLAYS = 40
 Values = Mapping[Cell, Mapping[int, float]]  # cell → training seed → value
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Estimate numbers of trials until a cell is near the best, and what is saved (paired over replays)."""
+    """How many trials a search takes until a cell is near the best, as means over replays."""
 
     source: str
     target: str
     scratch: float
     warm: float
-    saved: Estimate
+    saved: Estimate  # paired over replays
 
 
 def warm_start(
@@ -50,7 +50,7 @@ def warm_start(
     maximize: bool,
     seed: int,
 ) -> WarmStart:
-    """Compare `N_REPLAYS` searches on `target` with and without what `source` taught."""
+    """Compare `N_REPLAYS` searches on `target` with and without the best settings of `source`."""
     sign = 1.0 if maximize else -1.0
     means = {
         task: {cell: sign * float(np.mean(list(by_seed.values()))) for cell, by_seed in values[task].items()}
@@ -72,7 +72,7 @@ def warm_start(
 def _replay(
     values: Values, space: SearchSpace, *, first: Sequence[Cell], goal: set[Cell], maximize: bool, seed: int
 ) -> int:
-    """The number of trials until one lies in `goal`; at most twice as many as there are cells."""
+    """Return the number of trials until one lies in `goal`, at most twice the number of cells."""
     known = {frozenset(cell): cell for cell in values}  # type: ignore[call-overload]
     names = dict.fromkeys(name for cell in values for name, _ in cell)  # type: ignore[attr-defined]
     levels = {name: _levels(values, name, space) for name in names}
@@ -95,7 +95,7 @@ def _replay(
 
 
 def _active(point: Mapping[str, Value], space: SearchSpace) -> frozenset[tuple[str, Value]]:
-    """A point without the parameters that are not active in it."""
+    """Return a point without its inactive parameters."""
     active: dict[str, Value] = {}
     for parameter in space:
         if parameter.name in point and is_active(parameter, active):
@@ -109,7 +109,7 @@ def _levels(values: Values, name: str, space: SearchSpace) -> list[Value]:
 
 
 def _distribution(name: str, levels: Sequence[Value], space: SearchSpace) -> BaseDistribution:
-    """Levels by their place: in order for numbers, without one for choices."""
+    """Return the distribution of a level's index, ordered for numbers and categorical for choices."""
     if space[name].type == "categorical":
         return CategoricalDistribution(tuple(range(len(levels))))
     return IntDistribution(0, len(levels) - 1)

@@ -1,9 +1,10 @@
-"""Several races against each other: which one's winner is the best, and over which others that is shown.
+"""The comparison of several races: the best of their winners, and the others that are shown to be worse.
 
-Races end after unlike numbers of seeds, and some seeds are easier than others. So winners are compared over the race
-seeds that all of them have. Each was the luckiest of its own race there, so these seeds choose the best but do not show
-it; that is asked of the fresh seeds, which chose nothing and are the same for all: paired one-sided t tests, Bonferroni
-over the other races. Cost: of what a long race learned beyond the shortest one the choice makes no use.
+Races end after different numbers of seeds, and some seeds are easier than others. So winners are compared over the race
+seeds that all of them have. Each winner was the luckiest of its own race there, so these seeds choose the best but do
+not prove it. The fresh seeds test it: they chose nothing and are the same for all. The tests are paired one-sided t
+tests, with Bonferroni's correction for the number of other races. Cost: the choice ignores the later seeds of the
+longer races.
 """
 
 from __future__ import annotations
@@ -17,37 +18,35 @@ from optuna.trial import TrialState
 from studies.analysis.axis import Array
 from studies.analysis.levels import SIGNIFICANCE
 from studies.analysis.racing import surely_positive
-from studies.selection.contest import Contest
+from studies.selection.race import Race
 
-ROUNDING = float(np.finfo(np.float32).eps)  # what single precision, in which modules log, does not tell apart
+ROUNDING = float(np.finfo(np.float32).eps)  # modules log in single precision
 
 
 @dataclass(frozen=True, slots=True)
 class WinnerComparison:
-    """`best`: the contest whose winner did best on the `n_seeds` race seeds that all winners have, None where none has
-    an estimate; of those that are as good but for rounding it is the first, the others are its `equals`. Of `n_others`
-    with an estimate too, the `rivals` are those that the fresh seeds do not show to be worse."""
+    """The races compared by their winners. Only winners with an estimate count."""
 
-    best: Contest | None
-    n_seeds: int = 0
+    best: Race | None  # with the best mean over the common race seeds
+    n_seeds: int = 0  # race seeds that all winners have
     n_others: int = 0
-    rivals: tuple[Contest, ...] = ()
-    equals: tuple[Contest, ...] = ()
+    rivals: tuple[Race, ...] = ()  # others that the fresh seeds do not show to be worse
+    equals: tuple[Race, ...] = ()  # others with the same mean as the best, but for rounding
 
 
-def compared(contests: Sequence[Contest], *, maximize: bool) -> WinnerComparison:
-    """The comparison of contests that have come to their end; those whose winner has no estimate are left out."""
-    able = [contest for contest in contests if contest.estimate is not None]
+def compared(races: Sequence[Race], *, maximize: bool) -> WinnerComparison:
+    """Compare finished races. Those without an estimate of their winner are left out."""
+    able = [race for race in races if race.estimate is not None]
     if len(able) < 2:
         return WinnerComparison(able[0] if able else None)
     sign = 1.0 if maximize else -1.0
-    raced = sign * np.array([contest.values[contest.winner or 0] for contest in able])
+    raced = sign * np.array([race.values[race.winner or 0] for race in able])
     common = ~np.isnan(raced).any(axis=0)
     means = raced[:, common].mean(axis=1)
     equals = np.flatnonzero(means >= means.max() - ROUNDING * abs(means.max()))
     best = int(equals[0])
-    n_fresh = max(len(contest.fresh) for contest in able)
-    fresh = sign * np.array([_fresh(contest, n_fresh) for contest in able])
+    n_fresh = max(len(race.fresh) for race in able)
+    fresh = sign * np.array([_fresh(race, n_fresh) for race in able])
     others = [i for i in range(len(able)) if i != best]
     differences = [gaps[~np.isnan(gaps)] for gaps in (fresh[best] - fresh[i] for i in others)]
     spreads = [float(gaps.std(ddof=1)) for gaps in differences if len(gaps) > 1]
@@ -61,7 +60,7 @@ def compared(contests: Sequence[Contest], *, maximize: bool) -> WinnerComparison
     )
 
 
-def _fresh(contest: Contest, n: int) -> Array:
-    """Return what the fresh trainings gave, in the order of their `n` seeds; NaN for one without a value."""
-    values = [trial.value if trial.state == TrialState.COMPLETE else None for trial in contest.fresh]
+def _fresh(race: Race, n: int) -> Array:
+    """Return the values of the fresh trainings in the order of their `n` seeds, NaN for one without a value."""
+    values = [trial.value if trial.state == TrialState.COMPLETE else None for trial in race.fresh]
     return np.array([*values, *[None] * (n - len(values))], dtype=float)

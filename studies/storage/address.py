@@ -1,4 +1,4 @@
-"""A storage's address: what kind of storage it names, which driver serves it, and how it may be shown."""
+"""A storage's address: its kind, its driver, and its form without a password."""
 
 from __future__ import annotations
 
@@ -31,27 +31,23 @@ SECRET_TEXT = re.compile(r"passw|secret|token|pwd", re.IGNORECASE)  # in what is
 
 
 class NoAddress(Exception):
-    """What is given as an address is none; the text says why without showing it."""
+    """The given text is no address. The message says why and does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a storage is. `url` may hold a password, so it is not part of the text of this object.
-
-    `url` is what SQLAlchemy takes, with the driver in it; `shown` is what people may see; `file` is the file of a
-    storage that is one.
-    """
+    """Where a storage is."""
 
     kind: Kind
-    shown: str
-    url: str = field(default="", repr=False)
-    file: Path | None = None
+    shown: str  # without a password
+    url: str = field(default="", repr=False)  # for SQLAlchemy, with the driver; may hold a password
+    file: Path | None = None  # of a journal or an SQLite database
     host: str = ""
     port: int = 0
 
 
 def read_address(text: str) -> Address:
-    """The address that `text` writes. Raises `NoAddress`."""
+    """Parse an address. Raises `NoAddress`."""
     if text == MEMORY:
         return Address("memory", shown=text)
     if text.startswith(JOURNAL):
@@ -71,7 +67,7 @@ def read_address(text: str) -> Address:
 
 
 def without_password(text: str) -> str:
-    """`text`, an address or something that was meant to be one, as it may be shown."""
+    """Return an address, or a failed attempt at one, without its secrets."""
     try:
         return read_address(text).shown
     except NoAddress:
@@ -79,7 +75,7 @@ def without_password(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether the address `text` has a password or the like in it; False where it is none."""
+    """Return whether the address `text` holds a password or another secret. False for other texts."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -88,7 +84,7 @@ def holds_secret(text: str) -> bool:
 
 
 def _file_of(url: URL) -> Path | None:
-    """The file of an SQLite database, also where it is written as SQLite's own URI; None where it is in memory."""
+    """Return the file of an SQLite database, also of SQLite's own URI. None for a database in memory."""
     written = url.database or ""
     if url.query.get("uri") == "true" and written.startswith("file:"):
         written = "" if url.query.get("mode") == "memory" else unquote(urlsplit(written).path)
@@ -112,7 +108,7 @@ def _is_secret(option: str) -> bool:
 
 
 def _with_driver(name: str) -> str:
-    """MariaDB goes by MySQL's name: Optuna knows its statements for MySQL by that name only."""
+    """Return a driver's name, with MySQL's name for MariaDB: Optuna knows its statements by that name only."""
     if name.startswith("mariadb+"):
         return name.replace("mariadb+", "mysql+", 1)
     return DRIVERS.get(name, name)

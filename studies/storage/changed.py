@@ -1,4 +1,4 @@
-"""What differs between a study and the stored one of its name, in words: one line a parameter, and how to go on."""
+"""The differences between a study and the stored one of its name, one line a parameter, and how to go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hydra.core.hydra_config import HydraConfig
 
 from studies.config.composing.configs import given_overrides
 from studies.config.composing.own_options import BY_PATH, SCHEME
-from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.secrets.texts import masked
 from studies.text.quoting import argument, command_line
@@ -21,7 +20,7 @@ ABSENT = object()
 
 
 def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each problem, and one for all that changed in a parameter of the search space."""
+    """Yield a line for each problem, but a single line for all changes of one search parameter."""
     told: set[str] = set()
     for problem in problems:
         name = _parameter(problem.key)
@@ -34,14 +33,14 @@ def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before
             yield str(Problem(f"{SPACE}.{name}", changed, problem.remedy))
 
 
-def command_to_go_on(settings: StudySettings, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
-    """Return the command that runs the changed study under a new name and takes over the stored trials that fit.
+def command_to_go_on(name: str, problems: Sequence[Problem], *, taken: Collection[str]) -> str | None:
+    """Return the command that runs the changed study under a new name and imports all fitting trials.
 
-    None where more than the space has changed, and for a grid, which trains each cell itself.
+    None if more than the space has changed.
     """
-    if settings.is_designed or any(_parameter(problem.key) is None for problem in problems):
+    if any(_parameter(problem.key) is None for problem in problems):
         return None
-    name, number = settings.study_name, 2
+    number = 2
     while f"{name}-{number}" in taken:
         number += 1
     given = HydraConfig.get() if HydraConfig.initialized() else None
@@ -75,6 +74,6 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
 
 
 def _parameter(key: str) -> str | None:
-    """Return the parameter of the search space that a flat key belongs to; None for another key."""
+    """Return the search parameter of a flat key. None for other keys."""
     first, _, rest = key.partition(".")
     return rest.partition(".")[0] if first == SPACE else None

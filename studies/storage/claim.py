@@ -1,4 +1,4 @@
-"""Whose turn it is: an exact budget shared by workers that know nothing of each other (the rule: `storage.slots`)."""
+"""Claims: workers share an exact budget without knowing each other (the rule: `storage.slots`)."""
 
 from __future__ import annotations
 
@@ -18,31 +18,28 @@ from studies.storage.slots import Rules, Slot
 
 
 class Turn(Enum):
-    """What a worker without a trial should do."""
+    """The next step of a worker without a trial."""
 
-    WAIT = auto()  # others are still running; look again in a while
+    WAIT = auto()  # others are still running: ask again in a while
     LEAVE = auto()  # every slot is finished
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial that is this worker's to run. `repeated` is the one whose point it tries again, if it does."""
+    """A trial for this worker to run."""
 
     trial: Trial
     slot: int
     attempt: int
-    repeated: FrozenTrial | None
+    repeated: FrozenTrial | None  # the trial to resume from
 
 
-# Takes or makes a trial, given the study's trials as read just now; gives it, and the trials that it is among.
+# Takes or makes a trial, given the study's trials as just read. Returns it, and the study's trials with it.
 Ask = Callable[[Sequence[FrozenTrial]], tuple[Trial, Sequence[FrozenTrial]]]
 
 
 class Claims:
-    """One worker's view of the shared budget of `study`.
-
-    `ask`: as the study's own, where that can be had with fewer reads.
-    """
+    """One worker's view of the shared budget of `study`. `ask` replaces the study's own with one that reads less."""
 
     def __init__(self, study: Study, *, rules: Rules, watch: Watch, ask: Ask | None = None) -> None:
         self._study = study
@@ -52,7 +49,7 @@ class Claims:
         self._ledger = Ledger(rules)
 
     def next(self, trials: Sequence[FrozenTrial] | None = None) -> Claim | Turn:
-        """Claim a trial to run, or say whether to wait or to leave. `trials`: the study's, where just read."""
+        """Claim a trial to run, or return whether to wait or to leave. `trials` are the study's, if just read."""
         trials = self._read(trials)
         while True:
             if self._watch.release_stale(self._study, trials) or self._enqueue_successors():
@@ -70,7 +67,7 @@ class Claims:
             trials = self._read()
 
     def _is_any_waiting(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether a trial waits that repeats one of ours, or that somebody has queued by hand."""
+        """Return whether a trial is waiting: a retry within our slots, or one queued by hand."""
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
         return any(
             schema.RETRY_OF not in trial.user_attrs or self._ledger.has(trial.user_attrs[schema.RETRY_OF])
@@ -83,8 +80,10 @@ class Claims:
         return trials
 
     def _enqueue_successors(self) -> bool:
-        """Queue what failed and is to be tried again; whether there was any. Two workers may do this at once: the rule
-        makes the later one surplus."""
+        """Queue the retries of failed trials. Return whether there were any.
+
+        Two workers may do this at once: the rule makes the later retry surplus.
+        """
         repeated = [slot for slot in self._ledger.open_slots() if self._rules.is_to_be_repeated(slot)]
         for slot in repeated:
             self._enqueue_successor(slot)
@@ -104,7 +103,7 @@ class Claims:
         self._study.enqueue_trial(slot.point if same_point else {}, user_attrs=attributes)
 
     def _enqueue_again(self, slot: Slot) -> None:
-        """Queue anew what a command with fewer slots took for surplus, and so marked before it had begun."""
+        """Queue a retry again that a command with fewer slots has voided as surplus."""
         void = slot.last
         kept: dict[str, Any] = {
             key: void.user_attrs[key] for key in (schema.ATTEMPT, schema.REDRAWN) if key in void.user_attrs
@@ -113,7 +112,7 @@ class Claims:
         self._study.enqueue_trial(slot.point, user_attrs=attributes)
 
     def _ask(self, trials: Sequence[FrozenTrial]) -> Claim | None:
-        """Take a waiting trial or begin a new slot; None where the claim turns out to be surplus."""
+        """Take a waiting trial or begin a new slot. Return None if the claim turns out to be surplus."""
         trial, trials = self._ask_for(trials)
         self._ledger.read(trials)
         slot = self._ledger.slot_ending_in(trial.number)
@@ -123,7 +122,7 @@ class Claims:
         return None
 
     def _void_surplus(self, trials: Sequence[FrozenTrial]) -> None:
-        """Mark the surplus claims whose workers died before they could, unless the study has grown meanwhile."""
+        """Void the surplus claims of workers that died before they did so, unless the study has grown meanwhile."""
         if self._study.user_attrs.get(schema.STUDY_N_TRIALS, 0) > self._rules.n_trials:
             return
         for trial in trials:

@@ -1,11 +1,11 @@
 """Which trials of another study fit into this one.
 
-A trial fits where it trained with the very configuration that this study would train at some point of its space: its
-point, written into the config of its own study, gives the same keys with the same values as the point found for it
-gives in ours. So a parameter that was fixed before may be searched now, and the other way round, as long as the value
-is the one that counts. What is no part of a configuration (metric, budget, devices a trial) has to be the same.
+A trial fits where this study would train the same configuration at some point of its space. Its point, written into the
+config of its own study, must give the same keys and values as the point found for it gives in ours. So a parameter
+that was fixed before may be searched now, and the other way round. Metric, budget and devices a trial are no part of a
+configuration and must be the same.
 
-Both configs are compared resolved as they were before any point, for that is what a study keeps of its own.
+Both configs are compared as resolved without a point, since studies record them in this form.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ SHOWN_KEYS = 3  # of those that differ, in a reason
 
 @dataclass(frozen=True, slots=True)
 class Compatible:
-    """The trials of the study `origin` that fit, as they are to be added; `left_out` counts the others by reason."""
+    """The trials of another study that fit."""
 
-    origin: str
-    trials: tuple[FrozenTrial, ...]
-    left_out: Mapping[str, int]
+    origin: str  # the other study
+    trials: tuple[FrozenTrial, ...]  # as they are to be added
+    left_out: Mapping[str, int]  # reason → how many trials do not fit
 
     def __str__(self) -> str:
         total = len(self.trials) + sum(self.left_out.values())
@@ -59,7 +59,7 @@ class Compatible:
 
 
 class _Unfit(Exception):
-    """A trial does not fit; why, in words. `keys` differ, where that is the reason."""
+    """A trial does not fit. The message gives the reason, and `keys` the differing keys if there are any."""
 
     def __init__(self, reason: str, keys: frozenset[str] = frozenset()) -> None:
         self.keys = keys
@@ -67,18 +67,19 @@ class _Unfit(Exception):
 
 
 def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatible:
-    """What `settings.import_from` has for the study of `settings`.
+    """Return the trials of `settings.import_from` that fit into the study of `settings`.
 
-    Raises `BadInput` where there is no such study, or none of its trials fits: with the keys that differ.
+    Raises `BadInput` if there is no such study, or if no trial fits: then with the differing keys.
     """
-    study = _origin(settings, storage)
+    study = _origin(str(settings.import_from), storage, importer=settings.study_name)
     trials = _stored_trials(study)
     space = space_of(study)
     if space is None or not {schema.STUDY_CONFIG, schema.STUDY_IDENTITY} <= study.user_attrs.keys():
         complaint = f"is {study.study_name}, a study that this framework did not make"
         raise BadInput([Problem(KEY, complaint, "name a study that studies.run made, or give null")])
-    _refuse_another_task(settings, study)
-    comparison = _Comparison(settings, space, yaml_of(study.user_attrs[schema.STUDY_CONFIG]))
+    _refuse_another_task(identity(settings), study)
+    here, there = public_config(settings.template), dict(yaml_of(study.user_attrs[schema.STUDY_CONFIG]))
+    comparison = _Comparison(settings.space, OmegaConf.create(here), space, OmegaConf.create(there))
     found, left_out, differing = [], Counter[str](), []
     for trial in trials:
         if schema.VOID in trial.user_attrs:
@@ -93,25 +94,26 @@ def compatible_trials(settings: StudySettings, storage: BaseStorage) -> Compatib
     return Compatible(study.study_name, tuple(found), dict(left_out.most_common()))
 
 
+@dataclass(frozen=True, slots=True)
 class _Comparison:
-    """The fixed configs of both studies, and what a trial of the other one trained with."""
+    """The spaces and fixed configs of both studies: ours and the other one's."""
 
-    def __init__(self, settings: StudySettings, other_space: SearchSpace, other_config: Mapping[str, Any]) -> None:
-        self._space, self._other_space = settings.space, other_space
-        self.here = OmegaConf.create(public_config(settings))
-        self.there = OmegaConf.create(dict(other_config))
+    space: SearchSpace
+    here: DictConfig
+    other_space: SearchSpace
+    there: DictConfig
 
     def point_of(self, trial: FrozenTrial) -> Point:
-        """The point of our space that trains as `trial` did. Raises `_Unfit`."""
+        """Return the point of our space that trains as `trial` did. Raises `_Unfit`."""
         if trial.state not in ENDED_WELL:
             raise _Unfit("did not end with a result")
         trained = self._trained(trial)
         point: Point = {}
-        for parameter in self._space:
+        for parameter in self.space:
             if is_active(parameter, point):
                 point[parameter.name] = _value(parameter, trial, trained)
         try:
-            ours = self._space.apply(self.here, point)
+            ours = self.space.apply(self.here, point)
         except KeyError as error:
             raise _Unfit(str(error.args[0])) from None
         keys = _differing(_flat(trained), _flat(ours))
@@ -121,26 +123,25 @@ class _Comparison:
         return point
 
     def differing_now(self) -> dict[str, tuple[Any, Any]]:
-        """The keys in which the fixed configs differ: here, there."""
+        """Return the keys in which the fixed configs differ, each with its value here and there."""
         here, there = _flat(self.here), _flat(self.there)
         return {key: (here.get(key), there.get(key)) for key in _differing(here, there)}
 
     def _trained(self, trial: FrozenTrial) -> DictConfig:
-        known = {name: value for name, value in trial.params.items() if name in self._other_space.names}
+        known = {name: value for name, value in trial.params.items() if name in self.other_space.names}
         try:
-            return self._other_space.apply(self.there, known)
+            return self.other_space.apply(self.there, known)
         except KeyError as error:
             raise _Unfit(f"cannot be read: {error.args[0]}") from None
 
 
-def _origin(settings: StudySettings, storage: BaseStorage) -> optuna.Study:
+def _origin(name: str, storage: BaseStorage, *, importer: str) -> optuna.Study:
     names = [study.study_name for study in storage.get_all_studies()]
-    name = str(settings.import_from)
-    if name == settings.study_name:
+    if name == importer:
         remedy = "give the study that begins another study_name, or import_from=null"
         raise BadInput([Problem(KEY, f"is {name}, the study itself", remedy)])
     if name not in names:
-        others = [other for other in names if other != settings.study_name]
+        others = [other for other in names if other != importer]
         raise BadInput([Problem(KEY, f"is {name}, which the storage does not hold", nearest(name, others))])
     study = optuna.load_study(study_name=name, storage=storage)
     searched = schema.searched_study(study.user_attrs)
@@ -158,11 +159,11 @@ def _stored_trials(study: optuna.Study) -> list[FrozenTrial]:
         raise BadInput([Problem(KEY, problem.complaint, problem.remedy) for problem in error.problems]) from None
 
 
-def _refuse_another_task(settings: StudySettings, study: optuna.Study) -> None:
-    """Raise `BadInput` where metric, budget, or whatever else is no part of a trial's config differ."""
+def _refuse_another_task(own: Mapping[str, Any], study: optuna.Study) -> None:
+    """Raise `BadInput` where the identities differ in anything besides a trial's config, such as metric or budget."""
     here, there = (
         {key: value for key, value in compared(values).items() if not _is_of_the_config(key)}
-        for values in (identity(settings), json_of(study.user_attrs[schema.STUDY_IDENTITY]))
+        for values in (own, json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     )
     keys = _differing(here, there)
     if keys:
@@ -175,7 +176,7 @@ def _is_of_the_config(key: str) -> bool:
 
 
 def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Value:
-    """The value of `parameter` under which `trial` trained. Raises `_Unfit`."""
+    """Return the value of `parameter` under which `trial` trained. Raises `_Unfit`."""
     name = parameter.name
     if parameter.type == "categorical":
         if name in trial.params and parameter.contains(trial.params[name]):
@@ -204,7 +205,7 @@ def _flat(config: DictConfig) -> dict[str, Any]:
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a config. Those of lists too: a parameter may set one of them."""
+    """Yield the leaves of a config, also those of lists: a parameter may set one of them."""
     children = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
     if not children or not values:
         yield prefix, values
@@ -219,7 +220,7 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset
 
 
 def _imported(trial: FrozenTrial, space: SearchSpace, point: Point, origin: str) -> FrozenTrial:
-    """`trial` at its point of our space, with all that it recorded of its training."""
+    """Return `trial` at its point of our space, with all that it recorded of its training."""
     kept = {key: value for key, value in trial.user_attrs.items() if key not in OF_THE_OTHER_STUDY}
     made = create_trial(
         state=trial.state,
@@ -236,7 +237,7 @@ def _imported(trial: FrozenTrial, space: SearchSpace, point: Point, origin: str)
 def _nothing_fits(
     study: optuna.Study, left_out: Counter[str], comparison: _Comparison, differing: list[frozenset[str]]
 ) -> list[Problem]:
-    """The keys that differ for all trials; where there are none, why each does not fit."""
+    """Return a problem for each key that differs for all trials. If there is none, return one with all reasons."""
     always = frozenset.intersection(*differing) if differing else frozenset()
     fixed = {key: values for key, values in comparison.differing_now().items() if key in always}
     if fixed:

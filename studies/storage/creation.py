@@ -1,9 +1,9 @@
-"""Makes a study and its description, once, whoever else makes it at the same moment.
+"""Create a study and its description, once, even where several commands do so at the same moment.
 
 Context: two commands may begin one study with different configs. Choice: whoever creates the study describes it, for
-its name is unique. Every other command waits for the fingerprint, which is written last, and is refused by it. Where
-the creator has died, another command takes its place. Cost: the storage cannot choose among several of those, so each
-looks again whether its own words stand.
+its name is unique. Every other command waits for the fingerprint, which is written last, and compares it. Where the
+creator has died, another command takes its place. Cost: the storage cannot choose among several such commands, so each
+checks afterwards whether its own description stands.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import random
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
@@ -24,62 +24,98 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from studies import schema
-from studies.config.settings import POINTS, ObjectiveSettings, StudySettings
+from studies.config.settings import Direction, ObjectiveSettings, StudySettings
 from studies.errors import StudyError
 from studies.storage.identity import (
+    describe_space,
     fingerprint,
     identity,
     public_config,
-    public_space,
     refuse_changes,
     search_of,
 )
 from studies.storage.lease import is_dead, worker_id
-from studies.storage.patience import wait
+from studies.storage.patience import Pause, wait
 
 PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
-CREATOR_S = 20.0  # for a creator of whom nothing is known
+CREATOR_S = 20.0  # for a creator of which nothing is known
 POLL_S = 0.2
 SETTLE_S = 1.0  # until others that describe the study as well have written
 
 
-def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Callable[[float], bool] = wait) -> optuna.Study:
-    """Return the study of `settings`, begun where there was none, with its attributes up to date.
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a study is and records of itself."""
 
-    Raises `StudyChanged` where another command has begun it with another config. `pause` waits, and says whether to
-    give up.
+    study_name: str
+    directions: tuple[Direction, ...]
+    metrics: tuple[str, ...]  # of two objectives: their names, which the dashboard shows
+    is_designed: bool
+    identity: Mapping[str, Any]
+    attributes: Mapping[str, Any]  # the study's attributes that follow from its settings
+
+
+def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Pause = wait) -> optuna.Study:
+    """Return the study of `settings`, created where there was none, with its attributes up to date.
+
+    Raises `StudyChanged` where another command has begun it with another config.
     """
+    description = _description_of(settings)
     try:
         study = optuna.create_study(
-            study_name=settings.study_name, storage=storage, directions=settings.objective.directions
+            study_name=description.study_name, storage=storage, directions=description.directions
         )
-        is_ours = _describe(settings, study)
+        is_ours = _describe(description, study)
     except DuplicatedStudyError:
         is_ours = False
     if not is_ours:
-        study = _join(settings, storage, pause)
+        study = _join(description, storage, pause)
     if study.user_attrs.get(schema.STUDY_N_TRIALS) != settings.n_trials:
         study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
     return study
 
 
-def _join(settings: StudySettings, storage: BaseStorage, pause: Callable[[float], bool]) -> optuna.Study:
-    """Return a study that was there, once it is described as `settings` would."""
+def _description_of(settings: StudySettings) -> Description:
+    objective, budget = settings.objective, settings.budget
+    space = describe_space(settings.space, with_levels=settings.is_designed)
+    attributes = {
+        schema.STUDY_SCHEMA: schema.VERSION,
+        schema.STUDY_CONFIG: yaml.safe_dump(public_config(settings.template), sort_keys=False),
+        schema.STUDY_SPACE: yaml.safe_dump(space, sort_keys=False),
+        schema.STUDY_METRIC: _describe_objective(objective),
+        schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
+        schema.STUDY_N_TRIALS: settings.n_trials,
+        schema.STUDY_SEARCH: search_of(settings.sampler, settings.pruner),
+        **({schema.STUDY_SELECT: settings.round.recorded.stored()} if settings.round is not None else {}),
+        **({schema.STUDY_HYPOTHESIS: asdict(settings.hypothesis)} if settings.hypothesis is not None else {}),
+    }
+    return Description(
+        study_name=settings.study_name,
+        directions=objective.directions,
+        metrics=() if objective.second is None else (objective.metric, objective.second.metric),
+        is_designed=settings.is_designed,
+        identity=identity(settings),
+        attributes=attributes,
+    )
+
+
+def _join(description: Description, storage: BaseStorage, pause: Pause) -> optuna.Study:
+    """Return the stored study, once it is described in the same way."""
+    name = description.study_name
     try:
-        study = optuna.load_study(study_name=settings.study_name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
-        raise StudyError(
-            f"study {settings.study_name} was deleted at this moment: run the same command again"
-        ) from None
+        raise StudyError(f"study {name} was deleted at this moment: run the same command again") from None
     _wait_for_description(study, pause)
     if _is_forlorn(study):
-        _take_over(settings, study, pause)
-    refuse_changes(settings, study, taken={other.study_name for other in storage.get_all_studies()})
+        _take_over(description, study, pause)
+    taken = {other.study_name for other in storage.get_all_studies()}
+    refuse_changes(description.identity, study, taken=taken, is_designed=description.is_designed)
     return study
 
 
-def _wait_for_description(study: optuna.Study, pause: Callable[[float], bool]) -> None:
-    """Wait for the fingerprint, or until it is known or likely that nobody will write it."""
+def _wait_for_description(study: optuna.Study, pause: Pause) -> None:
+    """Wait for the fingerprint, until it is clear that nobody will write it."""
     deadline = time.monotonic() + CREATOR_S
     while schema.STUDY_FINGERPRINT not in study.user_attrs and time.monotonic() < deadline:
         if is_dead(str(study.user_attrs.get(schema.STUDY_CREATOR, ""))) or pause(POLL_S):
@@ -87,23 +123,23 @@ def _wait_for_description(study: optuna.Study, pause: Callable[[float], bool]) -
 
 
 def _is_forlorn(study: optuna.Study) -> bool:
-    """Return whether a study has no trials, and no command that is known to make some."""
+    """Return whether a study has no trials, and no living creator that has described it."""
     creator = study.user_attrs.get(schema.STUDY_CREATOR)
     is_described = schema.STUDY_FINGERPRINT in study.user_attrs
     is_another = creator is not None and creator != worker_id() and not is_dead(str(creator))
     return not (is_another and is_described) and not study.get_trials(deepcopy=False)
 
 
-def _take_over(settings: StudySettings, study: optuna.Study, pause: Callable[[float], bool]) -> None:
-    """Describe the study in place of a creator that has died. Of several that do so, the last one to write stays."""
+def _take_over(description: Description, study: optuna.Study, pause: Pause) -> None:
+    """Describe the study in place of a dead creator. Of several that do so, the last one to write stays."""
     if _is_by_us(study):
-        is_described = _describe(settings, study)
+        is_described = _describe(description, study)
     else:
         pause(random.uniform(0.0, SETTLE_S))
-        is_described = _is_forlorn(study) and _describe(settings, study)
+        is_described = _is_forlorn(study) and _describe(description, study)
         if is_described:
-            pause(SETTLE_S)  # of attributes that two have written, all shall be of one
-            is_described = _is_by_us(study) and _describe(settings, study)
+            pause(SETTLE_S)  # where two have written, all attributes shall be of one
+            is_described = _is_by_us(study) and _describe(description, study)
     if not is_described:
         _wait_for_description(study, pause)
 
@@ -112,32 +148,23 @@ def _is_by_us(study: optuna.Study) -> bool:
     return bool(study.user_attrs.get(schema.STUDY_CREATOR) == worker_id())
 
 
-def _describe(settings: StudySettings, study: optuna.Study) -> bool:
-    """Write the study's attributes, the fingerprint last: where it stands, the others do. Return whether all of them
-    were written: not where another command has taken the study over, since this one was held up for so long.
+def _describe(description: Description, study: optuna.Study) -> bool:
+    """Write the study's attributes, the fingerprint last: where it stands, the others do.
+
+    Return whether all were written. Another command takes over a study if its creator was held up for too long.
     """
-    objective, budget = settings.objective, settings.budget
-    values = identity(settings)
     attributes = {
-        schema.STUDY_SCHEMA: schema.VERSION,
-        schema.STUDY_CONFIG: yaml.safe_dump(public_config(settings), sort_keys=False),
-        schema.STUDY_SPACE: yaml.safe_dump(public_space(settings), sort_keys=False),
-        schema.STUDY_METRIC: _describe_objective(objective),
-        schema.STUDY_BUDGET: {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
-        schema.STUDY_N_TRIALS: settings.n_trials,
-        schema.STUDY_SEARCH: search_of(settings),
+        **description.attributes,
         schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
         schema.STUDY_GIT: _git_commit(),
-        **({schema.STUDY_SELECT: settings.sampler.options["round"]} if settings.sampler.name == POINTS else {}),
-        **({schema.STUDY_HYPOTHESIS: asdict(settings.hypothesis)} if settings.hypothesis is not None else {}),
-        schema.STUDY_IDENTITY: json.dumps(values, default=str),
-        schema.STUDY_FINGERPRINT: fingerprint(values),
+        schema.STUDY_IDENTITY: json.dumps(description.identity, default=str),
+        schema.STUDY_FINGERPRINT: fingerprint(description.identity),
     }
     study.set_user_attr(schema.STUDY_CREATOR, worker_id())
-    if objective.second is not None:
+    if description.metrics:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([objective.metric, objective.second.metric])  # which the dashboard shows
+            study.set_metric_names(list(description.metrics))
     for key, value in attributes.items():
         if not _is_by_us(study):
             return False
@@ -159,7 +186,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the working directory's repository, or None outside one."""
+    """Return the commit of the working directory's repository, or None outside one."""
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,13 +1,12 @@
 """Optuna's storage in a database: SQLite, PostgreSQL, MySQL or MariaDB, made safe for many processes.
 
-SQLite: a write-ahead log (readers such as the dashboard never block a writer), a busy time-out, and transactions that
-begin IMMEDIATE. Optuna reads a trial's state and then writes it; under SQLite's default of deferred transactions two
-workers can both claim one trial, under IMMEDIATE they cannot. The cost is that readers among the workers queue up
-behind writers for some milliseconds.
+SQLite: a write-ahead log, so readers such as the dashboard never block a writer; a busy time-out; and transactions that
+begin IMMEDIATE. Optuna reads a trial's state and then writes it. Under SQLite's default, deferred transactions, two
+workers can both claim one trial. Cost: readers among the workers wait some milliseconds behind writers.
 
 Servers: READ COMMITTED, whatever the server's default. Optuna claims a trial by SELECT … FOR UPDATE, which is atomic
-under it; MySQL's own default locks gaps between rows as well, so that workers end in deadlocks, and newer MariaDB then
-refuses rows that changed since they were read.
+under it. MySQL's default also locks gaps between rows, so workers end in deadlocks. Newer MariaDB then refuses rows
+that changed since they were read.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ CREATION_TRIES = 20
 CONNECT_S = 10
 POOL = {
     "pool_pre_ping": True,  # a connection may have been closed since it was last used
-    "pool_size": 1,  # a worker; servers allow some hundred connections, so the lease's thread opens one when it beats
+    "pool_size": 1,  # a worker: servers allow some hundred connections, so the lease's thread opens its own to beat
     "max_overflow": 10,  # a dashboard or a proxy serves from many threads
-    "pool_recycle": 1800,  # MySQL closes what was idle for long
+    "pool_recycle": 1800,  # MySQL closes idle connections
     "isolation_level": "READ COMMITTED",
 }
-# A server that vanishes without a farewell is given up in about a minute.
+# A server that vanishes without closing its connections is given up in about a minute.
 CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
     "postgresql+psycopg": {
         "connect_timeout": CONNECT_S,
@@ -63,7 +62,7 @@ _carried_over: list[object] = []
 
 
 def open_database(address: Address) -> RDBStorage:
-    """The storage in the database at `address`, whose tables are made where they are missing."""
+    """Open the storage in the database at `address`, and create missing tables."""
     if address.file is not None:
         address.file.parent.mkdir(parents=True, exist_ok=True)
         _refuse_foreign_tables(address.file)
@@ -76,7 +75,7 @@ def open_database(address: Address) -> RDBStorage:
 
 
 def read_database(address: Address) -> RDBStorage:
-    """The storage in the database at `address`, which has Optuna's tables, to be read only."""
+    """Open the storage in the database at `address` for reading only. It must have Optuna's tables."""
     if address.file is None:
         return _kept(_make(address, to_read=True))
     way = way_to_read(address.file)
@@ -92,7 +91,7 @@ def read_database(address: Address) -> RDBStorage:
 
 
 def _kept(storage: RDBStorage) -> RDBStorage:
-    """Close the connections of `storage` when it goes: a server shall not find its clients gone."""
+    """Return `storage`, and close its connections when it is collected, so that the server frees them at once."""
     for handler in logging.getLogger("optuna").handlers:
         handler.addFilter(_is_news)
     _engines.add(storage.engine)
@@ -101,7 +100,7 @@ def _kept(storage: RDBStorage) -> RDBStorage:
 
 
 def holds_studies(address: Address) -> bool:
-    """Whether the database at `address` has Optuna's tables."""
+    """Return whether the database at `address` has Optuna's tables."""
     engine = sqlalchemy.create_engine(_plain(address.url), **_engine_arguments(address))
     try:
         return sqlalchemy.inspect(engine).has_table(OPTUNA_TABLE)
@@ -120,7 +119,7 @@ def _engine_arguments(address: Address) -> dict[str, Any]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Optuna tells of a read that failed, with its SQL, and reads again; what comes of that is told anyway."""
+    """Return False for Optuna's warning of a failed read, with its SQL. Optuna reads again and reports the outcome."""
     return "Falling back to a slower alternative" not in record.getMessage()
 
 
@@ -129,8 +128,10 @@ def _plain(template: str) -> str:
 
 
 def _make(address: Address, *, to_read: bool = False) -> RDBStorage:
-    """Optuna looks whether a table is there and then makes it: of several that do so at once, some fail. They find the
-    tables when they look again."""
+    """Make Optuna's storage, and try again while another process creates the same tables.
+
+    Optuna checks whether a table is there and then creates it. Of several processes at once, some fail.
+    """
     for _ in range(CREATION_TRIES - 1):
         try:
             return _try_to_make(address, to_read=to_read)
@@ -142,10 +143,10 @@ def _make(address: Address, *, to_read: bool = False) -> RDBStorage:
 
 
 def _try_to_make(address: Address, *, to_read: bool) -> RDBStorage:
-    """Make Optuna's storage. Where that fails, close the connections that Optuna leaves open."""
+    """Make Optuna's storage. On failure, close the connections that Optuna leaves open."""
     pools: weakref.WeakSet[QueuePool] = weakref.WeakSet()
 
-    class Noted(QueuePool):  # what SQLAlchemy takes for a file and for these servers anyway
+    class Noted(QueuePool):  # SQLAlchemy's own choice for a file and for these servers
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             pools.add(self)
@@ -166,18 +167,20 @@ def _try_to_make(address: Address, *, to_read: bool) -> RDBStorage:
 
 
 def _forbid_writing(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # as for writers: what is read together shall be of one moment
+    connection.isolation_level = None  # as for writers: one transaction reads one state
     connection.execute("PRAGMA query_only=ON")
 
 
 def _refuse_foreign_tables(path: Path) -> None:
-    """Raise OSError for a file that cannot be written, or that another program uses: Optuna would add its own tables
-    to it. A server's database is often shared by intention."""
+    """Raise OSError for a file that cannot be written, or one of another program: Optuna would add its tables to it.
+
+    A server's database is often shared on purpose, so it is not checked.
+    """
     if not path.exists():
         return
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OSError("it cannot be written")
-    # writable, for what a killed writer left half done has to be undone before anything can be read
+    # writable: SQLite has to undo the half-done transaction of a killed writer before it can read
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
         _refuse_other_tables(connection)
 
@@ -191,13 +194,13 @@ def _refuse_other_tables(connection: sqlite3.Connection) -> None:
 def _share(engine: sqlalchemy.Engine, file: Path | None) -> None:
     """Make `engine`'s connections safe for several processes, by SQLAlchemy's documented recipe for pysqlite.
 
-    A connection goes on with a file that somebody has deleted or replaced, and all that it writes is lost. So each
-    transaction looks whether `file` is the one that was opened.
+    If somebody deletes or replaces the file, an open connection still writes to the old one, and all of that is lost.
+    So each transaction checks that `file` is still the opened one.
     """
     opened = _identity(file)
 
     def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver shall not begin transactions by itself
+        connection.isolation_level = None  # the driver must not begin transactions by itself
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -212,7 +215,7 @@ def _share(engine: sqlalchemy.Engine, file: Path | None) -> None:
 
 
 def _identity(file: Path | None) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name; None where there is none."""
+    """Return the device and inode of a file. None if there is none."""
     try:
         found = file.stat() if file is not None else None
     except OSError:
@@ -221,8 +224,10 @@ def _identity(file: Path | None) -> tuple[int, int] | None:
 
 
 def _leave_connections_to_the_parent() -> None:
-    """A forked process (a DataLoader's worker) gets connections of its own. Those that it was born with are kept and
-    never touched: even closing them would speak to the server in the parent's name."""
+    """Give a forked process (a DataLoader's worker) its own connections.
+
+    The inherited ones are kept and never touched: even closing them would send messages on the parent's connection.
+    """
     for engine in list(_engines):
         _carried_over.append(engine.pool)
         engine.dispose(close=False)

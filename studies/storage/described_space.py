@@ -1,4 +1,4 @@
-"""The search space of a stored study, made again from the study's own description of it."""
+"""The search space of a stored study, rebuilt from the study's own description."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from studies.records.stored import attributes_of
 
 
 def space_of(study: Study) -> SearchSpace | None:
-    """The space that `study` describes; None where this framework did not make the study.
+    """Return the space that `study` describes. None if this framework did not make the study.
 
-    What is named like a secret is masked in it. Only a design's levels are known.
+    Values named like secrets are masked. Levels are known for designs only.
     """
     described = attributes_of(study).get(schema.STUDY_SPACE)
     if described is None:
@@ -47,7 +47,7 @@ def _parameter(name: str, entry: Mapping[str, Any], named: Mapping[str, Any]) ->
 
 
 def _choices_tried(study: Study) -> dict[str, dict[str, Any]]:
-    """Parameter → text of a choice → the choice as samplers saw it: true is described as "True"."""
+    """Return the choices as samplers saw them: parameter → text of a choice → choice. True is described as "True"."""
     found: dict[str, dict[str, Any]] = {}
     for trial in study.get_trials(deepcopy=False):
         for name, distribution in trial.distributions.items():
@@ -57,7 +57,7 @@ def _choices_tried(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def _own_name(key: str, choice: Any, named: Mapping[str, Any]) -> Any:
-    """A choice's name: that under which it was tried, else its value where the description has the value's text."""
+    """Return a choice's name: the tried one of this text, else the value itself if the description has its text."""
     if key in named:
         return named[key]
     return choice if not isinstance(choice, Mapping | list) and str(choice) == key else key

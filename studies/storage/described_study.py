@@ -1,4 +1,4 @@
-"""What a stored study says of itself: its metrics, budget and design, also where another tool made it."""
+"""The description of a stored study, ours or another tool's: its metric, budget and design."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def repeats_points(study: Study) -> bool:
     """Return whether a study of ours trains each of its points with several seeds: a design, or a selection's round."""
     space = space_of(study)
     is_designed = space is not None and any(parameter.levels is not None for parameter in space)
-    return is_designed or schema.STUDY_SELECT in attributes_of(study)
+    return is_designed or schema.read_round(study.user_attrs) is not None
 
 
 def metric_of(study: Study) -> str:
@@ -29,7 +29,7 @@ def metric_of(study: Study) -> str:
 
 
 def budget_of(study: Study) -> Budget | None:
-    """Return the budget of a trial. None where this framework recorded none."""
+    """Return the budget of a trial. None if this framework recorded none."""
     recorded = attributes_of(study).get(schema.STUDY_BUDGET)
     if not isinstance(recorded, Mapping) or recorded.get("unit") not in get_args(Unit):
         return None

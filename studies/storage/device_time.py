@@ -1,16 +1,17 @@
-"""How much device time a study has used: the time for which its trials held their devices, whatever became of them.
+"""The device time of a study: how long its trials held their devices, whatever became of them.
 
-Context: trials are uneven and some fail or are pruned, so a number of trials says little about what a study costs.
-Choice: a trial holds its devices from its claim to its end, by the times that the storage keeps: while its module is
-built and tested, a process imports what it needs and a checkpoint is written, too, so for more than the `seconds` of
-its training. What still runs counts up to now, and like a trial whose worker died, which may be found out days later,
-for no longer than its lease was moved on. So every worker, on whatever machine, sees the same, and a resumed study goes
-on counting. Cost: the clock of a machine must not be set in the middle of a trial; slots that share a GPU count each.
+Context: trials are uneven, and some fail or are pruned, so their number says little about the cost of a study. Choice:
+a trial holds its devices from its claim to its end, by the times in the storage. That includes imports, the building of
+the module, tests and checkpoints, so it is more than the `seconds` of its training. A running trial counts up to now.
+A dead worker may be found days later, so a running or killed trial counts no longer than its lease was moved on. Every
+worker computes the same from the storage, and a resumed study goes on counting. Cost: the clock of a machine must not
+be set during a trial. Slots that share a GPU count each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
@@ -20,25 +21,35 @@ from studies.config.settings import StudySettings
 from studies.schema import Failure, failure_of, is_imported, was_interrupted
 
 
-def device_seconds(trials: Sequence[FrozenTrial], settings: StudySettings, *, now: datetime | None = None) -> float:
-    """Seconds of device time of all `trials`: their wall clock times the devices of each. `now` is local time."""
-    now = now or datetime.now()
-    held = [_held_s(trial, now, beat_s=settings.storage.lease_s / 3) for trial in trials]
-    return settings.devices_per_trial * sum(held)
+@dataclass(frozen=True, slots=True)
+class DeviceTime:
+    """How the device time of a study is counted, and how much it may use."""
+
+    devices: int  # of each trial
+    lease_s: float
+    limit_s: float | None
+
+    def used(self, trials: Sequence[FrozenTrial], *, now: datetime | None = None) -> float:
+        """Return the device seconds of `trials`: their wall clock times the devices of each. `now` is local time."""
+        now = now or datetime.now()
+        return self.devices * sum(_held_s(trial, now, beat_s=self.lease_s / 3) for trial in trials)
+
+    def of_each(self, trials: Sequence[FrozenTrial]) -> dict[int, float]:
+        """Return the device seconds of each trial by its number."""
+        return {trial.number: self.used([trial]) for trial in trials}
+
+    def is_spent(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Return whether `trials` have used all that the study may take."""
+        return self.limit_s is not None and self.used(trials) >= self.limit_s
 
 
-def seconds_of_each(trials: Sequence[FrozenTrial], settings: StudySettings) -> dict[int, float]:
-    """Number of a trial → its part of the device time."""
-    return {trial.number: device_seconds([trial], settings) for trial in trials}
-
-
-def are_devices_spent(trials: Sequence[FrozenTrial], settings: StudySettings) -> bool:
-    """Whether `trials` have used the device time that the study may take."""
-    return settings.device_seconds is not None and device_seconds(trials, settings) >= settings.device_seconds
+def device_time_of(settings: StudySettings) -> DeviceTime:
+    """Return how `settings` count device time."""
+    return DeviceTime(settings.devices_per_trial, settings.storage.lease_s, settings.device_seconds)
 
 
 def _is_free(trial: FrozenTrial) -> bool:
-    """Whether `trial` trained nothing here: a surplus claim, or one that another study has paid for."""
+    """Return whether `trial` trained nothing here: a surplus claim, or an imported trial."""
     return schema.VOID in trial.user_attrs or is_imported(trial)
 
 

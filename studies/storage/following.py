@@ -1,6 +1,6 @@
-"""Config keys that follow a searched one, or the training seed: they vary from trial to trial without being searched.
+"""Config keys that follow a searched one, or the training seed: they vary between trials without being searched.
 
-Their values in the config without a point say nothing of what trials train with, so how they are written is compared.
+Their values in the config without a point say nothing about the trials. So the identity compares how they are written.
 """
 
 from __future__ import annotations
@@ -8,28 +8,30 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from studies.config.resolvers import texts
-from studies.config.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
+from studies.config.settings import FIXED_KEYS, TRAINING_SEED
+from studies.config.space import SearchSpace
 
 REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
 SELECTED = re.compile(r"\$\{oc\.(?:select|deprecated|dict\.keys|dict\.values):([^${},]+)")  # one that names a node
 
 
-def following(settings: StudySettings) -> dict[str, str]:
-    """Return the keys of the fixed config that refer to a searched path or to the training seed, directly or through
-    others: key → as written."""
-    return {key: text for key, text in depending(settings).items() if key.partition(".")[0] in FIXED_KEYS}
+def following(template: DictConfig, space: SearchSpace) -> dict[str, str]:
+    """Return the keys of the fixed config that depend on a searched path or the training seed: key → as written."""
+    return {key: text for key, text in depending(template, space).items() if key.partition(".")[0] in FIXED_KEYS}
 
 
-def depending(settings: StudySettings, *, besides: Collection[str] = ()) -> dict[str, str]:
-    """Return all keys that refer to a searched path, to the training seed or to a path of `besides`, directly or
-    through others: key → as written."""
-    written = OmegaConf.to_container(settings.template, resolve=False)
+def depending(template: DictConfig, space: SearchSpace, *, besides: Collection[str] = ()) -> dict[str, str]:
+    """Return all keys that depend on a searched path, the training seed or a path of `besides`: key → as written.
+
+    A key depends on a path that it refers to, directly or through other keys.
+    """
+    written = OmegaConf.to_container(template, resolve=False)
     assert isinstance(written, dict)
     references = {key: text for key, text in texts(written) if any(_targets(key, text))}
-    searched = {path for parameter in settings.space for path in parameter.paths}
+    searched = {path for parameter in space for path in parameter.paths}
     found: dict[str, str] = {}
     while True:
         varied = [*searched, *found, *besides, TRAINING_SEED]
@@ -45,7 +47,7 @@ def depending(settings: StudySettings, *, besides: Collection[str] = ()) -> dict
 
 
 def _targets(key: str, text: str) -> Iterator[str]:
-    """The paths that the interpolations in `text` at `key` name; `.x` is a sibling of `key`, `..x` of its parent."""
+    """Yield the paths that interpolations in `text` at `key` name: `.x` is a sibling of `key`, `..x` of its parent."""
     for name in (*REFERENCE.findall(text), *SELECTED.findall(text)):
         path = name.strip().replace("[", ".").replace("]", "")
         dots = len(path) - len(path.lstrip("."))

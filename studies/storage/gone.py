@@ -1,7 +1,7 @@
-"""A study that somebody deletes while it runs. Optuna then knows neither the study nor its trials: a KeyError.
+"""A study that somebody deletes while it runs. Optuna then raises KeyError for the study and its trials.
 
-Context: somebody may begin a study of that name anew at once, and SQLite then gives it the number of the old one.
-Choice: a study is told apart by its number and by the process that has described it.
+Context: somebody may begin another study of that name at once, and SQLite then gives it the old number. Choice: a study
+is identified by its number and by the process that has described it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REPLACED = "was deleted and begun anew while it ran. The same command goes on wi
 
 @contextlib.contextmanager
 def deletion_told(storage: BaseStorage, study_name: str) -> Iterator[None]:
-    """Raise `StudyError` for whatever fails because the study, which was there before, is no longer in `storage`."""
+    """Raise `StudyError` for any failure that comes from the deletion of the study while the block runs."""
     begun = _found(storage, study_name)
     try:
         yield
@@ -37,7 +37,7 @@ def deletion_told(storage: BaseStorage, study_name: str) -> Iterator[None]:
 def _change(storage: BaseStorage, study_name: str, begun: tuple[int, Any] | None, error: Exception) -> str | None:
     try:
         now = _found(storage, study_name)
-    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
+    except Exception:  # noqa: BLE001 - the storage itself fails, as the first error says
         return None
     if now is None:
         return DELETED
@@ -45,7 +45,7 @@ def _change(storage: BaseStorage, study_name: str, begun: tuple[int, Any] | None
 
 
 def _found(storage: BaseStorage, study_name: str) -> tuple[int, Any] | None:
-    """Return what tells a study from another one of its name; None where there is none."""
+    """Return the study's number and creator. None if there is no such study."""
     try:
         study_id = storage.get_study_id_from_name(study_name)
         return study_id, storage.get_study_user_attrs(study_id).get(schema.STUDY_CREATOR)

@@ -1,17 +1,17 @@
-"""Brings trials of another study into a new one, exactly once, whoever and however many open it.
+"""Import trials of another study into a new one, exactly once, however many commands open it.
 
-Context: Optuna adds trials one by one, and commands on several machines may open one study at once; any of them may
-die. Choice: a command that wants to import leaves a mark, a running trial that trains nothing; the first one whose mark
-runs, by number, imports, what is there already left out; all others wait. Numbers are given out atomically, so of any
-two marks each command sees the earlier one. A mark without a sign of life is ended as a dead worker's trial is, and the
-next mark goes on. Cost: each mark remains as a void row.
+Context: Optuna adds trials one by one. Commands on several machines may open one study at once, and each may die.
+Choice: to import, a command leaves a mark, a running trial without training. The first running mark, by
+number, imports what is not there yet, and all others wait. Numbers are given out atomically, so every command sees the
+earlier marks. A mark without a sign of life is ended like a dead worker's trial, and the next mark continues. Cost:
+each mark remains as a void row.
 
 An imported trial fills no slot. Models, pruners, the analysis and the choice of the best see it as any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,17 +21,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.schema import fills_a_slot, is_imported
-from studies.storage import patience
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.lease import Watch, worker_id
+from studies.storage.patience import Pause, wait
 
 POLL_S = 0.2
 
-Pause = Callable[[float], bool]  # waits for so many seconds, and says whether to give up
-
 
 def find_imports(settings: StudySettings, storage: BaseStorage, study: Study | None) -> Compatible | None:
-    """What is to be imported before the study of `settings` begins; None where nothing is asked for, or it has begun.
+    """Return what to import before the study of `settings` begins. None where nothing is asked for, or it has begun.
 
     `study` is the stored one, None where there is none yet. Raises `BadInput` where nothing can be imported.
     """
@@ -41,34 +39,31 @@ def find_imports(settings: StudySettings, storage: BaseStorage, study: Study | N
 
 
 def has_begun(study: Study) -> bool:
-    """Whether it is too late to import: all was brought in already, or the study began without."""
+    """Return whether it is too late to import: it is done already, or the study began without."""
     if schema.IMPORTED in study.user_attrs:
         return True
     trials = study.get_trials(deepcopy=False)
     return any(map(fills_a_slot, trials)) and not any(schema.IMPORTED_FROM in trial.user_attrs for trial in trials)
 
 
-def bring_in(
-    found: Compatible, settings: StudySettings, study: Study, storage: BaseStorage, *, pause: Pause | None = None
-) -> bool:
-    """Add the trials of `found` to `study`, unless others have or do; when it returns, all are there.
+def bring_in(found: Compatible, study: Study, storage: BaseStorage, *, lease_s: float, pause: Pause = wait) -> bool:
+    """Add the trials of `found` to `study`, or wait while another command does. Return whether all are there.
 
-    False where `pause` said to give up; another command, or the next one, goes on then.
+    False means that `pause` said to give up. Another command, or the next one, then continues.
     """
-    wait = pause or patience.wait
-    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    watch = Watch(storage, lease_s=lease_s)
     while schema.IMPORTED not in study.user_attrs:
         trials = study.get_trials(deepcopy=False)
         watch.release_stale(study, _marks(trials))
         if not _running(_marks(study.get_trials(deepcopy=False))):
-            _try_to_import(found, study, storage, wait)
-        if wait(0 if schema.IMPORTED in study.user_attrs else POLL_S):
+            _try_to_import(found, study, storage, pause)
+        if pause(0 if schema.IMPORTED in study.user_attrs else POLL_S):
             return schema.IMPORTED in study.user_attrs
     return True
 
 
 def told(study: Study) -> str | None:
-    """What was imported into `study` and what was left out, in a sentence; None where it began without."""
+    """Tell how many trials were imported into `study` and left out. None if it began without."""
     record = study.user_attrs.get(schema.IMPORTED)
     if not isinstance(record, dict):
         return None
@@ -78,22 +73,19 @@ def told(study: Study) -> str | None:
     return f"{record['trials']} of {total} trials of study {record['study']} were imported{left_out}"
 
 
-def ignored(settings: StudySettings, study: Study) -> str | None:
-    """What to say where `import_from` does nothing because the study has begun; None where it has been done."""
-    if settings.import_from is None or not has_begun(study):
+def ignored(import_from: str | None, study: Study) -> str | None:
+    """Tell that `import_from` does nothing because the study has begun. None if that import is done."""
+    if import_from is None or not has_begun(study):
         return None
     record = study.user_attrs.get(schema.IMPORTED)
-    if isinstance(record, dict) and record["study"] == settings.import_from:
+    if isinstance(record, dict) and record["study"] == import_from:
         return None
     began = f"with trials of {record['study']}" if isinstance(record, dict) else "without imported trials"
-    return (
-        f"import_from={settings.import_from} does nothing: study {settings.study_name} began {began}; "
-        "resume=fork begins anew"
-    )
+    return f"import_from={import_from} does nothing: study {study.study_name} began {began} (resume=fork begins anew)"
 
 
 def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: Pause) -> None:
-    """Leave a mark; where it is the first that runs, import."""
+    """Leave a mark, and import if it is the first running one."""
     study_id = storage.get_study_id_from_name(study.study_name)
     mark = storage.create_new_trial(study_id, _mark(found.origin))
     try:
@@ -102,14 +94,16 @@ def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: 
         if running[0] == number and schema.IMPORTED not in study.user_attrs:
             _import(found, study, storage, mark, wait)
     except UpdateFinishedTrialError:
-        return  # others took this command for dead, and go on
+        return  # others took this command for dead, and continue
     finally:
         _end(storage, mark)
 
 
 def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wait: Pause) -> None:
-    """Add what is not there yet. Each step is signed for in the mark, which tells others that this command lives and
-    this command that nobody took over."""
+    """Add what is not there yet.
+
+    Each step moves the mark's lease on and so shows that this command lives. It fails if another one took over.
+    """
     study_id = storage.get_study_id_from_name(study.study_name)
     trials = study.get_trials(deepcopy=False)
     there = {trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in trials if is_imported(trial)}
@@ -142,5 +136,5 @@ def _marks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _running(marks: Sequence[FrozenTrial]) -> list[int]:
-    """The numbers of the marks that run, the first one first."""
+    """Return the numbers of the running marks, in order."""
     return sorted(mark.number for mark in marks if mark.state == TrialState.RUNNING)

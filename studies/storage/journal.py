@@ -1,7 +1,7 @@
-"""Optuna's storage in a journal: one file to whose end each change is written. For the processes of one machine.
+"""Optuna's storage in a journal: one file that grows by a line a change. For the processes of one machine.
 
-Optuna's own locks are files that a killed worker leaves behind: the others then wait for half a minute, and of two that
-clear such a lock away at once, one may clear the other's new one. The system's lock on a file ends with its process.
+Optuna's own locks are files, and a killed worker leaves its lock behind. The others then wait for half a minute. If two
+of them remove such a lock at once, one may remove the other's new lock. The system's file lock ends with its process.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ OF_OTHER_LINES = (ValueError, LookupError, TypeError, AttributeError, AssertionE
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """The storage in the journal at `path`; the file and its folder are made where they are missing.
+    """Open the storage in the journal at `path`, and create the file and its folder if they are missing.
 
-    Raises OSError where `path` holds something else, or cannot be written.
+    Raises OSError if `path` holds something else, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     storage = read_journal(path)
@@ -32,9 +32,9 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 def read_journal(path: Path) -> JournalStorage:
-    """The storage in the journal at `path`, which is not touched before something is written.
+    """Open the storage in the journal at `path`. The file is not touched before something is written.
 
-    Raises OSError where `path` holds something else.
+    Raises OSError if `path` holds something else.
     """
     _refuse_other_files(path)
     lock: Any = JournalLock(path)
@@ -46,24 +46,23 @@ def read_journal(path: Path) -> JournalStorage:
 
 
 class JournalLock:
-    """Held by the one process that writes to the journal at `path`. Not for several threads at once, which Optuna
-    keeps apart itself."""
+    """The lock of the one process that writes to the journal at `path`. Optuna itself keeps its threads apart."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Wait until the lock is this process's own."""
+        """Wait for the lock and take it."""
         self._descriptor = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         _cut_broken_line(self._path)
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing would not do it where a process was forked meanwhile
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing alone would not, if a process was forked meanwhile
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -78,9 +77,9 @@ def _refuse_other_files(path: Path) -> None:
 
 
 def _cut_broken_line(path: Path) -> None:
-    """Remove what a writer that was killed, or whose disk was full, wrote of a line without coming to its end.
+    """Remove an incomplete last line, left by a killed writer or a full disk.
 
-    Raises OSError where the file is gone: whoever writes on would begin another journal.
+    Raises OSError if the file is gone: writing on would begin another journal.
     """
     with path.open("rb+") as file:
         size = end = file.seek(0, os.SEEK_END)

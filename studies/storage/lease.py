@@ -1,11 +1,11 @@
-"""Leases: how a running trial shows that its worker lives, and how a dead worker's trial is set free.
+"""Leases: how a running trial shows that its worker lives, and how a dead worker's trial is freed.
 
-A worker moves a counter in its trial's attributes on, the first time after a third of the lease. A watcher that sees no
-movement for a whole lease *on its own clock* tells the trial FAIL; clocks of different machines are never compared. A
-worker that died on the watcher's own machine is seen at once, by its process id.
+A worker increments a counter in its trial's attributes each third of the lease. A watcher that sees no change for a
+whole lease *on its own clock* tells the trial FAIL. Clocks of different machines are never compared. A dead worker on
+the watcher's own machine is noticed at once, by its process id.
 
-The time between two looks counts for a third of the lease at most: a watcher that was held up, by an outage of the
-storage or by its own machine, must see whether others that were held up with it move again before it judges them.
+The time between two checks counts for at most a third of the lease. A watcher may have been held up, by an outage or
+by its own machine, and others with it. It must give them time to move again before it judges them.
 
 Optuna's own heartbeat misses a trial that dies before its first beat, and works only inside `study.optimize`.
 """
@@ -32,20 +32,20 @@ from studies.records.objectives import rungs_of
 
 
 def worker_id() -> str:
-    """This process: host, boot, process-id namespace (two containers may share a host name) and process id."""
+    """Identify this process by host, boot, process-id namespace (containers may share a host name) and process id."""
     return f"{_place()}:{os.getpid()}"
 
 
 @functools.cache
 def _place() -> str:
-    """The machine: its name, which two may share, with what this boot of it is called; and the namespace."""
+    """Identify the machine by name, boot (two machines may share a name) and process-id namespace."""
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     booted = boot.read_text().strip()[:8] if boot.exists() else "0"
     return f"{platform.node()}:{booted}:{namespace.stat().st_ino if namespace.exists() else 0}"
 
 
 def is_dead(worker: str) -> bool:
-    """Whether `worker` ran on this machine and its process is gone. False where that cannot be known."""
+    """Return whether `worker` ran on this machine and its process is gone. False if that cannot be known."""
     place, _, pid = worker.rpartition(":")
     if place != _place() or not pid.isdigit():
         return False
@@ -59,7 +59,7 @@ def is_dead(worker: str) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether the process has ended and only waits to be collected by its parent."""
+    """Return whether the process has ended and waits for its parent to collect it."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         return stat.read_text().rpartition(")")[2].split()[0] == "Z"
@@ -68,7 +68,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 class Lease:
-    """Keeps `trial` alive in the storage while it runs; a context manager around the training."""
+    """A context manager around a training: it shows in the storage that the worker of `trial` lives."""
 
     def __init__(self, trial: Trial, *, lease_s: float) -> None:
         self._trial = trial
@@ -93,27 +93,27 @@ class Lease:
             try:
                 self._trial.set_user_attr(schema.LEASE, beats)
             except UpdateFinishedTrialError:
-                return  # somebody took the trial over; the training's next report will find out
+                return  # somebody took the trial over: the training's next report will notice
             except KeyError:
-                return  # somebody deleted the study; so will it
+                return  # somebody deleted the study: the next report will notice
             except StorageInternalError:
-                continue  # an outage: the training's own next report tells it, and the next beat tries again
+                continue  # an outage: the training's next report raises it, and the next beat tries again
 
 
 class Watch:
-    """Watches the running trials of a study and sets those free whose worker is dead or silent."""
+    """A watcher of a study's running trials. It frees those of dead or silent workers."""
 
     def __init__(self, storage: BaseStorage, *, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
         self._lease_s = lease_s
         self._clock = clock
-        self._last_look: float | None = None
+        self._last_check: float | None = None
         self._watched_s = 0.0
         self._seen: dict[int, tuple[object, float]] = {}
 
     def release_stale(self, study: Study, trials: Sequence[FrozenTrial]) -> bool:
-        """Tell FAIL (`killed`) for each stale one of `trials`, which were read just now; whether there was any."""
-        self._look()
+        """Tell FAIL (`killed`) for each stale one of `trials`, which were just read. Return whether there was any."""
+        self._count_time()
         stale = [trial for trial in trials if trial.state == TrialState.RUNNING and self._is_stale(trial)]
         for trial in stale:
             worker = trial.user_attrs.get(schema.WORKER, "unknown")
@@ -121,7 +121,7 @@ class Watch:
         return bool(stale)
 
     def release_dead(self, study: Study, trials: Sequence[FrozenTrial], *, message: str) -> None:
-        """Tell FAIL (`killed`, with `message`) for each of `trials` whose worker is known to be dead."""
+        """Tell FAIL (`killed`, with `message`) for each of `trials` with a worker known to be dead."""
         for trial in trials:
             if trial.state == TrialState.RUNNING and is_dead(str(trial.user_attrs.get(schema.WORKER, ""))):
                 self._release(study, trial, message)
@@ -136,21 +136,21 @@ class Watch:
             return False
         return self._watched_s - since > self._lease_s
 
-    def _look(self) -> None:
+    def _count_time(self) -> None:
         now = self._clock()
-        if self._last_look is not None:
-            self._watched_s += min(now - self._last_look, self._lease_s / 3)
-        self._last_look = now
+        if self._last_check is not None:
+            self._watched_s += min(now - self._last_check, self._lease_s / 3)
+        self._last_check = now
 
     def void(self, study: Study, trial: FrozenTrial) -> None:
-        """Mark a surplus claim, whose worker may have died before it could."""
+        """Void a surplus claim. Its worker may have died before it could."""
         self._end(study, trial, {schema.VOID: True})
 
     def _release(self, study: Study, trial: FrozenTrial, message: str) -> None:
         self._end(study, trial, {schema.FAILURE: schema.Failure.KILLED, schema.FAILURE_MESSAGE: message})
 
     def _end(self, study: Study, trial: FrozenTrial, attributes: Mapping[str, Any]) -> None:
-        """Tell FAIL. Several watchers may do this at once: all write the same, and one of them wins the tell."""
+        """Tell FAIL. Several watchers may do this at once: all write the same, and one of them succeeds."""
         study_id = self._storage.get_study_id_from_name(study.study_name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
         try:
@@ -158,4 +158,4 @@ class Watch:
                 self._storage.set_trial_user_attr(trial_id, key, value)
             study.tell(trial.number, state=TrialState.FAIL)
         except (UpdateFinishedTrialError, ValueError):
-            return  # another watcher was first, or the worker came back and finished it
+            return  # another watcher was first, or the worker came back and finished the trial

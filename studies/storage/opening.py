@@ -1,7 +1,7 @@
-"""Opens a storage and tells clearly when it cannot be used.
+"""Open a storage, and say clearly why one cannot be used.
 
-`memory`, `journal:PATH`, `grpc://HOST:PORT` (Optuna's proxy), or an SQLAlchemy URL of a database. What lies behind a
-server is waited for when it is away; SQLite waits by itself while another process writes.
+A storage is `memory`, `journal:PATH`, `grpc://HOST:PORT` (Optuna's proxy), or an SQLAlchemy URL of a database. Outages
+of servers are waited out. SQLite itself waits while another process writes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["open_existing", "open_patiently", "open_storage", "open_to_read", "u
 
 FAILURES = (
     *(SQLAlchemyError, StorageInternalError, sqlite3.Error, RuntimeError, OSError, ValueError),
-    *(TypeError, SAWarning),  # for an option that the driver does not know
+    *(TypeError, SAWarning),  # for an unknown option of the driver
 )
 GRPC_READY_S = 10
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql", "cryptography": "mysql", "grpc": "grpc", "google": "grpc"}
@@ -36,19 +36,19 @@ NO_EXISTING = "run a study first, or give the storage.url that it was run with"
 
 
 def open_storage(url: str, *, patience: Patience = USUAL) -> BaseStorage:
-    """The storage at `url`; a file and its folder, or a database's tables, are made where they are missing.
+    """Open the storage at `url`. A missing file, folder or table is created.
 
-    Raises `BadInput` where the storage cannot be reached now or is not Optuna's. Once it is open, outages are waited
-    out with `patience`; it raises `StorageInternalError` where it fails.
+    Raises `BadInput` if the storage cannot be reached now or is not Optuna's. Later outages are waited out with
+    `patience`, and then raise `StorageInternalError`.
     """
     with _failures_told(url):
         return _open(read_address(url), patience)
 
 
 def open_patiently(url: str, *, patience: Patience) -> BaseStorage:
-    """As `open_storage`, for a worker that may be started while the storage is away: waits for it.
+    """Open a storage as `open_storage` does, for a worker: wait for it if it is away.
 
-    Raises `StorageUnusable` where it does not come back in time.
+    Raises `StorageUnusable` if it does not come back in time.
     """
     with _failures_told(url):
         address = read_address(url)
@@ -61,7 +61,7 @@ def open_patiently(url: str, *, patience: Patience) -> BaseStorage:
 
 
 def open_existing(url: str, *, patience: Patience = USUAL) -> BaseStorage:
-    """The storage at `url`, which is not made where it is missing. Raises `BadInput` as `open_storage` does."""
+    """Open the existing storage at `url`. Raises `BadInput` as `open_storage` does, and if there is none."""
     with _failures_told(url):
         address = read_address(url)
         _refuse_missing(address)
@@ -69,7 +69,7 @@ def open_existing(url: str, *, patience: Patience = USUAL) -> BaseStorage:
 
 
 def open_to_read(url: str, *, patience: Patience = USUAL) -> BaseStorage:
-    """The storage at `url`, to be read only: nothing is written to it, and it need not be writable.
+    """Open the existing storage at `url` for reading. Nothing is written to it, and it need not be writable.
 
     Raises `BadInput` as `open_existing` does.
     """
@@ -85,7 +85,7 @@ def open_to_read(url: str, *, patience: Patience = USUAL) -> BaseStorage:
 
 
 def _refuse_missing(address: Address) -> None:
-    """Raise `BadInput` where there is no storage at `address`, or one without studies."""
+    """Raise `BadInput` if there is no storage at `address`, or one without studies."""
     if address.file is not None and not address.file.exists():
         raise BadInput([Problem("storage.url", f"is {address.shown}, a file that does not exist", NO_EXISTING)])
     if address.kind in ("postgresql", "mysql", "other") and not holds_studies(address):
@@ -103,7 +103,7 @@ def _open(address: Address, patience: Patience) -> BaseStorage:
         warnings.filterwarnings("error", message="Query string argument", category=SAWarning)
         database = open_database(address)
     if address.kind == "sqlite":
-        return database  # it has no server that could be away
+        return database  # it has no server
     return PatientStorage(get_storage(database), patience=patience)  # with Optuna's cache of finished trials
 
 
@@ -122,7 +122,7 @@ def _proxy(address: Address) -> GrpcStorageProxy:
 
 @contextlib.contextmanager
 def _failures_told(url: str) -> Iterator[None]:
-    """Raise `BadInput` for whatever keeps the storage at `url` from being opened; no text of it holds a password."""
+    """Raise `BadInput` for any failure to open the storage at `url`. Its messages hold no password."""
     shown = without_password(url)
     try:
         yield
@@ -141,7 +141,7 @@ def _failures_told(url: str) -> Iterator[None]:
 
 
 def _install(error: ImportError) -> str:
-    """How to get the module that is missing."""
+    """Tell how to install the missing module."""
     cause: BaseException | None = error
     while isinstance(cause, ImportError) and cause.name is None and cause.__cause__ is not None:
         cause = cause.__cause__

@@ -1,6 +1,6 @@
-"""Tells failures of a storage apart: those that pass by themselves, and those that somebody has to mend.
+"""Failures of a storage: those that pass by themselves, and those that somebody has to mend.
 
-Drivers are told by the codes that they carry and not by their classes, so that none has to be installed.
+Errors of drivers are recognised by their codes, not their classes, so no driver has to be installed.
 """
 
 from __future__ import annotations
@@ -59,26 +59,25 @@ CREATED_IN_SQLITE = re.compile(r"already exists|UNIQUE constraint|is locked")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether it helps to try again: the server is away or broke the connection, or it gave up this transaction among
-    several that stood in each other's way."""
+    """Return whether another try may help: the server is away, broke the connection, or gave up this transaction."""
     return is_of_the_storage(error) and any(_passes(link) for link in _chain(error))
 
 
 def is_creation_race(error: BaseException) -> bool:
-    """Whether somebody else is making the same tables at this moment."""
+    """Return whether another process is creating the same tables at this moment."""
     return any(isinstance(link, DBAPIError) and _was_created(link) for link in _chain(error))
 
 
 def is_of_the_storage(error: BaseException) -> bool:
-    """Whether `error`, raised by a storage, tells of the place where it keeps things, and not of what was asked."""
+    """Return whether `error`, raised by a storage, is a failure of the storage itself and not of the request."""
     broken = (StorageInternalError, SQLAlchemyError, OSError, json.JSONDecodeError, UnicodeDecodeError)
     return isinstance(error, broken) or _grpc_code(error) is not None
 
 
 def is_of_a_row(error: BaseException) -> bool:
-    """Whether Optuna's storages have met a row that they cannot make sense of, since somebody edited it.
+    """Return whether `error` came from a row that Optuna cannot read, since somebody edited it.
 
-    They raise what their parsers do, which Optuna raises elsewhere for other reasons: where it came from tells.
+    Optuna raises its parsers' errors, which occur elsewhere for other reasons. So the module that raised it decides.
     """
     frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     of_rows = isinstance(error, OF_A_ROW) and not isinstance(error, KeyError)
@@ -86,20 +85,20 @@ def is_of_a_row(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in the storage's own words, on one line."""
+    """Return what went wrong in the storage's own words, on one line."""
     links = list(_chain(error))
     of_driver = [link.orig for link in links if isinstance(link, DBAPIError) and link.orig is not None]
     of_driver += [link for link in links if isinstance(link, sqlite3.Error)]
-    told = of_driver[0] if of_driver else links[-1]
-    details = getattr(told, "details", None)
-    text = str(details()) if callable(details) else str(told)
-    if len(told.args) == 2 and isinstance(told.args[0], int) and not isinstance(told, OSError):
-        text = str(told.args[1])
-    return masked(" ".join(text.split()))[:LONGEST_REASON] or type(told).__name__
+    origin = of_driver[0] if of_driver else links[-1]
+    details = getattr(origin, "details", None)
+    text = str(details()) if callable(details) else str(origin)
+    if len(origin.args) == 2 and isinstance(origin.args[0], int) and not isinstance(origin, OSError):
+        text = str(origin.args[1])
+    return masked(" ".join(text.split()))[:LONGEST_REASON] or type(origin).__name__
 
 
 def is_damaged(error: BaseException) -> bool:
-    """Whether the storage's file is gone, or holds something else than a sound storage."""
+    """Return whether the storage's file is gone or damaged."""
     if is_of_a_row(error):
         return True
     links = list(_chain(error))
@@ -110,7 +109,7 @@ def is_damaged(error: BaseException) -> bool:
 
 
 def unusable(error: BaseException) -> StorageUnusable:
-    """What a failure of the storage in mid-study means, in words."""
+    """Return the error for a failure of the storage during a study, with its remedy."""
     why = reason(error)
     if is_damaged(error):
         remedy = "name another storage.url, or restore it from a copy"
@@ -122,8 +121,10 @@ def unusable(error: BaseException) -> StorageUnusable:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it came from. Contexts count: Optuna reads again after a broken read, and SQLAlchemy then tells
-    of the transaction that was not rolled back, which says nothing about the cause."""
+    """Yield `error`, its causes and its contexts.
+
+    Optuna reads again after a broken read. SQLAlchemy then reports the open transaction, with the cause as context.
+    """
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -157,14 +158,14 @@ def _was_created(link: DBAPIError) -> bool:
 
 
 def _code(link: DBAPIError) -> str | int | None:
-    """The number that MySQL's drivers give first, which says more than their SQLSTATE, or the SQLSTATE of psycopg."""
+    """Return the number of MySQL's drivers, which says more than their SQLSTATE, or the SQLSTATE of psycopg."""
     first = link.orig.args[0] if link.orig is not None and link.orig.args else None
     state = getattr(link.orig, "sqlstate", None)
     return first if isinstance(first, int) else state if isinstance(state, str) else None
 
 
 def _grpc_code(error: BaseException) -> str | None:
-    """The status of a gRPC call that failed, by name."""
+    """Return the name of the status of a failed gRPC call."""
     code = getattr(error, "code", None)
     name = getattr(code(), "name", None) if callable(code) else None
     return name if isinstance(name, str) else None

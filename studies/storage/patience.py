@@ -1,12 +1,12 @@
-"""Waits out the outages of a storage, so that a server that is started anew costs a study nothing but the time.
+"""Wait out the outages of a storage, so that a restarted server costs a study nothing but time.
 
-Every call that fails for a reason which passes is tried again. A call may have been carried out though its answer was
-lost; the second try must then be harmless:
+Every call with a passing failure is tried again. The storage may have carried out a call and lost its answer, so a
+second try must be harmless:
 
-- Attributes, parameters and intermediate values are written over with the same.
-- A trial that was told is told: the same state and values that stand already are no error.
-- A new trial may be made twice, and the claim of a waiting one may be lost. Either leaves a RUNNING trial without a
-  worker, which the lease sets free.
+- Attributes, parameters and intermediate values are overwritten with the same values.
+- Telling a trial the state and values that it already has is no error.
+- A new trial may be created twice, and the claim of a waiting one may be lost. Either leaves a RUNNING trial without a
+  worker, and the lease frees it.
 """
 
 from __future__ import annotations
@@ -33,27 +33,28 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
+Pause = Callable[[float], bool]  # waits for so many seconds, and returns whether to give up
 
 
 def wait(seconds: float) -> bool:
-    """Wait so long; nothing ends it but an exception."""
+    """Wait for so many seconds. Only an exception ends the wait early."""
     time.sleep(seconds)
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an outage is waited out, in seconds. `pause` waits so many seconds and says whether to give up."""
+    """How long an outage is waited out."""
 
     seconds: float = 600.0
-    pause: Callable[[float], bool] = wait
+    pause: Pause = wait
 
 
 USUAL = Patience()
 
 
 class Outages:
-    """The outages of one storage as this process meets them; its threads share one patience, and tell of it once."""
+    """The outages of one storage as this process sees them. Its threads share one patience, and warn once."""
 
     def __init__(self, patience: Patience, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -63,11 +64,11 @@ class Outages:
         self._told = False
 
     def outlast(self, call: Callable[[], T], *, again: Callable[[], T] | None = None, reaches: bool = True) -> T:
-        """The result of `call`, tried again by `again` while it fails for a reason that passes.
+        """Return the result of `call`, tried again by `again` while it fails for a passing reason.
 
-        `reaches`: the call reaches the storage and is not answered out of a cache, so its success ends an outage.
-        Raises the last error when the patience is over or the pause was ended; at least one more try is always made,
-        since a broken connection is noticed only by its use.
+        `reaches`: the call reaches the storage and is not answered from a cache, so its success ends an outage.
+        Raises the last error when the patience is over or the pause was ended. At least one more try is made, since
+        only a call shows that a connection is broken.
         """
         tries = 0
         while True:
@@ -77,7 +78,7 @@ class Outages:
             except Exception as error:
                 if not passes(error):
                     raise
-                failure = error  # tried again outside of this block: the next error must not have it as its context
+                failure = error  # tried again outside of this block, so it is no context of the next error
             if failure is None:
                 if reaches or tries:
                     self._end()
@@ -87,7 +88,7 @@ class Outages:
                 raise failure
 
     def _wait(self, failure: Exception, tries: int) -> bool:
-        """Pause before the next try, at first not at all; False where there is to be none."""
+        """Pause before the next try, but not before the first one. Return whether to try again."""
         with self._lock:
             now = self._clock()
             self._since = now if self._since is None else self._since
@@ -99,7 +100,7 @@ class Outages:
         if left <= 0:
             return False
         if tells:
-            log.warning("the storage does not answer (%s); waiting up to %.0f s", reason(failure), left)
+            log.warning("the storage does not answer (%s): waiting up to %.0f s", reason(failure), left)
         pause = min(FIRST_PAUSE_S * 2.0 ** (tries - 2), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
         return not self._patience.pause(min(pause, left))
 
@@ -114,9 +115,9 @@ class Outages:
 
 
 class PatientStorage(BaseStorage):
-    """Optuna's `storage`, whose outages are waited out.
+    """An Optuna storage that waits out the outages of another one.
 
-    What tells of the storage's own failure is raised as `StorageInternalError`, whatever the storage is.
+    A failure of the storage itself is raised as `StorageInternalError`, whatever the storage is.
     """
 
     def __init__(self, storage: BaseStorage, *, patience: Patience) -> None:
@@ -126,8 +127,10 @@ class PatientStorage(BaseStorage):
 
     @contextlib.contextmanager
     def having_read(self, trials: Sequence[FrozenTrial]) -> Iterator[None]:
-        """Within it, a question for the waiting trials, as `Study.ask` puts it, is answered from `trials`, all of the
-        study's as read just now. One that was taken since then is refused when it is claimed."""
+        """Answer `Study.ask`'s request for the waiting trials from `trials`, all of the study's as just read.
+
+        The claim of a trial that was taken since then is refused.
+        """
         self._just_read = trials
         try:
             yield
@@ -135,11 +138,11 @@ class PatientStorage(BaseStorage):
             self._just_read = None
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """As Optuna's; a study that was made by a try whose answer was lost is a duplicate, which callers expect."""
+        """Do as Optuna does. If an answer was lost, the next try raises the duplicate error that callers expect."""
         return self._try(lambda: self._storage.create_new_study(directions, study_name))
 
     def delete_study(self, study_id: int) -> None:
-        """As Optuna's; gone is gone."""
+        """Do as Optuna does. A study that is gone is no error for a second try."""
 
         def again() -> None:
             try:
@@ -150,55 +153,55 @@ class PatientStorage(BaseStorage):
         self._try(lambda: self._storage.delete_study(study_id), again=again)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_study_user_attr(study_id, key, value))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_study_system_attr(study_id, key, value))
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_study_id_from_name(study_name))
 
     def get_study_name_from_id(self, study_id: int) -> str:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_study_name_from_id(study_id), reaches=False)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_study_directions(study_id), reaches=False)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_study_user_attrs(study_id))
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_study_system_attrs(study_id))
 
     def get_all_studies(self) -> list[Any]:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_all_studies())
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.create_new_trial(study_id, template_trial))
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_trial_param(trial_id, param_name, param_value_internal, distribution))
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(
             lambda: self._storage.get_trial_id_from_study_id_trial_number(study_id, trial_number), reaches=False
         )
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """As Optuna's; True where a try whose answer was lost has finished the trial in just this way."""
+        """Do as Optuna does. Return True if a try without an answer has finished the trial in the same way."""
 
         def call() -> bool:
             return self._storage.set_trial_state_values(trial_id, state, values)
@@ -214,35 +217,35 @@ class PatientStorage(BaseStorage):
         return self._try(call, again=again)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_trial_intermediate_value(trial_id, step, intermediate_value))
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_trial_user_attr(trial_id, key, value))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._try(lambda: self._storage.set_trial_system_attr(trial_id, key, value))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_trial(trial_id), reaches=False)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """As Optuna's."""
+        """Do as Optuna does."""
         if self._just_read is not None and states == (TrialState.WAITING,) and not deepcopy:
             return [trial for trial in self._just_read if trial.state == TrialState.WAITING]
         return self._try(lambda: self._storage.get_all_trials(study_id, deepcopy, states))
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
-        """As Optuna's."""
+        """Do as Optuna does."""
         return self._try(lambda: self._storage.get_best_trial(study_id))
 
     def remove_session(self) -> None:
-        """As Optuna's."""
+        """Do as Optuna does."""
         self._storage.remove_session()
 
     def _try(self, call: Callable[[], T], *, again: Callable[[], T] | None = None, reaches: bool = True) -> T:
@@ -257,7 +260,7 @@ class PatientStorage(BaseStorage):
 
 
 def _stands(trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> bool:
-    """Whether `trial` is finished in just this way."""
+    """Return whether `trial` is finished with this state and these values."""
     if trial.state != state or values is None:
         return trial.state == state
     stored = trial.values or []

@@ -1,11 +1,16 @@
-"""How an SQLite database is read where nothing may be written: an archive, a snapshot, another person's file.
+"""Read an SQLite database without writing anything: an archive, a snapshot, another person's file.
 
-Context: SQLite keeps a log beside a database. A write-ahead log holds what is not yet in the database, and a rollback
-journal that a killed writer left holds what has to be undone. Closing or opening the database would do both in place.
-Choice: the first of these ways that works. The file as it is, with all writing forbidden; read-only (`mode=ro`) where
-the file or its folder cannot be written, or a log is left; as one that nobody changes (`immutable=1`) where no log is
-left; and a copy of file and logs. A link is followed first, for the logs lie beside what it names. Cost: such a copy
-takes the database's size in the folder for temporary files.
+Context: SQLite keeps logs beside a database. A write-ahead log holds changes to be added to the database. The rollback
+journal of a killed writer holds changes to be undone. Opening or closing the database would do both in place. Choice:
+the first of these ways that works.
+
+1. The file as it is, with all writing forbidden. Not if file or folder are not writable, or a log is left.
+2. Read-only (`mode=ro`).
+3. As a file that nobody changes (`immutable=1`), if no log is left.
+4. A copy of file and logs.
+
+A link is followed first, since the logs lie beside its target. Cost: a copy takes the database's size in the folder for
+temporary files.
 """
 
 from __future__ import annotations
@@ -26,19 +31,19 @@ BUSY_S = 5.0  # how long to wait for another process that writes
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to read a database, which Python's driver knows as `uri`. `copy` is a folder to be removed afterwards."""
+    """A way to read a database."""
 
-    uri: str
-    copy: Path | None = None
+    uri: str  # for Python's driver
+    copy: Path | None = None  # a folder to be removed afterwards
 
     @property
     def url(self) -> str:
-        """The same for SQLAlchemy, which takes quotes off once more."""
+        """The same for SQLAlchemy, which unquotes once more."""
         file, _, how = self.uri.partition("?")
         return f"sqlite:///{quote(file, safe='/:')}?{how}&uri=true"
 
     def connect(self) -> sqlite3.Connection:
-        """Return a connection that writes nothing."""
+        """Open a connection that writes nothing."""
         connection = sqlite3.connect(self.uri, uri=True, timeout=BUSY_S)
         connection.execute("PRAGMA query_only=ON")
         return connection
@@ -50,7 +55,7 @@ class Way:
 
 
 def way_to_read(path: Path) -> Way:
-    """Return the first way that works. Raises `sqlite3.Error` where none does, OSError where no copy can be made."""
+    """Return the first way that works. Raises `sqlite3.Error` if none does, OSError if the copy fails."""
     path = Path(os.path.realpath(path))
     failure: sqlite3.Error | None = None
     for way in _ways(path):
@@ -60,7 +65,7 @@ def way_to_read(path: Path) -> Way:
         except sqlite3.Error as error:
             way.remove_copy()
             if not isinstance(error, sqlite3.OperationalError) or (_is_busy(error) and _logs(path)):
-                raise  # where somebody writes just now, a copy would be torn
+                raise  # a copy of a database under writing would be torn
             failure = failure or error
         else:
             return way
@@ -77,7 +82,7 @@ def _ways(path: Path) -> Iterator[Way]:
 
 
 def _logs(path: Path) -> list[Path]:
-    """Return the logs of `path` that hold anything."""
+    """Return the logs of `path` that are not empty."""
     beside = (path.with_name(path.name + suffix) for suffix in LOGS)
     return [log for log in beside if log.exists() and log.stat().st_size > 0]
 

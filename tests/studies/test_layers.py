@@ -58,17 +58,15 @@ MUST_NOT_KNOW = {
 }
 EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.objective", "optuna"),  # where a trial of Optuna becomes a training
-    ("trial.attempt", "optuna"),  # what the trial's attributes hold of its tries
-    ("trial.orphan", "optuna"),
+    ("trial.checkpoints.record", "optuna"),  # the same: the trial's attributes name its checkpoints
+    ("trial.judge", "optuna"),  # the same: a training becomes an outcome
     ("trial.outcome", "optuna"),
     ("trial.reports", "optuna"),
-    ("trial.ranks.crew", "optuna"),
-    ("trial.ranks.process", "optuna"),
-    ("launch.process", "studies.trial"),  # what its workers run
+    ("launch.run_trials", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
-    ("launch.checking", "studies.trial"),  # what is tried before the first worker starts
-    ("launch.points", "studies.trial"),  # the same
-    ("cli.admission", "studies.trial"),  # the checks of what a trial builds
+    ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts
+    ("launch.preflight.findings", "studies.trial"),  # types of what was found
+    ("cli.validation", "studies.trial"),  # the checks of what a trial builds
 }
 
 
@@ -160,7 +158,7 @@ def test_one_file_alone_decides_how_names_are_printed() -> None:
 def test_the_command_itself_never_imports_torch() -> None:
     """The workers do, and the fork server; the process that a person waits for shows its first line without."""
     modules = (
-        "studies.run, studies.cli.admission, studies.cli.progress, studies.launch.local, studies.reporting.report, "
+        "studies.run, studies.cli.validation, studies.cli.progress, studies.launch.launcher, studies.reporting.report, "
     )
     modules += "studies.launch.slurm.launcher, studies.launch.ray.launcher"
     script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"

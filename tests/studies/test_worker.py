@@ -24,10 +24,10 @@ from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
 from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of
-from studies.trial.callbacks import Rung
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.reports import IntermediateValues
+from studies.trial.rungs.rungs import Rung
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -341,11 +341,14 @@ def test_failures_of_this_run_count_whatever_the_time_zone(plain: MakeSettings) 
 
 def test_a_trial_that_goes_on_notes_the_rungs_of_halving_as_one_that_never_stopped(plain: MakeSettings) -> None:
     settings = plain("pruner=asha", "n_trials=1", "budget.amount=8")
-    whole, reports = optuna.create_study(pruner=make_pruner(settings)).ask(), [0.5, 0.6, 0.7, 0.8]
+    pruner = make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+    whole, reports = optuna.create_study(pruner=pruner).ask(), [0.5, 0.6, 0.7, 0.8]
     for rung, value in enumerate(reports, start=1):
         whole.report(value, rung)
         whole.should_prune()
-    resumed = optuna.create_study(pruner=make_pruner(settings)).ask()
+    resumed = optuna.create_study(
+        pruner=make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+    ).ask()
     rungs = tuple(Rung(i, value, i, i / 10) for i, value in enumerate(reports[:3], start=1))
     IntermediateValues(resumed, last=8).repeat(rungs)
     resumed.report(reports[3], 4)

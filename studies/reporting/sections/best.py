@@ -12,7 +12,7 @@ from studies.reporting.finding import Block, File, Finding, Paragraph, Reference
 from studies.reporting.sections.outcome import BY_THE_CONFIG
 from studies.reporting.view import StudyView
 from studies.selection.chosen import best_yaml, champion_of, is_told_by_hand, representative
-from studies.storage.checkpoints import last_state_of
+from studies.storage.checkpoints import checkpoints_of
 from studies.text.wording import counted, nearby, shown
 
 FILES = ("best.yaml",)
@@ -95,6 +95,6 @@ def _files(view: StudyView, best: Choice) -> Iterator[File | Reference]:
     if view.selection is not None:
         fresh = representative(view.selection, settings)
         trained, trained_in = (fresh, view.selection.fresh_in or settings) if fresh is not None else (trained, settings)
-    state = None if is_told_by_hand(trained) else last_state_of(trained, trained_in)
+    state = None if is_told_by_hand(trained) else checkpoints_of(trained_in).last_state_of(trained)
     if state is not None:
         yield Reference("best model", Path(nearby(state)))

@@ -15,12 +15,12 @@ from studies.errors import BadInput, Problem
 
 def record(config: DictConfig) -> int:
     """Write `table.npz` into the study's output folder, and say what it holds."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
     from studies.sampler_benchmark.record import table_of
     from studies.sampler_benchmark.table import write_table
     from studies.storage.identity import find_study
 
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     study, settings = find_study(settings, storage)
     if study is None:
         complaint = f"is {settings.study_name}, which the storage does not hold"

@@ -18,10 +18,10 @@ from winner import (
 
 from studies.analysis.axis import Array
 from studies.analysis.racing import (
-    Race,
+    Elimination,
     cheapest_of_the_best,
     estimate_of,
-    looks_of,
+    interim_analyses,
     run_race,
     surely_positive,
 )
@@ -29,9 +29,11 @@ from studies.analysis.racing import (
 N_SIMULATIONS = 200
 
 
-def race_of(*rows: list[float], looks: tuple[int, ...] = (4,), n_looks: int = 1, maximize: bool = True) -> Race:
+def race_of(
+    *rows: list[float], analyses: tuple[int, ...] = (4,), n_analyses: int = 1, maximize: bool = True
+) -> Elimination:
     failed = [i for i, row in enumerate(rows) if np.isnan(row).any()]
-    return run_race(np.array(rows), looks=looks, n_looks=n_looks, maximize=maximize, failed=failed)
+    return run_race(np.array(rows), analyses=analyses, n_analyses=n_analyses, maximize=maximize, failed=failed)
 
 
 LEADER = [0.95, 0.96, 0.94, 0.95]
@@ -61,32 +63,32 @@ def test_the_best_of_few_seeds_that_are_alike_by_chance_is_not_lost_to_a_coarse_
 
     def lost(seed: int) -> bool:
         values = np.random.default_rng(seed).binomial(30, 0.9, size=(K, 3)) / 30
-        return 0 not in raced(values)[0].ties
+        return 0 not in raced(values)[0].survivors
 
     assert np.mean([lost(seed) for seed in range(200)]) <= TARGET_LOST
 
 
 def test_the_surely_worse_leave_and_the_others_tie_with_the_leader() -> None:
-    race = race_of(NEAR, LEADER, FAR)
-    assert race.leader == 1
-    assert race.ties == (1, 0)
-    assert [standing.left for standing in race.standings] == [None, None, "worse"]
-    assert race.standings[2].gap == pytest.approx(0.1475)
-    assert race.standings[2].mean == pytest.approx(0.8025)
+    elimination = race_of(NEAR, LEADER, FAR)
+    assert elimination.leader == 1
+    assert elimination.survivors == (1, 0)
+    assert [standing.left for standing in elimination.standings] == [None, None, "worse"]
+    assert elimination.standings[2].gap == pytest.approx(0.1475)
+    assert elimination.standings[2].mean == pytest.approx(0.8025)
 
 
 def test_of_a_loss_the_smallest_leads() -> None:
-    race = race_of([-x for x in NEAR], [-x for x in LEADER], [-x for x in FAR], maximize=False)
-    assert (race.leader, race.ties) == (1, (1, 0))
-    assert race.standings[2].mean == pytest.approx(-0.8025)
+    elimination = race_of([-x for x in NEAR], [-x for x in LEADER], [-x for x in FAR], maximize=False)
+    assert (elimination.leader, elimination.survivors) == (1, (1, 0))
+    assert elimination.standings[2].mean == pytest.approx(-0.8025)
 
 
 def test_a_p_value_is_that_of_the_paired_t_test_times_the_tests_of_the_race() -> None:
     """Differences .1, .2, .15, .15: mean .15, sd .0408, t = 7.348 at 3 degrees of freedom, one-sided p = .00261."""
     a, b = np.array([0.9, 0.9, 0.9, 0.9]), np.array([0.8, 0.7, 0.75, 0.75])
     assert surely_positive(a - b, [float((a - b).std(ddof=1))]) == pytest.approx(0.00261, abs=1e-5)
-    race = run_race(np.stack([a, b]), looks=(4,), n_looks=3, maximize=True)
-    assert race.standings[1].p_value == pytest.approx(3 * 0.00261, abs=3e-5)
+    elimination = run_race(np.stack([a, b]), analyses=(4,), n_analyses=3, maximize=True)
+    assert elimination.standings[1].p_value == pytest.approx(3 * 0.00261, abs=3e-5)
 
 
 def test_the_spread_of_all_pairs_has_to_say_the_same() -> None:
@@ -110,46 +112,50 @@ def test_differences_that_are_all_the_same_are_judged_by_their_number() -> None:
 
 
 def test_a_candidate_that_failed_leaves_and_is_never_the_leader() -> None:
-    race = race_of([0.99, math.nan, 0.99, 0.99], LEADER, NEAR)
-    assert (race.leader, race.ties) == (1, (1, 2))
-    assert (race.standings[0].left, race.standings[0].n) == ("failed", 3)
+    elimination = race_of([0.99, math.nan, 0.99, 0.99], LEADER, NEAR)
+    assert (elimination.leader, elimination.survivors) == (1, (1, 2))
+    assert (elimination.standings[0].left, elimination.standings[0].n) == ("failed", 3)
 
 
 def test_whom_a_failed_leader_sent_home_comes_back_and_is_waited_for() -> None:
     noisy = [0.80, 1.00, 0.76, 0.99, 0.70, 0.99]
     values: Array = np.array([[*LEADER, 0.95, 0.96], [*FAR, math.nan, math.nan], noisy])
-    before = run_race(values, looks=(4,), n_looks=2, maximize=True)
+    before = run_race(values, analyses=(4,), n_analyses=2, maximize=True)
     assert (before.leader, before.standings[1].left, before.standings[2].left) == (0, "worse", None)
     values[0, 5] = math.nan
-    after = run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0})
-    assert (after.leader, after.ties) == (2, (2, 1))
+    after = run_race(values, analyses=(4, 6), n_analyses=2, maximize=True, failed={0})
+    assert (after.leader, after.survivors) == (2, (2, 1))
     assert [standing.left for standing in after.standings] == ["failed", None, None]
     assert [standing.n for standing in after.standings] == [5, 4, 4], "all wait for six seeds"
     values[1, 4:] = 0.8
-    assert [s.n for s in run_race(values, looks=(4, 6), n_looks=2, maximize=True, failed={0}).standings] == [5, 6, 6]
+    assert [s.n for s in run_race(values, analyses=(4, 6), n_analyses=2, maximize=True, failed={0}).standings] == [
+        5,
+        6,
+        6,
+    ]
 
 
 def test_where_all_have_failed_there_is_no_leader() -> None:
-    race = race_of([math.nan] * 4, [0.9, math.nan, 0.9, 0.9])
-    assert (race.leader, race.ties) == (None, ())
+    elimination = race_of([math.nan] * 4, [0.9, math.nan, 0.9, 0.9])
+    assert (elimination.leader, elimination.survivors) == (None, ())
 
 
 def test_who_has_left_is_not_trained_on_and_keeps_its_standing() -> None:
     later: Array = np.array([[*LEADER, 0.95, 0.96], [*NEAR, 0.94, 0.95], [*FAR, math.nan, math.nan]])
-    first = run_race(later, looks=(4,), n_looks=2, maximize=True)
-    then = run_race(later, looks=(4, 6), n_looks=2, maximize=True)
+    first = run_race(later, analyses=(4,), n_analyses=2, maximize=True)
+    then = run_race(later, analyses=(4, 6), n_analyses=2, maximize=True)
     assert first.standings[2] == then.standings[2]
     assert then.standings[2].left == "worse"
     assert [standing.n for standing in then.standings] == [6, 6, 4]
 
 
 @pytest.mark.parametrize(
-    ("seeds", "looks"), [(3, (3,)), (4, (3, 4)), (6, (3, 5, 6)), (8, (4, 6, 8)), (20, (10, 15, 20))]
+    ("seeds", "analyses"), [(3, (3,)), (4, (3, 4)), (6, (3, 5, 6)), (8, (4, 6, 8)), (20, (10, 15, 20))]
 )
 def test_the_candidates_are_compared_at_half_three_quarters_and_all_of_the_seeds(
-    seeds: int, looks: tuple[int, ...]
+    seeds: int, analyses: tuple[int, ...]
 ) -> None:
-    assert looks_of(seeds) == looks
+    assert interim_analyses(seeds) == analyses
 
 
 def test_a_race_saves_the_trainings_of_those_that_left() -> None:
@@ -160,19 +166,19 @@ def test_a_race_saves_the_trainings_of_those_that_left() -> None:
 
 def test_the_one_standard_error_rule_takes_the_cheapest_of_those_near_the_leader() -> None:
     """The leader's mean is .95, its standard error .00408: .9475 is within, .9425 is a tie but not within."""
-    race = race_of(LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])
-    assert race.ties == (0, 1, 2)
-    assert cheapest_of_the_best(race, [9.0, 5.0, 1.0], maximize=True) == 1
-    assert cheapest_of_the_best(race, [9.0, math.nan, 1.0], maximize=True) == 0
-    assert cheapest_of_the_best(race, [5.0, 5.0, 1.0], maximize=True) == 0, "of equally cheap ones the better"
+    elimination = race_of(LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])
+    assert elimination.survivors == (0, 1, 2)
+    assert cheapest_of_the_best(elimination, [9.0, 5.0, 1.0], maximize=True) == 1
+    assert cheapest_of_the_best(elimination, [9.0, math.nan, 1.0], maximize=True) == 0
+    assert cheapest_of_the_best(elimination, [5.0, 5.0, 1.0], maximize=True) == 0, "of equally cheap ones the better"
     assert cheapest_of_the_best(race_of([math.nan] * 4, [math.nan] * 4), [1.0, 1.0], maximize=True) is None
 
 
 def test_the_one_standard_error_rule_holds_for_a_loss_too() -> None:
     """The mirror of the race above: -.9475 is within one standard error of -.95, -.9425 is not."""
-    race = race_of(*([-x for x in row] for row in (LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])), maximize=False)
-    assert race.ties == (0, 1, 2)
-    assert cheapest_of_the_best(race, [9.0, 5.0, 1.0], maximize=False) == 1
+    elimination = race_of(*([-x for x in row] for row in (LEADER, NEAR, [0.91, 0.97, 0.93, 0.96])), maximize=False)
+    assert elimination.survivors == (0, 1, 2)
+    assert cheapest_of_the_best(elimination, [9.0, 5.0, 1.0], maximize=False) == 1
 
 
 def test_an_estimate_over_seeds_has_students_interval() -> None:

@@ -23,11 +23,11 @@ from studies.analysis.same_runs import distinct, same_runs, same_runs_note
 from studies.analysis.table import table_of
 from studies.cli.progress import Progress
 from studies.config.settings import StudySettings
-from studies.selection.contest import Candidate, Contest, estimated
+from studies.selection.race import Candidate, Race, estimated
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.slots import rules_of
-from studies.trial.preflight import looks, preflight
-from studies.trial.trying import SAME_UNDER_SEEDS, compare_seeds
+from studies.trial.preflight.dry_run import SAME_UNDER_SEEDS, compare_seeds
+from studies.trial.preflight.preflight import dry_runs, preflight
 
 MakeSettings = Callable[..., StudySettings]
 SEEDS_ITSELF = "model._target_=user_modules.SeedsItself"
@@ -132,13 +132,13 @@ def test_a_report_of_them_has_no_interval(plain: MakeSettings, storage: BaseStor
 
 
 def test_a_selection_of_them_compares_nothing(plain: MakeSettings, storage: BaseStorage) -> None:
-    race = ("select=race", "select.k=2", "select.seeds=6", "select.estimate_seeds=8", "n_trials=2")
-    settings = plain(SEEDS_ITSELF, *QUICK, *race, "analysis=none")
+    asked = ("select=race", "select.k=2", "select.seeds=6", "select.estimate_seeds=8", "n_trials=2")
+    settings = plain(SEEDS_ITSELF, *QUICK, *asked, "analysis=none")
     selection, rounds = selected(settings, storage)
     assert [step.n_trials for step in rounds] == [2 * 3, 1]  # no further seeds than showed it
-    (contest,) = selection.contests
-    assert contest.seedless == {0, 1}
-    assert contest.staying == (0, 1)
+    (race,) = selection.races
+    assert race.seedless == {0, 1}
+    assert race.survivors == (0, 1)
     printed, report = report_of(settings, storage, selection)
     for text in (printed, report):
         assert not any(word in text for word in ("fresh seeds, test", "tied", "confidence", "surely"))
@@ -150,16 +150,16 @@ def test_a_selection_of_them_compares_nothing(plain: MakeSettings, storage: Base
 
 def test_a_race_with_a_candidate_that_no_seed_changes_sends_nobody_home() -> None:
     values = np.array([[0.9] * 8, [0.5] * 8])
-    assert run_race(values, looks=(8,), n_looks=1, maximize=True).ties == (0,)
-    race = run_race(values, looks=(8,), n_looks=1, maximize=True, seedless=(1,))
-    assert (race.leader, race.ties) == (0, (0, 1))
-    assert [standing.n for standing in race.standings] == [8, 1]
-    assert all(np.isnan(standing.p_value) for standing in race.standings)
+    assert run_race(values, analyses=(8,), n_analyses=1, maximize=True).survivors == (0,)
+    elimination = run_race(values, analyses=(8,), n_analyses=1, maximize=True, seedless=(1,))
+    assert (elimination.leader, elimination.survivors) == (0, (0, 1))
+    assert [standing.n for standing in elimination.standings] == [8, 1]
+    assert all(np.isnan(standing.p_value) for standing in elimination.standings)
 
 
 def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:
     (searched, *fresh) = numbered(*(trial(0.1, r, 0.5, trajectory="a") for r in range(4)))
-    alone = Contest({}, (Candidate(searched, 0.5),), np.full((1, 4), np.nan), ((),), winner=0)
+    alone = Race({}, (Candidate(searched, 0.5),), np.full((1, 4), np.nan), ((),), winner=0)
     found = estimated(alone, fresh, metric="val_loss")
     assert found.is_seedless
     assert found.estimate is not None
@@ -169,7 +169,7 @@ def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:
 
 def test_a_check_finds_it_by_a_batch_under_two_seeds(plain: MakeSettings) -> None:
     for model, expected in ((SEEDS_ITSELF, (SAME_UNDER_SEEDS,)), ("model.batch_size=5", ())):
-        found = dict(looks(plain(model, *QUICK), corners=(), typical=(), until=None))
+        found = dict(dry_runs(plain(model, *QUICK), corners=(), typical=(), until=None))
         assert found["seeds"].notes == expected
     seeded = plain(SEEDS_ITSELF, "+model.seed=${training_seed}", *QUICK)
     assert compare_seeds(seeded, {"lr": 0.1}).notes == ()

@@ -56,7 +56,7 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
     from_file = shell.run("retrain", "config=outputs/digits/best.yaml")
     accuracy = re.compile(r"test/accuracy.*")
     assert accuracy.search(from_file)[0] == accuracy.search(retrained)[0]  # type: ignore[index]
-    assert "the test part was looked at before: once by studies.retrain; choosing" in from_file
+    assert "the test part was evaluated before: once by studies.retrain. Choosing" in from_file
 
 
 @pytest.mark.slow

@@ -15,27 +15,34 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from trainings import StopsAfter, run
 
 from studies import schema
-from studies.cli.admission import admit
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.retrain import make_folder
 from studies.selection.chosen import selected
 from studies.selection.steps import Selection, next_step, reader
-from studies.storage.checkpoints import best_trials, checkpoint_of, discard_useless, last_state_of, sweep
+from studies.storage.checkpoints import checkpoint_of, checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import write
-from studies.trial.files import claim_own, new_checkpoint, own_checkpoints, sha256_of, trial_folder, trials_folder
-from studies.trial.logger_kinds import own_run
-from studies.trial.tracked import TrackedRun
+from studies.trial.checkpoints.files import (
+    claim_own,
+    new_checkpoint,
+    own_checkpoints,
+    sha256_of,
+    trial_folder,
+    trials_folder,
+)
+from studies.trial.checkpoints.state_file import write
+from studies.trial.loggers.kinds import own_run
+from studies.trial.loggers.tracked_run import TrackedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
 
 
 def loser_of(trials: list[FrozenTrial], settings: StudySettings) -> FrozenTrial:
-    best = best_trials(trials, settings)
+    best = checkpoints_of(settings).best(trials)
     return next(trial for trial in trials if trial not in best)
 
 
@@ -54,8 +61,8 @@ def tidied(settings: StudySettings, trials: list[FrozenTrial]) -> None:
     """Both ways of tidying up, `trials` being told to have lasted from long ago until now."""
     for trial in trials:
         trial.datetime_start, trial.datetime_complete = datetime(2000, 1, 1), datetime.now() + timedelta(hours=1)
-    discard_useless(trials, settings)
-    sweep(trials, settings)
+    checkpoints_of(settings).discard_useless(trials)
+    checkpoints_of(settings).sweep(trials)
 
 
 @pytest.mark.parametrize("linked", [None, "trials", "trials/trial-{}", "trials/trial-{}/checkpoints"])
@@ -111,7 +118,7 @@ def test_what_only_has_the_name_of_a_checkpoint_is_neither_read_nor_deleted(
     _, retry = run(settings)
     assert retry.state == TrialState.COMPLETE
     assert "cannot be read on" in retry.user_attrs[schema.RESTARTED]
-    sweep([released, retry], settings)
+    checkpoints_of(settings).sweep([released, retry])
     assert os.path.lexists(path)
     assert (tmp_path / "whole.ckpt").exists()
 
@@ -125,7 +132,7 @@ def test_a_record_that_names_any_other_file_is_not_the_best_model(plain: MakeSet
     away.write_bytes(own.read_bytes())
     beside = own.with_name("model.ckpt")
     beside.write_bytes(own.read_bytes())
-    assert last_state_of(trial, settings) == own
+    assert checkpoints_of(settings).last_state_of(trial) == own
     another = new_checkpoint(own.parent, study_name="another", rung=1, batches=1)
     another.write_bytes(own.read_bytes())
     for forged in (
@@ -139,7 +146,7 @@ def test_a_record_that_names_any_other_file_is_not_the_best_model(plain: MakeSet
         f"{own}.tmp",
     ):
         trial.user_attrs[schema.CHECKPOINT]["path"] = forged
-        assert last_state_of(trial, settings) is None
+        assert checkpoints_of(settings).last_state_of(trial) is None
 
 
 def test_a_storage_that_was_moved_with_its_output_folder_finds_its_checkpoints(
@@ -154,7 +161,7 @@ def test_a_storage_that_was_moved_with_its_output_folder_finds_its_checkpoints(
     assert retry.user_attrs[schema.RESUMED_FROM]["trial"] == released.number
     assert retry.user_attrs[schema.STEPS] == 40
     (left,) = (tmp_path / "scratch" / "trials").glob("*/*.ckpt")
-    found = last_state_of(retry, replace(settings, output_dir=tmp_path / "moved"))
+    found = checkpoints_of(replace(settings, output_dir=tmp_path / "moved")).last_state_of(retry)
     assert found is not None
     assert found.samefile(left)
 
@@ -196,7 +203,7 @@ def test_a_folder_of_the_output_that_leads_elsewhere_is_refused(tmp_path: Path, 
     (tmp_path / "out" / name).symlink_to(tmp_path)
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db")
     with pytest.raises(BadInput, match=rf"output_dir is .*/out, whose folder {name} leads to .*: remove the link"):
-        admit(compose(["+study=digits", *places]))
+        validate_and_open(compose(["+study=digits", *places]))
 
 
 def test_a_checkpoint_is_not_written_through_a_link(tmp_path: Path) -> None:

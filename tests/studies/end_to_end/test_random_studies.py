@@ -30,10 +30,18 @@ from studies.list import print_studies
 from studies.records.stored import trials_of
 from studies.selection.chosen import best_yaml
 from studies.storage import importing
-from studies.storage.checkpoints import discard_useless
+from studies.storage.checkpoints import checkpoints_of
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
-from studies.storage.identity import changed_search, find_study, moved_data, refuse_changes, rule_of
+from studies.storage.identity import (
+    changed_search,
+    find_study,
+    identity,
+    moved_data,
+    refuse_changes,
+    rule_of,
+    search_of,
+)
 
 MakeSettings = Callable[..., StudySettings]
 FULL = AnalysisSettings("full", None, "auto", None)
@@ -160,13 +168,13 @@ def go_on(settings: StudySettings, storage: BaseStorage) -> None:
     trials = trials_of(study)
     if not schema.is_ours(study.user_attrs):
         return
-    moved_data(settings, study)
-    changed_search(settings, study)
+    moved_data(settings.template, study)
+    changed_search(search_of(settings.sampler, settings.pruner), study)
     rule_of(study)
     importing.told(study)
-    told(lambda: refuse_changes(settings, study, taken=set()))
+    told(lambda: refuse_changes(identity(settings), study, taken=set(), is_designed=False))
     told(lambda: compatible_trials(replace(settings, study_name="new", import_from="bowl"), storage))
-    discard_useless(trials, settings)
+    checkpoints_of(settings).discard_useless(trials)
     best_yaml(settings, Choice(trials[-1], Estimate(0.0, n=1)))
     open_study(settings, storage, pause=lambda _: True)
 

@@ -28,7 +28,7 @@ from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, t
 from studies.search.designs import random_design
 from studies.storage.slots import Rules
 from studies.text.wording import shown
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 
 MakeSettings = Callable[..., StudySettings]
 ENDED_WELL = TrialState.COMPLETE
@@ -457,7 +457,7 @@ def test_a_search_tells_what_each_scientific_value_gives_at_its_best(make_settin
     study = optuna.create_study(direction="maximize")
     rng = np.random.default_rng(0)
     for slot in range(60):
-        point = random_design(settings)(slot)
+        point = random_design(settings.space, seed=settings.seed)(slot)
         value = 0.9 - 0.05 * (np.log10(point["lr"]) + 3 - 0.2 * np.log2(point["batch_size"])) ** 2
         attributes = {schema.SLOT: slot, schema.SOURCE: "random", schema.SEED: 1, schema.REPLICATE: slot % 8}
         study.add_trial(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import yaml
 from landscapes import Landscape, Point
 from optuna.storages import BaseStorage
-from selections import LOOKS, MakeSettings, by_dropout, report_of, selection_of
+from selections import ANALYSES, MakeSettings, by_dropout, report_of, selection_of
 
 from studies.config.settings import StudySettings
 from studies.schema import Failure
@@ -19,16 +19,15 @@ from studies.selection.chosen import selected
 def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSettings, storage: BaseStorage) -> None:
     settings = digits("n_trials=20")
     selection, _ = selection_of(settings, storage, Landscape(by_dropout))
-    contest = selection.best
-    assert contest is not None
-    assert contest.estimate is not None
-    assert contest.champion is not None
-    found, number = contest.estimate, contest.champion.trial.number
+    race = selection.best
+    assert race is not None
+    assert race.estimate is not None
+    assert race.champion is not None
+    found, number = race.estimate, race.champion.trial.number
     printed, report = report_of(settings, storage, selection)
     assert printed.startswith(f"Selected val/accuracy {found.value:.4f} [")
     assert (
-        f"(trial {number}, 5 fresh seeds), test/accuracy {contest.tests['test/accuracy'].estimate.value:.4f} ["
-        in printed
+        f"(trial {number}, 5 fresh seeds), test/accuracy {race.tests['test/accuracy'].estimate.value:.4f} [" in printed
     )
     assert f"the search's best value was {selection.searched.value:.4f}" in printed
     assert "20 of 20 trials finished" in printed
@@ -36,9 +35,9 @@ def test_the_report_tells_the_selected_one_and_what_it_is_worth(digits: MakeSett
     assert "over seeds and 500 test samples" in report
     best = yaml.safe_load((settings.output_dir / "best.yaml").read_text())
     assert (best["value"], best["n_seeds"], best["trial"]) == (found.value, 5, number)
-    assert best["point"] == contest.champion.trial.params
+    assert best["point"] == race.champion.trial.params
     assert best["training_seed"] in {training_seed(0, r, stream="estimate") for r in range(5)}
-    assert best["selection"]["ties"] == [contest.candidates[i].trial.number for i in contest.staying]
+    assert best["selection"]["ties"] == [race.candidates[i].trial.number for i in race.survivors]
     with (settings.output_dir / "select.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
@@ -87,7 +86,7 @@ def test_fewer_completed_points_than_were_asked_for_all_race_and_it_is_told(
 ) -> None:
     settings = replace(digits(), n_trials=3)
     selection, rounds = selection_of(settings, storage, Landscape(by_dropout))
-    assert rounds[0].n_trials == 3 * LOOKS[0]
+    assert rounds[0].n_trials == 3 * ANALYSES[0]
     told = "All 3 completed points (fewer than the 4 that were asked for)"
     assert told in report_of(settings, storage, selection)[1]
 

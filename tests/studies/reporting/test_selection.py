@@ -17,7 +17,7 @@ from studies.config.settings import StudySettings
 from studies.reporting.sections.selection.section import selection_blocks
 from studies.reporting.sections.selection.words import claim
 from studies.selection.comparison import WinnerComparison
-from studies.selection.contest import Candidate, Contest
+from studies.selection.race import Candidate, Race
 from studies.selection.steps import Selection
 
 MakeSettings = Callable[..., StudySettings]
@@ -37,12 +37,12 @@ def selection_of(settings: StudySettings, *rows: list[float], searched: float = 
     """The trials 7, 8 … raced with `rows` on four seeds, which took 2, 3, 4 and 3 seconds of each; the search gave 7,
     the leader, the value `searched`, and five fresh seeds `fresh` ± .01."""
     values = np.array(rows)
-    race = run_race(values, looks=(4,), n_looks=1, maximize=settings.objective.direction == "maximize")
+    elimination = run_race(values, analyses=(4,), n_analyses=1, maximize=settings.objective.direction == "maximize")
     candidates = tuple(Candidate(trial_of(7 + i, searched), searched) for i in range(len(rows)))
     costs = ((2.0, 3.0, 4.0, 3.0),) * len(rows)
     estimate = Estimate(fresh, fresh - 0.01, fresh + 0.01, 5)
-    contest = Contest({}, candidates, values, costs, race=race, winner=race.leader, estimate=estimate)
-    return Selection(settings.select, (contest,), WinnerComparison(contest), candidates[0], 4 * len(rows) + 5)
+    race = Race({}, candidates, values, costs, elimination=elimination, winner=elimination.leader, estimate=estimate)
+    return Selection(settings.select, (race,), WinnerComparison(race), candidates[0], 4 * len(rows) + 5)
 
 
 def told_of(selection: Selection, settings: StudySettings) -> str:
@@ -94,8 +94,8 @@ def test_the_claim_counts_the_others_that_tie(make_settings: MakeSettings) -> No
     assert pair is not None
     assert pair.endswith("; tied with the only other candidate")
     found = selection_of(settings, LEADER, NEAR)
-    races = tuple(replace(found.contests[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
-    told = claim(replace(found, contests=races, comparison=WinnerComparison(races[1])), "accuracy")
+    races = tuple(replace(found.races[0], scientific={"optimizer": name}) for name in ("adam", "sgd"))
+    told = claim(replace(found, races=races, comparison=WinnerComparison(races[1])), "accuracy")
     assert told is not None
     assert told.endswith("; tied with the only other candidate of its own race, optimizer = sgd")
 
@@ -114,8 +114,7 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
 ) -> None:
     settings = make_settings(*RACE)
     best, *others = (
-        replace(contest, scientific={"x": x})
-        for x, contest in enumerate(3 * selection_of(settings, LEADER, NEAR).contests, 1)
+        replace(race, scientific={"x": x}) for x, race in enumerate(3 * selection_of(settings, LEADER, NEAR).races, 1)
     )
     comparison = WinnerComparison(best, 4, 2, tuple(others[:n_rivals]))
     selection = Selection(settings.select, (best, *others), comparison, best.candidates[0], 39)
@@ -131,8 +130,8 @@ def test_of_several_races_it_is_told_over_which_the_best_is_shown(
 def test_the_interval_of_the_winner_ends_at_a_bound(make_settings: MakeSettings) -> None:
     settings = make_settings(*RACE)
     whole = selection_of(settings, LEADER, NEAR)
-    cut = replace(whole.contests[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
-    told = claim(replace(whole, contests=(cut,), comparison=WinnerComparison(cut)), "accuracy")
+    cut = replace(whole.races[0], estimate=Estimate(0.99, 0.96, 1.0, 5))
+    told = claim(replace(whole, races=(cut,), comparison=WinnerComparison(cut)), "accuracy")
     assert told is not None
     assert "0.9900 [0.9600, 1.0000]" in told
 
@@ -141,9 +140,9 @@ def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
     settings = make_settings(*RACE)
     whole, short = selection_of(settings, *[LEADER] * settings.select.k), selection_of(settings, LEADER, NEAR)
     races = tuple(
-        replace(found.contests[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
+        replace(found.races[0], scientific={"optimizer": name}) for found, name in ((whole, "adam"), (short, "sgd"))
     )
-    found = replace(whole, contests=races, comparison=WinnerComparison(races[0]))
+    found = replace(whole, races=races, comparison=WinnerComparison(races[0]))
     told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
     assert told in told_of(found, settings)
-    assert "(but" not in told_of(replace(found, contests=(races[0], races[0])), settings)
+    assert "(but" not in told_of(replace(found, races=(races[0], races[0])), settings)

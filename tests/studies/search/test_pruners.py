@@ -17,10 +17,10 @@ from optuna.pruners import (
 )
 from optuna.trial import TrialState
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import WholeStudy, make_pruner, pruner_notes
@@ -32,9 +32,17 @@ Curve = Callable[[int], float]
 def settings(name: str, **options: object) -> StudySettings:
     """The digits study with the pruner `name` as its file has it, but for `options`."""
     changed = [f"pruner.{key}={value}" for key, value in options.items()]
-    return read_settings(
+    return parse_settings(
         compose(["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed]), checks=CHECKS
     )
+
+
+def pruner_of(of: StudySettings) -> BasePruner:
+    return make_pruner(of.pruner, of.objective, rungs=of.budget.rungs)
+
+
+def notes_of(of: StudySettings) -> list[str]:
+    return pruner_notes(of.pruner, of.objective, rungs=of.budget.rungs)
 
 
 def refused(name: str, **options: object) -> str:
@@ -46,7 +54,7 @@ def refused(name: str, **options: object) -> str:
 
 def stops(of: StudySettings, curves: Sequence[Curve]) -> list[int | None]:
     """The rung at which each of the trials, one after the other, is stopped; None for those that reach the end."""
-    study = optuna.create_study(study_name="s", direction="maximize", pruner=make_pruner(of))
+    study = optuna.create_study(study_name="s", direction="maximize", pruner=pruner_of(of))
     stopped: list[int | None] = []
     for curve in curves:
         trial, last = study.ask(), None
@@ -79,12 +87,12 @@ GOOD, FAIR, BAD = rising_to(0.9), rising_to(0.6), rising_to(0.1)
     ],
 )
 def test_each_word_makes_its_pruner(name: str, kind: type[BasePruner]) -> None:
-    pruner = make_pruner(settings(name))
+    pruner = pruner_of(settings(name))
     assert type(pruner.pruner if isinstance(pruner, WholeStudy) else pruner) is kind
 
 
 def test_threshold_is_made_once_a_bound_is_given() -> None:
-    assert type(make_pruner(settings("threshold", lower=0.2))) is ThresholdPruner
+    assert type(pruner_of(settings("threshold", lower=0.2))) is ThresholdPruner
 
 
 def test_none_lets_every_trial_reach_its_end() -> None:
@@ -167,11 +175,11 @@ def test_options_that_a_pruner_refuses_are_told(name: str, options: dict[str, ob
 
 def test_an_option_that_the_shipped_file_leaves_out_is_refused_by_the_pruner() -> None:
     with pytest.raises(BadInput, match="pruner is median, which refuses its options"):
-        read_settings(compose(["+study=digits", "pruner=median", "+pruner.interval_steps=0"]), checks=CHECKS)
+        parse_settings(compose(["+study=digits", "pruner=median", "+pruner.interval_steps=0"]), checks=CHECKS)
 
 
 def test_a_pruner_that_will_never_stop_a_trial_is_told() -> None:
-    assert pruner_notes(settings("median")) == []
-    assert pruner_notes(replace(settings("none"), budget=Budget("epochs", 1, 1))) == []
-    (note,) = pruner_notes(replace(settings("median"), budget=Budget("epochs", 1, 1)))
+    assert notes_of(settings("median")) == []
+    assert notes_of(replace(settings("none"), budget=Budget("epochs", 1, 1))) == []
+    (note,) = notes_of(replace(settings("median"), budget=Budget("epochs", 1, 1)))
     assert "median never stops a trial: it has 1 rungs" in note

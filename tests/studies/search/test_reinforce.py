@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.space import Point, SearchSpace
 from studies.errors import BadInput
-from studies.search.lessons import Lessons
 from studies.search.policy import ChoicePolicy, NumberPolicy, Rates, begin
+from studies.search.policy_state import PolicyState
 from studies.search.reinforce import Memory, ReinforceSampler
 from studies.search.samplers import check_sampler
 
@@ -58,22 +58,22 @@ def run(study: optuna.Study, space: SearchSpace, objective: Objective, n: int) -
     return points
 
 
-def search(space: SearchSpace, objective: Objective, *, n: int = 200, seed: int = 0, **options: Any) -> Lessons:
+def search(space: SearchSpace, objective: Objective, *, n: int = 200, seed: int = 0, **options: Any) -> PolicyState:
     """What is learnt in one search by one worker."""
     sampler = ReinforceSampler(space, seed=seed, **options)
     study = open_study(sampler)
     run(study, space, objective, n)
-    return sampler.learnt(study)
+    return sampler.policy_state(study)
 
 
-def numbers(lessons: Lessons, name: str) -> NumberPolicy:
-    policy = lessons.policies[name]
+def numbers(state: PolicyState, name: str) -> NumberPolicy:
+    policy = state.policies[name]
     assert isinstance(policy, NumberPolicy)
     return policy
 
 
-def probability(lessons: Lessons, name: str, choice: str) -> float:
-    policy = lessons.policies[name]
+def probability(state: PolicyState, name: str, choice: str) -> float:
+    policy = state.policies[name]
     assert isinstance(policy, ChoicePolicy)
     return float(policy.probabilities[tuple(policy.parameter.choices).index(choice)])
 
@@ -97,8 +97,8 @@ def mixed(point: Point, trial_number: int) -> float:
 @pytest.mark.parametrize("best", "abcd")
 def test_the_best_arm_of_a_noisy_bandit_is_found(best: str) -> None:
     for seed in range(5):
-        lessons = search(BANDIT, noisy(lambda p, _: float(p["arm"] != best), 0.5, seed=seed), seed=seed)
-        assert probability(lessons, "arm", best) > 0.9
+        state = search(BANDIT, noisy(lambda p, _: float(p["arm"] != best), 0.5, seed=seed), seed=seed)
+        assert probability(state, "arm", best) > 0.9
 
 
 def test_the_mean_settles_at_the_best_learning_rate() -> None:
@@ -131,10 +131,10 @@ def test_a_conditional_parameter_learns_from_the_trials_in_which_it_was_active()
         lr = abs(math.log10(number(point, "lr")) + 2)
         return lr + (4 * abs(number(point, "momentum") - 0.9) - 1 if point["optimizer"] == "sgd" else 0.0)
 
-    lessons = search(CONDITIONAL, loss)
-    assert probability(lessons, "optimizer", "sgd") > 0.9
-    assert numbers(lessons, "momentum").spread < 0.4
-    assert MOMENTUM.from_unit(statistics.NormalDist().cdf(numbers(lessons, "momentum").mean)) == pytest.approx(
+    state = search(CONDITIONAL, loss)
+    assert probability(state, "optimizer", "sgd") > 0.9
+    assert numbers(state, "momentum").spread < 0.4
+    assert MOMENTUM.from_unit(statistics.NormalDist().cdf(numbers(state, "momentum").mean)) == pytest.approx(
         0.9, abs=0.05
     )
     never = search(CONDITIONAL, lambda p, t: loss({**p, "optimizer": "adam"}, t) + 9 * (p["optimizer"] == "sgd"))
@@ -156,11 +156,11 @@ def test_the_trials_numbers_are_the_order_and_not_their_ends() -> None:
             MIXED.suggest(trial)
         told(study, list(order), trials, MIXED)
         assert isinstance(study.sampler, ReinforceSampler)
-        learnt.append(study.sampler.learnt(study).policies)
+        learnt.append(study.sampler.policy_state(study).policies)
     assert learnt[0] == learnt[1] == learnt[2]
     swapped = open_study(ReinforceSampler(MIXED, seed=1))
     swapped.add_trials([*study.trials[4:], *study.trials[:4]])
-    assert ReinforceSampler(MIXED, seed=1).learnt(swapped).policies != learnt[0]
+    assert ReinforceSampler(MIXED, seed=1).policy_state(swapped).policies != learnt[0]
 
 
 def test_what_a_worker_remembers_is_what_it_would_rebuild() -> None:
@@ -179,9 +179,9 @@ def test_what_a_worker_remembers_is_what_it_would_rebuild() -> None:
         if i == 30:
             assert late is not None
             study.tell(late, mixed(late.params, 0))
-        assert remembering.learnt(study).policies == ReinforceSampler(MIXED, seed=2).learnt(study).policies
+        assert remembering.policy_state(study).policies == ReinforceSampler(MIXED, seed=2).policy_state(study).policies
     again = ReinforceSampler(MIXED, seed=2, memory=Memory())
-    assert again.learnt(study).n_read == 60
+    assert again.policy_state(study).n_read == 60
 
 
 def test_a_trial_is_read_once_however_long_the_study() -> None:
@@ -201,11 +201,11 @@ def test_a_memory_of_another_study_is_put_aside() -> None:
     run(open_study(sampler), PLANE, bowl, 10)
     other = open_study(ReinforceSampler(PLANE, seed=5))
     run(other, PLANE, lambda p, t: -bowl(p, t), 20)
-    assert sampler.learnt(other).policies == ReinforceSampler(PLANE).learnt(other).policies
-    assert sampler.learnt(open_study(sampler)).n_read == 0
+    assert sampler.policy_state(other).policies == ReinforceSampler(PLANE).policy_state(other).policies
+    assert sampler.policy_state(open_study(sampler)).n_read == 0
     upside_down = open_study(sampler, direction="maximize")
     upside_down.add_trials(other.trials)
-    assert sampler.learnt(upside_down).policies != sampler.learnt(other).policies
+    assert sampler.policy_state(upside_down).policies != sampler.policy_state(other).policies
 
 
 def test_neither_the_direction_nor_the_metrics_unit_matters() -> None:
@@ -256,7 +256,7 @@ def test_it_stays_away_from_where_trials_end_early(how: str) -> None:
             trial.set_user_attr(schema.FAILURE, schema.Failure.DIVERGED)
         study.tell(trial, state=TrialState.PRUNED)
     assert sum(early[60:]) <= 15  # at random 30, standard deviation 3.9
-    assert numbers(sampler.learnt(study), "x").mean < 0
+    assert numbers(sampler.policy_state(study), "x").mean < 0
 
 
 def ended(x: float, state: TrialState = TrialState.PRUNED, *, rung: int = 0, **options: Any) -> FrozenTrial:
@@ -287,18 +287,18 @@ def test_what_was_pruned_later_counts_for_more_and_what_diverged_for_least() -> 
     for trials in (ranked, reference):
         study = open_study(ReinforceSampler(PLANE))
         study.add_trials([*trials, trials[0], trials[2]])
-        learnt.append(ReinforceSampler(PLANE).learnt(study).policies)
+        learnt.append(ReinforceSampler(PLANE).policy_state(study).policies)
     assert learnt[0] == learnt[1]
 
 
 def test_a_trial_that_was_killed_or_still_runs_teaches_nothing() -> None:
     study = open_study(ReinforceSampler(PLANE, seed=0))
     run(study, PLANE, bowl, 10)
-    before = ReinforceSampler(PLANE).learnt(study)
+    before = ReinforceSampler(PLANE).policy_state(study)
     study.add_trial(ended(0.1, TrialState.FAIL, user_attrs={schema.FAILURE: schema.Failure.KILLED}))
     study.add_trial(ended(0.1, TrialState.FAIL, user_attrs={schema.VOID: True}))
     study.ask()
-    after = ReinforceSampler(PLANE).learnt(study)
+    after = ReinforceSampler(PLANE).policy_state(study)
     assert after.policies == before.policies
     assert after.n_read == before.n_read + 3
 
@@ -315,15 +315,15 @@ def test_points_of_others_teach_at_first_and_do_no_harm_later() -> None:
     ]
     at_first = open_study(ReinforceSampler(PLANE))
     at_first.add_trials(explored)
-    taught = ReinforceSampler(PLANE).learnt(at_first)
+    taught = ReinforceSampler(PLANE).policy_state(at_first)
     assert numbers(taught, "x").mean < -0.2
     assert numbers(taught, "y").mean > 0.2
 
     later = open_study(ReinforceSampler(PLANE, seed=0))
     run(later, PLANE, bowl, 150)
-    before = ReinforceSampler(PLANE).learnt(later)
+    before = ReinforceSampler(PLANE).policy_state(later)
     later.add_trials(explored)
-    after = ReinforceSampler(PLANE).learnt(later)
+    after = ReinforceSampler(PLANE).policy_state(later)
     for name in ("x", "y"):
         assert numbers(after, name).mean == pytest.approx(numbers(before, name).mean, abs=0.1)
         assert numbers(after, name).spread < 1.5 * numbers(before, name).spread
@@ -332,13 +332,13 @@ def test_points_of_others_teach_at_first_and_do_no_harm_later() -> None:
 def test_anothers_point_where_the_policy_is_likeliest_counts_like_an_own_one_and_no_more() -> None:
     study = open_study(ReinforceSampler(PLANE, seed=0))
     run(study, PLANE, bowl, 150)
-    settled = ReinforceSampler(PLANE).learnt(study)
+    settled = ReinforceSampler(PLANE).policy_state(study)
     centre = {name: PLANE[name].from_unit(statistics.NormalDist().cdf(numbers(settled, name).mean)) for name in "xy"}
     assert all(settled.policies[name].log_ratio(value) > 1 for name, value in centre.items())
     trial = optuna.create_trial(params=centre, distributions=study.trials[0].distributions, value=-1.0)
     learnt = [settled.copy(), settled.copy()]
-    for lessons, is_own in zip(learnt, (True, False), strict=True):
-        lessons.read([trial], is_own=lambda trial, own=is_own: own)
+    for state, is_own in zip(learnt, (True, False), strict=True):
+        state.read([trial], is_own=lambda trial, own=is_own: own)
     assert learnt[0].policies == learnt[1].policies != settled.policies
 
 
@@ -356,7 +356,7 @@ def test_what_another_studys_policy_drew_is_not_its_own() -> None:
         copied.add_trials(study.trials)
         far.user_attrs = attributes
         copied.add_trial(far)
-        learnt.append(ReinforceSampler(PLANE, seed=0).learnt(copied).policies)
+        learnt.append(ReinforceSampler(PLANE, seed=0).policy_state(copied).policies)
     assert learnt[0] != learnt[1] == learnt[2]
 
 
@@ -365,25 +365,25 @@ def test_what_is_expected_of_the_policies_follows_from_their_own_points() -> Non
     study.add_trials([ended(0.7, TrialState.COMPLETE, value=value) for value in (4.0, 3.0, 2.0, 1.0)])
     study.add_trial(ended(0.2, TrialState.COMPLETE, value=2.5))  # their median: it earns 0, of which 0 was expected
     sampler = ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: trial.number == 4)
-    after = sampler.learnt(study).policies
+    after = sampler.policy_state(study).policies
     before = open_study(ReinforceSampler(PLANE))
     before.add_trials(study.trials[:4])
-    assert after == ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: False).learnt(before).policies
+    assert after == ReinforceSampler(PLANE, entropy=0, is_own=lambda trial: False).policy_state(before).policies
 
 
 def test_what_was_expected_is_taken_off_what_a_trial_earned() -> None:
     """Each of three trials is the best so far, so its rank among them all lies at 1/2, 1/3 and 1/4; half of what the
     second earned is expected of the third."""
-    lessons = Lessons(BANDIT, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
+    state = PolicyState(BANDIT, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
     distributions = {"arm": ARM.distribution()}
     arms = {"a": 3.0, "b": 2.0, "c": 1.0}
     trials = [optuna.create_trial(params={"arm": a}, distributions=distributions, value=v) for a, v in arms.items()]
-    lessons.read(trials, is_own=lambda trial: True)
+    state.read(trials, is_own=lambda trial: True)
     second, third = (-statistics.NormalDist().inv_cdf(share) for share in (1 / 3, 1 / 4))
     expected = begin(ARM)
     for arm, advantage in (("b", second), ("c", third - 0.5 * second)):
         expected = expected.step(arm, advantage, Rates(learning_rate=0.2, entropy=0.0))
-    learnt = lessons.policies["arm"]
+    learnt = state.policies["arm"]
     assert isinstance(learnt, ChoicePolicy)
     assert isinstance(expected, ChoicePolicy)
     assert learnt.logits == pytest.approx(expected.logits)
@@ -399,9 +399,9 @@ def test_what_diverged_is_behind_all_that_was_pruned_however_bad_or_early() -> N
     complete = [ended(x, TrialState.COMPLETE, value=value) for x, value in ((0.2, 1.0), (0.9, 2.0))]
     learnt = []
     for trials in ((bad, diverged, bad), (complete[0], complete[1], complete[0])):
-        lessons = Lessons(PLANE, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
-        lessons.read(trials, is_own=lambda trial: True)
-        learnt.append(lessons.policies)
+        state = PolicyState(PLANE, rates=Rates(learning_rate=0.2, entropy=0.0), baseline_decay=0.5, sign=1.0)
+        state.read(trials, is_own=lambda trial: True)
+        learnt.append(state.policies)
     assert learnt[0] == learnt[1]
 
 
@@ -409,9 +409,9 @@ def test_a_value_that_the_space_has_no_more_teaches_its_parameter_nothing() -> N
     study = open_study(ReinforceSampler(PLANE))
     wide = {"x": optuna.distributions.FloatDistribution(0, 5), "y": Y.distribution()}
     study.add_trials([optuna.create_trial(params={"x": 3.0, "y": y}, distributions=wide, value=y) for y in (0.9, 0.1)])
-    lessons = ReinforceSampler(PLANE).learnt(study)
-    assert numbers(lessons, "x") == NumberPolicy(X)
-    assert numbers(lessons, "y").mean < 0
+    state = ReinforceSampler(PLANE).policy_state(study)
+    assert numbers(state, "x") == NumberPolicy(X)
+    assert numbers(state, "y").mean < 0
 
 
 def test_a_study_with_two_objectives_is_refused() -> None:
@@ -440,14 +440,14 @@ def test_a_parameter_outside_of_the_space_is_refused() -> None:
 def test_options_out_of_their_range_are_told_with_it(option: str, value: str, remedy: str) -> None:
     words = ["+study=digits", "sampler=reinforce", f"sampler.{option}={value}"]
     with pytest.raises(BadInput, match=rf"sampler.{option} is .*: give a number {remedy}"):
-        read_settings(compose(words), checks=[check_sampler])
+        parse_settings(compose(words), checks=[check_sampler])
 
 
 def test_an_unknown_option_is_told_with_the_nearest() -> None:
     for option in ("learnin_rate", "memory"):
         words = ["+study=digits", "sampler=reinforce", f"+sampler.{option}=1"]
         with pytest.raises(BadInput, match="is not an option of reinforce") as refused:
-            read_settings(compose(words), checks=[check_sampler])
+            parse_settings(compose(words), checks=[check_sampler])
         assert "learning_rate" in str(refused.value)
         assert "space" not in str(refused.value)
 

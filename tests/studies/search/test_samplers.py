@@ -17,13 +17,13 @@ from scipy.stats import qmc
 from studies import schema
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import Named, StudySettings
 from studies.config.space import Point, SearchSpace, is_active
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
-from studies.search.exploration import explore_design, explore_fraction
+from studies.search.exploration import exploration_of
 from studies.search.reinforce import ReinforceSampler
-from studies.search.samplers import StudySampler, make_sampler, sampler_notes
+from studies.search.samplers import StudySampler, sampler_notes
 from studies.search.seeds import design_seed, explore_seed, redraw_seed, replicate_of, sampler_seed, training_seed
 
 LR = Parameter(
@@ -51,7 +51,7 @@ N = 20
 
 @cache
 def base() -> StudySettings:
-    return read_settings(compose(["+study=digits", "pruner=none"]))
+    return parse_settings(compose(["+study=digits", "pruner=none"]))
 
 
 def settings(
@@ -76,7 +76,7 @@ def exploring(name: str, fraction: float, **changes: Any) -> StudySettings:
 
 
 def sources(of: StudySettings, n: int) -> list[str]:
-    sampler = make_sampler(of)
+    sampler = StudySampler(of)
     return [sampler.source(slot) for slot in range(n)]
 
 
@@ -93,7 +93,7 @@ def objective(point: Point) -> float:
 
 def open_study(of: StudySettings, storage: BaseStorage | None = None) -> optuna.Study:
     """A study of its own, or the one in `storage` as a new worker, or a later run of the command, sees it."""
-    sampler = make_sampler(of)
+    sampler = StudySampler(of)
     return optuna.create_study(
         storage=storage, study_name="s", direction="maximize", sampler=sampler, load_if_exists=True
     )
@@ -228,7 +228,7 @@ def test_enqueued_points_come_first_and_the_sampler_fills_what_they_leave_open(n
     for point, wanted in zip(points, ENQUEUED, strict=False):
         assert {name: point[name] for name in wanted} == wanted
         assert set(point) == set(MIXED.names)
-    assert [make_sampler(of).source(slot) for slot in range(4)] == ["enqueued"] * 3 + [name]
+    assert [StudySampler(of).source(slot) for slot in range(4)] == ["enqueued"] * 3 + [name]
 
 
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe", "reinforce"])
@@ -307,7 +307,7 @@ def test_a_redrawn_slot_has_another_point_even_where_it_was_enqueued(name: str) 
     storage = InMemoryStorage()
     study = open_study(of, storage)
     points = run(study, of, 6)
-    assert (make_sampler(of).source(0), make_sampler(of).source(0, redrawn=True)) == ("enqueued", name)
+    assert (StudySampler(of).source(0), StudySampler(of).source(0, redrawn=True)) == ("enqueued", name)
     for slot in (0, 5):
         study.enqueue_trial({}, user_attrs={schema.RETRY_OF: slot, schema.SLOT: slot, schema.REDRAWN: True})
         (redrawn,) = run(open_study(of, storage), of, 1)
@@ -319,7 +319,7 @@ def test_tpe_models_conditional_parameters_too() -> None:
     of = settings("tpe", space=CONDITIONAL)
     study = open_study(of)
     run(study, of, N)
-    sampler, trial = make_sampler(of), study.trials[-2]
+    sampler, trial = StudySampler(of), study.trials[-2]
     sampler.before_trial(study, trial)
     assert set(sampler.infer_relative_search_space(study, trial)) == set(CONDITIONAL.names)
 
@@ -363,7 +363,7 @@ def test_without_an_analysis_nothing_explores_unless_it_is_asked_for() -> None:
 
 @DESIGNED
 def test_a_design_explores_anyway(name: str) -> None:
-    assert explore_fraction(settings(name)) == 0
+    assert exploration_of(settings(name)).fraction == 0
     assert sources(settings(name), 20) == [name] * 20
 
 
@@ -412,9 +412,9 @@ def test_a_study_that_goes_on_with_another_share_repeats_no_point() -> None:
     """With one sequence for all, the last two would take points that the first had taken."""
     before, after = exploring("tpe", 0.5, space=CONTINUOUS), exploring("tpe", 0.25, space=CONTINUOUS)
     enqueued = exploring("tpe", 0.5, space=CONTINUOUS, enqueue=[{"lr": 0.1}] * 4)
-    points = [explore_design(before)(slot) for slot in range(1, 60, 2)]
-    points += [explore_design(after)(slot) for slot in range(63, 120, 4)]
-    points += [explore_design(enqueued)(slot) for slot in range(61, 120, 2)]
+    points = [exploration_of(before).point(slot) for slot in range(1, 60, 2)]
+    points += [exploration_of(after).point(slot) for slot in range(63, 120, 4)]
+    points += [exploration_of(enqueued).point(slot) for slot in range(61, 120, 2)]
     assert set(as_set(points).values()) == {1}
 
 
@@ -491,13 +491,13 @@ def test_an_exploring_slot_whose_point_failed_for_good_draws_a_random_one(name: 
     study = open_study(of, storage)
     run(study, of, 6)
     study.enqueue_trial({}, user_attrs={schema.RETRY_OF: 3, schema.SLOT: 3, schema.REDRAWN: True})
-    assert make_sampler(of).source(3, redrawn=True) == "explore"
+    assert StudySampler(of).source(3, redrawn=True) == "explore"
     assert run(open_study(of, storage), of, 1) == [random_point(of.space, redraw_seed(of.seed, 3))]
 
 
 def test_more_parameters_than_sobol_has_are_drawn_independently_for_each_slot() -> None:
     many = SearchSpace(tuple(replace(DROPOUT, name=f"p{i}", high=1.0) for i in range(MAX_SOBOL_DIMENSIONS + 1)))
-    design = explore_design(settings("tpe", space=many))
+    design = exploration_of(settings("tpe", space=many)).point
     drawn = [[float(str(value)) for value in design(slot).values()] for slot in (3, 7, 3)]
     assert drawn[0] == drawn[2] != drawn[1]
     assert all(abs(sum(values) / len(values) - 0.5) < 0.01 for values in drawn)  # standard deviation 0.002
@@ -537,8 +537,8 @@ def test_what_a_sampler_will_not_do_is_told() -> None:
 def test_how_many_trials_are_quasi_random_is_told_with_the_way_out() -> None:
     (quarter,) = sampler_notes(settings("tpe"))
     assert quarter == (
-        "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated; "
-        "0 turns it off"
+        "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated "
+        "(0 turns it off)"
     )
     (three,) = sampler_notes(exploring("tpe", 0.3))
     assert "30 % of the trials are quasi-random (sampler.explore_fraction=0.3)" in three

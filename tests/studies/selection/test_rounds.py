@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import optuna
 import pytest
@@ -15,7 +16,7 @@ from selections import MakeSettings, by_dropout, selection_of, trials_of
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.search.seeds import training_seed
-from studies.selection.rounds import Lane, announcement, describe_round, interleaved, round_of
+from studies.selection.rounds import RoundCandidate, announcement, describe_round, interleaved, round_settings
 from studies.selection.steps import next_step, reader
 
 
@@ -23,18 +24,20 @@ def trial_at(lr: float) -> FrozenTrial:
     return create_trial(params={"lr": lr}, distributions={"lr": FloatDistribution(1e-3, 1e-1)}, value=1.0)
 
 
-LANES = [Lane(0, i, trial_at(lr)) for i, lr in enumerate((0.01, 0.02, 0.03))]
+CANDIDATES = [RoundCandidate(0, i, trial_at(lr)) for i, lr in enumerate((0.01, 0.02, 0.03))]
 
 
-def name_of(settings: StudySettings, *, replicates: Sequence[int] = (0, 1, 2), lanes: Sequence[Lane] = LANES) -> str:
-    return round_of(settings, "race", interleaved(lanes, replicates), number=1).study_name
+def name_of(
+    settings: StudySettings, *, replicates: Sequence[int] = (0, 1, 2), candidates: Sequence[RoundCandidate] = CANDIDATES
+) -> str:
+    return round_settings(settings, "race", interleaved(candidates, replicates), number=1).study_name
 
 
 def test_each_replicate_begins_with_another_candidate() -> None:
-    order = [(replicate, lane.candidate) for lane, replicate in interleaved(LANES, range(4))]
+    order = [(replicate, candidate.index) for candidate, replicate in interleaved(CANDIDATES, range(4))]
     assert [candidate for _, candidate in order] == [0, 1, 2, 1, 2, 0, 2, 0, 1, 0, 1, 2]
     assert [replicate for replicate, _ in order] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert [lane.candidate for lane, _ in interleaved(LANES, range(2, 3))] == [2, 0, 1]
+    assert [candidate.index for candidate, _ in interleaved(CANDIDATES, range(2, 3))] == [2, 0, 1]
     assert interleaved([], range(3)) == []
 
 
@@ -54,8 +57,8 @@ def test_rounds_on_other_seeds_or_points_have_other_names(make_settings: MakeSet
     names = {
         name_of(settings),
         name_of(settings, replicates=(3, 4, 5)),
-        name_of(settings, lanes=LANES[:2]),
-        round_of(settings, "estimate", interleaved(LANES, range(3)), number=1).study_name,
+        name_of(settings, candidates=CANDIDATES[:2]),
+        round_settings(settings, "estimate", interleaved(CANDIDATES, range(3)), number=1).study_name,
     }
     assert len(names) == 4
 
@@ -80,7 +83,7 @@ def test_a_round_says_in_the_storage_of_what_it_is_one(digits: MakeSettings, sto
 def test_each_round_trains_the_seeds_that_the_one_before_did_not(digits: MakeSettings, storage: BaseStorage) -> None:
     """Equals all stay: 4 on 3 seeds, then on the fourth alone, and 5 fresh trainings of the winner."""
     selection, rounds = selection_of(digits("n_trials=8"), storage, Landscape(lambda _: 0.5, noise=0.0))
-    assert len(selection.contests[0].staying) == 4
+    assert len(selection.races[0].survivors) == 4
     assert [r.n_trials for r in rounds] == [4 * 3, 4 * 1, 5]
     assert selection.n_trainings == 21
 
@@ -123,8 +126,14 @@ def test_the_budget_is_stated_before_it_is_spent(digits: MakeSettings) -> None:
 
 def test_one_of_a_thing_is_told_as_one(digits: MakeSettings) -> None:
     """A value's race may have one candidate, of one seed where the others' rounds need no more."""
-    lane = Lane(0, 0, create_trial(value=1.0))
-    assert describe_round(round_of(digits(), "race", [(lane, 0)], number=1)).endswith("1 configuration on 1 seed")
-    two = [(lane, 0), (lane, 1)]
-    assert describe_round(round_of(digits(), "race", two, number=1)).endswith("1 configuration on 2 seeds")
-    assert describe_round(round_of(digits(), "estimate", two)).endswith("the winner on 2 fresh seeds")
+
+    def described(*asked: Any, **options: Any) -> str:
+        settings = round_settings(digits(), *asked, **options)
+        assert settings.round is not None
+        return describe_round(settings.round)
+
+    candidate = RoundCandidate(0, 0, create_trial(value=1.0))
+    assert described("race", [(candidate, 0)], number=1).endswith("1 configuration on 1 seed")
+    two = [(candidate, 0), (candidate, 1)]
+    assert described("race", two, number=1).endswith("1 configuration on 2 seeds")
+    assert described("estimate", two).endswith("the winner on 2 fresh seeds")

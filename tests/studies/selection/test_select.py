@@ -10,7 +10,7 @@ import pytest
 from landscapes import Landscape, Point, run_selection, run_study
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
-from selections import LOOKS, RACE, MakeSettings, best_points, by_dropout, report_of, selection_of, trials_of
+from selections import ANALYSES, RACE, MakeSettings, best_points, by_dropout, report_of, selection_of, trials_of
 
 from studies import schema
 from studies.config.settings import StudySettings
@@ -30,10 +30,10 @@ def test_the_best_of_the_search_race_on_common_fresh_seeds_and_the_winner_trains
     selection, rounds = selection_of(settings, storage, Landscape(by_dropout, noise=0.0001))
     first = trials_of(rounds[0].study_name, storage)
     points = best_points(settings, storage, 4)
-    assert Counter(str(t.params) for t in first) == {str(point): LOOKS[0] for point in points}
+    assert Counter(str(t.params) for t in first) == {str(point): ANALYSES[0] for point in points}
     for point in points:
         seeds = [t.user_attrs[schema.SEED] for t in first if t.params == point]
-        assert seeds == [training_seed(settings.seed, r, stream="race") for r in range(LOOKS[0])]
+        assert seeds == [training_seed(settings.seed, r, stream="race") for r in range(ANALYSES[0])]
     last = trials_of(rounds[-1].study_name, storage)
     assert selection.best is not None
     assert selection.best.champion is not None
@@ -68,8 +68,8 @@ def test_a_selection_that_is_interrupted_goes_on_and_ends_as_if_it_had_not_been(
     assert isinstance(step, StudySettings)
     assert 0 < len(trials_of(step.study_name, interrupted)) < step.n_trials
     found, _ = selection_of(settings, interrupted, Landscape(by_dropout))
-    assert [c.race for c in found.contests] == [c.race for c in wanted.contests]
-    assert [c.estimate for c in found.contests] == [c.estimate for c in wanted.contests]
+    assert [c.elimination for c in found.races] == [c.elimination for c in wanted.races]
+    assert [c.estimate for c in found.races] == [c.estimate for c in wanted.races]
     assert len(interrupted.get_all_studies()) == len(whole.get_all_studies())
     for study in interrupted.get_all_studies():
         n_trials = study.user_attrs[schema.STUDY_N_TRIALS]
@@ -81,10 +81,10 @@ def test_who_is_surely_worse_leaves_and_is_not_trained_on(digits: MakeSettings, 
     settings = digits("n_trials=8", "select.k=8", "select.seeds=8")
     selection, rounds = selection_of(settings, storage, Landscape(by_dropout, noise=0.0001))
     assert rounds[0].n_trials == 8 * 4
-    assert len(rounds) == 2, "the race was decided at its first look"
-    (contest,) = selection.contests
-    assert contest.race is not None
-    assert contest.staying == (contest.winner,)
+    assert len(rounds) == 2, "the race was decided at its first interim analysis"
+    (race,) = selection.races
+    assert race.elimination is not None
+    assert race.survivors == (race.winner,)
 
 
 def test_a_candidate_that_diverges_leaves_and_is_told(digits: MakeSettings, storage: BaseStorage) -> None:
@@ -95,9 +95,9 @@ def test_a_candidate_that_diverges_leaves_and_is_told(digits: MakeSettings, stor
         return Failure.DIVERGED if point == best and seed == training_seed(0, 1, stream="race") else None
 
     selection, _ = selection_of(settings, storage, Landscape(by_dropout, noise=0.0001, fails=fails))
-    (contest,) = selection.contests
-    assert contest.failures == {0: "diverged: as was asked for"}
-    assert contest.winner == 1
+    (race,) = selection.races
+    assert race.failures == {0: "diverged: as was asked for"}
+    assert race.winner == 1
     assert "| left: diverged: as was asked for |" in report_of(settings, storage, selection)[1]
 
 
@@ -118,11 +118,11 @@ def test_whom_a_leader_sent_home_that_fails_later_comes_back_and_makes_up_for_it
         return Failure.DIVERGED if is_leader and seed == training_seed(0, 5, stream="race") else None
 
     selection, rounds = selection_of(settings, storage, Landscape(worth, noise=0.001, fails=fails))
-    (contest,) = selection.contests
-    assert contest.race is not None
-    assert set(contest.failures) == {0}
-    assert 2 in contest.staying, "only the failed one was better than it"
-    assert contest.race.standings[2].n == 8
+    (race,) = selection.races
+    assert race.elimination is not None
+    assert set(race.failures) == {0}
+    assert 2 in race.survivors, "only the failed one was better than it"
+    assert race.elimination.standings[2].n == 8
     trainings = [t for r in rounds for t in trials_of(r.study_name, storage)]
     trained = Counter((str(t.params), t.user_attrs[schema.SEED]) for t in trainings)
     assert set(trained.values()) == {1}, "no seed is trained twice"
@@ -146,7 +146,8 @@ def test_neither_pruned_trials_nor_a_point_twice_are_candidates(digits: MakeSett
     study.add_trials([twin, pruned])
     step = next_step(settings, study.get_trials(), reader(storage))
     assert isinstance(step, StudySettings)
-    numbers = step.sampler.options["round"]["trials"]
+    assert step.round is not None
+    numbers = step.round.recorded.trials
     assert set(numbers) >= {6}
     assert not {best.number, 7} & set(numbers)
 
@@ -159,9 +160,9 @@ def test_of_a_grid_with_replicates_the_best_cells_race(digits: MakeSettings, sto
         return 0.5 + 0.001 * float(point["batch_size"])
 
     selection, _ = selection_of(settings, storage, Landscape(worth, noise=0.001))
-    (contest,) = selection.contests
-    assert {candidate.trial.params["batch_size"] for candidate in contest.candidates} == {256}
-    assert len({str(candidate.trial.params) for candidate in contest.candidates}) == 4
+    (race,) = selection.races
+    assert {candidate.trial.params["batch_size"] for candidate in race.candidates} == {256}
+    assert len({str(candidate.trial.params) for candidate in race.candidates}) == 4
 
 
 def test_the_cheapest_within_one_standard_error_wins_under_that_rule(
@@ -173,13 +174,13 @@ def test_the_cheapest_within_one_standard_error_wins_under_that_rule(
     settings = digits("n_trials=12", "seed=1", "select.rule=one_standard_error", "select.k=8", "select.seeds=8")
     landscape = Landscape(worth, noise=0.05, seconds=lambda point: float(point["dropout"]))
     selection, _ = selection_of(settings, storage, landscape)
-    (contest,) = selection.contests
-    assert contest.race is not None
-    assert contest.race.leader is not None
-    leader = contest.race.standings[contest.race.leader]
-    near = [i for i in contest.staying if leader.mean - contest.race.standings[i].mean <= leader.sd / 8**0.5]
+    (race,) = selection.races
+    assert race.elimination is not None
+    assert race.elimination.leader is not None
+    leader = race.elimination.standings[race.elimination.leader]
+    near = [i for i in race.survivors if leader.mean - race.elimination.standings[i].mean <= leader.sd / 8**0.5]
     assert len(near) > 1
-    assert contest.winner == min(near, key=lambda i: contest.candidates[i].trial.params["dropout"])
+    assert race.winner == min(near, key=lambda i: race.candidates[i].trial.params["dropout"])
     told = "the cheapest (seconds"
     assert told in report_of(settings, storage, selection)[1]
 
@@ -191,11 +192,11 @@ def test_each_scientific_value_has_a_race_and_an_estimate_of_its_own(
     settings = digits(*asked, study="digits_optimizers")
     good = {"adam": 0.9, "adamw": 0.88, "sgd": 0.86, "rmsprop": 0.84, "adagrad": 0.82}
     selection, rounds = selection_of(settings, storage, Landscape(lambda p: good[p["optimizer"]], noise=0.001))
-    assert [c.scientific["optimizer"] for c in selection.contests] == ["sgd", "adam", "adamw", "rmsprop", "adagrad"]
-    for contest in selection.contests:
-        assert {c.trial.params["optimizer"] for c in contest.candidates} == {contest.scientific["optimizer"]}
-        assert contest.estimate is not None
-        assert contest.estimate.value == pytest.approx(good[str(contest.scientific["optimizer"])], abs=0.005)
+    assert [c.scientific["optimizer"] for c in selection.races] == ["sgd", "adam", "adamw", "rmsprop", "adagrad"]
+    for race in selection.races:
+        assert {c.trial.params["optimizer"] for c in race.candidates} == {race.scientific["optimizer"]}
+        assert race.estimate is not None
+        assert race.estimate.estimate == pytest.approx(good[str(race.scientific["optimizer"])], abs=0.005)
     assert selection.best is not None
     assert selection.best.scientific == {"optimizer": "adam"}
     assert rounds[-1].n_trials == 5 * 5
@@ -231,7 +232,7 @@ def test_a_value_with_a_single_candidate_runs_the_first_round_to_be_compared(
     settings = digits(*asked, study="digits_optimizers")
     worth = {"sgd": 0.86, "adam": 0.88, "adamw": 0.9, "rmsprop": 0.84, "adagrad": 0.82}
     selection, rounds = selection_of(settings, storage, Landscape(lambda p: worth[p["optimizer"]], noise=0.001))
-    assert [r.n_trials for r in rounds] == [5 * LOOKS[0], 5 * 5]
+    assert [r.n_trials for r in rounds] == [5 * ANALYSES[0], 5 * 5]
     assert selection.best is not None
     assert selection.best.scientific == {"optimizer": "adamw"}
 
@@ -242,12 +243,12 @@ def test_more_trials_later_make_a_new_selection_beside_the_old_one(digits: MakeS
     before = landscape.n_run
     second, new = selection_of(digits("n_trials=60"), storage, landscape)
     assert {r.study_name for r in old}.isdisjoint(r.study_name for r in new)
-    assert len(second.contests[0].candidates) == 4
+    assert len(second.races[0].candidates) == 4
     assert landscape.n_run > before + 50
     assert first.best is not None
     again, none = selection_of(digits("n_trials=60"), storage, landscape)
     assert none == []
-    assert again.contests[0].estimate == second.contests[0].estimate
+    assert again.races[0].estimate == second.races[0].estimate
 
 
 @pytest.mark.parametrize("end", ["stop_at=0.01", "device_seconds=1e-9"])

@@ -26,13 +26,14 @@ from studies.config.settings import StudySettings
 from studies.process.shift import Shift
 from studies.schema import failure_of
 from studies.secrets.texts import know
-from studies.storage.checkpoints import best_trials, checkpoint_of, last_state_of, sweep
+from studies.storage.checkpoints import checkpoint_of, checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import NotPlain, plain, without_secret_arguments, write
-from studies.trial.files import new_checkpoint, sha256_of
-from studies.trial.objective import resolve, run_trial
-from studies.trial.testing import train_and_test
+from studies.trial.checkpoints.files import new_checkpoint, sha256_of
+from studies.trial.checkpoints.state_file import NotPlain, plain, without_secret_arguments, write
+from studies.trial.objective import run_trial
+from studies.trial.point_config import resolve
+from studies.trial.retraining import train_and_test
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -184,14 +185,14 @@ def test_no_trial_shorter_than_every_s_saves_anything_but_the_best(digits: MakeS
 def test_the_best_trials_keep_their_last_state_and_all_others_go(digits: MakeSettings, k: int) -> None:
     settings = digits("n_trials=6", "budget.amount=3", f"checkpoint.keep_best={k}", "checkpoint.every_s=1e-9")
     trials = run(settings)
-    best = best_trials(trials, settings)
+    best = checkpoints_of(settings).best(trials)
     assert len(best) == k
     assert files(settings) == kept(trials) == sorted(checkpoint_of(trial) for trial in best)
     for trial in best:
         state = torch.load(checkpoint_of(trial), weights_only=True)
         assert state["global_step"] == trial.user_attrs[schema.STEPS]
         assert trial.user_attrs[schema.CHECKPOINT]["rung"] == 3
-        assert last_state_of(trial, settings) == checkpoint_of(trial)
+        assert checkpoints_of(settings).last_state_of(trial) == checkpoint_of(trial)
 
 
 def test_the_last_state_is_found_where_its_folder_was_moved_to(digits: MakeSettings) -> None:
@@ -199,9 +200,9 @@ def test_the_last_state_is_found_where_its_folder_was_moved_to(digits: MakeSetti
     (trial,) = run(settings)
     moved = settings.output_dir.with_name("moved")
     settings.output_dir.rename(moved)
-    assert last_state_of(trial, settings) is None
+    assert checkpoints_of(settings).last_state_of(trial) is None
     assert (
-        last_state_of(trial, replace(settings, output_dir=moved))
+        checkpoints_of(replace(settings, output_dir=moved)).last_state_of(trial)
         == moved / "trials" / "trial-0" / checkpoint_of(trial).name
     )
 
@@ -263,9 +264,9 @@ def test_a_last_state_that_was_saved_but_never_told_leads_to_the_same_result(
 def test_the_sweep_deletes_orphans_and_nothing_that_is_needed_or_not_ours(digits: MakeSettings) -> None:
     settings = digits("n_trials=3", "budget.amount=2")
     trials = run(settings)
-    best = checkpoint_of(best_trials(trials, settings)[0])
+    best = checkpoint_of(checkpoints_of(settings).best(trials)[0])
     assert best is not None
-    loser = next(t.number for t in trials if t.number != best_trials(trials, settings)[0].number)
+    loser = next(t.number for t in trials if t.number != checkpoints_of(settings).best(trials)[0].number)
     folder = settings.output_dir / "trials" / f"trial-{loser}"
     folder.mkdir(exist_ok=True)
     orphans = [folder / best.name, folder / f"{best.name}.tmp"]
@@ -276,7 +277,7 @@ def test_the_sweep_deletes_orphans_and_nothing_that_is_needed_or_not_ours(digits
     for path in (*orphans, *foreign, *unknown, old):
         path.write_text("x")
     os.utime(old, (0, 0))
-    sweep(trials, settings)
+    checkpoints_of(settings).sweep(trials)
     assert not any(path.exists() for path in orphans)
     assert all(path.exists() for path in (best, *foreign, *unknown, old))
 
@@ -286,7 +287,7 @@ def test_the_sweep_knows_a_needed_file_under_another_path_too(digits: MakeSettin
     settings = digits("budget.amount=2")
     (best,) = run(settings)
     (tmp_path / "elsewhere").symlink_to(settings.output_dir)
-    sweep([best], replace(settings, output_dir=tmp_path / "elsewhere"))
+    checkpoints_of(replace(settings, output_dir=tmp_path / "elsewhere")).sweep([best])
     assert len(kept([best])) == 1
 
 
@@ -299,14 +300,14 @@ def test_two_sweeps_at_the_same_moment_get_in_no_one_s_way(digits: MakeSettings)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.tmp").symlink_to(folder / f"{stem}.tmp")
     (folder / stem).write_text("x")
-    sweep([trial], settings)
+    checkpoints_of(settings).sweep([trial])
     assert [path.name for path in folder.iterdir()] == [f"{stem}.tmp"]
     (folder / f"{stem}.tmp").unlink()
     for _ in range(20):
         for i in range(30):
             (folder / stem.replace(".ckpt", f"-{i}.ckpt")).write_text("x")
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: sweep([trial], settings), range(8)))
+            list(pool.map(lambda _: checkpoints_of(settings).sweep([trial]), range(8)))
         assert not folder.exists()
         folder.mkdir()
 
@@ -321,10 +322,10 @@ def test_the_sweep_leaves_running_trials_alone(digits: MakeSettings) -> None:
     aside = settings.output_dir / "trials" / f"trial-{running.number}" / f"{path.name}.tmp"
     aside.parent.mkdir()
     aside.write_text("being written")
-    sweep(study.trials, settings)
+    checkpoints_of(settings).sweep(study.trials)
     assert aside.exists()
     study.tell(running, state=TrialState.FAIL)
-    sweep(study.trials, settings)
+    checkpoints_of(settings).sweep(study.trials)
     assert not aside.parent.exists()
 
 

@@ -23,6 +23,7 @@ from studies.storage.identity import (
     fingerprint,
     identity,
     moved_data,
+    search_of,
 )
 
 STUDY_ATTRIBUTES = {value for name, value in vars(schema).items() if name.startswith("STUDY_")}
@@ -196,25 +197,30 @@ def test_a_fixed_key_that_begins_to_follow_a_searched_one_is_another_study(stora
 def test_keys_that_follow_searched_ones_are_found_through_others_too(
     overrides: tuple[str, ...], keys: list[str]
 ) -> None:
-    found = following(settings_of(*overrides))
+    settings = settings_of(*overrides)
+    found = following(settings.template, settings.space)
     assert sorted(key for key in found if key.startswith("model.")) == keys
 
 
 def test_data_that_lie_elsewhere_are_told(storage: BaseStorage) -> None:
     study = begin(settings_of("datamodule.data_dir=here"), storage)
-    assert moved_data(settings_of("datamodule.data_dir=here"), study) is None
-    told = moved_data(settings_of("datamodule.data_dir=there"), study)
+    assert moved_data(settings_of("datamodule.data_dir=here").template, study) is None
+    told = moved_data(settings_of("datamodule.data_dir=there").template, study)
     assert told is not None
     assert "datamodule.data_dir is there and was here" in told
 
 
+def names_of(settings: StudySettings) -> dict[str, str]:
+    return search_of(settings.sampler, settings.pruner)
+
+
 def test_another_sampler_or_pruner_than_at_the_beginning_is_told(storage: BaseStorage) -> None:
     study = begin(settings_of("pruner=median"), storage)
-    assert changed_search(settings_of("pruner=median"), study) is None
-    told = changed_search(settings_of("pruner=none"), study)
+    assert changed_search(names_of(settings_of("pruner=median")), study) is None
+    told = changed_search(names_of(settings_of("pruner=none")), study)
     assert told is not None
     assert told.startswith("note: pruner is none and was median when the study began")
-    both = changed_search(settings_of("pruner=none", "sampler=random"), study)
+    both = changed_search(names_of(settings_of("pruner=none", "sampler=random")), study)
     assert both is not None
     assert "sampler is random and was tpe, pruner is none" in both
 

@@ -22,7 +22,7 @@ from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner
-from studies.search.samplers import make_sampler
+from studies.search.samplers import StudySampler
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
@@ -67,7 +67,7 @@ def imported(storage: BaseStorage, *overrides: str) -> optuna.Study:
     found = find_imports(settings, storage, None)
     assert found is not None
     study = open_study(settings, storage)
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     return study
 
 
@@ -220,7 +220,7 @@ def test_what_another_studys_policy_drew_teaches_as_another_samplers_point_does(
             study.add_trial(trial)
         second = imported(own, "sampler=reinforce", "sampler.explore_fraction=0")
         now = settings_of(*NEXT, "sampler=reinforce", "sampler.explore_fraction=0")
-        second.sampler = make_sampler(now)
+        second.sampler = StudySampler(now)
         drawn[source] = now.space.suggest(second.ask())
     assert drawn["reinforce"] == drawn["explore"]
 
@@ -240,7 +240,7 @@ def test_imported_trials_take_no_slot_and_resuming_imports_nothing_more(storage:
     found, _ = find_study(settings, storage)
     assert found is not None
     assert find_imports(settings, storage, found) is None
-    assert ignored(settings, found) is None
+    assert ignored(settings.import_from, found) is None
     assert len(brought(study)) == 1
     assert [slot.last.number for slot in read_slots(study.trials, 12)] == [study.trials[-1].number]
 
@@ -277,7 +277,7 @@ def test_a_study_that_began_without_imports_says_that_it_is_too_late(storage: Ba
     settings = settings_of(*NEXT)
     assert has_begun(study)
     assert find_imports(settings, storage, study) is None
-    assert "does nothing: study second began without imported trials" in str(ignored(settings, study))
+    assert "does nothing: study second began without imported trials" in str(ignored(settings.import_from, study))
 
 
 def test_what_a_dead_command_began_to_import_the_next_one_ends(storage: BaseStorage) -> None:
@@ -286,11 +286,11 @@ def test_what_a_dead_command_began_to_import_the_next_one_ends(storage: BaseStor
         add(origin, settings_of(), POINT, TrialState.COMPLETE)
     found, study = compatible_trials(settings, storage), open_study(settings, storage)
     looks = iter([False, False, True])
-    assert not bring_in(found, settings, study, storage, pause=lambda _: next(looks, True))
+    assert not bring_in(found, study, storage, lease_s=settings.storage.lease_s, pause=lambda _: next(looks, True))
     assert len(brought(study)) == 2
     dead = {schema.VOID: True, schema.IMPORTED_FROM: {"study": "digits", "trial": None}, schema.WORKER: dead_worker()}
     study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=dead))
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     assert sorted(trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in brought(study)) == list(range(6))
     assert not any(trial.state == TrialState.RUNNING for trial in study.trials)
     assert read_slots(study.trials, 12) == []
@@ -315,9 +315,8 @@ def test_a_command_whose_mark_comes_second_leaves_the_import_to_the_first() -> N
     settings = settings_of(*NEXT)
     study = open_study(settings, storage)
     looks = iter([False, False])
-    assert not bring_in(
-        compatible_trials(settings, storage), settings, study, storage, pause=lambda _: next(looks, True)
-    )
+    found = compatible_trials(settings, storage)
+    assert not bring_in(found, study, storage, lease_s=60, pause=lambda _: next(looks, True))
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
 
 
@@ -332,10 +331,10 @@ def test_a_command_that_was_taken_for_dead_adds_nothing_when_it_wakes(storage: B
         slept.append(True)
         if len(slept) == 3:
             study.tell(next(t.number for t in study.trials if t.state == TrialState.RUNNING), state=TrialState.FAIL)
-            assert bring_in(found, settings, study, storage)
+            assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
         return False
 
-    assert bring_in(found, settings, study, storage, pause=sleep_long)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s, pause=sleep_long)
     assert sorted(trial.user_attrs[schema.IMPORTED_FROM]["trial"] for trial in brought(study)) == list(range(6))
 
 
@@ -356,9 +355,8 @@ def test_the_sampler_learns_from_what_was_imported_and_the_pruner_sees_its_rungs
         add(origin, settings_of(), {**POINT, "lr": lr}, TrialState.COMPLETE)
     overrides = ("search_space.lr.high=0.1", "sampler.explore_fraction=0", "pruner.n_startup_trials=5")
     study, settings = imported(storage, *overrides), settings_of(*NEXT, *overrides)
-    study = optuna.load_study(
-        study_name="second", storage=storage, sampler=make_sampler(settings), pruner=make_pruner(settings)
-    )
+    pruner = make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs)
+    study = optuna.load_study(study_name="second", storage=storage, sampler=StudySampler(settings), pruner=pruner)
     trial = study.ask()
     modelled = study.sampler.infer_relative_search_space(study, study.trials[-1])
     assert set(modelled) == set(settings.space.names)  # else TPE would draw at random
@@ -378,7 +376,7 @@ def open_and_import(asked: tuple[str, ...], begin: Any) -> None:
     assert found is not None
     begin.wait(60)
     study = open_study(settings, storage)
-    assert bring_in(found, settings, study, storage)
+    assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     assert len(brought(study)) == len(found.trials)  # all are there for whoever begins
 
 
@@ -422,7 +420,7 @@ def test_whoever_opens_a_study_at_once_imports_each_trial_once(tmp_path: Path) -
     def opened(_: int) -> int:
         storage = open_storage(url)
         begin.wait(60)
-        bring_in(found, settings_of(*NEXT), open_study(settings_of(*NEXT), storage), storage)
+        bring_in(found, open_study(settings_of(*NEXT), storage), storage, lease_s=60)
         return len(brought(study))
 
     with ThreadPoolExecutor(OPENERS) as pool:

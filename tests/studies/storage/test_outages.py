@@ -146,7 +146,7 @@ def test_a_server_that_is_away_for_20_s_in_mid_study_costs_a_study_nothing(shell
     assert [trial.state for trial in run] == [TrialState.COMPLETE] * 30
     assert not [trial for trial in trials if schema.RETRY_OF in trial.user_attrs]
     for text in (output, log.read_text()):
-        assert len(re.findall(r"the storage does not answer \(.*\); waiting up to 600 s", text)) == 1
+        assert len(re.findall(r"the storage does not answer \(.*\): waiting up to 600 s", text)) == 1
         assert len(re.findall(r"the storage is back after \d+ s", text)) == 1
         assert "Traceback" not in text
 

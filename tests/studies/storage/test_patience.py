@@ -76,7 +76,7 @@ def test_an_outage_is_waited_out_and_told_once_at_its_begin_and_once_at_its_end(
     assert max(clock.pauses) <= 2
     assert 20 <= clock.now <= 22
     begin, end = (record.getMessage() for record in caplog.records)
-    assert begin == "the storage does not answer (the server is away); waiting up to 600 s"
+    assert begin == "the storage does not answer (the server is away): waiting up to 600 s"
     assert end.startswith("the storage is back after 2")
 
 

@@ -20,8 +20,8 @@ from studies.selection.steps import next_step, reader
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.objective import resolve
-from studies.trial.testing import train_and_test
+from studies.trial.point_config import resolve
+from studies.trial.retraining import train_and_test
 
 MakeSettings = Callable[..., StudySettings]
 SEEDED = ("model._target_=user_modules.SeedsItself", "+model.seed=${training_seed}")
@@ -67,7 +67,8 @@ def test_the_rounds_of_a_selection_give_their_fresh_seeds(bowl: MakeSettings, st
     trials, given = run(settings, storage=storage), {}
     while isinstance(step := next_step(settings, trials, reader(storage)), StudySettings):
         own = [trial.user_attrs[schema.RESULT]["given"] for trial in run(step, storage=storage)]
-        given[step.sampler.options["stage"]] = set(own)
+        assert step.round is not None
+        given[step.round.recorded.stage] = set(own)
     for stage, n_seeds in (("race", 3), ("estimate", 2)):
         assert given[stage] == {training_seed(0, r, stream=stage) for r in range(n_seeds)}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from studies.analysis.factorial import Anova, AnovaRow
     from studies.analysis.ridge import Ridge
     from studies.analysis.screen import ScreenRow
-    from studies.analysis.trust import Level
+    from studies.analysis.verdict import Level
 
 WITNESS = "polynomial chaos says"  # begins the reason of the second estimator
 MAX_PAIRS = 12  # in the table

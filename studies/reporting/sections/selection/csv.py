@@ -7,7 +7,7 @@ from typing import Any
 
 from studies.reporting.csv_table import Cell, csv_text
 from studies.reporting.sections.selection.words import status
-from studies.selection.contest import Contest
+from studies.selection.race import Race
 from studies.selection.steps import Selection
 
 COLUMNS = ("trial", "searched", "n_seeds", "mean", "sd", "gap", "p_value", "status", "selected", "cost")
@@ -20,39 +20,39 @@ def selection_csv(selection: Selection, *, names: Sequence[str]) -> str:
 
     `cost` is the mean of the column in `select.cost`. Only a winner has an estimate, with the first of its tests.
     """
-    rows = [row for contest in selection.contests for row in _rows(contest, selection)]
+    rows = [row for race in selection.races for row in _rows(race, selection)]
     return csv_text((*COLUMNS, *WORTH, *TEST, *(f"params_{name}" for name in names)), rows)
 
 
-def _rows(contest: Contest, selection: Selection) -> list[dict[str, Cell]]:
+def _rows(race: Race, selection: Selection) -> list[dict[str, Cell]]:
     return [
         {
             "trial": candidate.trial.number,
             "searched": candidate.value,
-            **_standing(contest, i),
-            "selected": i == contest.winner and contest is selection.best,
-            "cost": contest.cost(i),
-            **(_worth(contest) if i == contest.winner else {}),
+            **_standing(race, i),
+            "selected": i == race.winner and race is selection.best,
+            "cost": race.cost(i),
+            **(_worth(race) if i == race.winner else {}),
             **{f"params_{name}": _cell(value) for name, value in candidate.trial.params.items()},
         }
-        for i, candidate in enumerate(contest.candidates)
+        for i, candidate in enumerate(race.candidates)
     ]
 
 
-def _standing(contest: Contest, i: int) -> dict[str, Cell]:
-    if contest.race is None:
+def _standing(race: Race, i: int) -> dict[str, Cell]:
+    if race.elimination is None:
         return {"n_seeds": 0, "status": "no race"}
-    found = contest.race.standings[i]
+    found = race.elimination.standings[i]
     numbers: dict[str, Cell] = {"n_seeds": found.n, "mean": found.mean, "sd": found.sd, "gap": found.gap}
-    return {**numbers, "p_value": found.p_value, "status": status(contest, i)}
+    return {**numbers, "p_value": found.p_value, "status": status(race, i)}
 
 
-def _worth(contest: Contest) -> dict[str, Cell]:
-    found = contest.estimate
+def _worth(race: Race) -> dict[str, Cell]:
+    found = race.estimate
     if found is None:
         return {"n_fresh": 0}
     worth: dict[str, Cell] = {"estimate": found.value, "n_fresh": found.n, "ci_lo": found.lo, "ci_hi": found.hi}
-    for name, test in sorted(contest.tests.items(), key=lambda entry: entry[1].n_samples is None):
+    for name, test in sorted(race.tests.items(), key=lambda entry: entry[1].n_samples is None):
         tested = test.estimate
         ends: dict[str, Cell] = {"test_ci_lo": tested.lo, "test_ci_hi": tested.hi}
         return {**worth, "test_metric": name, "test": tested.value, **ends, "n_test_samples": test.n_samples}

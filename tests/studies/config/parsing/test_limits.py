@@ -122,7 +122,7 @@ def test_choices_that_no_storage_gives_back_are_refused(choices: list[Any]) -> N
 
 def test_the_order_of_a_replicate_is_made_when_it_is_asked_for() -> None:
     settings = read(**GRID, replicates=10_000)
-    point = grid_design(settings)
+    point = grid_design(settings.space, seed=settings.seed, replicates=settings.replicates)
     cells = [tuple(point(9 * 9_999 + slot).values()) for slot in range(9)]
     assert len(set(cells)) == 9
 
