@@ -40,8 +40,8 @@ def _rests_on(view: StudyView, best: Choice) -> Iterator[str]:
     if view.settings is not None:
         trained = one if best.n == 1 else f"the mean of {best.n} trainings with different seeds"
         yield (
-            f"Value: {view.metric} at the {view.settings.objective.value} rung, {trained}. It is the best of all, so "
-            "it is optimistic: expect somewhat worse on new data, and read the test metric of studies.retrain."
+            f"Value: {view.metric} at the {view.settings.objective.value} rung, {trained}. As the best of all it is "
+            "optimistic: expect somewhat worse on new data, and read the test metric of studies.retrain."
         )
     elif view.repeats_points:
         mean = f"the mean of {best.n} trainings with different seeds" if best.n > 1 else "one training"

@@ -135,11 +135,11 @@ def _told(front: Front, conditions: Conditions, n_pruned: int) -> Iterator[str]:
     if front.has_replicates:
         fewest, most = front.n_seeds
         seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-        yield f"{n}, {seeds} training seeds each; P by bootstrap over these seeds, which are few."
+        yield f"{n}, {seeds} training seeds each. P is by bootstrap over these few seeds."
     else:
         yield (
-            f"{n}, one training each, which does not tell its own noise: P takes a repetition to differ by "
-            f"{_noise(first)} and {_noise(second)} (standard deviations; objective.noise, objective.second.noise)."
+            f"{n}, one training each, so their noise is not measured. P assumes standard deviations between "
+            f"repetitions of {_noise(first)} and {_noise(second)} (objective.noise, objective.second.noise)."
         )
     likely = sum(not candidate.on_front and candidate.probability >= LIKELY for candidate in front.candidates)
     if likely:
@@ -160,8 +160,8 @@ def _area(front: Front) -> str:
     worst = ", ".join(map(shown, front.reference))
     return (
         f"The front dominates an area of {estimate_text(front.area, '.4g')} up to the worst values "
-        f"({worst}), corrected for what noise adds to a front by luck; as measured it is {shown(front.measured_area)}, "
-        f"a share of {front.share:.2f} of the box. Compare areas only up to the same reference."
+        f"({worst}), corrected for the luck in noisy values. As measured it is {shown(front.measured_area)}, a share "
+        f"of {front.share:.2f} of the box. Compare areas only up to the same reference."
     )
 
 

@@ -37,8 +37,8 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
     more = f" {counted(n_more, 'weaker pair is', 'weaker pairs are')} in interactions.csv." if n_more > 0 else ""
     note = (
         "Share: of the variance of the noise-free function over the search space, by an additive Gaussian process "
-        "(Sobol indices); the last row is the noise's share of the whole. A pair's share is what the two do together "
-        "beyond what each does alone. It is claimed where its lower end exceeds 0.01 and its verdict is ok. "
+        "(Sobol indices). The last row is the noise's share of the whole variance. A pair's share is what the two do "
+        "together beyond their main effects. It is claimed if its lower end exceeds 0.01 and its verdict is ok. "
         f"Chaos: the same by polynomial chaos, a second estimator.{more}"
     )
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
@@ -92,8 +92,8 @@ def ridges_blocks(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Le
     budget = f"Trials are compared at equal {budget_unit}" if budget_unit else "The unit of the budget is not known"
     note = (
         "The best value of the first parameter as the second changes: log10 of the first is a + α · log10 of the "
-        "second (0: constant, ½: square root, 1: linear), a parameter with a linear scale taking part as it is, fitted "
-        "near the best values over all other parameters; interval by Fieller. p: of a "
+        "second (0: constant, ½: square root, 1: linear). A parameter with a linear scale is used without log10. The "
+        "fit is near the best values over all other parameters, and the interval is Fieller's. p: of a "
         f"bend. {budget}: another unit gives another law."
     )
     header = ("law", "α", "95 % interval", "p (bend)", "n", "verdict")
@@ -144,10 +144,10 @@ def screen_blocks(rows: Sequence[ScreenRow]) -> Iterator[Block]:
     )
     note = (
         "Optuna's own measures, for comparison. Neither sees interactions: of two parameters that only act together "
-        "PED-ANOVA makes two equal importances, fANOVA none. PED-ANOVA is local: it asks what the best tenth of the "
-        "trials have in common, and cannot see what separates bad from worse. fANOVA gives shares of a random forest's "
-        "variance. Normalised numbers sum to 1 even where nothing matters: compare raw with null, below which shuffled "
-        "values stay in 95 % of cases."
+        "PED-ANOVA makes two equal importances, fANOVA none. PED-ANOVA is local: it describes the best tenth of the "
+        "trials, not the difference between bad and worse. fANOVA gives shares of a random forest's variance. "
+        "Normalised numbers sum to 1 even if nothing matters, so compare raw with null: shuffled values stay below "
+        "it in 95 % of cases."
     )
     header = ("method", "parameter", "raw", "normalised", "null", "above null")
     yield from (Heading("Screens, one parameter at a time"), Table(header, cells), Paragraph(note))

@@ -99,14 +99,13 @@ def _limits(found: NextRound) -> Iterator[Block]:
         for parameter in found.space
     )
     note = (
-        "Confidence that the best lies at a limit of its range: the share of the functions that the trials allow whose "
-        "best is there, or where no function could be fitted, what the trend of the trials says. A limit is moved from "
-        "95 % on."
+        "The confidence that the best lies at a limit is the share of functions, drawn from the fit, with their best "
+        "there. Without a fit it comes from the trend of the trials. A limit moves at a confidence of 95 % or more."
     )
     if found.n_infeasible:
-        note += " Infeasible trials are not asked where the best lies."
+        note += " Infeasible trials have no part in it."
     if found.compared != "final":
-        note += f" All of it at {found.compared}, since many trials were pruned: the end may look different."
+        note += f" All of it is at {found.compared}, since many trials were pruned. The end may look different."
     yield from (Table(header, rows), Paragraph(note))
 
 
@@ -145,8 +144,8 @@ def _region(region: Region) -> Paragraph:
     where = " and ".join(map(str, region.sides))
     verb = "are" if region.failure == "infeasible" else "end in"
     return Paragraph(
-        f" where {where}: {_rate(region.inside)} there, {_rate(region.outside)} elsewhere. The region was chosen by "
-        "these trials, so its rate is somewhat too high.",
+        f" where {where}: {_rate(region.inside)} there, {_rate(region.outside)} elsewhere. The same trials chose the "
+        "region, so its rate is somewhat too high.",
         lead=f"Trials {verb} {region.failure}",
     )
 
@@ -161,8 +160,8 @@ def _enough(found: NextRound, metric: str) -> str:
     curve = found.best_of_m
     if found.is_grid:
         return (
-            "Were there enough trials? Not asked of a grid: its points were not drawn at random, so that nothing says "
-            "what others would bring."
+            "Were there enough trials? Not asked of a grid: its points were not drawn at random, so they do not tell "
+            "the results of other points."
         )
     if curve is None:
         return "Were there enough trials? Too few to tell: at least 8 are needed."
@@ -182,16 +181,16 @@ def _enough(found: NextRound, metric: str) -> str:
     how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
     lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
     return (
-        f"{said}. The upper end takes the best values to thin out at least as fast as an exponential tail: it cannot "
-        f"know of far better ones that are rare.{lost} Values are as measured, noise included, so that the best of "
-        "many is optimistic."
+        f"{said}. The upper end assumes that the best values thin out at least as fast as an exponential tail: rare "
+        f"and far better ones are not in it.{lost} Values are as measured, with noise, so the best of many is "
+        "optimistic."
     )
 
 
 def _basis(curve: BestOfM) -> str:
     match curve.basis:
         case "space-filling":
-            return "space-filling trials (those of the sampler learned from others, so they are left out)"
+            return "space-filling trials (those of the sampler learned from others and are left out)"
         case "sequential":
             return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
         case _:

@@ -17,8 +17,8 @@ from studies.text.wording import NONE, counted, fixed, listed, p_value, shown
 
 FILES = ("select.csv",)
 COVERS = (
-    "The interval of a share of right or wrong answers covers seeds and samples: variance s²/m + p(1 − p)/n, Student's "
-    "t with Welch and Satterthwaite's degrees of freedom (Dietterich 1998; Bouthillier et al. 2021)."
+    "The interval of a share of right or wrong answers covers seeds and samples. Its variance is s²/m + p(1 − p)/n, "
+    "with Student's t and the degrees of freedom of Welch and Satterthwaite (Dietterich 1998, Bouthillier et al. 2021)."
 )
 SEEDLESS = (
     "Its trainings under different seeds are identical: the module seeds itself (seed_everything?) or uses no "
@@ -30,12 +30,12 @@ UNTESTED = (
     "${{training_seed}} in the config where it takes a seed."
 )
 HOW = (
-    "p: one-sided paired t test against the leader over common seeds, by the pair's own spread and that of all pairs, "
-    "times the number of tests in the race (Bonferroni)."
+    "p: one-sided paired t test against the leader over common seeds. The spread is that of the pair and of all pairs. "
+    "p is multiplied by the number of tests in the race (Bonferroni)."
 )
 NOTHING = (
-    "Nothing could be selected: no candidate gave a value on fresh seeds. The best is then the search's best value, "
-    "which is optimistic."
+    "Nothing could be selected: no candidate gave a value on fresh seeds. So the best is the search's best value. It "
+    "is optimistic."
 )
 LEAST = "the cheapest ({cost}) within one standard error of the leader's mean"
 
@@ -118,7 +118,7 @@ def _worth(race: Race, *, metric: str) -> Paragraph:
         told = f" in one training. {SEEDLESS} So there is no interval, and how much of the value is luck is not known."
         return Paragraph(told, lead=f"It gave {metric} {found.value:.{DIGITS}f}")
     return Paragraph(
-        f" over {seeds(found)} that decided nothing{_lost(race)}, on the validation part that the search used.",
+        f" over {seeds(found)} that decided nothing{_lost(race)}, on the validation part of the search.",
         lead=f"It is worth {metric} {estimate_text(found)}",
     )
 
@@ -126,9 +126,9 @@ def _worth(race: Race, *, metric: str) -> Paragraph:
 def _tested(name: str, test: OnTestPart, race: Race) -> Paragraph:
     if race.is_seedless:
         lead = f"{name} {test.estimate.value:.{DIGITS}f}"
-        return Paragraph(" in that training: on data that no choice has seen.", lead=lead)
+        return Paragraph(" in that training, on data without a part in any choice.", lead=lead)
     over = f"over seeds and {test.n_samples} test samples" if test.n_samples else "over seeds, not over test samples"
-    return Paragraph(f" {over}: on data that no choice has seen.", lead=f"{name} {estimate_text(test.estimate)}")
+    return Paragraph(f" {over}, on data without a part in any choice.", lead=f"{name} {estimate_text(test.estimate)}")
 
 
 def _luck(selection: Selection, race: Race, champion: Candidate, *, maximize: bool) -> str:

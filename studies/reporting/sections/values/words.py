@@ -51,8 +51,8 @@ def caption_of(view: ValueTable) -> str:
         return _what(view)
     over = f" over all {n_pairs} pairs" if n_pairs > 1 else ""
     return (
-        f"{_what(view)} A tie is not shown to differ from the best, which does not make it equal: p is corrected{over} "
-        "(Holm), the 95 % interval before it is that of one pair alone."
+        f"{_what(view)} A tie is not shown to differ from the best, which does not make it equal. p is corrected{over} "
+        "(Holm). The 95 % interval before it is that of one pair alone."
     )
 
 
