@@ -1,0 +1,55 @@
+"""What all steps of `studies.run` share, and the reasons for which a step ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+
+from optuna.storages import BaseStorage
+from rich.console import Console
+
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+
+
+class Outcome(Enum):
+    """Why no more trials begin."""
+
+    FINISHED = auto()  # the budget is spent
+    TARGET_REACHED = auto()  # a trial is as good as `stop_at`
+    DEVICES_SPENT = auto()  # the study has used its `device_seconds`
+    OUT_OF_TIME = auto()  # the command has run for `timeout_s`
+    INTERRUPTED = auto()  # a signal came
+
+
+class TimeLimit:
+    """The time limit of one command. It starts with the first search and holds for all parts and rounds together."""
+
+    def __init__(self, begun: datetime | None = None) -> None:
+        self._begun = begun
+
+    def start(self, timeout_s: float | None) -> Shift:
+        """Return until when trials may begin. The first call starts the clock."""
+        self._begun = self._begun or datetime.now(UTC)
+        return Shift.of(self._begun, timeout_s)
+
+    def is_over(self, timeout_s: float | None) -> bool:
+        """Return whether the time is up."""
+        return self._begun is not None and Shift.of(self._begun, timeout_s).is_over
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all steps of a command share."""
+
+    console: Console
+    signals: StopSignals
+    limit: TimeLimit
+    storage: BaseStorage
+
+    def outcome(self, timeout_s: float | None) -> Outcome | None:
+        """Return why the command has to end, whatever is left of the study. None where it may go on."""
+        if self.signals.reason() is not None:
+            return Outcome.INTERRUPTED
+        return Outcome.OUT_OF_TIME if self.limit.is_over(timeout_s) else None
