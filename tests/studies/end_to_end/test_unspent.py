@@ -11,6 +11,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 from shell import USERS
 
+from studies.cli import reports
 from studies.cli.console import make_console
 from studies.cli.search import search
 from studies.cli.session import Outcome, Session, TimeLimit
@@ -19,7 +20,6 @@ from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.launch import serial
 from studies.process.signals import StopSignals
-from studies.reporting import report
 from studies.run import run
 
 MakeSettings = Callable[..., StudySettings]
@@ -59,7 +59,7 @@ def test_a_report_that_fails_does_not_hide_why_the_study_has_stopped(
     def no_ink(*_: object, **__: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(report, "write_report", no_ink)
+    monkeypatch.setattr(reports, "write_report", no_ink)
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/s.db")
     config = compose(["+study=plain", "launcher=serial", "n_trials=3", *places], config_dirs=[str(USERS / "conf")])
     with pytest.raises(StudyStopped, match=LEFT):

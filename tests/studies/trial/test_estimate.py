@@ -12,9 +12,10 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from pytorch_lightning import Callback
 
-from studies.check import Remaining, estimate, left_of
+from studies.cli.sentences.check import estimate
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
+from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import most_trainings
 from studies.trial.cut import Cut
 from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
@@ -133,12 +134,12 @@ def finished(n: int) -> list[FrozenTrial]:
 
 def test_what_is_left_is_told_of_trials_and_selection(make_settings: MakeSettings) -> None:
     plain, storage = make_settings(study="plain"), InMemoryStorage()
-    assert left_of(plain, [], storage) == Remaining(4, 0)
-    assert left_of(plain, finished(3), storage) == Remaining(1, 0)
-    assert left_of(plain, finished(4), storage).is_nothing
+    assert remaining_of(plain, [], storage) == Remaining(4, 0)
+    assert remaining_of(plain, finished(3), storage) == Remaining(1, 0)
+    assert remaining_of(plain, finished(4), storage).is_nothing
     raced = make_settings(*RACE, study="plain")
     assert most_trainings(raced) == 3 * 4 + 5
-    assert left_of(raced, finished(4), storage) == Remaining(0, 17)
+    assert remaining_of(raced, finished(4), storage) == Remaining(0, 17)
 
 
 def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
