@@ -1,7 +1,4 @@
-"""`python -m studies.check +study=NAME`: find every mistake before an hour is spent, and tell what the study takes.
-
-The implementation is imported late, so that `--help` and `--cfg job` answer at once.
-"""
+"""`python -m studies.check +study=NAME`: find every mistake before an hour is spent, and tell what the study takes."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from studies.cli.command import command
 
 def check(config: DictConfig) -> int:
     """Check the study that `config` describes, and estimate its time. Return 0 if it is sound."""
-    from studies.cli.commands.check import check_experiment
+    from studies.cli.commands.check import check_experiment  # late, so that --help answers at once
 
     return check_experiment(config)
 

@@ -1,7 +1,4 @@
-"""`python -m studies.run +study=NAME`: search, select, report. The same command again continues an unfinished study.
-
-The implementation is imported late, so that `--help` and `--cfg job` answer at once.
-"""
+"""`python -m studies.run +study=NAME`: search, select, report. The same command again continues an unfinished study."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from studies.cli.command import command
 
 def run(config: DictConfig) -> int:
     """Run the study that `config` describes to its end. Return 0 when it is finished, 130 when a signal ended it."""
-    from studies.cli.commands.run import run_experiment
+    from studies.cli.commands.run import run_experiment  # late, so that --help answers at once
 
     return run_experiment(config)
 

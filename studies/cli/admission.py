@@ -1,4 +1,7 @@
-"""Admits a config to a study, or lists everything that is wrong with it."""
+"""Admits a config to a study, or lists everything that is wrong with it.
+
+The checks of targets are imported late: they load torch, and only a message about a wrong config needs them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
 from studies.trial.files import TRIALS, linked_away
 
-GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings; one that is none is told elsewhere
+GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # another check reports one that is no mapping
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 
 
@@ -53,11 +56,10 @@ CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, c
 def admit(
     config: DictConfig, *, pause: Callable[[float], bool] = wait, to_read: bool = False
 ) -> tuple[StudySettings, BaseStorage]:
-    """The settings of `config` and its storage, opened. Raises `BadInput` that lists every problem of both.
+    """Return the settings of `config` and its opened storage. Raises `BadInput` with every problem of both.
 
-    `pause` waits for the storage while it is away later on, and says whether to give up. `to_read`: nothing is written
-    to the storage, which has to be there. Where the settings are wrong,
-    the targets of the config are looked at too before the message is made, so that one message tells all.
+    `pause` waits while the storage is away later on, and returns whether to give up. With `to_read` the storage must
+    exist, and nothing is written to it. A message about wrong settings lists the problems of targets too.
     """
     need_study(config)
     refuse_unsound(config)
@@ -81,7 +83,7 @@ def admit(
 
 
 def need_study(config: DictConfig) -> None:
-    """Raise `BadInput` with the shipped studies, if none is named."""
+    """Raise `BadInput` that lists the shipped studies, if `config` names none."""
     if OmegaConf.is_missing(config, "study_name"):
         known = ", ".join(group_options("study"))
         remedy = f"name one as the first word ({known}), or give the path of your own study file"
@@ -89,7 +91,7 @@ def need_study(config: DictConfig) -> None:
 
 
 def refuse_bad_name(config: DictConfig) -> None:
-    """Raise `BadInput` where `config` gives a study name that is none, for commands that read only stored studies."""
+    """Raise `BadInput` for a bad study name. Commands that only read stored studies need no other check."""
     problems = Problems()
     if not OmegaConf.is_missing(config, "study_name"):
         Section({"study_name": config.study_name}, prefix="", problems=problems).name("study_name")
@@ -97,7 +99,7 @@ def refuse_bad_name(config: DictConfig) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the output folder where it is missing. Raises `BadInput`."""
+    """Make the output folder if it is missing. Raises `BadInput` if it cannot be made or used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -105,7 +107,7 @@ def make_folder(folder: Path) -> None:
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
     taken = next((folder / name for name in FOLDERS if (folder / name).is_file()), None)
     if taken is not None:
-        complaint = f"is {short(str(folder))}, where {taken.name} is a file and shall be a folder"
+        complaint = f"is {short(str(folder))}, where {taken.name} is a file instead of a folder"
         raise BadInput([Problem("output_dir", complaint, "move the file away, or give another folder")])
     for name in FOLDERS:  # files of our naming are deleted there
         real = linked_away(folder / name, output_dir=folder)
@@ -115,33 +117,38 @@ def make_folder(folder: Path) -> None:
 
 
 def existing_storage(config: DictConfig) -> BaseStorage:
-    """The storage of `config`, opened. Raises `BadInput` where there is none yet."""
+    """Open the storage of `config`. Raises `BadInput` if there is none yet."""
     place = storage_of(config)
     return open_existing(place.address, patience=Patience(place.patience_s))
 
 
 def storage_to_read(config: DictConfig) -> BaseStorage:
-    """The storage of `config`, opened to be read only. Raises `BadInput` where there is none yet."""
+    """Open the storage of `config` for reading only. Raises `BadInput` if there is none yet."""
     place = storage_of(config)
     return open_to_read(place.address, patience=Patience(place.patience_s))
 
 
 def storage_of(config: DictConfig) -> StorageSettings:
-    """Where `config` says that its studies are kept. Raises `BadInput` where that makes no sense."""
+    """Parse the storage section of `config`. Raises `BadInput`."""
     problems = Problems()
     try:
-        node = config.storage
-        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        section = section_of(config.storage, "storage", problems)
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
-    settings = read_storage(Section(values, prefix="storage", problems=problems))
+    settings = read_storage(section)
     problems.raise_if_any()
     return settings
 
 
+def section_of(node: object, key: str, problems: Problems) -> Section:
+    """Return the resolved section `key` of a config, for a parser that collects `problems`."""
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return Section(values, prefix=key, problems=problems)
+
+
 def _target_problems(config: DictConfig) -> list[Problem]:
-    """What is wrong with the targets of the config as it stands, without any point."""
+    """Return what is wrong with the targets of the config, before any point is applied."""
     from studies.trial.instantiate import binding_problems
 
     problems = Problems()

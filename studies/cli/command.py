@@ -1,4 +1,8 @@
-"""What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2."""
+"""What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2.
+
+A command imports its implementation late, and this file what it needs of the storage. So `--help` and `--cfg job`
+answer at once.
+"""
 
 from __future__ import annotations
 
