@@ -35,7 +35,7 @@ FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 
 
 def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
-    """Note a pruner that would choose what a table of values or a hypothesis compares."""
+    """Add a problem for a pruner in a study that compares whole trainings."""
     if not settings.is_designed or settings.pruner.name == "none":
         return
     asking = [

@@ -68,7 +68,7 @@ class Arguments:
     more_sources: tuple[str, ...] = field(default=())  # of Hydra's search path, which are no folders
 
     def has(self, flag: str) -> bool:
-        """Whether `flag` is given."""
+        """Return whether `flag` is given."""
         return any(name == flag for name, _ in self.flags)
 
 
@@ -136,7 +136,7 @@ def as_text(override: str, *, is_sweep: bool = False) -> str:
 
 
 def _out_of_names_of_folders(overrides: Sequence[str]) -> list[str]:
-    """Return the override that keeps those with a secret out of Hydra's `override_dirname`, which may name a folder."""
+    """Return the override that keeps secrets out of Hydra's `override_dirname`, a part of folder names."""
     pairs = ((override.lstrip("+").partition("=")[0], override) for override in overrides)
     keys = [key for key, override in pairs if masked(override) != override or _names_secret(key, override)]
     return [f"{LEFT_OUT_OF_NAMES}=[{','.join(dict.fromkeys(keys))}]"] if keys else []

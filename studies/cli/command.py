@@ -42,8 +42,8 @@ def command(task: Task) -> Callable[[], None]:
 
     @functools.wraps(task)
     def main() -> None:
-        sys.excepthook = _tell_unexpected
-        with exits_in_time(_tell_at_the_end):
+        sys.excepthook = _print_traceback
+        with exits_in_time(_print_note):
             try:
                 for number in STOPPING:  # a process that is the first of its container would ignore them
                     signal.signal(number, _interrupt)
@@ -54,7 +54,7 @@ def command(task: Task) -> Callable[[], None]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed in the end
                 sys.exit(PIPE_EXIT_CODE)
             except StudyError as error:
-                sys.exit(_tell(error))
+                sys.exit(_print_error(error))
 
     return main
 
@@ -123,7 +123,7 @@ def name_of(task: Task) -> str:
 
 
 def _purpose(task: Task) -> str:
-    """Return the text above the config in `--help-all`: the docstring of the task's file, and the place of the keys."""
+    """Return the text above the config in `--help-all`: the docstring of the task's file, and where keys are explained."""
     explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
     return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
 
@@ -138,7 +138,7 @@ def _interrupt(*_: object) -> None:
 
 def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
     option = [override for override in overrides if override.startswith("search_space=")][-1].partition("=")[2]
-    complaint = f"is {option}, and the study's own file sets {', '.join(names)} of it otherwise, which would win"
+    complaint = f"is {option}, and the study's own file sets {', '.join(names)} of it, which would win"
     return Problem(
         "search_space", complaint, "put the lines of that space into the study's file, or change single keys"
     )
@@ -154,18 +154,18 @@ def _do(task: Task, config: DictConfig) -> int:
             raise BadInput([_of_lost(lost, overrides)])
         return task(as_meant(config, overrides, search_path()))
     except StudyError as error:
-        return _tell(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
     except OmegaConfBaseException as error:  # of a key that only this command reads
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
-        return _tell(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
+        return _print_error(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
     except Exception as error:  # noqa: BLE001 - all but a failure of storage or disk is raised again
-        return _tell(_of_the_machine(error))
+        return _print_error(_of_the_machine(error))
 
 
 def _of_the_machine(error: Exception) -> StudyError:
-    """Return a failure of the storage or a full disk in words. Raise any other error again."""
+    """Return the error to show for a failing storage or a full disk. Raise any other error again."""
     from optuna.exceptions import StorageInternalError
 
     from studies.storage.opening import unusable
@@ -178,15 +178,15 @@ def _of_the_machine(error: Exception) -> StudyError:
     raise error
 
 
-def _tell_at_the_end(line: str) -> None:
+def _print_note(line: str) -> None:
     print(printable(f"note: {line}"), file=sys.stderr)
 
 
-def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of an error of our own, without the secrets that it may hold."""
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an unexpected error without secrets."""
     print(printable("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
-def _tell(error: StudyError) -> int:
+def _print_error(error: StudyError) -> int:
     print(printable(f"error: {error}"), file=sys.stderr)
     return error.exit_code

@@ -1,4 +1,4 @@
-"""The configuration that is retrained: the one in a file, a study's selected or best one, or that of a trial."""
+"""The configuration to retrain: from a file, or a study's selected or best one, or that of a trial."""
 
 from __future__ import annotations
 

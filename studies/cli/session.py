@@ -1,4 +1,4 @@
-"""What all steps of `studies.run` share, and the reasons for which a step ends."""
+"""The session that all steps of `studies.run` share, and the outcomes of a step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What all steps of a command share."""
+    """The objects that all steps of a command share."""
 
     console: Console
     signals: StopSignals

@@ -1,6 +1,7 @@
-"""What keeps a config from being composed: all mistakes of a command line in one message.
+"""The mistakes that keep a config from being composed, all in one message.
 
-Hydra stops at the first. So the overrides are composed one by one, and each that fails is explained and left out.
+Hydra stops at the first. So the overrides are composed one by one, and each that fails is explained and left out. The
+checks of the config are imported late, because they load what only a message needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `studies.check` says: what was tried, what was found, and how long the study takes."""
+"""What `studies.check` says: the tried points, the findings, and the time of the study."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def study_lines(settings: StudySettings, *, n_stored: int, imports: Compatible |
 
 
 def time_line(settings: StudySettings, left: Remaining, checked: Checked, *, n_workers: int) -> str:
-    """Return how long what is `left` takes, as far as that is known."""
+    """Return how long the rest of the study takes, as far as that is known."""
     if not checked.looks and not left.is_nothing:
         return UNTIMED
     provided = PROCEDURE if checked.is_procedure and not left.is_nothing else ""
@@ -69,7 +69,7 @@ def time_line(settings: StudySettings, left: Remaining, checked: Checked, *, n_w
 
 
 def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float], n_workers: int) -> str:
-    """Return how long what is `left` takes if a trial takes the mean of `seconds`."""
+    """Return how long the rest of the study takes if a trial takes the mean of `seconds`."""
     if left.is_nothing:
         return "nothing is left to do: the study is finished"
     rest = "" if left.trials == settings.n_trials else " that is left" if left.trials == 1 else " that are left"

@@ -9,7 +9,7 @@ NOT_TESTED = "not tested: the module has no test_step with a test_dataloader bes
 
 
 def plan_lines(chosen: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is trained, and how that differs from the study."""
+    """Yield the origin and budget of the training, and a difference from the study."""
     of_study = f" of study {chosen['study']}" if "study" in chosen else ""
     origin = f"trial {chosen['trial']}{of_study}" if "trial" in chosen else "the configuration"
     yield f"training {origin} for {chosen['budget']['amount']} {chosen['budget']['unit']}"

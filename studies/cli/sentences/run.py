@@ -30,7 +30,7 @@ NO_REPORT = "interrupted: the report is not complete, and the same command write
 
 
 def storage_was_away(reason: str) -> str:
-    """Return what to say after a signal that came while the storage could not be reached."""
+    """Return how to go on after a signal while the storage was away."""
     return (
         f"interrupted ({reason}) while the storage was away: its leases will free the running trials, and the same "
         "command goes on"
