@@ -123,7 +123,7 @@ def name_of(task: Task) -> str:
 
 
 def _purpose(task: Task) -> str:
-    """Return the text above the config in `--help-all`: the docstring of the task's file, and where keys are explained."""
+    """Return the text above the config in `--help-all`: the docstring of its file, and the place of the keys."""
     explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
     return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
 
@@ -138,7 +138,7 @@ def _interrupt(*_: object) -> None:
 
 def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:
     option = [override for override in overrides if override.startswith("search_space=")][-1].partition("=")[2]
-    complaint = f"is {option}, and the study's own file sets {', '.join(names)} of it, which would win"
+    complaint = f"is {option}, and the study's own file sets {', '.join(names)} of it otherwise, which would win"
     return Problem(
         "search_space", complaint, "put the lines of that space into the study's file, or change single keys"
     )

@@ -23,11 +23,11 @@ class CommandHelp:
 COMMANDS: Mapping[str, CommandHelp] = {
     "run": CommandHelp(
         "search, select, report; the same command again continues an unfinished study",
-        (("mnist", "a study that is shipped"), ("my_study.yaml n_trials=20", "your own, a key changed")),
+        (("mnist", "a shipped study"), ("my_study.yaml n_trials=20", "your own, a key changed")),
     ),
     "check": CommandHelp(
         "find every mistake before an hour is spent, and estimate the time",
-        (("mnist", "a study that is shipped"), ("my_study.yaml", "one of your own")),
+        (("mnist", "a shipped study"), ("my_study.yaml", "one of your own")),
     ),
     "report": CommandHelp(
         "analyse a stored study again; trains nothing",
@@ -46,8 +46,8 @@ COMMANDS: Mapping[str, CommandHelp] = {
         (("", "the default storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
     "sampler_benchmark.record": CommandHelp(
-        "write a finished grid's trainings as a table that searches can race on",
-        (("recorded_table", "the grid that is shipped"), ("my_grid.yaml", "one of your own")),
+        "write a finished grid as a table to compare samplers on",
+        (("recorded_table", "the shipped grid"), ("my_grid.yaml", "one of your own")),
     ),
 }
 ARGUMENTS = """\

@@ -19,6 +19,8 @@ from studies.cli.arguments import read_arguments
 from studies.config.composing.configs import compose, group_options
 from studies.config.composing.own_options import BY_PATH, place_of
 from studies.config.parsing.renamed import key_now, option_now, told
+from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
+from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.secrets.names import is_secret_name
 from studies.text.quoting import in_quotes, is_key, is_read, pasted
@@ -116,9 +118,6 @@ def _of_null(
 
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
     """Return key, complaint and remedy for an override that does not compose."""
-    from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
-    from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
-
     key, _, value = override.lstrip("+~").partition("=")
     if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
         return key, "is (hidden), which does not work", "correct or quote the value"
