@@ -41,9 +41,9 @@ sampler and recorded seconds of training. A grid is a full factorial coarsened t
 
 def compute(view: StudyView) -> Finding | None:
     """Return what the searches of a benchmark have shown. None for other studies."""
-    if view.settings is None or not is_benchmark(view.settings):
+    if view.settings is None or not is_benchmark(view.settings.template):
         return None
-    runs = runs_of(view.ended, view.settings)
+    runs = runs_of(view.ended, view.settings.space, view.settings.template)
     if not runs:
         return Finding("Samplers compared", headline=("No search has come to its end yet.",))
     pairs, times = comparisons(runs), times_to_target(runs, seed=view.seed)
