@@ -1,4 +1,4 @@
-"""`python -m studies.report study_name=NAME storage.url=URL`: analyse a stored study again; trains nothing.
+"""`python -m studies.report study_name=NAME storage.url=URL`: analyse a stored study again, without any training.
 
 It reads any Optuna study. With the study's own config (`+study=NAME`) it writes everything that `studies.run` leaves.
 Without that config it leaves `best.yaml` out. A config other than the study's own is refused, because its report could

@@ -113,7 +113,7 @@ def make_folder(folder: Path) -> None:
         real = linked_away(folder / name, output_dir=folder)
         if real is not None:
             complaint = f"is {short(str(folder))}, whose folder {name} leads to {real} by a symbolic link"
-            raise BadInput([Problem("output_dir", complaint, "remove the link; the output folder itself may be one")])
+            raise BadInput([Problem("output_dir", complaint, "remove the link (the output folder itself may be one)")])
 
 
 def existing_storage(config: DictConfig) -> BaseStorage:

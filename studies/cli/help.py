@@ -22,7 +22,7 @@ class CommandHelp:
 
 COMMANDS: Mapping[str, CommandHelp] = {
     "run": CommandHelp(
-        "search, select, report; the same command again continues an unfinished study",
+        "search, select and report a study, or continue an unfinished one",
         (("mnist", "a shipped study"), ("my_study.yaml n_trials=20", "your own, a key changed")),
     ),
     "check": CommandHelp(
@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, CommandHelp] = {
         (("mnist", "a shipped study"), ("my_study.yaml", "one of your own")),
     ),
     "report": CommandHelp(
-        "analyse a stored study again; trains nothing",
+        "analyse a stored study again, without any training",
         (("mnist", "with its own config"), ("study_name=NAME storage.url=URL", "any Optuna study")),
     ),
     "retrain": CommandHelp(

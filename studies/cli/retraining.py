@@ -65,7 +65,7 @@ def train_and_tell(chosen: ChosenConfiguration, folder: Path, console: Console) 
         raise
     except Exception as error:
         (folder / "error.log").write_text(traced(error), encoding="utf-8", errors="backslashreplace")
-        raise StudyError(f"the training failed ({classify(error)[1]}); see {nearby(folder / 'error.log')}") from error
+        raise StudyError(f"the training failed ({classify(error)[1]}). See {nearby(folder / 'error.log')}") from error
     console.print(value_line(chosen.values, tested.value))
     for name, value in tested.metrics.items():
         console.print(f"{name} {value:.4f}{tested.interval(name)}")

@@ -142,7 +142,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if value in options and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted(f'+{key}', value)}"
     if options and value not in options:
-        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
+        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)} ({OWN_OPTIONS})"
     parent, _, name = key.rpartition(".")
     config = compose(good, config_dirs=folders)
     node = OmegaConf.select(config, parent) if parent else config
@@ -153,7 +153,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if override.startswith("+") and not override.startswith("++") and isinstance(node, DictConfig) and name in node:
         return key, "is there already and cannot be added", f"write {shlex.quote(override[1:])}, without the +"
     if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
-        adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
+        adding = f" (+{key}=… adds it where it may be added)" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
     if key.startswith("links."):
         listed = f"links={{{key.removeprefix('links.')}: {value}}}"

@@ -31,8 +31,8 @@ from studies.text.naming import shown_name, why_no_name
 
 ALONE = ("study_name", "storage", "output_dir", "analysis", "seed")  # keys that a report from the storage alone reads
 REMEDY = (
-    "give the overrides that the study was run with; for a report from the storage alone leave +study and all else out "
-    "but study_name, storage.url, output_dir and analysis"
+    "give the overrides that the study was run with, or only study_name, storage.url, output_dir and analysis for a "
+    "report from the storage alone"
 )
 
 

@@ -19,7 +19,7 @@ def retrain_configuration(config: DictConfig) -> int:
     chosen = of_study(config, console) if config.config is None else of_file(config.config)
     if is_procedure(chosen.values):
         complaint = f"is {chosen.values['model']['_target_']}, a procedure, which leaves nothing to train and test"
-        remedy = "read what it gave in trials.csv; to run it once more, run its study under another study_name"
+        remedy = "read its result in trials.csv, or run its study again under another study_name"
         raise BadInput([Problem("model._target_", complaint, remedy)])
     from studies.cli.retraining import make_folder, train_and_tell
 

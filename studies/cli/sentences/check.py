@@ -77,7 +77,7 @@ def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float],
     trained += [f"up to {counted(left.trainings, 'training', 'trainings')} of the selection"] * bool(left.trainings)
     what = " and ".join(trained)
     if not seconds:
-        return f"{what}; the loader does not tell how long an epoch is, so the time is unknown"
+        return f"{what}. The loader does not tell how long an epoch is, so the time is unknown"
     total = (left.trials + left.trainings) * mean(seconds) / n_workers
     points, less = counted(len(seconds), "point", "points"), _why_less(settings.pruner.name != "none", left)
     return (

@@ -14,7 +14,7 @@ def plan_lines(chosen: Mapping[str, Any]) -> Iterator[str]:
     origin = f"trial {chosen['trial']}{of_study}" if "trial" in chosen else "the configuration"
     yield f"training {origin} for {chosen['budget']['amount']} {chosen['budget']['unit']}"
     if (each := chosen.get("devices_per_trial") or 1) > 1:
-        yield f"note: the study trained on {each} devices at once; here one does, {each} batches a step instead"
+        yield f"note: the study trained on {each} devices at once. Here one device takes {each} batches a step instead"
 
 
 def value_line(chosen: Mapping[str, Any], value: float) -> str:

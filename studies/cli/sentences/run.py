@@ -57,10 +57,10 @@ def ended_before(outcome: Outcome, trials: Sequence[FrozenTrial], settings: Stud
     """Return why a stored study is not searched any further, and how to search on."""
     study = f"study {settings.study_name}"
     if outcome is Outcome.TARGET_REACHED:
-        return f"{study} has reached stop_at={settings.stop_at:g}; stop_at=null goes on"
+        return f"{study} has reached stop_at={settings.stop_at:g} (stop_at=null goes on)"
     if outcome is Outcome.DEVICES_SPENT:
         return f"{study}: {_device_time(trials, settings)}"
-    return f"{study} is finished; more trials: n_trials=N, a new study: resume=fork"
+    return f"{study} is finished (more trials: n_trials=N, a new study: resume=fork)"
 
 
 def loading(study_name: str) -> str:
@@ -120,4 +120,4 @@ def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     used = duration(device_time_of(settings).used(trials))
     limit = f"device_seconds={settings.device_seconds:g}"
     meant = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
-    return f"{used} of device time are used ({limit}); a higher value goes on. Counted is {meant}"
+    return f"{used} of device time are used ({limit}). A higher value goes on. Counted is {meant}"

@@ -52,7 +52,7 @@ def _ended(study: Study, settings: StudySettings) -> list[FrozenTrial]:
     whole = [t for t in last if t.state == TrialState.COMPLETE or failure_of(t) is Failure.DIVERGED]
     if len(whole) < settings.n_trials:
         complaint = f"is {settings.study_name}, which lacks {settings.n_trials - len(whole)} of its trainings"
-        remedy = "run it to its end; where trainings failed for good, correct the cause and run it anew"
+        remedy = "run it to its end, or correct the cause of its failures and run it anew"
         raise BadInput([Problem("study_name", complaint, remedy)])
     return whole
 

@@ -153,7 +153,7 @@ def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
     one = "1 trial that are left on 1 worker about 30 s and some seconds to start"
     assert estimate(plain, Remaining(1, 0), seconds, 1) == told + one.replace("that are", "that is")
     assert estimate(plain, Remaining(0, 0), seconds, 2) == "nothing is left to do: the study is finished"
-    assert "4 trials; the loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
+    assert "4 trials. The loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
     pruned = make_settings("pruner=median", *RACE, study="plain")
     found = estimate(pruned, Remaining(4, 16), seconds, 2)
     assert "4 trials and up to 16 trainings of the selection on 2 workers at most about 5 min 00 s and some" in found
