@@ -57,7 +57,7 @@ def write_report(name: str, folder: Path) -> dict[str, str]:
     command = [sys.executable, "-c", f"import kept_studies; kept_studies.report_here({name!r})"]
     path = os.pathsep.join([str(Path(__file__).parent), str(USERS), *sys.path])
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
-    paths = sorted(path for path in (folder / name).rglob("*") if path.suffix in TEXTS)
+    paths = sorted(path for path in (folder / name).rglob("*") if path.suffix in TEXTS and path.name != "report.json")
     return {str(path.relative_to(folder / name)): path.read_text(encoding="utf-8") for path in paths}
 
 

@@ -20,7 +20,7 @@ from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
 from studies.reporting.goal import goal_sentence, stored_goal_sentence
 from studies.reporting.report import write_report
-from studies.reporting.section import Section
+from studies.reporting.section import ReportSection
 from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome
 from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.next_round import section as next_round
@@ -38,17 +38,17 @@ from studies.storage.importing import told
 from studies.storage.slots import Rules, read_slots, rules_of
 
 SECTIONS = (
-    Section(outcome.compute),
-    Section(best.compute, best.FILES),
-    Section(selection.compute, selection.FILES),
-    Section(values.compute, values.FILES),
-    Section(front.compute, front.FILES),
-    Section(cells.compute),
-    Section(endings.compute, endings.FILES),
-    Section(benchmark.compute, benchmark.FILES),
-    Section(fitted_values.compute, fitted_values.FILES, is_slow=True),
-    Section(effects.compute, effects.FILES, is_slow=True),
-    Section(next_round.compute, next_round.FILES, is_slow=True),
+    ReportSection(outcome.compute),
+    ReportSection(best.compute, best.FILES),
+    ReportSection(selection.compute, selection.FILES),
+    ReportSection(values.compute, values.FILES),
+    ReportSection(front.compute, front.FILES),
+    ReportSection(cells.compute),
+    ReportSection(endings.compute, endings.FILES),
+    ReportSection(benchmark.compute, benchmark.FILES),
+    ReportSection(fitted_values.compute, fitted_values.FILES, is_slow=True),
+    ReportSection(effects.compute, effects.FILES, is_slow=True),
+    ReportSection(next_round.compute, next_round.FILES, is_slow=True),
 )
 DIRECTIONS: dict[StudyDirection, Direction] = {
     StudyDirection.MAXIMIZE: "maximize",

@@ -14,7 +14,7 @@ from rich.console import Console
 from studies.reporting.finding import File, Finding, Paragraph
 from studies.reporting.layout import PAGE_ENDINGS, Layout, drawings_of, layout
 from studies.reporting.renderers import html, json, latex, markdown, terminal
-from studies.reporting.section import Section
+from studies.reporting.section import ReportSection
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 from studies.text.printable import printable
@@ -35,7 +35,7 @@ UNFINISHED = Finding(
 def write_report(
     view: StudyView,
     folder: Path,
-    sections: Sequence[Section],
+    sections: Sequence[ReportSection],
     *,
     console: Console,
     pages: Mapping[str, Render] = PAGES,

@@ -10,7 +10,7 @@ from studies.reporting.view import StudyView
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """`compute` returns None where it has nothing to say about a study.
 
     `files` are patterns of every path that it may leave below the output folder, `is_slow` whether it needs the

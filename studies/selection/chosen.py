@@ -1,7 +1,8 @@
-"""The chosen configuration as a config of its own, which `studies.retrain config=…` runs: `best.yaml`."""
+"""The chosen configuration as a config of its own, for `studies.retrain config=…`: `best.yaml`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.config.resolvers import texts
-from studies.config.settings import FIXED_KEYS, TRAINING_SEED, StudySettings
+from studies.config.settings import FIXED_KEYS, TRAINING_SEED, Link, StudySettings
 from studies.secrets.masking import LEFT_OUT, to_be_given
 from studies.selection.race import Candidate
 from studies.selection.steps import Selection
@@ -23,15 +24,16 @@ from studies.trial.links import Plain, plain
 
 
 def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:
-    """The configuration of `choice`, whole and resolved: model, datamodule, trainer, callbacks, loggers, where it comes
-    from, and the checkpoint of its trial's last state where that was kept. `trained_in` is its study where
-    that is a round of a selection."""
+    """Return the whole resolved config of `choice`, with its origin and the checkpoint of its last state, if any.
+
+    `trained_in` is the study of its trial, if that is a round of a selection.
+    """
     trial = choice.trial
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
         write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
-    values = linked_values(trial, settings)
+    values = linked_values(trial, settings.links)
     for target, value in values.items():
         OmegaConf.update(applied, target, value, force_add=True)
     applied[TRAINING_SEED] = trial.user_attrs[schema.SEED]
@@ -48,7 +50,7 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
         "point": point,
         "objective": {
             **{"metric": objective.metric, "direction": objective.direction, "value": objective.value},
-            **({"test": True} if objective.test else {}),  # so that a retraining can tell who looked before
+            **({"test": True} if objective.test else {}),  # so that a retraining can count its evaluations
         },
         "budget": {"unit": budget.unit, "amount": budget.amount, "rungs": budget.rungs},
         "threads": trial.user_attrs.get(schema.THREADS),
@@ -60,21 +62,23 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     }
 
 
-def linked_values(trial: FrozenTrial, settings: StudySettings) -> dict[str, Plain]:
-    """Return what the links of the study wrote into the config of `trial`, as far as it has recorded that."""
+def linked_values(trial: FrozenTrial, links: Sequence[Link]) -> dict[str, Plain]:
+    """Return the recorded values that `links` wrote into the config of `trial`."""
     recorded = trial.user_attrs.get(schema.LINKED)
     known = recorded if isinstance(recorded, dict) else {}
-    return {link.target: plain(known[link.target]) for link in settings.links if link.target in known}
+    return {link.target: plain(known[link.target]) for link in links if link.target in known}
 
 
 def champion_of(selection: Selection) -> Candidate | None:
-    """Return the configuration that was selected. None where nothing could be."""
+    """Return the selected configuration. None if nothing could be selected."""
     return selection.best.champion if selection.best is not None else None
 
 
 def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | None:
-    """The configuration that was selected, as `chosen`: its value is what it is worth on seeds that decided nothing;
-    `trial` is the one of the search that found it. None where nothing could be selected."""
+    """Return the selected configuration in the form of `chosen`. None if nothing could be selected.
+
+    Its value is the estimate from the fresh seeds, and its `trial` is that of the search.
+    """
     race, trained = selection.best, representative(selection, settings)
     if race is None or race.estimate is None or race.champion is None or trained is None:
         return None
@@ -100,8 +104,10 @@ def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | 
 
 
 def representative(selection: Selection, settings: StudySettings) -> FrozenTrial | None:
-    """Of the winner's fresh trainings the one whose seed and last state are handed on: the best where states are kept,
-    else that of the first seed. Its own value says nothing of what the configuration is worth."""
+    """Return the fresh training of the winner that hands on its seed and last state.
+
+    It is the best one if states are kept, else that of the first seed. Its own value is no estimate of the winner.
+    """
     fresh = selection.best.fresh if selection.best is not None else ()
     complete = [trial for trial in fresh if trial.state == TrialState.COMPLETE and schema.SEED in trial.user_attrs]
     if not complete:
@@ -111,14 +117,14 @@ def representative(selection: Selection, settings: StudySettings) -> FrozenTrial
 
 
 def is_told_by_hand(trial: FrozenTrial) -> bool:
-    """Whether a person gave `trial` its value: every trial that a worker trains has a training seed."""
+    """Return whether a person told the value of `trial`: trials of workers have a training seed."""
     return schema.SEED not in trial.user_attrs
 
 
 def best_yaml(settings: StudySettings, best: Choice, *, selection: Selection | None = None) -> str | None:
-    """Return `best.yaml`: the configuration that was selected, or else that of the `best` choice, with its value.
+    """Return `best.yaml`: the selected configuration, or else that of the `best` choice, with its value.
 
-    A secret stays the reference to its environment variable, or is left out. None where a person told the best trial by
+    A secret stays the reference to its environment variable, or is left out. None if a person told the best trial by
     hand: nobody knows how it was trained.
     """
     winner = selected(settings, selection) if selection is not None else None

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from optuna.trial import FrozenTrial
 
 from studies import schema
+from studies.selection.steps import Selection
 from studies.text.wording import counted, listed
 from studies.text.yaml_text import parsed, read_yaml_text
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from studies.selection.steps import Selection
 
 KEY = "test_set_evaluations"  # of result.yaml
 N_SAMPLES = "n_test_samples"  # of a result.yaml without that key: above 0 after one evaluation

@@ -1,4 +1,4 @@
-"""What a stored study says of itself: its metrics, budget and design, also where another tool made it."""
+"""The description of a stored study, ours or another tool's: its metric, budget and design."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def metric_of(study: Study) -> str:
 
 
 def budget_of(study: Study) -> Budget | None:
-    """Return the budget of a trial. None where this framework recorded none."""
+    """Return the budget of a trial. None if this framework recorded none."""
     recorded = attributes_of(study).get(schema.STUDY_BUDGET)
     if not isinstance(recorded, Mapping) or recorded.get("unit") not in get_args(Unit):
         return None

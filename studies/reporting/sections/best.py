@@ -26,7 +26,7 @@ def compute(view: StudyView) -> Finding | None:
     trial = champion.trial if champion is not None else view.best.trial
     point = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
     rows = tuple((name, shown(value)) for name, value in trial.params.items())
-    notes = tuple(_handed_on(view, view.best)) if champion is None else ()
+    notes = tuple(_notes(view, view.best)) if champion is None else ()
     rests_on = _rests_on(view, view.best) if champion is None else ()
     blocks: list[Block] = [Table(("parameter", "value"), rows), *map(Paragraph, rests_on), *map(Paragraph, notes)]
     headline = (f"Best configuration: {point}.", *notes) if point else notes
@@ -57,11 +57,17 @@ def _rests_on(view: StudyView, best: Choice) -> Iterator[str]:
         )
 
 
-def _handed_on(view: StudyView, best: Choice) -> Iterator[str]:
-    """Yield each reason why the weights of the chosen trial are not those that its value is of."""
-    settings, trial = view.settings, best.trial
-    if settings is None:
-        return
+def _notes(view: StudyView, best: Choice) -> Iterator[str]:
+    if view.settings is not None:
+        yield from handed_on(best, metric=view.metric, is_best_rung=view.settings.objective.value == "best")
+
+
+def handed_on(best: Choice, *, metric: str, is_best_rung: bool) -> Iterator[str]:
+    """Yield each reason why the weights of the chosen trial are not those that its value is of.
+
+    `is_best_rung`: its value is that of its best rung.
+    """
+    trial = best.trial
     if is_told_by_hand(trial):
         yield f"Trial {trial.number} was told by hand and has no training seed, so there is no best.yaml of it."
         return
@@ -70,10 +76,10 @@ def _handed_on(view: StudyView, best: Choice) -> Iterator[str]:
         yield f"The value of trial {trial.number} is not that of the weights that it handed on: {told}."
     rungs = rungs_of(trial)
     last = rungs[max(rungs)] if rungs else None
-    if settings.objective.value == "best" and last is not None and best.n == 1 and last != best.value:
+    if is_best_rung and last is not None and best.n == 1 and last != best.value:
         yield (
             f"The value of trial {trial.number} is that of its best rung (objective.value=best). A trial hands on its "
-            f"last weights, whose {view.metric} is {last:.4f}."
+            f"last weights, whose {metric} is {last:.4f}."
         )
 
 

@@ -33,12 +33,14 @@ def compute(view: StudyView) -> Finding | None:
     if not found:
         return None
     text = csv_text(COLUMNS, [_row(name, row) for name, rows in found.items() for row in rows])
-    blocks = [block for name, rows in found.items() for block in _blocks(name, rows, view.metric, fit.verdict.level)]
+    blocks = [
+        block for name, rows in found.items() for block in value_blocks(name, rows, view.metric, fit.verdict.level)
+    ]
     title = f"{', '.join(found)}, value by value"
     return Finding(title, fit.verdict.level, blocks=(*blocks, File("isolation", FILES[0], text)))
 
 
-def _blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: str) -> Iterator[Block]:
+def value_blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: str) -> Iterator[Block]:
     """Yield the table of one parameter, and what its numbers are."""
     others = list(rows[0].others)
     cells = tuple(

@@ -7,12 +7,13 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
-from studies.reporting.fitted_section import fitted_sections
+from reports import shown
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import fit_table
 from studies.analysis.table import trials_table
 from studies.analysis.values.fitted import FittedValue, fitted_values
+from studies.reporting.sections.fitted_values import value_blocks
 
 DISTRIBUTIONS = {
     "optimizer": CategoricalDistribution(("sgd", "adam")),
@@ -64,6 +65,6 @@ def test_what_the_function_has_beyond_a_known_bound_is_cut_off(metric: str, is_c
 
 def test_values_that_are_compared_before_the_end_say_so() -> None:
     rows = (FittedValue("sgd", Estimate(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
-    (section,) = fitted_sections({"optimizer": rows}, metric="loss", verdict="ok")
+    section = shown(value_blocks("optimizer", rows, "loss", "ok"))
     assert "| loss at rung 3 of 6, at its best |" in section
-    assert "**At rung 3 of 6, not at the end:**" in section
+    assert "**At rung 3 of 6, not at the end**: many trials were pruned" in section

@@ -17,7 +17,7 @@ from studies.errors import BadInput, Problem
 from studies.reporting.finding import Bullets, Command, Drawing, File, Finding, Heading, Paragraph, Table
 from studies.reporting.layout import Layout
 from studies.reporting.report import PAGES, write_report
-from studies.reporting.section import Section
+from studies.reporting.section import ReportSection
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 
@@ -42,14 +42,14 @@ def toy_renderer(findings: Sequence[Finding], layout: Layout) -> str:
     return "".join(f"{finding.title}\n" for finding in findings)
 
 
-def written(view: StudyView, folder: Path, *sections: Section, **more: object) -> str:
+def written(view: StudyView, folder: Path, *sections: ReportSection, **more: object) -> str:
     out = StringIO()
     write_report(view, folder, sections, console=Console(file=out, soft_wrap=True, width=400), **more)  # type: ignore[arg-type]
     return out.getvalue()
 
 
 def test_a_section_is_one_function_and_one_entry_of_the_list(view: StudyView, tmp_path: Path) -> None:
-    printed = written(view, tmp_path, *SECTIONS, Section(toy_section, ("count.txt",)))
+    printed = written(view, tmp_path, *SECTIONS, ReportSection(toy_section, ("count.txt",)))
     assert "1 trial.\n" in printed
     assert (tmp_path / "count.txt").read_text() == "1\n"
     report = (tmp_path / "report.md").read_text()
@@ -65,27 +65,27 @@ def test_a_medium_is_one_function_and_one_entry_of_the_list(view: StudyView, tmp
 
 
 def test_what_a_section_no_longer_leaves_goes_and_nothing_else(view: StudyView, tmp_path: Path) -> None:
-    section = Section(toy_section, ("count.txt",))
+    section = ReportSection(toy_section, ("count.txt",))
     written(view, tmp_path, section)
     (tmp_path / "mine.txt").touch()
-    silent = Section(lambda view: None, ("count.txt",))
+    silent = ReportSection(lambda view: None, ("count.txt",))
     assert f"removed, of an earlier report: {tmp_path / 'count.txt'}" in written(view, tmp_path, silent)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "report.md", "report.json"}
 
 
 def test_a_file_that_no_section_declares_is_an_error(view: StudyView, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no section declares that it leaves count\.txt"):
-        written(view, tmp_path, Section(toy_section))
+        written(view, tmp_path, ReportSection(toy_section))
 
 
 def test_a_slow_section_that_fails_leaves_the_report_of_all_others(view: StudyView, tmp_path: Path) -> None:
     def fail(view: StudyView) -> Finding | None:
         raise BadInput([Problem("analysis.params", "is x", "give y")])
 
-    toy = Section(toy_section, ("count.txt",))
+    toy = ReportSection(toy_section, ("count.txt",))
     (tmp_path / "effects.csv").write_text("of an earlier report")
     with pytest.raises(BadInput):
-        written(view, tmp_path, toy, Section(fail, ("effects.csv",), is_slow=True))
+        written(view, tmp_path, toy, ReportSection(fail, ("effects.csv",), is_slow=True))
     report = (tmp_path / "report.md").read_text()
     assert "## Toy" in report
     assert "Not analysed: an error or an interruption ended the analysis." in report
@@ -113,7 +113,7 @@ def test_every_block_is_plain_data_and_has_its_form_in_markdown(view: StudyView,
         Table(("a", "b"), (("1", "x|y"),), "Above"),
         drawing,
     )
-    section = Section(lambda view: Finding("All", "ok", (), blocks), ("figures/main_*",))
+    section = ReportSection(lambda view: Finding("All", "ok", (), blocks), ("figures/main_*",))
     written(view, tmp_path, section)
     report = (tmp_path / "report.md").read_text()
     for part in (

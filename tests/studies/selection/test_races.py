@@ -106,7 +106,7 @@ def test_an_interval_ends_at_the_bound_of_its_metric(
     """Student's t of one degree of freedom is 12.7062; two values .02 apart have the standard error .01."""
     tests = [trial_at({"lr": 1e-3}, value, **{schema.TEST: {metric: value}}) for value in values]
     found = estimated(race_of((1.0,)), tests, metric=metric)
-    for estimate in (found.estimate, found.tests[metric]):
+    for estimate in (found.estimate, found.tests[metric].estimate):
         assert estimate is not None
         assert estimate.ends == pytest.approx(ends, abs=1e-4, nan_ok=True)
 

@@ -196,7 +196,7 @@ def test_each_scientific_value_has_a_race_and_an_estimate_of_its_own(
     for race in selection.races:
         assert {c.trial.params["optimizer"] for c in race.candidates} == {race.scientific["optimizer"]}
         assert race.estimate is not None
-        assert race.estimate.estimate == pytest.approx(good[str(race.scientific["optimizer"])], abs=0.005)
+        assert race.estimate.value == pytest.approx(good[str(race.scientific["optimizer"])], abs=0.005)
     assert selection.best is not None
     assert selection.best.scientific == {"optimizer": "adam"}
     assert rounds[-1].n_trials == 5 * 5

@@ -14,7 +14,6 @@ import torch
 from hydra.utils import instantiate
 from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
-from studies.reporting.handed_on import handed_on
 from torch import nn
 from trainings import TRAINER, files, run
 
@@ -24,6 +23,7 @@ from studies.analysis.estimate import Estimate
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
+from studies.reporting.sections.best import handed_on
 from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.job import build
 from studies.trial.keeper import Keeping, Saved
@@ -340,8 +340,7 @@ def test_files_of_checkpoint_callbacks_live_as_long_as_their_trial_is_among_the_
     assert len(files(settings)) == 3, "beside them the state of ours, and whose callbacks they are"
 
 
-def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_settings: MakeSettings) -> None:
-    settings = make_settings("objective.value=best", study="plain")
+def test_the_report_tells_where_the_best_trial_hands_on_other_weights() -> None:
     distribution = optuna.distributions.FloatDistribution(0.0, 1.0)
     trial = optuna.trial.create_trial(
         value=0.25,
@@ -351,10 +350,10 @@ def test_the_report_tells_where_the_best_trial_hands_on_other_weights(make_setti
         user_attrs={schema.WEIGHTS_DIFFER: "they were changed", schema.SEED: 1},
     )
     as_trained = optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs={schema.SEED: 1})
-    told = handed_on(Choice(trial, Estimate(0.25, n=1)), settings)
+    told = list(handed_on(Choice(trial, Estimate(0.25, n=1)), metric="val_loss", is_best_rung=True))
     assert "not that of the weights that it handed on: they were changed" in told[0]
     assert "last weights, whose val_loss is 0.5000" in told[1]
-    assert handed_on(Choice(as_trained, 0.5), settings) == []
+    assert not list(handed_on(Choice(as_trained, Estimate(0.5, n=1)), metric="val_loss", is_best_rung=True))
 
 
 def test_a_searched_rate_that_a_finder_overwrites_is_told(make_settings: MakeSettings) -> None:

@@ -25,7 +25,7 @@ from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.job import Job
-from studies.trial.links import NotPlain, plain
+from studies.trial.links import NotInConfig, plain
 from studies.trial.point_config import linked, resolve
 from studies.trial.preflight import preflight
 from studies.trial.run import Run
@@ -189,7 +189,7 @@ def test_values_are_plain() -> None:
     assert [plain(value) for value in scalars] == [3, 0.5, 2, True]
     assert plain((1, [2.0, "three"])) == [1, [2.0, "three"]]
     for value in (None, math.nan, {"a": 1}, torch.zeros(2), object(), Path()):
-        with pytest.raises(NotPlain):
+        with pytest.raises(NotInConfig):
             plain(value)
 
 

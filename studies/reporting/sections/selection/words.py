@@ -65,7 +65,7 @@ def status(race: Race, i: int) -> str:
 
 
 def name_of(race: Race) -> str:
-    """Return the values of the scientific parameters that a contest is about."""
+    """Return the values of the scientific parameters of a race."""
     return ", ".join(f"{name} = {shown(value)}" for name, value in race.scientific.items()) or "(not active)"
 
 

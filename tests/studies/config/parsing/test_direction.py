@@ -9,14 +9,14 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from shell import USERS
-from studies.experiment import each_part
-from studies.reporting.any_study import describe, render_any
 
 from studies.cli.admission import CHECKS
+from studies.cli.experiment import each_part
+from studies.cli.reports import view_of_stored
 from studies.config.composing.configs import compose, config_dir
 from studies.config.parsing.direction import USUAL, usual_direction
 from studies.config.parsing.settings import read_settings
-from studies.config.settings import StudySettings
+from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import BadInput
 from studies.reporting.goal import goal, goal_notes, goal_sentence
 
@@ -111,8 +111,8 @@ def test_a_study_that_names_a_metric_alone_does_not_take_over_the_default(read: 
         read_settings(compose(["+study=alone"], config_dirs=folders))
 
 
-def test_a_part_of_a_belief_does_not_take_over_the_direction_of_the_whole() -> None:
-    parts = "+belief={claim: a, rule: none, of: null, boundary: 1, parts: {p: {objective: {metric: score}}}}"
+def test_a_part_of_a_hypothesis_does_not_take_over_the_direction_of_the_whole() -> None:
+    parts = "+hypothesis={claim: a, rule: none, of: null, boundary: 1, parts: {p: {objective: {metric: score}}}}"
     config = compose(["+study=digits", parts.lstrip("+"), "objective.direction=maximize"])
     (part,) = each_part(config)
     with pytest.raises(BadInput, match=r"objective.direction is None, and objective.metric is score"):
@@ -196,5 +196,5 @@ def test_reports_say_what_is_optimised(read: Compose) -> None:
     assert found == "Objective: minimize val_loss. The value of a trial is that at its best rung."
     study = optuna.create_study(study_name="foreign", direction="maximize")
     study.set_metric_names(["test_loss"])
-    report = render_any(describe(study, study.trials))
-    assert "Objective: maximize test_loss. Note that of test_loss less is better by its name." in report
+    goal_of_it = view_of_stored(study, AnalysisSettings("none", None, "auto", None), seed=0).goal
+    assert goal_of_it == "Objective: maximize test_loss. Note that of test_loss less is better by its name."
