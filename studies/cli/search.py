@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from studies.cli.progress import Progress
 from studies.cli.sentences.run import loading, plan_lines, result_lines, unspent
-from studies.cli.session import Outcome, Session
+from studies.cli.session import RunOutcome, Session
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyStopped
 from studies.launch.launcher import Launcher, make_launcher
@@ -25,7 +25,7 @@ from studies.storage.slots import rules_of
 from studies.storage.stopping import stopping_of
 
 
-def search(settings: StudySettings, session: Session, *, imports: Compatible | None = None) -> tuple[Study, Outcome]:
+def search(settings: StudySettings, session: Session, *, imports: Compatible | None = None) -> tuple[Study, RunOutcome]:
     """Run workers until the study is finished, its time is up, or a signal comes. Return the study and the reason.
 
     A round of a selection runs in the same way. `imports` are brought in first. Raises `BadInput` for problems of the
@@ -43,20 +43,20 @@ def search(settings: StudySettings, session: Session, *, imports: Compatible | N
         outcome = session.outcome(settings.timeout_s) or end_of(trials, settings)
         if outcome is None:
             raise StudyStopped(unspent(rules_of(settings).n_finished(trials), settings.n_trials))
-        is_over = session.limit.is_over(settings.timeout_s)
+        is_over = session.clock.is_over(settings.timeout_s)
         for line in result_lines(trials, settings, is_over=is_over, signal=session.signals.reason()):
             session.console.print(line)
     return study, outcome
 
 
-def end_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> Outcome | None:
+def end_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> RunOutcome | None:
     """Return why a study with these `trials` begins no more of them. None where it may go on."""
     stopping = stopping_of(settings)
     if stopping.has_reached(trials):
-        return Outcome.TARGET_REACHED
+        return RunOutcome.TARGET_REACHED
     if rules_of(settings).are_all_finished(trials):
-        return Outcome.FINISHED
-    return Outcome.DEVICES_SPENT if stopping.device_time.is_spent(trials) else None
+        return RunOutcome.FINISHED
+    return RunOutcome.DEVICES_SPENT if stopping.device_time.is_spent(trials) else None
 
 
 def tidy(study: Study, settings: StudySettings, storage: BaseStorage, *, signal: str | None = None) -> None:
@@ -93,7 +93,7 @@ def _bring_in(imports: Compatible | None, study: Study, settings: StudySettings,
 
 def _run_workers(study: Study, settings: StudySettings, launcher: Launcher, session: Session) -> None:
     """Start the clock, say what is planned, and run workers until they leave. Do nothing after a signal."""
-    shift = session.limit.start(settings.timeout_s)
+    shift = session.clock.start(settings.timeout_s)
     if session.signals.reason() is not None:
         return
     for line in plan_lines(settings, slots=launcher.places(), logs=launcher.logs):

@@ -13,7 +13,7 @@ from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 
 
-class Outcome(Enum):
+class RunOutcome(Enum):
     """Why no more trials begin."""
 
     FINISHED = auto()  # the budget is spent
@@ -23,8 +23,8 @@ class Outcome(Enum):
     INTERRUPTED = auto()  # a signal came
 
 
-class TimeLimit:
-    """The time limit of one command. It starts with the first search and holds for all parts and rounds together."""
+class CommandClock:
+    """When the first search of a command began. Its time limit holds for all parts and rounds together."""
 
     def __init__(self, begun: datetime | None = None) -> None:
         self._begun = begun
@@ -45,11 +45,11 @@ class Session:
 
     console: Console
     signals: StopSignals
-    limit: TimeLimit
+    clock: CommandClock
     storage: BaseStorage
 
-    def outcome(self, timeout_s: float | None) -> Outcome | None:
+    def outcome(self, timeout_s: float | None) -> RunOutcome | None:
         """Return why the command has to end, whatever is left of the study. None where it may go on."""
         if self.signals.reason() is not None:
-            return Outcome.INTERRUPTED
-        return Outcome.OUT_OF_TIME if self.limit.is_over(timeout_s) else None
+            return RunOutcome.INTERRUPTED
+        return RunOutcome.OUT_OF_TIME if self.clock.is_over(timeout_s) else None

@@ -18,7 +18,7 @@ from studies.cli.experiment import conclude_experiment, each_part, is_finished
 from studies.cli.reports import report_study
 from studies.cli.search import end_of, search, tidy
 from studies.cli.sentences import run as sentences
-from studies.cli.session import Outcome, Session, TimeLimit
+from studies.cli.session import CommandClock, RunOutcome, Session
 from studies.config.parsing.output_folder import refusals_told
 from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyStopped
@@ -49,12 +49,12 @@ def run_experiment(config: DictConfig) -> int:
 
 def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
     """Run the studies of an experiment one after the other, and conclude it once all are finished."""
-    limit = TimeLimit()
+    clock = CommandClock()
     for part in each_part(config):
         if part.name:
             console.print(f"part {part.name}:")
         settings, storage = admit(part.config, pause=signals.wait)
-        if _run_study(settings, Session(console, signals, limit, storage)) is Outcome.INTERRUPTED:
+        if _run_study(settings, Session(console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
             return INTERRUPTED_EXIT_CODE
         if part.name and not is_finished(part):
             console.print(f"part {part.name} {sentences.PART_UNFINISHED}")
@@ -63,14 +63,14 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
     return 0
 
 
-def _run_study(settings: StudySettings, session: Session) -> Outcome:
+def _run_study(settings: StudySettings, session: Session) -> RunOutcome:
     """Run one study, and return why it ended. Write its report, also where the study stops by itself."""
     study, settings = _find(settings, session)
     try:
         study, outcome = _search(study, settings, session)
         with deletion_told(session.storage, settings.study_name):
             tidy(study, settings, session.storage, signal=session.signals.reason())
-            if outcome is not Outcome.INTERRUPTED and settings.select.name != "none":
+            if outcome is not RunOutcome.INTERRUPTED and settings.select.name != "none":
                 outcome = _select(study, settings, session, outcome)
     except StudyStopped:
         _conclude_stopped(study, settings, session)
@@ -91,7 +91,7 @@ def _find(settings: StudySettings, session: Session) -> tuple[Study | None, Stud
     return study, settings
 
 
-def _search(study: Study | None, settings: StudySettings, session: Session) -> tuple[Study, Outcome]:
+def _search(study: Study | None, settings: StudySettings, session: Session) -> tuple[Study, RunOutcome]:
     """Search, unless the stored `study` has ended already. Return the study and why it ended."""
     imports = find_imports(settings, session.storage, study)
     for note in sentences.resume_notes(study, settings) if study is not None else ():
@@ -106,12 +106,12 @@ def _search(study: Study | None, settings: StudySettings, session: Session) -> t
     return study, ended
 
 
-def _select(study: Study, settings: StudySettings, session: Session, outcome: Outcome) -> Outcome:
+def _select(study: Study, settings: StudySettings, session: Session, outcome: RunOutcome) -> RunOutcome:
     """Run the rounds of the selection. Return the `outcome` of the search, or that a signal came."""
 
     def run_round(settings: StudySettings) -> bool:
         """Run one round. Return whether the next one may begin."""
-        if session.limit.is_over(settings.timeout_s):
+        if session.clock.is_over(settings.timeout_s):
             session.console.print(sentences.SELECTION_WAITS)
             return False
         try:
@@ -121,10 +121,10 @@ def _select(study: Study, settings: StudySettings, session: Session, outcome: Ou
             raise
         with deletion_told(session.storage, settings.study_name):  # the round, not the search
             tidy(found, settings, session.storage, signal=session.signals.reason())
-        return outcome is not Outcome.INTERRUPTED
+        return outcome is not RunOutcome.INTERRUPTED
 
     select(study, settings, session.storage, run=run_round, signals=session.signals, console=session.console)
-    return outcome if session.signals.reason() is None else Outcome.INTERRUPTED
+    return outcome if session.signals.reason() is None else RunOutcome.INTERRUPTED
 
 
 def _conclude(study: Study, settings: StudySettings, session: Session) -> None:

@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.cli.progress import duration
-from studies.cli.session import Outcome
+from studies.cli.session import RunOutcome
 from studies.config.settings import StudySettings
 from studies.records.objectives import objective_notes
 from studies.reporting.ending_notes import ending_notes
@@ -53,12 +53,12 @@ def resume_notes(study: Study, settings: StudySettings) -> Iterator[str]:
     yield from filter(None, notes)
 
 
-def ended_before(outcome: Outcome, trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+def ended_before(outcome: RunOutcome, trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
     """Return why a stored study is not searched any further, and how to search on."""
     study = f"study {settings.study_name}"
-    if outcome is Outcome.TARGET_REACHED:
+    if outcome is RunOutcome.TARGET_REACHED:
         return f"{study} has reached stop_at={settings.stop_at:g} (stop_at=null goes on)"
-    if outcome is Outcome.DEVICES_SPENT:
+    if outcome is RunOutcome.DEVICES_SPENT:
         return f"{study}: {_device_time(trials, settings)}"
     return f"{study} is finished (more trials: n_trials=N, a new study: resume=fork)"
 

@@ -29,7 +29,7 @@ from studies import schema
 from studies.analysis.estimate import Estimate
 from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
-from studies.cli.session import Outcome, Session
+from studies.cli.session import RunOutcome, Session
 from studies.config.composing.configs import compose, group_options
 from studies.config.parsing.settings import read_settings
 from studies.config.settings import StudySettings
@@ -227,8 +227,8 @@ def test_each_part_is_searched_in_what_is_left_of_the_commands_time(
         for trial in every_slot(settings, lambda point, seed: 0.9 + 1e-3 * seed):
             trial.user_attrs[schema.SEED] = 1
             study.add_trial(trial)
-        shifts.append(session.limit.start(settings.timeout_s))
-        return study, Outcome.FINISHED
+        shifts.append(session.clock.start(settings.timeout_s))
+        return study, RunOutcome.FINISHED
 
     monkeypatch.setattr("studies.cli.commands.run.search", search)
     small = ("replicates=4", "search_space.lr.levels=[1e-3]", "search_space.batch_size.levels=[32,512]")
