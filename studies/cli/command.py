@@ -1,12 +1,11 @@
 """What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2.
 
-A command imports its implementation late, and this file what it needs of the storage. So `--help` and `--cfg job`
-answer at once.
+A command imports its implementation late, and this file the errors of the storage. So `--help` and `--cfg job` answer
+at once.
 """
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import signal
@@ -27,7 +26,7 @@ from studies.config.composing.configs import as_meant, config_dir, given_overrid
 from studies.config.composing.own_options import register
 from studies.config.parsing.soundness import refuse_unsound
 from studies.config.shown_config import hide_secrets_of_sweep, run_with_secrets_hidden
-from studies.errors import BadInput, Problem, StorageUnusable, StudyError
+from studies.errors import BadInput, Problem, StudyError
 from studies.process.leaving import exits_in_time
 from studies.text.printable import printable
 
@@ -160,22 +159,13 @@ def _do(task: Task, config: DictConfig) -> int:
     except OmegaConfBaseException as error:  # of a key that only this command reads
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         return _print_error(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
-    except Exception as error:  # noqa: BLE001 - all but a failure of storage or disk is raised again
-        return _print_error(_of_the_machine(error))
+    except Exception as error:
+        from studies.cli.machine import failure_of_the_machine
 
-
-def _of_the_machine(error: Exception) -> StudyError:
-    """Return the error to show for a failing storage or a full disk. Raise any other error again."""
-    from optuna.exceptions import StorageInternalError
-
-    from studies.storage.opening import unusable
-    from studies.storage.outage import is_of_a_row
-
-    if isinstance(error, StorageInternalError) or is_of_a_row(error):
-        return unusable(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageUnusable(f"the disk is full ({error.filename}): free some space and run the same command again")
-    raise error
+        failure = failure_of_the_machine(error)
+        if failure is None:
+            raise
+        return _print_error(failure)
 
 
 def _print_note(line: str) -> None:
