@@ -27,9 +27,9 @@ from lightning_modules.data.prepared import Part
 from lightning_modules.loader import TensorLoader
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
-from studies.trial.job import build
+from studies.trial.job import Job
 from studies.trial.objective import run_trial
 
 LEARNING_RATES, BATCH_SIZES, WIDTHS = (1e-4, 1e-3, 1e-2), (32, 128, 512), (64, 256)
@@ -71,7 +71,7 @@ def settings() -> StudySettings:
         "launcher=serial",
         "checkpoint.keep_best=0",
     ]
-    return read_settings(compose(overrides))
+    return parse_settings(compose(overrides))
 
 
 def by_framework(config: StudySettings, study: optuna.Study, point: dict[str, float]) -> float:
@@ -115,12 +115,12 @@ def by_hand(data: Images, *, lr: float, batch_size: int, width: int) -> float:
 
 def fixed_cost(config: StudySettings, repeats: int) -> float:
     """Seconds of a trial that trains nothing: config, module, data, Trainer and a fit of no epochs."""
-    from studies.trial.objective import resolve
+    from studies.trial.point_config import resolve
 
     def once() -> float:
         begun = time.perf_counter()
         resolved = resolve(config, {"lr": 1e-3, "batch_size": 128, "width": 64})
-        build(resolved, metric="val/accuracy", budget=Budget("epochs", 0, 0), seed=0, folder=config.output_dir).fit()
+        Job(resolved, "val/accuracy", Budget("epochs", 0, 0), 0, config.output_dir).build().fit()
         return time.perf_counter() - begun
 
     return median(once() for _ in range(repeats))

@@ -17,9 +17,9 @@ from pathlib import Path
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from studies import schema
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
@@ -81,7 +81,7 @@ class Sleeper:
 
 def settings_of(overrides: Sequence[str]) -> StudySettings:
     """The settings of a study of sleeping trials."""
-    return read_settings(compose([*SPACE, *overrides]), checks=CHECKS)
+    return parse_settings(compose([*SPACE, *overrides]), checks=CHECKS)
 
 
 def start_sleeper(overrides: Sequence[str], sleeper: Sleeper) -> ForkServerProcess:

@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from studies.analysis.chaos import chaos
 from studies.config.budget import Budget
-from studies.trial.cut import Cut
-from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.building.package import Package
 from studies.trial.job import Job
-from studies.trial.package import Package
+from studies.trial.preflight.batch_limit import BatchLimit
+from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 
 DEGREE = 10
 FITS = ((6, 200, 1.0), (10, 1000, 15.0))  # parameters, trials, target in seconds
@@ -92,15 +92,15 @@ def fit_s(n_parameters: int, n_trials: int) -> float:
     return time.process_time() - begun
 
 
-def job(budget: Budget, folder: Path, cut: Cut | None = None) -> Job:
-    return Job(CONFIG, "val_loss", budget, 0, folder, cut=cut)
+def job(budget: Budget, folder: Path, batch_limit: BatchLimit | None = None) -> Job:
+    return Job(CONFIG, "val_loss", budget, 0, folder, batch_limit=batch_limit)
 
 
 def estimate_ratio(budget: Budget) -> float:
     """Seconds as estimated, relative to those that the training takes."""
     with TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        run = job(budget, Path(folder), Cut(N_TIMED, n_epochs=2)).build()
+        run = job(budget, Path(folder), BatchLimit(N_TIMED, n_epochs=2)).build()
         stopwatch = run.package.callback(Stopwatch)(begun)
         run.trainer.callbacks.append(stopwatch)
         run.fit()

@@ -1,4 +1,4 @@
-"""Models and data that studies train: an example of what a user brings, independent of the studies themselves."""
+"""Models and data for studies to train: an example of a user's own code, independent of the studies themselves."""
 
 from lightning_modules.augmentation import Augmentation
 from lightning_modules.classifier import Classifier

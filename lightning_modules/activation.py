@@ -21,5 +21,5 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = MappingProxyType(
 
 
 def build_activation(name: str) -> nn.Module:
-    """Return a new module of that name, with torch's own defaults; an unknown name raises ValueError."""
+    """Return a new module of that name with torch's own defaults. Raises ValueError for an unknown name."""
     return lookup(ACTIVATIONS, key="activation", name=name)()

@@ -1,7 +1,7 @@
-"""Random changes of training images, drawn for each image of a batch, on the device where the batch is.
+"""Random changes of training images, drawn for each image of a batch, on the device of the batch.
 
-Everything geometric is one affine map, so that an image is resampled (and blurred) once however many changes are asked
-for. Pixels from outside the image repeat its border: on standardised pixels zero would be a grey, not the background.
+All geometric changes are one affine map, so an image is resampled (and blurred) once, however many changes are asked
+for. Pixels from outside the image repeat its border. Zero would be a grey on standardised pixels, not the background.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from lightning_modules.checks import LARGEST, require, require_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """A callable that changes a float batch (batch, channels, height, width) at random; all zero changes nothing.
+    """A callable that changes a float batch (batch, channels, height, width) at random. All zeros change nothing.
 
     Each image is turned by up to ±rotation degrees, enlarged by a factor in 1 ± scaling, and moved by up to
-    ±translation of each side, every draw being uniform; it is mirrored left to right and top to bottom with the two
-    flip probabilities, and each pixel gets normal noise of this standard deviation, in units of the batch's pixels.
-    Draws come from torch's global generator of the batch's device. Raises ValueError for a strength outside its range.
+    ±translation of each side. These draws are uniform. Then it is mirrored left to right and top to bottom with the two
+    flip probabilities. Each pixel gets normal noise of this standard deviation, in units of the batch's pixels. Draws
+    come from torch's global generator of the batch's device. Raises ValueError for a strength outside its range.
     """
 
     rotation: float = 0.0
@@ -45,7 +45,7 @@ class Augmentation:
             require(strength <= most, key=key, value=strength, remedy=remedy)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the changed batch, of the same shape; the very same tensor if every strength is zero."""
+        """Return the changed batch, of the same shape. If every strength is zero, it is the very same tensor."""
         if self.rotation or self.scaling or self.translation:
             images = self._warp(images)
         if self.horizontal_flip:
@@ -69,8 +69,8 @@ class Augmentation:
 def warp(images: Tensor, *, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Turn, enlarge and then move each image of a float batch (batch, channels, height, width) about its centre.
 
-    angle (batch,) in radians, counter-clockwise as seen; scale (batch,), above 1 enlarges; shift (batch, 2), to the
-    right and down, in fractions of the width and of the height. Interpolates bilinearly; repeats the border.
+    angle (batch,) is in radians, counter-clockwise as seen. scale (batch,) above 1 enlarges. shift (batch, 2) is to the
+    right and down, in fractions of the width and of the height. Interpolates bilinearly and repeats the border.
     """
     height, width = images.shape[2:]
     theta = _sampling_matrix(angle=angle, scale=scale, shift=shift, aspect=width / height)
@@ -79,10 +79,10 @@ def warp(images: Tensor, *, angle: Tensor, scale: Tensor, shift: Tensor) -> Tens
 
 
 def _sampling_matrix(*, angle: Tensor, scale: Tensor, shift: Tensor, aspect: float) -> Tensor:
-    """Return the maps (batch, 2, 3) from an output point to the input point it shows: the inverse of the change.
+    """Return the maps (batch, 2, 3) from output points to input points, the inverse of the change.
 
-    affine_grid measures both sides from -1 to 1, whatever their length in pixels: hence the aspect (width by height)
-    in the off-diagonal terms, without which turning a wide image would shear it, and a shift of twice the fraction.
+    affine_grid measures both sides from -1 to 1, whatever their length in pixels. So the off-diagonal terms need the
+    aspect (width by height), or turning a wide image would shear it, and a shift is twice the fraction.
     """
     cosine, sine = angle.cos() / scale, angle.sin() / scale
     linear = torch.stack((cosine, -sine / aspect, sine * aspect, cosine), dim=1).view(-1, 2, 2)

@@ -1,4 +1,4 @@
-"""Refusals: every wrong argument is answered with its name, its value and what to give instead."""
+"""Checks of arguments: each error names the argument, its value and the remedy."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -6,18 +6,18 @@ from math import inf
 from typing import TypeVar
 
 Value = TypeVar("Value")
-MOST_LAYERS, MOST_UNITS = 10_000, 10_000_000  # of a network, and of a layer: a thousand times what is usual
+MOST_LAYERS, MOST_UNITS = 10_000, 10_000_000  # of a network and of a layer: a thousand times the usual
 LARGEST = 1e6  # of a strength or penalty: far beyond what any training survives
 
 
 def require(condition: bool, *, key: str, value: object, remedy: str) -> None:
-    """Raise ValueError with the key, its value and the remedy unless the condition holds (a NaN never holds)."""
+    """Raise ValueError with the key, its value and the remedy unless the condition holds. A NaN never holds."""
     if not condition:
         raise ValueError(f"{key} is {value!r}: {remedy}")
 
 
 def require_whole(value: int, *, key: str, low: int, remedy: str, high: int = 10**9) -> None:
-    """Raise ValueError unless the value is a whole number from low to high, beyond which no memory goes."""
+    """Raise ValueError unless the value is a whole number from low to high."""
     require(is_whole(value, low=low), key=key, value=value, remedy=remedy)
     require(value <= high, key=key, value=value, remedy=f"give at most {high}")
 
@@ -37,7 +37,7 @@ def require_number(
 
 
 def lookup(table: Mapping[str, Value], *, key: str, name: str) -> Value:
-    """Return the entry of that name, or raise ValueError that shows the nearest name and all the others."""
+    """Return the entry of that name. Raises ValueError with the nearest name and all the others."""
     if name in table:
         return table[name]
     nearest = get_close_matches(str(name), table, n=1, cutoff=0.0)[0]

@@ -1,7 +1,7 @@
 """A classifier: any network that maps images to logits, trained by cross-entropy.
 
-Context: studies train small models by the thousand, and Lightning's work in a step then exceeds the step's own.
-Choice: nothing is logged in a step; sums stay on the device and are read once an epoch. Cost: no curve within an epoch.
+Context: studies train small models by the thousand, and Lightning's own work in a step then costs more than the step.
+Choice: nothing is logged in a step. Sums stay on the device and are read once an epoch. Cost: no curve within an epoch.
 """
 
 import inspect
@@ -32,18 +32,19 @@ from lightning_modules.transfer import (
 class Classifier(LightningModule):
     """Trains a network on (images, labels) batches and logs `train/loss`, `val/loss`, `val/accuracy`, `test/…`.
 
-    The optimizer is a callable from parameters to an optimizer, such as a functools.partial. The trained loss is the
+    The optimizer is a callable from parameters to an optimizer, such as a functools.partial. The minimised loss is the
     cross-entropy with label_smoothing, plus l1·Σ|w| and l2/2·Σw² over the weights (parameters of two or more
-    dimensions, so no biases): for plain SGD l2 is what weight_decay is, on weights alone. `train/loss` is without these
-    penalties; the losses of validation and test are without smoothing too, so that configurations compare.
-    Losses are in nats a sample and accuracies are fractions, both means over samples and over all devices.
+    dimensions, so no biases). For plain SGD, l2 is weight_decay on weights alone. `train/loss` is without these
+    penalties. The losses of validation and test are without smoothing too, so that configurations compare. Losses are
+    in nats a sample, accuracies are fractions. Both are means over all samples of all devices.
 
-    init_from is the path of a checkpoint that another Classifier's training wrote: its hidden layers replace those that
-    were drawn, whatever its classes; the output layer (the network's `output_layer`) stays the one that the seed draws.
-    It is read when a trainer first trains or evaluates, never where a state is restored. With freeze, what was taken
-    over stays as it is: not trained, not penalised, its running statistics held; its dropout still acts.
-    Raises ValueError for a label_smoothing outside [0, 1), a negative penalty, a freeze without init_from, a network
-    without hidden layers to take over, and, once it is read, a checkpoint that does not fit.
+    init_from is the path of a checkpoint from the training of another Classifier. Its hidden layers replace the drawn
+    ones, whatever its classes. The output layer (the network's `output_layer`) stays as the seed draws it. The file is
+    read when a trainer first trains or evaluates, never where a state is restored. With freeze, these layers stay as
+    they are: not trained, not penalised, their running statistics held. Their dropout still acts.
+
+    Raises ValueError for a label_smoothing outside [0, 1), a negative penalty, a freeze without init_from, and a
+    network without hidden layers to take over. A checkpoint that does not fit raises it once it is read.
     """
 
     def __init__(
@@ -81,8 +82,8 @@ class Classifier(LightningModule):
         self._resumed_sums: Tensor | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the running hook's name here two dozen times a step. A string is neither parameter, buffer nor
-        # module, so torch need not look: 7 % of a small step.
+        # Lightning sets the running hook's name some 24 times a step. A string is no parameter, buffer or module, so
+        # torch need not look: 7 % of a small step.
         if isinstance(value, str):
             object.__setattr__(self, name, value)
         else:
@@ -106,14 +107,14 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def train(self, mode: bool = True) -> Self:
-        """Enter or leave training mode; frozen layers go on with the statistics that they came with."""
+        """Enter or leave training mode. Frozen layers keep their running statistics."""
         super().train(mode)
         if self._is_frozen:
             hold_statistics(self.network)
         return self
 
     def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
-        """Restore a state, which holds what was taken over before it was saved: init_from is not read any more."""
+        """Restore a state. It already holds the layers taken over, so init_from is not read any more."""
         restored = super().load_state_dict(*arguments, **options)
         self._take_over_from = None
         return restored
@@ -124,11 +125,11 @@ class Classifier(LightningModule):
         checkpoint["training_sums"] = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sums of the epoch that is gone on with."""
+        """Keep the sums of the resumed epoch."""
         self._resumed_sums = checkpoint.get("training_sums")
 
     def on_train_start(self) -> None:
-        """Go on with the sums of an epoch that was begun, the first device with those of all."""
+        """Resume the sums of a started epoch: the first device gets those of all."""
         self._take_over()
         if self._is_frozen:
             hold_statistics(self.network)
@@ -142,13 +143,13 @@ class Classifier(LightningModule):
         self._training_tally.reset(self.device)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Return the batch's mean loss with smoothing and penalties: what is minimised."""
+        """Return the loss to minimise: the batch's mean with smoothing and penalties."""
         images, labels = batch
         loss = functional.cross_entropy(self.network(images), labels, label_smoothing=self.label_smoothing)
         self._training_tally.add_loss(loss, n_samples=len(labels))
         return loss + self._penalty() if self.l1 or self.l2 else loss
 
-    # Lightning inspects the signature in every step; found here it need not be worked out anew: 3 % of a small step.
+    # Lightning inspects the signature in every step. Set here, it is not worked out again: 3 % of a small step.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_train_epoch_end(self) -> None:
@@ -156,7 +157,7 @@ class Classifier(LightningModule):
         self._log_means(self._training_tally, loss="train/loss")
 
     def on_validation_epoch_start(self) -> None:
-        """Start the sums of this validation, which may fall within a training epoch."""
+        """Start the sums of this validation. It may fall within a training epoch."""
         self._take_over()
         self._evaluation_tally.reset(self.device)
 
@@ -182,11 +183,11 @@ class Classifier(LightningModule):
         self._log_means(self._evaluation_tally, loss="test/loss", accuracy="test/accuracy")
 
     def on_predict_start(self) -> None:
-        """Take over what is not taken over yet."""
+        """Take over the layers of init_from, if that is still to be done."""
         self._take_over()
 
     def _take_over(self) -> None:
-        # Not earlier: whether a state is restored, with the file perhaps long gone, is known only by now.
+        # Not earlier: a restored state needs no init_from, and its file may be long gone.
         if self._take_over_from is not None:
             take_over_hidden_layers(self.network, path=self._take_over_from)
             self._take_over_from = None
@@ -210,11 +211,11 @@ class Classifier(LightningModule):
         self._evaluation_tally.add_correct((logits.argmax(dim=1) == labels).sum())
 
     def _log_means(self, tally: Tally, *, loss: str, accuracy: str | None = None) -> None:
-        # Sums are added up over the devices before they are divided: a mean of means would favour short batches.
+        # The sums of all devices are added before the division: a mean of means would favour short batches.
         total_loss, n_correct, n_samples = self.trainer.strategy.reduce(tally.sums(), reduce_op="sum")
-        if n_samples == 0:  # resumed at an epoch's very end: nothing was seen, and a NaN would look like divergence
+        if n_samples == 0:  # resumed at an epoch's very end: a NaN would look like divergence
             return
-        # The values are equal on all devices by now; sync_dist only tells Lightning so.
+        # The values are equal on all devices by now. sync_dist only tells Lightning so.
         self.log(loss, total_loss / n_samples, sync_dist=True)
         if accuracy is not None:
             self.log(accuracy, n_correct / n_samples, sync_dist=True)

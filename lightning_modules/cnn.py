@@ -14,9 +14,9 @@ class CNN(nn.Module):
     """Logits of shape (batch, n_classes) for images of shape (batch, *input_shape).
 
     input_shape is (channels, height, width) in pixels. Block i of n_layers has width·2^i channels, keeps the image's
-    size by padding, and halves it by 2×2 maximum pooling while both sides are wider than one pixel; kernel_size is
-    odd, since an even kernel cannot be centred. Dropout falls on the features that enter the linear layer; without
-    blocks (n_layers 0, a linear model) there are none to drop. Raises ValueError for an argument outside its range.
+    size by padding, and halves it by 2×2 maximum pooling while both sides are wider than one pixel. kernel_size is odd,
+    as an even kernel cannot be centred. Dropout acts on the input of the linear layer, except without blocks (n_layers
+    0, a linear model). Raises ValueError for an argument outside its range.
     """
 
     def __init__(

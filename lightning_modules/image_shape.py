@@ -1,4 +1,4 @@
-"""The shape of one image, (channels, height, width), as networks and data agree on it."""
+"""The shape of an image, (channels, height, width), for networks and data."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ ImageShape = tuple[int, int, int]
 
 
 def image_shape_of(shape: Sequence[int], *, key: str) -> ImageShape:
-    """Return the shape as a tuple; raise ValueError with the key unless it is three positive numbers."""
+    """Return the shape as a tuple. Raises ValueError with the key unless it is three positive numbers."""
     remedy = "give three numbers of 1 or more: channels, height and width in pixels"
     require(isinstance(shape, Sequence) and len(shape) == 3, key=key, value=shape, remedy=remedy)
     sides = tuple(shape)

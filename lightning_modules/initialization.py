@@ -1,9 +1,9 @@
 """The first weights of a network, by name.
 
-Every scheme but `default` draws the weights of each linear and convolutional layer and sets its biases to zero;
-`default` leaves what torch drew. The Xavier, Kaiming and orthogonal schemes are scaled by the gain of the activation
-(torch.nn.init.calculate_gain). Torch knows no gain for gelu, silu and elu: they take the gain of relu, √2, whose shape
-they approach for inputs far from zero (He et al., 2015, arXiv:1502.01852, derive it for relu).
+Every scheme but `default` draws the weights of each linear and convolutional layer and sets its biases to zero.
+`default` keeps torch's draws. The Xavier, Kaiming and orthogonal schemes are scaled by the gain of the activation
+(torch.nn.init.calculate_gain). Torch knows no gain for gelu, silu and elu. They take the gain of relu, √2, as they
+approach its shape far from zero (He et al., 2015, arXiv:1502.01852, derive it for relu).
 """
 
 from collections.abc import Callable, Mapping
@@ -29,11 +29,11 @@ GAIN_OF: Mapping[str, Nonlinearity] = MappingProxyType(
         "elu": "relu",
     }
 )
-LEAK = 0.01  # the slope of nn.LeakyReLU below zero; torch ignores it for the other activations
+LEAK = 0.01  # slope of nn.LeakyReLU below zero; torch ignores it for other activations
 
 
 def initialize(network: nn.Module, *, initialization: str, activation: str) -> None:
-    """Draw every linear and convolutional weight of the network anew, in place; biases become zero.
+    """Draw every linear and convolutional weight of the network anew, in place. Biases become zero.
 
     Raises ValueError for an unknown initialization or activation.
     """

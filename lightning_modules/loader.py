@@ -1,8 +1,8 @@
-"""Batches cut out of tensors that are already in memory.
+"""Batches cut out of tensors in memory.
 
-Context: torch's DataLoader fetches one sample at a time and stacks them, which is most of an epoch's cost for a small
-model. Choice: index a whole batch at once, in this process. Cost: the data must fit in memory, and no worker process
-reads ahead.
+Context: torch's DataLoader fetches single samples and stacks them. For a small model this is most of an epoch's cost.
+Choice: index a whole batch at once, in this process. Cost: the data must fit in memory, and no worker process reads
+ahead.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ Batch = tuple[Tensor, Tensor]
 
 
 class TensorLoader:
-    """An iterable of (inputs, targets) batches; every pass over it is one epoch, and the short last batch is kept.
+    """An iterable of (inputs, targets) batches. Every pass is one epoch, and the short last batch is kept.
 
-    inputs and targets have the samples along their first dimension, on any one device, where the batches stay. Shuffled
-    epochs draw their order from torch's global CPU generator, so that the trial's seed decides it; unshuffled batches
-    are views. What `state_dict` gives in the middle of an epoch lets another loader of the same data give the rest of
-    it. Raises ValueError if batch_size is below 1, if the lengths differ, or if there are no samples.
+    inputs and targets have the samples along their first dimension, on any one device, and the batches stay there.
+    Shuffled epochs draw their order from torch's global CPU generator, so the trial's seed decides it. Unshuffled
+    batches are views. Another loader of the same data can resume an epoch from `state_dict`. Raises ValueError if
+    batch_size is below 1, if the lengths differ, or if there are no samples.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, shuffle: bool) -> None:
@@ -34,7 +34,7 @@ class TensorLoader:
         self.shuffle = shuffle
         self._inputs = inputs
         self._targets = targets
-        self._generator_state: Tensor | None = None  # before it drew the order of the current epoch
+        self._generator_state: Tensor | None = None  # from before the draw of the current epoch's order
         self._n_taken = 0
         self._resumed_from: dict[str, Any] | None = None
 
@@ -47,11 +47,11 @@ class TensorLoader:
         return -(-self.n_samples // self.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the current epoch is: how many batches were taken, and what its order was drawn from."""
+        """Return the position in the current epoch: the number of batches taken, and the generator's state."""
         return {"generator_state": self._generator_state, "n_taken": self._n_taken}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next pass give the rest of the epoch of that state; where nothing is left, a new epoch."""
+        """Let the next pass be the rest of that epoch, or a new epoch if nothing is left."""
         self._resumed_from = state_dict if 0 < state_dict["n_taken"] < len(self) else None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -67,7 +67,7 @@ class TensorLoader:
             yield batch
 
     def _shuffled(self, resumed: dict[str, Any] | None) -> Iterator[Batch]:
-        """The order is drawn with the first batch; of an epoch that was begun, it is drawn anew from the same state."""
+        """Draw the order with the first batch. A resumed epoch draws the same order from the saved state."""
         generator = torch.default_generator if resumed is None else torch.Generator()
         if resumed is not None:
             generator.set_state(resumed["generator_state"])

@@ -14,8 +14,8 @@ from lightning_modules.initialization import initialize
 class MLP(nn.Module):
     """Logits of shape (batch, n_classes) for images of shape (batch, *input_shape).
 
-    input_shape is (channels, height, width) in pixels; n_layers counts the hidden layers, 0 being a linear model; width
-    is the number of units of every hidden layer, or a list with one number for each. Dropout follows each activation.
+    input_shape is (channels, height, width) in pixels. n_layers counts the hidden layers: 0 is a linear model. width is
+    the number of units of every hidden layer, or a list with one number for each. Dropout follows each activation.
     Raises ValueError for an argument outside its range.
     """
 

@@ -7,22 +7,22 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # of a parameter group: what a schedule moves between
-BASES = ("base_lrs", "max_lrs")  # the same, of the schedules themselves; their floors stay as they are
+RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # of a parameter group: the ends of a schedule
+BASES = ("base_lrs", "max_lrs")  # the same in the schedules themselves; their floors stay
 
 
 class OptimizerSettings:
     """Sets options of the module's optimizers after `configure_optimizers` and before the first step.
 
-    An option that is None stays as the module sets it; `options` are further ones by name, such as `{rho: 0.9}`. They
-    are set in each parameter group of each optimizer, or of the one with the index `optimizer`, or in the group with
-    the index `group`. Where there is a schedule, its shape stays: `lr` is its peak, and its other rates are scaled with
-    it, but for a floor that it has. A training resumed from a checkpoint keeps the saved options.
+    An option that is None stays as the module sets it. `options` are further ones by name, such as `{rho: 0.9}`. By
+    default they are set in every parameter group of every optimizer. `optimizer` and `group` are the index of a single
+    one. A schedule keeps its shape: `lr` is its peak, and its other rates are scaled with it, except for a floor. A
+    resumed training keeps the options of its checkpoint.
 
-    It belongs to neither Lightning package. A study makes it a callback of the package of its module; for a Trainer of
+    It belongs to neither Lightning package. A study makes it a callback of the package of its module. For a Trainer of
     your own, derive from it and from `Callback`.
 
-    Raises ValueError when the training starts and an optimizer has no such option, or there is no such optimizer.
+    Raises ValueError at the start of the training if there is no such optimizer, group or option.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class OptimizerSettings:
         self._group = group
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Set the options. What a checkpoint holds is restored after this, and stays."""
+        """Set the options. A checkpoint is restored after this, so its options win."""
         if not self._options:
             return
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]

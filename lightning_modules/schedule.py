@@ -1,9 +1,9 @@
-"""How the learning rate falls during training: small callables that build what Lightning calls an lr_scheduler.
+"""Schedules of the learning rate: small callables that build Lightning's lr_scheduler.
 
-Each takes an optimizer, whose own learning rate is the height of the schedule, and the length of the training. Those
-per epoch are torch's classes. Those per step are closed forms in torch's LambdaLR instead of torch's own classes,
-because OneCycleLR divides by zero in short trainings and raises one step past the end, where cosine annealing rises
-again: here the last value is held. OneCycle leaves the momentum alone, which is a hyperparameter of its own.
+Each takes an optimizer and the length of the training. The optimizer's own learning rate is the height of the schedule.
+Schedules per epoch are torch's classes. Those per step are closed forms in torch's LambdaLR, which hold the last value.
+Torch's own OneCycleLR divides by zero in short trainings and raises one step past the end, and its cosine annealing
+rises again there. OneCycle leaves the momentum alone, which is a hyperparameter of its own.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau,
 
 from lightning_modules.checks import require, require_number, require_whole
 
-START_OF_ONE_CYCLE = 1 / 25  # of the peak; torch's and the paper's (Smith & Topin, 2017, arXiv:1708.07120) choice
-END_OF_ONE_CYCLE = START_OF_ONE_CYCLE / 1e4  # of the peak; torch's choice
+START_OF_ONE_CYCLE = 1 / 25  # of the peak, as in torch and the paper (Smith & Topin, 2017, arXiv:1708.07120)
+END_OF_ONE_CYCLE = START_OF_ONE_CYCLE / 1e4  # of the peak, as in torch
 
 
 class Schedule(Protocol):
-    """What a Classifier accepts as its schedule; n_steps and steps_per_epoch may be infinite."""
+    """The schedule of a Classifier. n_steps and steps_per_epoch may be infinite."""
 
     def __call__(self, optimizer: Optimizer, *, n_steps: float, steps_per_epoch: float) -> LRSchedulerConfigType:
         """Return Lightning's lr_scheduler dictionary for a training of n_steps optimizer steps."""
@@ -40,7 +40,7 @@ class StepDecay:
         require_whole(self.every, key="every", low=1, remedy="give 1 epoch or more")
 
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
-        """Return Lightning's dictionary; the length of the training does not matter."""
+        """Return Lightning's dictionary. The length of the training does not matter."""
         return {"scheduler": StepLR(optimizer, step_size=self.every, gamma=self.rate), "interval": "epoch"}
 
 
@@ -54,7 +54,7 @@ class ExponentialDecay:
         _require_rate(self.rate)
 
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
-        """Return Lightning's dictionary; the length of the training does not matter."""
+        """Return Lightning's dictionary. The length of the training does not matter."""
         return {"scheduler": ExponentialLR(optimizer, gamma=self.rate), "interval": "epoch"}
 
 
@@ -62,7 +62,7 @@ class ExponentialDecay:
 class ReduceOnPlateau:
     """Multiply the learning rate by the rate once the monitored value has not fallen for more than patience epochs.
 
-    An epoch that ends before the first validation, as in a training limited in steps, is passed over.
+    An epoch before the first validation, as in a training limited in steps, does not count.
     """
 
     rate: float
@@ -76,7 +76,7 @@ class ReduceOnPlateau:
         require_whole(self.patience, key="patience", low=0, remedy="give 0 epochs or more")
 
     def __call__(self, optimizer: Optimizer, **_: float) -> LRSchedulerConfigType:
-        """Return Lightning's dictionary; the length of the training does not matter."""
+        """Return Lightning's dictionary. The length of the training does not matter."""
         scheduler = ReduceLROnPlateau(optimizer, factor=self.rate, patience=self.patience)
         return {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor, "strict": False}
 
@@ -103,7 +103,8 @@ class CosineDecay:
 class WarmupCosine:
     """Let the learning rate rise in equal steps over the first fraction of the training, then fall as CosineDecay.
 
-    The first step already moves; the last step of the warm-up is at the full rate. Raises ValueError without an end.
+    The first step already moves, and the last step of the warm-up is at the full rate. Raises ValueError without an
+    end.
     """
 
     warmup: float = 0.1
@@ -130,7 +131,7 @@ class WarmupCosine:
 class OneCycle:
     """Let the learning rate rise along a cosine over the first fraction of the training, then fall to almost nothing.
 
-    The values are those of torch's OneCycleLR with max_lr at the optimizer's learning rate; a warm-up of less than one
+    The values are those of torch's OneCycleLR with max_lr at the optimizer's learning rate. A warm-up of less than one
     step is left out. Source: Smith & Topin, 2017, arXiv:1708.07120. Raises ValueError without an end.
     """
 
@@ -158,7 +159,7 @@ def _each_step(optimizer: Optimizer, factor: Callable[[int], float]) -> LRSchedu
 
 
 def _cosine(start: float, end: float, *, fraction: float) -> float:
-    """Half a cosine from start to end; beyond the end the end is held."""
+    """Return half a cosine from start to end. Beyond fraction 1 it stays at the end."""
     return end + (start - end) * (1 + cos(pi * min(fraction, 1.0))) / 2
 
 
@@ -180,7 +181,7 @@ def _require_warmup(warmup: float) -> None:
 
 def _require_an_end(n_steps: float, *, schedule: str) -> None:
     remedy = (
-        f"{schedule} needs the number of steps; limit the training in epochs or steps, "
+        f"{schedule} needs the number of steps: limit the training in epochs or steps, "
         "or choose StepDecay, ExponentialDecay, ReduceOnPlateau or no schedule"
     )
     require(0 <= n_steps < float("inf"), key="n_steps", value=n_steps, remedy=remedy)

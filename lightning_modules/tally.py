@@ -1,8 +1,8 @@
 """The sums of one epoch, kept on the device so that a step never waits for it.
 
-Logging in every step costs about a millisecond in Lightning, several times the step of a small model. A step therefore
-only adds to these sums; they are read once an epoch. Sums weighted by the number of samples keep a short last batch
-from counting as much as a full one. Single precision counts samples exactly up to 2²⁴, 16 million an epoch and device.
+Logging in every step costs about a millisecond in Lightning, several times the step of a small model. So a step only
+adds to these sums, which are read once an epoch. Each batch is weighted by its samples, or a short last batch would
+count as much as a full one. Single precision counts samples exactly up to 2²⁴, 16 million an epoch and device.
 """
 
 import torch
@@ -22,7 +22,7 @@ class Tally:
         self.go_on(torch.zeros(3), device)
 
     def go_on(self, sums: Tensor, device: torch.device) -> None:
-        """Start again from what `sums` gave, on this device."""
+        """Start again from earlier `sums`, on this device."""
         self._loss, self._correct = (sums[i].to(device, copy=True) for i in (0, 1))
         self._n_samples = int(sums[2])
 
@@ -36,6 +36,6 @@ class Tally:
         self._correct.add_(n_correct)
 
     def sums(self) -> Tensor:
-        """Return [loss, correct, samples], shape (3,): what devices add up before any mean is taken."""
+        """Return [loss, correct, samples], shape (3,). Add up those of all devices before taking a mean."""
         n_samples = torch.full_like(self._loss, self._n_samples)
         return torch.stack((self._loss, self._correct, n_samples))

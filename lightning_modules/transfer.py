@@ -1,8 +1,8 @@
-"""Hidden layers taken over from a model that was trained before, while the output layer stays as it was drawn.
+"""Hidden layers taken over from an earlier training, while the output layer stays as it was drawn.
 
-Context: a layer's name in a checkpoint depends on all that stands before it, weights or not: dropout shifts the names
-behind it. Choice: layers correspond by their order, and each must fit, or nothing is taken over. Cost: both networks
-must be of one kind and equally deep, and what weights do not show (activations, strides) is the taker's own.
+Context: a layer's name in a checkpoint depends on all layers before it, with weights or without: dropout shifts the
+names behind it. Choice: layers correspond by their order, and each must fit, or nothing is taken over. Cost: both
+networks must be of one kind and equally deep. Activations and strides have no weights and stay the network's own.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ class Layer:
 
 
 def require_hidden_layers(network: nn.Module) -> None:
-    """Raise ValueError unless the network has an output_layer and, beside it, a layer that can be taken over."""
-    remedy = "give it an attribute output_layer, the module that init_from does not take over"
+    """Raise ValueError unless the network has an output_layer and at least one other layer."""
+    remedy = "give it an attribute output_layer: init_from does not take that module over"
     require(_output_name(network) is not None, key="network", value=type(network).__name__, remedy=remedy)
     n_hidden = len(_hidden_layers(network))
     remedy = "with init_from, give the network one or more, for there is nothing to take over"
@@ -37,7 +37,7 @@ def require_hidden_layers(network: nn.Module) -> None:
 
 
 def freeze_hidden_layers(network: nn.Module) -> None:
-    """Keep all parameters but those of the output layer from being trained."""
+    """Exclude all parameters from training except those of the output layer."""
     output = _output_name(network)
     for name, parameter in network.named_parameters():
         if not _is_within(name, output):
@@ -45,9 +45,9 @@ def freeze_hidden_layers(network: nn.Module) -> None:
 
 
 def hold_statistics(network: nn.Module) -> None:
-    """Put the hidden modules that keep running statistics, such as batch normalisation, into evaluation mode.
+    """Put hidden modules with running statistics, such as batch normalisation, into evaluation mode.
 
-    Dropout goes on as it does elsewhere: it holds nothing that training could change.
+    Dropout goes on as elsewhere, as it holds no state that training could change.
     """
     output = _output_name(network)
     for name, module in network.named_modules():
@@ -58,9 +58,9 @@ def hold_statistics(network: nn.Module) -> None:
 def take_over_hidden_layers(network: nn.Module, *, path: Path) -> None:
     """Copy every hidden layer of the Classifier's checkpoint at this path into the network, in place.
 
-    The file is read without unpickling anything but plain values, and no random number is drawn. Raises ValueError,
-    and leaves the network as it is, if the file cannot be read, if the numbers of layers differ, or if any tensor has
-    another shape or holds a number that is not finite.
+    Only tensors and plain values are unpickled, and no random number is drawn. Raises ValueError, and leaves the
+    network as it is, if the file cannot be read, if the numbers of layers differ, or if any tensor has another shape or
+    holds a number that is not finite.
     """
     state = network.state_dict()
     here, there = _layers(state), _layers(_read(path))
@@ -79,7 +79,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"init_from is {str(path)!r}: cannot be read ({error.strerror or error}); {WANTED}") from error
-    except Exception as error:  # of a file of another kind torch says what its first bytes happen to lead to
+    except Exception as error:  # torch's error for a file of another kind depends on its first bytes
         complaint = "is no checkpoint, or holds more than tensors and plain values"
         raise ValueError(f"init_from is {str(path)!r}: {complaint}; {WANTED}") from error
     state: Any = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _require_fit(pairs: list[tuple[Layer, Layer]], path: Path) -> None:
-    """Refuse what differs, all of it in one error."""
+    """Raise one ValueError that lists all differences."""
     differing = [
         f"{own.name} has {_shapes(taken)} there and {_shapes(own)} here"
         for taken, own in pairs
@@ -116,7 +116,7 @@ def _shapes(layer: Layer) -> str:
 
 
 def _layers(state: Mapping[str, Tensor]) -> list[Layer]:
-    """The layers of a state_dict, in its order, which is that of the modules."""
+    """Return the layers of a state_dict, in its order, which is that of the modules."""
     layers: dict[str, Layer] = {}
     for key, tensor in state.items():
         name, _, part = key.rpartition(".")

@@ -1,12 +1,13 @@
 """`python scripts/reference.py [NAME …] [KEY=VALUE …]`: run every reference experiment, and build docs/reference/.
 
-Each experiment is the command that a person would run (`studies.run +study=…`), in a process of its own; what is
-finished is not trained again. Arguments are overrides for all of them (`workers=4`). Nothing on the page is typed by
-hand: tables, plots and sentences are those that the runs left below `outputs/`, with the date and the kind of machine.
+Each experiment is a usual command (`studies.run +study=…`) in a process of its own. Finished ones do not train again.
+Arguments are overrides for all of them (`workers=4`). Nothing on the page is typed by hand: tables, plots and sentences
+are the results of the runs below `outputs/`, with the date and the kind of machine.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from studies.cli.help import versions
 from studies.cli.uncomposed import COMPOSITION_ERRORS, all_problems
 from studies.config.composing.configs import compose, group_options
 from studies.errors import BadInput, Problems, StudyError, nearest
+from studies.sampler_benchmark.section import TITLE
 from studies.text.wording import listed
 
 PAGE = Path("docs/reference")
@@ -41,7 +43,7 @@ TITLES = {"tables": "Tables", "hypotheses": "Hypotheses", "": "Samplers"}
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A finished experiment: its name as in `+study=`, the folder with its results, what it takes and when it ran."""
+    """A finished experiment. `name` is that of `+study=`, and `folder` holds the results."""
 
     name: str
     folder: Path
@@ -61,21 +63,23 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """The reference experiments, in the order of the page."""
+    """Return the reference experiments, in the order of the page."""
     known = group_options("study")
     grouped = [name for group in ("tables/", "hypotheses/") for name in known if name.startswith(group)]
     return [*grouped, *(name for name in known if name == "sampler_benchmark")]
 
 
 def run_experiment(name: str, overrides: Sequence[str]) -> Experiment:
-    """Run one to its end, or take it as it is if it is finished. Raises CalledProcessError where it fails, ValueError
-    where it has not come to its end."""
+    """Run an experiment to its end, unless it is finished.
+
+    Raises CalledProcessError if it fails, and ValueError if it stops before its end.
+    """
     subprocess.run([sys.executable, "-m", "studies.run", f"+study={name}", *overrides], check=True)
     return experiment_of(name, overrides)
 
 
 def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
-    """What the storage knows of a finished experiment: when it ran, for how long, on what."""
+    """Return a finished experiment, as the storage knows it."""
     from studies.cli.experiment import each_part, stored
     from studies.storage.slots import rules_of
 
@@ -96,14 +100,14 @@ def experiment_of(name: str, overrides: Sequence[str]) -> Experiment:
 
 
 def machine(trials: Sequence[FrozenTrial]) -> str:
-    """The kind of machine that the trials ran on, in words, as they recorded it: their devices and processors."""
+    """Return the devices and processors of the trials, in words."""
     recorded = ({str(t.user_attrs[key]) for t in trials if key in t.user_attrs} for key in MACHINE)
     devices, processors = recorded
     return f"device {listed(sorted(devices or {'cpu'}))}; {listed(sorted(processors or {'unknown processor'}))}"
 
 
 def build(experiments: Sequence[Experiment], page: Path = PAGE) -> Path:
-    """Write the page with its plots; its path."""
+    """Write the page with its plots. Return its path."""
     shutil.rmtree(page, ignore_errors=True)
     page.mkdir(parents=True)
     index = page / "README.md"
@@ -116,8 +120,8 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
     yield "# Reference experiments"
     yield (
         f"Measured by `make tables` on {', '.join(sorted(days))}, {' and '.join(sorted(machines))}. Every number "
-        "is what the command above it left, and its time that from the first training's begin to the last one's end. "
-        "Run one again with other seeds by `seed=1 study_name=NAME`; tables also longer, by `size=full`."
+        "comes from the command above it. Times are from the start of the first training to the end of the last one. "
+        "`seed=1 study_name=NAME` runs one again with other seeds, and `size=full` runs a table at full size."
     )
     yield summary(experiments)
     for group, title in TITLES.items():
@@ -131,7 +135,7 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
 
 
 def _body(experiment: Experiment, page: Path) -> Iterator[str]:
-    """The experiment's own page below its title, with its pictures copied."""
+    """Yield the text of the experiment's own page, and its pictures, which are copied."""
     text = re.sub(r"\n\n!\[[^\n]*", "", _text(experiment))
     yield re.sub(r"^#", "####", text, flags=re.MULTILINE)
     for name, path in _pictures(experiment).items():
@@ -141,21 +145,33 @@ def _body(experiment: Experiment, page: Path) -> Iterator[str]:
 
 
 def _pictures(experiment: Experiment) -> dict[str, Path]:
-    """The experiment's pictures, by the name that each has beside the page."""
+    """Return the experiment's pictures by their names beside the page."""
     places = [experiment.folder / inner for inner in ("figures", "sampler_benchmark")]
     found = [path for kind in PICTURES for place in places for path in sorted(place.glob(f"{kind}*.png"))]
     return {f"{experiment.name.replace('/', '-')}-{path.name}": path for path in found}
 
 
 def _text(experiment: Experiment) -> str:
-    """What the experiment's own page says below its title."""
-    pages = (experiment.folder / f"{name}.md" for name in ("hypothesis", "sampler_benchmark", "table"))
-    page = next(page for page in pages if page.exists())
-    return page.read_text(encoding="utf-8").partition("\n\n")[2].strip()
+    """Return the text of a hypothesis, a table or a benchmark's report, without its title."""
+    pages = (experiment.folder / f"{name}.md" for name in ("hypothesis", "table"))
+    page = next((page for page in pages if page.exists()), None)
+    if page is not None:
+        return page.read_text(encoding="utf-8").partition("\n\n")[2].strip()
+    return "\n\n".join(_benchmark_text(experiment.folder))
+
+
+def _benchmark_text(folder: Path) -> Iterator[str]:
+    """Yield the first sentence of a benchmark's finding, the others as a list, and its section of the report."""
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    first, *others = next(finding["headline"] for finding in told["findings"] if finding["title"] == TITLE)
+    yield first
+    yield from ["\n".join(f"- {sentence}" for sentence in others)] if others else []
+    section = (folder / "report.md").read_text(encoding="utf-8").partition(f"## {TITLE}\n\n")[2]
+    yield section.partition("\n\n## ")[0].strip()
 
 
 def summary(experiments: Sequence[Experiment], *, link: str = "") -> str:
-    """One line an experiment: what it found, in the first words of its own page."""
+    """Return a table with the main result of each experiment: the first paragraph of its own page."""
     lines = ["| experiment | what was found |\n| --- | --- |"]
     for experiment in experiments:
         anchor = experiment.title.replace(" ", "-")
@@ -165,7 +181,7 @@ def summary(experiments: Sequence[Experiment], *, link: str = "") -> str:
 
 
 def write_into_readme(experiments: Sequence[Experiment], readme: Path = README) -> None:
-    """Put the summary and some pictures between the README's marks. Raises ValueError where they are missing."""
+    """Put the summary and some pictures between the README's marks. Raises ValueError if they are missing."""
     text = readme.read_text(encoding="utf-8")
     begin, end = _between_marks(text)
     told = [summary(experiments, link=f"{PAGE}/README.md")]
@@ -183,7 +199,7 @@ def _between_marks(text: str) -> tuple[int, int]:
 
 
 def reference(chosen: Sequence[str], overrides: Sequence[str]) -> None:
-    """Run the experiments that are named. Without names run all, then write the page and the README's table."""
+    """Run the chosen experiments. Without any, run all, then write the page and the README's table."""
     if README.exists() and not chosen:
         _between_marks(README.read_text(encoding="utf-8"))
     experiments = []
@@ -199,7 +215,7 @@ def reference(chosen: Sequence[str], overrides: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the experiments of the command line."""
     try:
         given = read_arguments(sys.argv[1:])
         if given.has("--help") or given.has("--help-all"):
@@ -217,7 +233,7 @@ def main() -> None:
 
 
 def _refuse(given: Arguments) -> None:
-    """Raise `BadInput` for everything that cannot be run, before the first experiment trains."""
+    """Raise `BadInput` for all mistakes, before the first experiment trains."""
     problems = Problems()
     for flag, _ in given.flags:
         problems.add(flag, "does nothing for reference experiments", "remove it, and give overrides")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from studies.secrets.names import is_secret_name
 from studies.secrets.texts import MASK, QUOTED
-from studies.text.printable import visible
+from studies.text.printable import printable
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})|(?<=\Ais )(?!\?\?\?)[^\s,'\"]+")
@@ -25,25 +25,25 @@ LONGEST = 2000  # characters of a complaint or remedy
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: `key` and what is wrong with its value, then what to do about it."""
+    """One mistake in the config."""
 
     key: str
-    complaint: str
-    remedy: str
+    complaint: str  # what is wrong with its value
+    remedy: str  # what to do about it
 
     def __str__(self) -> str:
         complaint = SHOWN_VALUE.sub(MASK, self.complaint) if is_secret_name(self.key) else self.complaint
-        return visible(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}")
+        return printable(f"{self.key} {_clipped(complaint)}: {_clipped(self.remedy)}", strict=True)
 
 
 class StudyError(Exception):
-    """Something stops the command; its text is all that the user needs to read."""
+    """An error that stops the command. Its text says all that the user needs to know."""
 
     exit_code = 1
 
 
 class BadInput(StudyError):
-    """The config is wrong. Carries every `Problem` that was found."""
+    """The config is wrong. Holds every `Problem` that was found."""
 
     exit_code = 2
 
@@ -57,9 +57,9 @@ class BadInput(StudyError):
 
 
 class StudyChanged(BadInput):
-    """The storage holds a study of this name that another space, fixed config, metric or budget made.
+    """The storage holds a study of this name with another space, fixed config, metric or budget.
 
-    `lines` tell of the problems in fewer lines, where there are any. `command` goes on under another name.
+    `lines` describe the problems in fewer lines, if given. `command` takes the trials over under another name.
     """
 
     def __init__(self, problems: Sequence[Problem], *, lines: Sequence[str] = (), command: str | None = None) -> None:
@@ -70,7 +70,7 @@ class StudyChanged(BadInput):
 
 
 class StorageUnusable(StudyError):
-    """The storage fails in mid-study; what it holds so far is intact."""
+    """The storage fails in mid-study. Everything written so far is intact."""
 
 
 class StudyStopped(StudyError):
@@ -82,35 +82,35 @@ def _counted(n: int) -> str:
 
 
 class Problems:
-    """Collects problems, so that one message tells them all."""
+    """Collects problems for one error."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, key: str, complaint: str, remedy: str) -> None:
-        """Note one problem; a second one with the same key and complaint is dropped."""
+        """Add a problem, unless it is known already."""
         problem = Problem(key, complaint, remedy)
         if problem not in self.found:
             self.found.append(problem)
 
     def unknown(self, key: str, complaint: str, known: Iterable[str]) -> None:
-        """Note a word that is not one of `known`, with the nearest that is."""
+        """Add a problem for a word that is not one of `known`, with the nearest of them."""
         self.add(key, complaint, nearest(key.rpartition(".")[2], known))
 
     def raise_if_any(self) -> None:
-        """Raise `BadInput` with everything found; do nothing when all is well."""
+        """Raise `BadInput` with everything found, if there is anything."""
         if self.found:
             raise BadInput(self.found)
 
 
 def _clipped(text: str) -> str:
-    """Return `text` as `visible`, without its middle where it is long, such as a value of thousands of brackets."""
-    shown, half = visible(text), LONGEST // 2
+    """Return `text` without invisible characters, and without its middle if it is long."""
+    shown, half = printable(text, strict=True), LONGEST // 2
     return shown if len(shown) <= LONGEST else f"{shown[:half]} … {shown[-half:]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Remedy for a word that is not one of `known`: the closest match first, then all there are."""
+    """Return the remedy for a word that is not one of `known`: the closest match first, then all of them."""
     names = [str(name) for name in known]
     if not names:
         return "there is none to choose from"

@@ -18,10 +18,10 @@ from services.slurm import SlurmCluster
 from shell import USERS, Shell
 from sleepers import Sleepers
 
-from studies.cli.admission import CHECKS
 from studies.cli.command import STOPPING
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 
 MakeSettings = Callable[..., StudySettings]
@@ -49,7 +49,7 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
         places = [f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db"]
         if study not in ("plain", "bowl", "sorts", "sampler_benchmark"):
             places.append(f"datamodule.data_dir={data_dir}")
-        return read_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
+        return parse_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
 
     return make
 

@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from shell import USERS
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 
 PACKAGES = ("pytorch_lightning", "lightning.pytorch")
@@ -90,7 +90,7 @@ def settings_of(module: Public, package: str, folder: Path, *overrides: str) -> 
         config.datamodule = OmegaConf.create(_named({"_target_": module.datamodule}, package))
     space = {"lr": {"path": module.lr, "type": "float", "low": 1e-3, "high": 1e-1, "log": True}}
     config.search_space = OmegaConf.create(space)
-    return read_settings(config, checks=CHECKS)
+    return parse_settings(config, checks=CHECKS)
 
 
 def _named(node: dict[str, Any], package: str) -> dict[str, Any]:

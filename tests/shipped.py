@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 
 
 @cache
 def settings_of(*overrides: str, study: str = "digits") -> StudySettings:
     """As the command line gives them."""
-    return read_settings(compose([f"+study={study}", *overrides]), checks=CHECKS)
+    return parse_settings(compose([f"+study={study}", *overrides]), checks=CHECKS)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from studies.cli.admission import CHECKS, storage_of
+from studies.cli.validation import CHECKS, storage_of
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 MANIFEST = (DOCS / "kubernetes.yaml").read_text()
@@ -45,7 +45,7 @@ def test_the_workers_command_is_admitted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     module, *overrides = arguments("Job", "study")
     assert module == "studies.run"
     here = [o.replace("/outputs", str(tmp_path)) for o in overrides]
-    settings = read_settings(compose(here), checks=CHECKS)
+    settings = parse_settings(compose(here), checks=CHECKS)
     assert settings.storage.address == IN_PODS
     assert settings.workers == 1
     assert settings.launcher.name == "local"

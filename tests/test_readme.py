@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,7 +70,7 @@ def test_each_command_composes(project: Path, command: str) -> None:
 def test_each_command_is_admitted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:password@host/studies")
     words = shlex.split(command)
-    settings = read_settings(
+    settings = parse_settings(
         compose([w for w in words if "=" in w and not w.startswith("--")] or ["+study=mnist"]), checks=CHECKS
     )
     assert settings.n_trials > 0
@@ -122,6 +122,6 @@ def test_the_hypothesis_of_the_readme_is_a_study(tmp_path: Path) -> None:
     (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "hypothesis:" in block)
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "dropout_helps.yaml").write_text(text)
-    settings = read_settings(compose(["+study=dropout_helps"], config_dirs=[str(tmp_path)]), checks=CHECKS)
+    settings = parse_settings(compose(["+study=dropout_helps"], config_dirs=[str(tmp_path)]), checks=CHECKS)
     assert settings.hypothesis is not None
     assert (settings.hypothesis.rule, settings.hypothesis.of, settings.n_trials) == ("contrast", "dropout", 2 * 3 * 6)

@@ -16,7 +16,7 @@ from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.job import Job
 from studies.trial.objective import run_trial
-from studies.trial.ranks.crew import train_in_ranks
+from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.training import Training, Watchers
 from studies.worker import Post, work
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 
@@ -44,7 +44,7 @@ def changed(**values: Any) -> DictConfig:
 
 
 def read(**values: Any) -> StudySettings:
-    return read_settings(changed(**values), checks=CHECKS)
+    return parse_settings(changed(**values), checks=CHECKS)
 
 
 def problems_of(**values: Any) -> tuple[Problem, ...]:

@@ -1,4 +1,4 @@
-"""Data sets of images and the data modules that cut batches out of them."""
+"""Data sets of images, and data modules that make batches of them."""
 
 from lightning_modules.data.digits import Digits
 from lightning_modules.data.fashion_mnist import FashionMNIST

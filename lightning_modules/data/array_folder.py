@@ -1,4 +1,4 @@
-"""A folder of .npy files that appears whole or not at all, and whose pages all processes of a machine share."""
+"""A folder of .npy files that appears whole or not at all. All processes of a machine share its pages."""
 
 import shutil
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> None:
-    """Store each array under its name, beside the folder first; of several writers at once the first one's stays.
+    """Write each array under its name, first beside the folder, then rename. Of several writers the first one wins.
 
     Raises OSError if the folder cannot be written.
     """
@@ -24,7 +24,7 @@ def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> None:
             np.save(aside / f"{name}.npy", array)
         aside.replace(folder)
     except OSError:
-        if not folder.is_dir():  # a folder there is another process's, with the same content
+        if not folder.is_dir():  # another process wrote the same content
             raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -33,6 +33,6 @@ def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> None:
 def read_arrays(folder: Path, *names: str) -> list[Array]:
     """Return the named arrays as copy-on-write maps of their files: writing to one changes neither file nor process.
 
-    The mode is for torch's sake, which warns of arrays that cannot be written. Raises FileNotFoundError if one lacks.
+    Torch warns of read-only arrays, hence the mode. Raises FileNotFoundError if one is missing.
     """
     return [np.load(folder / f"{name}.npy", mmap_mode="c") for name in names]

@@ -1,4 +1,4 @@
-"""What an image data set is: where its pixels come from, how they are scaled, and which samples test."""
+"""The definition of an image data set: its pixels, their scale, and its split."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class LabelledImages:
 class PixelScale:
     """The raw value of white, and the mean and standard deviation of pixels that were divided by it.
 
-    These are constants of a data set, not of a split, so that models see the same numbers whatever the split.
+    These are constants of a data set, so models see the same numbers whatever the split.
     """
 
     white: float
@@ -33,19 +33,19 @@ class PixelScale:
 
 @dataclass(frozen=True)
 class ImageDataSet(ABC):
-    """A data set whose files lie in data_dir, and how its pixels are scaled; equal ones are loaded once a process."""
+    """A data set with files in data_dir and a pixel scale. Equal ones are loaded once a process."""
 
     data_dir: str
     scale: PixelScale
 
     @abstractmethod
     def name(self) -> str:
-        """Return a name for files that differs whenever the content does."""
+        """Return a name for files. It differs whenever the content does."""
 
     @abstractmethod
     def read(self) -> LabelledImages:
-        """Return all images; an error tells what is missing and how to get it."""
+        """Return all images. Its error says what is missing and how to get it."""
 
     @abstractmethod
     def split(self, labels: Labels, *, seed: int) -> Split:
-        """Part the samples, whose labels have shape (n,), by this seed."""
+        """Split the samples, whose labels have shape (n,), by this seed."""

@@ -1,4 +1,7 @@
-"""Digits: 1,797 handwritten digits of 8×8 pixels (Alpaydin & Kaynak, 1998, the test part of UCI's data set 80)."""
+"""Digits: 1,797 handwritten digits of 8×8 pixels (Alpaydin & Kaynak, 1998, the test part of UCI's data set 80).
+
+scikit-learn takes a second to import, so `read` does it: only the first trial ever reads the images.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +14,13 @@ from lightning_modules.data.data_set import ImageDataSet, LabelledImages, Labels
 from lightning_modules.data.image_data_module import ImageDataModule
 from lightning_modules.data.split import Split, stratified_split
 
-SCALE = PixelScale(white=16, mean=0.3053, sd=0.3760)  # of all 1,797 images; a pixel counts the inked of 4×4 points
+SCALE = PixelScale(white=16, mean=0.3053, sd=0.3760)  # of all 1,797 images; a pixel counts the ink in 4×4 points
 HELD_OUT_SHARE = 0.15  # for validation, and again for test
 
 
 @dataclass(frozen=True)
 class EmbeddedDigits(ImageDataSet):
-    """The images that the package scikit-learn brings along: nothing is downloaded."""
+    """The images inside scikit-learn: nothing is downloaded."""
 
     scale: PixelScale = SCALE
 

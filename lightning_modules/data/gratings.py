@@ -1,9 +1,9 @@
-"""Gratings: striped patches in ten directions, generated from a seed; a task of another kind than reading digits.
+"""Gratings: striped patches in ten directions, generated from a seed. A task unlike reading digits.
 
 The class is the direction of the stripes alone. Phase, wavelength, contrast and place of the patch are drawn for each
-image, so that all classes have the same mean image: a linear model is right hardly more often than by chance. How hard
-the task is was set by hand, by some trials of NOISE and ENVELOPE, until a small MLP (64 units, Adam at 3e-3) was right
-on about nine images of ten; which settings are best for it was not aimed at.
+image. So all classes have the same mean image, and a linear model is hardly better than chance. NOISE and ENVELOPE were
+set by hand, so that a small MLP (64 units, Adam at 3e-3) is right on about nine images of ten. The best settings for
+the task played no part in that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ from lightning_modules.data.split import Split, stratified_split
 MOST_IMAGES = 10_000_000  # 10 GB of them
 N_CLASSES = 10  # directions, 18 degrees apart
 SIDE = 16  # pixels
-WAVELENGTH = (4.5, 8.0)  # pixels; the shortest is still there at half the side
+WAVELENGTH = (4.5, 8.0)  # pixels; the shortest survives at half the side
 CONTRAST = (0.3, 1.0)  # of AMPLITUDE
-AMPLITUDE = 0.35  # at most, about a grey of one half, of white
-SHIFT = 2.0  # pixels: how far the patch may lie from the image's centre, on each axis
-ENVELOPE = 6.0  # pixels: standard deviation of the Gaussian that the patch fades out by
+AMPLITUDE = 0.35  # at most, in fractions of white, around a grey of one half
+SHIFT = 2.0  # pixels, at most, between the patch and the image's centre on each axis
+ENVELOPE = 6.0  # pixels: standard deviation of the patch's Gaussian edge
 NOISE = 0.2  # standard deviation, of white
 SCALE = PixelScale(white=255, mean=0.5, sd=0.2202)  # of 100,000 images with that noise
 BLOCK = 1000  # images drawn at once: bounds the memory
@@ -35,7 +35,7 @@ BLOCK = 1000  # images drawn at once: bounds the memory
 
 @dataclass(frozen=True)
 class GeneratedGratings(ImageDataSet):
-    """Images that are drawn from the seed, so many of them for each part; equally many of each class, to within one."""
+    """Images drawn from the seed, with equally many of each class, to within one."""
 
     scale: PixelScale = SCALE
     seed: int = 0
@@ -55,7 +55,7 @@ class GeneratedGratings(ImageDataSet):
         require_number(self.noise, key="noise", low=0, remedy=remedy)
 
     def name(self) -> str:
-        """Return a name that tells everything that was drawn."""
+        """Return a name with every argument of the draw."""
         sizes = f"{self.n_train}+{self.n_val}+{self.n_test}"
         return f"Gratings-seed{self.seed}-noise{self.noise!r}-{sizes}"
 
@@ -70,15 +70,15 @@ class GeneratedGratings(ImageDataSet):
         return LabelledImages(pixels=np.concatenate(blocks)[:, np.newaxis], labels=labels)
 
     def split(self, labels: Labels, *, seed: int) -> Split:
-        """Part the images into the sizes that were asked for, every class in its share."""
+        """Split the images into the requested sizes, every class in its share."""
         return stratified_split(labels, n_val=self.n_val, n_test=self.n_test, seed=seed)
 
 
 class Gratings(ImageDataModule):
     """Striped patches, 1×16×16, in ten directions: trains on 3,500 images, validates and tests on 1,500 each.
 
-    data_seed alone decides the images, n_train, n_val and n_test how many there are of each part, and noise, the
-    standard deviation of each pixel's noise as a fraction of white, how hard they are. Pixels are standardised by the
+    data_seed alone decides the images. n_train, n_val and n_test are the sizes of the parts. noise is the standard
+    deviation of each pixel's noise as a fraction of white, and decides how hard the task is. Pixels are standardised by
     constants of the default noise. Raises ValueError for an argument outside its range.
     """
 
@@ -136,5 +136,5 @@ def _draw(labels: Labels, *, random: np.random.Generator, noise: float) -> NDArr
 
 
 def _each(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One number for each image, to go with all its pixels."""
+    """Return one number for each image, in a shape that broadcasts over its pixels."""
     return draws[:, np.newaxis, np.newaxis]

@@ -1,7 +1,7 @@
 """The IDX file format of the MNIST family: a magic number, the length of each dimension, then the raw bytes.
 
 Source: "the IDX file format" at the foot of https://yann.lecun.com/exdb/mnist/. Only unsigned bytes are read, the one
-type that these data sets use.
+type of these data sets.
 """
 
 import gzip
@@ -18,7 +18,7 @@ UNSIGNED_BYTE = 0x08  # the format's code for the type
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the array of an IDX file, compressed if its name ends in .gz.
 
-    Raises ValueError, naming the file, if it is not an IDX file of unsigned bytes or is shorter or longer than it says.
+    Raises ValueError with the file's name if it is no IDX file of unsigned bytes, or has another length than it says.
     """
     content = _read_bytes(path)
     if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTE)):

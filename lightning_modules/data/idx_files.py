@@ -1,4 +1,4 @@
-"""The four IDX files of MNIST and of the data sets made in its likeness, found on disk or downloaded once."""
+"""The four IDX files of MNIST and of similar data sets, found on disk or downloaded once."""
 
 import zlib
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pooch
 from numpy.typing import NDArray
 
 from lightning_modules.checks import require
@@ -24,10 +25,10 @@ VAL_SHARE = 1 / 12  # of the training file: 5,000 of 60,000
 
 @dataclass(frozen=True)
 class IdxFiles(ImageDataSet):
-    """Files in <data_dir>/<folder>/raw, with or without .gz: the layout of torchvision, whose downloads are found too.
+    """Files in <data_dir>/<folder>/raw, with or without .gz, the layout of torchvision: its downloads are found too.
 
-    The test file tests; a twelfth of the training file validates. What is not there is downloaded from the mirror, a
-    URL that ends in /, and must have the MD5 sum that is given for the .gz file.
+    The test file is for testing, and a twelfth of the training file for validation. Missing files are downloaded from
+    the mirror, a URL that ends in /, and checked by the MD5 sum of the .gz file.
     """
 
     folder: str
@@ -35,15 +36,15 @@ class IdxFiles(ImageDataSet):
     md5: Mapping[str, str] = field(hash=False)
 
     def name(self) -> str:
-        """Return the folder's name with a checksum of the files' sizes and dates: replaced files are read anew."""
+        """Return the folder's name with a checksum of the files' sizes and dates, so replaced files are read anew."""
         stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in self._paths()]
         return f"{self.folder}-full-{zlib.crc32(repr(stamps).encode()):08x}"
 
     def read(self) -> LabelledImages:
         """Return the training images followed by the test images.
 
-        Raises ValueError for a file that is no IDX file or does not match its partner, FileNotFoundError for one that
-        is neither on disk nor to be had.
+        Raises ValueError for a file that is no IDX file or does not match its partner, and FileNotFoundError for a
+        missing file that cannot be downloaded.
         """
         paths = self._paths()
         train_pixels, train_labels, test_pixels, test_labels = (read_idx(path) for path in paths)
@@ -66,10 +67,6 @@ class IdxFiles(ImageDataSet):
         return [_candidates(raw, file)[0] for file in FILES]
 
     def _download(self, raw: Path, missing: list[str]) -> None:
-        try:
-            import pooch
-        except ModuleNotFoundError as error:
-            raise FileNotFoundError(self._remedy(raw, missing, reason="pooch is not installed")) from error
         pooch.get_logger().setLevel("WARNING")
         for file in missing:
             archive = f"{file}.gz"

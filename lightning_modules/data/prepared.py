@@ -1,8 +1,8 @@
-"""Images as models see them, parted for training, validation and test: made once, mapped by every process.
+"""Images as models see them, split for training, validation and test: made once, mapped by every process.
 
 Context: dozens of workers, thousands of trials, one data set. Choice: the parts are stored, standardised and in order,
-under data_dir/prepared, so that a part is a map of a file: nothing is copied for a worker or for a trial. Cost: one
-folder on disk for each split seed and image shape (220 MB for all of MNIST); any may be deleted between studies.
+under data_dir/prepared. So a part is a map of a file, and no worker or trial copies it. Cost: one folder on disk for
+each split seed and image shape (220 MB for all of MNIST). Any of them may be deleted between studies.
 """
 
 import zlib
@@ -20,7 +20,7 @@ from lightning_modules.data.array_folder import Array, read_arrays, write_arrays
 from lightning_modules.data.data_set import ImageDataSet, LabelledImages, PixelScale
 from lightning_modules.image_shape import ImageShape
 
-PREPARATION = 1  # raise it whenever the code below or a split rule changes what is stored
+PREPARATION = 1  # raise it whenever the code below or a split rule changes the stored data
 
 Part = tuple[Tensor, Tensor]
 
@@ -36,9 +36,10 @@ class PreparedImages:
 
 @lru_cache(maxsize=8)
 def load_prepared(data_set: ImageDataSet, *, image_shape: ImageShape | None, split_seed: int) -> PreparedImages:
-    """Return the parts of the data set, resized to the image shape (None: as they are); kept for the next caller.
+    """Return the parts of the data set, resized to the image shape (None: as they are), and keep them for the next
+    caller.
 
-    Raises ValueError if the images cannot take that shape, and whatever the data set raises if it cannot be read.
+    Raises ValueError if the images cannot take that shape, and the data set's own error if it cannot be read.
     """
     folder = _folder(data_set, image_shape=image_shape, split_seed=split_seed)
     if not folder.is_dir():
@@ -53,7 +54,7 @@ def load_prepared(data_set: ImageDataSet, *, image_shape: ImageShape | None, spl
 def standardise(images: LabelledImages, *, scale: PixelScale, image_shape: ImageShape | None) -> Tensor:
     """Return float32 pixels with the scale's mean at 0 and its standard deviation at 1, resized bilinearly if asked.
 
-    One channel is repeated if the shape has several; other changes of the number of channels raise ValueError.
+    One channel is repeated if the shape has several. Other changes of the number of channels raise ValueError.
     """
     pixels = torch.from_numpy(images.pixels.astype(np.float32))
     pixels = (pixels / scale.white - scale.mean) / scale.sd
@@ -69,7 +70,7 @@ def standardise(images: LabelledImages, *, scale: PixelScale, image_shape: Image
 
 
 def _folder(data_set: ImageDataSet, *, image_shape: ImageShape | None, split_seed: int) -> Path:
-    """Everything that decides the content is in the name, so that no study ever reads another one's preparation."""
+    """Return a folder with every cause of its content in the name, so that studies never share a wrong preparation."""
     shape = "native" if image_shape is None else "x".join(map(str, image_shape))
     rules = zlib.crc32(repr((PREPARATION, data_set.scale)).encode())
     return Path(data_set.data_dir, "prepared", f"{data_set.name()}_{shape}_split{split_seed}_{rules:08x}")

@@ -1,7 +1,7 @@
-"""Which samples train, which validate and which test.
+"""The split of samples into training, validation and test.
 
-A split depends on the labels and its seed alone: it has a generator of its own, so that every trial of a study sees the
-same samples and no draw of a trial is disturbed.
+A split depends on the labels and its seed alone. It has its own generator, so every trial of a study sees the same
+samples, and no draw of a trial is disturbed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the samples of each part, in random order; the parts are disjoint and together cover all."""
+    """Positions of the samples of each part, in random order. The parts are disjoint and together cover all."""
 
     train: Indices
     val: Indices
@@ -38,7 +38,7 @@ def stratified_split(labels: NDArray[np.integer], *, n_val: int, n_test: int, se
 
 
 def _draw(labels: NDArray[np.integer], order: Indices, *, n_drawn: int) -> tuple[Indices, Indices]:
-    """Part the order in two: the first of each class, n_drawn in all, and the rest."""
+    """Split the order in two: the first of each class, n_drawn in all, and the rest."""
     classes, n_each = np.unique(labels[order], return_counts=True)
     drawn = np.zeros(len(order), dtype=bool)
     for label, n_quota in zip(classes, _quotas(n_each, n_drawn=n_drawn), strict=True):

@@ -1,10 +1,10 @@
-"""What to run next so that an analysis can be believed: how many more trials, of which kind."""
+"""Advice on the next trials of an analysis that cannot be believed yet: how many, and of which kind."""
 
 from __future__ import annotations
 
 import math
 
-from studies.analysis.trust import (
+from studies.analysis.verdict import (
     CAUTION_Q2,
     LACK_OF_FIT_P,
     LOST,
@@ -18,7 +18,7 @@ from studies.analysis.trust import (
 
 
 def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
-    """What would make the verdict ok; empty where it is."""
+    """Return what would make the verdict ok. Nothing is wanted where it is ok already."""
     if verdict.level == "ok":
         return ()
     if not evidence.n and evidence.infeasible:
@@ -40,7 +40,7 @@ def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
 
 
 def space_filling_needed(evidence: Evidence) -> int:
-    """How many more quasi-random trials bring number and share of space-filling trials to what is asked for."""
+    """Return how many more quasi-random trials bring their number and share to the wanted ones."""
     missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
     share = evidence.space_filling or 0.0
     for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))

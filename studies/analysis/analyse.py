@@ -55,9 +55,9 @@ class Analysis:
 def analyse(
     table: TrialsTable, *, seed: int, law: Sequence[Law] | None = None, budget_unit: str | None = None
 ) -> Analysis:
-    """Everything that `table` tells. `law` names pairs of numeric parameters; None: learning rate × batch size.
+    """Return everything that `table` tells. `law` names pairs of numeric parameters. None: learning rate × batch size.
 
-    Raises `BadInput` where a law names a parameter that is unknown or has no order.
+    Raises `BadInput` where a law names an unknown or a categorical parameter.
     """
     laws = _usual_laws(table) if law is None else _checked(table, law)
     fits = fits_of(table, seed=seed)
@@ -80,7 +80,7 @@ def analyse(
 
 
 def _usual_laws(table: TrialsTable) -> list[Law]:
-    """Learning rate × batch size, where both are there as numbers, under whatever prefix."""
+    """Return learning rate × batch size, under whatever prefix, if both are numbers."""
     numeric = [axis.name for axis in table.axes if axis.kind != "categorical"]
     rates = [name for name in numeric if name.rpartition(".")[2].lower() in LEARNING_RATES]
     batches = [name for name in numeric if name.rpartition(".")[2].lower() in BATCH_SIZES]
@@ -102,7 +102,8 @@ def _checked(table: TrialsTable, laws: Sequence[Law]) -> list[Law]:
 
 
 def _ridge(table: TrialsTable, tuned: str, followed: str, budget_unit: str | None) -> Ridge:
-    """The ridge over the trials where both are active, other parameters that are always active there held apart."""
+    """Fit the ridge over the trials in which both are active. Other parameters count where they are always active
+    there."""
     inside = table.over(table.active([tuned, followed]), table.names)
     names = [name for name in inside.names if name not in (tuned, followed) and inside.active([name]).all()]
     others = [_columns(inside, name) for name in names]
@@ -121,7 +122,7 @@ def _ridge(table: TrialsTable, tuned: str, followed: str, budget_unit: str | Non
 
 
 def _decades(table: TrialsTable, name: str) -> Array:
-    """A parameter's values as log10, or as they are where its scale is linear."""
+    """Return a parameter's values as log10, or as they are on a linear scale."""
     i = table.names.index(name)
     axis = table.axes[i]
     factor = math.log10(2) if axis.scale == "log2" else 1.0
@@ -129,7 +130,7 @@ def _decades(table: TrialsTable, name: str) -> Array:
 
 
 def _columns(table: TrialsTable, name: str) -> Array:
-    """A nuisance parameter as columns: its position, or an indicator a choice but the first."""
+    """Return a nuisance parameter as columns: its position, or an indicator a choice but the first."""
     i = table.names.index(name)
     axis = table.axes[i]
     if axis.kind != "categorical":
@@ -138,15 +139,13 @@ def _columns(table: TrialsTable, name: str) -> Array:
 
 
 def anova_of(table: TrialsTable) -> Anova:
-    """The analysis of variance of a grid's trials, training seeds as blocks where all are known."""
+    """Analyse the variance of a grid's trials, with training seeds as blocks if all are known."""
     levels = {axis.name: [axis.decode(x) for x in table.x[:, i]] for i, axis in enumerate(table.axes)}
     declared = all(replicate is not None for replicate in table.replicates)
     return anova(levels, table.y, block=list(table.replicates) if declared and len(set(table.replicates)) > 1 else None)
 
 
 def _screen(table: TrialsTable, seed: int) -> list[ScreenRow]:
-    if len(table.y) < 10 or not table.axes or np.ptp(table.y) == 0:
-        return []
     return screen(
         table.x,
         table.loss,

@@ -1,9 +1,11 @@
 """An axis of the analysis: a parameter on its search scale, with the measure under which its effects are averaged.
 
-A float is uniform on its scale (log-uniform where it is logarithmic); integers, steps and powers of two have equal
-weight on each value (log integers: the width of the value's cell on the log scale); so have the choices of a
-categorical (numbers among them keep their order), and the levels of a complete grid. A share of variance means
-something under such a measure only.
+A share of variance means something under a measure only. These are the measures:
+- A float is uniform on its scale, or log-uniform.
+- The values of integers, steps and powers of two have equal weights. Log integers have the width of their cell on the
+  log scale.
+- The choices of a categorical have equal weights. Numbers among them keep their order.
+- The levels of a complete grid have equal weights.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ N_NODES = 64  # Gauss-Legendre nodes of a continuous axis: exact for polynomials
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A parameter's encoded range: `low` and `high` are its ends in encoded units.
+    """A parameter's range in encoded units, from `low` to `high`. A continuous axis has no levels.
 
-    A discrete or categorical axis has `levels` (encoded, ascending; a category's index), their `weights` (sum 1) and
-    their `values` as the study knows them; a continuous one has none.
+    levels: encoded and ascending, of a categorical the index of each choice
+    weights: of the levels, with sum 1
+    values: the levels as the study knows them
     """
 
     name: str
@@ -51,13 +54,13 @@ class Axis:
         return self.high <= self.low
 
     def encode(self, value: Any) -> float:
-        """A value of the study in encoded units."""
+        """Return a value of the study in encoded units."""
         if self.kind == "categorical":
             return float(self.values.index(value))
         return _scaled(float(value), self.scale)
 
     def decode(self, encoded: float) -> Any:
-        """The value of the study at an encoded position; the nearest level of a discrete or categorical axis."""
+        """Return the study's value at an encoded position. Where there are levels, it is the nearest one."""
         if self.levels:
             return self.values[int(np.argmin(np.abs(np.array(self.levels) - encoded)))]
         match self.scale:
@@ -69,22 +72,22 @@ class Axis:
                 return 2.0**encoded
 
     def unit(self, encoded: Array) -> Array:
-        """Encoded positions scaled to [0, 1]."""
+        """Return encoded positions scaled to [0, 1]."""
         if self.is_single:
             return np.zeros_like(encoded)
         return np.asarray(np.clip((encoded - self.low) / (self.high - self.low), 0.0, 1.0))
 
     def nodes(self) -> tuple[Array, Array]:
-        """Positions in [0, 1] and weights (sum 1) that integrate over the axis's measure."""
+        """Return positions in [0, 1] and weights (sum 1) that integrate over the axis's measure."""
         if self.levels:
             return self.unit(np.array(self.levels)), np.array(self.weights)
         nodes, weights = legendre.leggauss(N_NODES)
         return (nodes + 1) / 2, weights / 2
 
     def basis(self, unit: Array) -> Array:
-        """Zero-mean functions, orthonormal under the measure, at positions (n,) in [0, 1]: (n, M), M ≤ 20.
+        """Return zero-mean functions, orthonormal under the measure, at positions (n,) in [0, 1]: (n, M), M ≤ 20.
 
-        Polynomials by degree; of a categorical, contrasts of its choices.
+        They are polynomials by degree, or contrasts of a categorical's choices.
         """
         if not self.levels:
             scale = np.sqrt(2.0 * np.arange(MAX_DEGREE + 1) + 1)
@@ -94,7 +97,7 @@ class Axis:
         return np.asarray(self._level_basis()[nearest])
 
     def degrees(self) -> tuple[int, ...]:
-        """The degree of each basis function; 1 for every contrast of a categorical."""
+        """Return the degree of each basis function, 1 for every contrast of a categorical."""
         n = MAX_DEGREE if not self.levels else len(self.levels) - 1
         if self.kind == "categorical":
             return (1,) * n
@@ -110,7 +113,7 @@ class Axis:
 
 
 def axis_of(name: str, distributions: Sequence[BaseDistribution], *, is_power_of_two: bool = False) -> Axis | None:
-    """The axis of a parameter, over all the ranges that its trials had; None where these do not fit together."""
+    """Return the axis of a parameter over all ranges of its trials, or None if these do not fit together."""
     first = distributions[0]
     if any(type(other) is not type(first) for other in distributions):
         return None
@@ -151,7 +154,7 @@ def levelled(
     *,
     widths: Sequence[float] | None = None,
 ) -> Axis:
-    """An axis of finitely many levels, with equal weights unless `widths` are given."""
+    """Return an axis of finitely many levels, with equal weights unless `widths` are given."""
     weights = [1.0] * len(levels) if widths is None else list(widths)
     total = sum(weights)
     return Axis(
@@ -160,9 +163,9 @@ def levelled(
 
 
 def _of_numbers(name: str, choices: Sequence[Any]) -> Axis | None:
-    """The ordered axis of a categorical whose choices are numbers, as batch sizes often are; None for any other.
+    """Return the ordered axis of a categorical with numbers as choices, such as batch sizes. None for any other.
 
-    Powers of two and numbers over two decades or more are taken on their log scale.
+    Powers of two are taken on their log scale, and so are numbers over two decades or more.
     """
     if len(choices) < 3 or any(isinstance(choice, bool) or not isinstance(choice, int | float) for choice in choices):
         return None

@@ -1,15 +1,15 @@
 """Sparse polynomial chaos: Sobol indices from a sum of orthonormal polynomials, the second estimator beside the GP.
 
-Blatman & Sudret (Journal of Computational Physics 230, 2011): products of polynomials that are orthonormal under each
-parameter's own measure are candidates; least-angle regression ranks them; each prefix of the ranking is refitted by
-least squares and judged by its corrected leave-one-out error; the candidates grow with the hyperbolic degree. A
-component's index is the sum of its squared coefficients over that of all, so it needs no integration.
+Source: Blatman & Sudret (Journal of Computational Physics 230, 2011). Candidates are products of polynomials,
+orthonormal under each parameter's own measure. Least-angle regression ranks them. Each prefix of the ranking is
+refitted by least squares and judged by its corrected leave-one-out error. The candidates grow with the hyperbolic
+degree. A component's index is the sum of its squared coefficients over that of all. It needs no integration.
 
 Context, choice, cost, measured at 100 and 200 random trials on six test functions with noise .1 and .3. Products of
-three parameters are candidates at low degree: without them a pure x1·x2·x3 came out as a pair of about .5; they
-cost no accuracy elsewhere. The shortest prefix within half a standard error of the best leave-one-out error is taken:
-on an additive function at noise .3 the mean largest spurious pair falls from .007 to .004 at n = 200. There is no
-interval: the difference to the other estimator is what this one is for.
+three parameters are candidates at low degree. Without them a pure x1·x2·x3 came out as a pair of about .5. They cost no
+accuracy elsewhere. The shortest prefix within half a standard error of the best leave-one-out error is taken: on an
+additive function at noise .3 the mean largest spurious pair falls from .007 to .004 at n = 200. There is no interval,
+for this estimator only serves to be compared with the other one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int_]
 
 Q_NORM = 0.75  # of the hyperbolic degree: favours few high degrees over many middling ones
-MAX_DEGREE = 12  # hyperbolic; a pair of degrees 3 and 4 has 8.8
+MAX_DEGREE = 12  # hyperbolic, as 8.8 is of a pair of degrees 3 and 4
 MAX_TRIPLE_DEGREE = 4  # total degree of a product of three parameters
 MAX_TRIPLES = 1500  # before their degree is looked at: products of three up to about ten parameters
 MAX_CANDIDATES = 3000
@@ -45,12 +45,16 @@ STILL = 1e-8  # share of a column's norm that its variation must exceed
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
-    """Shares of the fitted function's variance: `main` is (d,), `pairs` (d, d) symmetric with zero diagonal.
+    """Shares of the fitted function's variance. `main.sum() + pairs.sum() / 2 + higher` is 1, or 0 where nothing was
+    found.
 
-    `higher` is the share of the products of three; `main.sum() + pairs.sum() / 2 + higher` is 1, or 0 where nothing
-    was found. `q2` is 1 − the corrected leave-one-out error ÷ the variance, NaN where nothing could be fitted; it is
-    somewhat optimistic, since the terms were chosen on the same trials. `n_terms` leaves out the constant; `degree`
-    is the hyperbolic degree of the candidates.
+    main: (d,)
+    pairs: (d, d), symmetric with zero diagonal
+    higher: the share of the products of three
+    q2: 1 − the corrected leave-one-out error ÷ the variance, NaN where nothing could be fitted. It is somewhat
+        optimistic, since the terms were chosen on the same trials.
+    n_terms: without the constant
+    degree: the hyperbolic degree of the candidates
     """
 
     main: Array
@@ -64,12 +68,12 @@ class Chaos:
 def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chaos:
     """Fit a sparse polynomial chaos to values `y` (n,).
 
-    `bases[i]` is (n, M_i): parameter i's basis functions at the trials, orthonormal and of zero mean under its
-    measure. `degrees[i]` is (M_i,): each one's degree; the contrasts of a categorical parameter all have degree 1.
-    Zeros with `q2` NaN for fewer than 10 trials, a constant value, or no basis function that varies. The order of
-    trials or parameters and an affine change of `y` change nothing. At most 10 terms a trial and 3000 in all are
-    candidates, the lowest degrees first: with 60 trials of more than 30 parameters, or 200 of 60, no pair is looked
-    at, and its share is 0. Raises `ValueError` where shapes disagree or a number is not finite.
+    `bases[i]` is (n, M_i): the basis functions of parameter i at the trials, orthonormal and of zero mean under its
+    measure. `degrees[i]` (M_i,) has the degree of each, 1 for the contrasts of a categorical. Fewer than 10 trials, a
+    constant value and bases without variation give zeros with `q2` NaN. Neither the order of trials or parameters nor
+    an affine change of `y` changes the result. At most 10 terms a trial and 3000 in all are candidates, the lowest
+    degrees first. With 60 trials of more than 30 parameters, or 200 of 60, no pair is looked at, and its share is 0.
+    Raises `ValueError` where shapes disagree or a number is not finite.
     """
     _check(bases, degrees, y)
     d = len(bases)
@@ -106,14 +110,15 @@ def _nothing(d: int) -> Chaos:
 
 
 def _canonical_order(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> tuple[Integers, list[int]]:
-    """Orders of trials and of parameters by what they hold, so that rounding is the same however they were given."""
+    """Return orders of trials and of parameters by their content. Rounding is then the same in whatever order they
+    came."""
     rows = np.lexsort((y, *np.sort(np.column_stack(bases), axis=1).T))
     order = sorted(range(len(bases)), key=lambda i: (degrees[i].tolist(), bases[i][rows].tobytes()))
     return rows, order
 
 
 def _search(columns: Array, owner: Integers, degree: Integers, y: Array, *, d: int) -> Chaos:
-    """The model with the least corrected leave-one-out error over all degrees."""
+    """Return the model with the least corrected leave-one-out error over all degrees."""
     limit = min(MAX_CANDIDATES, MAX_CANDIDATES_A_TRIAL * len(y))
     terms, norms = _candidates(owner, degree, limit=limit)
     factors = np.column_stack([columns, np.ones(len(y))])
@@ -131,10 +136,10 @@ def _search(columns: Array, owner: Integers, degree: Integers, y: Array, *, d: i
 
 
 def _candidates(owner: Integers, degree: Integers, *, limit: int) -> tuple[Integers, Array]:
-    """Terms (t, 3) as columns whose product they are, with `len(owner)` for none, and their hyperbolic degrees (t,).
+    """Return terms (t, 3) and their hyperbolic degrees (t,), sorted by degree.
 
-    Sorted by degree; whole degrees only, so many that there are no more than `limit` terms. Those of degree 1 are
-    never left out.
+    A term is the product of its columns, with `len(owner)` for none. Whole degrees are taken, with no more than `limit`
+    terms in all. Those of degree 1 are never left out.
     """
     none = len(owner)
     first, second = np.triu_indices(none, 1)
@@ -162,11 +167,11 @@ def _triples(owner: Integers, degree: Integers) -> Integers:
 
 
 def _least_angle(design: Array, y: Array, *, n_steps: int) -> Integers:
-    """The columns in the order in which least-angle regression takes them up."""
+    """Return the columns in the order of least-angle regression."""
     centred = design - design.mean(axis=0)
     norms = np.linalg.norm(centred, axis=0)
     usable = np.flatnonzero(norms > STILL * np.linalg.norm(design, axis=0))
-    with warnings.catch_warnings():  # it drops what depends on columns taken before, and stops where nothing is left
+    with warnings.catch_warnings():  # it warns when it drops dependent columns, and when none are left
         warnings.simplefilter("ignore", ConvergenceWarning)
         _, active, _ = lars_path(
             centred[:, usable] / norms[usable], y, method="lar", max_iter=n_steps, return_path=False, copy_X=False
@@ -176,10 +181,10 @@ def _least_angle(design: Array, y: Array, *, n_steps: int) -> Integers:
 
 
 def _shortest_of_the_best(design: Array, y: Array) -> tuple[float, int]:
-    """Corrected leave-one-out error of the chosen prefix of columns, and its length; `y` has variance 1.
+    """Return the corrected leave-one-out error of the chosen prefix of columns, and its length. `y` has variance 1.
 
-    The error without trial i is its residual ÷ (1 − leverage); Blatman & Sudret's correction for small samples is
-    n / (n − P) · (1 + tr((AᵀA)⁻¹)) with A the (n, P) columns, the constant included.
+    The error without trial i is its residual ÷ (1 − leverage). Blatman & Sudret's correction for small samples is n /
+    (n − P) · (1 + tr((AᵀA)⁻¹)) with A the (n, P) columns, the constant included.
     """
     n = len(y)
     q, r = np.linalg.qr(np.column_stack([np.ones(n), design]))
@@ -197,7 +202,7 @@ def _shortest_of_the_best(design: Array, y: Array) -> tuple[float, int]:
 
 
 def _shares(design: Array, y: Array) -> Array:
-    """Squared least-squares coefficients of the columns (t,), over their sum."""
+    """Return the squared least-squares coefficients of the columns (t,), over their sum."""
     coefficients = np.linalg.lstsq(np.column_stack([np.ones(len(y)), design]), y, rcond=None)[0]
     squares = coefficients[1:] ** 2
     return np.asarray(squares / squares.sum(), dtype=np.float64)

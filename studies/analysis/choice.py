@@ -1,7 +1,7 @@
-"""Which configuration is best: a single trial of a search, or a whole cell of a designed experiment.
+"""The best configuration: a single trial of a search, or a whole cell of a designed experiment.
 
-Where a point was trained with several seeds, its mean over them is compared, never its luckiest seed; a point that
-lacks some of its seeds (a diverged one, say) comes after all that have them. Of two objectives the first decides, and
+A point that was trained with several seeds is compared by its mean over them, never by its luckiest seed. A point that
+lacks some of its seeds, since one diverged, comes after all complete ones. Of two objectives the first decides, and
 among its equals the second: the best is on the front. Infeasible trials and infinite values are no choice.
 """
 
@@ -46,7 +46,8 @@ class Choice:
 
 
 def best_of(trials: Sequence[FrozenTrial], *, maximize: bool, then_maximize: bool | None = None) -> FrozenTrial | None:
-    """The completed trial with the best value; of equals the one with the better second value, or the earliest."""
+    """Return the completed trial with the best value. Of equals it is the better one by the second value, or the
+    earliest."""
     losses = partial(losses_of, maximize=maximize, then_maximize=then_maximize)
     best = sorted(filter(can_be_best, trials), key=lambda trial: (*losses(trial), trial.number))[:1]
     return next(iter(by_first(best)), None)
@@ -55,10 +56,10 @@ def best_of(trials: Sequence[FrozenTrial], *, maximize: bool, then_maximize: boo
 def ranked(
     trials: Sequence[FrozenTrial], *, maximize: bool, by_point: bool, then_maximize: bool | None = None
 ) -> list[Choice]:
-    """The choices among completed `trials`, best first; trials at one point are one choice where `by_point`, and those
-    that are the same run count once.
+    """Return the choices among completed `trials`, best first. With `by_point`, trials at one point are one choice.
 
-    `then_maximize`: whether the second objective, which decides among equals, is maximised; None where there is none.
+    Trials that are the same run then count once. `then_maximize` tells whether the second objective is maximised, which
+    decides among equals. It is None where there is none.
     """
     losses = partial(losses_of, maximize=maximize, then_maximize=then_maximize)
 

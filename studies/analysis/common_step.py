@@ -1,8 +1,9 @@
-"""The step at which trials are compared where many of them were pruned.
+"""The step at which trials are compared if many of them were pruned.
 
-Where trials report at the same steps, it is the last one that nine in ten of them reached. Other tools' trials may
-report at steps of their own, such as optimizer steps under different batch sizes. Each trial then counts with its last
-report up to the latest step at which nine in ten have reported and are not pruned yet. There may be no such step.
+Trials with common steps are compared at the last one that nine in ten of them reached. Other tools' trials may report
+at steps of their own, such as optimizer steps under different batch sizes. Each trial then counts with its last report
+up to a common step: the latest one at which nine in ten have reported and are not pruned yet. There may be no such
+step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ MISSING = 0.10  # the greatest share of trials that may lack a value at the step
 
 @dataclass(frozen=True, slots=True)
 class CommonStep:
-    """The step. `is_shared`: trials report at this very step; else each counts with its last report up to there."""
+    """The step of comparison. `is_shared`: trials report at this very step. Else each counts with its last report
+    before."""
 
     step: int
     is_shared: bool = True
@@ -30,7 +32,7 @@ class CommonStep:
         return f"rung {self.step}" if self.is_shared else f"step {self.step}"
 
     def value_of(self, trial: FrozenTrial) -> float | None:
-        """Return what `trial` reported there; None where it did not, or was pruned before."""
+        """Return the report of `trial` at the step, or None if it made none there or was pruned before."""
         reported = trial.intermediate_values
         if self.is_shared or not _is_there(trial, self.step):
             return reported.get(self.step)
@@ -38,7 +40,7 @@ class CommonStep:
 
 
 def common_step(trials: Sequence[FrozenTrial]) -> CommonStep | None:
-    """Return the step at which nine in ten of `trials` can be compared; None where there is none."""
+    """Return the step at which nine in ten of `trials` can be compared, or None if there is none."""
     last = sorted(max(trial.intermediate_values, default=-math.inf) for trial in trials)
     step = last[math.floor(MISSING * len(last))] if last else -math.inf
     if step == -math.inf:

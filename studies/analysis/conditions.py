@@ -1,7 +1,7 @@
-"""Under which conditions trials were measured: on which devices, and how many at a time on one machine.
+"""The conditions of measured times: the device, and how many trials ran at once on one machine.
 
-Seconds are wall clock: those of different devices or numbers of threads are not compared, and those of a machine that
-several trials share are longer than alone.
+Seconds are wall clock. Those of different devices or numbers of threads are not compared. On a machine that runs
+several trials at once they are longer than alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ from studies import schema
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """`comparable` are the trials on the device that most of them had, which is `device`, in words; `others` counts the
-    rest by device. `n_machines` are those of the comparable ones, on each of which up to `n_at_once` trials ran at the
-    same time."""
+    """How the times of trials came about.
+
+    comparable: the trials on the device of most trials
+    device: that device, in words
+    others: the number of trials on each other device
+    n_machines: of the comparable trials
+    n_at_once: how many trials ran at the same time on one of these machines, at most
+    """
 
     comparable: Sequence[FrozenTrial]
     device: str
@@ -30,7 +35,7 @@ class Conditions:
 
 
 def conditions_of(trials: Sequence[FrozenTrial], everything: Sequence[FrozenTrial]) -> Conditions:
-    """The conditions of `trials`, which shared their machines with some of `everything` in the study."""
+    """Return the conditions of `trials`, which shared their machines with some of `everything` in the study."""
     counts = Counter(device_of(trial) for trial in trials)
     device = counts.most_common(1)[0][0] if counts else "unknown device"
     comparable = [trial for trial in trials if device_of(trial) == device]
@@ -48,19 +53,19 @@ def conditions_of(trials: Sequence[FrozenTrial], everything: Sequence[FrozenTria
 
 
 def device_of(trial: FrozenTrial) -> str:
-    """The kind of device that `trial` was measured on, and its threads on a CPU, in words."""
+    """Return the kind of device that `trial` was measured on, and its threads on a CPU, in words."""
     kind = re.sub(r":\d+$", "", str(trial.user_attrs.get(schema.DEVICE, "unknown device")))
     threads = trial.user_attrs.get(schema.THREADS)
     return f"{kind}, {threads} thread{'s' if threads != 1 else ''}" if threads and kind.endswith("cpu") else kind
 
 
 def machine_of(trial: FrozenTrial) -> str:
-    """The machine that `trial` ran on."""
+    """Return the machine that `trial` ran on."""
     return str(trial.user_attrs.get(schema.WORKER, "")).rpartition(":")[0]
 
 
 def _at_once(trials: Sequence[FrozenTrial]) -> int:
-    """The most trials that ran at the same time."""
+    """Return the most trials that ran at the same time."""
     spans = [(t.datetime_start, t.datetime_complete) for t in trials]
     events = [(end, -1) for begin, end in spans if begin is not None and end is not None]
     events += [(begin, 1) for begin, end in spans if begin is not None and end is not None]

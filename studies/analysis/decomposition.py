@@ -19,7 +19,14 @@ Term = tuple[int, ...]  # the positions of its factors
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Factors and their numbers of levels; (n, k) codes; each trial's cell; the filled cells' trials; the terms."""
+    """A design of k factors with n trials.
+
+    shape: the number of levels of each factor
+    codes: (n, k) levels
+    cell: (n,) the cell of each trial
+    counts: the number of trials of each filled cell
+    terms: main effects, pairs and so on
+    """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
@@ -30,7 +37,7 @@ class Design:
 
     @classmethod
     def of(cls, columns: Mapping[str, Codes], max_order: int) -> Design:
-        """From each factor's codes (n,), with all terms up to an order."""
+        """Return the design of each factor's codes (n,), with all terms up to an order."""
         codes = np.column_stack(list(columns.values()))
         shape = tuple(int(size) + 1 for size in codes.max(axis=0))
         _, cell, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
@@ -47,11 +54,11 @@ class Design:
         return self.is_full and int(np.ptp(self.counts)) == 0
 
     def df(self, term: Term) -> int:
-        """A term's degrees of freedom in a full design."""
+        """Return a term's degrees of freedom in a full design."""
         return math.prod(self.shape[i] - 1 for i in term)
 
     def n_effects(self, order: int) -> int:
-        """The number of means in a model with all terms up to an order."""
+        """Return the number of means in a model with all terms up to an order."""
         numbers = [1]  # of order 0, 1, …: coefficients of the product of 1 + (levels − 1)·z
         for size in self.shape:
             numbers = [a + (size - 1) * b for a, b in zip([*numbers, 0], [0, *numbers], strict=True)]
@@ -63,20 +70,23 @@ def _terms(n_factors: int, max_order: int) -> tuple[Term, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A sum of squares with its df; noncentrality ÷ `size` is the variance behind it in units of the noise's."""
+class SumOfSquares:
+    """A sum of squares with its df. Noncentrality ÷ `size` is the variance behind it, in units of the noise's."""
 
     sum_sq: float
     df: int
     size: float = 1.0
 
     def variance(self, noise: float) -> float:
-        """The unbiased estimate, in units of the noise's variance; it can be negative."""
+        """Return the unbiased estimate in units of the noise's variance. It can be negative."""
         return (self.sum_sq / noise - self.df) / self.size
 
 
+Parts = dict[Term, SumOfSquares]
+
+
 def block_indicators(design: Design, block: Sequence[object] | None) -> Array:
-    """Indicators of the blocks but the first (n, blocks − 1); none where blocks do not connect all cells."""
+    """Return indicators of the blocks but the first (n, blocks − 1), or none if blocks do not connect all cells."""
     codes = np.zeros(len(design.cell), dtype=np.intp) if block is None else level_codes(block)
     dummies = np.eye(int(codes.max()) + 1)[codes, 1:]
     _, scale, _ = _svd(dummies - _cell_means(design, dummies)[design.cell])
@@ -90,7 +100,7 @@ def _cell_means(design: Design, columns: Array) -> Array:
 
 
 def _svd(x: Array) -> tuple[Array, Array, Array]:
-    """The singular value decomposition up to the rank; entries of x are about 1."""
+    """Return the singular value decomposition up to the rank. Entries of x are about 1."""
     u, s, v = np.linalg.svd(x, full_matrices=False)
     rank = int((s > max(x.shape) * np.finfo(float).eps * s.max(initial=1.0)).sum())
     return u[:, :rank], s[:rank], v[:rank]
@@ -98,32 +108,33 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True, slots=True)
 class AnovaFit:
-    """What the tests and effect sizes are made of.
+    """The sums of squares behind tests and effect sizes.
 
-    `tests` are the terms' sums of squares, `effects` those behind effect sizes: own and all others'; `interactions`
-    are all but the main effects, and the main effects.
-    Terms above `order` are part of the error, or would be; it is the number of factors where the error is pure.
+    tests: of each term
+    effects: of each term, that behind its effect size and that of all others
+    interactions: of all but the main effects, and of the main effects
+    order: terms above it are part of the error, or would be. It is the number of factors if the error is pure.
     """
 
-    tests: dict[Term, Part]
-    effects: dict[Term, tuple[Part, Part]]
-    interactions: tuple[Part, Part]
-    lack: Part
-    block: Part
-    error: Part
+    tests: dict[Term, SumOfSquares]
+    effects: dict[Term, tuple[SumOfSquares, SumOfSquares]]
+    interactions: tuple[SumOfSquares, SumOfSquares]
+    lack: SumOfSquares
+    block: SumOfSquares
+    error: SumOfSquares
     order: int
     is_orthogonal: bool
 
 
 def fit_design(design: Design, y: Array, dummies: Array) -> AnovaFit:
-    """Least squares of y on cells and blocks, blocks within cells (Frisch–Waugh–Lovell), then the cells' parts."""
+    """Fit y on cells and blocks, blocks within cells (Frisch–Waugh–Lovell), then take the cells apart."""
     means = _cell_means(design, np.column_stack([y, dummies]))
     within = y - means[design.cell, 0]
     basis, scale, rotation = _svd(dummies - means[design.cell, 1:])
     fitted = basis.T @ within
     residual = within - basis @ fitted
-    error = Part(float(residual @ residual), len(y) - len(means) - len(scale))
-    block = Part(float(fitted @ fitted), len(scale), len(y))
+    error = SumOfSquares(float(residual @ residual), len(y) - len(means) - len(scale))
+    block = SumOfSquares(float(fitted @ fitted), len(scale), len(y))
     root = means[:, 1:] @ (rotation.T / scale)  # the means' covariance is noise · (diag(1/counts) + root·rootᵀ)
     adjusted = means[:, 0] - root @ fitted
     if design.is_balanced and np.ptp(root, axis=0).max(initial=0.0) < 1e-9:
@@ -131,8 +142,8 @@ def fit_design(design: Design, y: Array, dummies: Array) -> AnovaFit:
     return _type_two(design, y, dummies, adjusted=adjusted, root=root, block=block, error=error)
 
 
-def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> AnovaFit:
-    """The classical decomposition: every cell, and every block within it, has as many trials."""
+def _orthogonal(design: Design, means: Array, *, block: SumOfSquares, error: SumOfSquares) -> AnovaFit:
+    """Take the design apart the classical way. Every cell, and every block within it, has as many trials."""
     highest = tuple(range(len(design.shape)))
     wanted = dict.fromkeys((*design.terms, highest))
     parts, total = _equal_weights(design, means, np.empty((len(means), 0)), wanted)
@@ -148,40 +159,40 @@ def _orthogonal(design: Design, means: Array, *, block: Part, error: Part) -> An
     return AnovaFit(tests, effects, _interactions(parts, total), lack, block, error, order, is_orthogonal=True)
 
 
-def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[dict[Term, Part], Part]:
-    """The variances of terms, and of all together, over a complete grid of cells, as parts sized by their noise."""
+def _equal_weights(design: Design, means: Array, root: Array, terms: Iterable[Term]) -> tuple[Parts, SumOfSquares]:
+    """Return the variances of terms and of all together over a complete grid of cells, sized by their noise."""
     grid = np.column_stack([means, root]).reshape(*design.shape, -1)
     axes = tuple(range(len(design.shape)))
     noise_of_a_mean = float((1 / design.counts).mean()) / len(means)
 
-    def part(effect: Array, df: int) -> Part:
+    def part(effect: Array, df: int) -> SumOfSquares:
         variance, *noise = np.square(effect).mean(axis=axes).tolist()
         size = df / (df * noise_of_a_mean + sum(noise))
-        return Part(variance * size, df, size)
+        return SumOfSquares(variance * size, df, size)
 
     parts = {term: part(_effect(grid, term), design.df(term)) for term in terms}
     return parts, part(grid - grid.mean(axis=axes, keepdims=True), len(means) - 1)
 
 
 def _effect(grid: Array, term: Term) -> Array:
-    """A term's part of a function on the grid: zero mean along each of its axes, constant along the others."""
+    """Return a term's part of a function on the grid: zero mean along its axes, constant along the others."""
     for axis in range(grid.ndim - 1):
         mean = grid.mean(axis=axis, keepdims=True)
         grid = grid - mean if axis in term else mean
     return grid
 
 
-def _less(whole: Part, part: Part) -> Part:
-    """What is left of the whole when a part is taken out, sized so that the noise of the two adds up to the whole's."""
+def _less(whole: SumOfSquares, part: SumOfSquares) -> SumOfSquares:
+    """Return the rest of the whole without a part, sized so that the noise of the two adds up."""
     df = whole.df - part.df
     if df <= 0:
-        return Part(0.0, 0)
+        return SumOfSquares(0.0, 0)
     size = df / (whole.df / whole.size - part.df / part.size)
-    return Part(max(0.0, whole.sum_sq / whole.size - part.sum_sq / part.size) * size, df, size)
+    return SumOfSquares(max(0.0, whole.sum_sq / whole.size - part.sum_sq / part.size) * size, df, size)
 
 
-def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
-    """All but the main effects, and the main effects together."""
+def _interactions(parts: Mapping[Term, SumOfSquares], whole: SumOfSquares) -> tuple[SumOfSquares, SumOfSquares]:
+    """Return all but the main effects, and the main effects together."""
     together = whole
     for term, part in parts.items():
         if len(term) == 1:
@@ -190,9 +201,9 @@ def _interactions(parts: Mapping[Term, Part], whole: Part) -> tuple[Part, Part]:
 
 
 def _type_two(
-    design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: Part, error: Part
+    design: Design, y: Array, dummies: Array, *, adjusted: Array, root: Array, block: SumOfSquares, error: SumOfSquares
 ) -> AnovaFit:
-    """Nested least squares: a term given the blocks and all terms that do not contain it."""
+    """Take the design apart by nested least squares: a term given the blocks and all terms that do not contain it."""
     n, order = len(y), len(design.shape)
 
     @cache
@@ -204,10 +215,10 @@ def _type_two(
         return product
 
     @cache
-    def left_by(terms: tuple[Term, ...]) -> Part:
+    def left_by(terms: tuple[Term, ...]) -> SumOfSquares:
         basis, scale, _ = _svd(np.column_stack([np.ones(n), dummies, *map(columns, terms)]))
         residual = y - basis @ (basis.T @ y)
-        return Part(float(residual @ residual), n - len(scale))
+        return SumOfSquares(float(residual @ residual), n - len(scale))
 
     while not error.df and order > 1:
         order -= 1
@@ -229,6 +240,6 @@ def _type_two(
 
 
 def level_codes(column: Sequence[object]) -> Codes:
-    """Levels numbered in order of appearance (n,)."""
+    """Return the number of each level (n,), in order of appearance."""
     order: dict[object, int] = {}
     return np.array([order.setdefault(level, len(order)) for level in column], dtype=np.intp)

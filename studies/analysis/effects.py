@@ -1,8 +1,8 @@
-"""Which hyperparameters matter, and which interact: `get_param_interactions`, beside Optuna's `get_param_importances`.
+"""Main effects and interactions of hyperparameters: `get_param_interactions`, beside Optuna's `get_param_importances`.
 
-An effect of order 1 is what a parameter does on average over all others; one of order 2 is what two do together beyond
-the sum of what each does alone. Estimates are Sobol indices: shares of the variance of the noise-free function over
-the search space. An interaction is claimed where its lower bound exceeds .01 and the verdict is ok.
+An effect of order 1 is that of a parameter on average over all others. One of order 2 is the effect of two beyond the
+sum of their own effects. Estimates are Sobol indices: shares of the variance of the noise-free function over the search
+space. An interaction is claimed if its lower bound exceeds .01 and the verdict is ok.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from studies.analysis.fit import Fit, fit_table
 from studies.analysis.sobol import METHOD, Index
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
-from studies.analysis.trust import Level, Verdict, disagrees
+from studies.analysis.verdict import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
 CLAIM = 0.01  # an interaction is claimed where its lower bound exceeds this
@@ -29,11 +29,12 @@ NOTHING = Index(Estimate(math.nan))
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An index with its 95 % interval and what it rests on.
+    """An index with its interval and its evidence.
 
-    `order` is 1 for a main effect, 2 for a pair, 3 for what mains and pairs leave unexplained, and 0 for the noise,
-    whose estimate is a share of the whole variance of the metric. `second` is the estimate by polynomial chaos.
-    `scope` names the conditional parameters whose active trials were used; empty where all were.
+    order: 1 for a main effect, 2 for a pair, 3 for what mains and pairs leave unexplained, 0 for the noise
+    estimate: a share of the noise-free variance, that of the noise a share of the whole
+    second: the estimate by polynomial chaos
+    scope: the conditional parameters whose active trials were used, empty if all trials were
     """
 
     params: tuple[str, ...]
@@ -54,7 +55,7 @@ class Effect:
 
     @property
     def name(self) -> str:
-        """The parameters joined by `*`; of a row without parameters, its kind in brackets."""
+        """The parameters joined by `*`. A row without parameters has its kind in brackets."""
         return "*".join(self.params) if self.params else f"({self.kind})"
 
     @property
@@ -73,21 +74,24 @@ def get_param_interactions(
     source: str | None = None,
     seed: int = 0,
 ) -> list[Effect]:
-    """Main effects, pairs, the unexplained and the noise of any Optuna study, each with its interval and verdict.
+    """Return main effects, pairs, the unexplained and the noise of any Optuna study, with their intervals and verdicts.
 
-    `params` restricts the parameters (what others do then counts as noise); `target` maps a trial to a number instead
-    of its value; `value_policy` is `final`, `common_rung`, or `auto`: final values, or those at a common rung where
-    more than 10 % of the trials were pruned; `source` says who proposed the trials of which the storage does not
-    (`random`, `qmc`, `grid`, `tpe`, …), for unknown origin calls for caution. A study that cannot be analysed gives
-    effects without numbers, whose verdict says why. Of several objectives, the effects are those on the first. Raises
-    `BadInput` for unknown parameters, and final values of a much pruned study.
+    A study that cannot be analysed gives effects without numbers. Their verdict says why. Of several objectives the
+    effects are those on the first. Raises `BadInput` for unknown parameters and for final values of a much pruned
+    study.
+
+    params: the parameters to look at. The effects of all others then count as noise.
+    target: maps a trial to a number to analyse instead of its value
+    value_policy: `final`, `common_rung`, or `auto`: a common rung if more than 10 % of the trials were pruned
+    source: the sampler of trials without a recorded one (`random`, `qmc`, `grid`, `tpe`, …). An unknown origin calls
+        for caution.
     """
     table = trials_table(study, params=params, target=target, value_policy=value_policy, source=source)
     return effects_of(fits_of(table, seed=seed), seed=seed)
 
 
 def fits_of(table: TrialsTable, *, seed: int) -> list[Fit]:
-    """The fits that the effects need: over all trials first, then over each set where conditional ones are active."""
+    """Return the fits: over all trials first, then over each set with active conditional parameters."""
     everywhere = [name for name in table.names if table.active([name]).all()]
     fits = [fit_table(table.over(table.active(everywhere), everywhere), seed=seed)]
     done = {table.active(everywhere).tobytes()}
@@ -101,7 +105,7 @@ def fits_of(table: TrialsTable, *, seed: int) -> list[Fit]:
 
 
 def effects_of(fits: Sequence[Fit], *, seed: int) -> list[Effect]:
-    """The effects of all fits: mains and pairs, each from the largest set of trials that has it, then the rest."""
+    """Return the effects of all fits: mains and pairs, each from the largest set of trials with it."""
     found: dict[tuple[str, ...], Effect] = {}
     for fit in sorted(fits, key=lambda fit: -fit.n_trials):
         for effect in _effects(fit, scope=_scope(fit, fits[0]), seed=seed):
@@ -149,7 +153,7 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
 
 
 def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
-    """The fit's verdict, with what speaks against this index alone."""
+    """Return the fit's verdict with the evidence against this index alone."""
     (lo, hi), own = index.estimate.ends, index.estimate.value
     for witness, said in (
         ("polynomial chaos", other),
@@ -161,7 +165,7 @@ def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
 
 
 def _scopes(table: TrialsTable) -> Iterator[tuple[str, ...]]:
-    """Conditional parameters, alone and in pairs."""
+    """Yield the conditional parameters, alone and in pairs."""
     conditional = [name for name in table.names if not table.active([name]).all()]
     yield from ((name,) for name in conditional)
     yield from itertools.combinations(conditional, 2)
@@ -172,6 +176,6 @@ def _scope(fit: Fit, whole: Fit) -> tuple[str, ...]:
 
 
 def _without_constants(table: TrialsTable) -> TrialsTable:
-    """Without parameters that have one value in these trials: the parent of a conditional one, say."""
+    """Return the table without parameters of one value, such as the parent of a conditional one."""
     varied = [name for i, name in enumerate(table.names) if len(set(table.x[:, i])) > 1]
     return table.over(table.active(table.names), varied)

@@ -12,8 +12,8 @@ from studies.analysis.levels import LEVEL
 class Estimate:
     """A value, its interval, and how many observations it rests on.
 
-    The ends are None where nothing tells the uncertainty: of one observation, or of several that are all equal. They
-    are infinite where the interval is known to be unbounded.
+    One observation has no interval, and neither have several equal ones: the ends are then None. They are infinite if
+    the interval is known to be unbounded.
     """
 
     value: float

@@ -17,7 +17,7 @@ from studies.analysis.chaos import Chaos, chaos
 from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
-from studies.analysis.trust import Evidence, Verdict, capped_share, judge, replicate_noise
+from studies.analysis.verdict import Evidence, Verdict, capped_share, judge, replicate_noise
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
 MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precision
@@ -25,8 +25,12 @@ MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precisi
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The analysis of `table`, whose parameters are all active in all its trials: those of `whole`, or an evenly drawn
-    sample of them. `sobol` is None where nothing could be fitted; `chaos` is the second estimator."""
+    """The analysis of `table`, whose parameters are active in all its trials.
+
+    whole: all trials, of which `table` may be an evenly drawn sample
+    sobol: None if nothing could be fitted
+    chaos: the second estimator
+    """
 
     table: TrialsTable
     whole: TrialsTable
@@ -42,7 +46,7 @@ class Fit:
 
 
 def fit_table(table: TrialsTable, *, seed: int) -> Fit:
-    """Fit trials without inactive parameters; a table that cannot be fitted gets its verdict all the same."""
+    """Fit trials without inactive parameters. A table that cannot be fitted has a verdict, too."""
     whole, table = table, _sample(table, seed)
     n, d = table.x.shape
     is_constant = n > 1 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
@@ -57,7 +61,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
 
 
 def _sample(table: TrialsTable, seed: int) -> TrialsTable:
-    """At most as many trials as time and memory allow; which ones does not depend on their order."""
+    """Return at most as many trials as time and memory allow. The choice does not depend on their order."""
     n, d = table.x.shape
     limit = min(MAX_TRIALS, math.isqrt(MAX_NUMBERS // (2 * d + d * (d - 1) // 2 + 2)))
     if n <= limit:
@@ -93,20 +97,20 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
 
 
 def _capped(table: TrialsTable) -> float:
-    """At the worst end of the values; at either end where a target does not say which is the worst."""
+    """Return the share of capped trials at the worst end, or at either end if the worst is not known."""
     capped = capped_share(table.loss)
     return max(capped, capped_share(-table.loss)) if table.has_target else capped
 
 
 def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
-    """The number of each trial's point: (n,)."""
+    """Return the number of each trial's point: (n,)."""
     if not len(table.y):
         return np.zeros(0, dtype=np.intp)
     return np.unique(table.x, axis=0, return_inverse=True)[1].ravel()
 
 
 def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
-    """p of the F test of the points' means about the fit against the scatter of replicates about their means.
+    """Return p of the F test of the points' means about the fit against the scatter of replicates about their means.
 
     The fit is a smoother: its effective number of parameters stands for the number of fitted ones.
     """

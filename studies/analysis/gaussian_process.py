@@ -2,16 +2,16 @@
 
     y(x) = constant + Σ f_i(x_i) + Σ f_ij(x_i, x_j) + rest(x) + noise
 
-Each f_i has the zero-mean, unit-variance kernel k_i of its axis times a variance of its own, each f_ij the product
+Each f_i has the zero-mean, unit-variance kernel k_i of its axis times a variance of its own. Each f_ij has the product
 k_i·k_j times a variance of its own, and `rest` the mean of all products of three. So components are orthogonal under
-the measure, and what three parameters do together is not pushed into pairs (Durrande et al. 2013, arXiv:1106.3571; Lu,
-Boukouvalas, Hensman 2022, who let all components of an order share a variance, which was measured to be worse).
+the measure, and an effect of three parameters is not pushed into pairs (Durrande et al. 2013, arXiv:1106.3571). Lu,
+Boukouvalas and Hensman (2022) let all components of an order share a variance. That was measured to be worse.
 
-Hyperparameters are found by MAP. Variances are t², and t has a Cauchy prior about 0, narrower where there are more
-pairs: a component that the data do not ask for vanishes, one that they ask for is hardly shrunk. (A normal prior fitted
-60 shuffled trials of 6 parameters with a leave-one-out Q² of up to .9; this one of .24.) Around the MAP the posterior
-is taken as normal (Laplace), its precision being the expected information plus the exact curvature of t: at t = 0 the
-likelihood is flat in t to first order, but not to second.
+Hyperparameters are found by MAP. Variances are t², and t has a Cauchy prior about 0, narrower if there are more pairs.
+An unneeded component vanishes under it, a needed one is hardly shrunk. A normal prior fitted 60 shuffled trials of 6
+parameters with a leave-one-out Q² of up to .9, this one of .24. Around the MAP the posterior is taken as normal
+(Laplace). Its precision is the expected information plus the exact curvature of t: at t = 0 the likelihood is flat in t
+to first order, but not to second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ JITTER = 1e-8
 LENGTH = (np.log(0.5), 0.8)  # prior mean and sd of the log length scale, in units of the range
 LENGTH_BOUNDS = (np.log(0.05), np.log(5.0))
 AMPLITUDE_SCALES = (0.3, 0.1, 0.03)  # of t's Cauchy prior: a main, a pair (over √ their number), rest
-AMPLITUDE_BOUNDS = (0.01, 5.0)  # never exactly 0: the gradient by t is 0 there, whatever the data say
+AMPLITUDE_BOUNDS = (0.01, 5.0)  # never exactly 0: the gradient by t is 0 there, for all data
 NOISE = (np.log(0.2), 1.5)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-3), np.log(2.0))
 START_LENGTHS = (0.3, 0.8)
@@ -58,8 +58,13 @@ class Theta:
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """What a Theta makes of the data: per axis C and its slope by the log length; the covariance matrix of the trials
-    (n, n), and the mean product of three kernels in it, None with fewer than three axes."""
+    """The matrices of the data under one Theta.
+
+    covariances: C of each axis
+    slopes: their derivatives by the log length
+    total: the covariance matrix of the trials (n, n)
+    triples: the mean product of three kernels in it, None with fewer than three axes
+    """
 
     covariances: list[Array]
     slopes: list[Array]
@@ -109,17 +114,17 @@ class Model:
         return d * (d - 1) * (d - 2) // 6
 
     def rows(self, chosen: np.typing.NDArray[np.intp]) -> Model:
-        """The same model of some of the trials."""
+        """Return the same model of some of the trials."""
         return Model(self.y[chosen], [basis[chosen] for basis in self.bases], self.kernels)
 
     def theta(self, vector: Array) -> Theta:
-        """The hyperparameters in a flat vector: lengths, mains, pairs, rest, noise."""
+        """Return the hyperparameters in a flat vector: lengths, mains, pairs, rest, noise."""
         d, p = len(self.bases), len(self.pairs)
         parts = np.split(vector, [d, 2 * d, 2 * d + p, 2 * d + p + 1])
         return Theta(parts[0], parts[1], parts[2], float(parts[3][0]), float(parts[4][0]))
 
     def start(self, length: float) -> Array:
-        """A vector to start from."""
+        """Return a vector to start from."""
         d, p = len(self.bases), len(self.pairs)
         return np.concatenate(
             [
@@ -131,13 +136,13 @@ class Model:
         )
 
     def bounds(self) -> list[tuple[float, float]]:
-        """The box in which the vector lies."""
+        """Return the box in which the vector lies."""
         d, p = len(self.bases), len(self.pairs)
         rest = AMPLITUDE_BOUNDS if self.n_triples else (0.0, 0.0)
         return [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * (d + p) + [rest, NOISE_BOUNDS]
 
     def penalty(self, vector: Array) -> tuple[float, Array, Array]:
-        """Minus the log prior (up to a constant), its gradient and its curvature."""
+        """Return minus the log prior (up to a constant), its gradient and its curvature."""
         d, p = len(self.bases), len(self.pairs)
         main, pair, rest = AMPLITUDE_SCALES
         scales = np.concatenate([np.full(d, main), np.full(p, pair / np.sqrt(max(1, p))), [rest]])
@@ -149,7 +154,7 @@ class Model:
         return value, gradient, np.concatenate([np.full(d, LENGTH[1] ** -2), curvature, [NOISE[1] ** -2]])
 
     def matrices(self, theta: Theta) -> Matrices:
-        """The covariance matrix at `theta`, with what it is made of."""
+        """Return the covariance matrix at `theta`, and its parts."""
         d, n = len(self.bases), len(self.y)
         found = [kernel.covariance(log) for kernel, log in zip(self.kernels, theta.log_lengths, strict=True)]
         variances = np.zeros((d, d))
@@ -177,7 +182,7 @@ class Model:
         return Solution(inverse, inverse @ self.y, float(np.log(np.diag(lower)).sum()))
 
     def gradient(self, theta: Theta, matrices: Matrices, weight: Array) -> Gradient:
-        """Σ weight ∘ ∂K for every hyperparameter; `weight` (n, n) is the derivative by the covariance matrix."""
+        """Return Σ weight ∘ ∂K for every hyperparameter. `weight` (n, n) is the derivative by the covariance matrix."""
         d = len(self.bases)
         lengths, mains, products = np.zeros(d), np.zeros(d), np.zeros((d, d))
         for rows in self._blocks():
@@ -193,22 +198,22 @@ class Model:
         return Gradient(lengths, mains, pairs, rest, float(np.trace(weight)))
 
     def _blocks(self) -> list[slice]:
-        """Rows of the trials, few enough for all kernels' entries to lie in the processor's cache."""
+        """Return rows of the trials, few enough for all kernels' entries to lie in the processor's cache."""
         n, d = len(self.y), len(self.bases)
         size = max(16, CACHED_NUMBERS // (d * n))
         return [slice(start, start + size) for start in range(0, n, size)]
 
     def _axes(self, covariances: Sequence[Array], rows: slice) -> Array:
-        """The axes' kernels, or their slopes, between some trials and all: (d, rows, n)."""
+        """Return the axes' kernels, or their slopes, between some trials and all: (d, rows, n)."""
         return np.array([basis[rows] @ c @ basis.T for basis, c in zip(self.bases, covariances, strict=True)])
 
     def _sums(self, matrices: Matrices, axes: Array) -> Array:
-        """Σ_j variance_ij k_j for each axis i: (d, rows, n)."""
+        """Return Σ_j variance_ij k_j for each axis i: (d, rows, n)."""
         d = len(self.bases)
         return np.asarray((matrices.pair_variances @ axes.reshape(d, -1)).reshape(axes.shape))
 
     def _length_slopes(self, theta: Theta, matrices: Matrices, axes: Array, rows: slice) -> Array:
-        """The covariance's derivatives by the log lengths: (d, rows, n)."""
+        """Return the covariance's derivatives by the log lengths: (d, rows, n)."""
         inner = (theta.mains**2)[:, None, None] + self._sums(matrices, axes)
         if self.n_triples:
             first = axes.sum(axis=0)
@@ -217,7 +222,7 @@ class Model:
         return np.asarray(inner * self._axes(matrices.slopes, rows))
 
     def objective(self, vector: Array) -> tuple[float, Array]:
-        """Minus the log posterior (up to a constant) and its gradient."""
+        """Return minus the log posterior (up to a constant) and its gradient."""
         theta = self.theta(vector)
         matrices = self.matrices(theta)
         try:
@@ -232,11 +237,11 @@ class Model:
         return self.minus_log_posterior(vector, solution), gradient + slope
 
     def minus_log_posterior(self, vector: Array, solution: Solution) -> float:
-        """Of the hyperparameters, up to a constant."""
+        """Return it for the hyperparameters, up to a constant."""
         return float(self.y @ solution.alpha / 2 + solution.half_log_det) + self.penalty(vector)[0]
 
     def precision(self, vector: Array) -> Array:
-        """The Laplace precision matrix of the hyperparameters at the MAP."""
+        """Return the Laplace precision matrix of the hyperparameters at the MAP."""
         theta, d = self.theta(vector), len(self.bases)
         matrices = self.matrices(theta)
         solution = self.solve(matrices)
@@ -247,7 +252,7 @@ class Model:
         return np.asarray(information + np.diag(curvature))
 
     def _derivatives(self, theta: Theta, matrices: Matrices) -> Iterator[Array]:
-        """The derivatives of the covariance by all hyperparameters, in the order of their vector."""
+        """Return the derivatives of the covariance by all hyperparameters, in the order of their vector."""
         everything = slice(0, len(self.y))
         axes = self._axes(matrices.covariances, everything)
         yield from self._length_slopes(theta, matrices, axes, everything)
@@ -260,7 +265,7 @@ class Model:
 
 
 def _information(inverse: Array, derivatives: Iterator[Array], *, k: int) -> Array:
-    """½ tr(K⁻¹ A K⁻¹ B) for all pairs of the k derivatives of K; single precision and blocks save memory."""
+    """Return ½ tr(K⁻¹ A K⁻¹ B) for all pairs of the k derivatives of K. Single precision and blocks save memory."""
     n = len(inverse)
     products = np.empty((k, n, n), dtype=np.float32)
     for i, derivative in enumerate(derivatives):
@@ -274,7 +279,7 @@ def _information(inverse: Array, derivatives: Iterator[Array], *, k: int) -> Arr
 
 
 def fit(model: Model, *, lengths: Sequence[float] = START_LENGTHS) -> Array:
-    """The MAP vector of hyperparameters, from starts at several length scales.
+    """Return the MAP vector of hyperparameters, from starts at several length scales.
 
     The starts are compared on up to 250 evenly spread trials.
     """
@@ -286,12 +291,12 @@ def fit(model: Model, *, lengths: Sequence[float] = START_LENGTHS) -> Array:
 
 
 def model_of(axes: Sequence[Axis], unit: Array, y: Array) -> Model:
-    """The model of trials at `unit` (n, d), positions in [0, 1] on the axes, with standardised target `y` (n,)."""
+    """Return the model of trials at `unit` (n, d), positions in [0, 1], with standardised target `y` (n,)."""
     return Model(y, [axis.basis(unit[:, i]) for i, axis in enumerate(axes)], [kernel_of(axis) for axis in axes])
 
 
 def mean_triple(matrices: Array, n_triples: int) -> Array:
-    """The mean over all triples i < j < k of the elementwise products of d matrices (Newton's identities)."""
+    """Return the mean over all triples i < j < k of the products of d matrices (Newton's identities)."""
     squares = matrices * matrices
     first, second, third = matrices.sum(axis=0), squares.sum(axis=0), (squares * matrices).sum(axis=0)
     return np.asarray((first * (first * first - 3 * second) + 2 * third) / (6 * n_triples))

@@ -1,11 +1,11 @@
 """The covariance of a function of one parameter, made zero-mean and of unit variance under the parameter's measure.
 
-A Matérn-5/2 kernel k is centred on both sides, k − ∫k dx − ∫k dx' + ∬k, which is what remains of it on the functions
-orthogonal to the constant (Durrande et al. 2013, arXiv:1106.3571, and Lu, Boukouvalas, Hensman 2022 centre by
-conditioning on a zero integral instead; both give zero-mean components). It is held as a matrix C on an orthonormal
-basis b(x) of such functions, k(x, x') = b(x) C b(x')ᵀ with trace 1: a component's variance is then the squared length
-of its coefficients, in closed form. The basis ends at degree 20, which cuts off what a length scale under about .05 of
-the range would need. Choices of a categorical have no order: all contrasts have the same variance.
+A Matérn-5/2 kernel k is centred on both sides: k − ∫k dx − ∫k dx' + ∬k. This is its part on the functions orthogonal to
+the constant (Durrande et al. 2013, arXiv:1106.3571). Lu, Boukouvalas and Hensman (2022) condition on a zero integral
+instead. Both give zero-mean components. The kernel is held as a matrix C on an orthonormal basis b(x) of such
+functions, k(x, x') = b(x) C b(x')ᵀ with trace 1. A component's variance is then the squared length of its coefficients,
+in closed form. The basis ends at degree 20, too early for a length scale under about .05 of the range. Choices of a
+categorical have no order: all contrasts have the same variance.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class AxisKernel:
     is_ordered: bool
 
     def covariance(self, log_length: float) -> tuple[Array, Array]:
-        """C (M, M) of trace 1 at a length scale (log, in units of the range), and its derivative by the log length."""
+        """Return C (M, M) of trace 1 at a length scale (log, in units of the range), and its derivative by the log
+        length."""
         n = len(self.projection)
         if not self.is_ordered:
             return np.eye(n) / n, np.zeros((n, n))
@@ -39,7 +40,7 @@ class AxisKernel:
 
 
 def kernel_of(axis: Axis) -> AxisKernel:
-    """The kernel of an axis with at least two values."""
+    """Return the kernel of an axis with at least two values."""
     nodes, weights = axis.nodes()
     projection = (axis.basis(nodes) * weights[:, None]).T
     distances = np.abs(nodes[:, None] - nodes[None, :])

@@ -1,11 +1,11 @@
-"""What tuning one parameter at a time would cost, against tuning all of them together with as many trials.
+"""The cost of tuning one parameter at a time, against tuning all of them together with as many trials.
 
-Both are played on functions drawn from the fitted surface's posterior, without noise. *One at a time*: from a random
-start, each parameter in a random order is set to the best of evenly spread values, the others held where they are; each
-gets an equal part of the trials; where these are more than an axis has values, there is another round. *Together*:
-quasi-random points, a third of the trials in the whole space and two thirds in a half and a quarter of its width around
-the best so far. The loss of either is how far its best point is from the function's minimum; the cost is the difference
-of the two, averaged over starts.
+Both are played on functions drawn from the fitted surface's posterior, without noise. *One at a time* begins at a
+random start. In a random order, each parameter is set to the best of evenly spread values, with the others held. Each
+gets an equal part of the trials. If these are more than an axis has values, there is another round. *Together* takes
+quasi-random points: a third of the trials in the whole space, then two thirds in a half and a quarter of its width
+around the best so far. The loss of either is the distance in value of its best point from the function's minimum. The
+cost is the difference of the two losses, averaged over starts.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Indices = np.typing.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class TuningCost:
-    """Expected losses in the metric's unit, posterior medians with 95 % intervals: how far each stays from the best.
+    """Expected losses in the metric's unit, posterior medians with intervals: how far each way stays from the best.
 
-    `cost` is that of one at a time minus that of together: positive where parameters must be tuned together.
+    `cost` is the loss of one at a time minus that of together. It is positive if parameters must be tuned together.
     """
 
     one_at_a_time: Estimate
@@ -42,7 +42,7 @@ class TuningCost:
 
 
 def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -> TuningCost:
-    """The cost on `surface` for a budget of `n_trials`, which the parameters share equally when tuned one at a time."""
+    """Return the cost on `surface` for a budget of `n_trials`. One at a time, the parameters share it equally."""
     game = Game.of(surface, maximize=maximize)
     rng = np.random.default_rng(seed)
     found = [game.one_at_a_time(n_trials, rng), game.together(n_trials, rng)]
@@ -53,8 +53,11 @@ def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """All functions of a surface on a lattice: `mains[i]` (F, L_i) and `pairs[i, j]` (F, L_i, L_j), both ways round;
-    lower wins."""
+    """All functions of a surface on a lattice. Lower wins.
+
+    mains: of each axis i, (F, L_i)
+    pairs: of axes i and j, (F, L_i, L_j), both ways round
+    """
 
     sizes: tuple[int, ...]
     mains: list[Array]
@@ -62,7 +65,7 @@ class Game:
 
     @classmethod
     def of(cls, surface: Surface, *, maximize: bool) -> Game:
-        """The functions of `surface`, turned round where more is better."""
+        """Return the functions of `surface`, with the other sign if more is better."""
         sign = -1.0 if maximize else 1.0
         bases = [axis.basis(positions_of(axis)) for axis in surface.axes]
         mains = [sign * (main @ basis.T) for main, basis in zip(surface.mains, bases, strict=True)]
@@ -73,7 +76,7 @@ class Game:
         return cls(tuple(len(basis) for basis in bases), mains, pairs)
 
     def values(self, points: Indices) -> Array:
-        """At lattice points (F, P, d): (F, P)."""
+        """Return the values at lattice points (F, P, d): (F, P)."""
         functions = np.arange(len(points))[:, None]
         total = sum(main[functions, points[:, :, i]] for i, main in enumerate(self.mains))
         for (i, j), pair in self.pairs.items():
@@ -82,7 +85,7 @@ class Game:
         return np.asarray(total)
 
     def profile(self, points: Indices, i: int) -> Array:
-        """Along axis i through the points, up to a constant: (F, P, L_i)."""
+        """Return the values along axis i through the points, up to a constant: (F, P, L_i)."""
         functions = np.arange(len(points))[:, None]
         total = np.repeat(self.mains[i][:, None, :], points.shape[1], axis=1)
         for j in range(len(self.sizes)):
@@ -91,7 +94,7 @@ class Game:
         return total
 
     def one_at_a_time(self, n_trials: int, rng: np.random.Generator) -> Array:
-        """The values found from random starts: (F, N_STARTS)."""
+        """Return the values found from random starts: (F, N_STARTS)."""
         points = self._random(N_STARTS, rng)
         each = max(2, n_trials // len(self.sizes))
         tried = [np.unique(np.linspace(0, n - 1, min(each, n)).round().astype(np.intp)) for n in self.sizes]
@@ -104,7 +107,7 @@ class Game:
         return self.values(points)
 
     def together(self, n_trials: int, rng: np.random.Generator) -> Array:
-        """The best values that searches in ever smaller boxes around the best point so far find: (F, N_STARTS)."""
+        """Return the best values of searches in ever smaller boxes around the best point so far: (F, N_STARTS)."""
         n_functions, sizes = len(self.mains[0]), np.array(self.sizes)
         each = max(1, n_trials // len(BOXES))
         found = []
@@ -122,23 +125,25 @@ class Game:
         return np.array(found).T
 
     def minimum(self, rng: np.random.Generator) -> Array:
-        """The least value of each function that coordinate descents from random points find: (F,)."""
+        """Return the least value of each function by coordinate descents from random points: (F,)."""
         return np.asarray(self.values(self._descend(self._random(N_DESCENTS, rng))).min(axis=1))
 
     def minimizer(self, rng: np.random.Generator) -> Indices:
-        """Where that is: (F, d)."""
+        """Return the lattice point of the least value of each function: (F, d)."""
         points = self._descend(self._random(N_DESCENTS, rng))
         return np.asarray(points[np.arange(len(points)), self.values(points).argmin(axis=1)])
 
     def least_along(self, i: int, best: Indices) -> Array:
-        """The least value with parameter i held at each of its values, all others free, sought from `best` (F, d):
-        (F, L_i)."""
+        """Return the least value with parameter i held at each of its values, all others free: (F, L_i).
+
+        It is sought from the points `best` (F, d).
+        """
         points = np.repeat(best[:, None, :], self.sizes[i], axis=1)
         points[:, :, i] = np.arange(self.sizes[i])
         return self.values(self._descend(points, held=i))
 
     def _descend(self, points: Indices, *, held: int | None = None) -> Indices:
-        """Coordinate descents from `points` (F, P, d), which are moved; one parameter may be held."""
+        """Move `points` (F, P, d) by coordinate descents and return them. One parameter may be held."""
         for _ in range(MAX_SWEEPS):
             before = points.copy()
             for i in range(len(self.sizes)):
@@ -149,17 +154,17 @@ class Game:
         return points
 
     def _random(self, n: int, rng: np.random.Generator) -> Indices:
-        """The same `n` random points for every function: (F, n, d)."""
+        """Return the same `n` random points for every function: (F, n, d)."""
         points = rng.integers(0, self.sizes, size=(n, len(self.sizes)))
         return np.repeat(points[None], len(self.mains[0]), axis=0)
 
 
 def positions_of(axis: Axis) -> Array:
-    """The lattice of an axis: its levels, or the middles of `N_VALUES` cells, in [0, 1]."""
+    """Return the lattice of an axis: its levels, or the middles of `N_VALUES` cells, in [0, 1]."""
     return axis.nodes()[0] if axis.levels else (np.arange(N_VALUES) + 0.5) / N_VALUES
 
 
 def _estimate(values: Array) -> Estimate:
-    """Median and 95 % interval of what the drawn functions give; the first function, their mean, is no draw."""
+    """Return median and interval of the drawn functions' values. The first function is their mean, so it is no draw."""
     lo, middle, hi = np.percentile(values[1:], [2.5, 50.0, 97.5])
     return Estimate(float(middle), float(lo), float(hi))

@@ -29,8 +29,10 @@ class Paired:
 
 
 def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 1.0, level: float = LEVEL) -> Estimate:
-    """The mean of finite `values` (n,), n at least 1, with its interval at `level`, so many times as wide as that of
-    independent values."""
+    """Return the mean of finite `values` (n,), n at least 1, with its interval at `level`.
+
+    It is `widened` times as wide as that of independent values.
+    """
     array = np.asarray(values, dtype=float)
     n, middle = len(array), float(array.mean())
     if n < 2:
@@ -40,12 +42,11 @@ def mean(values: Sequence[float] | npt.NDArray[np.float64], *, widened: float = 
 
 
 def paired(a: Sequence[float], b: Sequence[float], *, widened: float = 1.0, level: float = LEVEL) -> Paired:
-    """Compare `a` with `b` (n,), entry by entry of one seed; `widened` and the interval's `level` as in `mean`.
+    """Compare `a` with `b` (n,), entry by entry of one seed. `widened` and `level` are as in `mean`.
 
-    Accuracies are coarse, and differences that are the same for each seed come by chance: their spread is then taken
-    for the smallest step between any two of the values, and p is at least that of the sign test. Where all values are
-    equal there is no step, no interval and p is 1; so it is for a single pair. Raises ValueError where the lengths
-    differ.
+    Accuracies are coarse, and differences can be the same for each seed by chance. Their spread is then taken for the
+    smallest step between any two of the values, and p is at least that of the sign test. If all values are equal there
+    is no step and no interval, and p is 1. So it is for a single pair. Raises ValueError for lengths that differ.
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values are compared with {len(b)}: give one of each for every seed")
@@ -70,14 +71,16 @@ def _p(mean_: float, error: float, n: int) -> float:
 
 
 def _step(values: Sequence[float]) -> float:
-    """The smallest difference between two of `values` that is more than rounding; 0 where all are equal."""
+    """Return the smallest difference between two of `values` beyond rounding, 0 if all are equal."""
     gaps = np.diff(np.sort(np.asarray(values, dtype=float)))
     return float(min(gaps[gaps > SAME * max(1.0, float(np.abs(values).max()))], default=0.0))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of `p` values, in their order (Holm 1979): rejecting those at most 5 % keeps the
-    chance of any false rejection at 5 %, whatever their dependence."""
+    """Return Holm's step-down adjustment of `p` values, in their order (Holm 1979).
+
+    Rejecting those at most 5 % keeps the chance of any false rejection at 5 %, whatever their dependence.
+    """
     adjusted = [0.0] * len(p)
     highest = 0.0
     for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
@@ -87,9 +90,11 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def needed(found: Estimate, *, boundary: float) -> int | None:
-    """How many seeds in all would part the mean from `boundary` if it and the spread stay as they are: the interval
-    shrinks with the root of their number and with the quantile of Student's t. None where the mean lies on the
-    boundary, or its interval is not known."""
+    """Return how many seeds in all would part the mean from `boundary`, if mean and spread stay as they are.
+
+    The interval shrinks with the root of their number and with the quantile of Student's t. None if the mean lies on
+    the boundary, or without an interval.
+    """
     distance, n = abs(found.value - boundary), found.n
     if found.lo is None or found.hi is None or n is None or not distance > 0:
         return None

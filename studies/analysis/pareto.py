@@ -1,14 +1,14 @@
 """The Pareto front of two objectives, and how surely each configuration is on it.
 
-A configuration is on the front where none is at least as good in both objectives and better in one. Single runs are
-noisy and times too, so what looks nondominated may be luck: the values are drawn again, `N_DRAWS` times, and the share
-of draws in which a configuration is on the front is its probability of being there. Where points have replicates,
-they are drawn by bootstrap: training seeds with replacement, the same for all points (seeds are common to them), the
-deviations from the mean widened by √(n/(n-1)) for the few that there are. Else each value gets the stated noise.
+A configuration is on the front if none is at least as good in both objectives and better in one. Single runs and times
+are noisy, so a nondominated configuration may be lucky. The values are therefore drawn again, `N_DRAWS` times. The
+share of draws with a configuration on the front is its probability of being there. Points with replicates are drawn by
+bootstrap: training seeds with replacement, the same for all points, for seeds are common to them. Deviations from the
+mean are widened by √(n/(n-1)), since seeds are few. Without replicates each value gets the stated noise.
 
-Noise makes the area of a front too large, for the best of noisy values is the luckiest as well. By how much, the draws
-tell: what they add on average to the measured area is taken off it once. Of simulated fronts of single trainings that
-were 3 to 17 % too large on average, 0 to 3 % was left; with replicates both are within 5 % of the truth.
+Noise makes the area of a front too large, for the best of noisy values is the luckiest as well. The draws tell by how
+much: their mean addition to the measured area is taken off it once. Simulated fronts of single trainings were 3 to 17 %
+too large on average, of which 0 to 3 % was left. With replicates both are within 5 % of the truth.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class FrontCandidate:
-    """A configuration with its two means over trainings, of which `trial` is the first, with Student's intervals.
+    """A configuration with its two means over trainings, with Student's intervals. `trial` is its first training.
 
-    `probability` is that of being on the front, which the configuration is by its means where `on_front`.
+    `probability` is that of being on the front. `on_front` tells whether the means are.
     """
 
     trial: FrozenTrial
@@ -68,12 +68,15 @@ class FrontCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What two objectives give. `candidates` are all configurations, those good in the second objective first.
+    """The front of two objectives.
 
-    `area` is what the front dominates up to `reference` (the worst value of each objective), corrected for noise, with
-    its 95 % interval, which held in 96 % of simulated studies with replicates and in 90 % without; `measured_area` is
-    that of the values as they are, and `share` its part of the box between the best and the worst of them. `n_seeds`
-    are the fewest and the most trainings of a configuration.
+    candidates: all configurations, the best in the second objective first
+    area: dominated up to `reference`, corrected for noise. Its interval held in 96 % of simulated studies with
+        replicates and in 90 % without.
+    measured_area: of the values as they are
+    share: the measured area's part of the box between the best and the worst values
+    reference: the worst value of each objective
+    n_seeds: the fewest and the most trainings of a configuration
     """
 
     goals: tuple[Goal, Goal]
@@ -98,8 +101,10 @@ class Front:
 def front_of(
     trials: Sequence[FrozenTrial], goals: tuple[Goal, Goal], *, by_point: bool = False, seed: int = 0
 ) -> Front | None:
-    """The front of those `trials` that are complete with two finite values and feasible; trials at one point are one
-    configuration where `by_point`. None where there is none."""
+    """Return the front of the feasible complete `trials` with two finite values, or None if there are none.
+
+    With `by_point`, trials at one point are one configuration.
+    """
     groups: dict[object, list[FrozenTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: trial.number):
         if can_be_best(trial) and len(trial.values) == 2:
@@ -133,7 +138,8 @@ def front_of(
 
 
 def nondominated(losses: Array) -> Mask:
-    """Which of the points (n, 2), lower is better, no other one dominates; equal points do not dominate each other."""
+    """Return the mask of points (n, 2), lower is better, that no other one dominates. Equal points do not dominate each
+    other."""
     order = np.lexsort((losses[:, 1], losses[:, 0]))
     x, y = losses[order].T
     first = np.searchsorted(x, x, side="left")  # of those with the same x, whose least y it has
@@ -144,7 +150,7 @@ def nondominated(losses: Array) -> Mask:
 
 
 def hypervolume(losses: Array, reference: Array) -> float:
-    """The area that the points (n, 2), lower is better, dominate up to `reference` (2,)."""
+    """Return the area that the points (n, 2), lower is better, dominate up to `reference` (2,)."""
     inside = losses[(losses < reference).all(axis=1)]
     if not len(inside):
         return 0.0
@@ -156,7 +162,7 @@ def hypervolume(losses: Array, reference: Array) -> float:
 def _draws(
     points: Sequence[Sequence[FrozenTrial]], goals: tuple[Goal, Goal], rng: np.random.Generator
 ) -> Iterator[Array]:
-    """Values (n, 2) of all points, as another time might have given them."""
+    """Yield values (n, 2) of all points as another time might have given them."""
     if max(map(len, points)) > 1:
         yield from _resampled(points, rng)
         return
@@ -170,7 +176,7 @@ def _draws(
 
 
 def _resampled(points: Sequence[Sequence[FrozenTrial]], rng: np.random.Generator) -> Iterator[Array]:
-    """Means over training seeds drawn with replacement; of a point that has none of those drawn, its own mean."""
+    """Yield means over training seeds drawn with replacement. A point with none of the drawn seeds has its own mean."""
     seeds = {replicate: i for i, replicate in enumerate(sorted({_replicate(t) for group in points for t in group}))}
     values = np.full((len(points), len(seeds), 2), np.nan)
     for row, group in zip(values, points, strict=True):
@@ -200,5 +206,5 @@ def _values(group: Sequence[FrozenTrial]) -> Array:
 
 
 def _replicate(trial: FrozenTrial) -> int:
-    """The training seed's number; of a trial that another tool made, its own."""
+    """Return the training seed's number. A trial of another tool has its own number."""
     return int(trial.user_attrs.get(schema.REPLICATE, trial.number))

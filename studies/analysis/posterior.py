@@ -1,8 +1,8 @@
 """The posterior of the Gaussian process: variances of its components, functions drawn from it, and its predictions.
 
-A component's variance under the parameters' measure is that of its posterior mean, in closed form: t⁴ αᵀGα, where
-G_i = b C² bᵀ on one axis, and the elementwise product of these for several. Whole functions are drawn by Matheron's
-rule: a draw from the prior, corrected by what the data say of its difference from them.
+A component's variance under the parameters' measure is that of its posterior mean, in closed form: t⁴ αᵀGα. On one axis
+G_i = b C² bᵀ, and for several the elementwise product of these. Whole functions are drawn by Matheron's rule: a draw
+from the prior, corrected by its difference from the data.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ class Variances:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One function of the posterior: a constant, coefficients on the axes' bases (M_i) and on their products
-    (M_i, M_j); `rest` is the expected variance of the triples, which are not drawn."""
+    """One function of the posterior.
+
+    mains: coefficients on the axes' bases, (M_i,)
+    pairs: coefficients on their products, (M_i, M_j)
+    rest: the expected variance of the triples, which are not drawn
+    """
 
     constant: float
     mains: list[Array]
@@ -77,7 +81,7 @@ class Posterior:
     solution: Solution
 
     def variances(self) -> Variances:
-        """Of the components of the posterior mean."""
+        """Return the variances of the components of the posterior mean."""
         theta, alpha = self.theta, self.solution.alpha
         overlaps = self._overlaps()
         mains = np.array([t**4 * (alpha @ g @ alpha) for t, g in zip(theta.mains, overlaps, strict=True)])
@@ -94,7 +98,7 @@ class Posterior:
         return Variances(mains, pairs, rest, theta.noise_variance)
 
     def mean(self) -> Draw:
-        """The posterior mean as a function."""
+        """Return the posterior mean as a function."""
         theta, alpha, bases = self.theta, self.solution.alpha, self.model.bases
         projected = [basis @ c for basis, c in zip(bases, self.matrices.covariances, strict=True)]
         mains = [t**2 * (projected[i].T @ alpha) for i, t in enumerate(theta.mains)]
@@ -105,12 +109,12 @@ class Posterior:
         return Draw(CONSTANT_VARIANCE * float(alpha.sum()), mains, pairs, self.variances().rest, theta.noise_variance)
 
     def fitted(self) -> tuple[Array, float]:
-        """What constant, mains and pairs say at the trials (n,), and the effective number of parameters behind it."""
+        """Return constant, mains and pairs at the trials (n,), and the effective number of parameters behind them."""
         components = self._components()
         return components @ self.solution.alpha, float(np.vdot(components, self.solution.inverse))
 
     def left_out(self, points: np.typing.NDArray[np.intp]) -> Array:
-        """What constant, mains and pairs predict at each trial from all trials at other points: (n,).
+        """Predict constant, mains and pairs at each trial from all trials at other points: (n,).
 
         `points` (n,) numbers the distinct points, so that replicates of a point do not predict each other. In closed
         form: without block b, alpha changes by K⁻¹[:, b] (K⁻¹[b, b])⁻¹ alpha[b].
@@ -125,7 +129,7 @@ class Posterior:
         return np.asarray(predicted)
 
     def draws(self, n: int, rng: np.random.Generator) -> Iterator[Draw]:
-        """`n` functions of the posterior at these hyperparameters."""
+        """Yield `n` functions of the posterior at these hyperparameters."""
         model, theta = self.model, self.theta
         roots = [_root(c) for c in self.matrices.covariances]
         features = [basis @ root for basis, root in zip(model.bases, roots, strict=True)]
@@ -157,7 +161,7 @@ class Posterior:
             )
 
     def _components(self) -> Array:
-        """The covariance of constant, mains and pairs."""
+        """Return the covariance of constant, mains and pairs."""
         components = self.matrices.total.copy()
         components[np.diag_indices(len(components))] -= self.theta.noise_variance + JITTER
         if self.matrices.triples is not None:
@@ -165,12 +169,12 @@ class Posterior:
         return np.asarray(components)
 
     def _overlaps(self) -> Array:
-        """∫ k_i(x, x_n) k_i(x, x_m) dx for each axis: (d, n, n)."""
+        """Return ∫ k_i(x, x_n) k_i(x, x_m) dx for each axis: (d, n, n)."""
         covariances = self.matrices.covariances
         return np.array([basis @ (c @ c) @ basis.T for basis, c in zip(self.model.bases, covariances, strict=True)])
 
     def _expected_rest(self) -> float:
-        """The expected variance of the triples: that of their mean plus what is uncertain about them."""
+        """Return the expected variance of the triples: that of their mean plus their uncertainty."""
         if not self.model.n_triples:
             return 0.0
         g = mean_triple(self._overlaps(), self.model.n_triples) / self.model.n_triples
@@ -179,7 +183,7 @@ class Posterior:
         return max(0.0, t**4 * float(alpha @ g @ alpha) + uncertain)
 
     def _errors(self, n: int, rng: np.random.Generator) -> Array:
-        """Draws (n, trials) of noise and triples together."""
+        """Draw noise and triples together: (n, trials)."""
         spread = rng.standard_normal((n, len(self.model.y)))
         if self.matrices.triples is None:
             return np.asarray(np.sqrt(self.theta.noise_variance + JITTER) * spread)
@@ -189,17 +193,17 @@ class Posterior:
 
 
 def posterior_at(model: Model, vector: Array) -> Posterior:
-    """The posterior at a vector of hyperparameters."""
+    """Return the posterior at a vector of hyperparameters."""
     theta = model.theta(vector)
     matrices = model.matrices(theta)
     return Posterior(model, theta, matrices, model.solve(matrices))
 
 
 def laplace_draws(model: Model, vector: Array, n: int, rng: np.random.Generator) -> Iterator[Posterior]:
-    """The posteriors of functions at `n` hyperparameters drawn from their normal approximation around the MAP.
+    """Yield the posteriors at `n` hyperparameters drawn from their normal approximation around the MAP.
 
-    A normal distribution of t reaches 0 also where the data rule that out. A draw whose posterior density is below
-    what a normal one reaches in all but one case in a thousand is moved halfway back to the MAP until it is not.
+    A normal distribution of t reaches 0 even if the data rule that out. A draw of too low a posterior density is moved
+    halfway back to the MAP until it is not: below the density of all but one in a thousand normal draws.
     """
     eigenvalues, directions = eigh(model.precision(vector))
     scales = directions / np.sqrt(np.maximum(eigenvalues, LEAST_PRECISION))
@@ -217,7 +221,7 @@ def laplace_draws(model: Model, vector: Array, n: int, rng: np.random.Generator)
 
 
 def _within_bounds(model: Model, vector: Array) -> Array:
-    """Amplitudes mirrored at 0, everything else cut off at its bounds."""
+    """Mirror amplitudes at 0, and cut everything else off at its bounds."""
     d = len(model.bases)
     kept = vector.copy()
     kept[:d] = np.clip(kept[:d], *LENGTH_BOUNDS)
@@ -227,7 +231,7 @@ def _within_bounds(model: Model, vector: Array) -> Array:
 
 
 def _root(covariance: Array) -> Array:
-    """A matrix R with R Rᵀ = C, its negligible columns left out."""
+    """Return a matrix R with R Rᵀ = C, without its negligible columns."""
     eigenvalues, vectors = eigh(covariance)
     kept = eigenvalues > NEGLIGIBLE * eigenvalues.max()
     return np.asarray(vectors[:, kept] * np.sqrt(eigenvalues[kept]))

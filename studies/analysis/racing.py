@@ -1,21 +1,21 @@
-"""A race: candidates on common fresh seeds, which leave once they are surely worse; and what the winner is worth.
+"""A race: candidates train on common fresh seeds and leave once they are surely worse. The winner gets an estimate.
 
-The best single value of a search is the luckiest of good ones: with 60 candidates whose true spread equals the noise of
-the seeds it is 1.6 standard deviations too good. So the best few are trained again on seeds that no search saw, the
-same for all, and compared in pairs over these seeds.
+The best single value of a search is the luckiest of good ones. With 60 candidates with a true spread equal to the noise
+of the seeds it is 1.6 standard deviations too good. So the best few are trained again on fresh seeds, the same for all,
+and compared in pairs over these seeds.
 
-The rule: after each look at n seeds, a candidate leaves where a one-sided paired t test says that the leader is better
-at p · (k − 1) · looks ≤ risk. The truly best candidate can be lost only to one of k − 1 others at one of the looks, so
-by Bonferroni's inequality it is lost with a chance of `risk` at most, whoever leads; and what has not left at the end
-is a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection 1965). The tests
-take differences between seeds for about normal.
+The rule: after each interim analysis at n seeds, a candidate leaves if a one-sided paired t test says that the leader
+is better at p · (k − 1) · analyses ≤ risk. The truly best candidate can be lost only to one of k − 1 others at one of
+the analyses. By Bonferroni's inequality it is lost with a chance of `risk` at most, whoever leads. The candidates left
+at the end are a confidence set for the best (in the manner of Maron & Moore 1997, and of Gupta's subset selection
+1965). The tests take differences between seeds for about normal.
 
-A candidate that fails on some seed is no winner, so it may not send others home either: whoever left because of it
-comes back, and makes up for the seeds that it missed.
+A candidate that fails on some seed is no winner, so it may not send others home either. Whoever left because of it
+comes back, and makes up for the missed seeds.
 
 Accuracies on few samples are coarse: the differences of a pair over three seeds can be alike by chance, and its own t
-endless. So the typical spread of all pairs has to say the same: p is the larger of the two, which only ever keeps a
-candidate longer. The cost of all that caution: at a first look at few seeds only the hopeless leave.
+endless. So the typical spread of all pairs has to say the same. p is the larger of the two, so a candidate is only ever
+kept longer. Cost: at a first analysis of few seeds only the hopeless leave.
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ SAME = 1e-12  # a relative spread below it is rounding
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A candidate at the last look that it took part in: its mean and standard deviation over `n` seeds; `gap`, by how
-    much the leader was better in the mean, and the adjusted `p_value` of that; why it `left`, None where it did not."""
+    """A candidate at its last interim analysis.
+
+    mean, sd: over its `n` seeds
+    gap: by how much the leader was better in the mean
+    p_value: of the gap, adjusted
+    left: why it left, None if it did not
+    """
 
     n: int
     mean: float
@@ -84,11 +89,11 @@ def run_race(
     seedless: Collection[int] = (),
     risk: float = SIGNIFICANCE,
 ) -> Elimination:
-    """The race over `values` (k, seeds) at the `looks` so far, of `n_looks` in all, among those that have not `failed`.
+    """Return the race over `values` (k, seeds), at the `analyses` so far of `n_analyses` in all.
 
-    NaN where a candidate was not trained, or failed. The race stands at the last look before one of those that stay
-    lacks a seed: it has come back, or was not trained yet. `seedless` are candidates whose values are one observation
-    under every seed: with them there is no test, so nobody leaves and the p-values are NaN.
+    Candidates that have `failed` are out. A value is NaN if a candidate was not trained, or failed. The race stands at
+    the last analysis before a survivor lacks a seed: it has come back, or was not trained yet. The values of `seedless`
+    candidates are one observation under every seed. With them there is no test, so nobody leaves and p is NaN.
     """
     n_tests = max(1, (len(values) - 1) * n_analyses)
     scores = values if maximize else -values
@@ -111,10 +116,10 @@ def run_race(
 
 
 def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
-    """The one-sided p-value of a mean of paired `differences` (n,) above 0, which the pair's own spread and the median
-    of all pairs' `spreads` both support.
+    """Return the one-sided p-value of a mean of paired `differences` (n,) above 0.
 
-    Differences that are all the same have no spread of their own to judge by: the sign test's.
+    Both the pair's own spread and the median of all pairs' `spreads` support it. Differences that are all the same have
+    no spread of their own, so they are judged by the sign test.
     """
     n, mean = len(differences), float(differences.mean())
     if n < 2 or mean <= 0:
@@ -127,8 +132,10 @@ def surely_positive(differences: Array, spreads: Sequence[float]) -> float:
 
 
 def cheapest_of_the_best(elimination: Elimination, costs: Sequence[float], *, maximize: bool) -> int | None:
-    """The one-standard-error rule: of the ties within one standard error of the leader's mean, the cheapest; of equally
-    cheap ones the better. Costs are positive, NaN where unknown (Breiman, Friedman, Olshen & Stone 1984)."""
+    """Return the cheapest of the ties within one standard error of the leader's mean, of equally cheap ones the better.
+
+    This is the one-standard-error rule (Breiman, Friedman, Olshen & Stone 1984). Costs are positive, NaN if unknown.
+    """
     if elimination.leader is None:
         return None
     best = elimination.standings[elimination.leader]
@@ -138,13 +145,14 @@ def cheapest_of_the_best(elimination: Elimination, costs: Sequence[float], *, ma
 
 
 def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
-    """The mean of `values`, one a seed (m,), with its 95 % interval; one seed has none.
+    """Return the mean of `values`, one a seed (m,), with its interval. One seed has none.
 
-    Without `n_samples` Student's t over the seeds. With it, `values` are shares of the same n samples, and the interval
-    covers new samples too: by the law of total variance that of the mean is s²/m, the seeds' on these samples, plus
-    that of the samples' chances of being answered rightly, /n, which is at most p(1 − p)/n. The t quantile has Welch
-    and Satterthwaite's degrees of freedom; p has two successes and two failures added (Agresti & Coull 1998), so that
-    a perfect score has an interval too. That both sources count: Dietterich 1998, Bouthillier et al. 2021.
+    Without `n_samples` it is Student's t over the seeds. With it, `values` are shares of the same n samples, and the
+    interval covers new samples too. By the law of total variance the mean's variance is s²/m of the seeds on these
+    samples, plus that of the samples' chances of being answered rightly, /n. The latter is at most p(1 − p)/n. The t
+    quantile has Welch and Satterthwaite's degrees of freedom. p has two successes and two failures added (Agresti &
+    Coull 1998), so that a perfect score has an interval, too. That both sources count: Dietterich 1998, Bouthillier et
+    al. 2021.
     """
     m, mean = len(values), float(values.mean())
     if m < 2:
@@ -161,12 +169,12 @@ def estimate_of(values: Array, *, n_samples: int | None = None) -> Estimate:
 
 
 def _chance(mean: float, sd: float, n: int, freedom: int) -> float:
-    """Of a mean over `n` this far above 0 or further, by Student's t."""
+    """Return the chance of a mean over `n` this far above 0 or further, by Student's t."""
     return float(stdtr(freedom, -mean * math.sqrt(n) / sd))
 
 
 def _without_test(values: Array, left: Left | None) -> Standing:
-    """The standing of a candidate before it is compared."""
+    """Return the standing of a candidate before it is compared."""
     own = values[~np.isnan(values)]
     return Standing(len(own), float(own.mean()) if len(own) else math.nan, _sd(own), math.nan, math.nan, left)
 

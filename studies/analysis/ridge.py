@@ -1,19 +1,19 @@
 """How the best value of one parameter follows another: the law log10 lr* = intercept + α · log10 B, with its interval.
 
-The model is a quadratic in (log10 lr, log10 B), fitted near the ridge and refitted around the ridge that it finds
-until that stays. Each level of the second parameter has a mean of its own, so only the place of the minimum is
-modelled, not its depth. The interval for α is Fieller's (1954) for the ratio of two coefficients; their covariance is
-the cluster jackknife CR3 with one cluster a cell (MacKinnon and White 1985; Bell and McCaffrey 2002), which takes in
-lack of fit. Decided by measurement (7 × 6 × 3 grid, noise .05 on losses of range 1):
+The model is a quadratic in (log10 lr, log10 B). It is fitted near the ridge, and refitted around the ridge found until
+that stays. Each level of the second parameter has a mean of its own, so the place of the minimum is modelled, not its
+depth. The interval for α is Fieller's (1954) for the ratio of two coefficients. Their covariance is the cluster
+jackknife CR3 with one cluster a cell (MacKinnon and White 1985; Bell and McCaffrey 2002). It takes in lack of fit.
+Decided by measurement (7 × 6 × 3 grid, noise .05 on losses of range 1):
 - The window is soft: full weight up to half of it, none beyond one and a half. With a hard edge, points of a grid jump
   in and out while the ridge moves: a tenth of the fits ended in cycles.
 - Runs above .6 of the way from their level's least loss to the worst one are left out. A blow-up's cap need not run
   parallel to the ridge: left in, one with another slope moved α by .4, with an interval of ± .12 around the error. The
-  cost: where the cap does run parallel, the error is up to twice as large as it need be, more beside a bare cliff.
-  Where too little is left for a bounded interval, as on a grid narrower than the valley, all runs are used but those
-  tied at the worst loss.
-- A cubic term in the distance, made orthogonal to the quadratic, takes up what is askew in the loss: without moving
-  the ridge it halves the interval on blow-ups. What stays wrong: a steep, uncapped rise that is not parallel.
+  cost: if the cap does run parallel, the error is up to twice as large as need be, more beside a bare cliff. If too
+  little is left for a bounded interval, as on a grid narrower than the valley, all runs are used but those tied at the
+  worst loss.
+- A cubic term in the distance, made orthogonal to the quadratic, takes up skewness of the loss. Without moving the
+  ridge it halves the interval on blow-ups. One case stays wrong: a steep, uncapped rise that is not parallel.
 """
 
 from __future__ import annotations
@@ -29,38 +29,39 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.valley import (
     MIN_VALUES,
     Line,
+    NoValley,
     Runs,
     ValleyFit,
     below_worst,
+    check_table,
     first_line,
     fit_around,
     follow,
-    is_bounded,
-    missing,
 )
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
 
-LAWS = {"constant": 0.0, "square root": 0.5, "linear": 1.0}  # α of each; all but the first need two log10 axes
+LAWS = {"constant": 0.0, "square root": 0.5, "linear": 1.0}  # α of each. All but the first need two log10 axes.
 CURVED, PERHAPS_CURVED = 0.01, 0.05  # p-values of a bend below which it is the verdict, or is told beside it
 WINDOWS = (0.5, 0.75, 1.0, 1.5)  # times the window: the sensitivity table
-HIGH = 0.1  # share of the runs in the window that lie above; more is told
+HIGH = 0.1  # share of the runs in the window that lie above it without a note
 LINE_POINTS = 7
 UNBOUNDED = Estimate(math.nan, -math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """The line that the best value of `params[0]` follows as `params[1]` changes, both on their search scale.
+    """The line of the best value of `params[0]` as `params[1]` changes, both on their search scale.
 
-    `alpha`, `intercept` are NaN and the interval of α is (−inf, inf) where there is no ridge. `window_decades` is the
-    distance from the ridge at which a run counts half, in the unit of the first axis; `curvature_p` tests for a bend
-    (NaN where it cannot); `n_used` runs and `n_levels` values of the second parameter lie within the window.
-    `alphas_by_window` holds (window, α); `compatible` and `excluded` name laws, none where the ridge is
-    curved or α depends on the window. `points` is the line and `optima` each level's own best, as pairs (second,
-    first).
+    alpha, intercept: NaN without a ridge, the interval of α then being (−inf, inf)
+    window_decades: the distance from the ridge at which a run counts half, in the unit of the first axis
+    curvature_p: of a test for a bend, NaN if it cannot be made
+    n_used, n_levels: runs and values of the second parameter within the window
+    alphas_by_window: pairs (window, α)
+    compatible, excluded: laws, none if the ridge is curved or α depends on the window
+    points, optima: the line, and each level's own best, as pairs (second, first)
     """
 
     params: tuple[str, str]
@@ -92,9 +93,9 @@ def ridge(
 ) -> Ridge:
     """Fit the ridge of `loss` (n,), lower is better, over `x` (n,), the tuned parameter, and `follows` (n,).
 
-    Both axes are log10 where `power_law`; without it the only law is α = 0. `window` is in the unit of `x`. `others`
-    (n, k), encoded in [0, 1], are nuisance parameters that vary too. Rows that are not finite are left out; what is
-    missing for a conclusion is told in `verdict`. Raises `ValueError` where shapes disagree or `window` is not > 0.
+    With `power_law` both axes are log10. Without it the only law is α = 0. `window` is in the unit of `x`. `others` (n,
+    k), encoded in [0, 1], are nuisance parameters that vary too. Rows that are not finite are left out. `verdict` says
+    what a conclusion lacks. Raises `ValueError` for shapes that disagree and for a `window` of 0 or less.
     """
     nuisance = np.empty((len(x), 0)) if others is None else np.asarray(others, dtype=float)
     for name, column in (("follows", follows), ("loss", loss), ("others", nuisance)):
@@ -106,17 +107,10 @@ def ridge(
     table = table[np.isfinite(table).all(axis=1)]
     nan = math.nan
     nothing = Ridge(names, nan, UNBOUNDED, window, nan, 0, 0, (), (), (), "", budget_unit)
-    reason = missing(table)
-    if reason:
-        return replace(nothing, verdict=_no_ridge(reason, names))
-    runs = Runs.of(table, window)
-    start = first_line(runs)
-    fit = start if isinstance(start, str) else follow(runs, start)
-    if not isinstance(start, str) and not is_bounded(fit):
-        runs = replace(runs, low=below_worst(runs.loss))
-        fit = follow(runs, start)
-    if isinstance(fit, str):
-        return replace(nothing, verdict=_no_ridge(fit, names))
+    try:
+        runs, fit = _fit_valley(table, window)
+    except NoValley as missing:
+        return replace(nothing, verdict=_no_ridge(str(missing), names))
     line = fit.ridge()
     found = replace(
         nothing,
@@ -125,25 +119,47 @@ def ridge(
         curvature_p=_curvature_p(runs, line),
         n_used=len(fit.rows),
         n_levels=len(np.unique(runs.level_of[fit.rows])),
-        alphas_by_window=tuple((w * window, _slope(runs, follow(runs, fit.line, window=w))) for w in WINDOWS),
+        alphas_by_window=tuple((w * window, _slope_within(runs, fit.line, w)) for w in WINDOWS),
         points=_points(runs, line),
         optima=_optima(runs, line),
     )
     return _judged(found, LAWS if power_law else {"constant": 0.0}, notes=_left_out(runs, line, names))
 
 
-def _slope(runs: Runs, fit: ValleyFit | str) -> Estimate:
-    """α on the outer axes."""
-    if isinstance(fit, str):
+def _fit_valley(table: Array, window: float) -> tuple[Runs, ValleyFit]:
+    """Fit the low runs, or all runs but diverged ones where the low ones leave the slope without bounds."""
+    check_table(table)
+    runs = Runs.of(table, window)
+    start = first_line(runs)
+    try:
+        fit = follow(runs, start)
+        if math.isfinite(fit.interval()[0]):
+            return runs, fit
+    except NoValley:
+        pass
+    runs = replace(runs, low=below_worst(runs.loss))
+    return runs, follow(runs, start)
+
+
+def _slope_within(runs: Runs, line: Line, window: float) -> Estimate:
+    """Return α as another window gives it."""
+    try:
+        return _slope(runs, follow(runs, line, window=window))
+    except NoValley:
         return UNBOUNDED
+
+
+def _slope(runs: Runs, fit: ValleyFit) -> Estimate:
+    """Return α on the outer axes."""
     unit, (low, high) = runs.window / runs.span, fit.interval()
     return Estimate(unit * fit.ridge().slope, unit * low, unit * high)
 
 
 def _curvature_p(runs: Runs, line: Line) -> float:
-    """p-value of the term d(z − z̄)², which bends the ridge; NaN with too few runs."""
-    fit = fit_around(runs, line, 1.0, bend=True)
-    if isinstance(fit, str):
+    """Return the p-value of the term d(z − z̄)², which bends the ridge. NaN with too few runs."""
+    try:
+        fit = fit_around(runs, line, 1.0, bend=True)
+    except NoValley:
         return math.nan
     return float(2 * student.sf(abs(fit.c[0]) / math.sqrt(fit.covariance()[0, 0]), fit.n_free))
 
@@ -154,7 +170,7 @@ def _points(runs: Runs, line: Line) -> tuple[tuple[float, float], ...]:
 
 
 def _optima(runs: Runs, line: Line) -> tuple[tuple[float, float], ...]:
-    """Each level's own minimum, the curvature being common, where it lies within three or more values of x."""
+    """Return each level's own minimum, with a common curvature, if it lies within three or more values of x."""
     if not runs.by_level:
         return ()
     weights, level_of = runs.weights(line, 1.0), runs.level_of
@@ -171,7 +187,7 @@ def _optima(runs: Runs, line: Line) -> tuple[tuple[float, float], ...]:
 
 
 def _left_out(runs: Runs, line: Line, names: tuple[str, str]) -> list[str]:
-    """What people should know about runs that lie near the ridge and are not used."""
+    """Return notes on runs near the ridge that are not used."""
     n_beyond = int(np.sum(~runs.within(line)))
     near = np.abs(runs.x - line.at(runs.z)) <= 1
     n_high = int(np.sum(near & ~runs.low))
@@ -190,7 +206,7 @@ def _no_ridge(reason: str, names: tuple[str, str]) -> str:
 
 
 def _judged(found: Ridge, laws: dict[str, float], *, notes: list[str]) -> Ridge:
-    """`found` with the laws that its interval holds or excludes, and a verdict for people."""
+    """Return `found` with the laws that its interval holds or excludes, and a verdict for people."""
     alpha, (lo, hi) = found.alpha.value, found.alpha.ends
     if math.isinf(lo):
         shallow = "the minimum is too shallow for the noise, the interval for α is unbounded: run replicates, or more"

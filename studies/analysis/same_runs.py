@@ -1,9 +1,9 @@
-"""Trials of one point that differ in nothing but the name of their seed: the seed decides nothing in them.
+"""Trials of one point that are the same training under different seeds.
 
 A module that seeds itself, or uses no randomness, gives the same training under each training seed. Such trials are one
-observation: a mean over them has no spread, and an interval of it would claim what nobody measured. Equal values alone
-do not show it, for an accuracy on few samples ties often. So losses and last weights have to be equal too, which each
-training records as its trajectory; a procedure records none and is never accused.
+observation. A mean over them has no spread, and an interval of it would claim something that nobody measured. Equal
+values alone do not show it, for an accuracy on few samples ties often. So losses and last weights have to be equal too.
+Each training records them as its trajectory. A procedure records none and is never accused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def distinct(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def same_runs_note(trials: Sequence[FrozenTrial]) -> str | None:
-    """Return what to tell a person of the same runs among `trials`; None where there are none."""
+    """Return a note for people on the same runs among `trials`, None if there are none."""
     groups = same_runs(trials)
     if not groups:
         return None

@@ -1,20 +1,20 @@
 """Optuna's own importance measures on encoded parameters: a local screen, one parameter at a time, and its fANOVA.
 
-What they can and cannot see, so that nobody reads more into them (measured over 20 seeds at 150 or 200 random trials):
+Their limits, measured over 20 seeds at 150 or 200 random trials:
 
-- `ped-anova` (Watanabe, Bansal, Hutter, IJCAI 2023; the dashboard's importance panel) compares where the best tenth of
-  the trials lies with where all lie, parameter by parameter. It answers "what gets into the best tenth", not "what
-  explains the loss": of a loss of which the learning rate explains 98 % by spoiling its lower half, it gives the
-  learning rate .16–.46 and the other parameter the rest. It cannot see pairs: on (x1 − ½)(x2 − ½) either parameter is
-  above the null in 4 of 10 seeds and nothing says that it takes both; of a ridge cos 2π(x1 − x2), where each parameter
-  alone is spread evenly among the best, it reports nothing. Raw, it is no share of variance, and small: .03 is much.
+- `ped-anova` (Watanabe, Bansal, Hutter, IJCAI 2023; the dashboard's importance panel) compares the place of the best
+  tenth of the trials with that of all, parameter by parameter. It answers "what gets into the best tenth", not "what
+  explains the loss". If the learning rate explains 98 % of a loss by spoiling its lower half, it gives the learning
+  rate .16–.46 and the other parameter the rest. It cannot see pairs: on (x1 − ½)(x2 − ½) either parameter is above the
+  null in 4 of 10 seeds, and nothing says that it takes both. On a ridge cos 2π(x1 − x2) each parameter alone is spread
+  evenly among the best, and it reports nothing. Raw, it is no share of variance, and small: .03 is much.
 - `fanova` (Hutter, Hoos, Leyton-Brown, ICML 2014) is a share of a random forest's variance, main effects only. On that
-  pure pair, where the truth is 0, the forest invents .09 for each (up to .22): not more than for shuffled values (.23),
-  but normalised it reads .46 and .45; with 100 trials one in seven lies above the null. Optuna's version integrates
-  log parameters over the linear scale; here it sees the encoded ones, over which it is right (.982–.986 of that .979).
+  pure pair the truth is 0, and the forest invents .09 for each (up to .22). That is not more than for shuffled values
+  (.23), but normalised it reads .46 and .45. With 100 trials one in seven lies above the null. Optuna's version
+  integrates log parameters over the linear scale. Here it sees the encoded ones, and is right (.982–.986 of that .979).
 
-Normalised numbers sum to 1 even where there is nothing to see, so raw stands beside them, and beside that the null:
-what the same computation gives for shuffled values. Forests are cut at depth 8: 2–8 times faster at 200–1,000 trials,
+Normalised numbers sum to 1 even if there is nothing to see. So raw stands beside them, and beside that the null: the
+result of the same computation for shuffled values. Forests are cut at depth 8: 2–8 times faster at 200–1,000 trials,
 and within .01 of Optuna's default depth on a sum with a pair.
 """
 
@@ -73,11 +73,11 @@ def screen(
     bounds: Sequence[tuple[float, float]],
     seed: int,
 ) -> list[ScreenRow]:
-    """Both measures for encoded parameters `x` (n, d) and values `y` (n,), of which the lower are the better.
+    """Return both measures for encoded parameters `x` (n, d) and values `y` (n,). Lower values are better.
 
-    A categorical column holds indices, its bounds are the first and the last one. Rows of PED-ANOVA first, in each
-    method the largest first; parameters that never varied are left out. Empty with fewer than 10 trials or a constant
-    value. Raises `ValueError` where lengths disagree, a number is not finite, or a value lies outside its bounds.
+    A categorical column holds indices, its bounds are the first and the last one. Rows of PED-ANOVA come first, in each
+    method the largest first. Parameters that never varied are left out. Empty with fewer than 10 trials or a constant
+    value. Raises `ValueError` for lengths that disagree, infinite numbers, and values outside their bounds.
     """
     _check(x, y, names=names, categorical=categorical, bounds=bounds)
     varied = [i for i in range(len(names)) if np.ptp(x[:, i]) > 0] if len(y) else []
@@ -110,7 +110,7 @@ def _check(
 def _column(
     column: Array, bounds: tuple[float, float], *, is_categorical: bool
 ) -> tuple[list[float], BaseDistribution]:
-    """A parameter's values for Optuna, with their distribution: on [0, 1], since trees work in single precision."""
+    """Return a parameter's values on [0, 1] for Optuna, with their distribution. Trees work in single precision."""
     low, high = bounds
     if is_categorical:
         return [round(v - low) for v in column], CategoricalDistribution(tuple(range(round(high - low) + 1)))
@@ -118,7 +118,7 @@ def _column(
 
 
 def _study(names: Sequence[str], columns: Sequence[tuple[list[float], BaseDistribution]]) -> optuna.Study:
-    """Trials without a value of interest: measures take their values by trial number."""
+    """Return trials with values of no interest, for measures take their values by trial number."""
     distributions = {name: distribution for name, (_, distribution) in zip(names, columns, strict=True)}
     points = zip(*(values for values, _ in columns), strict=True)
     study = optuna.create_study(direction="minimize")
@@ -147,7 +147,7 @@ def _rows(method: Method, study: optuna.Study, values: Array, *, seed: int) -> l
 
 
 def _importances(method: Method, study: optuna.Study, values: Array, *, seed: int) -> dict[str, float]:
-    """Raw importances of the study's parameters for these values, the lower the better."""
+    """Return raw importances of the study's parameters for these values, the lower the better."""
     names = sorted(study.trials[0].params)
 
     def value_of(trial: FrozenTrial) -> float:

@@ -1,9 +1,9 @@
 """Sobol indices of first and second order, with 95 % intervals, from scattered trials.
 
-An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function, both of
-the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its posterior,
-hyperparameters included. Where nothing is learned (a leave-one-out Q² that shuffled values might give) a share of
-nothing would be noise: the indices are then 0 with the interval [0, 1].
+An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function. Both
+are of the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its
+posterior, hyperparameters included. If nothing is learned, a share of nothing would be noise. The indices are then 0
+with the interval [0, 1]. This is judged by a leave-one-out Q² that shuffled values might give.
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ class Sobol:
 
 @one_thread
 def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
-    """Indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not constant.
+    """Estimate the indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not
+    constant.
 
-    The trials and axes are put into an order of their own first, so that theirs makes no difference.
+    Trials and axes are put into an order of their own first, so that theirs makes no difference.
     """
     columns = sorted(range(len(axes)), key=lambda i: axes[i].name)
     rows = np.lexsort((y, *(unit[:, i] for i in reversed(columns))))
@@ -110,9 +111,9 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
 
 
 def _left_out(model: Model, posterior: Posterior, points: npt.NDArray[np.intp], *, seed: int) -> Array:
-    """Predictions of each point from the others: (n,).
+    """Predict each point from the others: (n,).
 
-    Where trials are few for so many hyperparameters, these were fitted to the very point too, and Q² is too good to be
+    If trials are few for so many hyperparameters, these were fitted to the very point too, and Q² is too good to be
     true (.97 for .56 on a real search). They are then found anew without a fifth of the points at a time.
     """
     if len(model.y) >= TRIALS_PER_HYPERPARAMETER * len(model.bounds()):
@@ -127,10 +128,10 @@ def _left_out(model: Model, posterior: Posterior, points: npt.NDArray[np.intp], 
 
 
 def _left_out_together(axes: Sequence[Axis], unit: Array) -> npt.NDArray[np.intp]:
-    """A number for each trial (n,): those with the same number are left out together.
+    """Return a number for each trial (n,). Those with the same number are left out together.
 
-    Replicates of a point on a continuous axis would predict each other, and say nothing of what lies between points.
-    On levels alone there is nothing between them: a level is known from its own trials, and each is left out by itself.
+    Replicates of a point on a continuous axis would predict each other, and say nothing of the space between points. On
+    levels alone there is nothing between them: a level is known from its own trials, and each is left out by itself.
     """
     if all(axis.levels for axis in axes):
         return np.arange(len(unit))
@@ -144,14 +145,14 @@ def _draws(model: Model, vector: Array, rng: np.random.Generator) -> list[Draw]:
 
 
 def _shares(variances: Variances) -> Array:
-    """Of the function's variance: mains, pairs, rest; then the noise's share of the whole."""
+    """Return shares of the function's variance: mains, pairs, rest. Then comes the noise's share of the whole."""
     function = max(variances.function, 1e-12)
     components = np.concatenate([variances.mains, variances.pairs, [variances.rest]]) / function
     return np.append(components, variances.noise / (variances.noise + variances.function))
 
 
 def _learned_from_noise(n: int, *, n_components: int) -> float:
-    """A Q² that the best of so many components reaches on shuffled values now and then.
+    """Return a Q² that the best of so many components reaches on shuffled values now and then.
 
     Fitting one component to noise gains some χ² / n, and choosing among C of them 2 ln C / n more.
     """
@@ -159,13 +160,13 @@ def _learned_from_noise(n: int, *, n_components: int) -> float:
 
 
 def _nothing_learned(estimates: Array, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
-    """Zero with the interval [0, 1] for all but the noise."""
+    """Return zero with the interval [0, 1] for all but the noise."""
     none = np.zeros(len(estimates) - 1)
     return np.append(none, estimates[-1]), np.append(none, lo[-1]), np.append(none + 1, hi[-1])
 
 
 def _q2(y: Array, predicted: Array, *, points: npt.NDArray[np.intp]) -> float:
-    """1 − squared errors of the left-out predictions ÷ those of the mean of the trials at other points."""
+    """Return 1 − squared errors of the left-out predictions ÷ those of the mean of the trials at other points."""
     counts = np.bincount(points)[points]
     sums = np.bincount(points, weights=y)[points]
     others = len(y) - counts

@@ -35,7 +35,7 @@ class Surface:
         mean: float,
         sd: float,
     ) -> Surface:
-        """The surface of draws whose i-th axis is `axes[columns[i]]`, for a target with `mean` and `sd`."""
+        """Return the surface of draws with `axes[columns[i]]` as their i-th axis, for a target with `mean` and `sd`."""
         functions = [mean_draw, *draws]
         mains = {c: sd * np.array([draw.mains[i] for draw in functions]) for i, c in enumerate(columns)}
         pairs = {}
@@ -50,7 +50,7 @@ class Surface:
         return cls(tuple(axes), constants, tuple(mains[i] for i in range(len(columns))), dict(sorted(pairs.items())))
 
     def __call__(self, unit: Array) -> Array:
-        """All functions at `unit` (m, d), positions in [0, 1]: (1 + K, m), the posterior mean first."""
+        """Return all functions at `unit` (m, d), positions in [0, 1]: (1 + K, m), the posterior mean first."""
         bases = [axis.basis(unit[:, i]) for i, axis in enumerate(self.axes)]
         values = np.repeat(self.constants[:, None], len(unit), axis=1)
         for main, basis in zip(self.mains, bases, strict=True):
@@ -60,11 +60,12 @@ class Surface:
         return values
 
     def main(self, i: int, unit: Array) -> Array:
-        """The mean over all other parameters at positions `unit` (m,) of parameter i: (1 + K, m)."""
+        """Return the mean over all other parameters at positions `unit` (m,) of parameter i: (1 + K, m)."""
         return np.asarray(self.constants[:, None] + self.mains[i] @ self.axes[i].basis(unit).T)
 
     def pair(self, i: int, j: int, unit_i: Array, unit_j: Array, *, interaction_only: bool = False) -> Array:
-        """The mean over all other parameters on the grid `unit_i` × `unit_j`: (1 + K, m_i, m_j); i and j in any order.
+        """Return the mean over all other parameters on the grid `unit_i` × `unit_j`: (1 + K, m_i, m_j), in any order of
+        i and j.
 
         `interaction_only` leaves out the constant and both main effects.
         """

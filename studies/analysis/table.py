@@ -43,19 +43,27 @@ IMPORTED = "imported"  # the source of an imported trial of which its own study 
 
 @dataclass(frozen=True, slots=True)
 class TrialsTable:
-    """Trials with a value. `x` is (n, d) in the axes' encoded units, NaN where a parameter was not active; `y` is (n,)
-    in the metric's own unit; `sources`, `replicates` and `samples` (training samples seen) are None where unknown.
+    """Trials with a value.
 
-    `policy` says which value a trial counts with: `final`, `rung k`, or `step k`, the last report up to there. Of
-    `n_finished` trials, `n_pruned` were pruned (with a value or not), `n_failed` gave no value for other reasons,
-    `n_diverged` of them by diverging or running out of memory, and `n_infinite` of these by an infinite value.
-    `n_infeasible` violate a constraint and `n_outside` lie outside the ranges of their parameters: both are left out.
-    `n_rungs` is the last step that any trial reported. `survivors_only`: more than a tenth lack the value in question.
-    `steps_differ`: some of these did report, at steps that the others do not share. `has_no_step`: trials were to be
-    compared at a common step, which there is none. `has_target`: `y` is no objective, so which end is the worst is not
-    known. `n_objectives`: how many the study has, of which `y` is the first. `assumed_source`
-    stands for sources that the storage did not record. `is_grid`: the trials fill a grid, or were
-    proposed as one. `dropped` names parameters left out, and why.
+    x: (n, d) in the axes' encoded units, NaN for a parameter that was not active
+    y: (n,) in the metric's own unit
+    sources, replicates, samples: of each trial, None if unknown. Samples are training samples seen.
+    policy: the value of a trial: `final`, `rung k`, or `step k`, the last report up to there
+    n_finished: all finished trials
+    n_pruned: of these the pruned ones, with a value or not
+    n_failed: those without a value for other reasons
+    n_diverged: of the failed, those that diverged or ran out of memory
+    n_infinite: of the diverged, those with an infinite value
+    n_infeasible, n_outside: trials that violate a constraint, or lie outside their ranges. Both are left out.
+    n_rungs: the last step that any trial reported
+    survivors_only: more than a tenth of the trials lack the value
+    steps_differ: some of these did report, at steps that the others do not share
+    has_no_step: trials were to be compared at a common step, and there is none
+    has_target: `y` is no objective, so its worst end is not known
+    n_objectives: of the study. `y` is the first.
+    assumed_source: stands for sources that the storage did not record
+    is_grid: the trials fill a grid, or were proposed as one
+    dropped: parameters left out, and why
     """
 
     axes: tuple[Axis, ...]
@@ -113,19 +121,19 @@ class TrialsTable:
 
     @property
     def space_filling_share(self) -> float | None:
-        """The share of trials whose points are spread evenly; None where the storage does not say who proposed them."""
+        """The share of trials with evenly spread points, None if the storage does not say who proposed them."""
         if self.is_grid:
             return 1.0
         known = [source for source in self.sources if source is not None]
         return None if not known else sum(source in SPACE_FILLING for source in known) / len(self.sources)
 
     def active(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which trials had all of these parameters: (n,)."""
+        """Return the mask of trials (n,) that had all of these parameters."""
         columns = [self.names.index(name) for name in names]
         return np.asarray(~np.isnan(self.x[:, columns]).any(axis=1))
 
     def over(self, rows: npt.NDArray[np.bool_], names: Sequence[str]) -> TrialsTable:
-        """The same table over some of the trials and parameters."""
+        """Return the same table over some of the trials and parameters."""
         columns = [self.names.index(name) for name in names]
         kept = np.flatnonzero(rows)
         return replace(
@@ -148,14 +156,11 @@ def trials_table(
     value_policy: ValuePolicy = "auto",
     source: str | None = None,
 ) -> TrialsTable:
-    """The table of a study's finished trials, from any Optuna storage.
+    """Return the table of a study's finished trials, from any Optuna storage.
 
-    `source` says who proposed the trials of which the storage does not: `random`, `qmc`, `grid`, or another sampler.
-
-    Of several objectives the first counts, and `n_objectives` says so, unless there is a `target`.
-
-    Raises `BadInput` for parameters that no trial has, and for final values where more than a tenth of the trials were
-    pruned.
+    `source` stands for the origin of trials if the storage does not tell: `random`, `qmc`, `grid`, or another sampler.
+    Of several objectives the first counts, unless there is a `target`. Raises `BadInput` for parameters that no trial
+    has, and for final values if more than a tenth of the trials were pruned.
     """
     trials = trials_of(study)
     stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
@@ -182,7 +187,8 @@ def table_of(
     powers_of_two: frozenset[str] = frozenset(),
     n_objectives: int = 1,
 ) -> TrialsTable:
-    """The table of `trials`; see `trials_table`. Constraints are about the objectives, so a `target` has all trials."""
+    """Return the table of `trials`, as `trials_table`. Constraints are about the objectives, so a `target` has all
+    trials."""
     trials = distinct(by_first(trials) if target is None else trials)
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
@@ -233,7 +239,7 @@ def table_of(
 
 
 def powers_of_two(study: Study) -> frozenset[str]:
-    """The parameters that the study's own description calls powers of two."""
+    """Return the parameters that the study's own description calls powers of two."""
     described = attributes_of(study).get(schema.STUDY_SPACE)
     if described is None:
         return frozenset()
@@ -256,9 +262,9 @@ def _samples(trial: FrozenTrial, step: CommonStep | None) -> float | None:
 
 
 def _source(trial: FrozenTrial) -> str | None:
-    """Who proposed the trial, where the storage says it; another tool's attribute of that name may be anything.
+    """Return who proposed the trial, None if unknown. Another tool's attribute of that name may be anything.
 
-    What was imported was proposed in another study: what is said or assumed of this one's trials does not hold for it.
+    An imported trial was proposed in another study, so nothing that is assumed of this one's trials holds for it.
     """
     source = trial.user_attrs.get(schema.SOURCE)
     if isinstance(source, str):
@@ -272,7 +278,7 @@ def _replicate(trial: FrozenTrial) -> int | None:
 
 
 def _with_tried_levels(table: TrialsTable) -> TrialsTable:
-    """Where the trials form a grid, its levels are the measure of each numeric axis: nothing is known between them."""
+    """Take a grid's levels as the measure of each numeric axis, for nothing is known between them."""
     if not _is_grid(table):
         return table
     axes = []
@@ -285,7 +291,8 @@ def _with_tried_levels(table: TrialsTable) -> TrialsTable:
 
 
 def _is_grid(table: TrialsTable) -> bool:
-    """Whether the trials were proposed as a grid, or fill one: all combinations of the values of two axes or more."""
+    """Return whether the trials were proposed as a grid, or fill one: all combinations of the values of two or more
+    axes."""
     known = {source for source in table.sources if source is not None}
     if known:
         return known == {"grid"} and None not in table.sources

@@ -1,4 +1,4 @@
-"""The axes that trials have in common: one for each parameter that varies among them."""
+"""The axes of a study's trials: one for each parameter that varies among them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROUNDING = 1e-9  # of a parameter's range, by which a value may lie outside
 def axes_of(
     trials: Sequence[FrozenTrial], params: Sequence[str] | None, powers: frozenset[str]
 ) -> tuple[tuple[Axis, ...], dict[str, str]]:
-    """Return the axes of `trials`, of those in `params` where they are given; and why other parameters have none.
+    """Return the axes of `trials`, of those in `params` if given, and why other parameters have none.
 
-    `powers` are the parameters that are powers of two. Raises `BadInput` for parameters that no trial has.
+    `powers` are the parameters with powers of two. Raises `BadInput` for parameters that no trial has.
     """
     known = list(dict.fromkeys(name for trial in trials for name in trial.params))
     unknown = [name for name in params or () if name not in known]

@@ -1,4 +1,4 @@
-"""The valley along which a loss is least: runs, the quadratic fitted near its floor, and the line that it follows.
+"""The valley of least loss: runs, the quadratic fitted near its floor, and the line along it.
 
 `studies.analysis.ridge` tells how it is used, and why it is fitted so.
 """
@@ -31,6 +31,10 @@ STILL = 1e-4  # windows that the ridge moves in its last step
 ASKEW = 1e-6  # share of the cubic term that must be news beside the quadratic's
 
 
+class NoValley(Exception):
+    """Nothing to fit: the message says why and what to run. {0} and {1} stand for the two parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The ridge on the inner axes: x = intercept + slope · z."""
@@ -39,21 +43,26 @@ class Line:
     slope: float
 
     def at(self, z: Array | float) -> Array:
-        """x at z."""
+        """Return x at z."""
         return np.asarray(self.intercept + self.slope * z)
 
     def reach(self) -> float:
-        """The largest |x| on it."""
+        """Return the largest |x| on it."""
         return float(np.abs(self.at(np.array([-0.5, 0.5]))).max())
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """n runs on inner axes: `x` in units of the window, `z` = (second − centre) ÷ span, and `loss` from 0 to 1.
+    """n runs on inner axes.
 
-    `levels` (m,) are the distinct z and `level_of` (n,) their numbers; `by_level` says that each has a mean of its own
-    among the columns `base` (n, k), which hold everything but the ridge. `cells` (n,) numbers the distinct (x, z);
-    `low` (n,) marks the runs low enough for a quadratic.
+    x: (n,) in units of the window
+    z: (n,) the second parameter, (second − centre) ÷ span
+    loss: (n,) from 0 to 1
+    levels, level_of: the distinct z (m,), and the number of each run's level (n,)
+    by_level: whether each level has a mean of its own among the columns `base`
+    base: (n, k), everything but the ridge
+    cells: (n,) numbers the distinct (x, z)
+    low: (n,) whether a run is low enough for a quadratic
     """
 
     x: Array
@@ -71,7 +80,7 @@ class Runs:
 
     @classmethod
     def of(cls, table: Array, window: float) -> Runs:
-        """From the columns x, second, loss and the nuisance parameters."""
+        """Return the runs of the columns x, second, loss and the nuisance parameters."""
         x, second, loss = table[:, 0] / window, table[:, 1], table[:, 2]
         span, centre = float(np.ptp(second)), float(second.min() + second.max()) / 2
         z = (second - centre) / span
@@ -92,12 +101,12 @@ class Runs:
         return cls(x, z, loss, window, centre, span, levels, level_of, by_level, base, cells, low)
 
     def within(self, line: Line) -> Booleans:
-        """Which levels (m,) have their ridge inside the range of x."""
+        """Return the mask of levels (m,) with their ridge inside the range of x."""
         best = line.at(self.levels)
         return np.asarray((self.x.min() <= best) & (best <= self.x.max()))
 
     def weights(self, line: Line, window: float) -> Array:
-        """How much each run (n,) counts for the ridge at `line`."""
+        """Return the weight of each run (n,) for the ridge at `line`."""
         near = np.clip(1.5 - np.abs(self.x - line.at(self.z)) / window, 0, 1)
         return np.where(self.within(line)[self.level_of] & self.low, near, 0)
 
@@ -106,8 +115,10 @@ class Runs:
 class ValleyFit:
     """A quadratic around `line`: c[0] · d(z − z̄) + c[1] · d² + c[2] · d + cubic + base, d the distance to the line.
 
-    `rows` are the runs in the window, of `cells`; `c` = `back` · qᵀ y with q orthonormal and orthogonal to u, which
-    spans the base; `n_free` is the number of cells beyond that of coefficients.
+    rows, cells: the runs in the window, and their cells
+    c: the coefficients, `back` · qᵀ y with q orthonormal and orthogonal to u
+    u: spans the base
+    n_free: the number of cells beyond that of coefficients
     """
 
     line: Line
@@ -122,17 +133,17 @@ class ValleyFit:
     n_free: int
 
     def vertex(self) -> Line:
-        """Where the minimum lies from the line, as a line itself."""
+        """Return the place of the minimum from the line, as a line itself."""
         slope = float(-self.c[0] / (2 * self.c[1]))
         return Line(float(-self.c[2] / (2 * self.c[1])) - slope * self.z_mean, slope)
 
     def ridge(self) -> Line:
-        """The line moved onto the minimum."""
+        """Return the line moved onto the minimum."""
         move = self.vertex()
         return Line(self.line.intercept + move.intercept, self.line.slope + move.slope)
 
     def interval(self) -> tuple[float, float]:
-        """Fieller's 95 % interval for the slope; (−inf, inf) where it is unbounded."""
+        """Return Fieller's 95 % interval for the slope, (−inf, inf) if it is unbounded."""
         top, bottom, v = -self.c[0], 2 * self.c[1], self.covariance()
         v_top, v_both, v_bottom = v[0, 0], -2 * v[0, 1], 4 * v[1, 1]
         quantile = student.ppf(0.975, self.n_free) ** 2
@@ -144,7 +155,7 @@ class ValleyFit:
         return float(middle - side), float(middle + side)
 
     def covariance(self) -> Array:
-        """CR3 of `c`: Σ over cells of the outer products of qᵀ(1 − H)⁻¹e, H the cell's block of the hat matrix."""
+        """Return CR3 of `c`: Σ over cells of the outer products of qᵀ(1 − H)⁻¹e, H a cell's block of the hat matrix."""
         order = np.argsort(self.cells, kind="stable")
         _, first, counts = np.unique(self.cells[order], return_index=True, return_counts=True)
         both, meat = np.column_stack([self.q, self.u]), np.zeros((len(self.c), len(self.c)))
@@ -158,29 +169,31 @@ class ValleyFit:
         return np.asarray(self.back @ meat @ self.back.T) * (len(counts) - 1) / len(counts)
 
 
-def missing(table: Array) -> str:
-    """What a table of x, second and loss lacks for a ridge; empty where it lacks nothing."""
+def check_table(table: Array) -> None:
+    """Raise NoValley for a table of x, second parameter and loss that is too poor for a ridge."""
     n, n_values, n_levels = len(table), len(np.unique(table[:, 0])), len(np.unique(table[:, 1]))
     if n < MIN_RUNS:
-        return f"{n} runs with a value are too few: run at least {MIN_RUNS}, better 50"
+        raise NoValley(f"{n} runs with a value are too few: run at least {MIN_RUNS}, better 50")
     if n_levels < MIN_LEVELS:
-        return f"{{1}} has {n_levels} of the {MIN_LEVELS} values that a line needs: run more values of {{1}}"
+        raise NoValley(f"{{1}} has {n_levels} of the {MIN_LEVELS} values that a line needs: run more values of {{1}}")
     if n_values < MIN_VALUES:
-        return f"{{0}} has {n_values} of the {MIN_VALUES} values that a minimum needs: run more values of {{0}}"
+        raise NoValley(
+            f"{{0}} has {n_values} of the {MIN_VALUES} values that a minimum needs: run more values of {{0}}"
+        )
     if np.ptp(table[:, 2]) <= 1e-12 * np.abs(table[:, 2]).max():
-        return "the loss is the same in every run: look at the metric"
-    return ""
+        raise NoValley("the loss is the same in every run: look at the metric")
 
 
 def _nuisance(others: Array, *, room: int) -> Array:
-    """Columns for the effects of `others`: linear and squared, or linear only, or none, as `room` allows."""
+    """Return columns for the effects of `others`: linear and squared, or linear only, or none, as `room` allows."""
     centred = others[:, np.ptp(others, axis=0) > 0] - 0.5
     k = centred.shape[1]
     return np.column_stack([centred, centred**2]) if 2 * k <= room else centred[:, : k if k <= room else 0]
 
 
 def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
-    """Which runs (n,) lie in cells whose mean is less than `HEIGHT` of the way up from the least of their group.
+    """Return the mask of runs (n,) in low cells: with a mean below `HEIGHT` of the way up from the least of their
+    group.
 
     Least and worst are means of two and of three cells, so that no single lucky or unlucky one decides.
     """
@@ -192,19 +205,14 @@ def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
     return np.asarray(means <= least[group] + HEIGHT * (worst - least[group]))[cells]
 
 
-def is_bounded(fit: ValleyFit | str) -> bool:
-    """Whether the fit worked and its slope has an interval with ends."""
-    return not isinstance(fit, str) and math.isfinite(fit.interval()[0])
-
-
 def below_worst(loss: Array) -> Booleans:
-    """Which runs (n,) do not share the worst loss with two or more others, as diverged ones do."""
+    """Return the mask of runs (n,) that do not share the worst loss with two or more others, as diverged ones do."""
     worst = loss == loss.max()
     return ~worst if worst.sum() >= MIN_TIES else np.full(len(loss), True)
 
 
-def first_line(runs: Runs) -> Line | str:
-    """A first ridge: the slope for which one smooth function of the distance explains the loss best."""
+def first_line(runs: Runs) -> Line:
+    """Return a first ridge: the slope with the smooth function of the distance that explains the loss best."""
     u = _orthonormal(runs.base)
     y = runs.loss - u @ (u.T @ runs.loss)
     best, start = float(y @ y), Line(float(runs.x.mean()), 0.0)
@@ -225,17 +233,15 @@ def first_line(runs: Runs) -> Line | str:
     n_free = len(y) - u.shape[1] - DEGREE - 1
     ratio = (everything - best) / (DEGREE + 1) * n_free / max(best, 1e-300)
     if f_distribution.sf(ratio, DEGREE + 1, n_free) > NOISE:
-        return "{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}"
+        raise NoValley("{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}")
     return start
 
 
-def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit | str:
-    """Refit around the ridge until it stays; the reason where there is none to follow."""
+def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit:
+    """Refit around the ridge until it stays. Raises NoValley if there is none to follow."""
     past: list[Line] = []
     for step in range(MAX_STEPS):
         fit = fit_around(runs, line, window)
-        if isinstance(fit, str):
-            return fit
         move = fit.vertex()
         if move.reach() < STILL * window:
             return fit
@@ -247,20 +253,25 @@ def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit | str:
     return fit_around(runs, middle, window)
 
 
-def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> ValleyFit | str:
-    """Weighted least squares within the window around `line`; with `bend`, c[0] is that of d(z − z̄)² instead."""
+def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> ValleyFit:
+    """Fit by weighted least squares within the window around `line`. With `bend`, c[0] is that of d(z − z̄)² instead.
+
+    Raises NoValley if there are too few runs, or no minimum.
+    """
     inside = runs.within(line)
     if inside.sum() < max(MIN_LEVELS, len(inside) / 2):
         side = "lower" if line.at(0.0) < runs.x.mean() else "higher"
-        return f"the best {{0}} lies at the edge of its range for most values of {{1}}: try {side} values of {{0}}"
+        raise NoValley(
+            f"the best {{0}} lies at the edge of its range for most values of {{1}}: try {side} values of {{0}}"
+        )
     weights = runs.weights(line, window)
     rows = np.flatnonzero(weights > 0)
-    few = f"too few runs ({len(rows)}) lie near the ridge: run more values of {{0}} around the best ones"
+    few = NoValley(f"too few runs ({len(rows)}) lie near the ridge: run more values of {{0}} around the best ones")
     cells = runs.cells[rows]
     distinct = np.unique(cells, return_index=True)[1]
     telling = np.bincount(runs.level_of[rows[distinct]]) >= (2 if runs.by_level else 1)
     if telling.sum() < MIN_LEVELS:
-        return few
+        raise few
     d, z, root = (runs.x - line.at(runs.z))[rows], runs.z[rows], np.sqrt(weights[rows])
     z_mean = float(np.average(z, weights=weights[rows]))
     tilts = [d * (z - z_mean) ** 2, d**2, d, d * (z - z_mean)] if bend else [d * (z - z_mean), d**2, d]
@@ -277,16 +288,16 @@ def fit_around(runs: Runs, line: Line, window: float, *, bend: bool = False) -> 
     n_free = len(distinct) - u.shape[1] - terms.shape[1]
     q, r = np.linalg.qr(terms / scale)
     if n_free < MIN_FREE or np.abs(np.diag(r)).min() < 1e-6:
-        return few
+        raise few
     back = np.linalg.inv(r) / scale[:, None]
     c = back @ (q.T @ y)
     if c[1] <= 0:
-        return "the loss has no minimum along {0} there (it does not rise on both sides): widen the range of {0}"
+        raise NoValley("the loss has no minimum along {0}: it does not rise on both sides. Widen the range of {0}")
     return ValleyFit(line, rows, cells, z_mean, c, back, q, u, y - q @ (q.T @ y), n_free)
 
 
 def _orthonormal(columns: Array) -> Array:
-    """An orthonormal basis of the space that `columns` (n, k) span, whatever their rank."""
+    """Return an orthonormal basis of the span of `columns` (n, k), of any rank."""
     values, vectors = np.linalg.eigh(columns.T @ columns)
     kept = values > 1e-9 * values[-1]
     return np.asarray(columns @ (vectors[:, kept] / np.sqrt(values[kept])))

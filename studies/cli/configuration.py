@@ -18,7 +18,7 @@ from rich.console import Console
 from studies import schema
 from studies.analysis.choice import Choice, ranked
 from studies.analysis.estimate import Estimate
-from studies.cli.admission import admit
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import given_overrides
 from studies.config.composing.own_options import BY_PATH
 from studies.config.parsing.configuration import read_configuration
@@ -58,7 +58,7 @@ def of_file(given: object) -> ChosenConfiguration:
 def of_study(config: DictConfig, console: Console) -> ChosenConfiguration:
     """Return the selected configuration of a study, its best one, or that of a trial. Raises `BadInput`."""
     _refuse_parts(config)
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     study, settings = _find(settings, storage)
     every = study.get_trials(deepcopy=False) if study is not None else []
     trials = by_first(every)

@@ -10,8 +10,8 @@ from optuna import Study
 from rich.console import Console
 
 from studies.analysis.same_runs import same_runs_note
-from studies.cli.admission import admit
 from studies.cli.reports import view_of
+from studies.cli.validation import validate_and_open
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.hypotheses.conclusion import PartTrials, conclude
@@ -55,7 +55,7 @@ def is_finished(part: StudyPart) -> bool:
 
 def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     """Return the settings of a part and its study. Raises `BadInput` if the storage does not hold it."""
-    settings, storage = admit(config, to_read=True)
+    settings, storage = validate_and_open(config, to_read=True)
     study, settings = find_study(settings, storage)
     if study is None:
         complaint = f"is {settings.study_name}, which the storage does not hold"
@@ -65,7 +65,7 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
 
 def _model_if_stored(config: DictConfig) -> str | None:
     """Return the trained model of a part, or None if the storage does not hold its study."""
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     return _trained_model(config) if find_study(settings, storage)[0] is not None else None
 
 

@@ -18,11 +18,11 @@ from studies.process.leaving import children_ended
 from studies.process.signals import StopSignals
 from studies.selection.evaluations import count_evaluation, evaluations_in, in_words, retrainings
 from studies.text.wording import nearby
-from studies.trial.callbacks import Interrupted
+from studies.trial.checkpoints.files import symlink_target
 from studies.trial.failures import classify, traced
-from studies.trial.files import linked_away
-from studies.trial.process_state import kept
-from studies.trial.testing import LEFT, train_and_test
+from studies.trial.process_state.state import kept
+from studies.trial.retraining import LEFT, train_and_test
+from studies.trial.rungs.rungs import Interrupted
 
 MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
 
@@ -34,7 +34,7 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
     """
     own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
     for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
-        real = linked_away(place, output_dir=folder)
+        real = symlink_target(place, output_dir=folder)
         if real is not None:
             raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
     try:

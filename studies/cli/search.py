@@ -96,7 +96,7 @@ def _run_workers(study: Study, settings: StudySettings, launcher: Launcher, sess
     shift = session.clock.start(settings.timeout_s)
     if session.signals.reason() is not None:
         return
-    for line in plan_lines(settings, slots=launcher.places(), logs=launcher.logs):
+    for line in plan_lines(settings, slots=launcher.describe(), logs=launcher.logs):
         session.console.print(line)
     watch = Watch(session.storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
     with Progress(study, settings, rules_of(settings), console=session.console) as progress:

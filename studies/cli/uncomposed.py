@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from studies.cli.arguments import read_arguments
 from studies.config.composing.configs import compose, group_options
 from studies.config.composing.own_options import BY_PATH, place_of
-from studies.config.parsing.renamed import key_now, option_now, told
+from studies.config.parsing.renamed import key_now, option_now, present_names
 from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
 from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
 from studies.errors import BadInput, Problem, Problems, nearest
@@ -88,13 +88,13 @@ def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception |
 
 def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Problem]:
     """Return the problems of the config that the good overrides make, if they name a study."""
-    from studies.cli.admission import admit
+    from studies.cli.validation import validate_and_open
 
     config = compose(overrides, config_dirs=folders)
     if OmegaConf.is_missing(config, "study_name"):
         return []
     try:
-        admit(config)
+        validate_and_open(config)
     except BadInput as error:
         return list(error.problems)
     return []
@@ -130,7 +130,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return key, "is added and not overridden", f"write {pasted('+study', value)}, or the name alone"
     if key == BY_PATH:
         complaint = f"is the file {value}.yaml, which does not compose ({_first_line(error)})"
-        return "study", complaint, f"correct the file{told(_first_line(error))}"
+        return "study", complaint, f"correct the file{present_names(_first_line(error))}"
     if (key_present := key_now(key)) is not None:
         return key, "is not a key of the config", f"it is called {key_present} now"
     if (option := option_now(key, value)) is not None:
@@ -138,7 +138,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     options = group_options(key, config_dirs=folders)
     if key == "study" and value in options:
         complaint = f"is {value}, which does not compose ({_first_line(error)})"
-        return key, complaint, f"correct its file{told(_first_line(error))}"
+        return key, complaint, f"correct its file{present_names(_first_line(error))}"
     if value in options and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted(f'+{key}', value)}"
     if options and value not in options:

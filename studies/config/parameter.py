@@ -1,9 +1,9 @@
 """One parameter of a search space: its scale, its values, and how a value reaches the config.
 
-Grid, random, quasi-random and model-based search all draw from the same `Parameter`, so they share its end points.
-A `power_of_two` is stored as the number itself (64, not 6) in a log-scaled integer distribution and snapped to the
-nearest power after sampling: every tool that reads the storage sees true batch sizes in their order. The cost is that
-a model-based sampler gives the two end values a little less of its prior.
+Grid, random, quasi-random and model-based search all draw from the same `Parameter`, so they share its end points. A
+`power_of_two` is stored as the number itself (64, not 6) in a log-scaled integer distribution, and sampled values are
+snapped to the nearest power. So every tool that reads the storage sees true batch sizes in their order. The cost: a
+model-based sampler gives the two end values a little less of its prior.
 
 Optuna is imported late, because a config is composed and printed without it.
 """
@@ -24,38 +24,33 @@ if TYPE_CHECKING:
 
 ParameterType = Literal["float", "int", "power_of_two", "categorical"]
 Role = Literal["scientific", "nuisance", "fixed"]
-OFF_GRID = 1e-8  # steps by which Optuna lets a value lie off its grid
+OFF_GRID = 1e-8  # steps; Optuna's tolerance for values beside its grid
 Value = bool | int | float | str | None  # what Optuna stores of a choice
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named axis of the search space.
-
-    `paths` are the config keys that it sets; `low`, `high`, `step` are in the config's own units; `choices` maps a
-    choice's name (what samplers see) to what is written into the config; `levels` are the values of a grid, or None;
-    `when` maps the name of another parameter to the values under which this one is active.
-    """
+    """A named axis of the search space."""
 
     name: str
-    paths: tuple[str, ...]
+    paths: tuple[str, ...]  # the config keys that it sets
     type: ParameterType
-    low: float = 0.0
+    low: float = 0.0  # as `high` and `step`, in the config's own units
     high: float = 0.0
     log: bool = False
     step: float | None = None
-    choices: Mapping[Value, Any] = field(default_factory=dict)
-    levels: tuple[Value, ...] | None = None
+    choices: Mapping[Value, Any] = field(default_factory=dict)  # names for samplers: values for the config
+    levels: tuple[Value, ...] | None = None  # the values of a grid
     role: Role = "nuisance"
-    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)  # other parameters: values that activate it
 
     @property
     def replaces_subconfig(self) -> bool:
-        """Whether some choice writes a whole mapping into the config."""
+        """Whether any choice writes a whole mapping into the config."""
         return any(isinstance(choice, Mapping) for choice in self.choices.values())
 
     def distribution(self) -> BaseDistribution:
-        """The Optuna distribution under which values are stored."""
+        """Return the Optuna distribution that values are stored under."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         match self.type:
@@ -69,7 +64,7 @@ class Parameter:
                 return CategoricalDistribution(tuple(self.choices))
 
     def suggest(self, trial: BaseTrial) -> Value:
-        """Ask `trial` for a value. Raises ValueError where a stored point lies off the parameter's own values."""
+        """Ask `trial` for a value. Raises ValueError if a stored point has a value that is not the parameter's."""
         match self.type:
             case "float":
                 return trial.suggest_float(self.name, self.low, self.high, log=self.log, step=self.step)
@@ -85,11 +80,11 @@ class Parameter:
                 return trial.suggest_categorical(self.name, tuple(self.choices))
 
     def snap(self, value: Any) -> Any:
-        """The parameter's own value nearest to a sampled one, on the search scale."""
+        """Return the parameter's own value nearest to a sampled one, on the search scale."""
         return 2 ** round(math.log2(value)) if self.type == "power_of_two" else value
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is one that this parameter can take."""
+        """Return whether this parameter can take `value`."""
         if self.type == "categorical":
             return any(
                 value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
@@ -103,17 +98,16 @@ class Parameter:
         return whole and abs(steps - round(steps)) <= OFF_GRID
 
     def own(self, value: Any) -> Any:
-        """Return the choice that `value` names. Choices with names have texts for them, also where YAML makes a number,
-        a boolean or null of a name."""
+        """Return the choice that `value` names. Names are texts, though YAML makes numbers or null of some."""
         if self.type != "categorical" or self.contains(value):
             return value
         text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         return text if text in self.choices else value
 
     def from_unit(self, u: float) -> Value:
-        """The value at quantile `u` in [0, 1) of the parameter's own measure.
+        """Return the value at quantile `u` in [0, 1) of the parameter's own measure.
 
-        Log-uniform for `log`, equal weight for each choice, power, integer and step.
+        The measure is log-uniform for `log`. Each choice, power, integer and step has equal weight.
         """
         match self.type:
             case "categorical":
@@ -135,9 +129,10 @@ class Parameter:
                 return self.low + u * (self.high - self.low)
 
     def cell(self, value: Any) -> tuple[float, float]:
-        """The quantiles between which `from_unit` gives `value`, one that this parameter contains; equal for a float.
+        """Return the quantiles that `from_unit` maps to `value`, which the parameter contains. They are equal for a
+        float.
 
-        The whole of [0, 1] where the parameter has no other value.
+        A parameter with a single value has the whole of [0, 1].
         """
         match self.type:
             case "categorical":
@@ -159,7 +154,7 @@ class Parameter:
         return u, u
 
     def spread(self, n: int) -> tuple[Value, ...]:
-        """`n` values from end to end, evenly spaced on the search scale; fewer where the parameter has fewer."""
+        """Return `n` values from end to end, evenly spaced on the search scale, or fewer if there are fewer."""
         if self.type == "categorical":
             return tuple(self.choices)[:n]
         if self.type == "power_of_two":
@@ -179,17 +174,17 @@ class Parameter:
 
     @property
     def n_values(self) -> int:
-        """How many values a parameter that is no continuum has."""
+        """The number of values of a discrete parameter."""
         if self.type == "categorical":
             return len(self.choices)
         return len(self._powers()) if self.type == "power_of_two" else self._count(self.step or 1.0)
 
     def corners(self) -> tuple[Value, ...]:
-        """The extreme values: both ends of a range, every choice of a categorical."""
+        """Return the extreme values: both ends of a range, every choice of a categorical."""
         return tuple(self.choices) if self.type == "categorical" else tuple(dict.fromkeys(self.spread(2)))
 
     def _count(self, step: float) -> int:
-        """Return the number of values that `step` gives between both ends."""
+        """Return the number of values with this `step` from end to end."""
         return math.floor(steps_between(self.low, self.high, step) + OFF_GRID) + 1
 
     def _powers(self) -> tuple[int, ...]:
@@ -198,19 +193,19 @@ class Parameter:
 
 
 def stepped(low: float, step: float, n: int) -> float:
-    """Return `low` and `n` steps more, added as decimals: 0.1 + 2 · 0.1 is 0.3, and 3 · 1e-13 is 3e-13."""
+    """Return `low` plus `n` steps, added as decimals: 0.1 + 2 · 0.1 is 0.3, and 3 · 1e-13 is 3e-13."""
     return float(_decimal(low) + n * _decimal(step))
 
 
 def steps_between(low: float, value: float, step: float) -> float:
-    """Return the number of steps from `low` to `value`, computed in decimals as `stepped` does."""
+    """Return the number of steps from `low` to `value`, in decimals like `stepped`."""
     return float((_decimal(value) - _decimal(low)) / _decimal(step))
 
 
 def label_of(values: Iterable[Value], *, among: Iterable[Iterable[Value]] = ()) -> str:
-    """Values in words, as tables name them; an inactive parameter is a dash.
+    """Return values in words for tables. An inactive parameter is a dash.
 
-    A float has six digits, or all of them where one of `among` would be named alike.
+    A float has six digits, or all of them if one of `among` would have the same label.
     """
     own = tuple(values)
     short = _label(own, "{:.6g}")
@@ -225,7 +220,7 @@ def _label(values: Iterable[Value], written: str) -> str:
 
 
 def _decimal(value: float) -> Decimal:
-    """Return the decimal number that is written for a float."""
+    """Return a float as the decimal number that is written for it."""
     return Decimal(repr(float(value)))
 
 
@@ -238,7 +233,7 @@ def _nth(index: int, n: int) -> tuple[float, float]:
 
 
 def _evenly(count: int, n: int) -> list[int]:
-    """`n` indices out of `count`, ends included."""
+    """Return `n` indices out of `count`, with both ends."""
     if n >= count:
         return list(range(count))
     return sorted({round(i) for i in np.linspace(0, count - 1, n)}) if n > 1 else [count // 2]

@@ -1,8 +1,7 @@
-"""The resolvers of a config, called by `${NAME:…}`, and how a process comes to have them.
+"""The resolvers of a config, called by `${NAME:…}`, and their registration in a process.
 
-A process knows the resolvers that were registered in it. Hydra imports the modules of the package `hydra_plugins`
-when a command begins, and a module that `_target_` names may register its own when it is imported. A worker does both
-where a resolver is missing.
+Every process needs its own registration. Hydra imports the modules of the package `hydra_plugins` when a command
+begins, and the module of a `_target_` may register resolvers on import. A worker does both if a resolver is missing.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ def load_resolvers(config: DictConfig) -> None:
     called = {name for _, text in texts(written) for name in CALL.findall(text)}
     if not _missing(called):
         return
-    Plugins.instance()  # imports them the first time
+    Plugins.instance()  # imports hydra_plugins the first time
     for key, text in texts(written):
         if key.rpartition(".")[2] == "_target_" and _missing(called):
             try:
                 find_target(text)
-            except TargetBroken:  # told when the target itself is looked at
+            except TargetBroken:  # reported when the target is checked
                 continue
 
 
 def texts(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the dotted keys of plain values that hold a text, with the text."""
+    """Yield each text in plain values with its dotted key."""
     if isinstance(values, Mapping | list):
         for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
             yield from texts(value, f"{prefix}.{key}" if prefix else str(key))

@@ -1,7 +1,7 @@
-"""What a study is: one frozen `StudySettings`, made from the composed config by `studies.config.parsing.settings`.
+"""The settings of a study: one frozen `StudySettings`, parsed from the composed config.
 
-`template` stays an unresolved config: a point is written into it first and interpolations are resolved after, so that
-a key that follows another one (`model.network.input_shape: ${datamodule.image_shape}`) still follows it in a trial.
+`template` stays an unresolved config. A point is written into it first, and interpolations are resolved after, so that
+a key such as `model.network.input_shape: ${datamodule.image_shape}` still follows its source in a trial.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ SelectRule = Literal["best", "one_standard_error"]
 SelectCost = Literal["seconds", "steps", "peak_memory_mb", "n_parameters"]
 ValuePolicy = Literal["auto", "final", "common_rung"]
 
-POINTS = "points"  # the sampler of a selection's rounds: their settings list the points; no word of a config
-TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # what a training gives besides what its module logs
-TRAINING_LOSS = "training_loss"  # as a metric: the mean loss since the last rung, unless the module logs that name
+POINTS = "points"  # the sampler of a selection's rounds, with listed points; no config has it
+TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # figures of the training itself
+TRAINING_LOSS = "training_loss"  # metric: the mean loss since the last rung, unless the module logs this name
 
-TRAINING_SEED = "training_seed"  # the config key that holds the seed of a trial, and the study's outside of one
+TRAINING_SEED = "training_seed"  # config key of the trial's seed; outside of a trial, the study's
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed", "vars")  # the config of a trial
 CONTEXT_KEYS = (
     "study_name",
@@ -44,23 +44,18 @@ CONTEXT_KEYS = (
     "objective",
     "budget",
     TRAINING_SEED,
-)  # what the fixed config may refer to (${output_dir})
+)  # keys that the fixed config may refer to (${output_dir})
 TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
 class SecondObjective:
-    """What is weighed against the first metric: a figure of the training itself, or a metric that the module logs.
-
-    `direction_is_meant` confirms a direction that is unusual for a metric of this name.
-    `noise`: the standard deviation that a repetition is taken to have where single runs are all there is; relative
-    where the metric is `seconds` or `peak_memory_mb`, in the metric's own unit else.
-    """
+    """The second metric: a figure of the training itself, or a metric that the module logs."""
 
     metric: str
     direction: Direction
-    noise: float
-    direction_is_meant: bool = False
+    noise: float  # standard deviation between repetitions; relative for seconds and peak_memory_mb
+    direction_is_meant: bool = False  # confirms an unusual direction
 
     @property
     def maximize(self) -> bool:
@@ -69,32 +64,31 @@ class SecondObjective:
 
     @property
     def is_logged(self) -> bool:
-        """Whether the module logs it."""
+        """Whether the module logs the metric."""
         return self.metric not in TRAINING_METRICS
 
     @property
     def is_relative(self) -> bool:
-        """Whether its noise is a share of its value."""
+        """Whether the noise is a share of the value."""
         return self.metric in ("seconds", "peak_memory_mb")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveSettings:
-    """What is optimised: a metric that the module logs, and which of its rung values counts; and what it is weighed
-    against, if anything is. `direction_is_meant` confirms a direction that is unusual for a metric of this name."""
+    """The metric to optimise."""
 
     metric: str
     direction: Direction
-    value: Literal["last", "best"]
+    value: Literal["last", "best"]  # the rung that gives a trial's value
     tolerance: float  # in the metric's unit: a trial has converged once it stays this near to its final value
-    test: bool = False  # each trial that came to its end is tested too; nothing is chosen by that
+    test: bool = False  # evaluates the test part after each complete trial; nothing is chosen by it
     second: SecondObjective | None = None
     noise: float | None = None  # standard deviation between training seeds, in the metric's unit; None: tolerance
-    direction_is_meant: bool = False
+    direction_is_meant: bool = False  # confirms an unusual direction
 
     @property
     def logged_second(self) -> str | None:
-        """The second metric, where the module has to log it."""
+        """The second metric, if the module has to log it."""
         return self.second.metric if self.second is not None and self.second.is_logged else None
 
     @property
@@ -115,7 +109,7 @@ class ObjectiveSettings:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A sampler, pruner or launcher: one word and its options."""
+    """A sampler, pruner or launcher by name, with its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -123,20 +117,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class SelectSettings:
-    """What becomes of the best after the search.
-
-    `race`: the best `k` train on up to `seeds` common fresh seeds each, then the winner by `rule` on `estimate_seeds`
-    others. `cost`: the attribute of a trial that the cheapest has least of. `per_value`: a race for each combination
-    of the scientific parameters' values.
-    """
+    """The selection after the search."""
 
     name: SelectName = "none"
-    k: int = 8
-    seeds: int = 8
-    estimate_seeds: int = 8
+    k: int = 8  # candidates of a race
+    seeds: int = 8  # fresh seeds of each candidate, the same for all
+    estimate_seeds: int = 8  # further seeds of the winner
     rule: SelectRule = "best"
-    cost: SelectCost = "seconds"
-    per_value: bool = False
+    cost: SelectCost = "seconds"  # attribute of a trial; the cheapest candidate has the least of it
+    per_value: bool = False  # a race for each combination of the scientific parameters' values
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,103 +147,86 @@ class RoundSettings:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """What is to be concluded from the study's trials.
-
-    `params` are the names to analyse, None: all. `value_policy`: which value of a trial counts; `auto` takes the final
-    one, or the one at the last common rung where more than 10 % were pruned. `law`: pairs of numeric parameters
-    (tuned, followed) whose ridge is asked for, None: learning rate × batch size where there are both. `source`: who
-    proposed the trials of which the storage does not say it, None: unknown.
-    """
+    """The analysis of the study's trials."""
 
     name: AnalysisName
-    params: tuple[str, ...] | None
-    value_policy: ValuePolicy
-    law: tuple[tuple[str, str], ...] | None
-    source: str | None = None
+    params: tuple[str, ...] | None  # names to analyse; None: all
+    value_policy: ValuePolicy  # auto: the final value, or that at the last common rung if over 10 % were pruned
+    law: tuple[tuple[str, str], ...] | None  # pairs (tuned, followed); None: learning rate × batch size, if there
+    source: str | None = None  # the sampler of trials without a recorded one; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class HypothesisSettings:
-    """What is believed, and the rule that decides it, in the metric's unit (a share of variance for `independence`).
-
-    `contrast`: the parameter `of` gains at least `boundary` from its value `before` to `after`. `independence`: no pair
-    explains `boundary` of the variance. `one_fits_all`: no value of `of` loses `boundary` with another one's best
-    setting. `none`: this part only prepares another. What a part finds that does not `decide` is told
-    beside the verdict.
-    """
+    """A claim and its decision rule."""
 
     claim: str
+    # contrast: the parameter `of` gains `boundary` or more from its value `before` to `after`
+    # independence: no pair of parameters explains `boundary` of the variance
+    # one_fits_all: no value of `of` loses `boundary` with the best setting of another value
+    # none: this part only prepares another
     rule: HypothesisRule
     of: str | None
     before: str | None
     after: str | None
-    boundary: float
-    decides: bool = True
+    boundary: float  # in the metric's unit; a share of variance for independence
+    decides: bool = True  # False: the finding only accompanies the verdict
 
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """Where the study is kept. `url` may hold a password, so it is not part of the text of this object.
+    """The storage of the study."""
 
-    `url_env` names an environment variable that holds the URL where `url` is None. A running trial whose worker gave no
-    sign of life for `lease_s` seconds is tried again; an outage of the storage is waited out for `patience_s` seconds.
-    """
-
-    url: str | None = field(repr=False)
-    url_env: str | None
-    lease_s: float
-    patience_s: float
+    url: str | None = field(repr=False)  # may hold a password
+    url_env: str | None  # the environment variable with the URL, if `url` is None
+    lease_s: float  # without a sign of life for so long, a running trial is tried again
+    patience_s: float  # an outage may last so long
 
     @property
     def address(self) -> str:
-        """The URL itself. Raises KeyError where the environment variable is not set."""
+        """The URL itself. Raises KeyError if the environment variable is not set."""
         return self.url if self.url is not None else os.environ[self.url_env or ""]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSettings:
-    """What a trial saves so that a retry can go on from there.
+    """The checkpoints of a trial, for a retry to resume from."""
 
-    `every_s`: at the first rung after so many seconds of training, None: only when the trial is asked to stop.
-    `keep_best`: of how many of the best trials the last checkpoint stays when they are finished; all others go.
-    """
-
-    every_s: float | None
-    keep_best: int
+    every_s: float | None  # saved at the first rung after so many seconds; None: only when the trial is asked to stop
+    keep_best: int  # so many of the best trials keep their last checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemorySettings:
-    """What follows out-of-memory. `halve_batch`: the trial is tried once more at half the batch size, which lies at the
-    config key `batch_size`, with twice as many batches accumulated."""
+    """The retry after out-of-memory."""
 
-    retry: Literal["none", "halve_batch"]
-    batch_size: str
+    retry: Literal["none", "halve_batch"]  # once more at half the batch size, with twice as many batches accumulated
+    batch_size: str  # the config key to halve
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """How long batches are tried before a study: at most `max_s` seconds, None: as long as it takes."""
+    """The limit of a check."""
 
-    max_s: float | None = 60.0
+    max_s: float | None = 60.0  # None: as long as it takes
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A value of the built data module, the attribute `source`, that is written into the config at `target`."""
+    """A value of the built data module for the config."""
 
-    target: str
-    source: str
+    target: str  # config key
+    source: str  # datamodule.ATTRIBUTE
 
     @property
     def attributes(self) -> list[str]:
-        """The names to follow from the data module on."""
+        """The names of the attributes below the data module."""
         return self.source.split(".")[1:]
 
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """Everything a study needs, read and checked."""
+    """Everything a study needs, parsed and checked."""
 
     study_name: str
     n_trials: int
@@ -290,22 +262,22 @@ class StudySettings:
 
     @property
     def is_designed(self) -> bool:
-        """Whether the points are a fixed design (a grid, or those of a selection) and not a search."""
+        """Whether the points are fixed, as in a grid or a selection, and not searched."""
         return self.sampler.name in ("grid", POINTS)
 
     @property
     def trainer(self) -> Mapping[Any, Any]:
-        """The trainer's arguments, as the config has them; none where it has anything but a mapping."""
+        """The trainer's arguments in the config. There are none if they are no mapping."""
         given = self.template.get("trainer")
         return given if isinstance(given, DictConfig) else {}
 
     @property
     def devices_per_trial(self) -> int:
-        """How many processes, each with a device of its own, train one trial together."""
+        """The number of processes that train one trial together, each on its own device."""
         given = self.launcher.options.get("devices_per_trial", 1)
-        return given if isinstance(given, int) else 1  # anything else is told by the launcher's check
+        return given if isinstance(given, int) else 1  # anything else is reported by the launcher's check
 
     @property
     def isolates_trials(self) -> bool:
-        """Whether each trial has a process of its own."""
+        """Whether each trial has its own process."""
         return bool(self.launcher.options.get("isolation", "worker") == "process")

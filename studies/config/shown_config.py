@@ -1,7 +1,7 @@
-"""Shows a config that Hydra prints, as with `--cfg job`, without the secrets in it.
+"""Hides the secrets of a config that Hydra prints, as with `--cfg job`.
 
-Context: what is printed may be a part of the config, resolved, or no YAML. Choice: the whole config is composed first,
-and its secrets are known from then on. Cost: it is composed twice.
+Context: Hydra may print a part of the config, a resolved one, or no YAML at all. Choice: the whole config is composed
+first, so that its secrets are known. Cost: it is composed twice.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from studies.secrets.sources import PLAIN, is_reference
 from studies.secrets.texts import MASK
 from studies.text.printable import printable
 
-SHOWING = ("--cfg", "-c", "--info", "-i", "--help")  # the last one is --help-all: --help itself shows no config
+SHOWING = ("--cfg", "-c", "--info", "-i", "--help")  # the last one means --help-all: --help itself shows no config
 PARTIAL = ("--package", "-p", "--resolve")
 LINE = re.compile(r"^([ \t]*(?:- )?['\"]?([\w.-]+)['\"]?: +)(\S.*)$", re.MULTILINE)
 
 
 def run_with_secrets_hidden(run: Callable[[], None], arguments: Sequence[str]) -> None:
-    """Have Hydra `run` with these arguments. Mask the secrets in what it prints, if they ask for a config."""
+    """Let Hydra `run` with these arguments. If they print a config, mask its secrets."""
     if not any(_name(one) in SHOWING for one in arguments):
         run()
         return
@@ -43,7 +43,7 @@ def run_with_secrets_hidden(run: Callable[[], None], arguments: Sequence[str]) -
 
 
 def hide_secrets_of_sweep(config: DictConfig) -> None:
-    """Mask the secrets in the file that Hydra writes of a sweep before its first job, which is the one of `config`."""
+    """Mask the secrets in multirun.yaml. Hydra writes it before the first job, which is that of `config`."""
     sweep = HydraConfig.get()
     if sweep.mode == RunMode.MULTIRUN and sweep.job.num == 0:
         remember_those_of(config)
@@ -52,7 +52,7 @@ def hide_secrets_of_sweep(config: DictConfig) -> None:
 
 
 def without_secrets_in(text: str, *, package: str = "") -> str:
-    """Return a config in YAML, that at the key `package`, with its secrets masked, as it stands where it holds none."""
+    """Return a config in YAML with its secrets masked. It is the part at the key `package`, if there is one."""
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -72,7 +72,7 @@ def _name(argument: str) -> str:
 
 
 def _printed(run: Callable[[], None], arguments: Sequence[str]) -> str:
-    """Return what Hydra prints with these arguments. If it fails, what it has printed is printed masked."""
+    """Return Hydra's output with these arguments. If Hydra fails, print it masked."""
     printed, given = io.StringIO(), sys.argv[1:]
     sys.argv[1:] = arguments
     try:

@@ -1,9 +1,9 @@
-"""The search space: parameters in an order in which each comes after those that its `when` names.
+"""The search space: its parameters, in an order that puts each after the parameters of its `when`.
 
 It draws points (from a trial, from a point of the unit cube, or all cells of a grid) and writes a point into a config.
-Writing to a path that does not exist is an error, never a new key; the one exception is an argument that the
-callable at the path's parent names in its own signature (`torch.optim.Adam` takes `lr` whether or not the YAML says
-so); what a `**kwargs` would swallow does not count, for the parameter would be ignored silently.
+Writing to a path that does not exist is an error, never a new key. There is one exception: an argument in the signature
+of the callable at the path's parent (`torch.optim.Adam` takes `lr` whether or not the YAML has it). An argument that
+only `**kwargs` would take does not count, as the parameter would be ignored silently.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Point = dict[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """Parameters, each after the ones that its condition names."""
+    """Parameters, each after those of its condition."""
 
     parameters: tuple[Parameter, ...]
 
@@ -47,12 +47,12 @@ class SearchSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters' names, in order."""
+        """The names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some parameter is active only under a condition."""
+        """Whether any parameter has a condition."""
         return any(parameter.when for parameter in self.parameters)
 
     def suggest(self, trial: BaseTrial) -> Point:
@@ -64,7 +64,7 @@ class SearchSpace:
         return point
 
     def from_unit(self, u: Sequence[float]) -> Point:
-        """The point at `u`, one quantile in [0, 1) a parameter; those of inactive parameters are not used."""
+        """Return the point at `u`, one quantile in [0, 1) a parameter. Those of inactive parameters are ignored."""
         point: Point = {}
         for parameter, quantile in zip(self.parameters, u, strict=True):
             if is_active(parameter, point):
@@ -72,11 +72,11 @@ class SearchSpace:
         return point
 
     def grid(self) -> list[Point]:
-        """Every cell once: the product of the levels over the parameters that are active together."""
+        """Return every cell once: the product of the levels of all parameters that are active together."""
         return self._product({parameter.name: parameter.levels or () for parameter in self.parameters})
 
     def count_cells(self, *, limit: int) -> int | None:
-        """The number of cells of the grid; None where there are more than `limit`, which are not made."""
+        """Return the number of cells of the grid, or None if there are more than `limit`."""
         if not self.is_conditional:
             n_cells = math.prod(len(parameter.levels or ()) for parameter in self.parameters)
             return n_cells if n_cells <= limit else None
@@ -85,7 +85,7 @@ class SearchSpace:
         return len(points) if len(points) <= limit else None
 
     def corners(self, *, limit: int) -> list[Point]:
-        """Up to `limit` extreme points: all low, all high, then each end and each choice at least once."""
+        """Return up to `limit` extreme points: all low, all high, then each end and each choice at least once."""
         values = {parameter.name: parameter.corners() for parameter in self.parameters}
         middles = {parameter.name: parameter.spread(3)[len(parameter.spread(3)) // 2] for parameter in self.parameters}
         points = [self._active({name: ends[0] for name, ends in values.items()})]
@@ -96,9 +96,9 @@ class SearchSpace:
         return distinct[:limit]
 
     def apply(self, config: DictConfig, point: Mapping[str, Value]) -> DictConfig:
-        """A copy of `config` with `point` written into it; sub-configs first, then what lies inside them.
+        """Return a copy of `config` with `point` written into it: sub-configs first, then the keys inside them.
 
-        Raises KeyError naming the parameter and the path where a path does not exist.
+        Raises KeyError with the parameter and the path if a path does not exist.
         """
         applied = copy.deepcopy(config)
         OmegaConf.set_struct(applied, False)
@@ -113,7 +113,7 @@ class SearchSpace:
         return applied
 
     def _product(self, levels: Mapping[str, Sequence[Value]], *, limit: int | None = None) -> list[Point]:
-        """Every combination of the levels; where there are more than `limit`, one more than that."""
+        """Return every combination of the levels, or `limit` + 1 of them if there are more than `limit`."""
         points: list[Point] = [{}]
         for parameter in self.parameters:
             longer = (
@@ -132,7 +132,7 @@ class SearchSpace:
         return point
 
     def _reach(self, name: str, value: Value, middles: Mapping[str, Value]) -> Point:
-        """The point in the middle of everything with `name` at `value` and the conditions met that make it active."""
+        """Return the middle point with `name` at `value`, and with the conditions met that make it active."""
         wanted: Point = {**middles, name: value}
         pending = [name]
         while pending:
@@ -147,12 +147,12 @@ _INACTIVE: Any = object()
 
 
 def is_active(parameter: Parameter, point: Mapping[str, Value]) -> bool:
-    """Whether every condition of `parameter` is met by `point`, which holds the parameters before it."""
+    """Return whether `point`, with the parameters before this one, meets every condition of `parameter`."""
     return all(parent in point and point[parent] in allowed for parent, allowed in parameter.when.items())
 
 
 def path_exists(config: DictConfig, path: str) -> bool:
-    """Whether `path` is a key of `config`, or an argument that the callable at its parent may name."""
+    """Return whether `path` is a key of `config`, or a possible argument of the callable at its parent."""
     parent_path, _, key = path.rpartition(".")
     parent = select(config, parent_path) if parent_path else config
     if isinstance(parent, ListConfig):
@@ -163,8 +163,10 @@ def path_exists(config: DictConfig, path: str) -> bool:
 
 
 def select(config: DictConfig, path: str) -> Any:
-    """The node at `path`, or None where there is none: an interpolation that leads nowhere is told by its reader, and
-    a path with an index where the config has keys leads nowhere too."""
+    """Return the node at `path`, or None if there is none.
+
+    An interpolation that leads nowhere is reported elsewhere. An index into a mapping leads nowhere too.
+    """
     try:
         return OmegaConf.select(config, path, throw_on_missing=False)
     except OmegaConfBaseException:

@@ -1,9 +1,10 @@
-"""Looks up the callables that a config names by `_target_`, and the arguments that they name themselves."""
+"""Finds the callables behind a config's `_target_`, and the arguments that they name."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -11,13 +12,13 @@ from studies.text.printable import described
 
 
 class TargetBroken(Exception):
-    """The module that holds a target fails while it is imported."""
+    """The module of a target fails on import."""
 
 
 def find_target(name: str) -> Any:
-    """The object with this dotted name, or None where there is none. Imports what it has to.
+    """Return the object with this dotted name, or None if there is none. Imports its module.
 
-    Raises `TargetBroken` where an import fails for another reason than that the module does not exist.
+    Raises `TargetBroken` if an import fails, unless the module does not exist.
     """
     parts = name.split(".")
     if not all(parts):
@@ -31,8 +32,17 @@ def find_target(name: str) -> Any:
     return None
 
 
+def target_of(node: Any) -> Any:
+    """Return the target of a config's `node`. None where it has none, or it cannot be imported."""
+    name = node.get("_target_") if isinstance(node, Mapping) else None
+    try:
+        return None if name is None else find_target(str(name))
+    except TargetBroken:
+        return None
+
+
 def where_it_ends(name: str) -> tuple[ModuleType | None, str]:
-    """Return the module that a dotted name leads to, and the first member that it lacks; None where it leads to none.
+    """Return the module at the start of a dotted name, or None, and the first member that it lacks.
 
     Raises `TargetBroken` like `find_target`.
     """
@@ -45,7 +55,7 @@ def where_it_ends(name: str) -> tuple[ModuleType | None, str]:
 
 
 def signature_of(target: Any) -> inspect.Signature | None:
-    """The signature of a callable, or None where it is compiled and tells none."""
+    """Return the signature of a callable, or None if compiled code has none."""
     try:
         return inspect.signature(target)
     except (TypeError, ValueError):
@@ -53,13 +63,13 @@ def signature_of(target: Any) -> inspect.Signature | None:
 
 
 def named_arguments(signature: inspect.Signature) -> list[str]:
-    """The arguments that a signature names; what `*args` and `**kwargs` would swallow is not among them."""
+    """Return the arguments that a signature names, without `*args` and `**kwargs`."""
     swallowing = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return [name for name, parameter in signature.parameters.items() if parameter.kind not in swallowing]
 
 
 def names_argument(target_name: str, argument: str) -> bool:
-    """Whether the callable of this dotted name names `argument`; True where that cannot be known from here."""
+    """Return whether the callable with this dotted name names `argument`. True if that is unknown."""
     try:
         target = find_target(target_name)
     except TargetBroken:

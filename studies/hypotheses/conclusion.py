@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial
 
 from studies.analysis.same_runs import distinct
-from studies.analysis.values.table import cells_by_value, value_tables
+from studies.analysis.values.table import cells_by_value
 from studies.config.settings import HypothesisSettings, StudySettings
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
 from studies.hypotheses.rule import HypothesisTest, NotTestable, Word, contrast, independence, together
+from studies.reporting.sections.values.section import tables_of
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text
 from studies.search.warm_start import N_BEST, Values, warm_start
@@ -142,14 +143,15 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
     if hypothesis.rule == "independence":
         return _independence(part, found, hypothesis.boundary)
     if hypothesis.rule == "one_fits_all":
-        values = cells_by_value(part.trials, settings)
+        names = [parameter.name for parameter in settings.space if parameter.role == "scientific"]
+        values = cells_by_value(part.trials, names)
         matrix = regret_matrix(values, seeds=range(settings.replicates), maximize=maximize)
         found.matrices[part.name] = matrix
         if matrix.regret:
             shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
             found.beside += _warm_starts(shared, settings, near=hypothesis.boundary)
         return one_fits_all(matrix, boundary=hypothesis.boundary, metric=settings.objective.metric)
-    tables = value_tables(part.trials, settings)
+    tables = tables_of(part.trials, settings)
     if tables is None:
         raise NotTestable("no trial of a designed study has a value")
     assert hypothesis.before is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL
 from studies.analysis.paired import needed, paired
-from studies.analysis.values.isolation import Cell, isolate
+from studies.analysis.values.cross_fitted import Cell, cross_fit
 from studies.hypotheses.rule import HypothesisTest, NotTestable, with_seeds
 
 
@@ -43,7 +43,7 @@ def regret_matrix(
     """Return the regrets of `values`, a mapping of task → cell → seed → value.
 
     Half of the seeds choose the task's own setting and the borrowed one, and the other half judge them (see
-    `studies.analysis.values.isolation`). That bounds a regret from below: noise makes a task's own choice worse than
+    `studies.analysis.values.cross_fitted`). That bounds a regret from below: noise makes a task's own choice worse than
     its best cell. The cell that may be furthest ahead of the borrowed one bounds it from above, over all cells together
     (Bonferroni). Only cells with all seeds on every task are used.
     """
@@ -53,7 +53,7 @@ def regret_matrix(
         if all(all(seed in cells.get(cell, {}) for seed in seeds) for cells in values.values())
     ]
     whole = {task: {cell: cells[cell] for cell in shared} for task, cells in values.items()}
-    best = {task: isolate(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
+    best = {task: cross_fit(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
     tasks = tuple(task for task, found in best.items() if found is not None)
     sign = 1.0 if maximize else -1.0
     level = 1 - (1 - LEVEL) / max(1, len(tasks) * (len(tasks) - 1))

@@ -1,4 +1,4 @@
-"""What a command tells at once when a signal interrupts it: what it still does, for how long, and what ends it."""
+"""The message of a command that a signal interrupts: what it still does, for how long, and how to end it at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEGINS_AGAIN = "its trial then begins again at its last checkpoint"
 
 
 def of_workers(reason: str, n_workers: int, *, grace_s: float) -> str:
-    """Say that the command waits for its workers."""
+    """Return the message of a command that waits for its workers."""
     workers = counted(n_workers, "worker", "workers")
     return (
         f"interrupted ({reason}): waiting for {workers} to save the running trials, at most {grace_s:g} s"
@@ -23,14 +23,14 @@ def of_workers(reason: str, n_workers: int, *, grace_s: float) -> str:
 
 
 def of_this_process(reason: str) -> str:
-    """Say that the trial of this process comes to the end of its batch."""
+    """Return the message of a process that ends the batch of its own trial."""
     ending = f"this process at once; {BEGINS_AGAIN}"
     return f"interrupted ({reason}): the running trial ends its batch and saves its state{_again(reason, ending)}"
 
 
 @contextlib.contextmanager
 def told_at_once(signals: StopSignals, tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell of a signal in the moment in which it comes, while this process itself works."""
+    """Tell of a signal as soon as it comes, while this process itself trains."""
     is_over = threading.Event()
 
     def watch() -> None:
@@ -49,5 +49,5 @@ def told_at_once(signals: StopSignals, tell: Callable[[str], None]) -> Iterator[
 
 
 def _again(reason: str, ends: str) -> str:
-    """Say what a second signal does; after a mere warning it does nothing more."""
+    """Return what a second signal does. After a warning signal it does nothing more."""
     return f"; Ctrl-C again ends {ends}" if reason in ("SIGINT", "SIGTERM") else ""

@@ -1,4 +1,7 @@
-"""Chooses the launcher that the config names. Several launchers, one contract."""
+"""The contract of all launchers, and the choice of one by the config.
+
+Only the chosen launcher is imported: `serial` loads torch, `slurm` and `ray` need an optional extra.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +12,46 @@ from typing import Protocol
 from optuna.storages import BaseStorage
 
 from studies.config.settings import StudySettings
-from studies.errors import Problem
-from studies.launch.devices import available_cores, places
-from studies.launch.resolved import resolved_here
+from studies.errors import BadInput, Problem, Problems
+from studies.launch.local.device_slots import available_cores, device_slots
+from studies.launch.local.launcher import LocalLauncher
+from studies.launch.local.options import device_request
+from studies.launch.ray.options import parse_ray, ray_problems
+from studies.launch.resolve_once import resolve_once
+from studies.launch.slurm.options import slurm_problems
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 
 
 class Launcher(Protocol):
-    """Where workers run. `logs` is the folder below which this run's workers write their logs."""
+    """Starts the workers of a study. Their logs lie below the folder `logs`."""
 
     logs: Path
 
     def preflight(self) -> list[Problem]:
-        """Problems that show only when the model is built and sees a first batch."""
+        """Build the model, try a first batch, and return the problems."""
 
-    def places(self) -> Sequence[object]:
-        """Where the workers run, in words."""
+    def describe(self) -> Sequence[str]:
+        """Return lines that say where the workers run. Call `preflight` first."""
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run workers until they leave or a signal comes. Raises `StudyError` where a worker ends in one.
+        """Run workers until they leave or a signal comes. Raises the `StudyError` of a worker.
 
-        `on_tick` is called now and then; it returns how many trials have been begun.
+        `on_tick` is called now and then, and returns how many trials have begun.
         """
 
 
 def make_launcher(
     settings: StudySettings, storage: BaseStorage, *, signals: StopSignals, tell: Callable[[str], None]
 ) -> Launcher:
-    """The launcher of a study; `tell` shows a person what becomes of the workers."""
-    settings = resolved_here(settings)
+    """Return the launcher of a study. `tell` takes messages about workers.
+
+    Raises `BadInput` if this machine lacks what the launcher needs.
+    """
+    lacking = launcher_problems(settings.launcher.name)
+    if lacking:
+        raise BadInput(lacking)
+    settings = resolve_once(settings)
     if settings.launcher.name == "serial":
         from studies.launch.serial import SerialLauncher
 
@@ -51,32 +64,23 @@ def make_launcher(
         from studies.launch.ray.launcher import RayLauncher
 
         return RayLauncher(settings, signals=signals, tell=tell)
-    from studies.launch.local import LocalLauncher
-
     return LocalLauncher(settings, signals=signals, tell=tell)
 
 
-def launcher_problems(settings: StudySettings) -> list[Problem]:
-    """What this machine lacks for the launcher of a study."""
-    if settings.launcher.name == "slurm":
-        from studies.launch.slurm.jobs import slurm_problems
-
-        return slurm_problems()
-    if settings.launcher.name == "ray":
-        from studies.launch.ray.cluster import ray_problems
-
-        return ray_problems()
-    return []
+def launcher_problems(name: str) -> list[Problem]:
+    """Return what this machine lacks for the launcher of this name."""
+    return {"slurm": slurm_problems, "ray": ray_problems}.get(name, list)()
 
 
 def count_workers(settings: StudySettings, *, gpus: list[str]) -> int:
-    """How many workers the study would have; `gpus` are those of this machine."""
-    if settings.launcher.name == "slurm":
-        from studies.launch.slurm.launcher import n_tasks
+    """Return how many workers the study would have. `gpus` are those of this machine."""
+    if settings.launcher.name == "serial":
+        return 1
+    if settings.launcher.name == "local":
+        return len(device_slots(device_request(settings), n_cores=available_cores(), gpus=gpus))
+    workers = settings.workers or 1
+    if settings.launcher.name == "ray" and settings.workers is None:
+        from studies.launch.ray.cluster import room_of_cluster
 
-        return n_tasks(settings)
-    if settings.launcher.name == "ray":
-        from studies.launch.ray.cluster import n_actors
-
-        return n_actors(settings)
-    return 1 if settings.launcher.name == "serial" else len(places(settings, n_cores=available_cores(), gpus=gpus))
+        workers = room_of_cluster(parse_ray(settings.launcher.options, Problems()))
+    return max(1, min(workers, settings.n_trials))

@@ -1,9 +1,9 @@
 """Keeps the log of a worker short, whatever its trials print.
 
-Context: what a module prints goes to the worker's log, also from C and from child processes, by file descriptors that
-they share; one that prints in a loop would fill the disk. Choice: a thread looks at the file's size and cuts its middle
-out; all who write to it append, so that they go on at its new end. Cost: a few lines may be lost in the moment of a
-cut, and nothing is cut while C code keeps Python's lock.
+Context: the output of a module goes to the worker's log, also from C code and child processes, as they share file
+descriptors. A module that prints in a loop would fill the disk. Choice: a thread checks the size of the file and cuts
+its middle out. All writers append, so they go on at the new end. Cost: a few lines may be lost during a cut, and
+nothing is cut while C code holds Python's lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOOK_S = 0.1
 
 
 class ShortLog:
-    """The file at `path`: longer than `limit` bytes, it keeps `kept` from its beginning and as many from its end."""
+    """The log at `path`. Beyond `limit` bytes, only the first and the last `kept` bytes stay."""
 
     def __init__(self, path: Path, *, limit: int = 16 * MB, kept: int = 4 * MB) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
@@ -29,11 +29,11 @@ class ShortLog:
         self._cut = 0
 
     def watch(self) -> None:
-        """Look again and again, for as long as this process lives."""
+        """Start a thread that checks the file as long as this process lives."""
         threading.Thread(target=self._watch, name="short-log", daemon=True).start()
 
     def look(self) -> None:
-        """Cut the middle out, if the file is too long."""
+        """Cut the middle out if the file is too long."""
         found = os.fstat(self._file)
         if not stat.S_ISREG(found.st_mode) or found.st_size <= self._limit:
             return
@@ -45,5 +45,5 @@ class ShortLog:
     def _watch(self) -> None:
         while True:
             time.sleep(LOOK_S)
-            with contextlib.suppress(OSError):  # a full disk, a folder that somebody has deleted
+            with contextlib.suppress(OSError):  # a full disk, or a deleted folder
                 self.look()

@@ -1,4 +1,4 @@
-"""Where the logs of one run of the command lie: a folder of its own, so that no two commands write the same file."""
+"""Paths of the logs of one run of a command: each run has its own folder, so no two commands write the same file."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ RECORD_LENGTH = 50_000  # characters
 
 
 def logs_of_this_run(output_dir: Path) -> Path:
-    """The folder for the logs of the workers that this process starts; machines may share `output_dir`."""
+    """Return the folder for the logs of this process's workers. Several machines may share `output_dir`."""
     return output_dir / "logs" / f"{platform.node()}-{os.getpid()}"
 
 
 def worker_log(folder: Path, worker: int) -> Path:
-    """The log of one worker."""
+    """Return the path of a worker's log."""
     return folder / f"worker-{worker}.log"
 
 
 def write_to(path: Path) -> None:
-    """Send everything that this process prints or logs to the end of `path`, which is kept short from now on."""
+    """Append all output and log records of this process to the file at `path`, and keep it short."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        for number in (1, 2):  # what sys.stdout and sys.stderr are may have been changed
+        for number in (1, 2):  # sys.stdout and sys.stderr may have been replaced
             os.dup2(file.fileno(), number)
     sys.stdout, sys.stderr = MaskedStream(1), MaskedStream(2)
     ShortLog(path).watch()
@@ -40,8 +40,8 @@ def write_to(path: Path) -> None:
 
 
 class _Printable(logging.Formatter):
-    """Writes each record without control characters, and at a bounded length."""
+    """Writes each record without control characters and with a bounded length."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, or the lines, of `record`."""
+        """Return the text of `record`."""
         return shortened(super().format(record), RECORD_LENGTH)

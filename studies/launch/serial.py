@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.interruption import told_at_once
-from studies.launch.process import find_problems
+from studies.launch.preflight.batches import find_problems
 from studies.process.leaving import children_ended
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
@@ -30,18 +30,18 @@ class SerialLauncher:
         self.logs = settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
-        """Problems that show only when the model is built and sees a first batch."""
+        """Try a first batch and return its problems."""
         with children_ended(self._tell):
             return find_problems(self._settings, tell=self._tell)
 
-    def places(self) -> list[str]:
-        """Where the worker runs."""
+    def describe(self) -> list[str]:
+        """Return a line for the worker."""
         each = self._settings.devices_per_trial
         return [f"worker 0: this process{f', which starts {each} processes a trial (DDP)' if each > 1 else ''}"]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Work until the study is finished. `on_tick` is called once, at the end."""
-        (place,) = self.places()
+        """Run trials until the study is finished. `on_tick` is called once, at the end."""
+        (place,) = self.describe()
         with told_at_once(self._signals, self._tell), children_ended(self._tell):
             work(self._settings, self._storage, post=Post(place, shift, self._signals), run_trial=run_trial)
         on_tick()

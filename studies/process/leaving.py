@@ -1,7 +1,7 @@
-"""Lets a process end that has run code of a user, whatever is left running.
+"""Ends a process that has run a user's code, whatever that code left running.
 
-Python waits at its end for threads and for processes of multiprocessing, which may never end. So child processes that
-are left are ended, and once a grace is over the process ends without its threads. Processes that serve Python's
+At its end Python waits for threads and for processes of multiprocessing, which may never end. So child processes that
+are left are ended, and after a grace period the process ends without its threads. Python's own servers of
 multiprocessing end by themselves.
 """
 
@@ -22,7 +22,7 @@ from studies.text.printable import brief
 
 log = logging.getLogger(__name__)
 PROCESSES = Path("/proc")
-GRACE_S = 5.0  # for threads that have something to finish
+GRACE_S = 5.0  # for threads to finish
 CHILD_S = 1.0  # for a child process between the request to end and its end
 OURS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 SHOWN = 80  # characters of a command line
@@ -32,14 +32,14 @@ _has_run_modules = False
 
 @contextlib.contextmanager
 def ends_in_time(tell: Tell = log.warning) -> Iterator[None]:
-    """End what runs in here has left, and see that this process ends soon after it."""
+    """End child processes that the block left running, and end this process soon after the block."""
     with exits_in_time(tell), children_ended(tell):
         yield
 
 
 @contextlib.contextmanager
 def exits_in_time(tell: Tell) -> Iterator[None]:
-    """See that this process ends soon after what runs in here, if modules have run in it. The exit code stays."""
+    """End this process soon after the block, with its exit code, if a user's module has run in the block."""
     global _has_run_modules
     _has_run_modules = False
     code: Any = 1
@@ -56,7 +56,7 @@ def exits_in_time(tell: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def children_ended(tell: Tell = log.warning) -> Iterator[None]:
-    """End the child processes that what runs in here has left, theirs too, and tell of them."""
+    """End child processes that the block left running, with their own children, and tell of them."""
     global _has_run_modules
     _has_run_modules = True
     before = set(descendants(os.getpid()))
@@ -71,9 +71,9 @@ def children_ended(tell: Tell = log.warning) -> Iterator[None]:
 
 
 def _end_soon(code: int, tell: Tell) -> None:
-    """End this process with `code` once the grace is over, unless it has ended by then."""
+    """End this process with `code` after `GRACE_S`, unless it has ended by then."""
     with contextlib.suppress(Exception):
-        sys.stdout.flush()  # a reader may take longer
+        sys.stdout.flush()  # while the reader is there
 
     def wait() -> None:
         time.sleep(GRACE_S)
@@ -89,8 +89,7 @@ def _end_soon(code: int, tell: Tell) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes that `pid` has started and those that these have, without Python's own servers. Empty where
-    the system does not tell."""
+    """Return the processes started by `pid`, and theirs, without Python's own servers. Outside of Linux: none."""
     found = []
     for child in _children_of(pid):
         if not any(name in _command_of(child) for name in OURS):
@@ -99,7 +98,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def end(pids: list[int]) -> None:
-    """Ask processes to end, and end those that do not in time."""
+    """Ask processes to end, and kill the others after `CHILD_S`."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
             with contextlib.suppress(OSError):
@@ -120,18 +119,18 @@ def _children_of(pid: int) -> list[int]:
 
 
 def lives(pid: int) -> bool:
-    """Return whether it runs; one that has ended and was not waited for does not."""
+    """Return whether a process runs. An ended process that was not waited for does not."""
     return _figures_of(pid)[:1] not in ([], ["Z"])
 
 
 def parent_of(pid: int) -> int | None:
-    """Return the process that has started `pid`; None where the system does not tell."""
+    """Return the parent of a process, or None if the system does not say."""
     figures = _figures_of(pid)
     return int(figures[1]) if figures else None
 
 
 def _figures_of(pid: int) -> list[str]:
-    """Return what the system tells of a process, from its state on; nothing of one that is gone."""
+    """Return the fields of /proc/PID/stat from the state on, none for a process that is gone."""
     try:
         return (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

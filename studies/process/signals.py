@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM, pre-emption and the loss of the parent process, as a flag that long work asks about.
+"""Ctrl-C, SIGTERM, pre-emption and the loss of the parent process, as a flag for long work to ask.
 
-SIGUSR1 and SIGUSR2 are what batch systems send some time before they end a job (SLURM's `--signal`; submitit).
+Batch systems send SIGUSR1 or SIGUSR2 some time before they end a job (SLURM's `--signal`, submitit).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
 class TimeIsUp(BaseException):
-    """The time for something is up. This is no error of what runs then."""
+    """The time is up. This is no error of the interrupted code."""
 
 
 class StopSignals:
     """Remembers the first signal that asks this process to stop.
 
-    A second one ends it at once; but not after a mere warning, which the end customarily follows, and not a worker,
-    which a signal to a whole group of processes reaches twice: directly, and passed on by its parent.
+    A second signal ends the process at once, with two exceptions. After a mere warning the first real signal is
+    expected. A signal to a whole process group reaches a worker twice: directly, and from its parent.
     """
 
     def __init__(self) -> None:
@@ -38,35 +38,36 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> StopSignals:
-        """Take the signals over. Only in the main thread."""
+        """Handle the signals from now on. Only in the main thread."""
         for number in SIGNALS:
             before = signal.signal(number, self._handle)
             self._before.setdefault(number, before)
         return self
 
     def hand_back(self) -> None:
-        """Let signals do what they did before `install`, now that nothing asks for them."""
+        """Restore the handlers from before `install`."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def install_in_worker(self) -> StopSignals:
-        """As `install`, for a process that another one looks after: Ctrl-C in a terminal reaches both, and is the
-        parent's to pass on (as SIGTERM); and the worker leaves when its parent is gone.
+        """Handle the signals in a process that a parent looks after.
 
-        The parent ends a worker that takes too long."""
+        Ctrl-C in a terminal reaches both, so it is ignored here, and the parent passes it on as SIGTERM. The worker
+        leaves when its parent is gone. The parent ends a worker that takes too long.
+        """
         self._is_worker = True
         self.install()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # whoever started it may have blocked them
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the parent may have blocked them
         follow_parent(self.stop)
         return self
 
     def reason(self) -> str | None:
-        """Why to stop, or None."""
+        """Return why to stop, or None."""
         return self._reason
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until a signal comes; whether one has."""
+        """Wait so many seconds, or until a signal comes. Return whether one has come."""
         return self._event.wait(seconds)
 
     def stop(self, reason: str) -> None:
@@ -83,7 +84,7 @@ class StopSignals:
 
 
 def follow_parent(stop: Callable[[str], None], *, grace_s: float = 20.0) -> None:
-    """Call `stop` when the process that started this one is gone, and end this one if that does not help in time."""
+    """Call `stop` when the parent process is gone, and end this process if it still runs after `grace_s`."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
@@ -99,8 +100,7 @@ def follow_parent(stop: Callable[[str], None], *, grace_s: float = 20.0) -> None
 
 @contextlib.contextmanager
 def ctrl_c_blocked(*others: signal.Signals) -> Iterator[None]:
-    """Processes that are started in here never see Ctrl-C, nor the `others`; what comes meanwhile is delivered
-    afterwards."""
+    """Hide Ctrl-C and the `others` from processes started in the block. They reach this process afterwards."""
     resource_tracker.ensure_running()  # its own start would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
     try:

@@ -1,1 +1,1 @@
-"""What people see at the end: files rendered from results that are already computed."""
+"""Reports: a view of a study, sections that conclude, findings, and renderers."""

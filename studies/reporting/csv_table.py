@@ -1,4 +1,4 @@
-"""A CSV file: the same numbers give the same bytes, and a number that does not exist is an empty cell."""
+"""CSV text: the same numbers give the same bytes, and a missing number is an empty cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = Mapping[str, Cell]
 def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
     """Return rows under a header of `columns`. A table without rows is its header.
 
-    A float has as many digits as it takes to read the same float again. NaN and None are empty.
+    Floats have enough digits to be read back exactly. NaN and None are empty.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Tells why trials have no value, and whose value is of an earlier rung than the last one."""
+"""Notes on trials without a value, and on values of an earlier rung than the last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNTOLD = "no message"
 
 
 def ending_notes(trials: Sequence[FrozenTrial], *, n_rungs: int) -> list[str]:
-    """Return a sentence for each way in which `trials` of a budget of `n_rungs` rungs ended without a full result."""
+    """Return a sentence for each kind of ending without a full result. The budget has `n_rungs` rungs."""
     own = [trial for trial in trials if not is_imported(trial) and not was_interrupted(trial)]
     return [*_failures(own), *_early(own, n_rungs), *_left_changed(own)]
 
@@ -46,7 +46,7 @@ def _early(trials: Sequence[FrozenTrial], n_rungs: int) -> Iterator[str]:
 
 
 def _left_changed(trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    """Tell of what trials set for their whole process and cannot be put back."""
+    """Note process-wide changes of trials that could not be undone."""
     left = Counter(
         str(trial.user_attrs[schema.LEFT_CHANGED]) for trial in trials if schema.LEFT_CHANGED in trial.user_attrs
     )
@@ -59,6 +59,6 @@ def _left_changed(trials: Sequence[FrozenTrial]) -> Iterator[str]:
 
 
 def _last_rung(trial: FrozenTrial) -> int:
-    """Return the last rung with a value, 0 if there is none."""
+    """Return the last rung with a value, or 0."""
     told = trial.user_attrs.get(schema.RUNGS) or ()
     return max([*trial.intermediate_values, *(int(index) for index, _ in told)], default=0)

@@ -1,6 +1,6 @@
-"""What one section of a report concludes, as plain data: no Markdown, no HTML, no terminal codes.
+"""The conclusions of one section of a report, as plain data: no Markdown, no HTML, no terminal codes.
 
-Renderers turn findings into a medium. Text in a block is shown as it is, so a name that looks like markup is no markup.
+Renderers turn findings into a medium. They show the text of a block as it is, so a name is never taken for markup.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as people read it. `marks` has a word for each row, such as `best`, by which a page may paint it."""
+    """A table for people. `marks` has a word for each row, such as `best`. A page may paint the row by it."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -60,28 +60,26 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture and the numbers that it is drawn from.
+    """A picture and its numbers.
 
-    A picture that cannot be checked against its numbers is decoration. So `draw` gets `rows`, which are also written
-    as CSV, and nothing else that was measured. It puts them on a figure of `width` × `height` inches. `folder` lies
-    below the output folder, and `name` is that of the files NAME.png and NAME.csv in it. `label` says what the numbers
-    are. Without one, the report lists the folder as a whole.
+    A picture must be checkable against its numbers. So `draw` gets `rows` and no other measured data, and the same
+    rows are written as CSV.
     """
 
-    name: str
+    name: str  # of the files NAME.png and NAME.csv
     caption: str
-    width: float
-    height: float
+    width: float  # inches
+    height: float  # inches
     columns: tuple[str, ...]
     rows: Rows
     draw: Callable[[Figure, Rows], None]
-    folder: str = "figures"
-    label: str = ""
+    folder: str = "figures"  # below the output folder
+    label: str = ""  # of the numbers; without one, the report lists the folder as a whole
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A text file that the section leaves at `name`, a path below the output folder. `label` says what it holds."""
+    """A text file of a section. `name` is its path below the output folder, `label` says what it holds."""
 
     label: str
     name: str
@@ -90,7 +88,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A file that the study left before: where it lies, and what it holds."""
+    """An existing file of the study. `label` says what it holds."""
 
     label: str
     path: Path
@@ -101,24 +99,20 @@ Block = Paragraph | Bullets | Heading | Command | Table | Drawing | File | Refer
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a section says of a study.
-
-    `headline` has the sentences for those who read nothing else. They carry a number only where its verdict is ok.
-    `page` names the files NAME.md, NAME.html and NAME.tex that hold this finding alone, if any.
-    """
+    """The conclusions of one section."""
 
     title: str
     level: Level = "info"
-    headline: tuple[str, ...] = ()
+    headline: tuple[str, ...] = ()  # sentences for the top of the report; no number without verdict ok
     blocks: tuple[Block, ...] = ()
-    page: str = ""
+    page: str = ""  # files NAME.md, NAME.html and NAME.tex hold this finding alone
 
 
 def bullets(sentences: Sequence[str]) -> tuple[Bullets, ...]:
-    """Return a list of these sentences, or nothing where there are none."""
+    """Return a list of these sentences, or nothing without any."""
     return (Bullets(tuple(map(Paragraph, sentences))),) if sentences else ()
 
 
 def paragraphs(*texts: str) -> tuple[Paragraph, ...]:
-    """Return a paragraph for each text that is not empty."""
+    """Return a paragraph for each non-empty text."""
     return tuple(map(Paragraph, filter(None, texts)))

@@ -1,4 +1,4 @@
-"""What a study optimises, in words: each metric with the direction in which it is better."""
+"""The objective of a study, in words: each metric with its direction."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ RUNGS = {"last": "its last rung", "best": "its best rung"}
 
 
 def goal(objective: ObjectiveSettings) -> str:
-    """Return what is optimised: maximize val/accuracy and minimize seconds."""
+    """Return the objective in words, such as "maximize val/accuracy and minimize seconds"."""
     goals = [f"{objective.direction} {objective.metric}"]
     goals += [f"{second.direction} {second.metric}" for second in (objective.second,) if second is not None]
     return listed(goals)
 
 
 def goal_sentence(objective: ObjectiveSettings) -> str:
-    """Return what is optimised, and which value of a trial counts."""
+    """Return the objective and the rung of a trial's value, as sentences."""
     return f"Objective: {goal(objective)}. The value of a trial is that at {RUNGS[objective.value]}."
 
 
 def goal_notes(objective: ObjectiveSettings) -> list[str]:
-    """Return a note for each direction that was confirmed: that it is unusual, or that nothing was to confirm."""
+    """Return a note for each `direction_is_meant`: it confirms an unusual direction, or does nothing."""
     notes = []
     for key, one in (("objective", objective), ("objective.second", objective.second)):
         if one is not None and one.direction_is_meant:
@@ -40,7 +40,7 @@ def goal_notes(objective: ObjectiveSettings) -> list[str]:
 
 
 def stored_goals(study: Study) -> list[tuple[str, str]]:
-    """Return each metric of a stored study with its direction; a metric without a name is a dash."""
+    """Return each metric of a stored study with its direction. A metric without a name is a dash."""
     directions = [direction.name.lower().replace("not_set", "no direction") for direction in study.directions]
     recorded = attributes_of(study).get(schema.STUDY_METRIC)
     names = list(_names(recorded)) if isinstance(recorded, Mapping) else list(study.metric_names or ())
@@ -48,7 +48,7 @@ def stored_goals(study: Study) -> list[tuple[str, str]]:
 
 
 def stored_goal_sentence(study: Study) -> str:
-    """Return what a stored study optimises; and where a direction is unusual for a metric of that name, that it is."""
+    """Return the objective of a stored study as a sentence, with a note on unusual directions."""
     goals = [(name if name != NONE else "the value", direction) for name, direction in stored_goals(study)]
     unusual = [told for name, direction in goals if (told := _unusual(name, direction))]
     sentence = f"Objective: {listed([f'{direction} {name}' for name, direction in goals])}."

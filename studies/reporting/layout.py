@@ -1,4 +1,4 @@
-"""Where the files of a report lie: one name for each, decided before anything is written."""
+"""The paths of a report's files, all decided before anything is written."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The output `folder` and the study's `title`. `pictures` has the path of each drawing below the folder, without
-    its ending. `files` has label → path, of everything that the report mentions."""
+    """The paths of a report's files."""
 
-    folder: Path
-    title: str
-    pictures: Mapping[Key, str]
-    files: Mapping[str, Path]
+    folder: Path  # the output folder
+    title: str  # of the report
+    pictures: Mapping[Key, str]  # the path of each drawing below the folder, without its ending
+    files: Mapping[str, Path]  # label → path, of all files that the report mentions
 
     def stem_of(self, drawing: Drawing) -> str:
-        """Return the path of a drawing's files from the output folder on, without their ending."""
+        """Return the path of a drawing's files below the output folder, without their ending."""
         return self.pictures[_key(drawing)]
 
     def picture_of(self, drawing: Drawing) -> str:
-        """Return the path of a picture from the output folder on."""
+        """Return the path of a picture below the output folder."""
         return f"{self.stem_of(drawing)}.png"
 
 
@@ -54,7 +53,7 @@ def safe(name: str) -> str:
 
 
 def _named(drawings: Sequence[Drawing]) -> Iterator[tuple[Key, str]]:
-    """Give each drawing a path that no other has. Upper and lower case count as one."""
+    """Yield a unique path for each drawing. Upper and lower case count as one."""
     taken: set[str] = set()
     for drawing in drawings:
         path = f"{drawing.folder}/{safe(drawing.name)}".removeprefix("/")

@@ -1,4 +1,4 @@
-"""Tells which loggers failed while trials went on without them."""
+"""Notes on loggers that failed while trials went on without them."""
 
 from __future__ import annotations
 

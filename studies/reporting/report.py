@@ -1,7 +1,7 @@
-"""Writes the report of a study: concludes section by section, then renders.
+"""Write the report of a study: conclude section by section, then render.
 
-An analysis must never lose a report. So everything that needs none is written first, and all of it again after the
-analysis.
+A failing analysis must not lose the report. So the sections without one are written first, and all of them again after
+the analysis.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def write_report(
     console: Console,
     pages: Mapping[str, Render] = PAGES,
 ) -> None:
-    """Write what all `sections` conclude into `folder`, as every one of `pages`. Print the headlines and the paths.
+    """Write the findings of all `sections` into `folder`, as each of `pages`. Print the headlines and the paths.
 
-    Raises what a section raises, such as `BadInput` where the analysis is asked for what the trials cannot give. All
-    else is written even then.
+    Raises the error of a section, such as `BadInput` for an analysis of parameters that no trial has. The other
+    sections are written even then.
     """
     patterns = [*pages, *(pattern for section in sections for pattern in section.files)]
     writer = Writer(folder, patterns=patterns)
@@ -66,7 +66,7 @@ def write_report(
 
 
 def write_findings(writer: Writer, findings: Sequence[Finding], *, title: str, pages: Mapping[str, Render]) -> Layout:
-    """Write the files of `findings`, and `pages` of all of them. Return where they lie."""
+    """Write the files of `findings`, and the `pages` about all of them. Return their paths."""
     lay = layout(writer.folder, title, findings, list(pages))
     texts = {block.name: block.text for f in findings for block in f.blocks if isinstance(block, File)}
     for finding in findings:

@@ -1,4 +1,4 @@
-"""What a section of a report is: one function from the view of a study to a finding."""
+"""A section of a report: one function from the view of a study to a finding."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from studies.reporting.view import StudyView
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """`compute` returns None where it has nothing to say about a study.
+    """A section, with the files that it may leave."""
 
-    `files` are patterns of every path that it may leave below the output folder, `is_slow` whether it needs the
-    analysis, which may take minutes.
-    """
-
-    compute: Callable[[StudyView], Finding | None]
-    files: tuple[str, ...] = ()
-    is_slow: bool = False
+    compute: Callable[[StudyView], Finding | None]  # None: nothing to say about this study
+    files: tuple[str, ...] = ()  # patterns of all its paths below the output folder
+    is_slow: bool = False  # whether it needs the analysis, which may take minutes

@@ -62,11 +62,16 @@ def trials_csv(
 ) -> str:
     """Return every trial as a row of CSV.
 
-    Parameters have columns `params_NAME`, empty where a parameter was not active. What procedures returned has columns
-    `result_NAME`, except lists and mappings. Values that links read off the data have columns `linked_PATH`. Where
-    trials have constraints, `feasible` says whether they satisfy them. Epochs are known with a `budget` alone. The
-    value of a `second` objective has the column `second_METRIC`. Convergence goes by `tolerance`, by default by what
-    the trials recorded. `device_seconds` are those of each trial, by number.
+    Columns beside the fixed ones:
+
+    - `params_NAME`: a parameter, empty for an inactive one.
+    - `result_NAME`: a returned value of a procedure, except lists and mappings.
+    - `linked_PATH`: a value that `links` read off the data.
+    - `second_METRIC`: the value of a `second` objective.
+    - `feasible`: whether the trial satisfies its constraints. Only in studies with constraints.
+
+    Epochs need a `budget`. Convergence goes by `tolerance`, or else by the trials' own records. `device_seconds` maps
+    the number of a trial to its time.
     """
     extra = [f"second_{second.metric}"] if second is not None else []
     has_constraints = any(trial.constraints for trial in trials)
@@ -90,7 +95,7 @@ def trials_csv(
 
 
 def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
-    """The rung from which the metric stayed near its final value, of a trial that recorded one."""
+    """Return the rung of convergence of a trial. None if it recorded none."""
     recorded: int | None = trial.user_attrs.get(schema.CONVERGENCE)
     if recorded is None or tolerance is None:
         return recorded
@@ -98,7 +103,7 @@ def converged_at(trial: FrozenTrial, tolerance: float | None) -> int | None:
 
 
 def epochs_at(rung: int | None, budget: Budget | None) -> float | None:
-    """Epochs until that rung, of which each is one; None where the budget is not in epochs."""
+    """Return the epochs until a rung. None unless the budget is in epochs, one a rung."""
     return None if rung is None or budget is None or budget.unit != "epochs" else float(rung)
 
 
@@ -129,25 +134,25 @@ def _row(trial: FrozenTrial, slots: Mapping[int, int], budget: Budget | None, co
 
 
 def _linked(trial: FrozenTrial) -> dict[str, Any]:
-    """What links have read off the trial's data."""
+    """Return the values that links read off the trial's data."""
     found = trial.user_attrs.get(schema.LINKED)
     return {f"linked_{path}": value for path, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _results(trial: FrozenTrial) -> dict[str, Any]:
-    """What a procedure returned, as far as it fits into cells."""
+    """Return the values of a procedure that fit into cells."""
     found = trial.user_attrs.get(schema.RESULT)
     plain = found.items() if isinstance(found, dict) else ()
     return {f"result_{name}": value for name, value in plain if not isinstance(value, list | dict)}
 
 
 def _resumed(recorded: Any) -> str | None:
-    """Where a trial that repeats another went on."""
+    """Return the checkpoint that a trial resumed from, in words."""
     return f"trial {recorded.get('trial')}, rung {recorded.get('rung')}" if isinstance(recorded, dict) else None
 
 
 def _imported(recorded: Any) -> str | None:
-    """The study and the trial that one was trained as; of the mark that importing leaves, the study."""
+    """Return the origin of an imported trial, in words. A mark of importing names the study alone."""
     if not isinstance(recorded, dict):
         return None
     trial = f", trial {recorded['trial']}" if recorded.get("trial") is not None else ""
@@ -155,7 +160,7 @@ def _imported(recorded: Any) -> str | None:
 
 
 def _half(recorded: Any) -> str | None:
-    """Batches a step × samples a batch, of a trial that ran out of memory at the full batch."""
+    """Return "batches a step × samples a batch" of a trial with a halved batch."""
     if not isinstance(recorded, dict):
         return None
     return f"{recorded.get('accumulate_grad_batches')} × {recorded.get('batch_size')}"

@@ -1,6 +1,6 @@
-"""A study as its report sees it: read once from the storage, and from the study's config where that is known.
+"""The input of a report: a study, read once from the storage and from its config, if that is given.
 
-A study of ours, a running one and one of another tool have the same view. What is not known is None or empty.
+A study of ours, a running one and one of another tool have the same view. Unknown fields are None or empty.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A metric, and the direction in which it is better: None where the storage names none."""
+    """A metric with its direction."""
 
     metric: str
-    direction: Direction | None
+    direction: Direction | None  # None if the storage names none
 
     @property
     def maximize(self) -> bool:
@@ -40,29 +40,29 @@ class Objective:
         return self.direction == "maximize"
 
 
-@dataclass(frozen=True)  # not slotted: what is computed from it stays with it
+@dataclass(frozen=True)  # not slotted: cached properties need a dictionary
 class StudyView:
-    """A study as its report sees it.
+    """A study, as the sections of its report read it.
 
     Attributes:
         trials: All trials, by number.
-        ended: Those whose ending counts: one for each slot, or all but void ones where slots are not known.
-        imported: Those that were brought in from another study.
-        imports: What was brought in and what was left out, in words.
-        slots: How trials fill the budget. Empty where that is not known.
-        rules: The rules of repetition. None where they are not known.
+        ended: The ended trials that count: one for each slot. All but void ones if the slots are not known.
+        imported: Trials from another study.
+        imports: The imported trials and those left out, in words.
+        slots: The slots of the budget with their trials. Empty if not known.
+        rules: The rules for retries. None if not known.
         objectives: The metrics. The first one is analysed.
-        goal: What is optimised, in words.
-        budget: That of one trial.
+        goal: The objective in words.
+        budget: The budget of one trial.
         space: The search space.
         powers_of_two: Names of parameters whose values are powers of two.
-        repeats_points: Whether each point is trained with several seeds on purpose.
-        has_one_best: Whether trials are compared with each other, so that one is the best.
-        settings: The study's config. None where it is not given.
-        selection: What the selection among the best came to.
-        rounds: Names of the studies of a selection that the config would tell about.
-        device_seconds: Number of a trial → seconds for which it held its devices.
-        next_command: The command that runs the next round. Empty where it is not known.
+        repeats_points: Whether each point is trained with several seeds by design.
+        has_one_best: Whether one trial is the best of all.
+        settings: The study's config. None if not given.
+        selection: The result of the selection among the best.
+        rounds: Names of the studies of a selection. Only in a report without the config, which cannot read them.
+        device_seconds: Number of a trial → seconds on its devices.
+        next_command: The command that runs the next round. Empty if not known.
     """
 
     name: str
@@ -89,7 +89,7 @@ class StudyView:
 
     @property
     def metric(self) -> str:
-        """The metric that trials are compared by."""
+        """The metric for comparing trials."""
         return self.objectives[0].metric
 
     @property
@@ -99,17 +99,17 @@ class StudyView:
 
     @property
     def has_direction(self) -> bool:
-        """Whether it is known which values are good."""
+        """Whether each objective has a direction."""
         return all(objective.direction is not None for objective in self.objectives)
 
     @property
     def candidates(self) -> list[FrozenTrial]:
-        """The trials that may be the best, and that are analysed."""
+        """The trials to analyse and to choose the best from."""
         return [*self.ended, *self.imported]
 
     @cached_property
     def choices(self) -> list[Choice]:
-        """The configurations, best first. Empty where there is no single best one."""
+        """The configurations, best first. Empty if there is no single best one."""
         is_ordered = self.settings is not None or len(self.objectives) == 1
         if not (self.has_one_best and self.has_direction and is_ordered):
             return []
@@ -128,9 +128,9 @@ class StudyView:
 
     @cached_property
     def table(self) -> TrialsTable:
-        """The table that the analysis rests on.
+        """The input of the analysis.
 
-        Raises `BadInput` where the analysis is asked for parameters or values that the trials do not have.
+        Raises `BadInput` if the config asks for parameters or values that no trial has.
         """
         from studies.analysis.table import table_of
 
@@ -160,7 +160,7 @@ class StudyView:
 
     @cached_property
     def next_round(self) -> NextRound:
-        """What the study says about the next one."""
+        """The conclusions for the next round."""
         from studies.analysis.next_round.round import next_round
 
         tolerance = self.settings.objective.tolerance if self.settings is not None else None
@@ -169,5 +169,5 @@ class StudyView:
 
     @property
     def _tried(self) -> set[str]:
-        """Names of the parameters that any trial had: a conditional one may have none."""
+        """The parameters of any trial. A conditional one may never have been active."""
         return {name for trial in self.candidates for name in trial.params}

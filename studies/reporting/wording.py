@@ -1,4 +1,4 @@
-"""How estimates are put into words, and how Markdown shows tables, code and names as they are."""
+"""Estimates in words, and Markdown that shows tables, code and names as they are."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from studies.text.printable import printable
 from studies.text.wording import NONE
 
 UNBOUNDED = "unbounded"
-FEWEST_OF_TIE = 4  # seeds: fewer hardly ever tell two configurations apart, so that they do not says nothing
-MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, and marks at the end of a title
+FEWEST_OF_TIE = 4  # seeds: with fewer, a missing difference says nothing
+MARKUP = re.compile(  # markup of Markdown: emphasis, code, links, HTML, and marks at the end of a title
     r"[*`]|\\(?=[!-/:-@\[-`{-~])|(?<!\w)_|_(?!\w)|(?<=\])\(|<(?=[A-Za-z/!?])|~(?=~)|(?<=\s)#(?=#*\s*$)"
 )
 
@@ -20,7 +20,7 @@ MARKUP = re.compile(  # what Markdown would read: emphasis, code, links, HTML, a
 def estimate_text(found: Estimate | None, spec: str = ".4f", *, percent: bool = False, signed: bool = False) -> str:
     """Return a value with its interval: 0.9512 [0.9481, 0.9543], or 12 % [8, 17] in `percent`.
 
-    `spec` is the format of each number. A value without an interval says why it has none.
+    `spec` is the format of each number. A value without an interval says why.
     """
     if found is None or math.isnan(found.value):
         return NONE
@@ -51,7 +51,7 @@ def share_of_variance(share: Estimate) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table. What stands in a cell is no markup: names are shown as they are."""
+    """Return a Markdown table. Cells show their text as it is, without markup."""
     lines = [[*map(plain, header)], ["---"] * len(header), *([*map(plain, cells)] for cells in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

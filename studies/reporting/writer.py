@@ -1,8 +1,8 @@
 """The only writer of an output folder.
 
-Context: a folder holds what several reports left, and a command may end at any moment. Choice: sections declare every
-file that they may leave. The writer makes each file aside and renames it, and removes what the present findings do not
-leave. Cost: a file that no section declares is an error of ours.
+Context: a folder holds the files of several reports, and a command may end at any moment. Choice: sections declare
+all their files. The writer writes each file aside and renames it, and removes declared files that are no longer true.
+Cost: writing an undeclared file is an error of ours.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ DPI = 110
 
 
 class Writer:
-    """Writes into `folder`. `patterns` match the paths, below it, of all files that a report may leave there."""
+    """Writes into `folder`. `patterns` match all files of a report, as paths below it."""
 
     def __init__(self, folder: Path, *, patterns: Sequence[str]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._patterns = tuple(patterns)
-        self._made: dict[str, object] = {}  # path below the folder → what the file was made of
+        self._made: dict[str, object] = {}  # path below the folder → the content it was made from
         self._before = self._present()
 
     @property
     def forgotten(self) -> list[Path]:
-        """The files of earlier reports that were removed and not written again."""
+        """The removed files of earlier reports."""
         return [self.folder / name for name in sorted(self._before - self._present())]
 
     def write(self, texts: Mapping[str, str], drawings: Mapping[str, Drawing]) -> None:
         """Write `texts` (path below the folder → text) and `drawings` (the same, without an ending).
 
-        Files that are there already, from the same content, are left alone. All others that the patterns match go.
+        Unchanged files of the last call are left alone. All other files that match the patterns are removed.
         """
         made: dict[str, object] = dict(texts)
         made |= {f"{name}.csv": csv_text(drawing.columns, drawing.rows) for name, drawing in drawings.items()}
@@ -53,7 +53,7 @@ class Writer:
             self._remove(name)
 
     def _present(self) -> set[str]:
-        """Return the files of reports that lie in the folder, as paths below it."""
+        """Return the files of reports in the folder, as paths below it."""
         paths = [path for pattern in self._patterns for path in self.folder.glob(pattern)]
         return {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
 
@@ -82,7 +82,7 @@ class Writer:
 
 
 def draw_picture(path: Path, drawing: Drawing) -> None:
-    """Draw as PNG, in matplotlib's own style whatever the user's is. A letter that its font lacks is a box."""
+    """Draw as PNG, in matplotlib's default style. Letters without a glyph are boxes."""
     from matplotlib import style
     from matplotlib.figure import Figure
 

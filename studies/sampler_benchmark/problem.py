@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from omegaconf import OmegaConf
 
-from studies.config.parsing.space import read_space
+from studies.config.parsing.space import parse_space
 from studies.config.settings import Direction
 from studies.config.space import Point, SearchSpace
 from studies.errors import Problems
@@ -69,7 +69,7 @@ def space_of(search_space: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
     """Parse a problem's search space. Raises `BadInput`."""
     problems = Problems()
     config = OmegaConf.create({"model": dict.fromkeys(search_space)})
-    space = read_space(with_paths(search_space), config=config, problems=problems)
+    space = parse_space(with_paths(search_space), config=config, problems=problems)
     problems.raise_if_any()
     return space
 

@@ -25,7 +25,7 @@ from studies.schema import Failure
 from studies.search.pruners import make_pruner
 from studies.search.samplers import StudySampler
 from studies.search.seeds import replicate_of
-from studies.trial.procedure import Report
+from studies.trial.procedures.procedure import Report
 
 IGNORANT = 1.0  # the regret of a search without a value yet
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from studies.config.composing.configs import compose, group_options
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import SearchSpace
 from studies.errors import BadInput, Problem, nearest
@@ -56,7 +56,7 @@ def search_settings(
         **dict.fromkeys(space),
     }  # never built; has the parameters' paths
     merged.search_space = with_paths(space)
-    return read_settings(merged, checks=(check_sampler, check_pruner))
+    return parse_settings(merged, checks=(check_sampler, check_pruner))
 
 
 def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:

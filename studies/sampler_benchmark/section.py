@@ -22,7 +22,7 @@ from studies.sampler_benchmark.stored_runs import is_benchmark, runs_of
 from studies.sampler_benchmark.times_to_target import TimeToTarget, times_to_target
 from studies.text.wording import NONE, p_value
 
-FOLDER = "sampler_benchmark"
+TITLE, FOLDER = "Samplers compared", "sampler_benchmark"
 OF_COMPARISONS, OF_TIMES, OF_CURVES = (f"{FOLDER}/{name}.csv" for name in ("comparisons", "times_to_target", "curves"))
 FILES = (OF_COMPARISONS, OF_TIMES, OF_CURVES, f"{FOLDER}/best_so_far_*.png", f"{FOLDER}/best_so_far_*.csv")
 COMPARISONS = ("problem", "a", "b", "at", "n", "chance", "chance_lo", "chance_hi", "gain", "gain_lo", "gain_hi", "p")
@@ -45,10 +45,10 @@ def compute(view: StudyView) -> Finding | None:
         return None
     runs = runs_of(view.ended, view.settings.space, view.settings.template)
     if not runs:
-        return Finding("Samplers compared", headline=("No search has come to its end yet.",))
+        return Finding(TITLE, headline=("No search has come to its end yet.",))
     pairs, times = comparisons(runs), times_to_target(runs, seed=view.seed)
     return Finding(
-        "Samplers compared",
+        TITLE,
         headline=(headline(pairs), *sentences(runs, pairs, times)),
         blocks=(
             Paragraph(HOW.replace("\n", " ")),

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import paired
-from studies.analysis.values.isolation import Cell
+from studies.analysis.values.cross_fitted import Cell
 from studies.config.parameter import Value
 from studies.config.space import SearchSpace, is_active
 from studies.search.seeds import sampler_seed

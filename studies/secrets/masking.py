@@ -1,7 +1,7 @@
 """Finds the secrets of a config, and keeps them out of files and messages.
 
-A number or a truth value is no secret. A text is one by its key, by the environment variable or key that it comes from,
-or by its own form: a password in a URL, a token of a well-known kind.
+Numbers and truth values are no secrets. A text is one by its key, by its source (an environment variable or another
+key), or by its own form: a password in a URL, a token of a well-known kind.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from studies.secrets.names import is_secret_name
 from studies.secrets.sources import Path, followed, is_reference, names_behind, names_variables_only
 from studies.secrets.texts import MASK, is_secret, know, masked, masked_by_form
 
-LEFT_OUT = "???"  # OmegaConf's own word for a value that is still to be given
+LEFT_OUT = "???"  # OmegaConf's mark of a missing value
 
 Mask = Callable[[str], str]
-Replace = Callable[[str, str, str], str]  # of the masked text, how it is written, and how what it refers to is written
+Replace = Callable[[str, str, str], str]  # (masked text, text as written, text of its reference) -> text
 
 
 class Masked(str):
-    """What stands for a whole secret in values that are compared, where a text of the config may be like it."""
+    """A whole secret in values for a comparison. It differs from a text of the config that looks like the mask."""
 
     __slots__ = ()
 
@@ -38,16 +38,16 @@ def without_secrets(values: Any, written: Any = None, *, key: str = "") -> Any:
 
 
 def compared_without_secrets(values: Any, written: Any = None) -> Any:
-    """Return a copy of plain config values for a comparison: whole secrets are `Masked`.
+    """Return a copy of plain config values for a comparison, with whole secrets as `Masked`.
 
-    What else the process knows plays no part: a value that happens to be like a password stays.
+    The known secrets of the process play no part: a value that looks like a password stays.
     """
     replace: Replace = lambda shown, *_: Masked(MASK) if shown == MASK else shown  # noqa: E731
     return _Copy(written, masked_by_form, replace).of(values, written)
 
 
 def to_be_given(values: Any, written: Any) -> Any:
-    """Return a copy of plain config values for a file that others may read.
+    """Return a copy of plain config values for a file for others.
 
     A secret stays the reference to its environment variable, or becomes `LEFT_OUT`.
     """
@@ -59,7 +59,7 @@ def to_be_given(values: Any, written: Any) -> Any:
 
 
 def to_be_shown(written: Any, *, key: str = "") -> Any:
-    """Return a copy of a config as it is written, with its secrets masked. References stay. `key` stands above it."""
+    """Return a copy of a config as it is written, with its secrets masked. References stay. `key` is the key above."""
 
     def replace(shown: str, text: str, _source: str) -> str:
         return text if is_reference(text) or _names_its_secret(text) else shown
@@ -68,13 +68,12 @@ def to_be_shown(written: Any, *, key: str = "") -> Any:
 
 
 def remember(values: Any, written: Any = None) -> None:
-    """Mask the secrets among these config values from now on wherever this process shows them."""
+    """Mask the secrets among these config values in all later output of this process."""
     know(value for value, shown in _pairs(values, compared_without_secrets(values, written)) if _is_whole(shown))
 
 
 def remember_those_of(config: DictConfig) -> None:
-    """Mask the secrets of a config from now on wherever this process shows them. What cannot be resolved is told by
-    whoever reads it."""
+    """Mask the secrets of a config in all later output of this process. Values that cannot be resolved are skipped."""
     written = OmegaConf.to_container(config, resolve=False)
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
@@ -89,14 +88,14 @@ def _names_its_secret(source: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """Makes a copy of config values, in which `replace` stands for each text that `mask`, or its key, changes."""
+    """Copies config values. `replace` gives the text for each one that `mask` or its key makes a secret."""
 
     root: Any
     mask: Mask
     replace: Replace
 
     def of(self, values: Any, written: Any, *, path: Path = (), key: str = "") -> Any:
-        """Return the copy of what stands at `path`, below the secret key `key` if there is one."""
+        """Return the copy of the values at `path`. `key` is a secret key above it, if there is one."""
         if isinstance(values, Mapping | list | tuple):
             if isinstance(written, str):
                 written, path = followed(written, path, self.root)
@@ -123,7 +122,7 @@ class _Copy:
 
 
 def _below(key: str, name: object) -> str:
-    """Return the key that counts for a child `name` of what stands under `key`."""
+    """Return the key that decides for a child `name` under `key`."""
     return key if is_secret_name(key) or isinstance(name, int) else str(name)
 
 
@@ -138,7 +137,7 @@ def _is_whole(shown: object) -> bool:
 
 
 def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each text of a config with the one that may be shown."""
+    """Yield each text of a config with its copy for showing."""
     if isinstance(values, Mapping):
         for name, value in values.items():
             yield from _pairs(value, shown[name])
@@ -150,7 +149,7 @@ def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _resolved(config: Any, written: Any) -> Any:
-    """Return a config's values one by one, None for each that cannot be resolved, and for references to containers."""
+    """Return the values of a config. Those that cannot be resolved, and references to containers, are None."""
     if not isinstance(written, Mapping | list):
         return None if isinstance(config, DictConfig | ListConfig) else config
     children = written.items() if isinstance(written, Mapping) else enumerate(written)

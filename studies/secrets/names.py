@@ -1,9 +1,9 @@
-"""Tells by the name of a key whether a text under it is a secret.
+"""Decides by the name of a key whether its text is a secret.
 
 Context: a search varies keys such as `class_token` and `n_tokens`, and a config holds keys such as `hf_token`. Choice:
 whole words decide, and the tokens of tokenizers, transformers and reinforcement learning are no secrets. Cost: a secret
-under a harmless name is found by its form only. So is one under `session_id` or `client_key`, which are columns of data
-more often than not.
+under a harmless name is found by its form only. So is one under `session_id` or `client_key`, as these are columns of
+data more often than not.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import pairwise
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 PART = re.compile(r"passw|passphrase|passcode|credential")
 WORD = re.compile(r"secrets?|pwd|dsn|jwt|t?otp|bearer|authorization|cookies?|webhooks?|(api|access|private)keys?")
-ALONE = re.compile(r"auth|pass|pat|pw")  # words that make a secret of a key without any other
-KEY_OF = re.compile(  # other keys are those of a mapping
+ALONE = re.compile(r"auth|pass|pat|pw")  # secret if they are the whole key
+KEY_OF = re.compile(  # words before `key`; other keys are keys of a mapping
     r"api|access|private|secret|ssh|ssl|tls|signing|signature|encryption|decryption|account|auth|storage|master"
     r"|subscription|license|deploy|service|sas|hf|huggingface|kaggle|wandb|comet|neptune|clearml|openai|anthropic"
     r"|aws|azure|gcp|github|gitlab"

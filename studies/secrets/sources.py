@@ -1,4 +1,4 @@
-"""Finds what a text of a config reads: environment variables, and other keys, directly or through others."""
+"""Finds the sources of a config's text: environment variables and other keys, directly or through others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 Path = tuple[str, ...]  # of the keys down to a node
 
-INNER = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"  # what stands in braces, with calls in it and calls in these
+INNER = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"  # the text in braces, with nested calls to a depth of two
 INTERPOLATION = rf"\$\{{{INNER}\}}"
 CALL = re.compile(rf"\$\{{\s*oc\.env:{INNER}\}}")
 VARIABLE = re.compile(r"\$\{\s*oc\.env:\s*['\"]?([^{},'\"$\s]+)")
@@ -16,29 +16,29 @@ DEFAULT = re.compile(r"\$\{\s*oc\.env:[^{},]*,([^{}$]*)")
 REFERENCE = re.compile(r"\$\{\s*([^${}:]+?)\s*\}")
 SELECTED = re.compile(r"\$\{\s*oc\.(?:select|deprecated):\s*([^${},]+)")
 PLAIN = re.compile(r"(?:true|false|null|none|[-+]?[\d.][\d._e+-]*)", re.IGNORECASE)
-HOPS = 10  # references to references that are followed
+HOPS = 10  # longest chain of references
 
 
 def variables(text: str) -> list[str]:
-    """Return the names of the environment variables that a text reads, also those in place of another one."""
+    """Return the names of the environment variables in a text, with those in default values."""
     return VARIABLE.findall(text)
 
 
 def names_variables_only(text: str) -> bool:
-    """Return whether all that a text reads are environment variables, and no default of these says anything."""
+    """Return whether a text reads environment variables only, with empty, plain or no defaults."""
     defaults = (default.strip().strip("'\"") for default in DEFAULT.findall(text))
     return 0 < text.count("${") == len(variables(text)) and all(not one or PLAIN.fullmatch(one) for one in defaults)
 
 
 def is_reference(text: str) -> bool:
-    """Return whether a text is nothing but a reference to another key, or to environment variables."""
+    """Return whether a text is nothing but a reference to another key or to environment variables."""
     if REFERENCE.fullmatch(text):
         return True
     return CALL.fullmatch(text) is not None and names_variables_only(text)
 
 
 def names_behind(written: str, path: Path, root: Any, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
-    """Yield the names of the variables and of the keys that the text at `path` reads, and that their texts read."""
+    """Yield the names of all variables and keys behind the text at `path`, through any references."""
     yield from variables(written)
     for name in (*REFERENCE.findall(written), *SELECTED.findall(written)):
         node, target = _at(root, _target(name, path))
@@ -48,7 +48,7 @@ def names_behind(written: str, path: Path, root: Any, seen: frozenset[Path] = fr
 
 
 def followed(written: Any, path: Path, root: Any) -> tuple[Any, Path]:
-    """Return what a node of a config as it is written stands for, where it is a reference to another one, and where."""
+    """Follow a reference of a config as it is written. Return its target and the path of that."""
     for _ in range(HOPS):
         found = REFERENCE.fullmatch(written) if isinstance(written, str) else None
         if found is None:
@@ -58,15 +58,14 @@ def followed(written: Any, path: Path, root: Any) -> tuple[Any, Path]:
 
 
 def _target(name: str, path: Path) -> Path:
-    """Return the path that a reference at `path` names; `.x` is a sibling of `path`, `..x` of its parent."""
+    """Return the path that a reference at `path` names. `.x` is a sibling of `path`, `..x` of its parent."""
     plain = name.strip().replace("[", ".").replace("]", "")
     dots = len(plain) - len(plain.lstrip("."))
     return (*(path[:-dots] if dots else ()), *(part for part in plain.split(".") if part))
 
 
 def _at(root: Any, path: Path, hops: int = HOPS) -> tuple[Any, Path]:
-    """Return the node at `path` and where it really stands; None where there is none. References above it are
-    followed."""
+    """Return the node at `path`, or None, and its real path. References above it are followed."""
     here: Path = ()
     node = root
     for name in path:

@@ -1,4 +1,4 @@
-"""Masks the secrets within a text: those that this process knows, and those that have the form of one."""
+"""Masks the secrets in a text: the known secrets of this process, and every text with the form of a secret."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from studies.secrets.names import is_secret_name
 from studies.secrets.sources import INTERPOLATION, PLAIN, is_reference
 
 MASK = "***"
-LONG_USER = 20  # characters of what stands before the colon in a URL: a token, no person's name
-LONG_VALUE = 6  # characters of a secret that is masked wherever it appears: a shorter one may be any word
+LONG_USER = 20  # characters; a longer user of a URL is a token, no person's name
+LONG_VALUE = 6  # characters; a shorter secret may be any word, so it is not masked everywhere
 
 OF_URLS = re.compile(r"sig|signature|key|sas|passfile|ssl_?key|code")
 
@@ -22,7 +22,7 @@ QUOTED = r"'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
 VALUE = rf"{QUOTED}|{INTERPOLATION}|\{{[^{{}}]*\}}|\[[^\[\]]*\]|[^\s;&,)\]}}'\"]+"
 USER = re.compile(r"(?<=://)([^/\s:@]*):(?!\$\{[^}]*\}@)[^\s]*@")
 LONE_USER = re.compile(r"\b((?:\w+\+)?(\w+)://)([^/\s:@'\"]+)@")
-WITH_LONE_TOKEN = ("http", "https", "redis", "rediss")  # schemes in which what stands alone before the @ is a secret
+WITH_LONE_TOKEN = ("http", "https", "redis", "rediss")  # schemes with a secret alone before the @
 OPTION = re.compile(r"(?<=[?&])([\w.-]+)=([^&\s'\"#]*)")
 ASSIGNED = re.compile(rf"(?<![\w.$-])([\w.-]+)(['\"]?\s*=\s*)({VALUE})")
 ENTRY = re.compile(rf"(['\"])([\w.-]+)(\1\s*:\s*)({VALUE})")
@@ -32,31 +32,31 @@ FORMS = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
 
-_known: set[str] = set()  # secrets of the configs that this process has read, in each form that a text may hold
+_known: set[str] = set()  # secrets of all configs of this process, in every form
 
 
 def know(secrets: Iterable[str]) -> None:
-    """Mask these secrets from now on wherever this process shows them, also escaped or as part of a URL."""
+    """Mask these secrets in all later output of this process, also escaped or in a URL."""
     for secret in secrets:
         if len(secret) >= LONG_VALUE and secret != MASK:
             _known.update(_forms(secret))
 
 
 def known() -> frozenset[str]:
-    """Return the secrets that this process knows, for another process. They belong into no file."""
+    """Return the known secrets, for another process. Never write them into a file."""
     return frozenset(_known)
 
 
 def run_knowing(secrets: frozenset[str], target: Callable[..., None], arguments: Sequence[Any]) -> None:
-    """Run `target` in a process that is to mask what another one knew, see `known`."""
+    """Run `target` in a new process with the known secrets of its parent, see `known`."""
     _known.update(secrets)
     target(*arguments)
 
 
 class MaskedStream(io.TextIOWrapper):
-    """What Python writes to a file descriptor, without the secrets that this process knows.
+    """A text stream to a file descriptor that masks the known secrets.
 
-    What C code or a child process writes there goes past it.
+    Output of C code and of child processes does not pass through it.
     """
 
     def __init__(self, number: int) -> None:
@@ -70,14 +70,14 @@ class MaskedStream(io.TextIOWrapper):
 
 
 def masked(text: str) -> str:
-    """Return `text` without the secrets in it: known ones, passwords and tokens of URLs, and values of options."""
+    """Return `text` without its secrets: known ones, passwords and tokens of URLs, and values of options."""
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return masked_by_form(text)
 
 
 def masked_by_form(text: str) -> str:
-    """Return `text` without what has the form of a secret, whatever this process knows."""
+    """Return `text` without anything that has the form of a secret, whatever this process knows."""
     text = USER.sub(lambda found: f"{_user(found[1])}@", text)
     text = LONE_USER.sub(lambda found: f"{found[1]}{_lone_user(found[2], found[3])}@", text)
     text = OPTION.sub(lambda found: f"{found[1]}={_option(found[1], found[2])}", text)
@@ -87,12 +87,12 @@ def masked_by_form(text: str) -> str:
 
 
 def is_secret(key: str, value: object) -> bool:
-    """Return whether `value` is a secret by its key: a text that says something."""
+    """Return whether `value` is a secret by its key, and not empty."""
     return isinstance(value, str) and is_secret_name(key) and value not in ("", "???")
 
 
 def _forms(secret: str) -> set[str]:
-    """Return a text as it stands, and as Python, JSON and URLs write it."""
+    """Return a text as it is, and as Python, JSON and URLs write it."""
     in_quotes = secret.replace("\\", "\\\\").replace("'", "\\'")
     in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     return {secret, repr(secret)[1:-1], in_quotes, *in_json, quote(secret), quote(secret, safe=""), quote_plus(secret)}

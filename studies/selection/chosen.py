@@ -17,10 +17,10 @@ from studies.secrets.masking import LEFT_OUT, to_be_given
 from studies.selection.race import Candidate
 from studies.selection.steps import Selection
 from studies.storage.checkpoints import checkpoints_of
-from studies.text.printable import on_one_line
+from studies.text.printable import printable
 from studies.text.quoting import argument, command_line
+from studies.trial.building.links import Plain, plain
 from studies.trial.half_batch import HalfBatch, write_half
-from studies.trial.links import Plain, plain
 
 
 def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:
@@ -32,7 +32,8 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     point = dict(trial.params)
     applied = settings.space.apply(settings.template, point)
     if schema.BATCH_HALVED in trial.user_attrs:
-        write_half(applied, settings, HalfBatch(**trial.user_attrs[schema.BATCH_HALVED]))
+        half = HalfBatch(**trial.user_attrs[schema.BATCH_HALVED])
+        write_half(applied, settings.space, half, path=settings.out_of_memory.batch_size)
     values = linked_values(trial, settings.links)
     for target, value in values.items():
         OmegaConf.update(applied, target, value, force_add=True)
@@ -136,7 +137,7 @@ def best_yaml(settings: StudySettings, best: Choice, *, selection: Selection | N
     whole = winner or chosen(settings, best)
     written = OmegaConf.to_container(settings.template, resolve=False)
     given = to_be_given({key: whole[key] for key in (*FIXED_KEYS, "linked") if key in whole}, written)
-    left_out = ", ".join(on_one_line(key) for key, text in texts(given) if text == LEFT_OUT)
+    left_out = ", ".join(printable(key, one_line=True) for key, text in texts(given) if text == LEFT_OUT)
     header += (
         f"# Left out, being named or formed like a secret: {left_out}. Give its value there.\n" if left_out else ""
     )

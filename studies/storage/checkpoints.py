@@ -26,7 +26,7 @@ from studies.records.eligible import can_be_best
 from studies.records.objectives import by_first, losses_of
 from studies.schema import is_imported
 from studies.storage.slots import Rules, Slot, read_slots, rules_of
-from studies.trial.files import checkpoint_in, discard, discard_own, is_checkpoint_of, trial_folder
+from studies.trial.checkpoints.files import checkpoint_in, discard, discard_own, is_checkpoint_of, trial_folder
 
 RUNS = (TrialState.RUNNING, TrialState.WAITING)
 

@@ -1,18 +1,18 @@
-"""The rule for names: of studies, parameters, parts of a hypothesis, callbacks and loggers.
+"""The rule for names of studies, parameters, parts of a hypothesis, callbacks and loggers.
 
-They become keys of files, columns, folders and labels, and people tell them apart by their looks.
+They become names of files, columns, folders and labels, and people tell them apart by their looks.
 """
 
 from __future__ import annotations
 
-from studies.text.printable import on_one_line, visible
+from studies.text.printable import printable
 
-LONGEST_NAME = 200  # bytes; a folder's name has 255, of which rounds, parts and forks take some
+LONGEST_NAME = 200  # bytes; a folder's name has 255, and rounds, parts and forks add to it
 REMEDY = "give a name of visible characters, without a blank at an end"
 
 
 def why_no_name(name: str) -> str | None:
-    """Return why `name` is none, as the end of a sentence; None where it is one."""
+    """Return why `name` is not allowed, as the end of a sentence, or None if it is."""
     if not name.strip():
         return "which has no visible character"
     hidden = [character for character in name if not character.isprintable()]
@@ -25,8 +25,8 @@ def why_no_name(name: str) -> str | None:
 
 
 def shown_name(name: str) -> str:
-    """Return `name` in quotes as a message shows it, cut where it is long."""
-    shown = on_one_line(visible(name))
+    """Return `name` in quotes for a message, cut if it is long."""
+    shown = printable(name, strict=True, one_line=True)
     return f"'{shown if len(shown) <= LONGEST_NAME else f'{shown[: LONGEST_NAME // 4]}…'}'"
 
 

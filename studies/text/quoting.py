@@ -1,4 +1,4 @@
-"""Arguments and commands that can be pasted as they stand: quoted for Hydra's grammar and for the shell."""
+"""Arguments and commands to paste: quoted for Hydra's grammar and for the shell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-BACKSLASHES = re.compile(r'(\\*)("|$)')  # those that Hydra's grammar reads as escapes: before a quote, and at the end
+BACKSLASHES = re.compile(r'(\\*)("|$)')  # Hydra's grammar reads them as escapes before a quote and at the end
 
 
 def argument(key: str, text: object) -> str:
-    """Return the argument that sets `key` to this text. Quote it if Hydra would read anything else."""
+    """Return the argument that sets `key` to this text, quoted if Hydra would read another value."""
     return f"{key}={hydra_quoted(str(text))}"
 
 
@@ -33,7 +33,7 @@ def hydra_quoted(text: str) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """Return `text` in quotes, as Hydra's grammar has them."""
+    """Return `text` in quotes of Hydra's grammar."""
     return '"' + BACKSLASHES.sub(lambda found: 2 * found[1] + (r"\"" if found[2] else ""), text) + '"'
 
 
@@ -44,13 +44,13 @@ def read_value(value: str) -> object:
 
 
 def is_read(value: str) -> bool:
-    """Whether Hydra can read this unquoted value as a single one."""
+    """Return whether Hydra reads this unquoted value as a single one."""
     override = _read(f"key={value}")
     return override is not None and not override.is_sweep_override()
 
 
 def is_key(key: str) -> bool:
-    """Whether the command line can name this key."""
+    """Return whether the command line can name this key."""
     return _read(f"{key}=1") is not None
 
 

@@ -1,6 +1,6 @@
-"""Reads YAML that anybody may have written: what is too large, too deep or too often repeated is refused unread.
+"""Parses YAML from unknown authors. A text that is too large, too deep or too often repeated is refused.
 
-Aliases (`*name`) let ten lines stand for a billion values, and PyYAML calls itself for each level.
+Ten lines with aliases (`*name`) can stand for a billion values, and PyYAML recurses for each level.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-DEEPEST = 30  # mappings and lists in each other: OmegaConf and PyYAML call themselves ten times for each
-MOST = 100_000  # values, counted as often as references repeat them
+DEEPEST = 30  # nested mappings and lists; OmegaConf and PyYAML make ten nested calls for each
+MOST = 100_000  # values, with aliases and references resolved
 LARGEST_FILE = 1_000_000  # bytes: PyYAML reads some 100 kB a second
 MERGE = "tag:yaml.org,2002:merge"
 
 
 class Unreadable(yaml.YAMLError):
-    """Why a text is not read, in words."""
+    """The reason why a text was refused."""
 
 
 def read_yaml_text(path: Path) -> str:
-    """Return the text of a YAML file. Raises OSError, UnicodeDecodeError, and `Unreadable` for a large one."""
+    """Return the text of a YAML file. Raises OSError, UnicodeDecodeError, and `Unreadable` for a large file."""
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
@@ -31,7 +31,7 @@ def read_yaml_text(path: Path) -> str:
 
 
 def tree_of(text: str, *, deepest: int = DEEPEST) -> Node | None:
-    """Return the nodes of `text`. Raises `yaml.YAMLError`, also for what would grow or nest beyond reason."""
+    """Return the nodes of `text`. Raises `yaml.YAMLError`, also for a text that would grow or nest too much."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:
@@ -42,7 +42,7 @@ def tree_of(text: str, *, deepest: int = DEEPEST) -> Node | None:
 
 
 def parsed(text: str, *, deepest: int = DEEPEST) -> Any:
-    """Return the plain values of `text`. Raises `yaml.YAMLError`; a key that is there twice is an error too."""
+    """Return the plain values of `text`. Raises `yaml.YAMLError`, also for a duplicate key."""
     tree = tree_of(text, deepest=deepest)
     if tree is None:
         return None
@@ -54,9 +54,9 @@ def parsed(text: str, *, deepest: int = DEEPEST) -> Any:
 
 
 def _measure(node: Node, known: dict[int, tuple[int, int]], deepest: int) -> tuple[int, int]:
-    """Return how many values `node` stands for, and how deep they lie. Raises `Unreadable` where it is too much."""
+    """Return the number of values in `node` and their depth. Raises `Unreadable` if either is too large."""
     if id(node) not in known:
-        known[id(node)] = (MOST + 1, 1)  # until it is known: what holds itself has no end
+        known[id(node)] = (MOST + 1, 1)  # until it is known, as a node may hold itself
         inside = [_measure(child, known, deepest) for child in _inside(node)]
         size, depth = 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
         known[id(node)] = (size, depth)
@@ -75,7 +75,7 @@ def _inside(node: Node) -> list[Node]:
 
 
 def _refuse_twins(node: Node) -> None:
-    """Raise `Unreadable` where a mapping has a key twice, of which YAML would take the last without a word."""
+    """Raise `Unreadable` for a duplicate key. YAML would take its last value silently."""
     seen: set[str] = set()
     for key, _ in node.value if isinstance(node, MappingNode) else ():
         if isinstance(key, ScalarNode) and key.value in seen and key.tag != MERGE:

@@ -1,1 +1,1 @@
-"""One trial: from a point to a config to a training to an outcome."""
+"""One trial: from a point to a config to a training to an outcome. `objective` is the place to start reading."""

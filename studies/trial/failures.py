@@ -1,4 +1,4 @@
-"""Tells what an exception of a training means for the study."""
+"""Classifies the exceptions of a training for the study."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 from studies.schema import INTERRUPTED, Failure
 from studies.text.printable import brief, described, shortened, text_of
-from studies.trial.callbacks import Interrupted
-from studies.trial.package import loaded
+from studies.trial.building.package import loaded
+from studies.trial.rungs.rungs import Interrupted
 
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
 OWN_INTERRUPT = "KeyboardInterrupt: raised by the module itself"
@@ -19,7 +19,7 @@ TRACE_LENGTH = 20_000  # characters of a traceback; the rest of a longer one is 
 
 
 class TrainingFailed(Exception):
-    """One of the processes that train a trial together failed or died. Its text has that process's traceback."""
+    """One of the processes of a trial failed or died. The text holds the traceback of that process."""
 
     def __init__(self, failure: Failure, message: str, trace: str = "") -> None:
         super().__init__(f"{message}\n{trace}".strip())
@@ -28,8 +28,10 @@ class TrainingFailed(Exception):
 
 
 def classify(error: BaseException, signal: str | None = None) -> tuple[Failure, str]:
-    """The failure class of `error` and its message, `Type: text` of the innermost cause; `signal` names what stopped
-    it, if anything did."""
+    """Return the failure class of `error` and its message, `Type: text` of the innermost cause.
+
+    `signal` names what stopped the training, if anything did.
+    """
     if is_stop(error) or is_stop(_cause(error)):
         return Failure.KILLED, brief(f"{INTERRUPTED} ({signal or text_of(_cause(error))})")
     cause = _cause(error)
@@ -44,12 +46,12 @@ def traced(error: BaseException) -> str:
 
 
 def classify_own(error: BaseException) -> tuple[Failure, str]:
-    """As `classify`, where nobody has asked the training to stop: a KeyboardInterrupt is then the module's own."""
+    """Classify as `classify` does, where nobody has asked to stop. A KeyboardInterrupt is then the module's own."""
     return (Failure.ERROR, OWN_INTERRUPT) if is_ctrl_c(error) else classify(error)
 
 
 def is_stop(error: BaseException) -> bool:
-    """Return whether `error` says that somebody wants the trial to end, and not that it failed."""
+    """Return whether `error` is a request to end the trial, not a failure."""
     return isinstance(error, (Interrupted, KeyboardInterrupt, *(package.sigterm for package in loaded())))
 
 
@@ -61,7 +63,7 @@ def is_ctrl_c(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that the device or the machine has no memory left."""
+    """Return whether `error` says that the device or the machine has no memory left."""
     if isinstance(error, TrainingFailed):
         return error.failure is Failure.OUT_OF_MEMORY
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -70,19 +72,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_lost_device(error: BaseException) -> bool:
-    """Whether the GPU no longer works for this process, as after an illegal access or a failed assertion on it."""
+    """Return whether the GPU no longer works for this process, as after an illegal access."""
     return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
 
 
 def free_memory() -> None:
-    """Give back what a failed training holds."""
+    """Release the memory of a failed training."""
     gc.collect()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error itself, or what Hydra wrapped while it instantiated something."""
+    """Return the error itself, or the one that Hydra wrapped while it instantiated something."""
     while isinstance(error, hydra.errors.HydraException) and error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -1,7 +1,7 @@
-"""Lightning's finders of a learning rate and a batch size: what they found, and how a trial goes on with it.
+"""Lightning's finders of a learning rate and a batch size: their results, and how a trial uses them.
 
-A finder trains for some steps inside `fit`, saves before and restores after. A trial that goes on from its checkpoint
-takes what was found from there: to find it again would start from trained weights and undo what was restored.
+A finder trains for some steps inside `fit`, saves before and restores after. A resumed trial takes the results from its
+checkpoint: a new search would start from trained weights and undo the restoring.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.trial.overwritten import ATTRIBUTES, NAMED_BY
-from studies.trial.package import Package
+from studies.trial.building.package import Package
+from studies.trial.preflight.overwritten import ATTRIBUTES, NAMED_BY
 
 log = logging.getLogger(__name__)
 SIZE = "BatchSizeFinder"
@@ -23,25 +23,25 @@ class Finders:
     def __init__(self, package: Package, given: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         self._package = package
         self._given = given
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def leave_out(self, trainer: Any) -> None:
-        """Take those away that would search at the beginning of the fit; one that searches later is kept."""
+        """Remove the finders that would search at the beginning of the fit. Keep those that search later."""
         trainer.callbacks = [one for one in trainer.callbacks if not self._searches_first(one)]
 
     def found(self, trainer: Any, module: Any) -> dict[str, float]:
-        """Return what the module's attributes hold that a finder has set, by name."""
+        """Return the module's attributes that a finder has set, by name."""
         held: dict[str, float] = {}
         for callback in trainer.callbacks:
             kind = self._kind(callback)
             if kind is not None:
                 values = self._held(module, self._names(callback, kind))
                 held |= {name: value for name, value in values.items() if _is_from(callback, kind, value)}
-        self._tell(held)
+        self._log_new(held)
         return held
 
     def set(self, module: Any, found: Mapping[str, float]) -> None:
-        """Give `module` what was found before."""
+        """Give `module` the results of an earlier search."""
         for name, value in found.items():
             self._package.find("utilities.parsing.lightning_setattr")(module, name, value)
 
@@ -67,11 +67,11 @@ class Finders:
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
         return dict(list(numbers.items())[:1])
 
-    def _tell(self, held: Mapping[str, float]) -> None:
+    def _log_new(self, held: Mapping[str, float]) -> None:
         for name, value in held.items():
-            if self._told.get(name) != value:
+            if self._logged.get(name) != value:
                 log.info("a finder has set %s to %s", name, value)
-        self._told = dict(held)
+        self._logged = dict(held)
 
 
 def _is_from(callback: Any, kind: str, value: float) -> bool:

@@ -1,6 +1,6 @@
-"""Half the batch, for a configuration that does not fit into memory: twice as many batches make a step instead.
+"""Half the batch for a configuration that does not fit into memory, with twice as many batches a step.
 
-A step then sees as many samples as before, so that the point keeps its meaning. Needs no torch.
+A step then sees as many samples as before, so the point keeps its meaning. Needs no torch.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.config.settings import StudySettings
+from studies.config.space import SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
 class HalfBatch:
-    """What a step consists of: samples a batch (and device), and batches a step."""
+    """The parts of a step: samples a batch (and device), and batches a step."""
 
     batch_size: int
     accumulate_grad_batches: int
 
 
 def half_of(config: Mapping[str, Any], path: str) -> HalfBatch | None:
-    """The halves of the batch that lies at the key `path` of a resolved `config`; None where it is odd, or none."""
+    """Return half of the batch at the key `path` of a resolved `config`. None where it is odd, or there is none."""
     node: Any = config
     for key in path.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
@@ -31,11 +31,12 @@ def half_of(config: Mapping[str, Any], path: str) -> HalfBatch | None:
     return None if not isinstance(node, int) or node % 2 else HalfBatch(node // 2, 2 * n_batches)
 
 
-def write_half(config: DictConfig, settings: StudySettings, half: HalfBatch) -> None:
-    """Put `half` into an unresolved `config`, so that keys that follow the batch size go on to follow it; those that a
-    parameter sets together with it too."""
-    path = settings.out_of_memory.batch_size
-    together = [parameter.paths for parameter in settings.space if path in parameter.paths]
+def write_half(config: DictConfig, space: SearchSpace, half: HalfBatch, *, path: str) -> None:
+    """Write `half` at `path` into an unresolved `config`, so that references to the batch size follow it.
+
+    Also writes it to the other paths of a parameter of `space` that sets the batch size.
+    """
+    together = [parameter.paths for parameter in space if path in parameter.paths]
     for key in {path, *(key for paths in together for key in paths)}:
         OmegaConf.update(config, key, half.batch_size, force_add=True)
     OmegaConf.update(config, "trainer.accumulate_grad_batches", half.accumulate_grad_batches, force_add=True)

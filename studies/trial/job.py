@@ -1,4 +1,4 @@
-"""One training to be done: seed, instantiate, put callbacks, loggers and Trainer together. Knows nothing of Optuna.
+"""One training to be done: seeds, and puts module, data, callbacks, loggers and Trainer together.
 
 Nothing that a trial does not need runs in it: no progress bar, logger, summary, sanity check or checkpoint unless the
 config asks for one.
@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Rungs
-from studies.trial.clocks import Clock, TimeLimit
-from studies.trial.company import Company
-from studies.trial.compiled import unwrapped
-from studies.trial.config_callbacks import callback_of
-from studies.trial.cut import Cut, CutShort
-from studies.trial.instantiate import instantiate
-from studies.trial.keeper import Keeper, Keeping
-from studies.trial.length import ScheduleLength, progress_of
-from studies.trial.links import Linked
-from studies.trial.loggers import build_loggers
-from studies.trial.mixing import in_package, refuse_mixing
-from studies.trial.package import FABRICS, NAMES, Package, package_of, package_of_target
-from studies.trial.plateau import NEVER
-from studies.trial.ranks.ranks import ALONE, Ranks
+from studies.trial.building.compiled import unwrapped
+from studies.trial.building.config_callbacks import callback_of
+from studies.trial.building.instantiate import instantiate
+from studies.trial.building.links import Linked
+from studies.trial.building.mixing import in_package, refuse_mixing
+from studies.trial.building.package import FABRICS, NAMES, Package, package_of, package_of_target
+from studies.trial.building.trainer import trainer_class
+from studies.trial.checkpoints.saver import CheckpointSaver, SavingRule
+from studies.trial.loggers.loggers import build_loggers
+from studies.trial.loggers.tracked_run import TrackedRun
+from studies.trial.other_callbacks import OtherCallbacks
+from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.ranks.stop import StopTogether
-from studies.trial.real_number import guard_metrics
 from studies.trial.run import Run
-from studies.trial.tracked import TrackedRun
-from studies.trial.trainer import trainer_class
+from studies.trial.rungs.budget_steps import ScheduleLength
+from studies.trial.rungs.clocks import Clock, TimeLimit
+from studies.trial.rungs.plateau import NEVER
+from studies.trial.rungs.real_number import guard_metrics
+from studies.trial.rungs.rungs import Rungs
 from studies.trial.training import Watchers
 
 if TYPE_CHECKING:
@@ -45,166 +45,103 @@ SWITCHED_ON = {"callbacks.Checkpoint": "enable_checkpointing", "callbacks.Progre
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training to be done, as plain data that another process can be given. See `build`; `checkpoint` is where it
-    goes on, None: from the beginning; `second` is a further metric that the module logs; `test`: the test part is
-    looked at once, at the end; `tracked` is how loggers show it; `offline_in`: they write there and ask no server.
-    `cut`: only so much of it is tried."""
+    """A training to be done, as plain data that another process can be given."""
 
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]  # resolved plain values: model, datamodule, trainer, callbacks, loggers
     metric: str
     budget: Budget
     seed: int
-    folder: Path
+    folder: Path  # loggers and checkpoints write below it
     max_trial_s: float | None = None
-    keeping: Keeping | None = None
-    checkpoint: Path | None = None
-    trainer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    test: bool = False
-    second: str | None = None
-    tracked: TrackedRun | None = None
-    offline_in: Path | None = None
-    cut: Cut | None = None
+    saving: SavingRule | None = None  # where and when the training saves its state, None: never
+    checkpoint: Path | None = None  # to resume from
+    trainer_arguments: Mapping[str, Any] = field(default_factory=dict)  # which replace those of the config
+    test: bool = False  # evaluate the test set at the end
+    second: str | None = None  # another metric that the module logs
+    tracked: TrackedRun | None = None  # how loggers show it
+    offline_in: Path | None = None  # where loggers write instead of to their servers
+    batch_limit: BatchLimit | None = None  # how much of the training is tried, None: all of it
     linked: Linked | None = None
+    prunes: tuple[type[Exception], ...] = ()  # exceptions by which a module ends its own training early
 
-    def build(self, watchers: Watchers | None = None, *, ranks: Ranks = ALONE) -> Run:
-        """A run of this job, with those who follow it."""
-        run = build(
-            self.config,
-            metric=self.metric,
-            budget=self.budget,
-            seed=self.seed,
-            folder=self.folder,
-            watchers=watchers,
-            keeping=self.keeping,
-            max_trial_s=self.max_trial_s,
-            ranks=ranks,
-            second=self.second,
-            tracked=self.tracked,
-            offline_in=self.offline_in,
-            cut=self.cut,
-            linked=self.linked,
-            **self.trainer_arguments,
+    def build(self, watchers: Watchers | None = None, *, ranks: TrialRanks = ALONE) -> Run:
+        """Seed every global random generator and build what the training needs.
+
+        Takes everything from the Lightning package that the module derives from. Where there are several `ranks`, all
+        of them build the job alike and fit together. Raises `PackagesMixed`, and whatever the constructors raise.
+        """
+        quieten_lightning()
+        watchers = watchers or Watchers()
+        package_of_target(self.config["model"]["_target_"]).seed_everything(self.seed)
+        datamodule = instantiate(self.config["datamodule"]) if self.config.get("datamodule") else None
+        values = self.linked.values(datamodule) if self.linked is not None else {}
+        config = self.linked.resolved(self.config, values) if self.linked is not None else self.config
+        module = instantiate(config["model"])
+        package = package_of(module) or Package(NAMES[0])  # its Trainer says why a module of neither is wrong
+        module = unwrapped(package, module)
+        refuse_mixing(package, module, [datamodule])
+        metrics = [name for name in (self.metric, self.second) if name is not None]
+        guard_metrics(module, metrics)
+        made, shown = package.callback, self.tracked or TrackedRun("", self.folder.name)
+        rungs = made(Rungs)(metrics, self.budget, report=watchers.report, resumed=watchers.resumed, ranks=ranks)
+        given = [(callback_of(package, node), node) for node in members(config, "callbacks")]
+        study = shown.study if shown.kind == "trial" else ""
+        others = made(OtherCallbacks)(
+            package, rungs, folder=self.folder, given=given, offline_in=self.offline_in, study=study
         )
-        run.tested_with = self.config if self.test else None
+        time_limit = made(TimeLimit)(rungs, limit_s=self.max_trial_s) if self.max_trial_s is not None else None
+        limiter = made(EndAtBatchLimit)(self.batch_limit, rungs) if self.batch_limit is not None else None
+        stop = made(StopTogether)(ranks) if given and ranks.size > 1 else None
+        clocks = _clocks(package, config, rungs)
+        callbacks = [others, rungs, time_limit, *clocks, *(one for one, _ in given), stop, limiter]
+        nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
+        loggers = build_loggers(nodes, shown, opens=ranks.rank == 0, offline_in=self.offline_in)
+        refuse_mixing(package, module, loggers.all)
+        trainer = trainer_class(package)(
+            **{
+                **(config.get("trainer") or {}),
+                **_length(self.budget, module),
+                **_surroundings(package, config, ranks),
+                **_callbacks(package, [one for one in callbacks if one is not None]),
+                "logger": loggers.all,
+                "default_root_dir": str(self.folder),
+                **self.trainer_arguments,
+            }
+        )
+        saver = CheckpointSaver(
+            rungs,
+            interrupted=watchers.interrupted,
+            saving=self.saving,
+            saved=watchers.saved,
+            weights_replaced=others.weights_replaced,
+        )
+        run = Run(
+            module,
+            datamodule,
+            trainer,
+            package,
+            rungs,
+            others,
+            saver,
+            watchers,
+            time_limit,
+            ranks,
+            tested_with=self.config if self.test else None,
+            loggers=loggers,
+            limiter=limiter,
+            linked=values,
+            prunes=self.prunes,
+        )
+        trainer.between_batches = run.between_batches
         return run
 
 
-def build(
-    config: Mapping[str, Any],
-    *,
-    metric: str,
-    budget: Budget,
-    seed: int,
-    folder: Path,
-    watchers: Watchers | None = None,
-    keeping: Keeping | None = None,
-    max_trial_s: float | None = None,
-    ranks: Ranks = ALONE,
-    second: str | None = None,
-    tracked: TrackedRun | None = None,
-    offline_in: Path | None = None,
-    cut: Cut | None = None,
-    linked: Linked | None = None,
-    **trainer_arguments: Any,
-) -> Run:
-    """A run of the resolved `config` (plain values with model, datamodule, trainer, callbacks, loggers).
-
-    Seeds every global random generator with `seed`. Takes everything from the Lightning package that the module derives
-    from. Loggers and checkpoints that the config asks for write below `folder`. `keeping` says where and when the
-    training saves its own state, None: never. `cut` ends it after a few batches. With several `ranks` the run is one of
-    theirs: all build it alike, and fit together. Raises `PackagesMixed`, and whatever the constructors raise.
-    """
-    quieten_lightning()
-    watchers = watchers or Watchers()
-    package_of_target(config["model"]["_target_"]).seed_everything(seed)
-    datamodule = instantiate(config["datamodule"]) if config.get("datamodule") else None
-    values = linked.values(datamodule) if linked is not None else {}
-    config = linked.resolved(config, values) if linked is not None else config
-    module = instantiate(config["model"])
-    package = package_of(module) or Package(NAMES[0])  # whose Trainer says what is wrong with a module of neither
-    module = unwrapped(package, module)
-    refuse_mixing(package, module, [datamodule])
-    guard_metrics(module, [name for name in (metric, second) if name is not None])
-    made = package.callback
-    rungs = made(Rungs)(
-        metric,
-        report=watchers.report,
-        resumed=watchers.resumed,
-        at_epochs=budget.unit == "epochs",
-        n_rungs=budget.rungs,
-        needs_samples=budget.unit == "samples",
-        ranks=ranks,
-        second=second,
-    )
-    tracked = tracked or TrackedRun("", folder.name)
-    own = [(callback_of(package, node), node) for node in members(config, "callbacks")]
-    study = tracked.study if tracked.kind == "trial" else ""
-    company = made(Company)(package, rungs, folder=folder, given=own, ranks=ranks, offline_in=offline_in, study=study)
-    callbacks: list[Any] = [company, rungs]
-    time_limit = made(TimeLimit)(rungs, limit_s=max_trial_s, now=ranks.now) if max_trial_s is not None else None
-    if time_limit is not None:
-        callbacks.append(time_limit)
-    if budget.unit != "epochs":
-        callbacks.append(made(Clock)(rungs, n_rungs=budget.rungs, progress=progress_of(budget), now=ranks.now))
-    if budget.unit == "samples":
-        shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
-        callbacks.append(made(ScheduleLength)(budget.amount, n_ranks=ranks.size, shares_samplers=shares))
-    callbacks += [callback for callback, _ in own]
-    if own and ranks.size > 1:
-        callbacks.append(made(StopTogether)(ranks))
-    nodes = {name: in_package(package, node) for name, node in (config.get("loggers") or {}).items() if node}
-    loggers = build_loggers(nodes, tracked, opens=ranks.rank == 0, offline_in=offline_in)
-    refuse_mixing(package, module, loggers.all)
-    cutter = made(CutShort)(cut, rungs, budget) if cut is not None else None
-    if cutter is not None:
-        callbacks.append(cutter)
-    arguments = {
-        **(config.get("trainer") or {}),
-        **_length(budget, module),
-        "callbacks": callbacks,
-        "logger": loggers.all,
-        "default_root_dir": str(folder),
-    }
-    arguments["plugins"] = [  # the launcher knows, not SLURM
-        *_list(arguments.get("plugins")),
-        package.find("plugins.environments.LightningEnvironment")(),
-    ]
-    if ranks.size > 1:
-        asked_for = arguments.get("strategy") or "auto"
-        arguments |= {"devices": ranks.size, "strategy": "ddp" if asked_for == "auto" else asked_for}
-    for kind, switch in SWITCHED_ON.items():
-        if any(isinstance(callback, package.find(kind)) for callback in callbacks):
-            arguments[switch] = True
-    arguments |= trainer_arguments
-    keeper = Keeper(
-        rungs,
-        last_rung=budget.rungs,
-        interrupted=watchers.interrupted,
-        keeping=keeping,
-        saved=watchers.saved,
-        holds=company.holds,
-        ranks=ranks,
-    )
-    trainer = trainer_class(package)(**arguments)
-
-    def between_batches(trainer: Any, stopping: bool) -> bool:
-        if not trainer.validating:
-            rungs.between_batches(trainer)
-            company.between_batches(trainer)
-        return keeper.between_batches(trainer, stopping)
-
-    trainer.between_batches = between_batches
-    run = Run(
-        module, datamodule, trainer, package, rungs, company, keeper, watchers, time_limit, ranks, loggers=loggers
-    )
-    run.cutter, run.linked = cutter, values
-    return run
-
-
 def quieten_lightning() -> None:
-    """Silence the tips and device lines that Lightning prints at each `fit`; its warnings stay, but for one about its
-    own use of torch, one about SLURM, whose tasks our launcher starts, those about checkpoints, which we tell, and one
-    about schedulers that wait for the first validation."""
+    """Silence Lightning's lines at each `fit`, and its warnings that do not concern the user.
+
+    Silenced are warnings of its own use of torch, of SLURM (our launcher starts the tasks), of checkpoints (we tell of
+    them), and of schedulers before the first validation.
+    """
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended.*")
@@ -212,12 +149,23 @@ def quieten_lightning() -> None:
     warnings.filterwarnings(
         "ignore", message=r"ReduceLROnPlateau conditioned on metric .* Skipping learning rate update"
     )
-    for name in (*NAMES, *FABRICS):  # the one that was imported last has the say
+    for name in (*NAMES, *FABRICS):  # the last imported one decides
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
 
 
+def _clocks(package: Package, config: Mapping[str, Any], rungs: Rungs) -> list[Any]:
+    """Return the callbacks that place the rungs of a budget in steps, samples or seconds."""
+    budget = rungs.budget
+    clocks: list[Any] = [package.callback(Clock)(rungs)] if budget.unit != "epochs" else []
+    if budget.unit == "samples":
+        shares = bool((config.get("trainer") or {}).get("use_distributed_sampler", True))
+        length = package.callback(ScheduleLength)
+        clocks.append(length(budget.amount, n_ranks=rungs.ranks.size, shares_samplers=shares))
+    return clocks
+
+
 def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
-    """The Trainer's arguments for a budget.
+    """Return the Trainer's arguments for a budget.
 
     A module that steps its optimizers itself is counted in batches: Lightning would count the steps of each optimizer.
     """
@@ -226,6 +174,27 @@ def _length(budget: Budget, module: LightningModule) -> dict[str, Any]:
     known = budget.unit == "steps" and module.automatic_optimization
     steps = int(budget.amount) if known else -1
     return {"max_epochs": -1, "max_steps": steps, "check_val_every_n_epoch": None, "val_check_interval": NEVER}
+
+
+def _surroundings(package: Package, config: Mapping[str, Any], ranks: TrialRanks) -> dict[str, Any]:
+    """Return the Trainer's arguments about its environment: our launcher decides on it, not SLURM."""
+    trainer = config.get("trainer") or {}
+    plugins = [*_list(trainer.get("plugins")), package.find("plugins.environments.LightningEnvironment")()]
+    if ranks.size == 1:
+        return {"plugins": plugins}
+    asked_for = trainer.get("strategy") or "auto"
+    return {
+        "plugins": plugins,
+        "devices": ranks.size,
+        "strategy": "ddp" if asked_for == "auto" else asked_for,
+    }
+
+
+def _callbacks(package: Package, callbacks: list[Any]) -> dict[str, Any]:
+    """Return the Trainer's arguments for its callbacks, with what some of them need switched on."""
+    kinds = [(package.find(kind), switch) for kind, switch in SWITCHED_ON.items()]
+    switches = {switch: True for kind, switch in kinds if any(isinstance(one, kind) for one in callbacks)}
+    return {"callbacks": callbacks, **switches}
 
 
 def members(config: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:

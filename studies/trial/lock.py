@@ -1,4 +1,4 @@
-"""Lets one process of this machine at a time do what its neighbours would do at the same moment."""
+"""Lets one process of this machine at a time do what would fail if several did it at the same moment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def alone(purpose: str) -> Iterator[None]:
-    """Wait until no other process of this user on this machine is in here for the same `purpose`."""
+def exclusively(purpose: str) -> Iterator[None]:
+    """Wait until no other process of this user on this machine runs the same `purpose` in here."""
     digest = hashlib.sha256(purpose.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir(), f"lightning-studies-{os.getuid()}-{digest}.lock")
     with path.open("a") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @cache
 def processor() -> str:
-    """How many cores this machine has, and of which processor where the system tells, in words."""
+    """Return the number of cores and the processor's name, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

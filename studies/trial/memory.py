@@ -20,8 +20,8 @@ RESET_PEAK = "5"  # written to clear_refs; see proc_pid_clear_refs(5)
 UNITS_A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage(2): bytes on macOS, kB elsewhere
 
 
-class Peak:
-    """The peak memory from now on, on `device`: of the GPU, or else of the process, its libraries included."""
+class PeakMemory:
+    """The peak memory from now on: of the GPU, or else of the process with its libraries."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -33,7 +33,8 @@ class Peak:
     def mb(self) -> float | None:
         """Return the peak in MB.
 
-        Where a process's peak cannot be begun anew, as on macOS, it is the one since its start: None unless it rose.
+        Some systems, such as macOS, cannot reset a process's peak. There it is the peak since the start, and None
+        unless it rose.
         """
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**20
@@ -42,7 +43,7 @@ class Peak:
 
 
 def process_peak_mb() -> float:
-    """Return the most that the process has had in memory, in MB, since its start or since the last reset."""
+    """Return the peak memory of the process in MB, since its start or since the last reset."""
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = (OWN / "status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 2**10

@@ -1,36 +1,22 @@
-"""What a trial tells the study at each rung, and whether it is to stop there.
+"""Reports the rungs of a trial to its study, and asks whether to stop.
 
 After the last rung there is nothing left to save: the trial is complete. Optuna keeps the first value of a rung, and a
-pruner looks at the furthest rung: a second go reports nothing, and asks nothing, until it is further than the first
-one came.
+pruner looks at the furthest rung. So a second training reports and asks nothing until it is further than the first one.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from optuna import Trial
 from optuna.trial import BaseTrial
 
 from studies import schema
-from studies.config.settings import StudySettings
-from studies.trial.callbacks import Rung
+from studies.config.settings import ObjectiveSettings
+from studies.trial.rungs.rungs import Rung
 
 
-class Reports(Protocol):
-    """Reports the rungs of one trial."""
-
-    def __call__(self, rung: Rung) -> bool:
-        """Report `rung` and say whether to stop."""
-
-    def repeat(self, rungs: tuple[Rung, ...]) -> None:
-        """Report what an earlier attempt had reached, so that pruners and tables see the trial whole."""
-
-
-def reports_of(trial: BaseTrial, settings: StudySettings) -> Reports:
-    """How `trial` reports: Optuna's own way where there is one objective."""
-    kind = IntermediateValues if settings.objective.second is None else RungsAttribute
-    return kind(trial, last=settings.budget.rungs)
+def reports_of(trial: BaseTrial, objective: ObjectiveSettings, *, n_rungs: int) -> IntermediateValues | RungsAttribute:
+    """Return the way to report the rungs of `trial`: Optuna's intermediate values if there is one objective."""
+    return (IntermediateValues if objective.second is None else RungsAttribute)(trial, last=n_rungs)
 
 
 class IntermediateValues:
@@ -50,16 +36,19 @@ class IntermediateValues:
         return rung.index < self._last and self._trial.should_prune()
 
     def repeat(self, rungs: tuple[Rung, ...]) -> None:
-        """Report what an earlier attempt had reached, so that pruners and tables see the trial whole."""
+        """Report the rungs of an earlier attempt, so that pruners and tables see the whole trial."""
         for rung in rungs:
             self._furthest = rung.index
             self._trial.report(rung.value, rung.index)
-            self._trial.should_prune()  # what it answers was decided then; halving pruners note each rung when asked
+            self._trial.should_prune()  # the answer is known from then; halving pruners note a rung when asked
 
 
 class RungsAttribute:
-    """Keeps the rungs in an attribute of the trial: of several objectives Optuna takes no intermediate values, and its
-    `should_prune` refuses to answer. The study's pruner is asked directly; it reads that attribute."""
+    """Keeps the rungs in an attribute of the trial, for a study of several objectives.
+
+    Optuna takes no intermediate values of these, and its `should_prune` refuses to answer. So the study's pruner is
+    asked directly, and it reads the attribute.
+    """
 
     def __init__(self, trial: BaseTrial, *, last: int) -> None:
         self._trial = trial
@@ -74,7 +63,7 @@ class RungsAttribute:
         return rung.index < self._last and self._is_to_stop()
 
     def repeat(self, rungs: tuple[Rung, ...]) -> None:
-        """Keep what an earlier attempt had reached, so that the rung rule and tables see the trial whole."""
+        """Keep the rungs of an earlier attempt, so that the pruner and tables see the whole trial."""
         self._keep(rungs)
 
     def _keep(self, rungs: tuple[Rung, ...]) -> None:
@@ -83,7 +72,7 @@ class RungsAttribute:
         self._trial.set_user_attr(schema.RUNGS, self._kept)
 
     def _is_to_stop(self) -> bool:
-        if not isinstance(self._trial, Trial):  # one without a study, as tests make them
+        if not isinstance(self._trial, Trial):  # without a study, as in tests
             return False
         study = self._trial.study
         return study.pruner.prune(study, study.get_trials(deepcopy=False)[self._trial.number])

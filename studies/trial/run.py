@@ -1,4 +1,4 @@
-"""One training that is ready to fit. Knows nothing of Optuna."""
+"""One training that is ready to fit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from studies.trial.callbacks import Interrupted, Rungs
-from studies.trial.clocks import TimeLimit
-from studies.trial.company import Company
-from studies.trial.cut import CutShort
+from studies.trial.building.links import Plain
+from studies.trial.building.package import Package
+from studies.trial.checkpoints.saver import CheckpointSaver
 from studies.trial.failures import classify
-from studies.trial.keeper import Keeper
-from studies.trial.links import Plain
-from studies.trial.loggers import Loggers
-from studies.trial.memory import Peak
-from studies.trial.package import Package
-from studies.trial.ranks.ranks import ALONE, Ranks
-from studies.trial.test_part import look_at_test_part
+from studies.trial.loggers.loggers import Loggers
+from studies.trial.memory import PeakMemory
+from studies.trial.other_callbacks import OtherCallbacks
+from studies.trial.preflight.batch_limit import EndAtBatchLimit
+from studies.trial.ranks.ranks import ALONE, TrialRanks
+from studies.trial.rungs.clocks import TimeLimit
+from studies.trial.rungs.rungs import Interrupted, Rungs
+from studies.trial.test_set import evaluate_test_set
 from studies.trial.training import Training, Watchers
 from studies.trial.trajectory import trajectory_of
 
@@ -44,22 +44,23 @@ class Run:
     trainer: Any  # a Trainer of `package`, see `trainer_class`
     package: Package
     rungs: Rungs
-    company: Company
-    keeper: Keeper
+    others: OtherCallbacks
+    saver: CheckpointSaver
     watchers: Watchers
     time_limit: TimeLimit | None = None
-    ranks: Ranks = ALONE
+    ranks: TrialRanks = ALONE
     tested_with: Mapping[str, Any] | None = None  # the config of a test at the end
     loggers: Loggers = field(default_factory=Loggers)
-    cutter: CutShort | None = None
+    limiter: EndAtBatchLimit | None = None
     linked: Mapping[str, Plain] = field(default_factory=dict)  # what links have written into the config
+    prunes: tuple[type[Exception], ...] = ()  # exceptions by which the module ends its own training early
 
     def fit(self, checkpoint: Path | None = None, *, stays_open: bool = False) -> Training:
-        """Train to the end of the budget, or until something stops it; `checkpoint`: go on from there. Saves the state
-        at the end where the watchers keep it. The loggers end their runs, unless one that gave a value `stays_open`.
+        """Train to the end of the budget, or until something stops it. With a `checkpoint`, resume from there.
 
-        Raises `Interrupted` where it was asked to stop. Exceptions of the module come through, and those of a
-        checkpoint that does not fit.
+        Saves the last state if the watchers keep it. The loggers end their runs, unless a run with a value
+        `stays_open`. Raises `Interrupted` if it was asked to stop. Exceptions of the module come through, and those of
+        a checkpoint that does not fit.
         """
         try:
             self.trainer.loggers = self.loggers.begin()
@@ -72,26 +73,33 @@ class Run:
         return replace(training, logger_failures=dict(self.loggers.failures), linked=self.linked)
 
     def ended(self, training: Training, scores: Mapping[str, float] | None = None) -> None:
-        """Have the loggers end their runs with what `training` gave, and with the `scores` of a test."""
+        """Have the loggers end their runs with the value of `training` and the `scores` of a test."""
         tracked = self.loggers.run
         state, value = training.state(), training.value(counts=tracked.counts, maximize=tracked.maximize)
         self.loggers.end(state, value=value if state == "complete" else None, metrics=scores)
 
     def failed(self, error: BaseException) -> None:
-        """Have the loggers end their runs with the failure that `error` is."""
-        self.loggers.end("pruned" if isinstance(error, self.loggers.run.prunes) else str(classify(error)[0]))
+        """Have the loggers end their runs with the failure in `error`."""
+        self.loggers.end("pruned" if isinstance(error, self.prunes) else str(classify(error)[0]))
+
+    def between_batches(self, trainer: Any, stopping: bool) -> bool:
+        """Return whether the training stops between two batches. See `trainer_class`."""
+        if not trainer.validating:
+            self.rungs.between_batches(trainer)
+            self.others.between_batches(trainer)
+        return self.saver.between_batches(trainer, stopping)
 
     def _fit(self, checkpoint: Path | None) -> Training:
         device = self.trainer.strategy.root_device
         folder = Path(self.trainer.default_root_dir)
         was_there = folder.exists()
-        peak = Peak(device)
+        peak = PeakMemory(device)
         self.rungs.begun = time.perf_counter()
-        self.company.goes_on = checkpoint is not None
+        self.others.resumes = checkpoint is not None
         try:
             self.trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except self.package.sigterm:
-            raise Interrupted(self.keeper.reason or "SIGTERM") from None
+            raise Interrupted(self.saver.reason or "SIGTERM") from None
         finally:
             if not was_there:
                 _remove_if_empty(folder)
@@ -111,18 +119,18 @@ class Run:
             peak_memory_mb=None if any(map(math.isnan, peaks)) else max(peaks),
             n_parameters=sum(p.numel() for p in self.module.parameters() if not is_lazy(p)),
             trajectory=trajectory_of(losses, self.module),
-            found=dict(self.company.found),
-            note=self.company.note,
+            found=dict(self.others.found),
+            note=self.others.note,
             fell_short=EMPTY if self.trainer.num_training_batches == 0 else self.rungs.fell_short,
         )
         if self.watchers.keeps(training):
-            self.keeper.save(self.trainer, ended=True)
+            self.saver.save(self.trainer, ended=True)
         if self.tested_with is None or training.stopped or training.diverged or not training.rungs:
             return training
-        return replace(training, test=look_at_test_part(self.module, self.datamodule, config=self.tested_with))
+        return replace(training, test=evaluate_test_set(self.module, self.datamodule, config=self.tested_with))
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove the folder that a finder has left, unless it holds anything."""
+    """Remove the folder of a finder, unless it holds anything."""
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -1,7 +1,7 @@
-"""A short digest of what a training came to: its losses and its last weights, to their last digit.
+"""A short digest of a training's losses and last weights, to their last digit.
 
-Two trainings that differ by their seed differ in it from the first random number on. So trials of one point that have
-the same digest under different seeds are one and the same training, whatever the metric of both is.
+Two trainings with different seeds differ in it from the first random number on. So trials of one point with the same
+digest under different seeds are one and the same training, whatever their metrics are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LENGTH = 16  # hexadecimal digits
 def trajectory_of(loss_sums: Sequence[float], module: Module) -> str:
     """Return the digest of a training's `loss_sums`, one a rank, and the weights of its `module`.
 
-    It is empty where there is nothing to tell trainings apart by: no loss and no weights.
+    It is empty without a loss and weights: then nothing tells trainings apart.
     """
     sums = [_sum(parameter) for parameter in module.parameters() if not is_lazy(parameter)]
     if not sums and not any(loss_sums):

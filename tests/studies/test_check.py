@@ -15,9 +15,9 @@ from studies.cli.commands.check import raise_problems
 from studies.cli.sentences.check import diverged_notes, tried_lines
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
-from studies.launch.checking import Checked, check_in_time
-from studies.launch.points import Found, Plan
-from studies.trial.trying import Look
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.findings import Checked, Found, Plan
+from studies.trial.preflight.dry_run import DryRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -58,19 +58,19 @@ def test_a_batch_that_never_ends_is_cut_off(plain: MakeSettings, tmp_path: Path)
 
 
 def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
-    checked = Checked(looks=[Look(POINT, None, 2.5), Look(POINT, None)])
+    checked = Checked(looks=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
     assert tried(plain("check.max_s=30"), plan(9), checked) == [
         "study plain is sound as far as it was tried: 2 points tried with real batches",
         "  9 points were left out when check.max_s=30 s were over: a higher value tries more, null tries all",
     ]
     assert checked.seconds == [2.5]  # of the middle, where no other point was timed
-    checked.typical.append(Look(POINT, None, 7.0))
+    checked.typical.append(DryRun(POINT, None, 7.0))
     assert checked.seconds == [7.0]
 
 
 def test_a_look_that_was_cut_off_counts_for_nothing() -> None:
     checked = Checked()
-    checked.add(Found(kind="middle", look=Look(POINT, None, is_whole=False)))
+    checked.add(Found(kind="middle", look=DryRun(POINT, None, is_whole=False)))
     assert checked == Checked()
 
 
@@ -78,7 +78,7 @@ def test_a_problem_of_several_points_is_told_once() -> None:
     checked = Checked()
     raise_problems(checked)
     for kind in ("middle", "corner", "corner"):
-        checked.add(Found(kind=kind, look=Look(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
+        checked.add(Found(kind=kind, look=DryRun(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
     with pytest.raises(BadInput) as raised:
         raise_problems(checked)
     assert [str(problem) for problem in raised.value.problems] == [
@@ -97,9 +97,9 @@ def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: Mak
     (note,) = diverged_notes(checked)
     assert note.startswith("note: the training diverges in its first batches at 4 of 4 points (")
     assert note.endswith(" at lr=0.01): correct the metric or the module, or search other values")
-    checked.looks.append(Look(POINT, None))
+    checked.looks.append(DryRun(POINT, None))
     assert "at 4 of 5 points" in diverged_notes(checked)[0]
-    assert diverged_notes(Checked(looks=[Look(POINT, None)])) == []
+    assert diverged_notes(Checked(looks=[DryRun(POINT, None)])) == []
 
 
 def test_how_long_a_check_takes_is_a_positive_number_or_null(plain: MakeSettings) -> None:

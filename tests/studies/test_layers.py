@@ -58,17 +58,15 @@ MUST_NOT_KNOW = {
 }
 EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.objective", "optuna"),  # where a trial of Optuna becomes a training
-    ("trial.attempt", "optuna"),  # what the trial's attributes hold of its tries
-    ("trial.orphan", "optuna"),
+    ("trial.checkpoints.record", "optuna"),  # the same: the trial's attributes name its checkpoints
+    ("trial.judge", "optuna"),  # the same: a training becomes an outcome
     ("trial.outcome", "optuna"),
     ("trial.reports", "optuna"),
-    ("trial.ranks.crew", "optuna"),
-    ("trial.ranks.process", "optuna"),
-    ("launch.process", "studies.trial"),  # what its workers run
+    ("launch.run_trials", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
-    ("launch.checking", "studies.trial"),  # what is tried before the first worker starts
-    ("launch.points", "studies.trial"),  # the same
-    ("cli.admission", "studies.trial"),  # the checks of what a trial builds
+    ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts
+    ("launch.preflight.findings", "studies.trial"),  # types of what was found
+    ("cli.validation", "studies.trial"),  # the checks of what a trial builds
     ("cli.commands.retrain", "studies.trial"),  # whether there is anything to train
     ("cli.retraining", "studies.trial"),  # the training of a configuration, which is no trial of a study
 }
@@ -164,6 +162,6 @@ def test_the_command_itself_never_imports_torch() -> None:
     modules = (
         "studies.cli.commands.run, studies.cli.commands.check, studies.cli.commands.report, studies.cli.commands.list, "
     )
-    modules += "studies.launch.local, studies.launch.slurm.launcher, studies.launch.ray.launcher"
+    modules += "studies.launch.local.launcher, studies.launch.slurm.launcher, studies.launch.ray.launcher"
     script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

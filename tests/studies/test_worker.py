@@ -24,10 +24,10 @@ from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
 from studies.storage.patience import Patience, PatientStorage
 from studies.storage.slots import read_slots, rules_of
-from studies.trial.callbacks import Rung
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.reports import IntermediateValues
+from studies.trial.rungs.rungs import Rung
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

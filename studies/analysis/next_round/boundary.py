@@ -1,14 +1,14 @@
-"""Where along each parameter the best lies: at a limit of its range, inside, or not known.
+"""Tell for each parameter whether the best lies at a limit of its range.
 
-A single best trial says little: noise picks it. Where a function was fitted that predicts (no verdict *unreliable*),
-each function drawn from its posterior is minimised; the confidence that the best lies at a limit is the share of draws
-whose minimum lies in the outer 8 % of the range there (at the outermost value of a parameter with few). It is told only
-of a parameter that does something: one without effect has its best anywhere. Values are *surely worse* where, with all
-other parameters free, 97.5 % of the draws lose more than a tenth of the trials' standard deviation there.
+A single best trial says little, for noise picks it. If a predictive function was fitted (no verdict *unreliable*), each
+function drawn from its posterior is minimised. The confidence that the best lies at a limit is the share of draws with
+their minimum in the outer 8 % of the range there, or at the outermost value of a parameter with few. A parameter
+without effect has its best anywhere, so nothing is told of it. A value is *surely worse* if 97.5 % of the draws lose
+more than a tenth of the trials' standard deviation there, all other parameters being free.
 
-Without such a function the trials themselves are asked: the best tenth must lie near the limit, and in the third of the
-range before it the value must improve towards it (Spearman's rank correlation, one-sided, Bonferroni over parameters
-and sides).
+Without such a function the trials themselves are asked. The best tenth must lie near the limit, and the value must
+improve towards it in the third of the range before it (Spearman's rank correlation, one-sided, Bonferroni over
+parameters and sides).
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ OUTER = 1 / 3  # of the range, in which the trend is looked at
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the best lies along one parameter, by `basis`: the fitted `function`, the `trials`, or `nothing`.
+    """The place of the best along one parameter.
 
-    `best` is the median of the drawn functions' best values, or the best trial's; `at_low` and `at_high` are the
-    confidences that it lies at that limit (NaN where not known). `worth` are the least and the greatest encoded value
-    that are not surely worse, `worse` the choices of a categorical that are. `n` trials had the parameter.
+    n: the trials with that parameter
+    basis: the fitted `function`, the `trials`, or `nothing`
+    best: the median of the drawn functions' best values, or the best trial's value
+    at_low, at_high: the confidence that the best lies at that limit, NaN if not known
+    worth: the least and the greatest encoded value that are not surely worse
+    worse: the choices of a categorical that are
     """
 
     axis: Axis
@@ -63,21 +66,21 @@ class Place:
 
     @property
     def limit(self) -> Literal["low", "high"] | None:
-        """The limit at which the best lies, where that is confident."""
+        """The limit of the best, if that is confident."""
         if self.at_low >= AT_LIMIT:
             return "low"
         return "high" if self.at_high >= AT_LIMIT else None
 
     @property
     def leaning(self) -> Literal["low", "high"] | None:
-        """The limit at which the best lies more likely than not, by the function, though that is not confident."""
+        """The limit of the best if it is more likely than not by the function, without being confident."""
         if self.basis != "function" or self.limit is not None or not max(self.at_low, self.at_high) > LIKELY:
             return None
         return "low" if self.at_low > self.at_high else "high"
 
 
 def places(table: TrialsTable, fits: Sequence[Fit], *, seed: int) -> tuple[Place, ...]:
-    """Where the best lies along each parameter of `table`, from the largest fit that has it."""
+    """Return the place of the best along each parameter of `table`, by the largest fit that has it."""
     usable = [fit for fit in fits if fit.sobol is not None and fit.verdict.level != "unreliable"]
     found: dict[str, Place] = {}
     for fit in sorted(usable, key=lambda fit: -fit.n_trials):
@@ -99,7 +102,7 @@ def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
 
 
 def _matters(sobol: Sobol, i: int) -> bool:
-    """Whether the trials show that the parameter does something, alone or with another."""
+    """Return whether the trials show an effect of the parameter, alone or with another."""
     own = (sobol.mains[i], *(pair for key, pair in sobol.pairs.items() if i in key))
     return any(index.estimate.is_above(CLAIM) for index in own)
 
@@ -135,7 +138,7 @@ def _place(
 
 
 def _worth(axis: Axis, positions: Array, is_worse: np.typing.NDArray[np.bool_]) -> tuple[float, float] | None:
-    """The hull of what is not surely worse, one position wider on both sides, in encoded units."""
+    """Return the hull of all that is not surely worse, one position wider on both sides, in encoded units."""
     kept = np.flatnonzero(~is_worse)
     if not len(kept):
         return None
@@ -163,7 +166,7 @@ def _by_trials(table: TrialsTable, axis: Axis) -> Place:
 
 
 def _towards(distance: Array, loss: Array, n_sides: int) -> float:
-    """The confidence that the best lies where `distance` is 0."""
+    """Return the confidence that the best lies at `distance` 0."""
     n_top = max(MIN_TOP, round(TOP * len(loss)))
     top = distance[np.argsort(loss, kind="stable")[:n_top]]
     near = max(NEAR, float(distance.min()))

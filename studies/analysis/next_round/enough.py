@@ -1,22 +1,21 @@
 """Whether the number of trials was enough: the expected best of m trials, for m up to their number n.
 
-Source: Dodge et al. 2019, *Show Your Work*, who report a search by that curve. Their plug-in estimator draws with
+Source: Dodge et al. 2019, *Show Your Work*, report a search by that curve. Their plug-in estimator draws with
 replacement and is biased towards too little, most for m near n (Tang et al. 2020, *Showing Your Work Doesn't Always
 Work*). Choice: the unbiased one, over all subsets of m trials: Σ x₍ᵢ₎ C(i−1, m−1) / C(n, m), x₍₁₎ the worst. Its band
-is the bootstrap's; near m = n, where the curve rests on the very best trials, no band is trustworthy.
+is the bootstrap's. Near m = n the curve rests on the very best trials, so no band is trustworthy there.
 
-It holds for exchangeable trials: those of a sampler that learns are not, so only space-filling ones are taken where
-there are enough. What was pruned, diverged or is infeasible has no value and counts as the worst of all. A grid has no
-curve: its points were not drawn, and as many again, let alone seeds of the same points, are no more of it.
+The curve holds for exchangeable trials. Those of a sampler that learns are not, so only space-filling ones are taken if
+there are enough. A trial that was pruned, diverged or is infeasible counts as the worst of all. A grid has no curve:
+its points were not drawn.
 
-As many trials again: what each doubling of a search brings shrinks by a constant factor where values are bounded (the
-extreme-value law); the factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: where
-97.5 % were told, its upper end held in 83 % of simulations with Gaussian values, in 70 % with exponential ones. Choice:
-the best values are taken to thin out at least as fast as an exponential tail, of which a doubling brings scale · log 2,
-and whose spacings are independent (Rényi 1953), so that the scale has an exact interval. It held in 97.5 % with
-exponential values and in more with Gaussian and bounded ones, n = 8 to 200. Cost: of most bounded values the end is 5
-to 15 times the true gain; and where far better values are rare (a heavy tail) it is too low, which no number of trials
-shows.
+As many trials again: each doubling of a search brings less by a constant factor if values are bounded (the
+extreme-value law). The factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: its
+upper end of 97.5 % held in 83 % of simulations with Gaussian values, and in 70 % with exponential ones. Choice: the
+best values are taken to thin out at least as fast as an exponential tail. A doubling then brings scale · log 2. The
+spacings are independent (Rényi 1953), so the scale has an exact interval. It held in 97.5 % with exponential values and
+in more with Gaussian and bounded ones, n = 8 to 200. Cost: for most bounded values the end is 5 to 15 times the true
+gain. If far better values are rare (a heavy tail) it is too low, and no number of trials shows that.
 """
 
 from __future__ import annotations
@@ -46,11 +45,14 @@ LEAST_BEST, MOST_BEST = 4, 10  # values that show the tail's scale: a quarter wi
 
 @dataclass(frozen=True, slots=True)
 class Enough:
-    """The curve at `sizes` (M,): `expected` (M,) with its band `lo`, `hi` (M,), in the metric's unit.
+    """The curve at `sizes` (M,), in the metric's unit.
 
-    `gain` is what as many trials again are expected to bring, its upper end `greatest_gain`; `last_gain` what the
-    second half brought, both as improvements. `basis` says which of the trials are behind it; `n_lost` of them had no
-    value. `policy`: the value that a trial counts with, as in `TrialsTable`.
+    expected, lo, hi: the curve and its band (M,)
+    gain: the improvement expected of as many trials again
+    last_gain: the improvement by the second half of the trials
+    basis: the trials behind the curve
+    n_lost: how many of them had no value
+    policy: the value of a trial, as in `TrialsTable`
     """
 
     sizes: tuple[int, ...]
@@ -70,10 +72,9 @@ class Enough:
 
 
 def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> Enough | None:
-    """The curve of the study that `table` is made of; None with fewer than 8 trials, where nothing has a value, or for
-    a grid.
+    """Return the curve for the study of `table`. `trials` are all that ended well or were pruned.
 
-    `trials` are all that ended well or were pruned.
+    None with fewer than 8 trials, without any value, and for a grid.
     """
     if not len(table.loss) or table.is_grid:
         return None
@@ -90,13 +91,14 @@ def enough(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -> E
 
 
 def expected_best(loss: Array, sizes: Sequence[int]) -> Array:
-    """The expected least value of m of the n values in `loss` (…, n), for each m of `sizes`: (…, M)."""
+    """Return the expected least value of m of the n values in `loss` (…, n), for each m of `sizes`: (…, M)."""
     n = loss.shape[-1]
     return np.asarray(np.sort(loss, axis=-1)[..., ::-1] @ _weights(n, sizes))
 
 
 def greatest_gain(loss: Array) -> float:
-    """What as many trials again bring at most on average, with a confidence of 97.5 %: `loss` is (n,), n at least 5.
+    """Return the most that as many trials again bring on average, with a confidence of 97.5 %. `loss` is (n,), n at
+    least 5.
 
     The mean distance of the k best from the next one estimates the scale of an exponential tail: 2k · estimate / scale
     has a χ² distribution with 2k degrees of freedom. Coarse values that tie with the next one hide up to half a step.
@@ -110,7 +112,7 @@ def greatest_gain(loss: Array) -> float:
 
 
 def _weights(n: int, sizes: Sequence[int]) -> Array:
-    """Of the i-th worst value in the expected best of m: (n, M)."""
+    """Return the weights of the i-th worst value in the expected best of m: (n, M)."""
     i, m = np.arange(1, n + 1)[:, None], np.array(sizes)[None, :]
     possible = i >= m
     below = np.where(possible, i - m, 0)  # i − 1 − (m − 1)
@@ -157,7 +159,7 @@ def _curve(
 
 
 def _gains(quarters: Array) -> tuple[Array, Array]:
-    """What the last doubling brought and what the next one is expected to, from the curve at n/4, n/2 and n."""
+    """Return the gain of the last doubling and the one expected of the next, from the curve at n/4, n/2 and n."""
     before, last = quarters[:, 0] - quarters[:, 1], quarters[:, 1] - quarters[:, 2]
     shrinks = np.clip(np.divide(last, before, out=np.zeros_like(last), where=before > 0), 0.0, 1.0)
     return last, last * shrinks
@@ -169,7 +171,8 @@ def _estimate(value: float, drawn: Array) -> Estimate:
 
 
 def is_enough(found: Enough, tolerance: float | None) -> bool | None:
-    """Whether as many trials again would surely bring less than `tolerance`, or surely more; None: not known."""
+    """Return whether as many trials again would surely bring less than `tolerance`. False: surely more. None: not
+    known."""
     if tolerance is None or math.isnan(found.gain.value):
         return None
     if found.gain.is_below(tolerance):

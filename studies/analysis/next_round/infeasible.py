@@ -1,11 +1,11 @@
 """Where in the space trials diverge or run out of memory: a threshold of one parameter, or of two together.
 
-For each kind of failure, all thresholds on both sides of each parameter (and each choice of a categorical) are tried,
-alone and in pairs, as regions with a failure rate of their own. One is told where the likelihood gains more than chance
-would give the best of so many regions in one case out of twenty (χ², Bonferroni; in truth in far fewer, for regions
-overlap), a pair where it gains as much over the best single parameter. Rates come with Clopper and Pearson's interval.
-The region was chosen for its rate, so that within it is somewhat too high. Of many values, thresholds are tried at
-some, for speed; a region that is told then has its edges moved to the best of all values.
+For each kind of failure, thresholds on both sides of each parameter and the choices of categoricals are tried, alone
+and in pairs, as regions with a failure rate of their own. A region is told if its likelihood gains more than chance
+gives the best of so many regions in one case out of twenty (χ², Bonferroni). Regions overlap, so that happens in far
+fewer. A pair is told if it gains as much over the best single parameter. Rates have Clopper and Pearson's interval. A
+region was chosen for its rate, so the rate within is somewhat too high. Of many values, thresholds are tried at some,
+for speed. The edges of the chosen region are then moved to the best of all values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from studies.config.parameter import Parameter, Value
 from studies.config.space import Point, SearchSpace
 
 MAX_THRESHOLDS = 40  # of a parameter, before the edges are moved
-MAX_MOVES = 10  # of the edges of a pair in turn; they settle in two or three
+MAX_MOVES = 10  # of the edges of a pair in turn, which settle in two or three
 
 Bools = npt.NDArray[np.bool_]
 
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many trials failed, and their share of all `share.n`; NaN of none."""
+    """How many trials failed, and their share of all `share.n` trials. Of no trials, the share is NaN."""
 
     failed: int
     share: Estimate
@@ -67,8 +67,10 @@ Candidate = tuple[Side, Bools]  # a side, and for which trials it holds: (n,)
 
 
 def infeasible(space: SearchSpace, points: Sequence[Point], failures: Sequence[str | None]) -> tuple[Region, ...]:
-    """The region of each kind of failure, where there is one. `failures` (n,) says how the trials at `points` (n,)
-    failed, None: they gave a value."""
+    """Return the region of each kind of failure, if there is one.
+
+    `failures` (n,) says how the trials at `points` (n,) failed. None: they gave a value.
+    """
     found = []
     for kind in sorted({failure for failure in failures if failure is not None}):
         compared = [i for i, failure in enumerate(failures) if failure in (None, kind)]
@@ -104,7 +106,7 @@ def _region(kind: str, space: SearchSpace, points: Sequence[Point], failed: Bool
 def _settled(
     chosen: Sequence[Candidate], space: SearchSpace, points: Sequence[Point], failed: Bools
 ) -> list[Candidate]:
-    """The same sides with their thresholds where the gain is greatest of all values, moved in turn until none moves."""
+    """Move the thresholds of the sides in turn to the greatest gain of all values, until none moves."""
     every = [[c for c in _sides(space[side.name], points) if c[0].relation == side.relation] for side, _ in chosen]
     settled = list(chosen)
     for _ in range(MAX_MOVES):
@@ -123,8 +125,10 @@ def _settled(
 def _sides(
     parameter: Parameter, points: Sequence[Mapping[str, Value]], *, most: int | None = None
 ) -> Iterator[Candidate]:
-    """The sides of a parameter that hold for some trials, and for which: (n,). Where it was not active, none does. The
-    thresholds lie between its values, at `most` of these places if that is given."""
+    """Yield the sides of a parameter that hold for some trials, with an array of these: (n,).
+
+    No side holds for a trial without the parameter. The thresholds lie between its values, at `most` of these places.
+    """
     name = parameter.name
     if parameter.type == "categorical":
         for choice in parameter.choices:
@@ -149,8 +153,10 @@ def _middle(parameter: Parameter, below: float, above: float) -> float:
 
 
 def _gain(n: Array, k: Array, failed: Bools) -> Array:
-    """Twice the gain in log-likelihood of a rate of its own for regions of `n` trials with `k` failures, against one
-    rate for all; 0 where that within is not the higher one."""
+    """Return twice the gain in log-likelihood by a rate of its own for a region, against one rate for all.
+
+    Regions have `n` trials with `k` failures. The gain is 0 if the rate within is not the higher one.
+    """
     total, failures = len(failed), float(failed.sum())
     split = _loglikelihood(k, n) + _loglikelihood(failures - k, total - n)
     gain = 2 * (split - _loglikelihood(np.array(failures), np.array(float(total))))
@@ -163,7 +169,7 @@ def _loglikelihood(k: Array, n: Array) -> Array:
 
 
 def _by_chance(n_regions: int) -> float:
-    """What the best of so many regions gains by chance in one case of twenty."""
+    """Return the gain by chance of the best of so many regions in one case of twenty."""
     return float(chi2.isf(SIGNIFICANCE / n_regions, 1))
 
 
@@ -176,5 +182,6 @@ def _rate(failed: Bools) -> Rate:
 
 
 def _number(value: Value) -> float:
-    """A numeric parameter's value; NaN where it was not active, or a person told a value of another kind by hand."""
+    """Return a numeric parameter's value. NaN if it was not active, or if a person told a value of another kind by
+    hand."""
     return float(value) if isinstance(value, int | float) else math.nan

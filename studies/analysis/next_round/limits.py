@@ -1,9 +1,10 @@
 """New limits of one parameter: further out by half its range on the search scale, or narrower.
 
-What a value means is not known here. So what is obvious from type and scale is kept: a log scale stays positive, a
-range that is not negative does not become so, an integer of at least 1 stays so, and a linear range within 0…1 stays a
-share, below 1. A hard upper limit that only the user knows (memory, say) is not. On a log scale within 0…1 lie learning
-rates, which may pass 1, and shares (dropout, 1 − beta), which may not: `passes_one` says where a person has to look.
+The meaning of a value is not known here. So a range keeps the obvious properties of its type and scale: a log scale
+stays positive, a range without negative values gets none, and an integer of at least 1 stays so. A linear range within
+0…1 stays a share, below 1. A hard upper limit such as memory is not known. Ranges on a log scale within 0…1 are
+learning rates or shares (dropout, 1 − beta). Only the former may pass 1, and `passes_one` says when a person has to
+look.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ DIGITS = 2  # of a new limit
 
 
 def extended(parameter: Parameter, end: str) -> Parameter | None:
-    """`parameter` with its `low` or `high` end moved out; None where that end is a hard one."""
+    """Return `parameter` with its `low` or `high` end moved out, or None if that end is a hard one."""
     moved = _moved(parameter, end)
     if not (moved < parameter.low if end == "low" else moved > parameter.high):
         return None
@@ -27,12 +28,12 @@ def extended(parameter: Parameter, end: str) -> Parameter | None:
 
 
 def passes_one(old: Parameter, new: Parameter) -> bool:
-    """Whether a range within 0…1 reaches 1 or beyond now: no share may."""
+    """Return whether a range within 0…1 now reaches 1 or beyond, which no share may."""
     return _is_share(old) and old.high < new.high and new.high >= 1
 
 
 def with_limit(parameter: Parameter, end: str, value: float) -> Parameter:
-    """`parameter` with its `low` or `high` end at `value`, and as many levels as it had, or all."""
+    """Return `parameter` with its `low` or `high` end at `value`. It keeps its number of levels, or all levels."""
     moved = replace(parameter, low=value) if end == "low" else replace(parameter, high=value)
     if parameter.levels is None:
         return moved
@@ -42,8 +43,11 @@ def with_limit(parameter: Parameter, end: str, value: float) -> Parameter:
 
 
 def narrowed(parameter: Parameter, *, low: float, high: float, outwards: bool = True) -> Parameter | None:
-    """`parameter` within `low`…`high` as far as these lie inside its range, in the config's unit, rounded outwards or
-    inwards; None where nothing would change or fewer than two values would remain."""
+    """Return `parameter` within `low`…`high`, as far as these lie inside its range.
+
+    They are in the config's unit, rounded outwards or inwards. None if nothing would change, or if fewer than two
+    values would remain.
+    """
     new_low, new_high = parameter.low, parameter.high
     if low > parameter.low:
         new_low = max(parameter.low, _inside(parameter, low, up=not outwards))
@@ -55,7 +59,7 @@ def narrowed(parameter: Parameter, *, low: float, high: float, outwards: bool = 
 
 
 def width(parameter: Parameter) -> float:
-    """The width of a range on its search scale."""
+    """Return the width of a range on its search scale."""
     if parameter.log or parameter.type == "power_of_two":
         return math.log(parameter.high / parameter.low)
     return parameter.high - parameter.low
@@ -102,7 +106,7 @@ def _is_share(parameter: Parameter) -> bool:
 
 
 def _inside(parameter: Parameter, value: float, *, up: bool) -> float:
-    """`value` as a limit that the parameter can have, rounded up or down."""
+    """Return `value` as a limit that the parameter can have, rounded up or down."""
     turned = math.ceil if up else math.floor
     if parameter.type == "power_of_two":
         return float(2 ** turned(math.log2(value) + (-1e-9 if up else 1e-9)))
@@ -114,12 +118,12 @@ def _inside(parameter: Parameter, value: float, *, up: bool) -> float:
 
 
 def rounded(value: float, *, up: bool) -> float:
-    """A positive number to two significant digits, never inwards."""
+    """Return a positive number to two significant digits, never inwards."""
     return _rounded_by(value, value, up=up)
 
 
 def _rounded_by(value: float, size: float, *, up: bool) -> float:
-    """`value` rounded to two digits of a quantity of that size."""
+    """Return `value` rounded to two digits of a quantity of that size."""
     digits = DIGITS - 1 - math.floor(math.log10(abs(size)))
     turned = math.ceil if up else math.floor
     scaled = value * 10.0**digits

@@ -25,10 +25,14 @@ INFEASIBLE = "infeasible"  # how a trial failed whose values violate a constrain
 
 @dataclass(frozen=True, slots=True)
 class NextRound:
-    """What a study says about the next one. `enough` is None with too few trials, and where `is_grid`; `tolerance` is
-    the difference in the metric that does not matter, None where that is not known. `compared` tells by which value of
-    the trials: `final`, or a rung. `n_infeasible` trials violate a constraint. `space` is the study's own, its paths
-    empty where they are not known."""
+    """What a study says about the next one.
+
+    space: the study's own, without paths if they are not known
+    enough: None with too few trials, and for a grid
+    tolerance: the difference in the metric that does not matter, None if not known
+    compared: the value by which trials are compared, `final` or a rung
+    n_infeasible: trials that violate a constraint
+    """
 
     space: SearchSpace
     places: tuple[Place, ...]
@@ -54,10 +58,10 @@ def next_round(
     space: SearchSpace | None = None,
     tolerance: float | None = None,
 ) -> NextRound:
-    """The next round after the study of `analysis`, whose finished trials are `trials`.
+    """Return the next round after the study of `analysis`, with finished `trials`.
 
-    `space` is the study's; without it, what the trials' distributions tell. Where trials are infeasible, no fitted
-    function says where the best lies: its minimum may violate a constraint, too.
+    `space` is the study's. Without it, the trials' distributions tell. If trials are infeasible, no fitted function
+    says where the best lies: its minimum may violate a constraint, too.
     """
     known = space or space_of_trials(trials)
     found = places(analysis.table, () if analysis.table.n_infeasible else analysis.fits, seed=analysis.seed)
@@ -78,9 +82,9 @@ def next_round(
 
 
 def space_of_trials(trials: Sequence[FrozenTrial]) -> SearchSpace:
-    """The parameters that trials had, with their newest distributions and without paths or conditions.
+    """Return the parameters of `trials`, with their newest distributions and without paths or conditions.
 
-    One that was categorical in some trials only has no values that could be compared, and is left out.
+    A parameter that was categorical in some trials only is left out: its values cannot be compared.
     """
     newest: dict[str, BaseDistribution] = {}
     kinds: dict[str, set[bool]] = defaultdict(set)
@@ -110,7 +114,7 @@ def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
 
 
 def _failure(trial: FrozenTrial) -> str | None:
-    """How a trial failed, if it did; an infinite value is what diverging leaves where nobody looks."""
+    """Return how a trial failed, None if it did not. An infinite value counts as diverged."""
     failure = failure_of(trial)
     if failure is not None:
         return str(failure)

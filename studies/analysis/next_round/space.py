@@ -1,7 +1,7 @@
-"""The space of the next round: limits moved to where the best lies, away from where trials fail or are surely worse.
+"""The space of the next round: limits moved to the best, away from failures and from values that are surely worse.
 
-Where the best lies at a limit more likely than not, but not surely enough to move it, the range is not cut off for what
-is surely worse: a range that shrinks towards a limit which stays leads away from a best beyond it. A person is told.
+The best may lie at a limit more likely than not, but not surely enough to move it. Then nothing is cut off: a range
+that shrinks towards a fixed limit leads away from a best beyond it. A person is told.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SpaceChange:
 
 @dataclass(frozen=True, slots=True)
 class NextSpace:
-    """The space of the next round, what differs in it, and what a person should know or decide."""
+    """The space of the next round, its differences, and hints for a person to decide."""
 
     space: SearchSpace
     changes: tuple[SpaceChange, ...]
@@ -46,7 +46,7 @@ class NextSpace:
 
 
 def next_space(space: SearchSpace, places: Sequence[Place], regions: Sequence[Region]) -> NextSpace:
-    """The next space after `space`."""
+    """Return the next space after `space`."""
     where = {place.name: place for place in places}
     changes: list[SpaceChange] = []
     hints = list(_pairs_told(regions))
@@ -96,7 +96,7 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
         if end in cut:
             hints.append(f"{old.name}: the best lies as near to this limit as trials succeed: {_failing(cut[end][1])}")
         elif longer is None:
-            hints.append(f"{old.name}: {told}, {limit}, which looks like a hard one; if it is not, move it yourself")
+            hints.append(f"{old.name}: {told}, {limit}, which looks like a hard one. If it is not, move it yourself")
         else:
             parameter = with_limit(parameter, end, longer.low if end == "low" else longer.high)
             changes = [change for change in changes if change.key != end]
@@ -120,7 +120,7 @@ def _leaning(parameter: Parameter, place: Place, end: Literal["low", "high"]) ->
 
 
 def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Region] | None:
-    """Of the sides beyond which most trials surely fail, the one that leaves least at that end."""
+    """Return the side that leaves least at that end, among the sides with surely more failures than not beyond them."""
     surely = [
         (side, region)
         for side, region in sides
@@ -131,7 +131,7 @@ def _tightest(sides: Sequence[tuple[Side, Region]], end: str) -> tuple[Side, Reg
 
 
 def _last_feasible(parameter: Parameter, side: Side) -> float:
-    """The last value before a side: a threshold between two floats, the value before an integer."""
+    """Return the last value before a side: a threshold between two floats, or the value before an integer."""
     limit = float(side.limit)  # type: ignore[arg-type]
     is_high = side.relation == "≥"
     match parameter.type:
@@ -146,7 +146,7 @@ def _last_feasible(parameter: Parameter, side: Side) -> float:
 def _cut(
     parameter: Parameter, old: Parameter, place: Place, worth: tuple[float, float], *, taken: dict[str, Any]
 ) -> tuple[Parameter, list[SpaceChange]]:
-    """Without the ends where values are surely worse, where that is worth it and enough remains."""
+    """Return `parameter` without the ends of surely worse values, if that is worth it and enough remains."""
     low, high = (float(place.axis.decode(encoded)) for encoded in worth)
     untried = {"low": worth[0] <= place.axis.low, "high": worth[1] >= place.axis.high}  # beyond a grid's own levels
     changes: list[SpaceChange] = []
@@ -181,7 +181,7 @@ def _without_worse(old: Parameter, place: Place | None) -> Made:
 
 
 def _with_conditions(parameter: Parameter, old: Parameter, before: dict[str, Parameter]) -> Parameter | None:
-    """With conditions that the parents can still meet; None where they can meet none."""
+    """Return `parameter` with the conditions that its parents can still meet, or None if they can meet none."""
     when = {
         parent: tuple(value for value in allowed if before[parent].contains(value))
         for parent, allowed in old.when.items()
@@ -205,4 +205,4 @@ def _pairs_told(regions: Sequence[Region]) -> Iterator[str]:
     for region in regions:
         if len(region.sides) == 2:
             where = " and ".join(map(str, region.sides))
-            yield f"trials end in {region.failure} where {where}: no limit of one parameter cuts that off; limits kept"
+            yield f"trials end in {region.failure} where {where}: no single limit cuts that off, so the limits stay"

@@ -1,8 +1,7 @@
-"""What each value of a scientific parameter can give in a search, where no point was trained twice: by the fitted
-function.
+"""The values of a scientific parameter in a search, by the fitted function: no point was trained twice.
 
-For each value, the other parameters are set as in whichever of the trials the fitted mean is best for it; what is told
-is the fitted, noise-free metric there. The fit has shrunk what was luck, which the best trial of a value has not.
+For each value, the other parameters are set as in the trial with the best fitted mean for it. The result is the fitted,
+noise-free metric there. The fit has shrunk the luck of the best trial.
 """
 
 from __future__ import annotations
@@ -24,8 +23,13 @@ N_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class FittedValue:
-    """One value at its best: `best` is in the metric's unit, `others` says where; `n` trials had that value. `compared`
-    tells which value of the trials was fitted: `final`, or a rung."""
+    """One value at its best.
+
+    best: in the metric's unit
+    others: the other parameters there
+    n: the trials with that value
+    compared: the fitted value of the trials, `final` or a rung
+    """
 
     value: Any
     best: Estimate
@@ -35,9 +39,10 @@ class FittedValue:
 
 
 def fitted_values(fit: Fit, name: str, *, maximize: bool, metric: str = "") -> tuple[FittedValue, ...]:
-    """The values of parameter `name`, in their order; nothing where it is not in the fit, or nothing was fitted.
+    """Return the values of parameter `name`, in their order. Empty if it is not in the fit, or if nothing was fitted.
 
-    What is known of the bounds of `metric` cuts off what the function has beyond them."""
+    Known bounds of `metric` cut off the function beyond them.
+    """
     table = fit.table
     if fit.sobol is None or name not in table.names:
         return ()

@@ -13,9 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import mean
-from studies.analysis.values.isolation import Cell, Isolated, RowStanding
+from studies.analysis.values.cross_fitted import Cell, CrossFitted, RowStanding
 from studies.config.parameter import Parameter, Value
-from studies.config.settings import StudySettings
+from studies.config.space import SearchSpace
 from studies.records.objectives import convergence, rungs_of
 from studies.schema import bounds_of
 
@@ -24,12 +24,36 @@ SINGLE = 2.0**-22  # relative: metrics come in single precision, whose last digi
 
 
 @dataclass(frozen=True, slots=True)
+class DesignedStudy:
+    """What the tables of a designed study rest on, beside its trials."""
+
+    space: SearchSpace
+    config: Any  # the composed config, into which a point is written
+    metric: str
+    maximize: bool
+    tolerance: float  # a difference in the metric that does not matter
+    replicates: int
+    n_trials: int
+    n_rungs: int
+    has_epochs: bool  # each rung is an epoch
+    varies_nuisance: bool  # False: nuisance parameters stay at the config's own values
+
+    @property
+    def scientific(self) -> tuple[str, ...]:
+        """The names of the parameters whose values are compared."""
+        return tuple(parameter.name for parameter in self.space if parameter.role == "scientific")
+
+
+@dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value. Times in seconds, memory in MB; times, convergence and memory are medians over the seeds in
-    `nuisance`, the cell that is best by all seeds. `metric` and `test` are means over seeds that had no part in
-    choosing their cell; they come from the cells `judged`: several where the halves of the seeds choose differently.
-    Their ends are None where all values are equal. None where there is no number. `at_limit` names nuisance parameters
-    whose best level is the first or last that was tried."""
+    """One value. A number that does not exist is None.
+
+    nuisance: the cell that is best by all seeds
+    metric, test: means over seeds that had no part in choosing their cell, from the cells `judged`
+    seconds and convergence, memory: medians over the seeds in `nuisance`, in seconds and MB
+    at_limit: nuisance parameters with their best level at the first or last that was tried
+    judged: several cells if the halves of the seeds choose differently
+    """
 
     label: str
     nuisance: Mapping[str, Value]
@@ -50,12 +74,12 @@ class ValueRow:
 def row_of(
     label: str,
     cells: Mapping[Cell, Mapping[int, FrozenTrial]],
-    found: Isolated | None,
+    found: CrossFitted | None,
     standing: RowStanding,
     trials: Sequence[FrozenTrial],
-    settings: StudySettings,
+    study: DesignedStudy,
 ) -> ValueRow:
-    """The row of one value: `cells` are its complete trials by seed, `found` which of them count, `trials` all."""
+    """Return the row of one value, with its complete trials by seed in `cells`, and all its `trials`."""
     n_lost = sum(trial.state != TrialState.COMPLETE for trial in trials)
     if found is None:
         return ValueRow(label, {}, 0, n_lost, standing)
@@ -67,47 +91,49 @@ def row_of(
         n=len(found.values),
         n_lost=n_lost,
         standing=standing,
-        metric=_with_ends(settings.objective.metric, list(found.values.values()), found.widened),
-        test=_test([cells[cell][seed] for seed, cell in found.judged.items()], settings),
+        metric=_with_ends(study.metric, list(found.values.values()), found.widened),
+        test=_test([cells[cell][seed] for seed, cell in found.judged.items()], study.metric),
         seconds=_median(chosen, lambda trial: trial.user_attrs.get(schema.SECONDS)),
-        convergence_seconds=_median(chosen, lambda trial: _at_convergence(trial, schema.RUNG_SECONDS, settings)),
-        convergence_epochs=_median(chosen, lambda trial: _convergence_epochs(trial, settings)),
-        convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN, settings)),
+        convergence_seconds=_median(chosen, lambda trial: _at_convergence(trial, schema.RUNG_SECONDS, study)),
+        convergence_epochs=_median(chosen, lambda trial: _convergence_epochs(trial, study)),
+        convergence_samples=_median(chosen, lambda trial: _at_convergence(trial, schema.SAMPLES_SEEN, study)),
         peak_memory_mb=_median(chosen, lambda trial: trial.user_attrs.get(schema.PEAK_MEMORY_MB)),
-        at_limit=tuple(name for name, value in nuisance.items() if _is_at_limit(settings.space[name], value)),
-        judged=_distinct(found, settings),
+        at_limit=tuple(name for name, value in nuisance.items() if _is_at_limit(study.space[name], value)),
+        judged=_distinct(found, study.space),
     )
 
 
-def place(settings: StudySettings, name: str, value: Value) -> float:
-    """Where a value stands among its parameter's levels; an inactive one first."""
-    levels = list(settings.space[name].levels or ())
+def place(parameter: Parameter, value: Value) -> float:
+    """Return the place of a value among its parameter's levels. An inactive one comes first."""
+    levels = list(parameter.levels or ())
     return levels.index(value) if value in levels else -1
 
 
-def test_metric(settings: StudySettings) -> str:
-    """The name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
-    return VALIDATION.sub("test", settings.objective.metric, count=1)
+def test_metric(metric: str) -> str:
+    """Return the name under which the module logs the study's metric in testing: `val/accuracy` → `test/accuracy`."""
+    return VALIDATION.sub("test", metric, count=1)
 
 
-def _test(trials: Sequence[FrozenTrial], settings: StudySettings) -> Estimate | None:
-    name = test_metric(settings)
+def _test(trials: Sequence[FrozenTrial], metric: str) -> Estimate | None:
+    name = test_metric(metric)
     found = [trial.user_attrs.get(schema.TEST, {}).get(name) for trial in trials]
     return _with_ends(name, found) if found and all(value is not None for value in found) else None
 
 
 def _with_ends(name: str, values: Sequence[float], widened: float = 1.0) -> Estimate:
-    """The mean of a metric's values, its interval within the bounds that are known; values that are all equal tell
-    nothing of how they vary, so it has no ends then."""
+    """Return the mean of a metric's values, its interval within the known bounds.
+
+    Values that are all equal tell nothing of their variation, so they have no interval.
+    """
     found, (low, high) = mean(values, widened=widened), bounds_of(name, values)
     is_flat = max(values) - min(values) <= SINGLE * max(map(abs, values))
     return replace(found, lo=None, hi=None) if is_flat else found.within(low, high)
 
 
-def _distinct(found: Isolated, settings: StudySettings) -> tuple[Mapping[str, Value], ...]:
-    """The cells that the halves of the seeds choose, in the order of their levels."""
+def _distinct(found: CrossFitted, space: SearchSpace) -> tuple[Mapping[str, Value], ...]:
+    """Return the cells that the halves of the seeds choose, in the order of their levels."""
     cells: list[dict[str, Value]] = [dict(cell) for cell in set(found.judged.values())]  # type: ignore[call-overload]
-    return tuple(sorted(cells, key=lambda cell: [(name, place(settings, name, cell[name])) for name in sorted(cell)]))
+    return tuple(sorted(cells, key=lambda cell: [(name, place(space[name], cell[name])) for name in sorted(cell)]))
 
 
 def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:
@@ -115,23 +141,23 @@ def _median(trials: Sequence[FrozenTrial], number: Any) -> float | None:
     return float(median(found)) if found else None
 
 
-def _converged(trial: FrozenTrial, settings: StudySettings) -> int | None:
-    """The rung at which the metric came near its final value to stay."""
-    return convergence(rungs_of(trial), tolerance=settings.objective.tolerance)
+def _converged(trial: FrozenTrial, study: DesignedStudy) -> int | None:
+    """Return the rung at which the metric came near its final value to stay."""
+    return convergence(rungs_of(trial), tolerance=study.tolerance)
 
 
-def _at_convergence(trial: FrozenTrial, key: str, settings: StudySettings) -> float | None:
-    """What a list with one number a rung holds there."""
-    rung, numbers, rungs = _converged(trial, settings), trial.user_attrs.get(key), sorted(rungs_of(trial))
+def _at_convergence(trial: FrozenTrial, key: str, study: DesignedStudy) -> float | None:
+    """Return the entry there of a list with one number a rung."""
+    rung, numbers, rungs = _converged(trial, study), trial.user_attrs.get(key), sorted(rungs_of(trial))
     if rung is None or not isinstance(numbers, list) or len(numbers) != len(rungs):
         return None
     return float(numbers[rungs.index(rung)])
 
 
-def _convergence_epochs(trial: FrozenTrial, settings: StudySettings) -> float | None:
-    """Each epoch is a rung."""
-    rung = _converged(trial, settings)
-    return float(rung) if rung is not None and settings.budget.unit == "epochs" else None
+def _convergence_epochs(trial: FrozenTrial, study: DesignedStudy) -> float | None:
+    """Return the epoch of convergence, if each rung is an epoch."""
+    rung = _converged(trial, study)
+    return float(rung) if rung is not None and study.has_epochs else None
 
 
 def _is_at_limit(parameter: Parameter, value: Value) -> bool:

@@ -1,10 +1,8 @@
-"""The table of a scientific parameter: for each of its values time, convergence, accuracy and memory at its best over
-the nuisance parameters, and which values tie.
+"""The table of a scientific parameter: time, convergence, accuracy and memory of each value at its best, and ties.
 
-Two views of the same trials: *tuned*, each value in its own best cell, and *fixed*, all nuisance parameters at what the
-config has for them, as textbooks do it. Where the two disagree, the table says so: not where one view shows a
-difference and the other, with its wider intervals, does not, but where the difference itself changes beyond what the
-seeds explain.
+There are two views of the same trials. *Tuned* has each value in its own best cell. *Fixed* has all nuisance parameters
+at the config's own values, as textbooks do it. The table says so if the two disagree: if the difference itself changes
+beyond what the seeds explain. A difference shown in one view alone is no disagreement.
 """
 
 from __future__ import annotations
@@ -19,11 +17,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.same_runs import same_runs
-from studies.analysis.values.isolation import Cell, Change, Isolated, Ranking, changes, isolate, rank
-from studies.analysis.values.row import ValueRow, place, row_of
+from studies.analysis.values.cross_fitted import (
+    Cell,
+    CrossFitted,
+    DifferenceChange,
+    Ranking,
+    changes,
+    cross_fit,
+    rank,
+)
+from studies.analysis.values.row import DesignedStudy, ValueRow, place, row_of
 from studies.config.parameter import Parameter, Value, label_of
 from studies.config.parsing.section import is_number
-from studies.config.settings import StudySettings
 from studies.config.space import select_plain
 from studies.records.objectives import by_first
 
@@ -34,10 +39,12 @@ NEAR = 1e-6  # relative: a level that is the config's own value up to rounding
 
 @dataclass(frozen=True, slots=True)
 class ValueTable:
-    """The rows of one `view`, in the order of the parameter's values; `name` is the parameter, or several crossed.
+    """The rows of one `view`, in the order of the parameter's values.
 
-    `isolated` are the rows' values by seed. A cell counts once it has all `n_seeds`. `is_plain`: there is no nuisance
-    parameter that could have been tuned or left at its default.
+    name: the parameter, or several crossed
+    fitted: the rows' values by seed
+    n_seeds: a cell counts once it has all of them
+    is_plain: no nuisance parameter could have been tuned or left at its default
     """
 
     name: str
@@ -46,7 +53,7 @@ class ValueTable:
     rows: tuple[ValueRow, ...]
     ranking: Ranking
     is_honest: bool
-    isolated: tuple[Isolated | None, ...] = ()
+    fitted: tuple[CrossFitted | None, ...] = ()
     n_seeds: int | None = None
     is_plain: bool = False
 
@@ -63,21 +70,26 @@ class ValueTable:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Two values whose comparison comes out differently in the two views: what is shown of `first` against `second` at
-    the defaults and tuned, each 1 (greater), 0 (tie) or -1; `change` goes from the defaults to tuned. Either the two
-    are shown to differ in both views, but the other way round, or the change is shown itself."""
+    """Two values that compare differently in the two views.
+
+    `fixed` and `tuned` are 1 (`first` is greater), 0 (tie) or -1. `change` goes from the defaults to tuned. Either both
+    views show a difference, in opposite directions, or the change itself is shown.
+    """
 
     first: str
     second: str
     fixed: int
     tuned: int
-    change: Change
+    change: DifferenceChange
 
 
 @dataclass(frozen=True, slots=True)
 class ValueTables:
-    """What a designed study says of its scientific parameter. `tuned` is None where no nuisance parameter was varied,
-    `fixed` where no cell has all of them at the config's own values."""
+    """The tables of a designed study on its scientific parameter.
+
+    `tuned` is None if no nuisance parameter was varied. `fixed` is None if no cell has all of them at the config's
+    values.
+    """
 
     tuned: ValueTable | None
     fixed: ValueTable | None
@@ -92,40 +104,37 @@ class ValueTables:
         return table
 
 
-def scientific(settings: StudySettings) -> tuple[Parameter, ...]:
-    """The parameters whose values are the question."""
-    return tuple(parameter for parameter in settings.space if parameter.role == "scientific")
+def value_tables(trials: Sequence[FrozenTrial], study: DesignedStudy) -> ValueTables | None:
+    """Return the tables of a designed study from its finished `trials`.
 
-
-def value_tables(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
-    """The tables of a designed study with a scientific parameter, from its finished `trials`; None for other studies,
-    and where no trial has a value. Where seeds do not tell trials apart, the first one of each cell stands for it."""
+    None without a scientific parameter and without any value. If seeds do not tell trials apart, the first of each cell
+    stands for it.
+    """
     trials = by_first(trials)
     if same_runs(trials):
         trials = [trial for trial in trials if trial.user_attrs.get(schema.REPLICATE) == 0]
-        settings = replace(settings, replicates=1)
-    names = [parameter.name for parameter in scientific(settings)]
-    if not settings.is_designed or not names or not any(trial.value is not None for trial in trials):
+        study = replace(study, replicates=1)
+    names = study.scientific
+    if not names or not any(trial.value is not None for trial in trials):
         return None
     groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
         groups[tuple(trial.params.get(name) for name in names)].append(trial)
-    order = sorted(groups, key=lambda key: [place(settings, *pair) for pair in zip(names, key, strict=True)])
-    others = [parameter for parameter in settings.space if parameter.name not in names]
-    fixed_groups = {
-        key: _at_defaults(groups[key], others, settings, dict(zip(names, key, strict=True))) for key in order
-    }
-    fixed = _table("fixed", names, order, fixed_groups, settings) if any(fixed_groups.values()) else None
-    tuned = _table("tuned", names, order, groups, settings) if others else None
+    order = sorted(
+        groups, key=lambda key: [place(study.space[name], value) for name, value in zip(names, key, strict=True)]
+    )
+    others = [parameter for parameter in study.space if parameter.name not in names]
+    fixed_groups = {key: _at_defaults(groups[key], others, study, dict(zip(names, key, strict=True))) for key in order}
+    fixed = _table("fixed", names, order, fixed_groups, study) if any(fixed_groups.values()) else None
+    tuned = _table("tuned", names, order, groups, study) if others else None
     if tuned is None and fixed is None:
         return None
     disagreements = tuple(_disagreements(fixed, tuned)) if fixed is not None and tuned is not None else ()
-    return ValueTables(tuned, fixed, disagreements, tuple(_notes(trials, settings, tuned, fixed)))
+    return ValueTables(tuned, fixed, disagreements, tuple(_notes(trials, study, tuned, fixed)))
 
 
-def cells_by_value(trials: Sequence[FrozenTrial], settings: StudySettings) -> dict[str, dict[Cell, dict[int, float]]]:
-    """Scientific value → cell of the nuisance parameters → training seed → value, of the complete `trials`."""
-    names = [parameter.name for parameter in scientific(settings)]
+def cells_by_value(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[str, dict[Cell, dict[int, float]]]:
+    """Return the complete `trials` as scientific value → cell of the nuisance parameters → training seed → value."""
     groups: dict[tuple[Value, ...], list[FrozenTrial]] = defaultdict(list)
     for trial in by_first(trials):
         groups[tuple(trial.params.get(name) for name in names)].append(trial)
@@ -140,12 +149,10 @@ def _values(cells: Mapping[Cell, Mapping[int, FrozenTrial]]) -> dict[Cell, dict[
 
 
 def _at_defaults(
-    trials: Sequence[FrozenTrial], others: Sequence[Parameter], settings: StudySettings, point: Mapping[str, Value]
+    trials: Sequence[FrozenTrial], others: Sequence[Parameter], study: DesignedStudy, point: Mapping[str, Value]
 ) -> list[FrozenTrial]:
-    """The trials whose nuisance parameters are what the config has for them once the value is set."""
-    config = settings.space.apply(
-        settings.template, {name: value for name, value in point.items() if value is not None}
-    )
+    """Return the trials with nuisance parameters at the config's own values, once the scientific value is set."""
+    config = study.space.apply(study.config, {name: value for name, value in point.items() if value is not None})
     found = []
     for trial in trials:
         active = [parameter for parameter in others if parameter.name in trial.params]
@@ -170,34 +177,33 @@ def _table(
     names: Sequence[str],
     order: Sequence[tuple[Value, ...]],
     groups: Mapping[tuple[Value, ...], Sequence[FrozenTrial]],
-    settings: StudySettings,
+    study: DesignedStudy,
 ) -> ValueTable:
-    maximize = settings.objective.maximize
-    seeds = list(range(settings.replicates))
+    seeds = list(range(study.replicates))
     cells = {key: _cells(groups[key], names) for key in order}
     values = {key: _values(found) for key, found in cells.items()}
-    isolated = [isolate(values[key], seeds=seeds, maximize=maximize) for key in order]
-    ranking = rank(isolated, maximize=maximize)
+    fitted = [cross_fit(values[key], seeds=seeds, maximize=study.maximize) for key in order]
+    ranking = rank(fitted, maximize=study.maximize)
     rows = tuple(
-        row_of(label_of(key, among=order), cells[key], found, standing, groups[key], settings)
-        for key, found, standing in zip(order, isolated, ranking.standings, strict=True)
+        row_of(label_of(key, among=order), cells[key], found, standing, groups[key], study)
+        for key, found, standing in zip(order, fitted, ranking.standings, strict=True)
     )
-    honest = all(found.is_honest for found in isolated if found is not None)
+    honest = all(found.is_honest for found in fitted if found is not None)
     return ValueTable(
         name=" × ".join(names),
-        metric=settings.objective.metric,
+        metric=study.metric,
         view=view,
         rows=rows,
         ranking=ranking,
         is_honest=honest,
-        isolated=tuple(isolated),
-        n_seeds=settings.replicates,
-        is_plain=settings.template.get("mode") != "fixed" and len(names) == len(list(settings.space)),
+        fitted=tuple(fitted),
+        n_seeds=study.replicates,
+        is_plain=study.varies_nuisance and len(names) == len(list(study.space)),
     )
 
 
 def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:
-    """Cell → seed → its complete trial; a cell is the nuisance parameters' values."""
+    """Return cell → seed → its complete trial. A cell is the nuisance parameters' values."""
     cells: dict[Cell, dict[int, FrozenTrial]] = defaultdict(dict)
     for trial in sorted(trials, key=lambda trial: trial.number):
         cell = tuple((name, value) for name, value in sorted(trial.params.items()) if name not in names)
@@ -207,7 +213,7 @@ def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, di
 
 
 def _disagreements(fixed: ValueTable, tuned: ValueTable) -> Iterator[Disagreement]:
-    for change in changes(fixed.isolated, tuned.isolated):
+    for change in changes(fixed.fitted, tuned.fitted):
         i, j = change.first, change.second
         before, after = fixed.ranking.verdict(i, j), tuned.ranking.verdict(i, j)
         is_reversed = before * after < 0
@@ -216,23 +222,22 @@ def _disagreements(fixed: ValueTable, tuned: ValueTable) -> Iterator[Disagreemen
 
 
 def _notes(
-    trials: Sequence[FrozenTrial], settings: StudySettings, tuned: ValueTable | None, fixed: ValueTable | None
+    trials: Sequence[FrozenTrial], study: DesignedStudy, tuned: ValueTable | None, fixed: ValueTable | None
 ) -> Iterator[str]:
-    if len(trials) < settings.n_trials:
-        yield f"{len(trials)} of {settings.n_trials} trainings are finished"
+    if len(trials) < study.n_trials:
+        yield f"{len(trials)} of {study.n_trials} trainings are finished"
     yield from _on_times(trials)
-    yield f"{settings.objective.metric} and test are means over the seeds; times, convergence and memory are medians"
-    if settings.budget.rungs < ENOUGH_RUNGS:
+    yield f"{study.metric} and test are means over the seeds. Times, convergence and memory are medians"
+    if study.n_rungs < ENOUGH_RUNGS:
         yield (
-            f"{settings.budget.rungs} validations a run make the time of convergence coarse: "
-            f"{ENOUGH_RUNGS} or more are better"
+            f"{study.n_rungs} validations a run make the time of convergence coarse: {ENOUGH_RUNGS} or more are better"
         )
     shown = tuned or fixed
     assert shown is not None
     if any(len(row.judged) > 1 for row in shown.rows):
         yield (
             "two values of a nuisance parameter in a row are what the two halves of the seeds chose, each half judged "
-            "by the other's choice; times and memory are of the cell that is best by all seeds (best_cell in table.csv)"
+            "by the other's choice. Times and memory are of the cell that is best by all seeds (best_cell in table.csv)"
         )
     limits = sorted({name for row in shown.rows for name in row.at_limit})
     if limits:
@@ -242,13 +247,13 @@ def _notes(
         yield "one seed a cell: the best is judged by the value that chose it, so it is optimistic (replicates=5)"
     lost = [f"{row.label} ({row.n_lost})" for row in shown.rows if row.n_lost]
     if lost:
-        yield f"trainings that diverged, failed or were pruned: {', '.join(lost)}; their cells are never chosen"
+        yield f"trainings that diverged, failed or were pruned: {', '.join(lost)}. Their cells are never chosen"
     if tuned is not None and fixed is None:
         yield "no cell has all nuisance parameters at the config's values, so nothing is said of mode=fixed"
 
 
 def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    """Whether the times of `trials` may be compared."""
+    """Yield a note on how the times of `trials` compare."""
     devices = sorted({str(trial.user_attrs[schema.DEVICE]) for trial in trials if schema.DEVICE in trial.user_attrs})
     hosts = {
         str(trial.user_attrs[schema.WORKER]).partition(":")[0] for trial in trials if schema.WORKER in trial.user_attrs
@@ -258,12 +263,14 @@ def _on_times(trials: Sequence[FrozenTrial]) -> Iterator[str]:
     elif devices:
         most = _most_at_once(trials)
         beside = f", up to {most} trainings at the same time" if most > 1 else ""
-        yield f"times are wall clock on {devices[0]}, all values interleaved{beside}; validations included"
+        yield f"times are wall clock on {devices[0]}, all values interleaved{beside}, validations included"
 
 
 def _most_at_once(trials: Sequence[FrozenTrial]) -> int:
-    """How many of `trials` ran at the same moment, at most. Those that failed are left out: a worker that dies is
-    noticed late, when another one may long be at work in its place."""
+    """Return how many of `trials` ran at the same moment, at most.
+
+    Failed trials are left out: a dead worker is noticed late, when another one may long be at work in its place.
+    """
     moments = []
     for trial in trials:
         begun, ended = trial.datetime_start, trial.datetime_complete

@@ -13,17 +13,17 @@ import optuna
 from omegaconf import DictConfig
 from rich.console import Console
 
-from studies.cli.admission import admit
 from studies.cli.console import make_console
 from studies.cli.experiment import each_part
 from studies.cli.sentences.check import diverged_notes, study_lines, time_line, tried_lines
+from studies.cli.validation import validate_and_open
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.hypotheses.parts import part_names
-from studies.launch.checking import Checked, check_in_time
 from studies.launch.launcher import count_workers, launcher_problems
 from studies.launch.logs import logs_of_this_run
-from studies.launch.points import Plan
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.findings import Checked, Plan
 from studies.records.stored import refuse_earlier_schema
 from studies.search.designs import typical_points
 from studies.selection.remaining import remaining_of
@@ -66,12 +66,12 @@ def check_experiment(config: DictConfig) -> int:
 
 def _check_study(config: DictConfig, console: Console, share: TimeShare) -> None:
     """Check one study, and print what it takes."""
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     study, settings = find_study(settings, storage)
     if study is not None:
         refuse_earlier_schema(study)
     imports = find_imports(settings, storage, study)
-    if lacking := launcher_problems(settings):
+    if lacking := launcher_problems(settings.launcher.name):
         raise BadInput(lacking)
     plan, log = _plan_of(settings, share), logs_of_this_run(settings.output_dir) / "check.log"
     checked = check_in_time(settings, plan, log=log, tell=console.print)

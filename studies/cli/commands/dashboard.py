@@ -8,7 +8,7 @@ import threading
 import optuna_dashboard
 from omegaconf import DictConfig
 
-from studies.cli.admission import existing_storage, section_of
+from studies.cli.validation import existing_storage, section_of
 from studies.errors import BadInput, Problem, Problems
 from studies.process.signals import StopSignals
 from studies.schema import searched_study

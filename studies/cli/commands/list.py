@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 from optuna import Study, load_study
 from optuna.storages import BaseStorage
 
-from studies.cli.admission import refuse_bad_name, storage_to_read
 from studies.cli.study_rows import COLUMNS, UNBROKEN, study_row
 from studies.cli.table import print_table
+from studies.cli.validation import refuse_bad_name, storage_to_read
 from studies.schema import searched_study
-from studies.text.printable import on_one_line
+from studies.text.printable import printable
 
 
 def list_storage(config: DictConfig) -> int:
@@ -28,7 +28,7 @@ def print_studies(storage: BaseStorage) -> None:
     searched = {searched_study(study.user_attrs) for study in studies}
     rows = [study_row(study, is_raced=study.study_name in searched) for study in studies]
     if rows:
-        print_table(COLUMNS, [tuple(map(on_one_line, row)) for row in rows], unbroken=UNBROKEN)
+        print_table(COLUMNS, [tuple(printable(cell, one_line=True) for cell in row) for row in rows], unbroken=UNBROKEN)
     else:
         print("no studies in this storage")
 

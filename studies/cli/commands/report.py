@@ -11,16 +11,16 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from rich.console import Console
 
-from studies.cli.admission import make_folder, need_study, refuse_bad_name, section_of, storage_to_read
 from studies.cli.console import make_console
 from studies.cli.experiment import conclude_experiment, each_part
 from studies.cli.reports import report_stored, report_study
+from studies.cli.validation import make_folder, need_study, refuse_bad_name, section_of, storage_to_read
 from studies.config.composing.configs import given_overrides
-from studies.config.parsing.analysis import read_analysis
+from studies.config.parsing.analysis import parse_analysis
 from studies.config.parsing.limits import LARGEST_SEED
-from studies.config.parsing.output_folder import read_output_dir, refusals_told
-from studies.config.parsing.section import Section
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.output_folder import parse_output_dir, refusals_told
+from studies.config.parsing.section import ConfigSection
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems, StudyChanged, nearest
 from studies.records.stored import check_stored
@@ -85,7 +85,7 @@ def _folder(given: str, name: str) -> Path:
         complaint = f"is to bear the study's name {shown_name(name)}, {why}"
         raise BadInput([Problem("output_dir", complaint, "give output_dir=FOLDER")])
     problems = Problems()
-    folder = read_output_dir(given, study_name=name, problems=problems)
+    folder = parse_output_dir(given, study_name=name, problems=problems)
     problems.raise_if_any()
     return folder
 
@@ -93,7 +93,7 @@ def _folder(given: str, name: str) -> Path:
 def _analysis_of(config: DictConfig) -> AnalysisSettings:
     """Return the settings of the analysis. Raises `BadInput`."""
     problems = Problems()
-    asked = read_analysis(section_of(config.analysis, "analysis", problems), None)
+    asked = parse_analysis(section_of(config.analysis, "analysis", problems), None)
     problems.raise_if_any()
     return asked
 
@@ -101,7 +101,7 @@ def _analysis_of(config: DictConfig) -> AnalysisSettings:
 def _seed_of(config: DictConfig) -> int:
     """Return the seed of the analysis. Raises `BadInput`."""
     problems = Problems()
-    seed = Section({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
+    seed = ConfigSection({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
     problems.raise_if_any()
     return seed
 
@@ -112,7 +112,7 @@ def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | N
     Raises `BadInput` for a given config that is wrong, or is another than the study's own.
     """
     try:
-        settings = read_settings(config)
+        settings = parse_settings(config)
         find_study(settings, storage)
     except StudyChanged as error:
         if not _is_given():

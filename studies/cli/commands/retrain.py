@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from studies.cli.configuration import of_file, of_study
 from studies.cli.console import make_console
 from studies.errors import BadInput, Problem
-from studies.trial.procedure import is_procedure
+from studies.trial.procedures.procedure import is_procedure
 
 
 def retrain_configuration(config: DictConfig) -> int:

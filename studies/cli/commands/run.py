@@ -1,4 +1,4 @@
-"""`studies.run`: admit, find the stored study, search, select, conclude.
+"""`studies.run`: validate, find the stored study, search, select, conclude.
 
 An experiment has one study, or one for each part of a hypothesis. Its parts run one after the other.
 """
@@ -11,7 +11,6 @@ from optuna import Study
 from optuna.exceptions import StorageInternalError
 from rich.console import Console
 
-from studies.cli.admission import admit
 from studies.cli.command import INTERRUPTED_EXIT_CODE
 from studies.cli.console import make_console
 from studies.cli.experiment import conclude_experiment, each_part, is_finished
@@ -19,6 +18,7 @@ from studies.cli.reports import report_study
 from studies.cli.search import end_of, search, tidy
 from studies.cli.sentences import run as sentences
 from studies.cli.session import CommandClock, RunOutcome, Session
+from studies.cli.validation import validate_and_open
 from studies.config.parsing.output_folder import refusals_told
 from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyStopped
@@ -53,7 +53,7 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
     for part in each_part(config):
         if part.name:
             console.print(f"part {part.name}:")
-        settings, storage = admit(part.config, pause=signals.wait)
+        settings, storage = validate_and_open(part.config, pause=signals.wait)
         if _run_study(settings, Session(console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
             return INTERRUPTED_EXIT_CODE
         if part.name and not is_finished(part):

@@ -7,8 +7,7 @@ from statistics import mean
 
 from studies.cli.progress import duration
 from studies.config.settings import StudySettings
-from studies.launch.checking import Checked
-from studies.launch.points import Plan
+from studies.launch.preflight.findings import Checked, Plan
 from studies.reporting.goal import goal, goal_notes
 from studies.selection.remaining import Remaining
 from studies.selection.rounds import announcement

@@ -1,8 +1,8 @@
 """Our own config folder, its groups, and configs composed outside a command.
 
-Context: Hydra takes the first file of a name that it finds, and looks into our folder first, so an option of one's own
-named like a shipped one was never read. Choice: such a pair is refused, with both paths. Cost: a file has to be
-renamed. If one's own won instead, a shipped study would quietly train on another data module than it names.
+Context: of several files with one name Hydra takes the first, and our folder comes first. So a user's option with the
+name of a shipped one was never read. Choice: such a pair is refused, with both paths. Cost: a file has to be renamed.
+If the user's file won instead, a shipped study would quietly train on another data module than it names.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ OPTION = re.compile(r"[\w/-]+")
 
 
 def config_dir() -> Path:
-    """The folder of our own configs: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of our own configs: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
 
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> DictConfig:
-    """The config that a command with these overrides would get, whatever the command that runs now was given. Raises
-    Hydra's and OmegaConf's errors."""
+    """Return the config of a command with these overrides, independent of the running command.
+
+    Raises Hydra's and OmegaConf's errors.
+    """
     register()
     folders = ",".join(in_quotes(source_of(folder)) for folder in config_dirs)
     searched = [f"hydra.searchpath=[{folders}]"] if folders else []
@@ -51,23 +53,25 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -
 
 
 def as_meant(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:
-    """Return `config` without what belongs to a choice of the study's file that the command line replaces, and with the
-    output folder of a `~`, which shells leave as it is after an equals sign.
+    """Return `config` as its author means it.
+
+    The command line may replace a choice of the study's file, then the keys of that choice go. A `~` in `output_dir`
+    becomes the home folder, as shells leave it after an equals sign.
     """
     return undirected(deselected(at_home(config), overrides), overrides, searched)
 
 
 def at_home(config: DictConfig) -> DictConfig:
-    """Return `config` with the home folder in place of a `~` that begins `output_dir`."""
+    """Return `config` with the home folder in place of a leading `~` in `output_dir`."""
     given = OmegaConf.to_container(OmegaConf.masked_copy(config, "output_dir"))
     path = given.get("output_dir") if isinstance(given, dict) else None
     if isinstance(path, str) and path.startswith("~"):
-        config.output_dir = os.path.expanduser(path)  # noqa: PTH111 - a user who is unknown stays as written
+        config.output_dir = os.path.expanduser(path)  # noqa: PTH111 - an unknown user stays as written
     return config
 
 
 def undirected(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:
-    """Return `config` without the direction of a metric that the command line replaces by another one."""
+    """Return `config` without the direction of a metric that the command line replaces."""
     keys = [_keys(override) if OBJECTIVES[0] in override else set() for override in overrides]
     given = {key for own in keys for key in own}
     if not given.intersection(f"{objective}.metric" for objective in OBJECTIVES):
@@ -78,8 +82,10 @@ def undirected(config: DictConfig, overrides: Sequence[str], searched: Sequence[
 
 
 def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """`config` without what its study's file says of a selection that the command line turns off by `select=none`; what
-    the command line itself says of it stays, to be told."""
+    """Return `config` without the study file's selection, if the command line has `select=none`.
+
+    Keys of the command line itself stay, so that they are reported.
+    """
     chosen = [override for override in overrides if override.startswith("select=")]
     if chosen[-1:] == ["select=none"]:
         given = {override.lstrip("+").partition("=")[0] for override in overrides}
@@ -89,7 +95,7 @@ def deselected(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def _keys(override: str) -> set[str]:
-    """Return the dotted keys that an override sets; those of a mapping are all that are in it."""
+    """Return the dotted keys that an override sets, with all keys of a mapping."""
     (parsed,) = OverridesParser.create().parse_overrides([override])
     return set(flat_keys(None if parsed.is_delete() else parsed.value(), parsed.key_or_group))
 
@@ -99,8 +105,10 @@ def _is_of_objective(keys: set[str]) -> bool:
 
 
 def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """The parameters of the search space that the command line names which the study's own file sets otherwise: Hydra
-    lets the file win, without a word. For the config of the command that runs."""
+    """Return the parameters of the command line's search space that the study's own file replaces.
+
+    Hydra lets the file win silently. For the config of the running command.
+    """
     chosen = [override.partition("=")[2] for override in overrides if override.startswith("search_space=")]
     if not chosen or not OPTION.fullmatch(chosen[-1]):
         return []
@@ -111,12 +119,12 @@ def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
 
 
 def given_overrides() -> list[str]:
-    """Return the overrides of the command that runs as they were written, with their references."""
+    """Return the overrides of the running command as they were written, with their references."""
     return _as_written(HydraConfig.get().overrides.task)
 
 
 def search_path() -> list[str]:
-    """Return the overrides by which the command that runs was told where to look for options."""
+    """Return the overrides of the running command that say where to look for options."""
     given = _as_written(HydraConfig.get().overrides.hydra)
     return [override for override in given if override.startswith("hydra.searchpath=")]
 
@@ -131,7 +139,7 @@ def _plain(node: object) -> object:
 
 
 def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:
-    """The options of a config group, those of groups inside it too; empty for what is no group."""
+    """Return the options of a config group, with those of nested groups. There are none if it is no group."""
     if not GlobalHydra.instance().is_initialized():
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
             return group_options(group, config_dirs=config_dirs)
@@ -144,8 +152,10 @@ def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:
 
 
 def shadowed(config_dirs: Sequence[str]) -> list[Problem]:
-    """Return a problem for each file in these folders that Hydra would never read, because a shipped file or one in an
-    earlier folder has its name. A copy of the same content is none."""
+    """Return a problem for each file in these folders that Hydra would never read.
+
+    A shipped file or one in an earlier folder has its name. A copy with the same content is no problem.
+    """
     folders = dict.fromkeys(Path(folder).resolve() for folder in config_dirs)
     ours = config_dir().resolve()
     read = {path.relative_to(ours): path for path in sorted(ours.rglob("*.yaml"))}
@@ -170,5 +180,5 @@ def _of_hidden(path: Path, file: Path, other: Path) -> Problem:
 
 
 def _options_in(folder: Path) -> list[str]:
-    """The options in the folder of a group, those of groups inside it too."""
+    """Return the options in the folder of a group, with those of nested groups."""
     return [path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.yaml"))]

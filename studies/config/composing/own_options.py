@@ -1,8 +1,8 @@
-"""Options of the user's own, as a source for Hydra: a folder beside the shipped one, or a single study file.
+"""The user's own options as a source for Hydra: a folder beside the shipped one, or a single study file.
 
 Context: YAML 1.1 reads the names `on`, `2024_01` and `1e5` as true, 202401 and 100000.0, and Hydra's own source of
-files cannot be told otherwise. Choice: our own source quotes names before it parses the text, and refuses values that
-may be meant as texts. Cost: these folders have a scheme of their own in Hydra's search path.
+files cannot be told otherwise. Choice: our source quotes names before it parses the text, and refuses values that may
+be meant as texts. Cost: these folders have their own scheme in Hydra's search path.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from studies.errors import BadInput, Problem
 from studies.text.yaml_text import Unreadable, read_yaml_text
 
 SCHEME = "own"
-BY_PATH = "study/by_path"  # the group whose options are a study file and those beside it
-NAME = f"{BY_PATH}/name_of_the_file"  # an option that only gives the study the name of its file
+BY_PATH = "study/by_path"  # the group for a study file and the options beside it
+NAME = f"{BY_PATH}/name_of_the_file"  # an option that sets the study's name to that of its file
 SUFFIXES = (".yaml", ".yml")
 PACKAGE = re.compile(r"(?:\s*#\s*@\S+\s+\S+\s*\n|\s*\n)*?\s*#\s*@package\s+(\S+)")
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
@@ -37,22 +37,22 @@ def register() -> None:
 
 
 def source_of(path: str | Path) -> str:
-    """Return the entry of Hydra's search path for a folder of options, or for a study file."""
+    """Return the entry of Hydra's search path for a folder of options or a study file."""
     return f"{SCHEME}://{Path(path).absolute()}"
 
 
 def place_of(source: str) -> str:
-    """Return the folder or file that an entry of Hydra's search path stands for."""
+    """Return the folder or file of an entry of Hydra's search path."""
     return source.removeprefix(f"{SCHEME}://").removeprefix("file://")
 
 
 def option_of(file: Path) -> str:
-    """Return the option of the group `study/by_path` that stands for a study file."""
+    """Return the option of the group `study/by_path` for a study file."""
     return UNNAMEABLE.sub("_", file.stem)
 
 
 class OwnOptions(ConfigSource):
-    """The options in a folder; of a study file, that file and those beside it, in the group `study/by_path`."""
+    """The options in a folder. For a study file: that file and those beside it, in the group `study/by_path`."""
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider=provider, path=path)
@@ -61,7 +61,7 @@ class OwnOptions(ConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """Return what the entries of the search path begin with."""
+        """Return the scheme of our entries in the search path."""
         return SCHEME
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -82,21 +82,21 @@ class OwnOptions(ConfigSource):
         package = found[1] if found else "_global_" if group.partition("/")[0] == "study" else None
         root = group.replace("/", ".") if package in (None, "_group_") else package
         config = _parsed(text, path, root=root.removeprefix("_global_").strip("."))
-        if path == self._file and "study_name" not in config:  # then it is the file's, unless a default of it has one
+        if path == self._file and "study_name" not in config:  # the file's name, unless its defaults set one
             config.defaults = [f"/{NAME}", *_defaults(config, path)]
         return package, config
 
     def available(self) -> bool:
-        """Whether the folder, or the file, is there."""
+        """Return whether the folder or file exists."""
         return Path(self.path).exists()
 
     def is_group(self, config_path: str) -> bool:
-        """Whether there is a folder of options under this path."""
+        """Return whether this path is a folder of options."""
         path = self._path_of(config_path)
         return path is not None and path.is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Whether there is an option under this path."""
+        """Return whether this path is an option."""
         option = config_path.removesuffix(".yaml")
         path = self._path_of(f"{option}.yaml")
         return (path is not None and path.is_file()) or (self._file is not None and option == NAME)
@@ -111,7 +111,7 @@ class OwnOptions(ConfigSource):
         return sorted({*groups, *options} if results_filter is None else wanted.get(results_filter, []))
 
     def _path_of(self, config_path: str) -> Path | None:
-        """Return where the option or group with this path lies, if this source may have it."""
+        """Return the path of an option or group, or None if this source cannot have it."""
         if self._file is None:
             return Path(self.path, config_path)
         if config_path == f"{BY_PATH}/{option_of(self._file)}.yaml":
@@ -132,7 +132,7 @@ def read_text(path: Path) -> str:
 
 
 def _parsed(text: str, path: Path, *, root: str) -> DictConfig:
-    """Return the config in `text`, which is merged at the key `root`. Raises `BadInput`."""
+    """Return the config in `text`, to be merged at the key `root`. Raises `BadInput`."""
     try:
         doubtful = doubtful_values(text, root=root)
         parsed = OmegaConf.create(with_quoted_names(text, root=root) or "{}")

@@ -1,4 +1,4 @@
-"""Names in a YAML file, as they are written: quoted in its text before YAML makes numbers, booleans or null of them."""
+"""Keeps names in a YAML file as they are written: quotes them before YAML makes numbers, booleans or null of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studies.text.yaml_text import tree_of
 
 Path = tuple[str, ...]
 ANY = "*"
-NAMES: tuple[Path, ...] = (  # keys whose values are names or other texts
+NAMES: tuple[Path, ...] = (  # keys with names or other texts as values
     ("study_name",),
     ("output_dir",),
     ("import_from",),
@@ -26,8 +26,8 @@ NAMES: tuple[Path, ...] = (  # keys whose values are names or other texts
     ("hypothesis", "of"),
     ("links", ANY),
 )
-MAY_BE_NULL = ("import_from", "output_dir")  # null is no name of theirs
-NAMED: tuple[Path, ...] = (  # mappings whose keys are names
+MAY_BE_NULL = ("import_from", "output_dir")  # null is not a name here
+NAMED: tuple[Path, ...] = (  # mappings with names as keys
     (),
     ("search_space",),
     ("search_space", ANY, "choices"),
@@ -39,7 +39,7 @@ NAMED: tuple[Path, ...] = (  # mappings whose keys are names
     ("callbacks",),
     ("loggers",),
 )
-VALUES: tuple[Path, ...] = (  # lists whose members may be numbers, booleans or texts
+VALUES: tuple[Path, ...] = (  # lists of numbers, booleans or texts
     ("search_space", ANY, "choices"),
     ("search_space", ANY, "levels"),
     ("search_space", ANY, "when", ANY),
@@ -62,7 +62,7 @@ class Doubtful:
 
 
 def with_quoted_names(text: str, *, root: str = "") -> str:
-    """Return `text` with quotes around its plain names; what it holds is merged at the dotted key `root`.
+    """Return `text` with quotes around its plain names. Its content is merged at the dotted key `root`.
 
     Raises `yaml.YAMLError`.
     """
@@ -109,7 +109,7 @@ def _doubtful(node: Node | None, path: Path) -> Iterator[tuple[ScalarNode, Doubt
 
 
 def _read_as(text: str, *, is_mixed: bool) -> str | None:
-    """Return the value that YAML reads, if the text may be meant. Return None without a doubt."""
+    """Return the value that YAML reads if the text may be meant instead, else None."""
     if BOOLEAN.fullmatch(text):
         return "true" if text.lower() in ("yes", "on") else "false"
     if TIME.fullmatch(text) or OCTAL.fullmatch(text) or (is_mixed and UNDERSCORED.fullmatch(text)):
@@ -149,5 +149,5 @@ def _is_one_of(path: Path, patterns: tuple[Path, ...]) -> bool:
 
 
 def _is_plain(node: ScalarNode) -> bool:
-    """Whether a scalar stands without quotes, and says something else than nothing or a merge."""
+    """Return whether a scalar has no quotes and is neither empty nor a merge."""
     return node.style is None and node.tag != "tag:yaml.org,2002:merge" and node.value not in ("", "~")

@@ -1,1 +1,1 @@
-"""From the composed config to typed settings: one file a section, and all problems noted on the way."""
+"""Parses the composed config into typed settings: one file a section, all problems collected on the way."""

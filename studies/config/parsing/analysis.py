@@ -1,28 +1,28 @@
-"""Reads what is asked of the analysis, and notes everything that is wrong with it."""
+"""Parses the section `analysis`."""
 
 from __future__ import annotations
 
 from typing import get_args
 
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import AnalysisName, AnalysisSettings, SamplerName, ValuePolicy
 from studies.config.space import SearchSpace
 from studies.errors import Problems, nearest
 
 
-def read_analysis(section: Section, space: SearchSpace | None) -> AnalysisSettings:
-    """The analysis settings, their names checked against `space`; without one, against the trials later on."""
+def parse_analysis(section: ConfigSection, space: SearchSpace | None) -> AnalysisSettings:
+    """Return the analysis settings. Parameter names are checked against `space`, or later against the trials."""
     section.only(("name", "params", "value_policy", "law", "source"))
     return AnalysisSettings(
         name=section.word("name", get_args(AnalysisName), default="full"),
-        params=_read_params(section, space),
+        params=_parse_params(section, space),
         value_policy=section.word("value_policy", get_args(ValuePolicy), default="auto"),
-        law=_read_law(section, space),
+        law=_parse_law(section, space),
         source=section.word("source", get_args(SamplerName)) if section.has("source") else None,
     )
 
 
-def _read_params(section: Section, space: SearchSpace | None) -> tuple[str, ...] | None:
+def _parse_params(section: ConfigSection, space: SearchSpace | None) -> tuple[str, ...] | None:
     given = section.values.get("params")
     if given is None:
         return None
@@ -35,7 +35,7 @@ def _read_params(section: Section, space: SearchSpace | None) -> tuple[str, ...]
     return tuple(str(name) for name in given)
 
 
-def _read_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
+def _parse_law(section: ConfigSection, space: SearchSpace | None) -> tuple[tuple[str, str], ...] | None:
     given, key, problems = section.values.get("law", "auto"), section.key("law"), section.problems
     if given == "auto":
         return None
@@ -55,13 +55,13 @@ def _read_law(section: Section, space: SearchSpace | None) -> tuple[tuple[str, s
 def _check_searched(
     name: str, key: str, space: SearchSpace | None, problems: Problems, *, numeric: bool = False
 ) -> None:
-    """Note a name that is no parameter of the space, or no number where a number is needed."""
+    """Add a problem for a name that is no parameter of the space, or no numeric one if that is needed."""
     if space is None:
         return
     is_space_sound = not any(problem.key.startswith("search_space") for problem in problems.found)
     known = [parameter.name for parameter in space if parameter.type != "categorical" or not numeric]
     if name in space.names and name not in known:
-        if is_space_sound:  # else what reads as categorical may be a stand-in for what could not be read
+        if is_space_sound:  # else a categorical may stand in for a wrong parameter
             problems.add(key, f"is {name}, a categorical", nearest("", known))
     elif name not in known:
         problems.add(key, f"is {name!r}, which is not searched", nearest(str(name), known))

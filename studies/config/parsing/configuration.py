@@ -1,4 +1,4 @@
-"""Reads a `best.yaml`, the whole configuration that `studies.retrain config=…` trains. Anybody may have edited it."""
+"""Parses a `best.yaml`, the configuration for `studies.retrain config=…`. Users may have edited it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import yaml
 from studies.config.parsing.given_secrets import missing_secrets, with_secrets
 from studies.config.parsing.limits import LARGEST_SEED, MOST_SEEDS, MOST_WORKERS
 from studies.config.parsing.output_folder import short
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.soundness import unsound
 from studies.config.parsing.template import check_template, check_trainer
-from studies.config.parsing.training import read_budget
+from studies.config.parsing.training import parse_budget
 from studies.config.settings import Direction
 from studies.errors import BadInput, Problem, Problems
 from studies.secrets.masking import remember
@@ -27,7 +27,7 @@ REMEDY = "give a best.yaml that a study wrote"
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """Return what the file at `path` holds, with the environment variables that it names.
+    """Return the content of the file at `path`, with the values of its environment variables.
 
     Raises `BadInput` with everything that is wrong with it.
     """
@@ -43,7 +43,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     problems = Problems()
     problems.found += unsound(values)
     if not problems.found:
-        values = {**values, **_check(Section(values, prefix="", problems=problems))}
+        values = {**values, **_check(ConfigSection(values, prefix="", problems=problems))}
         problems.found += missing_secrets({key: values[key] for key in (*GROUPS, "model") if key in values})
     if problems.found:
         raise BadInput(
@@ -73,8 +73,8 @@ def _problem(path: Path, complaint: str, remedy: str) -> Problem:
     return Problem("config", f"is {short(str(path))}, {complaint}", remedy)
 
 
-def _check(top: Section) -> dict[str, Any]:
-    """Note each key that the training would not understand. Return the numbers as it takes them: 2 for 2.0."""
+def _check(top: ConfigSection) -> dict[str, Any]:
+    """Add a problem for each wrong key. Return the numbers with their own types: 2 for 2.0."""
     check_template(top.values, top.problems)
     for part in map(top.section, ("model", "datamodule")):
         if part.has("_target_"):
@@ -84,7 +84,7 @@ def _check(top: Section) -> dict[str, Any]:
     objective.text("metric")
     if objective.has("direction"):
         objective.word("direction", get_args(Direction))
-    read["budget"] = asdict(read_budget(top.section("budget")))
+    read["budget"] = asdict(parse_budget(top.section("budget")))
     for name, most in (("devices_per_trial", MOST_WORKERS), ("threads", MOST_WORKERS), ("n_seeds", MOST_SEEDS)):
         number = top.optional_whole(name, low=1, high=most)
         read |= {name: number} if top.has(name) else {}

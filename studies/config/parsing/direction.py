@@ -1,11 +1,11 @@
-"""Which way a metric is better, as far as its name says so, and whose direction a config holds.
+"""The better direction of a metric by its name, and the metric that a given direction belongs to.
 
-A direction belongs to the metric that it was given with. Whoever names another metric gives a direction too, else the
-worst trial of a study could be crowned without a word.
+A direction belongs to the metric that it was given with. A command that names another metric must give a direction too,
+or the worst trial of a study could win silently.
 
-The name is split into words at all that is no letter or digit, and inside camelCase. Words that only say of what or how
-a metric was averaged are dropped at its end; then the last word decides: `val_loss_epoch` is a loss, `loss_scale` is
-none. A word that turns a metric round or makes a change of it (`neg`, `1-`, `delta`) leaves the name without a meaning.
+A name is split into words at every character that is no letter or digit, and inside camelCase. Words for the kind of
+averaging are dropped at its end. Then the last word decides: `val_loss_epoch` is a loss, `loss_scale` is none. A word
+that negates a metric or makes it a difference (`neg`, `1-`, `delta`) leaves the name without a direction.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ TURNED = re.compile(r"^\s*-|\b1\s*-")  # -loss, 1-accuracy
 
 
 def usual_direction(metric: str) -> Direction | None:
-    """Return the direction in which a metric of this name is better; None where the name does not say."""
+    """Return the better direction of a metric with this name, or None if the name does not say."""
     if metric in TRAINING_METRICS:
         return "minimize"
     words = _words(metric)
@@ -79,13 +79,13 @@ def usual_direction(metric: str) -> Direction | None:
 
 
 def is_never_negative(metric: str) -> bool:
-    """Return whether no value of a metric of this name lies below 0."""
+    """Return whether a metric with this name has no values below 0."""
     words = [word for word in _words(metric) if not _is_detail(word)]
     return metric in TRAINING_METRICS or (usual_direction(metric) is not None and words[-1] in NEVER_NEGATIVE)
 
 
 def with_usual_direction(config: DictConfig) -> DictConfig:
-    """Return `config` with the direction of the default metric, where it has that metric and gives no direction.
+    """Return `config`, with the direction of the default metric if it has that metric and no direction.
 
     The config itself is changed.
     """
@@ -98,7 +98,7 @@ def with_usual_direction(config: DictConfig) -> DictConfig:
 
 
 def forget_directions(config: DictConfig, before: DictConfig, given: Collection[str]) -> None:
-    """Take a direction out of `config` where the keys that were `given` changed its metric alone.
+    """Remove a direction from `config` if the `given` keys changed its metric but not the direction.
 
     `before` is the config without them.
     """
@@ -111,7 +111,7 @@ def forget_directions(config: DictConfig, before: DictConfig, given: Collection[
 
 
 def flat_keys(values: Any, prefix: str) -> Iterator[str]:
-    """Yield the dotted keys of the plain `values` below `prefix`, that of each mapping included."""
+    """Yield the dotted keys of the plain `values` below `prefix`, with those of mappings."""
     yield prefix
     if isinstance(values, Mapping):
         for key, value in values.items():
@@ -124,7 +124,7 @@ def _at(config: DictConfig, path: str) -> Any:
 
 
 def _words(metric: str) -> list[str]:
-    """Return the lower-case words of a name; one that is known as it stands is not split at its capitals."""
+    """Return the lower-case words of a name. A known word is not split at its capitals."""
     parts = re.findall(r"[A-Za-z0-9]+", metric)
     found = [[part] if _of_word(part.lower()) else WORD.findall(part) for part in parts]
     return [word.lower() for words in found for word in words]

@@ -1,4 +1,4 @@
-"""Puts in the secrets that a `best.yaml` does not hold: it refers to environment variables, or leaves them out."""
+"""Fills in the secrets of a `best.yaml`. It refers to environment variables, or leaves secrets out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studies.secrets.sources import CALL, variables
 
 
 def with_secrets(values: Any) -> Any:
-    """Return a copy of plain config values with the environment variables that they name."""
+    """Return a copy of plain config values with the values of their environment variables."""
     if isinstance(values, Mapping):
         return {key: with_secrets(value) for key, value in values.items()}
     if isinstance(values, list):
@@ -25,7 +25,7 @@ def with_secrets(values: Any) -> Any:
 
 
 def missing_secrets(values: Any, key: str = "") -> Iterator[Problem]:
-    """Yield a problem for each secret that is still to be given."""
+    """Yield a problem for each missing secret."""
     below = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
     for name, value in below:
         yield from missing_secrets(value, f"{key}.{name}" if key else str(name))
@@ -38,7 +38,7 @@ def missing_secrets(values: Any, key: str = "") -> Iterator[Problem]:
         try:
             _called(found[0])
         except OmegaConfBaseException:
-            name = (variables(found[0]) or [found[0]])[-1]  # the others have it for a default
+            name = (variables(found[0]) or [found[0]])[-1]  # the others default to it
             yield Problem(key, f"reads the environment variable {name}, which is not set", f"export {name}")
 
 

@@ -1,4 +1,4 @@
-"""Reads a hypothesis and its decision rule, which stand in the config before any data are seen."""
+"""Parses a hypothesis and its decision rule. Both stand in the config before any data exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import get_args
 
 from studies.config.parameter import label_of
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import HypothesisRule, HypothesisSettings
 from studies.config.space import SearchSpace
 
@@ -20,8 +20,8 @@ RULES: Mapping[HypothesisRule, str] = {
 }
 
 
-def read_hypothesis(section: Section, space: SearchSpace) -> HypothesisSettings | None:
-    """The hypothesis that a study puts to the test, None where it has none; `parts` are read by whoever runs them."""
+def parse_hypothesis(section: ConfigSection, space: SearchSpace) -> HypothesisSettings | None:
+    """Return the hypothesis of a study, or None without one. `parts` are parsed elsewhere."""
     if not section.values:
         return None
     section.only(KEYS)
@@ -42,8 +42,8 @@ def read_hypothesis(section: Section, space: SearchSpace) -> HypothesisSettings 
     )
 
 
-def _rule(section: Section) -> HypothesisRule:
-    """The rule that decides; `none`, which asks for nothing further, where it is missing or no rule."""
+def _rule(section: ConfigSection) -> HypothesisRule:
+    """Return the decision rule, or `none` with a problem if it is missing or unknown."""
     if section.has("rule"):
         rule: HypothesisRule = section.word("rule", get_args(HypothesisRule), default="none")
         return rule
@@ -52,8 +52,8 @@ def _rule(section: Section) -> HypothesisRule:
     return "none"
 
 
-def _parameter(section: Section, space: SearchSpace) -> str:
-    """The name of the scientific parameter that the claim is about."""
+def _parameter(section: ConfigSection, space: SearchSpace) -> str:
+    """Return the name of the claim's scientific parameter."""
     scientific = [parameter.name for parameter in space if parameter.role == "scientific"]
     given = section.values.get("of")
     if str(given) not in scientific:
@@ -63,8 +63,8 @@ def _parameter(section: Section, space: SearchSpace) -> str:
     return str(given)
 
 
-def _label(section: Section, name: str, space: SearchSpace) -> str:
-    """A value of the parameter, or of several crossed, as tables name it."""
+def _label(section: ConfigSection, name: str, space: SearchSpace) -> str:
+    """Return a value of the parameter, or of several crossed ones, as tables label it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):
         section.problems.add(section.key(name), f"is {shown(value)}", "give one of the parameter's values")

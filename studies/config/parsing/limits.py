@@ -1,4 +1,4 @@
-"""The largest numbers that a config may give, each with its reason."""
+"""The largest numbers of a config, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST_CELLS = 100_000  # of a grid, before replicates: each worker makes and orde
 MOST_VALUES = 10_000  # levels or choices of a parameter: each is a row of its table, and stands in the study's record
 MOST_RUNGS = 1_000_000  # each is a record in the storage, for each trial
 MOST_SEEDS = 10_000  # training seeds of one point
-MOST_WORKERS = 10_000  # workers, and what each of them takes: cores, devices, threads
+MOST_WORKERS = 10_000  # workers, and cores, devices or threads of each
 MOST_SECONDS = 1e9  # 32 years; Python's own waits end at 292 years, its dates in 9999
 LARGEST_SEED = 2**32 - 1  # NumPy, PyTorch and Lightning take 32 bits
 LARGEST_WHOLE = 2**53  # up to here a float, as Optuna stores parameters, holds each whole number
@@ -19,12 +19,12 @@ LONGEST_SHOWN = 200  # characters of a value in a message
 
 
 def written(limit: float) -> str:
-    """Return a limit as a message names it."""
+    """Return a limit for a message."""
     return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def shown(value: object) -> str:
-    """Return `value` as Python writes it, cut where it is long. Python refuses to write the longest numbers."""
+    """Return `value` as Python writes it, cut if it is long. Python refuses to write the longest numbers."""
     try:
         text = masked(repr(value))
     except ValueError:

@@ -1,6 +1,6 @@
-"""Reads `links`: attributes of the built data module and the config paths to write them to.
+"""Parses `links`: attributes of the built data module and the config paths to write them to.
 
-Until a trial has built its data, a target holds its value in the config, or null.
+Until a trial has built its data, a target keeps its value in the config, or null.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TARGETS = ("model", "callbacks", "trainer")
 
 
 def with_targets(config: DictConfig) -> DictConfig:
-    """Return `config` with null at each target of a link without a value."""
+    """Return `config` with null at each link's target that has no value."""
     links = dict(_flat(_written(config)))
     if not links:
         return config
@@ -32,8 +32,8 @@ def with_targets(config: DictConfig) -> DictConfig:
     return filled
 
 
-def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
-    """Return the links of `config` and note every problem with them."""
+def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
+    """Return the links of `config`, and add every problem with them."""
     written = _written(config)
     if written is not None and not isinstance(written, Mapping):
         problems.add("links", f"is {written!r}", "give a mapping of config paths to attributes of the data module")
@@ -50,7 +50,7 @@ def read_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tu
 
 
 def _written(config: DictConfig) -> Any:
-    """Return the resolved links; none where they cannot be resolved, which is told by whoever resolves the rest."""
+    """Return the resolved links, or None if they cannot be resolved. That is reported with the whole config."""
     try:
         node = config.get("links")
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
@@ -59,8 +59,10 @@ def _written(config: DictConfig) -> Any:
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield targets and sources. On the command line, `+links.model.n_classes=…` makes a mapping in a mapping. It comes
-    after the same target of a file."""
+    """Yield targets and sources.
+
+    On the command line, `+links.model.n_classes=…` makes a nested mapping, which comes after the same target of a file.
+    """
     for key, value in values.items() if isinstance(values, Mapping) else ():
         path = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):
@@ -90,5 +92,5 @@ def _check_source(target: str, source: Any, problems: Problems) -> None:
     if room != SOURCE or not attribute:
         problems.add(f"links.{target}", f"is {source!r}", "give datamodule.ATTRIBUTE: only the data module is read")
     elif not all(part.isidentifier() for part in attribute.split(".")):
-        remedy = "give names with dots between them; what needs a call, make a property"
+        remedy = "give names with dots between them, and make a property of a call"
         problems.add(f"links.{target}", f"is {source!r}, which is no attribute", remedy)

@@ -1,11 +1,11 @@
-"""Reads what is optimised, and what it is weighed against."""
+"""Parses the section `objective`: the metric to optimise, and a second one to weigh against it."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from studies.config.parsing.direction import is_never_negative, usual_direction
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import (
     TRAINING_LOSS,
     TRAINING_METRICS,
@@ -16,29 +16,32 @@ from studies.config.settings import (
 )
 from studies.errors import Problems, nearest
 
-USUAL_NOISE = {"seconds": 0.1, "peak_memory_mb": 0.05}  # relative: of a shared machine's clock and memory
-SPENT_ALIKE = {"seconds": "seconds", "steps": "steps"}  # a second metric that each trial's budget fixes
+USUAL_NOISE = {"seconds": 0.1, "peak_memory_mb": 0.05}  # relative, for the clock and memory of a shared machine
+SPENT_ALIKE = {
+    "seconds": "seconds",
+    "steps": "steps",
+}  # a second metric: the budget unit that fixes it
 
 
-def read_objective(section: Section) -> ObjectiveSettings:
-    """The objective that the config section `objective` describes."""
+def parse_objective(section: ConfigSection) -> ObjectiveSettings:
+    """Return the objective settings of the config section `objective`."""
     section.only(("metric", "direction", "direction_is_meant", "value", "tolerance", "test", "noise", "second"))
     metric = section.text("metric")
     return ObjectiveSettings(
         metric=metric,
-        direction=_read_direction(section, metric, default=None),
+        direction=_parse_direction(section, metric, default=None),
         direction_is_meant=section.flag("direction_is_meant"),
         value=section.word("value", ("last", "best"), default="last"),
         tolerance=section.number("tolerance", above=0, default=0.01),
         test=section.flag("test"),
         noise=section.number("noise", low=0) if section.has("noise") else None,
-        second=_read_second(section) if section.has("second") else None,
+        second=_parse_second(section) if section.has("second") else None,
     )
 
 
 def check_objective(settings: StudySettings, problems: Problems) -> None:
-    """Note a second objective that says nothing beside the first one or the budget, and a noise without any."""
-    _check_stop_at(settings, problems)
+    """Add a problem for a useless second objective, a noise without one, or a wrong `stop_at`."""
+    _check_stop_at(settings.objective, settings.stop_at, problems)
     second = settings.objective.second
     _check_training_loss("objective", settings.objective, problems)
     if second is None:
@@ -61,9 +64,8 @@ def _check_training_loss(key: str, objective: ObjectiveSettings | SecondObjectiv
         problems.add(f"{key}.direction", complaint, "set it to minimize")
 
 
-def _check_stop_at(settings: StudySettings, problems: Problems) -> None:
-    """Note a `stop_at` that ends the study at its first trial, or never: the metric's name says that it is above 0."""
-    objective, at = settings.objective, settings.stop_at
+def _check_stop_at(objective: ObjectiveSettings, at: float | None, problems: Problems) -> None:
+    """Add a problem for a `stop_at` that the first trial reaches, or none, for a metric that is never negative."""
     if at is None or not is_never_negative(objective.metric):
         return
     remedy = f"give a value of {objective.metric} that is good enough where objective.direction={objective.direction}"
@@ -73,25 +75,29 @@ def _check_stop_at(settings: StudySettings, problems: Problems) -> None:
         problems.add("stop_at", f"is {at:g}, which no trial can reach", remedy)
 
 
-def _read_second(objective: Section) -> SecondObjective:
-    """A figure of the training is better when it is less, and may be given by its name alone; which way a logged metric
-    is better has to be said."""
+def _parse_second(objective: ConfigSection) -> SecondObjective:
+    """Return the second objective.
+
+    A figure of the training needs its name only, as less of it is better. A logged metric needs a direction.
+    """
     given, key = objective.values["second"], objective.key("second")
-    section = Section({"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems)
+    section = ConfigSection(
+        {"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems
+    )
     section.only(("metric", "direction", "direction_is_meant", "noise"))
     if isinstance(given, str) and given not in TRAINING_METRICS:
         named = f"{key}={{metric: {given}, direction: minimize}}"
-        remedy = f"{nearest(given, TRAINING_METRICS)}; a logged metric is given with its direction, as in {named}"
+        remedy = f"{nearest(given, TRAINING_METRICS)}, or give a logged metric with its direction, {named}"
         objective.problems.add(key, f"is {given}, which is none of the training's own figures", remedy)
         return SecondObjective(given, "minimize", 0.0)
     metric = section.text("metric")
-    direction = _read_direction(section, metric, default="minimize" if metric in TRAINING_METRICS else None)
+    direction = _parse_direction(section, metric, default="minimize" if metric in TRAINING_METRICS else None)
     noise = section.number("noise", low=0) if section.has("noise") else USUAL_NOISE.get(metric, 0.0)
     return SecondObjective(metric, direction, noise, section.flag("direction_is_meant"))
 
 
-def _read_direction(section: Section, metric: str, *, default: Direction | None) -> Direction:
-    """Read which way `metric` is better; note a direction that is missing, or not the usual one and not confirmed."""
+def _parse_direction(section: ConfigSection, metric: str, *, default: Direction | None) -> Direction:
+    """Return the direction of `metric`. Add a problem if it is missing, or unusual and not confirmed."""
     key, usual = section.key("direction"), usual_direction(metric)
     if not section.has("direction"):
         if default is None and metric:
@@ -101,7 +107,7 @@ def _read_direction(section: Section, metric: str, *, default: Direction | None)
             section.problems.add(key, f"is None, and {section.key('metric')} is {metric}", remedy)
         return default or usual or "minimize"
     direction: Direction = section.word("direction", get_args(Direction))
-    is_read = direction == section.values["direction"] and metric != TRAINING_LOSS  # which has a check of its own
+    is_read = direction == section.values["direction"] and metric != TRAINING_LOSS  # which has its own check
     if is_read and usual not in (None, direction) and section.values.get("direction_is_meant") is not True:
         better = "less" if usual == "minimize" else "more"
         remedy = f"give {key}={usual}, or confirm it by {key}_is_meant=true"

@@ -1,4 +1,4 @@
-"""Reads the output folder, which usually bears the study's name: no name may lead out of it."""
+"""Parses `output_dir`, which usually ends in the study's name. No name may lead out of it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from studies.errors import BadInput, Problem, Problems
 from studies.text.naming import shown_name, why_no_name
-from studies.text.printable import on_one_line, visible
+from studies.text.printable import printable
 
 REMEDY = "give another study_name, or output_dir=FOLDER"
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-LONGEST_PART = 255  # bytes that file systems take for one name
-LONGEST_PATH = 3800  # bytes: Linux takes 4,095 with the names of the files in the folder
+LONGEST_PART = 255  # bytes of one name in a file system
+LONGEST_PATH = 3800  # bytes; Linux allows 4,095, with the names of files in the folder
 
 
-def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
-    """Return the folder `given`. Note a study name that cannot name a folder, and a folder that cannot be written."""
+def parse_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
+    """Return the folder `given`. Add a problem if the study's name cannot name it or it cannot be written."""
     path = Path(given)
     if why_no_name(study_name) is not None and given.endswith(study_name):
-        return path  # the name is told
+        return path  # the name is reported elsewhere
     why = _why_not_of_its_own(given, study_name)
     if why is not None:
         problems.add("study_name", f"is {shown_name(study_name)}, {why}", REMEDY)
@@ -35,7 +35,7 @@ def read_output_dir(given: str, *, study_name: str, problems: Problems) -> Path:
 
 @contextlib.contextmanager
 def refusals_told(folder: Path) -> Iterator[None]:
-    """Raise `BadInput` with the key `output_dir` where a file in `folder` cannot be written."""
+    """Raise `BadInput` with the key `output_dir` if a file in `folder` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -46,7 +46,7 @@ def refusals_told(folder: Path) -> Iterator[None]:
 
 
 def why_no_folder(path: Path) -> str | None:
-    """Return why nothing can be written in a folder at `path`, which may be missing yet. Return None if it can."""
+    """Return why no file can be written in a folder at `path`, or None. The folder may not exist yet."""
     if "\0" in str(path):
         return "which holds a NUL, as no path may"
     if any(len(os.fsencode(part)) > LONGEST_PART for part in path.parts):
@@ -62,13 +62,13 @@ def why_no_folder(path: Path) -> str | None:
 
 
 def short(path: str) -> str:
-    """Return `path` as a message shows it, without its middle where it is long."""
-    shown = on_one_line(visible(path))
+    """Return `path` for a message, without its middle if it is long."""
+    shown = printable(path, strict=True, one_line=True)
     return shown if len(shown) <= LONGEST_PART else f"{shown[:40]}…{shown[-40:]}"
 
 
 def _why_not_of_its_own(given: str, study_name: str) -> str | None:
-    """Return why the study's name cannot name its folder. Return None if it can, or if the folder has another name."""
+    """Return why the study's name cannot name its folder, or None if it can or does not."""
     if not f"/{given}".endswith(f"/{study_name}"):
         return None
     if any(part in ("", ".", "..") for part in study_name.split("/")):

@@ -1,4 +1,4 @@
-"""Names that configs had in an earlier version, and the present ones, for the error that an old name ends in."""
+"""Old names of config keys and options with the present ones, for the error about an old name."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def option_now(group: str, option: str) -> str | None:
     return OPTIONS.get((group, option))
 
 
-def told(text: str) -> str:
-    """Return what the old names in an error's `text` are called now, to end a remedy; empty without one."""
+def present_names(text: str) -> str:
+    """Return the present names of old ones in an error's `text`, as the end of a remedy. Empty without old names."""
     found = "; ".join(f"{old} is called {new} now" for old, new in _renamed(text))
     return f": {found}" if found else ""
 

@@ -1,4 +1,4 @@
-"""Reads values out of a config mapping and collects what is wrong with them, each with key, value and remedy."""
+"""Reads values out of a config mapping and collects problems, each with key, value and remedy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from studies.errors import Problems, nearest
 from studies.text.naming import REMEDY, shown_name, why_no_name
 
 
-class Section:
-    """One mapping of the config under `prefix`. Every reader returns a usable value, also after noting a problem."""
+class ConfigSection:
+    """One mapping of the config under `prefix`. Every method returns a usable value, also after a problem."""
 
     def __init__(self, values: Any, *, prefix: str, problems: Problems) -> None:
         self.prefix = prefix
@@ -23,15 +23,15 @@ class Section:
         self.values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
 
     def key(self, name: str) -> str:
-        """The full dotted key of `name`."""
+        """Return the full dotted key of `name`."""
         return f"{self.prefix}.{name}" if self.prefix else name
 
     def has(self, name: str) -> bool:
-        """Whether `name` is there and not null."""
+        """Return whether `name` is present and not null."""
         return self.values.get(name) is not None
 
     def only(self, known: Collection[str]) -> None:
-        """Note every key that is not in `known`."""
+        """Add a problem for every key that is not in `known`."""
         for name in self.values:
             if name not in known:
                 now = key_now(self.key(str(name)))
@@ -39,17 +39,17 @@ class Section:
                 self.problems.add(self.key(str(name)), "is not a known key", remedy)
 
     def check_name(self, name: object) -> None:
-        """Note a key that can name no file, column or label."""
+        """Add a problem for a key that cannot name a file, column or label."""
         why = why_no_name(str(name))
         if why is not None:
             self.problems.add(self.prefix, f"holds {shown_name(str(name))}, {why}", REMEDY)
 
-    def section(self, name: str) -> Section:
-        """The mapping at `name`; an empty one where it is missing."""
-        return Section(self.values.get(name), prefix=self.key(name), problems=self.problems)
+    def section(self, name: str) -> ConfigSection:
+        """Return the mapping at `name`, an empty one if it is missing."""
+        return ConfigSection(self.values.get(name), prefix=self.key(name), problems=self.problems)
 
     def text(self, name: str, *, default: str = "") -> str:
-        """A non-empty string."""
+        """Return a non-empty string."""
         value = self.values.get(name, default)
         if isinstance(value, str) and value.strip():
             return value
@@ -57,7 +57,7 @@ class Section:
         return default
 
     def name(self, name: str) -> str:
-        """A text that can name a file, a column and a label."""
+        """Return a text that can name a file, a column and a label."""
         value = self.text(name)
         why = why_no_name(value) if value else None
         if why is not None:
@@ -65,7 +65,7 @@ class Section:
         return value
 
     def word(self, name: str, known: Sequence[str], *, default: str | None = None) -> Any:
-        """One of the words `known`."""
+        """Return one of the words `known`."""
         value = self.values.get(name, default)
         if value in known:
             return value
@@ -74,7 +74,7 @@ class Section:
         return default if default is not None else known[0]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self.values.get(name, default)
         if isinstance(value, bool):
             return value
@@ -90,7 +90,7 @@ class Section:
         high: float = LARGEST,
         default: float = 0.0,
     ) -> float:
-        """A finite number at least `low`, greater than `above`, and at most `high`, in size too."""
+        """Return a finite number from `low`, above `above` and up to `high`, which also limits negative numbers."""
         value = self.values.get(name)
         if not is_number(value):
             self._refuse(name, value, "give a number")
@@ -105,7 +105,7 @@ class Section:
         return default
 
     def whole(self, name: str, *, low: int = 0, high: int = LARGEST_WHOLE, default: int = 1) -> int:
-        """A whole number from `low` to `high`."""
+        """Return a whole number from `low` to `high`."""
         value = self.values.get(name)
         if not is_number(value) or not float(value).is_integer() or value < low:
             self._refuse(name, value, f"give a whole number of at least {low}")
@@ -116,13 +116,13 @@ class Section:
         return default
 
     def optional_number(self, name: str, *, above: float, high: float = LARGEST) -> float | None:
-        """A number greater than `above` and at most `high`, or None where it is null."""
+        """Return a number above `above` and up to `high`, or None for null."""
         n_before = len(self.problems.found)
         value = self.number(name, above=above, high=high) if self.has(name) else None
         return value if len(self.problems.found) == n_before else None
 
     def optional_whole(self, name: str, *, low: int, high: int = LARGEST_WHOLE) -> int | None:
-        """A whole number from `low` to `high`, or None where it is null."""
+        """Return a whole number from `low` to `high`, or None for null."""
         return self.whole(name, low=low, high=high) if self.has(name) else None
 
     def _refuse(self, name: str, value: object, remedy: str) -> None:
@@ -130,7 +130,7 @@ class Section:
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a finite number that a float can hold (a bool is none)."""
+    """Return whether `value` is a finite number that a float can hold. A bool is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

@@ -1,21 +1,21 @@
-"""Reads what becomes of the best after the search, and notes everything that is wrong with it."""
+"""Parses the section `select`: the race of the best configurations after the search."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from studies.config.parsing.limits import MOST_SEEDS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import SelectCost, SelectName, SelectRule, SelectSettings, StudySettings
 from studies.errors import Problems
 
 OPTIONS = ("k", "seeds", "estimate_seeds", "rule", "cost", "per_value")
 NOTHING_SELECTED = ("is set but nothing is selected", "add select=race, or remove it")
-MAX_VALUES = 64  # of the scientific parameters together: more races than these are a mistake
+MAX_VALUES = 64  # of a scientific parameter; more races are a mistake
 
 
-def read_select(section: Section) -> SelectSettings:
-    """The settings of the selection; a config without them has none."""
+def parse_select(section: ConfigSection) -> SelectSettings:
+    """Return the settings of the selection. A config without the section selects nothing."""
     section.only(("name", *OPTIONS))
     name = section.word("name", get_args(SelectName), default="none")
     if name == "none":
@@ -27,7 +27,7 @@ def read_select(section: Section) -> SelectSettings:
     per_value = section.flag("per_value")
     return SelectSettings(
         name=name,
-        k=_whole(section, "k", low=1 if per_value else 2, default=8),  # one a value is compared with the others' ones
+        k=_whole(section, "k", low=1 if per_value else 2, default=8),  # one for each value races too
         seeds=_whole(section, "seeds", low=3, default=8),
         estimate_seeds=_whole(section, "estimate_seeds", low=2, default=8),
         rule=section.word("rule", get_args(SelectRule), default="best"),
@@ -37,8 +37,10 @@ def read_select(section: Section) -> SelectSettings:
 
 
 def check_select(settings: StudySettings, problems: Problems) -> None:
-    """Note a race of more than there are, where two objectives have no winner, or where scientific values are none, or
-    no end of them."""
+    """Add a problem for a race that cannot run.
+
+    It has more candidates than points, two objectives, no scientific values, or infinitely many.
+    """
     if settings.select.name != "none" and settings.objective.second is not None:
         complaint = f"is {settings.select.name}, which looks for one winner, and there are two objectives"
         problems.add("select", complaint, "read the front and set select=none, or give objective.second=null")
@@ -58,7 +60,7 @@ def check_select(settings: StudySettings, problems: Problems) -> None:
 
 
 def _check_k(settings: StudySettings, problems: Problems) -> None:
-    """Note a race of more configurations than the study tries, where it is known how many those are."""
+    """Add a problem for more candidates than the study has points, if their number is known."""
     counted = ("select.k", "n_trials", "replicates", "search_space")
     if settings.select.name == "none" or any(problem.key.startswith(counted) for problem in problems.found):
         return
@@ -69,13 +71,13 @@ def _check_k(settings: StudySettings, problems: Problems) -> None:
         problems.add("select.k", f"is {k} but {there}", f"give no more than {n_points}, or {more}")
 
 
-def _check_cost(section: Section) -> None:
-    """Note a cost that the rule does not look at."""
+def _check_cost(section: ConfigSection) -> None:
+    """Add a problem for a cost that the rule ignores."""
     usual = SelectSettings()
     if section.values.get("rule", usual.rule) == "best" and section.values.get("cost", usual.cost) != usual.cost:
         complaint = f"is {section.values['cost']} but {section.key('rule')} is best, which looks at no cost"
         section.problems.add(section.key("cost"), complaint, "set select.rule=one_standard_error, or remove it")
 
 
-def _whole(section: Section, name: str, *, low: int, default: int) -> int:
+def _whole(section: ConfigSection, name: str, *, low: int, default: int) -> int:
     return section.whole(name, low=low, high=MOST_SEEDS) if section.has(name) else default

@@ -1,4 +1,4 @@
-"""Reads the composed config into `StudySettings`: validated once, with all problems told at once."""
+"""Parses the composed config into `StudySettings`: validated once, with all problems in one error."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, get_args
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
-from studies.config.parsing.analysis import read_analysis
+from studies.config.parsing.analysis import parse_analysis
 from studies.config.parsing.direction import with_usual_direction
-from studies.config.parsing.hypothesis import read_hypothesis
+from studies.config.parsing.hypothesis import parse_hypothesis
 from studies.config.parsing.limits import LARGEST_SEED, MOST_SECONDS, MOST_SEEDS, MOST_TRIALS, MOST_WORKERS
-from studies.config.parsing.links import read_links, with_targets
-from studies.config.parsing.objective import check_objective, read_objective
-from studies.config.parsing.output_folder import read_output_dir
-from studies.config.parsing.renamed import told
-from studies.config.parsing.section import Section
-from studies.config.parsing.select import check_select, read_select
-from studies.config.parsing.space import read_space
-from studies.config.parsing.storage import read_storage
+from studies.config.parsing.links import parse_links, with_targets
+from studies.config.parsing.objective import check_objective, parse_objective
+from studies.config.parsing.output_folder import parse_output_dir
+from studies.config.parsing.renamed import present_names
+from studies.config.parsing.section import ConfigSection
+from studies.config.parsing.select import check_select, parse_select
+from studies.config.parsing.space import parse_space
+from studies.config.parsing.storage import parse_storage
 from studies.config.parsing.template import check_template, check_trainer
-from studies.config.parsing.training import read_budget, read_check, read_checkpoint, read_out_of_memory
+from studies.config.parsing.training import parse_budget, parse_check, parse_checkpoint, parse_out_of_memory
 from studies.config.parsing.training_seed import space_values, with_stand_in
-from studies.config.parsing.trials import read_enqueue, read_n_trials
+from studies.config.parsing.trials import parse_enqueue, parse_n_trials
 from studies.config.parsing.vars import check_vars
 from studies.config.resolvers import REMEDY, load_resolvers
 from studies.config.settings import (
@@ -64,16 +64,16 @@ KEYS = (
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
     *("hypothesis", "check", "links"),
 )
-IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that one process cannot share with another
+IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that processes cannot share
 
 
 Check = Callable[[StudySettings, Problems], None]
 
 
-def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudySettings:
-    """Read and check the composed `config`; `checks` are those of the floors above.
+def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudySettings:
+    """Parse and check the composed `config`. `checks` are those of the floors above.
 
-    Raises `BadInput` that lists every problem.
+    Raises `BadInput` with every problem.
     """
     problems = Problems()
     load_resolvers(config)
@@ -81,26 +81,26 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
     config = with_usual_direction(with_targets(with_stand_in(config, problems)))
     values = _plain(config, problems)
     unresolved = list(problems.found)
-    top = Section(values, prefix="", problems=problems)
+    top = ConfigSection(values, prefix="", problems=problems)
     top.only(KEYS)
     check_trainer(top.section("trainer"), _devices_per_trial(values))
     template = OmegaConf.masked_copy(config, [key for key in TEMPLATE_KEYS if key in config])
-    for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys that no trial has
+    for key in {*CONTEXT_KEYS} & {*values} - {TRAINING_SEED}:  # they may refer to keys outside of a trial's config
         OmegaConf.update(template, key, values[key], merge=False)
     remember_those_of(template)
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
     check_template(values, problems)
-    space = read_space(values.get("search_space"), config=fixed, problems=problems)
+    space = parse_space(values.get("search_space"), config=fixed, problems=problems)
     space = (
         _without_nuisance(space, problems)
         if top.word("mode", ("tuned", "fixed"), default="tuned") == "fixed"
         else space
     )
-    sampler = _read_named(top.section("sampler"), SamplerName)
+    sampler = _parse_named(top.section("sampler"), SamplerName)
     replicates = top.whole("replicates", low=1, high=MOST_SEEDS)
     settings = StudySettings(
         study_name=top.name("study_name"),
-        n_trials=read_n_trials(top, space, sampler, replicates),
+        n_trials=parse_n_trials(top, space, sampler, replicates),
         replicates=replicates,
         seed=top.whole("seed", low=0, high=LARGEST_SEED, default=0),
         timeout_s=top.optional_number("timeout_s", above=0, high=MOST_SECONDS),
@@ -112,25 +112,25 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
         workers=None if values.get("workers") == "auto" else top.whole("workers", low=1, high=MOST_WORKERS),
         resume=top.word("resume", ("continue", "fork"), default="continue"),
         import_from=top.text("import_from") if top.has("import_from") else None,
-        objective=read_objective(top.section("objective")),
-        budget=read_budget(top.section("budget")),
+        objective=parse_objective(top.section("objective")),
+        budget=parse_budget(top.section("budget")),
         space=space,
-        enqueue=read_enqueue(values.get("enqueue"), space, problems),
+        enqueue=parse_enqueue(values.get("enqueue"), space, problems),
         sampler=sampler,
-        pruner=_read_named(top.section("pruner"), PrunerName),
-        launcher=_read_named(top.section("launcher"), LauncherName),
-        analysis=read_analysis(top.section("analysis"), space),
-        storage=read_storage(top.section("storage")),
-        checkpoint=read_checkpoint(top.section("checkpoint")),
-        out_of_memory=read_out_of_memory(top.section("out_of_memory"), values, problems),
-        output_dir=read_output_dir(
+        pruner=_parse_named(top.section("pruner"), PrunerName),
+        launcher=_parse_named(top.section("launcher"), LauncherName),
+        analysis=parse_analysis(top.section("analysis"), space),
+        storage=parse_storage(top.section("storage")),
+        checkpoint=parse_checkpoint(top.section("checkpoint")),
+        out_of_memory=parse_out_of_memory(top.section("out_of_memory"), values, problems),
+        output_dir=parse_output_dir(
             top.text("output_dir", default="outputs"), study_name=str(values.get("study_name")), problems=problems
         ),
         template=template,
-        hypothesis=read_hypothesis(top.section("hypothesis"), space),
-        select=read_select(top.section("select")),
-        check=read_check(top.section("check")),
-        links=read_links(given, space, problems),
+        hypothesis=parse_hypothesis(top.section("hypothesis"), space),
+        select=parse_select(top.section("select")),
+        check=parse_check(top.section("check")),
+        links=parse_links(given, space, problems),
     )
     for check in (_check_together, check_objective, check_select, check_vars, *checks):
         check(settings, problems)
@@ -142,7 +142,7 @@ def read_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> StudyS
 
 
 def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
-    """The config as plain values; interpolations that fail are noted, one problem each."""
+    """Return the config as plain values. Each interpolation that fails is a problem."""
     values: dict[str, Any] = {}
     for missing in _missing(OmegaConf.to_container(config, resolve=False), ""):
         problems.add(missing, "is missing", "give it a value")
@@ -160,7 +160,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
             complaint = str(error).splitlines()[0]
-            remedy = f"correct the interpolation{told(complaint)}"
+            remedy = f"correct the interpolation{present_names(complaint)}"
             if isinstance(error, UnsupportedInterpolationType):
                 remedy = f"correct its name, or {REMEDY}"
             problems.add(error.full_key or name, f"cannot be resolved ({complaint})", remedy)
@@ -168,13 +168,13 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
 
 
 def _follows(problem: Problem, unresolved: Sequence[Problem]) -> bool:
-    """Whether a value seems to be missing only because its whole section could not be resolved."""
+    """Return whether a value may only seem missing because its whole section could not be resolved."""
     section = problem.key.partition(".")[0]
     return any(section == re.split(r"[.\[]", other.key)[0] for other in unresolved)
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:
-    """The dotted keys that are still ???."""
+    """Yield the dotted keys that are still ???."""
     if node == "???":
         yield path
     children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
@@ -183,7 +183,7 @@ def _missing(node: Any, path: str) -> Iterator[str]:
 
 
 def _without_nuisance(space: SearchSpace, problems: Problems) -> SearchSpace:
-    """The scientific parameters alone: all others keep their values in the config."""
+    """Return the scientific parameters alone. All others keep their values in the config."""
     kept = tuple(parameter for parameter in space if parameter.role == "scientific")
     if not kept:
         remedy = "give the parameter in question role: scientific, or set mode=tuned"
@@ -205,13 +205,13 @@ def _devices_per_trial(values: Mapping[str, Any]) -> int:
     return given if isinstance(given, int) else 1
 
 
-def _read_named(section: Section, words: Any) -> Named:
+def _parse_named(section: ConfigSection, words: Any) -> Named:
     name = section.word("name", get_args(words))
     return Named(name, {str(key): value for key, value in section.values.items() if key != "name"})
 
 
 def _check_together(settings: StudySettings, problems: Problems) -> None:
-    """Settings that are right alone and wrong together."""
+    """Add problems for settings that are right alone and wrong together."""
     if not settings.is_designed and settings.replicates > 1:
         remedy = "set sampler=grid, or replicates=1"
         problems.add("replicates", f"is {settings.replicates} but sampler is {settings.sampler.name}", remedy)

@@ -1,8 +1,8 @@
-"""What no config may hold, whatever its keys mean: values that break whoever reads, shows or stores them.
+"""Refuses values that would break every later step, whatever their keys mean.
 
-Context: references (`${key}`, and YAML's aliases) make a value of a few lines as large as the memory. A nested value
-ends Python's stack. A text of half a character can be written nowhere. Choice: each is refused before anything reads
-the config. Cost: one walk through the config, some milliseconds.
+Context: references (`${key}`, and YAML's aliases) can make a few lines as large as the memory. Deep nesting overflows
+Python's stack. Half of a surrogate pair cannot be written. Choice: such values are refused before the config is parsed.
+Cost: one walk through the config, some milliseconds.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from studies.errors import BadInput, Problem
 from studies.text.yaml_text import DEEPEST, MOST
 
 LONGEST = 1_000_000  # characters of a text
-MOST_BITS = 1023  # of a whole number: a float, a storage and a message take no longer one
+MOST_BITS = 1023  # of a whole number; floats, storages and messages take no longer one
 SHOWN_KEYS = 4  # of a path, in messages
 PER_VALUE = 1000  # characters of a text that count as one value
-MOST_STEPS = 30  # from a reference to the next: OmegaConf calls itself 15 times for each
+MOST_STEPS = 30  # references in a chain; OmegaConf makes 15 nested calls for each
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.(?:select|dict\.(?:keys|values))\s*:\s*)?['\"]?([^${}:,'\"\s]+)['\"]?\s*[,}]")
 PART = re.compile(r"[^.\[\]]+")
 Path = tuple[str, ...]
 
 
 def refuse_unsound(config: DictConfig) -> None:
-    """Raise `BadInput` with every value of `config` that nobody could read, show or store."""
+    """Raise `BadInput` with every value of `config` that cannot be read, shown or stored."""
     try:
         written = OmegaConf.to_container(config, resolve=False)
     except RecursionError:
@@ -38,14 +38,14 @@ def refuse_unsound(config: DictConfig) -> None:
 
 
 def unsound(written: Any) -> list[Problem]:
-    """Return what is wrong with plain values, in which references are not resolved."""
+    """Return the problems of plain values with unresolved references."""
     looked_at = (_problem_of(path, value) for path, value in _walk(written, ()))
     found = list(dict.fromkeys(problem for problem in looked_at if problem is not None))
     return found or [problem for problem in [_too_much(written)] if problem is not None]
 
 
 def _too_much(written: Any) -> Problem | None:
-    """Return that values are too many, or lead on to one another too often, once references are resolved."""
+    """Return a problem if the resolved values are too many, or a chain of references is too long."""
     try:
         size, steps = _Sizes(written).of((), written)
     except RecursionError:
@@ -60,7 +60,7 @@ def _too_much(written: Any) -> Problem | None:
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Yield everything in `node` with its path; nothing below what is too deep."""
+    """Yield everything in `node` with its path, down to `DEEPEST`."""
     yield path, node
     if len(path) > DEEPEST:
         return
@@ -71,7 +71,7 @@ def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _part(key: Any) -> str:
-    """Return a key as a part of a path. Python writes no number of thousands of digits."""
+    """Return a key as a part of a path. Python cannot write numbers of thousands of digits."""
     return "…" if isinstance(key, int) and key.bit_length() > MOST_BITS else str(key)
 
 
@@ -89,7 +89,7 @@ def _problem_of(path: Path, value: Any) -> Problem | None:
 
 
 def is_writable(text: str) -> bool:
-    """Whether a file can hold `text`: no half of a pair that UTF-16 makes of a character."""
+    """Return whether a file can hold `text`: it has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -108,9 +108,9 @@ def _key(path: Path) -> str:
 
 
 class _Sizes:
-    """How many values each part of a config holds with its references resolved, and how many lead on to one another.
+    """The number of values in each part of a config with its references resolved, and the longest chain of references.
 
-    A long text counts as several values. What refers to itself counts once.
+    A long text counts as several values. A value that refers to itself counts once.
     """
 
     def __init__(self, written: Any) -> None:
@@ -118,7 +118,7 @@ class _Sizes:
         self._known: dict[Path, tuple[int, int]] = {}
 
     def of(self, path: Path, node: Any) -> tuple[int, int]:
-        """Return the size of `node`, which lies at `path`, and how many references lead from one to the next in it."""
+        """Return the size of `node` at `path`, and the longest chain of references in it."""
         if path not in self._known:
             self._known[path] = (1, 0)  # while its own references are followed
             found = [self.of(*child) for child in self._inside(path, node)]
@@ -128,7 +128,7 @@ class _Sizes:
         return self._known[path]
 
     def _inside(self, path: Path, node: Any) -> Iterator[tuple[Path, Any]]:
-        """Yield what `node` holds or refers to, each with its path."""
+        """Yield the children and references of `node`, each with its path."""
         if isinstance(node, Mapping | list):
             for key, child in node.items() if isinstance(node, Mapping) else enumerate(node):
                 yield (*path, _part(key)), child
@@ -139,7 +139,7 @@ class _Sizes:
 
 
 def _target(reference: str, path: Path) -> Path:
-    """Return the path that a reference at `path` names; each dot at its begin but the first leads one level up."""
+    """Return the path that a reference at `path` names. Each leading dot after the first goes up one level."""
     parts = tuple(PART.findall(reference))
     n_dots = len(reference) - len(reference.lstrip("."))
     return (*path[: max(0, len(path) - n_dots)], *parts) if n_dots else parts

@@ -1,4 +1,4 @@
-"""Reads a search space out of its YAML mapping and notes every mistake in it."""
+"""Parses a search space from its YAML mapping and reports every mistake in it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from omegaconf import DictConfig
 
 from studies.config.parameter import Parameter, ParameterType, Role, Value
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
-from studies.config.parsing.values import STAND_IN, read_choices, read_levels, read_range
+from studies.config.parsing.section import ConfigSection
+from studies.config.parsing.values import STAND_IN, parse_choices, parse_levels, parse_range
 from studies.config.space import SearchSpace, path_exists, select
 from studies.errors import Problems, nearest
 from studies.text.quoting import is_key
 
 KEYS = ("path", "paths", "type", "low", "high", "log", "step", "linear", "choices", "levels", "role", "when")
-ADDED = ("callbacks", "loggers")  # groups whose options are chosen by a +
+ADDED = ("callbacks", "loggers")  # groups with options that are added by a +
 
 
-def read_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
-    """The search space that `values` (the config's `search_space`) describes, for the composed `config`.
+def parse_space(values: Any, *, config: DictConfig, problems: Problems) -> SearchSpace:
+    """Return the search space of `values`, the config's `search_space`, for the composed `config`.
 
-    Mistakes go to `problems`; what is returned is then for finding further ones only.
+    Mistakes go to `problems`. The returned space then only serves to find further ones.
     """
-    entries = Section(values, prefix="search_space", problems=problems)
+    entries = ConfigSection(values, prefix="search_space", problems=problems)
     if not entries.values:
         problems.add("search_space", "is empty", "name a space (search_space=mlp) or give at least one parameter")
     sections = {name: entries.section(name) for name in entries.values if _is_mapping(name, entries)}
-    read = {name: _read_parameter(name, section) for name, section in sections.items()}
+    read = {name: _parse_parameter(name, section) for name, section in sections.items()}
     read = {name: _with_named_conditions(parameter, read) for name, parameter in read.items()}
     ordered = _in_order(read, problems)
     ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
@@ -43,8 +43,8 @@ def read_space(values: Any, *, config: DictConfig, problems: Problems) -> Search
     return space
 
 
-def _is_mapping(name: Any, entries: Section) -> bool:
-    """Whether the parameter `name` can be read at all; noted where it cannot."""
+def _is_mapping(name: Any, entries: ConfigSection) -> bool:
+    """Return whether the parameter `name` can be parsed. Add a problem if it cannot."""
     value, key = entries.values[name], entries.key(str(name))
     entries.check_name(name)
     if not isinstance(name, str):
@@ -58,31 +58,31 @@ def _is_mapping(name: Any, entries: Section) -> bool:
     return isinstance(value, Mapping)
 
 
-def _read_parameter(name: str, entry: Section) -> Parameter:
+def _parse_parameter(name: str, entry: ConfigSection) -> Parameter:
     n_before = len(entry.problems.found)
     entry.only(KEYS)
     kind: ParameterType = entry.word("type", get_args(ParameterType))
     values = {}
     if entry.values.get("type") == kind:
-        values = read_choices(entry) if kind == "categorical" else read_range(entry, kind)
+        values = parse_choices(entry) if kind == "categorical" else parse_range(entry, kind)
     if len(entry.problems.found) > n_before:
         kind, values = "categorical", {"choices": STAND_IN}
     parameter = Parameter(
         name=name,
-        paths=_read_paths(entry),
+        paths=_parse_paths(entry),
         type=kind,
         role=entry.word("role", get_args(Role), default="nuisance"),
-        when=_read_when(entry.section("when")),
+        when=_parse_when(entry.section("when")),
         **values,
     )
     return (
-        replace(parameter, levels=read_levels(parameter, entry))
+        replace(parameter, levels=parse_levels(parameter, entry))
         if len(entry.problems.found) == n_before
         else replace(parameter, levels=(None,))
     )
 
 
-def _read_paths(entry: Section) -> tuple[str, ...]:
+def _parse_paths(entry: ConfigSection) -> tuple[str, ...]:
     if entry.has("path") == entry.has("paths"):
         entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
     given = entry.values.get("paths") or [entry.values.get("path")]
@@ -94,12 +94,12 @@ def _read_paths(entry: Section) -> tuple[str, ...]:
     return tuple(str(path) for path in paths)
 
 
-def _read_when(when: Section) -> dict[str, tuple[Value, ...]]:
+def _parse_when(when: ConfigSection) -> dict[str, tuple[Value, ...]]:
     return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
 
 
 def _with_named_conditions(parameter: Parameter, read: Mapping[str, Parameter]) -> Parameter:
-    """`parameter` with its conditions in the values of the parameters that they name."""
+    """Return `parameter` with its conditions in the values of their own parameters."""
     when = {
         parent: tuple(read[parent].own(value) for value in allowed) if parent in read else allowed
         for parent, allowed in parameter.when.items()
@@ -151,7 +151,7 @@ def _check_paths(parameter: Parameter, space: SearchSpace, config: DictConfig, p
             try:
                 written = space.apply(config, point)
             except KeyError:
-                continue  # the chooser's own path is wrong, and is told by its own check
+                continue  # the chooser's own path is wrong and reported by itself
             if not path_exists(written, path):
                 under = f" when {', '.join(f'{name} is {value}' for name, value in point.items())}" if point else ""
                 known = _option_with(written, path) or _keys_beside(written, path)
@@ -170,13 +170,13 @@ def _option_with(config: DictConfig, path: str) -> str | None:
 
 
 def _choosers(path: str, parameter: Parameter, space: SearchSpace) -> list[Parameter]:
-    """The parameters that replace a sub-config above `path`."""
+    """Return the parameters that replace a sub-config above `path`."""
     above = [other for other in space if other.replaces_subconfig and other.name != parameter.name]
     return [other for other in above if any(path.startswith(f"{prefix}.") for prefix in other.paths)]
 
 
 def _settings_of(choosers: list[Parameter], parameter: Parameter) -> list[dict[str, Value]]:
-    """Every combination of sub-configs under which `parameter` can be active."""
+    """Return every combination of sub-configs that `parameter` can be active under."""
     points: list[dict[str, Value]] = [{}]
     for chooser in choosers:
         allowed = parameter.when.get(chooser.name, tuple(chooser.choices))
@@ -185,7 +185,7 @@ def _settings_of(choosers: list[Parameter], parameter: Parameter) -> list[dict[s
 
 
 def _keys_beside(config: DictConfig, path: str) -> str:
-    """Remedy for a path that does not exist: the nearest key at the deepest level that does."""
+    """Return the remedy for a missing path: the nearest key at its deepest existing level."""
     parent, _, key = path.rpartition(".")
     while parent and not isinstance(select(config, parent), DictConfig):
         parent, _, key = parent.rpartition(".")
@@ -195,7 +195,7 @@ def _keys_beside(config: DictConfig, path: str) -> str:
 
 
 def _check_overlaps(space: SearchSpace, problems: Problems) -> None:
-    """Two parameters that set one path at the same time: the second would silently undo the first."""
+    """Add a problem for two parameters that set one path at the same time: the second would undo the first."""
     for i, first in enumerate(space.parameters):
         for second in space.parameters[i + 1 :]:
             shared = set(first.paths) & set(second.paths)

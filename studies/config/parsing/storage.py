@@ -1,21 +1,21 @@
-"""Reads where a study is kept out of the composed config."""
+"""Parses the section `storage`."""
 
 from __future__ import annotations
 
 import os
 
 from studies.config.parsing.limits import MOST_SECONDS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.soundness import is_writable
 from studies.config.settings import StorageSettings
 
-USUAL = "STUDIES_STORAGE_URL"  # what the configs of the servers name; a URL may be given instead
+USUAL = "STUDIES_STORAGE_URL"  # in the configs of servers; a URL may replace it
 SERVERS = ("postgres", "mysql", "mariadb")
-UNKNOWN = "unknown"  # stands for an address that is missing, which is told
+UNKNOWN = "unknown"  # in place of a missing address, which is reported
 
 
-def read_storage(section: Section) -> StorageSettings:
-    """The storage that the config section `storage` names."""
+def parse_storage(section: ConfigSection) -> StorageSettings:
+    """Return the storage of the config section `storage`."""
     section.only(("url", "url_env", "lease_s", "patience_s"))
     url = section.text("url") if section.has("url") else None
     variable = section.text("url_env") if section.has("url_env") else None

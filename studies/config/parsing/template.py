@@ -1,4 +1,4 @@
-"""Checks what a training is built of: the model, its data, callbacks, loggers and the options of the Trainer."""
+"""Checks the parts of a training: model, data, callbacks, loggers and options of the Trainer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studies.config.parsing.limits import shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.errors import Problems
 
 TRAINER_KEYS_OF_OURS = {
@@ -23,7 +23,7 @@ STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unuse
 
 
 def check_template(values: Mapping[str, Any], problems: Problems) -> None:
-    """Note a model, callback or logger without a `_target_`, and groups that are no mappings."""
+    """Add a problem for each model, callback or logger without a `_target_`, and each group that is no mapping."""
     model = values.get("model")
     unresolved = any(problem.key.partition(".")[0] == "model" for problem in problems.found)
     if not unresolved and (not isinstance(model, Mapping) or "_target_" not in model):
@@ -31,23 +31,23 @@ def check_template(values: Mapping[str, Any], problems: Problems) -> None:
             "model", "has no _target_", "name a model (model=mlp), or give the _target_ of your LightningModule"
         )
     for group in ("datamodule", "vars"):
-        Section(values.get(group), prefix=group, problems=problems)  # which notes what is no mapping
+        ConfigSection(values.get(group), prefix=group, problems=problems)  # adds a problem if it is no mapping
     for group in ("callbacks", "loggers"):
-        members = Section(values.get(group), prefix=group, problems=problems)
+        members = ConfigSection(values.get(group), prefix=group, problems=problems)
         for name, member in members.values.items():
             members.check_name(name)
             if member is not None and (not isinstance(member, Mapping) or "_target_" not in member):
                 problems.add(f"{group}.{name}", "has no _target_", "give the dotted name of its class as _target_")
 
 
-def check_trainer(trainer: Section, devices_per_trial: int) -> None:
-    """Note options of the Trainer that a study sets itself, or that do not go with its devices."""
+def check_trainer(trainer: ConfigSection, devices_per_trial: int) -> None:
+    """Add a problem for each Trainer option that a study sets itself, or that contradicts its devices."""
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
             trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
     devices = trainer.values.get("devices", 1)
     if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
-        remedy = "give 1: workers use one device each; launcher.devices_per_trial=N trains each trial on N of them"
+        remedy = "give 1 (a worker uses one device), or launcher.devices_per_trial=N to train each trial on N of them"
         trainer.problems.add(trainer.key("devices"), f"is {shown(devices)}", remedy)
     if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
         trainer.problems.add(
@@ -57,5 +57,5 @@ def check_trainer(trainer: Section, devices_per_trial: int) -> None:
     if devices_per_trial > 1 and strategy not in STRATEGIES:
         trainer.problems.unknown(trainer.key("strategy"), f"is {shown(strategy)}", STRATEGIES)
     if devices_per_trial <= 1 and strategy != "auto":
-        remedy = "give auto, or remove it; launcher.devices_per_trial=N trains each trial on N devices by DDP"
+        remedy = "give auto, or launcher.devices_per_trial=N to train each trial on N devices by DDP"
         trainer.problems.add(trainer.key("strategy"), f"is {shown(strategy)} for trials on one device", remedy)

@@ -1,4 +1,4 @@
-"""Reads how a trial trains: its budget, what it saves, what follows from out-of-memory."""
+"""Parses the training of a trial: its budget, its checkpoints, and its retry after out-of-memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, get_args
 
 from studies.config.budget import Budget, Unit
 from studies.config.parsing.limits import MOST_RUNGS, MOST_SECONDS, MOST_TRIALS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import CheckpointSettings, CheckSettings, OutOfMemorySettings
 from studies.errors import Problems
 
 
-def read_budget(section: Section) -> Budget:
-    """How long each trial trains, and at how many rungs it is validated."""
+def parse_budget(section: ConfigSection) -> Budget:
+    """Return the budget of each trial: its length and its number of rungs."""
     section.only(("unit", "amount", "rungs"))
     unit: Unit = section.word("unit", get_args(Unit))
-    amount = _read_amount(section, unit)
+    amount = _parse_amount(section, unit)
     rungs = section.optional_whole("rungs", low=1, high=MOST_RUNGS)
     if unit == "epochs":
         if rungs not in (None, amount):
@@ -28,15 +28,15 @@ def read_budget(section: Section) -> Budget:
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
-def _read_amount(section: Section, unit: Unit) -> float:
-    """How much each trial trains; each epoch is a rung."""
+def _parse_amount(section: ConfigSection, unit: Unit) -> float:
+    """Return the length of a trial in units. Each epoch is a rung."""
     if unit == "seconds":
         return section.number("amount", above=0, high=MOST_SECONDS)
     return section.whole("amount", low=1, high=MOST_RUNGS) if unit == "epochs" else section.whole("amount", low=1)
 
 
-def read_checkpoint(section: Section) -> CheckpointSettings:
-    """What a trial saves."""
+def parse_checkpoint(section: ConfigSection) -> CheckpointSettings:
+    """Return the checkpoint settings."""
     section.only(("every_s", "keep_best"))
     return CheckpointSettings(
         every_s=section.optional_number("every_s", above=0, high=MOST_SECONDS),
@@ -44,16 +44,16 @@ def read_checkpoint(section: Section) -> CheckpointSettings:
     )
 
 
-def read_check(section: Section) -> CheckSettings:
-    """How long a check may take."""
+def parse_check(section: ConfigSection) -> CheckSettings:
+    """Return the limit of a check."""
     section.only(("max_s",))
     if not section.values:
         return CheckSettings()
     return CheckSettings(section.optional_number("max_s", above=0, high=MOST_SECONDS))
 
 
-def read_out_of_memory(section: Section, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
-    """What follows from out-of-memory, and the key of the batch size that is halved."""
+def parse_out_of_memory(section: ConfigSection, values: Mapping[str, Any], problems: Problems) -> OutOfMemorySettings:
+    """Return the retry after out-of-memory, and the key of the batch size to halve."""
     section.only(("retry", "batch_size"))
     retry = section.word("retry", ("none", "halve_batch"), default="none")
     path = section.text("batch_size", default="datamodule.batch_size")

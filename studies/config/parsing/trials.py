@@ -1,18 +1,18 @@
-"""Reads how many trials a study has, and the points that are tried first."""
+"""Parses the number of trials, and the points to try first."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from studies.config.parsing.limits import MOST_CELLS, MOST_TRIALS, shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import Named
 from studies.config.space import Point, SearchSpace, is_active
 from studies.errors import Problems
 
 
-def read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: int) -> int:
-    """The number of trials of the whole study; a grid counts its own."""
+def parse_n_trials(top: ConfigSection, space: SearchSpace, sampler: Named, replicates: int) -> int:
+    """Return the number of trials of the whole study. A grid counts its own."""
     given = top.optional_whole("n_trials", low=1, high=MOST_TRIALS)
     if sampler.name != "grid":
         if given is None and "n_trials" in top.values:
@@ -36,8 +36,8 @@ def read_n_trials(top: Section, space: SearchSpace, sampler: Named, replicates: 
     return size
 
 
-def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
-    """Note a grid that nobody can make, or nobody can train."""
+def _refuse_size(top: ConfigSection, n_cells: int | None, replicates: int) -> None:
+    """Add a problem for a grid with too many cells or too many trials."""
     if n_cells is None:
         complaint = f"makes a grid of more than {MOST_CELLS} cells"
         top.problems.add("search_space", complaint, "give fewer levels, or another sampler than grid")
@@ -48,8 +48,8 @@ def _refuse_size(top: Section, n_cells: int | None, replicates: int) -> None:
         )
 
 
-def read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
-    """The points that are tried first."""
+def parse_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Point, ...]:
+    """Return the points to try first."""
     points: list[Point] = []
     if given is not None and not isinstance(given, list):
         problems.add(
@@ -57,7 +57,7 @@ def read_enqueue(given: Any, space: SearchSpace, problems: Problems) -> tuple[Po
         )
         return ()
     for i, entry in enumerate(given or []):
-        point = Section(entry, prefix=f"enqueue.{i}", problems=problems)
+        point = ConfigSection(entry, prefix=f"enqueue.{i}", problems=problems)
         point.only(space.names)
         kept: Point = {}
         for parameter in space:

@@ -1,4 +1,4 @@
-"""Reads the values that a parameter can take: its choices, its range, and its levels in a grid."""
+"""Parses the values of a parameter: its choices, its range, and its levels in a grid."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from studies.config.parameter import OFF_GRID, Parameter, ParameterType, Value, steps_between
 from studies.config.parsing.limits import LARGEST, LARGEST_WHOLE, MOST_VALUES, SMALLEST, shown
-from studies.config.parsing.section import Section, is_number
+from studies.config.parsing.section import ConfigSection, is_number
 
 RANGED = ("low", "high")
-STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, for finding further ones only
-DECADES = 100.0  # a linear scale that spans more than this ratio hardly ever samples its lower decades
+STAND_IN: Mapping[Value, Any] = {"none": None}  # choices of a parameter with mistakes, to find further ones
+DECADES = 100.0  # high / low; beyond it, a linear scale hardly ever samples its lower decades
 
 
-def read_choices(entry: Section) -> dict[str, Any]:
-    """The choices of a categorical, by their names."""
+def parse_choices(entry: ConfigSection) -> dict[str, Any]:
+    """Return the choices of a categorical by their names."""
     for key in ("low", "high", "log", "step", "linear"):
         if entry.has(key):
             entry.problems.add(entry.key(key), "does nothing for a categorical", "remove it")
@@ -47,12 +47,12 @@ def read_choices(entry: Section) -> dict[str, Any]:
 
 
 def _is_storable(choice: float) -> bool:
-    """Whether a storage gives this number back as it is: JSON and SQL have no nan and no infinity."""
+    """Return whether a storage keeps this number as it is. JSON and SQL have no nan and no infinity."""
     return isinstance(choice, bool) or (is_number(choice) and abs(choice) <= LARGEST)
 
 
-def read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
-    """Low, high, log and step of a parameter that is a number."""
+def parse_range(entry: ConfigSection, kind: ParameterType) -> dict[str, Any]:
+    """Return low, high, log and step of a numeric parameter."""
     if entry.has("choices"):
         entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
     most = LARGEST if kind == "float" else LARGEST_WHOLE
@@ -65,7 +65,7 @@ def read_range(entry: Section, kind: ParameterType) -> dict[str, Any]:
 
 
 def _check_range(
-    entry: Section, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
+    entry: ConfigSection, kind: ParameterType, *, low: float, high: float, log: bool, step: float | None
 ) -> None:
     problems = entry.problems
     if low >= high:
@@ -95,12 +95,12 @@ def _check_range(
     if log and 0 < low < SMALLEST:
         problems.add(entry.key("low"), f"is {low:g}", f"give at least {SMALLEST:g}")
     if not log and low >= SMALLEST and high / low > DECADES and not entry.flag("linear"):
-        remedy = "set log: true, or linear: true if a linear scale is really meant"
+        remedy = "set log: true, or linear: true to confirm a linear scale"
         problems.add(entry.key("high"), f"is {high / low:g} times low on a linear scale", remedy)
 
 
-def read_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
-    """The values of a grid; None where a continuous parameter gives none."""
+def parse_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
+    """Return the levels of a grid, or None for a continuous parameter without any."""
     given = entry.values.get("levels")
     is_discrete = parameter.type in ("categorical", "power_of_two")
     if given is None and not is_discrete:
@@ -120,7 +120,7 @@ def read_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | Non
     return None
 
 
-def _all_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def _all_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if parameter.type == "float" and parameter.step is None:
         entry.problems.add(entry.key("levels"), "is all for a continuous parameter", "give a number of levels")
         return None
@@ -131,7 +131,7 @@ def _all_levels(parameter: Parameter, entry: Section) -> tuple[Value, ...] | Non
     return parameter.spread(MOST_VALUES)
 
 
-def _listed_levels(given: list[Any], parameter: Parameter, entry: Section) -> tuple[Value, ...] | None:
+def _listed_levels(given: list[Any], parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if len(given) > MOST_VALUES:
         entry.problems.add(entry.key("levels"), f"holds {len(given)} values", f"give at most {MOST_VALUES}")
         return None

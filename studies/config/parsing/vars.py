@@ -1,4 +1,4 @@
-"""Checks the section `vars`: values of one's own, which other keys take by `${vars.NAME}`."""
+"""Checks the section `vars`: values of the user's own, for other keys to use as `${vars.NAME}`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.errors import Problems
 
 
 def check_vars(settings: StudySettings, problems: Problems) -> None:
-    """Note a searched variable that no key of a trial's config takes."""
+    """Add a problem for each searched variable that no key of a trial's config uses."""
     written = OmegaConf.to_container(settings.template, resolve=False)
     assert isinstance(written, dict)
     texts = [text for key in FIXED_KEYS for text in _texts(written.get(key)) if "${" in text]

@@ -1,9 +1,8 @@
-"""Talks to a Ray cluster: joins it or starts one, counts what it has room for, places, asks and ends actors."""
+"""Talks to a Ray cluster: joins or starts it, counts its room, and starts, asks and ends actors."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import signal
@@ -13,53 +12,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studies.config.settings import StudySettings
-from studies.errors import BadInput, Problem, Problems, StudyError
-from studies.launch.crew import Ending, How
-from studies.launch.ray.options import RayOptions, read_ray
-from studies.launch.ray.worker import Post, RayWorker
+import ray
+
+from studies.errors import BadInput, Problem, StudyError
+from studies.launch.ray.actor import ActorTask, RayActor
+from studies.launch.ray.options import RayOptions
+from studies.launch.worker_pool import EndReason, WorkerEnd
 from studies.process.signals import SIGNALS, ctrl_c_blocked
 from studies.secrets.texts import masked
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster of our own: nothing but settings passes through it
 CONNECT_S = 10.0
 LONGEST_REASON = 160
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do anyway, and tells at each start
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
 
 
 @dataclass(slots=True)
-class Actor:
-    """One worker: its handle, and what it promised: its place, and its end."""
+class RayWorker:
+    """One worker as the command sees it: an actor, and its pending answers."""
 
     number: int
     handle: Any
-    place: Any
-    result: Any
+    node: Any  # answered once the actor has a place
+    result: Any  # answered once the actor has ended
     log: Path
-    _ending: Ending | None = field(default=None)
+    _end: WorkerEnd | None = field(default=None)
 
     def is_queued(self) -> bool:
-        """Whether it still waits for a place."""
-        import ray
+        """Return whether it still waits for a place."""
+        return not ray.wait([self.node], timeout=0)[0]
 
-        return not ray.wait([self.place], timeout=0)[0]
-
-    def ending(self) -> Ending | None:
-        """How it ended, or None while it works or waits."""
-        import ray
-
-        if self._ending is None and ray.wait([self.result], timeout=0)[0]:
+    def end(self) -> WorkerEnd | None:
+        """Return how it ended, or None while it works or waits."""
+        if self._end is None and ray.wait([self.result], timeout=0)[0]:
             try:
                 error = ray.get(self.result)
-                self._ending = Ending(How.LEFT, error if isinstance(error, StudyError) else None)
+                self._end = WorkerEnd(EndReason.LEFT, error if isinstance(error, StudyError) else None)
             except ray.exceptions.RayError as error:
-                ray.kill(self.handle)  # it may only be out of reach, and would go on beside the one that replaces it
-                self._ending = Ending(How.DIED, words=f"{_in_words(error)}; see {self.log}")
-        return self._ending
+                ray.kill(self.handle)  # it may only be out of reach, and would run beside its replacement
+                self._end = WorkerEnd(EndReason.DIED, words=f"{_in_words(error)}; see {self.log}")
+        return self._end
 
 
 class Cluster:
@@ -69,11 +60,9 @@ class Cluster:
         self._options = options
 
     def join(self) -> None:
-        """Join the cluster, or start one on this machine. Raises `BadInput` where it cannot be reached."""
-        import ray
-
+        """Join the cluster, or start one on this machine. Raises `BadInput` if it cannot be reached."""
         own = self._options.address is None
-        logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong comes as an exception
+        logging.getLogger("ray").setLevel(logging.CRITICAL)  # errors come as exceptions
         with ctrl_c_blocked(), _signals_kept():
             try:
                 _knock(self._options.address)
@@ -95,22 +84,18 @@ class Cluster:
                 raise BadInput([Problem("launcher.address", complaint, remedy)]) from None
 
     def leave(self) -> None:
-        """Leave the cluster, and end it where it was started for this run."""
-        import ray
-
+        """Leave the cluster, and end it if it was started for this run."""
         with _signals_kept():
             ray.shutdown()
 
     def room(self) -> int:
-        """How many workers the cluster has room for."""
-        import ray
-
+        """Return how many workers the cluster has room for."""
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         resources = [node["Resources"] for node in nodes if node["Alive"]]
         return sum(self.room_of(has.get("CPU", 0), has.get("GPU", 0)) for has in resources)
 
     def room_of(self, cpus: float, gpus: float) -> int:
-        """How many workers a node with so many CPUs and GPUs has room for; none is spread over several."""
+        """Return how many workers fit on a node with so many CPUs and GPUs. No worker spans several nodes."""
         room = int(cpus / self._options.cpus_per_worker + 1e-9)
         return room if not self._options.gpus_per_worker else min(room, self._gpu_room(gpus))
 
@@ -118,22 +103,20 @@ class Cluster:
         wanted = self._options.gpus_per_worker
         return int(gpus / wanted + 1e-9) if wanted >= 1 else int(gpus) * int(1 / wanted + 1e-9)
 
-    def place(self, post: Post, *, log: Path) -> Actor:
-        """Ask for an actor that works at `post`."""
-        import ray
-
-        actor = ray.remote(RayWorker).options(
+    def start(self, task: ActorTask, *, log: Path) -> RayWorker:
+        """Ask for an actor that works on `task`."""
+        actor = ray.remote(RayActor).options(
             num_cpus=self._options.cpus_per_worker,
             num_gpus=self._options.gpus_per_worker,
-            max_restarts=0,  # a new actor is one that the command knows of
+            max_restarts=0,  # the command starts replacements itself
             max_concurrency=3,
             runtime_env=self._environment(),
         )
         handle: Any = actor.remote()
-        return Actor(post.number, handle, handle.where.remote(), handle.run.remote(post), log)
+        return RayWorker(task.number, handle, handle.node.remote(), handle.run.remote(task), log)
 
     def _environment(self) -> dict[str, Any] | None:
-        """Where modules are looked for: as here. A cluster of our own inherits it, nodes of another one do not."""
+        """Return this machine's PYTHONPATH for the nodes of another cluster. A cluster of our own inherits it."""
         search_path = os.environ.get("PYTHONPATH")
         if not search_path or self._options.address is None:
             return None
@@ -141,37 +124,25 @@ class Cluster:
         return {"env_vars": {"PYTHONPATH": os.pathsep.join(entries)}}
 
 
-def wait_for(actors: Sequence[Actor], *, seconds: float, all_of_them: bool = False) -> None:
-    """Wait so long, or until one of `actors` has ended, or all of them."""
-    import ray
-
-    if actors:
-        wanted = len(actors) if all_of_them else 1
-        ray.wait([actor.result for actor in actors], num_returns=wanted, timeout=seconds)
+def wait_for(workers: Sequence[RayWorker], *, seconds: float, all_of_them: bool = False) -> None:
+    """Wait until one of `workers` ends, or all of them, at most so many seconds."""
+    if workers:
+        wanted = len(workers) if all_of_them else 1
+        ray.wait([worker.result for worker in workers], num_returns=wanted, timeout=seconds)
 
 
-def ray_problems() -> list[Problem]:
-    """What this machine lacks for Ray."""
-    if importlib.util.find_spec("ray") is None:
-        return [Problem("launcher.name", "is ray, which is not installed", "pip install 'lightning-studies[ray]'")]
-    os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
-    return []
-
-
-def n_actors(settings: StudySettings) -> int:
-    """How many workers the study would have on its cluster, which is joined for the answer."""
-    if settings.workers is not None:
-        return max(1, min(settings.workers, settings.n_trials))
-    cluster = Cluster(read_ray(settings, Problems()))
+def room_of_cluster(options: RayOptions) -> int:
+    """Join the cluster, return how many workers it has room for, and leave it."""
+    cluster = Cluster(options)
     cluster.join()
     try:
-        return max(1, min(cluster.room(), settings.n_trials))
+        return cluster.room()
     finally:
         cluster.leave()
 
 
 def _knock(address: str | None) -> None:
-    """Raise OSError where nobody listens: Ray itself tries for minutes."""
+    """Raise OSError if no process listens at `address`. Ray itself tries for minutes."""
     if address is not None and address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
@@ -179,7 +150,7 @@ def _knock(address: str | None) -> None:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM over, which is ours to handle."""
+    """Restore our signal handlers afterwards, as Ray replaces that of SIGTERM."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -189,7 +160,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _in_words(error: Exception) -> str:
-    """What became of an actor, in a few words: Ray appends pages on common causes."""
+    """Return what happened to an actor, without the pages on common causes that Ray appends."""
     text = masked(" ".join(str(error).split())).partition("Worker exit detail")[0]
     text = text.partition("The actor")[1] + text.partition("The actor")[2] or text or type(error).__name__
     return text.strip().rstrip(".")[:LONGEST_REASON]

@@ -1,6 +1,6 @@
 """Workers as actors of a Ray cluster: one on this machine, or one of many nodes.
 
-The command is the actors' owner: where it dies, Ray ends them, and their trials are freed by their leases.
+The command owns the actors. If it dies, Ray ends them, and the leases free their trials.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import ray
+
 from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
-from studies.launch.crew import Crew
-from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run, worker_log
-from studies.launch.ray.cluster import Actor, Cluster, ray_problems, wait_for
-from studies.launch.ray.options import read_ray
-from studies.launch.ray.worker import Post
+from studies.launch.preflight.first_batch import try_first_batch
+from studies.launch.ray.actor import ActorTask
+from studies.launch.ray.cluster import Cluster, RayWorker, wait_for
+from studies.launch.ray.options import parse_ray
+from studies.launch.remote import storage_notes
+from studies.launch.worker_pool import WorkerPool
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 from studies.secrets.texts import known
@@ -28,35 +30,29 @@ QUEUE_TOLD_S = 60.0  # a node may be on its way
 
 
 class RayLauncher:
-    """Places, watches, replaces and stops the workers of one study on a Ray cluster."""
+    """Starts, watches, replaces and stops the workers of one study on a Ray cluster."""
 
     def __init__(self, settings: StudySettings, *, signals: StopSignals, tell: Callable[[str], None]) -> None:
         self._settings = settings
         self._signals = signals
         self._tell = tell
-        self._options = read_ray(settings, Problems())
+        self._options = parse_ray(settings.launcher.options, Problems())
         self._cluster = Cluster(self._options)
         self._room = 0
         self._told_queue = time.monotonic()
         self.logs = logs_of_this_run(settings.output_dir)
 
     def preflight(self) -> list[Problem]:
-        """What this machine lacks, or problems that show only when the model is built and sees a first batch.
-
-        Joins the cluster. Raises `BadInput` where that fails.
-        """
-        lacking = ray_problems()
-        if lacking:
-            return lacking
+        """Try a first batch and return its problems, or join the cluster. Raises `BadInput` if that fails."""
         log = self.logs / "preflight.log"
-        problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)[1]
+        problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell).problems
         if not problems and self._signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()
         return problems
 
-    def places(self) -> list[str]:
-        """What the cluster has room for, and notes on the storage; after `preflight`."""
+    def describe(self) -> list[str]:
+        """Return what the workers take of the cluster, and notes on its room and the storage."""
         options, n_workers = self._options, self._n_workers
         each = f"each {options.cpus_per_worker:g} CPU"
         each += f" and {options.gpus_per_worker:g} GPU" if options.gpus_per_worker else ""
@@ -66,28 +62,27 @@ class RayLauncher:
             lines.append(
                 f"note: the cluster has room for {self._room} of {n_workers} workers; the others wait for theirs"
             )
-        return [*lines, *storage_notes(self._settings)]
+        return [*lines, *storage_notes(self._settings.storage.address)]
 
     @property
     def _n_workers(self) -> int:
         return max(1, min(self._settings.workers or self._room, self._settings.n_trials))
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run actors until they leave or a signal comes; see `studies.launch.crew`."""
-        crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        """Run actors until they leave or a signal comes, as `WorkerPool.run` does."""
+        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
-            crew.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)
+            pool.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)
         finally:
             self._cluster.leave()
 
-    def begin(self, numbers: Sequence[int], *, shift: Shift) -> list[Actor]:
+    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[RayWorker]:
         """Ask for an actor for each of `numbers`."""
-        return [self._cluster.place(self._post(i, shift), log=worker_log(self.logs, i)) for i in numbers]
+        return [self._cluster.start(self._task(i, shift), log=worker_log(self.logs, i)) for i in numbers]
 
-    def _post(self, number: int, shift: Shift) -> Post:
-        """Carries the storage's address: an environment variable of this machine is none of a node's."""
-        storage = replace(self._settings.storage, url=self._settings.storage.address)
-        return Post(
+    def _task(self, number: int, shift: Shift) -> ActorTask:
+        storage = replace(self._settings.storage, url=self._settings.storage.address)  # nodes lack this environment
+        return ActorTask(
             settings=replace(self._settings, storage=storage),
             shift=shift,
             number=number,
@@ -99,27 +94,24 @@ class RayLauncher:
             secrets=known(),
         )
 
-    def wait(self, members: Sequence[Actor], *, seconds: float) -> None:
-        """Wait so long, or until one of them has ended."""
-        wait_for(members, seconds=seconds)
+    def wait(self, workers: Sequence[RayWorker], *, seconds: float) -> None:
+        """Wait until one of `workers` ends, at most so many seconds."""
+        wait_for(workers, seconds=seconds)
         if time.monotonic() - self._told_queue > QUEUE_TOLD_S:
             self._told_queue = time.monotonic()
-            queued = [actor for actor in members if actor.is_queued()]
-            if len(queued) == len(members):
-                self._tell(f"all {len(members)} workers wait for room in the cluster (ray status tells what it has)")
+            if all(worker.is_queued() for worker in workers):
+                self._tell(f"all {len(workers)} workers wait for room in the cluster (ray status tells what it has)")
 
-    def end(self, members: Sequence[Actor], *, grace_s: float) -> None:
-        """Ask them to free their trials and leave, and end those that wait for a place or do not leave in time."""
-        import ray
-
-        living = [actor for actor in members if actor.ending() is None]
-        placed = [actor for actor in living if grace_s > 0 and not actor.is_queued()]
-        for actor in placed:
-            actor.handle.stop.remote(self._signals.reason() or "the command ends its workers")
-        for actor in living:
-            if actor not in placed:
-                ray.kill(actor.handle)
+    def stop(self, workers: Sequence[RayWorker], *, grace_s: float) -> None:
+        """Ask `workers` to free their trials and leave. Kill those that wait for a place, and the others in time."""
+        living = [worker for worker in workers if worker.end() is None]
+        placed = [worker for worker in living if grace_s > 0 and not worker.is_queued()]
+        for worker in placed:
+            worker.handle.stop.remote(self._signals.reason() or "the command ends its workers")
+        for worker in living:
+            if worker not in placed:
+                ray.kill(worker.handle)
         wait_for(placed, seconds=grace_s, all_of_them=True)
-        for actor in placed:
-            if actor.ending() is None:
-                ray.kill(actor.handle)
+        for worker in placed:
+            if worker.end() is None:
+                ray.kill(worker.handle)

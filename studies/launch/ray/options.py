@@ -1,33 +1,42 @@
-"""The options of `launcher=ray`, read and checked."""
+"""The options of `launcher=ray`, parsed and checked, and what this machine lacks for it."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import StudySettings
-from studies.errors import Problems
-from studies.launch.elsewhere import check_gpus_are_asked_for
+from studies.errors import Problem, Problems
+from studies.launch.remote import check_gpus_are_asked_for
 
 OPTIONS = ("address", "cpus_per_worker", "gpus_per_worker", "devices_per_trial")
 ADDRESS = re.compile(r"auto|(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d+")
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # sends nothing anywhere
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default, which it announces at each start
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """Which cluster, and what each worker takes of it. `address` None: a cluster of its own on this machine."""
+    """The cluster, and the resources of each worker."""
 
-    address: str | None
+    address: str | None  # None: a cluster of its own on this machine
     cpus_per_worker: float
     gpus_per_worker: float
     devices_per_trial: int = 1
 
 
-def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
-    """The options of the launcher; what is wrong with them is noted."""
-    section = Section(dict(settings.launcher.options), prefix="launcher", problems=problems)
+def parse_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
+    """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
+    section = ConfigSection(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
     address = section.text("address") if section.has("address") else None
     if address is not None and not ADDRESS.fullmatch(address):
@@ -46,7 +55,18 @@ def read_ray(settings: StudySettings, problems: Problems) -> RayOptions:
 
 
 def check_ray(settings: StudySettings, problems: Problems) -> None:
-    """Note what is wrong with a study that is to run on Ray."""
+    """Add what is wrong with a study on Ray to `problems`."""
     if settings.launcher.name == "ray":
-        gpus = read_ray(settings, problems).gpus_per_worker
-        check_gpus_are_asked_for(settings, problems, option="gpus_per_worker", gpus=gpus)
+        gpus = parse_ray(settings.launcher.options, problems).gpus_per_worker
+        each = settings.devices_per_trial
+        check_gpus_are_asked_for(
+            settings.trainer, problems, option="gpus_per_worker", gpus=gpus, devices_per_trial=each
+        )
+
+
+def ray_problems() -> list[Problem]:
+    """Return what this machine lacks for Ray, and keep Ray quiet. Call it before `ray` is imported."""
+    if importlib.util.find_spec("ray") is None:
+        return [Problem("launcher.name", "is ray, which is not installed", "pip install 'lightning-studies[ray]'")]
+    os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
+    return []

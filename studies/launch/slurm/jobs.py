@@ -1,12 +1,11 @@
-"""Talks to SLURM: submits tasks (by submitit), asks how they are (squeue), signals and cancels them (scancel).
+"""Talks to SLURM: submits tasks (by submitit), asks for their states (squeue), signals and cancels them (scancel).
 
-submitit asks sacct for a job's state, which needs an accounting database that many clusters lack; squeue does not.
+submitit asks sacct for a job's state, and many clusters lack the accounting database behind it. squeue needs none.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,18 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studies.errors import Problem, StudyError
-from studies.launch.crew import Ending, How
+import submitit
+
+from studies.errors import StudyError
 from studies.launch.logs import worker_log
 from studies.launch.slurm.options import SlurmOptions
-from studies.launch.slurm.task import Task, logs_of_job, run_task
+from studies.launch.slurm.task import SlurmTask, logs_of_job, run_task
+from studies.launch.worker_pool import EndReason, WorkerEnd
 from studies.process.signals import ctrl_c_blocked
 
 ENDED = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "REVOKED", "TIMEOUT"),
 )
-GONE = "GONE"  # SLURM forgets ended jobs after some minutes
+GONE = "GONE"  # not a state of SLURM, which forgets ended jobs after some minutes
 MAY_HAVE_A_RESULT = ("COMPLETED", GONE)
 COMMAND_S = 60.0
 ASK_EVERY_S = 2.0
@@ -33,44 +34,44 @@ RESULT_LATE_S = 5.0  # a shared folder may show a result some seconds late
 
 
 @dataclass(slots=True)
-class Job:
-    """One task, as SLURM and submitit know it: its id, the submitit job, and its state when SLURM was last asked."""
+class SlurmWorker:
+    """One worker as the command sees it: a task of an array job."""
 
     number: int
     id: str
-    submitted: Any
+    submitted: Any  # submitit's job
     log: Path
-    state: str = "PENDING"
+    state: str = "PENDING"  # at the last answer of SLURM
     ended_since: float | None = None
-    _ending: Ending | None = field(default=None)
+    _end: WorkerEnd | None = field(default=None)
 
     def is_queued(self) -> bool:
-        """Whether it still waits for a place (at first, or again after it was requeued)."""
+        """Return whether it waits for a place, at first or after it was requeued."""
         return self.state == "PENDING"
 
-    def ending(self) -> Ending | None:
-        """How it ended, or None while it runs or waits."""
-        if self._ending is None:
-            self._ending = self._find_ending()
-        return self._ending
+    def end(self) -> WorkerEnd | None:
+        """Return how it ended, or None while it runs or waits."""
+        if self._end is None:
+            self._end = self._find_end()
+        return self._end
 
-    def _find_ending(self) -> Ending | None:
+    def _find_end(self) -> WorkerEnd | None:
         if self.submitted.paths.result_pickle.exists() and self.submitted.exception() is None:
             error = self.submitted.result()
-            return Ending(How.LEFT, error if isinstance(error, StudyError) else None)
+            return WorkerEnd(EndReason.LEFT, error if isinstance(error, StudyError) else None)
         if self.ended_since is None:
             return None
         if self.state in MAY_HAVE_A_RESULT and time.monotonic() - self.ended_since < RESULT_LATE_S:
             return None
         words = f"SLURM job {self.id}: {self.state.lower().replace('_', ' ')}; see {self._where_to_look()}"
-        return Ending(How.WITHDRAWN if self.state == "CANCELLED" else How.DIED, words=words)
+        return WorkerEnd(EndReason.WITHDRAWN if self.state == "CANCELLED" else EndReason.DIED, words=words)
 
     def _where_to_look(self) -> Path:
         return self.log if self.log.exists() else Path(self.submitted.paths.stderr)
 
 
 class Slurm:
-    """The jobs of one run of the command, whose files lie in `folder`."""
+    """The jobs of one run of the command. Their files lie in `folder`."""
 
     def __init__(self, options: SlurmOptions, *, folder: Path, name: str) -> None:
         self._options = options
@@ -78,10 +79,8 @@ class Slurm:
         self._name = name
         self._asked = 0.0
 
-    def submit(self, tasks: Sequence[Task]) -> list[Job]:
-        """Submit `tasks`, several as one array. Raises `StudyError` with SLURM's words where it refuses them."""
-        import submitit
-
+    def submit(self, tasks: Sequence[SlurmTask]) -> list[SlurmWorker]:
+        """Submit `tasks`, several as one array. Raises `StudyError` with SLURM's own words if it refuses them."""
         logging.getLogger("submitit").setLevel(logging.ERROR)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the tasks' settings lie in it
         executor = submitit.SlurmExecutor(folder=self._folder)
@@ -93,17 +92,19 @@ class Slurm:
             raise StudyError(f"SLURM refuses the job: {_refusal(error)}") from error
         output_dir = tasks[0].settings.output_dir
         return [
-            Job(task.number, job.job_id, job, worker_log(logs_of_job(output_dir, master(job.job_id)), task.number))
+            SlurmWorker(
+                task.number, job.job_id, job, worker_log(logs_of_job(output_dir, array_of(job.job_id)), task.number)
+            )
             for task, job in zip(tasks, submitted, strict=True)
         ]
 
-    def refresh(self, jobs: Sequence[Job]) -> None:
-        """Ask SLURM how `jobs` are, at most every other second. Where it does not answer, what was known stays."""
+    def refresh(self, jobs: Sequence[SlurmWorker]) -> None:
+        """Update the states of `jobs`, at most every `ASK_EVERY_S`. They stay as they are if SLURM does not answer."""
         now = time.monotonic()
         if not jobs or now - self._asked < ASK_EVERY_S:
             return
         self._asked = now
-        states = _states(sorted({master(job.id) for job in jobs}))
+        states = _states(sorted({array_of(job.id) for job in jobs}))
         if states is None:
             return
         for job in jobs:
@@ -113,8 +114,8 @@ class Slurm:
             elif job.ended_since is None:
                 job.ended_since = now
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None = None) -> None:
-        """Cancel `jobs` for good, or only send `signal` to those that run."""
+    def cancel(self, jobs: Sequence[SlurmWorker], *, signal: str | None = None) -> None:
+        """Cancel `jobs` for good, or only send `signal` to the running ones."""
         if jobs:
             how = [f"--signal={signal}"] if signal is not None else []
             _run("scancel", "--quiet", *how, *(job.id for job in jobs))
@@ -141,28 +142,13 @@ class Slurm:
         }
 
 
-def slurm_problems() -> list[Problem]:
-    """What this machine lacks for submitting jobs."""
-    problems = []
-    missing = [name for name in ("sbatch", "srun", "squeue", "scancel") if shutil.which(name) is None]
-    if missing:
-        complaint = f"is slurm, and this machine has no {', '.join(missing)}"
-        problems.append(Problem("launcher.name", complaint, "run the command where jobs are submitted"))
-    try:
-        import submitit  # noqa: F401
-    except ImportError:
-        remedy = "pip install 'lightning-studies[slurm]'"
-        problems.append(Problem("launcher.name", "is slurm, which needs submitit", remedy))
-    return problems
-
-
-def master(job_id: str) -> str:
-    """The id of the array that a task belongs to, or its own."""
+def array_of(job_id: str) -> str:
+    """Return the id of a task's array, or the id itself of a job without an array."""
     return job_id.partition("_")[0]
 
 
 def _states(ids: Sequence[str]) -> dict[str, str] | None:
-    """The state of each task of these jobs that SLURM still knows; None where it does not answer."""
+    """Return the states of the tasks of these jobs by id, or None if SLURM does not answer. It forgets old tasks."""
     asked = _run("squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={','.join(ids)}")
     if asked is None or (asked.returncode != 0 and "Invalid job id" not in asked.stderr):
         return None
@@ -179,6 +165,6 @@ def _run(*command: str) -> subprocess.CompletedProcess[str] | None:
 
 
 def _refusal(error: Exception) -> str:
-    """What sbatch said, without submitit's words around it."""
+    """Return the message of sbatch, without submitit's words around it."""
     lines = [line.strip() for line in str(error).splitlines() if "sbatch: error" in line]
     return "; ".join(line.removeprefix("sbatch: error: ") for line in lines) or str(error).strip()

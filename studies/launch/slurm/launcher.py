@@ -1,7 +1,7 @@
 """Workers as tasks of an array job under SLURM.
 
-The command stays, shows how far the study is and replaces tasks that die; without it the study goes on all the same,
-for a task that is pre-empted or at its time limit comes back by itself (`studies.launch.slurm.task`).
+The command shows the progress and replaces tasks that die. The study goes on without it: a task that is pre-empted or
+at its time limit comes back by itself, see `studies.launch.slurm.task`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from uuid import uuid4
 
 from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
-from studies.launch.crew import TICK_S, Crew
-from studies.launch.elsewhere import storage_notes
-from studies.launch.first_batch import try_first_batch
 from studies.launch.logs import logs_of_this_run
-from studies.launch.slurm.jobs import Job, Slurm, master, slurm_problems
-from studies.launch.slurm.options import read_slurm
-from studies.launch.slurm.task import Task, logs_of_job
+from studies.launch.preflight.first_batch import try_first_batch
+from studies.launch.remote import storage_notes
+from studies.launch.slurm.jobs import Slurm, SlurmWorker, array_of
+from studies.launch.slurm.options import parse_slurm
+from studies.launch.slurm.task import SlurmTask, logs_of_job
+from studies.launch.worker_pool import TICK_S, WorkerPool
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 
@@ -33,22 +33,19 @@ class SlurmLauncher:
         self._settings = settings
         self._signals = signals
         self._tell = tell
-        self._options = read_slurm(settings, Problems())
+        self._options = parse_slurm(settings.launcher.options, Problems())
         self._folder = settings.output_dir.resolve() / "slurm" / f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._slurm = Slurm(self._options, folder=self._folder, name=f"studies-{settings.study_name}")
         self.logs = settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
-        """What this machine lacks, or problems that show only when the model is built and sees a first batch."""
+        """Try a first batch on this machine and return its problems."""
         log = logs_of_this_run(self._settings.output_dir) / "preflight.log"
-        lacking = slurm_problems()
-        if lacking:
-            return lacking
-        return try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)[1]
+        return try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell).problems
 
-    def places(self) -> list[str]:
-        """What is asked of SLURM, and notes on the storage."""
-        options, n_workers = self._options, n_tasks(self._settings)
+    def describe(self) -> list[str]:
+        """Return what the tasks ask of SLURM, and notes on the storage."""
+        options, n_workers = self._options, self._n_workers
         each = [_counted(options.cpus_per_task, "CPU")]
         if options.gpus_per_task:
             each.append(_counted(options.gpus_per_task, "GPU"))
@@ -56,26 +53,26 @@ class SlurmLauncher:
             each.append(f"{options.mem_gb:g} GB")
         partition = f" in partition {options.partition}" if options.partition else ""
         line = f"{_counted(n_workers, 'SLURM task')}{partition}, each {', '.join(each)}, {options.timeout_min} min"
-        return [line, *storage_notes(self._settings)]
+        return [line, *storage_notes(self._settings.storage.address)]
 
     def run(self, shift: Shift, *, on_tick: Callable[[], int]) -> None:
-        """Run tasks until they leave or a signal comes; see `studies.launch.crew`."""
-        crew = Crew(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        """Run tasks until they leave or a signal comes, as `WorkerPool.run` does."""
+        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
         try:
-            crew.run(self, range(n_tasks(self._settings)), shift=shift, on_tick=on_tick)
+            pool.run(self, range(self._n_workers), shift=shift, on_tick=on_tick)
         finally:
             for path in self._folder.glob("*.pkl"):
-                path.unlink(missing_ok=True)  # nobody comes back; the settings need not lie about
+                path.unlink(missing_ok=True)  # no task comes back, so the settings can go
 
-    def begin(self, numbers: Sequence[int], *, shift: Shift) -> list[Job]:
+    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[SlurmWorker]:
         """Submit a task for each of `numbers`."""
         jobs = self._slurm.submit([self._task(number, shift) for number in numbers])
-        for job in sorted({master(job.id) for job in jobs}):
+        for job in sorted({array_of(job.id) for job in jobs}):
             self._tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
         return jobs
 
-    def _task(self, number: int, shift: Shift) -> Task:
-        return Task(
+    def _task(self, number: int, shift: Shift) -> SlurmTask:
+        return SlurmTask(
             settings=self._settings,
             shift=shift,
             number=number,
@@ -89,14 +86,18 @@ class SlurmLauncher:
     def _called_off(self) -> Path:
         return self._folder / "called-off"
 
-    def wait(self, members: Sequence[Job], *, seconds: float) -> None:
-        """Wait so long, or until a signal comes, and ask SLURM how they are."""
-        self._signals.wait(seconds)
-        self._slurm.refresh(members)
+    @property
+    def _n_workers(self) -> int:
+        return max(1, min(self._settings.workers or 1, self._settings.n_trials))
 
-    def end(self, members: Sequence[Job], *, grace_s: float) -> None:
-        """Call off those that wait, ask the others to free their trials and leave, cancel those that do not in time."""
-        living = [job for job in members if job.ending() is None]
+    def wait(self, workers: Sequence[SlurmWorker], *, seconds: float) -> None:
+        """Wait so many seconds, or until a signal comes, and update the states."""
+        self._signals.wait(seconds)
+        self._slurm.refresh(workers)
+
+    def stop(self, workers: Sequence[SlurmWorker], *, grace_s: float) -> None:
+        """Cancel the waiting tasks. Ask the others to free their trials and leave, and cancel them after `grace_s`."""
+        living = [job for job in workers if job.end() is None]
         if not living:
             return
         if grace_s > 0:
@@ -108,20 +109,15 @@ class SlurmLauncher:
         if grace_s > 0:
             self._wait_for(living, seconds=grace_s)
 
-    def _wait_for(self, jobs: Sequence[Job], *, seconds: float) -> list[Job]:
-        """Those of `jobs` that have not ended in so many seconds."""
+    def _wait_for(self, jobs: Sequence[SlurmWorker], *, seconds: float) -> list[SlurmWorker]:
+        """Wait for the end of `jobs`, and return those that live after so many seconds."""
         deadline = time.monotonic() + seconds
         living = list(jobs)
         while living and time.monotonic() < deadline:
             time.sleep(TICK_S)
             self._slurm.refresh(living)
-            living = [job for job in living if job.ended_since is None and job.ending() is None]
+            living = [job for job in living if job.ended_since is None and job.end() is None]
         return living
-
-
-def n_tasks(settings: StudySettings) -> int:
-    """How many tasks the study takes; never more than trials."""
-    return max(1, min(settings.workers or 1, settings.n_trials))
 
 
 def _counted(n: int, what: str) -> str:

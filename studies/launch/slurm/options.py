@@ -1,17 +1,19 @@
-"""The options of `launcher=slurm`, read and checked."""
+"""The options of `launcher=slurm`, parsed and checked, and what this machine lacks for it."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS, shown
-from studies.config.parsing.section import Section
+from studies.config.parsing.section import ConfigSection
 from studies.config.settings import StudySettings
-from studies.errors import Problems
-from studies.launch.elsewhere import check_gpus_are_asked_for, check_password_stays_out_of_files
+from studies.errors import Problem, Problems
+from studies.launch.remote import check_gpus_are_asked_for, check_password_stays_out_of_files
 
 MOST_MINUTES = 527_040  # a year, far beyond any queue's limit
 MOST_GB = 1e6  # a node has some thousand
@@ -19,7 +21,7 @@ OPTIONS = (
     *("partition", "timeout_min", "grace_s", "cpus_per_task", "gpus_per_task", "mem_gb"),
     *("devices_per_trial", "array_parallelism", "setup", "additional_parameters"),
 )
-OURS = {  # parameters of sbatch that are set from other keys
+OURS = {  # parameters of sbatch that other keys set
     "array": "use workers",
     "time": "use launcher.timeout_min",
     "signal": "use launcher.grace_s",
@@ -34,7 +36,7 @@ OURS = {  # parameters of sbatch that are set from other keys
 
 @dataclass(frozen=True, slots=True)
 class SlurmOptions:
-    """What each task asks of SLURM; `None` leaves it to the cluster."""
+    """What each task asks of SLURM. `None` leaves it to the cluster."""
 
     partition: str | None
     timeout_min: int
@@ -48,9 +50,9 @@ class SlurmOptions:
     additional_parameters: Mapping[str, Any]
 
 
-def read_slurm(settings: StudySettings, problems: Problems) -> SlurmOptions:
-    """The options of the launcher; what is wrong with them is noted."""
-    section = Section(dict(settings.launcher.options), prefix="launcher", problems=problems)
+def parse_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
+    """Parse the launcher's `options`, and add what is wrong with them to `problems`."""
+    section = ConfigSection(dict(options), prefix="launcher", problems=problems)
     section.only(OPTIONS)
     setup = section.values.get("setup") or []
     if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
@@ -66,15 +68,15 @@ def read_slurm(settings: StudySettings, problems: Problems) -> SlurmOptions:
         mem_gb=section.optional_number("mem_gb", above=0, high=MOST_GB),
         array_parallelism=section.optional_whole("array_parallelism", low=1, high=MOST_WORKERS),
         setup=tuple(setup),
-        additional_parameters=_read_parameters(section),
+        additional_parameters=_parse_parameters(section),
     )
 
 
 def check_slurm(settings: StudySettings, problems: Problems) -> None:
-    """Note what is wrong with a study that is to run under SLURM."""
+    """Add what is wrong with a study under SLURM to `problems`."""
     if settings.launcher.name != "slurm":
         return
-    options = read_slurm(settings, problems)
+    options = parse_slurm(settings.launcher.options, problems)
     if settings.workers is None:
         remedy = "give the number of tasks, workers=8: what a cluster has free cannot be known beforehand"
         problems.add("workers", "is auto but launcher is slurm", remedy)
@@ -86,18 +88,32 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
         remedy = f"give the same, launcher.devices_per_trial={options.gpus_per_task}: a task trains one trial at a time"
         problems.add("launcher.gpus_per_task", complaint, remedy)
     if not _brings_gpus(options):
-        check_gpus_are_asked_for(settings, problems, option="gpus_per_task", gpus=options.gpus_per_task)
-    check_password_stays_out_of_files(settings, problems)
+        gpus, each = options.gpus_per_task, settings.devices_per_trial
+        check_gpus_are_asked_for(settings.trainer, problems, option="gpus_per_task", gpus=gpus, devices_per_trial=each)
+    check_password_stays_out_of_files(settings.storage.url, problems)
+
+
+def slurm_problems() -> list[Problem]:
+    """Return what this machine lacks for submitting jobs."""
+    problems = []
+    missing = [name for name in ("sbatch", "srun", "squeue", "scancel") if shutil.which(name) is None]
+    if missing:
+        complaint = f"is slurm, and this machine has no {', '.join(missing)}"
+        problems.append(Problem("launcher.name", complaint, "run the command where jobs are submitted"))
+    if importlib.util.find_spec("submitit") is None:
+        remedy = "pip install 'lightning-studies[slurm]'"
+        problems.append(Problem("launcher.name", "is slurm, which needs submitit", remedy))
+    return problems
 
 
 def _brings_gpus(options: SlurmOptions) -> bool:
-    """Whether a task gets GPUs in another way than by gpus_per_task."""
+    """Return whether a task gets GPUs in another way than by gpus_per_task."""
     asked = [f"{key}={value}" for key, value in options.additional_parameters.items()]
     by_sbatch = any(re.match(r"gpus|(gres|tres).*gpu", text) for text in asked)
     return by_sbatch or any("CUDA_VISIBLE_DEVICES" in line for line in options.setup)
 
 
-def _read_parameters(section: Section) -> dict[str, Any]:
+def _parse_parameters(section: ConfigSection) -> dict[str, Any]:
     given = section.section("additional_parameters").values if section.has("additional_parameters") else {}
     parameters = {str(key).replace("_", "-"): value for key, value in given.items()}
     for key, value in parameters.items():

@@ -1,1 +1,1 @@
-"""Figures of an analysis, each drawn from the CSV that lies beside it."""
+"""Figures of an analysis, each drawn from the CSV beside it."""

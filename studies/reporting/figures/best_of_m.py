@@ -23,7 +23,7 @@ BASIS = {
 
 
 def best_of_m(found: Enough, *, metric: str) -> Drawing:
-    """The drawing. Its CSV has the curve and its 95 % band at each number of trials."""
+    """Return the drawing. Its CSV has the curve and its 95 % band at each number of trials."""
     rows = [
         {"n_trials": size, "expected_best": float(value), "ci_lo": float(lo), "ci_hi": float(hi)}
         for size, value, lo, hi in zip(found.sizes, found.expected, found.lo, found.hi, strict=True)

@@ -1,4 +1,4 @@
-"""Where the trials lie: every pair of parameters, so that holes and clusters can be seen."""
+"""The trials in the search space, by pairs of parameters: shows holes and clusters."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ GROUPS = {"space-filling": (BLUE, "o"), "adaptive": (ORANGE, "^"), "unknown": (G
 
 
 def coverage(analysis: Analysis) -> Drawing | None:
-    """The drawing of the trials that have a value, by who proposed them; None where no parameter varies.
+    """Return the drawing of all trials with a value, or None if no parameter varies.
 
-    A trial's `group` is `space-filling` (random, quasi-random, a grid), `adaptive` (a sampler that goes where values
-    are good, or a person), or `unknown` where the storage does not say.
+    In the CSV a trial's `group` tells its proposer: `space-filling` (random, quasi-random, a grid), `adaptive` (a
+    sampler that learns, or a person) or `unknown`.
     """
     table = analysis.table
     if not table.axes:
@@ -112,7 +112,7 @@ def _groups(rows: Rows) -> list[str]:
 
 
 def _sizes(panel: Axes, most: int) -> list[PathCollection]:
-    """Dots for the legend, where places have up to `most` trials; nothing where each trial has a place of its own."""
+    """Return the dots of the legend, for places with up to `most` trials. Empty if no two trials share a place."""
     counts = sorted({*(count for count in SHOWN if count < most), min(most, MANY)}) if most > 1 else []
     words = [f"{MANY} or more" if count == MANY else counted(count, "trial", "at one place") for count in counts]
     return [
@@ -122,7 +122,7 @@ def _sizes(panel: Axes, most: int) -> list[PathCollection]:
 
 
 def _draw_pair(panel: Axes, rows: Rows, along_x: Axis, along_y: Axis) -> int:
-    """Draw one pair of parameters: how many trials lie at most at one place."""
+    """Draw one pair of parameters. Return the largest number of trials at one place."""
     most = 0
     for group, (colour, mark) in GROUPS.items():
         x, y = _places(rows, along_x, group), _places(rows, along_y, group)
@@ -162,7 +162,7 @@ def _places(rows: Rows, axis: Axis, group: str) -> np.typing.NDArray[np.float64]
 
 
 def _trim(panel: Axes, *, has_side: bool, has_bottom: bool) -> None:
-    """Names and numbers at the outer panels only."""
+    """Keep names and numbers at the outer panels only."""
     if not has_side:
         panel.set_ylabel("")
         panel.tick_params(axis="y", which="both", labelleft=False)

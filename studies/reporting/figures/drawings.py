@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def drawings(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """Pair matrix, main effects, what is looked at closely, leave-one-out and coverage; nothing where no function was
-    fitted to any trials."""
+    """Yield pair matrix, main effects, close looks at pairs, leave-one-out and coverage. Nothing without a fit."""
     if all(fit.sobol is None for fit in analysis.fits):
         return
     yield pair_matrix(analysis, metric=metric)

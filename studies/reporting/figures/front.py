@@ -1,4 +1,4 @@
-"""The front of two objectives: all configurations, those on the front joined by a step line, and how sure each is."""
+"""The front of two objectives: all configurations with their uncertainty, and a step line through the front."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ UNITS = {"seconds": "seconds (wall clock)", "peak_memory_mb": "peak memory, MB"}
 
 
 def front_drawing(front: Front) -> Drawing:
-    """The drawing of a front. Its CSV has one row a configuration: `trial`, `on_front`, `p_on_front`, `n`, the two
-    metrics under their own names, the half widths of their 95 % intervals, and `params_NAME`."""
+    """Return the drawing of a front.
+
+    Its CSV has a row for each configuration: `trial`, `on_front`, `p_on_front`, `n`, the two metrics under their own
+    names, the half widths of their 95 % intervals, and `params_NAME`.
+    """
     names = list(dict.fromkeys(name for candidate in front.candidates for name in candidate.trial.params))
     metrics = [goal.name for goal in front.goals]
     widths = [f"{metric}_half_width" for metric in metrics]
@@ -92,7 +95,7 @@ def _draw(figure: Figure, rows: Rows, goals: tuple[Goal, Goal]) -> None:
 
 
 def _tell(axes: Axes, words: str, place: tuple[float, float], goals: tuple[Goal, Goal]) -> None:
-    """Write beside a point of the front, on the side where no other can lie: it would dominate this one."""
+    """Write beside a point of the front, on its empty side: a point there would dominate it."""
     first, second = goals
     axes.annotate(
         words,

@@ -1,4 +1,4 @@
-"""Does the fit predict trials that it has not seen? Left-out predictions against values."""
+"""Left-out predictions against values: whether the fit predicts unseen trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 5.0, 4.8  # inches
 
 
 def leave_one_out(analysis: Analysis, *, metric: str) -> Drawing | None:
-    """The drawing of the fit over all trials; None where there is none."""
+    """Return the drawing of the fit over all trials, or None without one."""
     fit = analysis.whole
     if fit.sobol is None:
         return None

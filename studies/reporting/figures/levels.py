@@ -1,4 +1,4 @@
-"""The metric against one parameter, one line for each level of another: where lines are not parallel, they interact."""
+"""The metric against one parameter, one line for each level of another. Lines that are not parallel interact."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ WIDTH, HEIGHT = 7.4, 4.6  # inches
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Trials by the level of a parameter: each group's encoded level, and its number for each trial (n,)."""
+    """Trials in groups by the level of a parameter."""
 
-    levels: Array
-    of_trial: npt.NDArray[np.intp]
+    levels: Array  # encoded, one a group
+    of_trial: npt.NDArray[np.intp]  # (n,): the group of each trial
 
 
 def metric_by_level(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """The drawing of each pair that is looked at closely.
+    """Yield a drawing for each pair of `close_pairs`.
 
     Its CSV has the series `fit` (mean over the other parameters and 95 % band) and `trial`, each with the `level` of
-    the second parameter; where that has more than eight, a trial's level is its group's middle and `params_` its own.
+    the second parameter. Trials are grouped if that has more than eight levels. Then `level` is the middle of a
+    trial's group and `params_NAME` its own value.
     """
     for (tuned, followed), _ in close_pairs(analysis):
         fit = fit_with(analysis, [tuned, followed])
@@ -141,5 +142,5 @@ def _at(rows: Rows, level: Cell) -> Rows:
 
 
 def _are_levels(trials: Sequence[Row], other: Axis) -> bool:
-    """Whether each trial lies at its level, not merely near it."""
+    """Return whether each trial lies at its level, not merely near it."""
     return all(row["level"] == row[f"params_{other.name}"] for row in trials)

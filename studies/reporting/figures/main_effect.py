@@ -28,8 +28,11 @@ WIDTH, HEIGHT = 5.6, 3.8  # inches
 
 
 def main_effects(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """The drawing of each parameter that some fit has. Its CSV has the series `fit` (the posterior mean and its 95 %
-    band) and `trial`, in the parameter's and the metric's own units."""
+    """Yield a drawing for each fitted parameter.
+
+    Its CSV has the series `fit` (the posterior mean and its 95 % band) and `trial`, in the parameter's and the
+    metric's own units.
+    """
     for name in analysis.table.names:
         fit = fit_with(analysis, [name])
         if fit is not None and fit.sobol is not None:

@@ -1,4 +1,4 @@
-"""Colours and marks that all figures share; the colours are told apart by everybody (Okabe and Ito 2008)."""
+"""Colours and marks of all figures. Colour-blind readers can tell these colours apart (Okabe and Ito 2008)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ STYLES = ("-", "--", "-.", ":")
 SEQUENCE = "cividis"  # from low to high
 DIVERGING = "PuOr"  # around zero
 BAND = 0.22  # opacity of a 95 % band
-FAR = 3.0  # interquartile ranges beyond the quartiles: a value further out is drawn at the figure's edge
+FAR = 3.0  # interquartile ranges beyond the quartiles: values further out are drawn at the edge
 
 
 def ordered_colours(n: int) -> list[tuple[float, float, float, float]]:
-    """`n` colours in an order that the eye sees, the palest left out."""
+    """Return `n` colours in a visible order, without the palest."""
     from matplotlib import colormaps
 
     return [tuple(colour) for colour in colormaps["viridis"](np.linspace(0.0, 0.85, n))]
 
 
 def within(values: NDArray[np.float64], *drawn: NDArray[np.float64]) -> tuple[float, float]:
-    """Limits that hold all that is `drawn` and all values but those far out."""
+    """Return limits around `drawn` and around all values but the outliers."""
     first, third = np.percentile(values, [25, 75])
     reach = FAR * (third - first)
     near = values[(values >= first - reach) & (values <= third + reach)]
@@ -46,7 +46,7 @@ def scatter(
     colour: object = GREY,
     label: str | None = None,
 ) -> None:
-    """Trials as dots; one beyond the limits is an open triangle at the edge."""
+    """Draw trials as dots, and those beyond the limits as open triangles at the edge."""
     lo, hi = limits
     inside = (y >= lo) & (y <= hi)
     axes.scatter(x[inside], y[inside], s=14, color=colour, alpha=0.6, linewidths=0, label=label, zorder=2)

@@ -26,14 +26,14 @@ MAX_PARAMETERS = 14  # more are not legible: those with the largest effects are 
 CELL, LETTER = 0.95, 0.085  # inches
 HATCH = "#B5B5B5"
 HATCHED = "hatched: a parameter alone in doubt, a pair not claimed"
-PALE = 0.3  # of a colour, the rest white: what is not claimed
-LEAST_TOP = 0.1  # the share at which the darkest colour stands, or more
+PALE = 0.3  # of a colour, the rest white, for effects that are not claimed
+LEAST_TOP = 0.1  # the darkest colour stands for this share, or a larger one
 
 
 def pair_matrix(analysis: Analysis, *, metric: str) -> Drawing:
-    """The drawing of all pairs of the study, each from the fit that its effect comes from.
+    """Return the drawing of all pairs, each from the fit of its effect.
 
-    `is_solid` is what is drawn in full colour: a claimed interaction, a main effect whose verdict is ok.
+    In the CSV `is_solid` marks full colour: a claimed interaction, or a main effect with verdict ok.
     """
     every = [effect.params[0] for effect in analysis.effects if effect.order == 1]
     names = _strongest(every, analysis.effects)
@@ -54,7 +54,7 @@ def pair_matrix(analysis: Analysis, *, metric: str) -> Drawing:
 
 
 def _strongest(names: Sequence[str], effects: Sequence[Effect]) -> list[str]:
-    """At most as many as fit, in the order given."""
+    """Return the names with the largest effects, as many as fit, in the given order."""
     strength = dict.fromkeys(names, 0.0)
     for effect in effects:
         for name in effect.params:

@@ -1,6 +1,7 @@
-"""How a parameter lies along the side of a figure: on its own scale, a choice at its place in the order.
+"""A parameter along the side of a figure: on its own scale, choices in their order.
 
-A *cell* is what a CSV has: a number in the parameter's own unit, or a choice's name. A *place* is where that is drawn.
+A *cell* is an entry of a CSV: a number in the parameter's own unit, or a choice's name. A *place* is its position in
+the figure.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Side = Literal["x", "y"]
 
-MAX_TICKS = 10  # more levels than these are not all written out
+MAX_TICKS = 10  # of more levels, only some are written out
 MAX_SMALL_TICKS = 5
 LONG = 40  # letters of all ticks together that fit side by side
 SMALL_LONG = 12
@@ -30,27 +31,27 @@ MAX_LETTERS = 16  # of a tick
 
 
 def middles(axis: Axis, n: int) -> Array:
-    """Positions in [0, 1] at which a function of the parameter is drawn: its levels, or the middles of `n` cells."""
+    """Return positions in [0, 1] to draw a function at: the levels, or the middles of `n` cells."""
     return axis.nodes()[0] if axis.levels else (np.arange(n) + 0.5) / n
 
 
 def along(axis: Axis, n: int) -> Array:
-    """Positions in [0, 1] for a line from end to end: its levels, or `n` of them."""
+    """Return positions in [0, 1] for a line from end to end: the levels, or `n` points."""
     return axis.nodes()[0] if axis.levels else np.linspace(0.0, 1.0, n)
 
 
 def cells_at(axis: Axis, unit: Array) -> list[Cell]:
-    """What lies at positions in [0, 1], as a CSV tells it."""
+    """Return the cells at positions in [0, 1]."""
     return cells_of(axis, axis.low + unit * (axis.high - axis.low))
 
 
 def cells_of(axis: Axis, encoded: Iterable[float]) -> list[Cell]:
-    """Encoded values as a CSV tells them; None where the parameter was not active."""
+    """Return the cells of encoded values, None for an inactive parameter."""
     return [None if np.isnan(value) else _cell(axis, float(value)) for value in encoded]
 
 
 def places_of(axis: Axis, cells: Sequence[Cell]) -> Array:
-    """Where cells are drawn."""
+    """Return the places of cells."""
     if axis.kind != "categorical":
         return np.array([np.nan if cell is None else cell for cell in cells], dtype=float)
     order: dict[Cell, float] = {str(value): float(i) for i, value in enumerate(axis.values)}
@@ -58,7 +59,7 @@ def places_of(axis: Axis, cells: Sequence[Cell]) -> Array:
 
 
 def edges(axis: Axis, n: int) -> Array:
-    """Where the cells around `middles` end: their number plus one."""
+    """Return the n + 1 ends of the cells around `middles`."""
     if not axis.levels:
         encoded = np.linspace(axis.low, axis.high, n + 1)
     else:
@@ -69,7 +70,7 @@ def edges(axis: Axis, n: int) -> Array:
 
 
 def is_logarithmic(axis: Axis) -> bool:
-    """Whether the parameter lies on a logarithmic scale."""
+    """Return whether the parameter has a logarithmic scale."""
     return axis.scale != "linear"
 
 
@@ -96,7 +97,7 @@ def dress(axes: Axes, side: Side, axis: Axis, *, is_small: bool = False) -> None
 
 
 def _ticks(axis: Axis, at_most: int) -> list[Cell]:
-    """Levels to write out: all, or at most so many at even steps; every choice of a categorical."""
+    """Return the levels to write out: all choices, or at most `at_most` levels at even steps."""
     step = 1 if axis.kind == "categorical" else -(-len(axis.levels) // at_most)
     return cells_of(axis, axis.levels[::step])
 
@@ -108,7 +109,7 @@ def _no_ticks() -> Locator:
 
 
 def _cell(axis: Axis, encoded: float) -> Cell:
-    """A choice by its name; a number in the parameter's own unit."""
+    """Return a choice's name, or a number in the parameter's own unit."""
     if axis.kind == "categorical":
         return str(axis.decode(encoded))
     value = axis.decode(encoded) if axis.levels else _plain(axis, np.array(encoded)).item()
@@ -116,7 +117,7 @@ def _cell(axis: Axis, encoded: float) -> Cell:
 
 
 def _plain(axis: Axis, encoded: Array) -> Array:
-    """Encoded numbers in the parameter's own unit, levels or not."""
+    """Return encoded numbers in the parameter's own unit, levels or not."""
     match axis.scale:
         case "linear":
             return encoded

@@ -1,4 +1,4 @@
-"""Two parameters together: the fitted surface, the interaction alone, and how unsure both are; with the ridge."""
+"""Two parameters together: the fitted surface, the interaction alone, their uncertainty, and the ridge."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ PANELS = {"fitted": "fitted", "interaction": "interaction alone", "sd": "posteri
 
 
 def surfaces(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """The drawing of each pair that is looked at closely, the tuned parameter upright.
+    """Yield a drawing for each pair of `close_pairs`, with the tuned parameter upright.
 
-    Its CSV has the series `surface` (at a grid of both: `fitted`, the mean over all other parameters; `interaction`,
-    the same without both main effects; `sd`, the posterior's standard deviation of `fitted`), `trial`, and where the
-    pair has a ridge, `ridge` and the lines with slopes ½ and 1 through its middle; all in the parameters' own units.
+    Its CSV is in the parameters' own units and has these series:
+
+    - `surface`, on a grid of both: `fitted` (the mean over all other parameters), `interaction` (the same without both
+      main effects) and `sd` (the posterior's standard deviation of `fitted`).
+    - `trial`.
+    - `ridge`, and lines with slopes ½ and 1 through its middle, if the pair has a ridge.
     """
     for (tuned, followed), ridge in close_pairs(analysis):
         fit = fit_with(analysis, [tuned, followed])
@@ -92,7 +95,7 @@ def _trials(fit: Fit, along_x: Axis, along_y: Axis) -> Iterator[Row]:
 
 
 def _lines(ridge: Ridge, along_x: Axis, along_y: Axis) -> Iterator[Row]:
-    """The ridge, and through its middle the laws that it is held against, where both axes are logarithmic."""
+    """Yield the ridge, and on two logarithmic axes the usual laws through its middle."""
     undo = [_from_decades(axis) for axis in (along_x, along_y)]
     for x, y in ridge.points:
         yield _point("ridge", along_x, undo[0](x), along_y, undo[1](y))
@@ -107,7 +110,7 @@ def _lines(ridge: Ridge, along_x: Axis, along_y: Axis) -> Iterator[Row]:
 
 
 def _from_decades(axis: Axis) -> Callable[[float], float]:
-    """From log10, or the plain value, to the parameter's own unit."""
+    """Convert from log10 or the plain value to the parameter's own unit."""
     return (lambda value: float(10.0**value)) if scale.is_logarithmic(axis) else float
 
 
@@ -132,7 +135,7 @@ def _draw(figure: Figure, rows: Rows, *, sides: tuple[Axis, Axis], metric: str, 
 
 
 def _draw_over(axes: Axes, rows: Rows, sides: tuple[Axis, Axis]) -> None:
-    """Trials, ridge and laws on top of a surface."""
+    """Draw trials, ridge and laws on top of a surface."""
     from matplotlib import patheffects
 
     scale.dress(axes, "x", sides[0], is_small=True)

@@ -1,4 +1,4 @@
-"""The metric for each value of a scientific parameter, with intervals: at its best, and all else at the default."""
+"""The metric for each value of a scientific parameter, with intervals: tuned, and all else at the default."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ ROOM = 0.1  # of their range, around what is shown
 
 
 def values_drawing(views: Sequence[ValueTable], *, metric: str) -> Drawing:
-    """One mark with a 95 % interval for each value and view; a value that diverged everywhere has none. In the CSV
-    `series` is the view."""
+    """Return a drawing with a mark and a 95 % interval for each value and view. In the CSV `series` is the view.
+
+    A value that diverged everywhere has no mark.
+    """
     name = views[0].name
     return Drawing(
         name=NAME,
@@ -94,8 +96,10 @@ def _draw(figure: Figure, rows: Rows, *, name: str, metric: str) -> None:
 
 
 def _window(rows: Rows) -> tuple[float, float] | None:
-    """The axis' ends where values far off would squeeze the best and what is not shown to differ from it: around all
-    that are no further from these than they spread themselves. None where all values can be seen at once."""
+    """Return the ends of the axis if far values would squeeze the best and its ties. None if all values fit.
+
+    The axis then holds the values within one spread of the best and its ties.
+    """
     middle, lo, hi = (numbers(rows, column) for column in ("metric", "ci_lo", "ci_hi"))
     lo, hi = np.where(np.isnan(lo), middle, lo), np.where(np.isnan(hi), middle, hi)
     near = np.array([row["standing"] in RINGS for row in rows])
@@ -112,7 +116,7 @@ def _window(rows: Rows) -> tuple[float, float] | None:
 
 
 def _mark_outside(axes: Axes, places: Array, middle: Array, window: tuple[float, float], *, colour: str) -> None:
-    """An arrow at the axis' end, and its number, for each value beyond."""
+    """Draw an arrow at the axis' end, with its number, for each value beyond."""
     low, high = window
     for place, value in zip(places, middle, strict=True):
         if low <= value <= high or np.isnan(value):

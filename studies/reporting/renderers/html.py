@@ -19,7 +19,7 @@ STYLE = (
 
 
 def page(finding: Finding, layout: Layout) -> str:
-    """Return the page. A table wider than the window scrolls by itself."""
+    """Return the page. Wide tables scroll by themselves."""
     title = escape(layout.title)
     lead = escape(" ".join(finding.headline))
     body = "\n".join([f"<h1>{title}</h1>", f"<p>{lead}</p>", *_blocks(finding, layout)])

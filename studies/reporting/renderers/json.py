@@ -2,8 +2,8 @@
 
 Keys: `version` (1), `study`, `findings`. Each finding has `title`, `level` (`ok | caution | unreliable | info`),
 `headline` (sentences) and `blocks`. A block has a `kind` (`paragraph | bullets | heading | command | table | drawing |
-file | reference`) and the fields of its class in `studies.reporting.finding`. Of a drawing and a file it has the `path`
-below the output folder, not the content.
+file | reference`) and the fields of its class in `studies.reporting.finding`. A drawing or a file has its `path` below
+the output folder instead of its content.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSION = 1
 
 
 def report(findings: Sequence[Finding], layout: Layout) -> str:
-    """Return the document; see the top for its keys."""
+    """Return the document. Its keys are listed at the top of this file."""
     document = {
         "version": VERSION,
         "study": layout.title,

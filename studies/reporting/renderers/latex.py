@@ -16,7 +16,7 @@ MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def page(finding: Finding, layout: Layout) -> str:
-    """Return each table as one that floats. What the finding says in lists stands above, as comments."""
+    """Return each table as a floating one. The lists of the finding stand above, as comments."""
     notes = [item.text for block in finding.blocks if isinstance(block, Bullets) for item in block.items]
     comments = "".join(f"% {' '.join(note.split())}\n" for note in notes)
     tables = [_table(block, title=layout.title) for block in finding.blocks if isinstance(block, Table)]

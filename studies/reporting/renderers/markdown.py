@@ -22,7 +22,7 @@ from studies.reporting.wording import code, plain, table
 
 
 def report(findings: Sequence[Finding], layout: Layout) -> str:
-    """Return the report: a title, all headlines, a section for each finding, and where the files lie."""
+    """Return the report: a title, all headlines, a section for each finding, and the paths of the files."""
     headline = " ".join(sentence for finding in findings for sentence in finding.headline)
     sections = [part for finding in findings for part in _section(finding, layout)]
     files = [f"- {label}: {code(str(path))}" for label, path in layout.files.items()]

@@ -1,4 +1,4 @@
-"""Findings in a terminal: the headlines, and the files that people open first."""
+"""Findings in a terminal: the headlines, and the files to open first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = (
 
 
 def summary(findings: Sequence[Finding], layout: Layout) -> str:
-    """Return a line for each headline, then one for each file that people open first."""
+    """Return a line for each headline, then one for each file to open first."""
     lines = [sentence for finding in findings for sentence in finding.headline]
     lines += [f"  {label}: {layout.files[label]}" for label in SHOWN if label in layout.files]
     return "\n".join(lines)

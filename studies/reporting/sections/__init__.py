@@ -1,1 +1,1 @@
-"""The sections of a report: each file concludes one thing about a study."""
+"""The sections of a report: each draws one conclusion about a study."""

@@ -1,4 +1,4 @@
-"""The best configuration: its parameters, what its value rests on, and `best.yaml`."""
+"""The best configuration: its parameters, the basis of its value, and `best.yaml`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = ("best.yaml",)
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return the best configuration: the selected one, or the best of the search. None where there is none."""
+    """Return the best configuration: the selected one, or the best of the search. None if there is none."""
     champion = champion_of(view.selection) if view.selection is not None else None
     if view.best is None:
         return None
@@ -34,7 +34,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def _rests_on(view: StudyView, best: Choice) -> Iterator[str]:
-    """Yield what the best value is the best of."""
+    """Yield the basis of the best value."""
     seed = best.trial.user_attrs.get(schema.SEED)
     one = f"one training with seed {seed}" if seed is not None else "told by hand"
     if view.settings is not None:
@@ -63,9 +63,9 @@ def _notes(view: StudyView, best: Choice) -> Iterator[str]:
 
 
 def handed_on(best: Choice, *, metric: str, is_best_rung: bool) -> Iterator[str]:
-    """Yield each reason why the weights of the chosen trial are not those that its value is of.
+    """Yield the reasons why the saved weights of the chosen trial do not have its value.
 
-    `is_best_rung`: its value is that of its best rung.
+    `is_best_rung` says that the value is that of the best rung.
     """
     trial = best.trial
     if is_told_by_hand(trial):
@@ -84,7 +84,7 @@ def handed_on(best: Choice, *, metric: str, is_best_rung: bool) -> Iterator[str]
 
 
 def _files(view: StudyView, best: Choice) -> Iterator[File | Reference]:
-    """Yield best.yaml, and where the model lies that goes with it."""
+    """Yield best.yaml, and the path of its model."""
     settings = view.settings
     if settings is None:
         return

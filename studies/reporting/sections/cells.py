@@ -11,7 +11,7 @@ MAX_CELLS = 12  # that the report lists
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return the best cells. None for a study that is no design."""
+    """Return the best cells. None unless the study is a design."""
     settings = view.settings
     if settings is None or not settings.is_designed or not view.choices:
         return None

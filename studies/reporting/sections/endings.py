@@ -15,11 +15,11 @@ from studies.schema import failure_of
 from studies.text.wording import counted
 
 FILES = ("trials.csv",)
-MAX_MESSAGES = 5  # of points that failed for good
+MAX_MESSAGES = 5  # of points that failed at every try
 
 
 def compute(view: StudyView) -> Finding:
-    """Return how many trials ended how, and what to know of those without a full result."""
+    """Return the counts of each ending, with notes on trials without a full result."""
     ended = Counter(str(failure_of(trial) or trial.state.name.lower()) for trial in view.ended)
     rows = tuple((name, str(count)) for name, count in ended.items())
     retried = sum(len(slot.chain) - 1 for slot in view.slots)
@@ -51,7 +51,7 @@ def _every_trial(view: StudyView) -> str:
 
 
 def _cannot_be_best(view: StudyView) -> Iterator[str]:
-    """Yield which complete trials are no candidates."""
+    """Yield the counts of complete trials that cannot be the best."""
     lost = excluded(view.ended)
     if lost.infeasible:
         n = counted(lost.infeasible, "complete trial violates", "complete trials violate")

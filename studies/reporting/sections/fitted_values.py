@@ -1,4 +1,4 @@
-"""A scientific parameter of a search, value by value: what each gives at its best, by the fitted function."""
+"""A scientific parameter of a search: the best result of each value, by the fitted function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "compared
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return the values of each scientific parameter. None where there is none, and where the fit is unreliable."""
+    """Return the values of each scientific parameter. None without such a parameter or a reliable fit."""
     from studies.analysis.values.fitted import fitted_values
 
     if view.settings is None or view.settings.is_designed or not view.is_analysed:
@@ -41,7 +41,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def value_blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: str) -> Iterator[Block]:
-    """Yield the table of one parameter, and what its numbers are."""
+    """Yield the table of one parameter, and the meaning of its numbers."""
     others = list(rows[0].others)
     cells = tuple(
         (

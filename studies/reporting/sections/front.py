@@ -1,4 +1,4 @@
-"""The front of several objectives: which configurations no other one beats in all of them, and how surely."""
+"""The front of several objectives: the non-dominated configurations, and how sure that is."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from studies.schema import failure_of
 from studies.text.wording import NONE, counted, listed, shown
 
 FILES = ("pareto.png", "pareto.csv")
-OF_THE_DEVICE = ("seconds", "peak_memory_mb")  # second metrics that another device would give otherwise
-LIKELY = 0.25  # off the front by its values, but with such a probability of being on it: worth a look
-MAX_MEMBERS = 20  # configurations that the report lists
+OF_THE_DEVICE = ("seconds", "peak_memory_mb")  # second metrics that depend on the device
+LIKELY = 0.25  # probability of being on the front: worth a note, even off the front by the values
+MAX_MEMBERS = 20  # configurations in the report
 WITH_UNITS = {"seconds": "in {:.3g} s", "peak_memory_mb": "with {:.0f} MB", "steps": "in {:.0f} steps"}
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return the front of several objectives. None for one objective, and where no trial can be on it."""
+    """Return the front of several objectives. None for one objective, or if no trial can be on the front."""
     if len(view.objectives) == 1 or not view.has_direction:
         return None
     complete = list(filter(can_be_best, view.ended))
@@ -48,7 +48,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def _finding(front: Front, conditions: Conditions, *, n_pruned: int) -> Finding:
-    """Return the front as a table, with what it rests on."""
+    """Return the front as a table, with its basis."""
     first, second = front.goals
     n_more = len(front.members) - MAX_MEMBERS
     return Finding(
@@ -68,7 +68,7 @@ def _finding(front: Front, conditions: Conditions, *, n_pruned: int) -> Finding:
 
 
 def _clause(front: Front) -> str:
-    """Return what a headline says of it."""
+    """Return the size and the ends of the front, for a headline."""
     ends = [_shown(front, member) for member in (front.members[0], front.members[-1])]
     span = f"from {ends[0]} to {ends[1]}" if len(front.members) > 1 else ends[0]
     return f"{counted(len(front.members), 'configuration', 'configurations')} on the front, {span}"
@@ -98,7 +98,7 @@ def _table(front: Front) -> Table:
 
 
 def _plain_front(complete: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> Finding:
-    """Return the trials that no other one dominates, where nothing is known of their noise."""
+    """Return the non-dominated trials of a study with unknown noise."""
     front = non_dominated(complete, maximize=[objective.maximize for objective in objectives])
     names = list(dict.fromkeys(name for trial in front for name in trial.params))
     rows = tuple(
@@ -117,7 +117,7 @@ def _plain_front(complete: Sequence[FrozenTrial], objectives: Sequence[Objective
 
 
 def non_dominated(trials: Sequence[FrozenTrial], *, maximize: Sequence[bool]) -> list[FrozenTrial]:
-    """Return the trials that no other one dominates, by number. All must have as many values as `maximize`."""
+    """Return the non-dominated trials, by number. All must have as many values as `maximize`."""
     sign = np.where(maximize, -1.0, 1.0)
     losses = np.array([trial.values for trial in trials], dtype=float) * sign
     is_dominated = [((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any() for own in losses]
@@ -129,7 +129,7 @@ def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
 
 
 def _told(front: Front, conditions: Conditions, n_pruned: int) -> Iterator[str]:
-    """Say what the front rests on, what it lacks, and its size."""
+    """Say the basis, the gaps and the size of the front."""
     first, second = front.goals
     n = counted(len(front.candidates), "configuration", "configurations")
     if front.has_replicates:

@@ -1,4 +1,4 @@
-"""What a study came to: its best value, how much of it is done, and what a reader must know first."""
+"""The outcome of a study: its best value, its progress, and notes to read first."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _sentence(view: StudyView) -> str:
 
 
 def valued(choice: Choice) -> str:
-    """Return a choice's value and what it rests on."""
+    """Return a choice's value and its basis."""
     if choice.n == 1:
         return f"{choice.value:.4f} (trial {choice.trial.number})"
     if choice.estimate.lo is None:
@@ -51,7 +51,7 @@ def valued(choice: Choice) -> str:
 
 
 def _done(view: StudyView) -> str:
-    """Return how many trials have finished, of how many."""
+    """Return how many trials of how many have finished."""
     settings = view.settings
     if settings is None:
         n = sum(trial.state.is_finished() for trial in view.ended)
@@ -67,7 +67,7 @@ def _excluded(view: StudyView) -> str:
 
 
 def _more(view: StudyView) -> str:
-    """Return what went wrong and what goes on."""
+    """Return the failures, and whether there is more to do."""
     if view.rounds:
         return f"; a selection among its best followed: {BY_THE_CONFIG} tells it"
     if view.settings is None or view.rules is None:
@@ -84,7 +84,7 @@ def _more(view: StudyView) -> str:
 
 
 def _notes(view: StudyView) -> Iterator[str]:
-    """Yield what a reader must know before the numbers."""
+    """Yield notes to read before the numbers."""
     second = view.settings.objective.logged_second if view.settings is not None else None
     yield from (f"Note: {note}." for note in objective_notes((view.metric, second)))
     same = same_runs_note(view.candidates)

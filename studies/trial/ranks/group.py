@@ -1,9 +1,9 @@
-"""The ranks of a trial as a group of processes of one machine that talk to each other.
+"""The ranks of a trial as a group of processes on one machine that talk to each other.
 
-Context: what ranks agree upon besides gradients are a few numbers, now and then. Choice: they have a group of their own
-on the CPU (gloo), so that no agreement waits for a GPU, and one that nobody times out: the worker watches who dies.
-They meet in a file, not at a port that another process may take first. Cost: a tenth of a millisecond an agreement, so
-ranks look at the clock together about ten times a second and not after every batch.
+Context: besides gradients the ranks agree on a few numbers, now and then. Choice: they have a second group on the CPU
+(gloo), without a timeout. So no agreement waits for a GPU, and the worker watches for deaths. They meet in a file, not
+at a port that another process may take first. Cost: a tenth of a millisecond an agreement. So ranks look at the clock
+together about ten times a second, not after every batch.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import torch
 from torch import distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from studies.trial.ranks.ranks import Point, RanksParted
+from studies.trial.ranks.ranks import RanksOutOfStep, SyncPoint, TrialRanks
 
-POINTS: tuple[str, ...] = get_args(Point)
-WIDTH = 3  # numbers that are shared at once, at most
-CHECK_EVERY_S = 0.1  # between common looks at the clock and at who wants the trial to end
-MAX_BATCHES = 32  # between two looks, for the case that batches become slow
+SYNC_POINTS: tuple[str, ...] = get_args(SyncPoint)
+WIDTH = 3  # at most so many numbers are shared at once
+CHECK_EVERY_S = 0.1  # between common looks at the clock and at requests to stop
+MAX_BATCHES = 32  # between two looks at most: batches may become slow
 FOR_EVER = timedelta(days=365)
 LOOPBACK = "lo"
 
 
-class Group:
+class RankGroup(TrialRanks):
     """One rank's view of its group. `asked() -> str | None` is the worker's wish to end the trial, known to rank 0."""
 
     def __init__(self, *, rank: int, size: int, meeting_point: Path, asked: Callable[[], str | None]) -> None:
@@ -44,7 +44,7 @@ class Group:
     def join(self, device: torch.device) -> None:
         """Meet the other ranks. Lightning finds the group and makes none of its own."""
         if Path("/sys/class/net", LOOPBACK).exists():
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)  # whatever the host's name resolves to
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)  # the host's name may resolve to another one
         on_gpu = device.type == "cuda"
         if on_gpu:
             torch.cuda.set_device(device)
@@ -58,43 +58,43 @@ class Group:
         self._control = distributed.new_group(backend="gloo", timeout=FOR_EVER)
 
     def leave(self) -> None:
-        """Part from the other ranks, after a training that all have ended."""
+        """Leave the group after a training that has ended on all ranks."""
         distributed.destroy_process_group()
 
-    def share(self, point: Point, *numbers: float) -> list[tuple[float, ...]]:
-        """The `numbers` (three at most) of every rank, by rank. Raises `RanksParted` where a rank is elsewhere."""
+    def share(self, point: SyncPoint, *numbers: float) -> list[tuple[float, ...]]:
+        """Return up to three `numbers` of every rank, by rank. Raises `RanksOutOfStep` where a rank is elsewhere."""
         assert len(numbers) <= WIDTH
-        own = torch.tensor([POINTS.index(point), *numbers, *[0.0] * (WIDTH - len(numbers))], dtype=torch.float64)
+        own = torch.tensor([SYNC_POINTS.index(point), *numbers, *[0.0] * (WIDTH - len(numbers))], dtype=torch.float64)
         rows = [torch.empty_like(own) for _ in range(self.size)]
         distributed.all_gather(rows, own, group=self._control)
         given = [row.tolist() for row in rows]
-        points = [POINTS[int(row[0])] for row in given]
+        points = [SYNC_POINTS[int(row[0])] for row in given]
         if len(set(points)) > 1:
             where = ", ".join(f"rank {rank} at {point}" for rank, point in enumerate(points))
-            raise RanksParted(
-                f"the ranks have parted ({where}): something stops the training, or ends an epoch, on some ranks only"
+            raise RanksOutOfStep(
+                f"the ranks are out of step ({where}): on some only, something stops the training or ends an epoch"
             )
         return [tuple(row[1 : 1 + len(numbers)]) for row in given]
 
     def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
-        """The `value` of every rank, by rank."""
+        """Return the `value` of every rank, by rank."""
         values: list[dict[str, Any]] = [{} for _ in range(self.size)]
         distributed.all_gather_object(values, value, group=self._control)
         return values
 
     def average(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The mean over all ranks, on the CPU."""
+        """Return the mean over all ranks, on the CPU."""
         mean = tensor.detach().to("cpu", copy=True)
         distributed.all_reduce(mean, group=self._control)
         return mean / self.size
 
     def read_clock(self) -> None:
-        """Take rank 0's time for that of all."""
+        """Take the time of rank 0 for all ranks."""
         self._checked_at = time.perf_counter()
         ((self._now,), *_) = self.share("clock", self._checked_at)
 
     def interrupted(self) -> str | None:
-        """Why to give up, agreed. All ranks call it after each batch; every few calls they really ask."""
+        """Return the agreed reason to stop, or None. All ranks call it after each batch, and agree every few calls."""
         self._left -= 1
         if self._left > 0:
             return None
@@ -109,5 +109,5 @@ class Group:
         return (reason or "asked by rank 0") if stops else None
 
     def now(self) -> float:
-        """Rank 0's clock, when the ranks last looked at it."""
+        """Return the clock of rank 0 at the last common look."""
         return self._now

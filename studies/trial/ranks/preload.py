@@ -1,4 +1,4 @@
-"""What a worker's own fork server imports once, so that each rank of its trials starts with it.
+"""The imports of a worker's own fork server, from which each rank of its trials starts.
 
 One thread until a rank takes its own number: a process forked after torch has run with several threads hangs. Nothing
 here may touch CUDA.
@@ -9,10 +9,10 @@ import gc
 import pytorch_lightning
 import torch
 
-import studies.trial.ranks.process
+import studies.trial.ranks.rank
 
 torch.set_num_threads(1)
 gc.collect()
-gc.freeze()  # no collection of a rank looks at what is loaded here
+gc.freeze()  # keeps these objects out of each rank's collections
 
 __all__ = ["pytorch_lightning", "studies"]

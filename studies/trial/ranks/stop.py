@@ -1,35 +1,35 @@
-"""Lets the ranks of a trial stop together, whichever of them a callback of the user's has stopped."""
+"""Stops all ranks of a trial together when a user's callback has stopped one of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studies.trial.ranks.ranks import Ranks
+from studies.trial.ranks.ranks import TrialRanks
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
 
 class StopTogether:
-    """The last callback of a trial: where `should_stop` is set on one of the `ranks`, it is set on all.
+    """Sets `should_stop` on all ranks where it is set on one. It has to be the last callback.
 
-    A rank that stops alone leaves the others waiting for its gradients. This costs an agreement a batch, so it is added
-    only where there are callbacks that may do so.
+    A rank that stops alone leaves the others waiting for its gradients. This costs an agreement a batch, so only trials
+    with callbacks in their config have it.
     """
 
-    def __init__(self, ranks: Ranks) -> None:
+    def __init__(self, ranks: TrialRanks) -> None:
         self._ranks = ranks
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """After what the other callbacks did."""
+        """Agree after the other callbacks."""
         self._agree(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After what the other callbacks did."""
+        """Agree after the other callbacks."""
         self._agree(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After what the other callbacks did."""
+        """Agree after the other callbacks."""
         self._agree(trainer)
 
     def _agree(self, trainer: Trainer) -> None:

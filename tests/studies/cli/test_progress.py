@@ -12,7 +12,7 @@ from rich.console import Console
 from studies import schema
 from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.storage.slots import Rules
@@ -45,7 +45,7 @@ EVERY_ENDING = [
 
 @pytest.fixture(scope="module")
 def settings() -> StudySettings:
-    return read_settings(compose(["+study=digits", f"n_trials={N_TRIALS}"]))
+    return parse_settings(compose(["+study=digits", f"n_trials={N_TRIALS}"]))
 
 
 class Watched:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, config_dir, group_options
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import path_exists
 from studies.errors import Problems
-from studies.trial.instantiate import binding_problems
-from studies.trial.objective import resolve
+from studies.trial.building.instantiate import binding_problems
+from studies.trial.point_config import resolve
 
 STUDIES = group_options("study")
 GROUPS = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir() and folder.name != "study")
@@ -47,7 +47,7 @@ OPTIONS = list(options())
 
 @cache
 def admitted(*overrides: str) -> StudySettings:
-    return read_settings(compose(overrides), checks=CHECKS)
+    return parse_settings(compose(overrides), checks=CHECKS)
 
 
 def with_option(option: str) -> StudySettings:
@@ -118,7 +118,7 @@ def test_every_file_begins_by_saying_what_it_is(file: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if line != "# @package _global_"]
     assert lines[0].startswith("# ")
     assert len(lines[0].split()) >= 4
-    assert lines[0].rstrip().endswith((".", "…", ";", ":", ","))
+    assert lines[0].rstrip().endswith((".", "?", "…", ":"))
 
 
 def test_a_folder_of_ones_own_adds_options_to_a_group(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from shell import USERS
 
 from studies.config.composing.configs import compose, config_dir, group_options, shadowed
 from studies.config.composing.yaml_names import doubtful_values, with_quoted_names
-from studies.config.parsing.settings import read_settings
-from studies.config.parsing.space import read_space
+from studies.config.parsing.settings import parse_settings
+from studies.config.parsing.space import parse_space
 from studies.errors import BadInput, Problems
 
 ODD = [
@@ -125,16 +125,16 @@ VARS = ("+study=plain", "+vars={rate: 0.02}", "~search_space.lr", "model.lr=${va
 def test_variables_of_ones_own_can_be_taken_and_searched() -> None:
     conf = [str(USERS / "conf")]
     space = "+search_space.rate={path: vars.rate, type: float, low: 0.01, high: 0.1}"
-    settings = read_settings(compose([*VARS, space], config_dirs=conf))
+    settings = parse_settings(compose([*VARS, space], config_dirs=conf))
     applied = settings.space.apply(settings.template, {"rate": 0.07})
     assert (applied.vars.rate, applied.model.lr) == (0.07, 0.07)
     with pytest.raises(BadInput, match=r"search_space\.rate\.path is vars\.rate, which no key refers to"):
-        read_settings(compose([*VARS[:3], space], config_dirs=conf))
+        parse_settings(compose([*VARS[:3], space], config_dirs=conf))
 
 
 def test_a_name_that_is_no_text_is_told() -> None:
     problems = Problems()
-    read_space({1: {}, False: {}}, config=OmegaConf.create({"model": {"lr": 1.0}}), problems=problems)
+    parse_space({1: {}, False: {}}, config=OmegaConf.create({"model": {"lr": 1.0}}), problems=problems)
     assert [str(problem) for problem in problems.found[:2]] == [
         "search_space.1 is named 1, which is no text: write its name in quotes: '1'",
         "search_space.False is named False, which is no text: write its name in quotes: 'False'",
@@ -149,7 +149,7 @@ b: {{path: model.b, type: float, low: 0, high: 1, when: {{a: {condition}}}}}
 """
     problems = Problems()
     values = OmegaConf.to_container(OmegaConf.create(with_quoted_names(text, root="search_space")))
-    space = read_space(values, config=OmegaConf.create({"model": {"a": "", "b": 0.5}}), problems=problems)
+    space = parse_space(values, config=OmegaConf.create({"model": {"a": "", "b": 0.5}}), problems=problems)
     assert problems.found == []
     assert (space["a"].levels, space["b"].when) == (("1", "c"), {"a": ("1", "true")})
 
@@ -157,4 +157,4 @@ b: {{path: model.b, type: float, low: 0, high: 1, when: {{a: {condition}}}}}
 @pytest.mark.parametrize("name", ["..", ".", "../x", "a/../../x", "/", "a//b", "a/", "x" * 300])
 def test_no_name_leads_out_of_the_output_folder(name: str) -> None:
     with pytest.raises(BadInput, match=r"study_name is .*(a name has at most 200|names no folder of its own)"):
-        read_settings(compose(["+study=digits", f'study_name="{name}"']))
+        parse_settings(compose(["+study=digits", f'study_name="{name}"']))

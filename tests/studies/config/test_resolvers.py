@@ -14,10 +14,10 @@ from studies.config.composing.configs import compose
 from studies.config.resolvers import load_resolvers
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.launch.resolved import resolved_here
+from studies.launch.resolve_once import resolve_once
 from studies.storage.identity import identity
-from studies.trial.objective import resolve
-from studies.trial.preflight import preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -47,7 +47,7 @@ def test_what_is_the_same_for_all_trials_is_sent_along_as_a_value(
     monkeypatch.setenv("PLACE", "there")
     before = identity(settings)
     monkeypatch.setenv("PLACE", "here")
-    sent = pickle.loads(pickle.dumps(resolved_here(settings)))
+    sent = pickle.loads(pickle.dumps(resolve_once(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     OmegaConf.clear_resolver("times")
     model = resolve(sent, {"lr": 0.05})["model"]
@@ -60,7 +60,7 @@ def test_a_call_within_a_list_or_below_a_number_is_sent_along_too(
 ) -> None:
     monkeypatch.setenv("PLACE", "here")
     settings = plain("+model.tags=['${oc.env:PLACE}','${times:2,${model.lr}}']", "+vars={1: ['${times:2,3}']}")
-    sent = pickle.loads(pickle.dumps(resolved_here(settings)))
+    sent = pickle.loads(pickle.dumps(resolve_once(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     assert OmegaConf.to_container(sent.template.vars, resolve=False) == {1: [6.0]}
     assert resolve(sent, {"lr": 0.05})["model"]["tags"] == ["here", 0.1]
@@ -73,21 +73,21 @@ def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings)
         "c": "${times:${oc.select:model.lr},4}",
         "d": "${twice_lr:}",
     }
-    sent = resolved_here(plain(*given(**texts)))
+    sent = resolve_once(plain(*given(**texts)))
     for lr in (0.01, 0.05):
         model = resolve(sent, {"lr": lr})["model"]
         assert [model[key] for key in texts] == pytest.approx([2 * lr, lr, 4 * lr, 2 * lr])
 
 
 def test_what_differs_from_call_to_call_has_one_value_in_all_trials(plain: MakeSettings) -> None:
-    sent = resolved_here(plain(*given(a="${number:}")))
+    sent = resolve_once(plain(*given(a="${number:}")))
     assert len({resolve(sent, {"lr": lr})["model"]["a"] for lr in (0.01, 0.02, 0.03)}) == 1
 
 
 def test_what_follows_the_seed_or_half_a_batch_stays_a_call(plain: MakeSettings) -> None:
     texts = given(a="${times:2,${training_seed}}", b="${times:2,${model.batch_size}}")
     settings = plain(*texts, "out_of_memory.retry=halve_batch", "out_of_memory.batch_size=model.batch_size")
-    template = OmegaConf.to_container(resolved_here(settings).template, resolve=False)
+    template = OmegaConf.to_container(resolve_once(settings).template, resolve=False)
     assert template["model"]["a"] == "${times:2,${training_seed}}"  # type: ignore[index, call-overload]
     assert template["model"]["b"] == "${times:2,${model.batch_size}}"  # type: ignore[index, call-overload]
 
@@ -96,7 +96,7 @@ def test_what_follows_a_link_stays_a_call(make_settings: MakeSettings) -> None:
     text = "${times:2,${model.n_samples}}"
     linked = ("datamodule=digits", "+links={model.n_samples: datamodule.n_classes}")
     settings = make_settings(*linked, *given(a=text), study="plain")
-    assert OmegaConf.to_container(resolved_here(settings).template, resolve=False)["model"]["a"] == text  # type: ignore[index, call-overload]
+    assert OmegaConf.to_container(resolve_once(settings).template, resolve=False)["model"]["a"] == text  # type: ignore[index, call-overload]
 
 
 def test_secrets_are_not_written_into_the_files_of_jobs(
@@ -107,7 +107,7 @@ def test_secrets_are_not_written_into_the_files_of_jobs(
     keys = given(a="${oc.env:TRACKER_API_KEY}", password="${oc.env:PLACE}", c="${oc.env:PLACE}")
     for launcher, secret in (("slurm", "${oc.env:TRACKER_API_KEY}"), ("local", "s3cret")):
         settings = make_settings(f"launcher={launcher}", "workers=1", *keys, study="plain")
-        written = OmegaConf.to_container(resolved_here(settings).template, resolve=False)["model"]  # type: ignore[index, call-overload]
+        written = OmegaConf.to_container(resolve_once(settings).template, resolve=False)["model"]  # type: ignore[index, call-overload]
         assert written["a"] == secret
         assert written["c"] == "here"
         assert (written["password"] == "here") is (launcher == "local")

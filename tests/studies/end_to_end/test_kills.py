@@ -26,7 +26,7 @@ FEWEST_S = 3.0  # between two kills, on average
 def load_s() -> float:
     """How long the fork server loads here."""
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import studies.launch.preload"], check=True)
+    subprocess.run([sys.executable, "-c", "import studies.launch.processes.preload"], check=True)
     return time.monotonic() - begun
 
 

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from trainings import StopsAfter, run
 
 from studies import schema
-from studies.cli.admission import admit
 from studies.cli.retraining import make_folder
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
@@ -25,10 +25,17 @@ from studies.selection.steps import Selection, next_step, reader
 from studies.storage.checkpoints import checkpoint_of, checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import write
-from studies.trial.files import claim_own, new_checkpoint, own_checkpoints, sha256_of, trial_folder, trials_folder
-from studies.trial.logger_kinds import own_run
-from studies.trial.tracked import TrackedRun
+from studies.trial.checkpoints.files import (
+    claim_own,
+    new_checkpoint,
+    own_checkpoints,
+    sha256_of,
+    trial_folder,
+    trials_folder,
+)
+from studies.trial.checkpoints.state_file import write
+from studies.trial.loggers.kinds import own_run
+from studies.trial.loggers.tracked_run import TrackedRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -196,7 +203,7 @@ def test_a_folder_of_the_output_that_leads_elsewhere_is_refused(tmp_path: Path, 
     (tmp_path / "out" / name).symlink_to(tmp_path)
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db")
     with pytest.raises(BadInput, match=rf"output_dir is .*/out, whose folder {name} leads to .*: remove the link"):
-        admit(compose(["+study=digits", *places]))
+        validate_and_open(compose(["+study=digits", *places]))
 
 
 def test_a_checkpoint_is_not_written_through_a_link(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from studies.cli.commands.list import print_studies
 from studies.cli.console import make_console
 from studies.cli.reports import report_stored
 from studies.config.settings import AnalysisSettings
-from studies.text.printable import on_one_line, printable, write_page
+from studies.text.printable import printable, write_page
 
 CLEARS = "a\x1b[2J\nb\x9b\u202e\ud800"
 ESCAPED = r"a\x1b[2J\nb\x9b\u202e\ud800"
@@ -28,7 +28,7 @@ def test_text_stays_as_it_is(text: str) -> None:
 
 def test_what_commands_a_terminal_is_escaped_as_python_writes_it(tmp_path: Path) -> None:
     assert printable(CLEARS) == ESCAPED.replace(r"\n", "\n")
-    assert on_one_line(CLEARS) == ESCAPED
+    assert printable(CLEARS, one_line=True) == ESCAPED
     write_page(tmp_path / "page.md", CLEARS)
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == ESCAPED.replace(r"\n", "\n")
 

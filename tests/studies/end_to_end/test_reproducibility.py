@@ -17,7 +17,7 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.selection.chosen import chosen
 from studies.storage.slots import read_slots, rules_of
-from studies.trial.testing import train_and_test
+from studies.trial.retraining import train_and_test
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -17,7 +17,7 @@ from sleepers import GRID, Sleepers, check_exact
 
 from studies import schema
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.storage.opening import open_storage
 
 N_KILLS = 15
@@ -84,5 +84,5 @@ def test_kills_lose_and_double_nothing_in_real_training(shell: Shell, tmp_path: 
     study = optuna.load_study(
         study_name="digits_grid", storage=open_storage(f"sqlite:///{tmp_path}/outputs/studies.db")
     )
-    check_exact(study, read_settings(compose(TRAINING)), tmp_path / "notes")
+    check_exact(study, parse_settings(compose(TRAINING)), tmp_path / "notes")
     assert any(schema.RESUMED_FROM in trial.user_attrs for trial in study.trials)

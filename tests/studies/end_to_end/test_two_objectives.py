@@ -29,9 +29,9 @@ from studies.storage.checkpoints import checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
-from studies.trial.attempt import Attempt
+from studies.trial.checkpoints.record import is_among_the_best
 from studies.trial.objective import run_trial
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -126,8 +126,9 @@ def test_an_equal_of_the_best_keeps_its_state_until_its_second_value_is_known(pl
         settings = plain(*second, f"study_name=kept_{is_kept}", "checkpoint.keep_best=1")
         study = open_study(settings, open_storage(settings.storage.address))
         study.add_trial(create_trial(values=[0.5, 1.0][: 1 + len(second)]))
-        attempt = Attempt(study.ask(), settings, None)
-        assert [attempt.is_among_the_best(loss) for loss in (0.4, 0.5, 0.6)] == [True, is_kept, False]
+        trial, objective = study.ask(), settings.objective
+        kept = [is_among_the_best(trial, loss, k=1, objective=objective) for loss in (0.4, 0.5, 0.6)]
+        assert kept == [True, is_kept, False]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
@@ -175,9 +176,7 @@ def test_second_objectives_that_say_nothing_are_refused(plain: MakeSettings) -> 
     assert "objective.second.metric is steps, of which budget.unit=steps gives each trial as many" in problems(
         lambda: plain(STEPS, "budget.unit=steps", "budget.amount=20")
     )
-    by_name = (
-        "a logged metric is given with its direction, as in objective.second={metric: val_accuracy, direction: min"
-    )
+    by_name = "or give a logged metric with its direction, objective.second={metric: val_accuracy, direction: min"
     assert by_name in problems(lambda: plain("objective.second=val_accuracy"))
     misspelt = "objective.second is sconds, which is none of the training's own figures: did you mean seconds?"
     assert misspelt in problems(lambda: plain("objective.second=sconds"))

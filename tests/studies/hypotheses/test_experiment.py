@@ -27,11 +27,11 @@ from shell import Shell
 
 from studies import schema
 from studies.analysis.estimate import Estimate
-from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
 from studies.cli.session import RunOutcome, Session
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, group_options
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.hypotheses.conclusion import Conclusion, PartTrials, conclude
@@ -72,7 +72,7 @@ def test_parts_are_studies_of_their_own() -> None:
 
 @pytest.mark.parametrize("hypothesis", HYPOTHESES)
 def test_the_rule_of_every_hypothesis_stands_in_its_config(hypothesis: str) -> None:
-    found = [read_settings(config, checks=CHECKS).hypothesis for config in parts(f"+study={hypothesis}").values()]
+    found = [parse_settings(config, checks=CHECKS).hypothesis for config in parts(f"+study={hypothesis}").values()]
     deciding = [b for b in found if b is not None and b.rule != "none" and b.decides]
     assert deciding
     assert all(b.boundary != 0 for b in deciding)
@@ -108,12 +108,12 @@ def test_a_rule_that_makes_no_sense_is_told() -> None:
         ("+hypothesis.bondary=1", r"hypothesis\.bondary"),
     ):
         with pytest.raises(BadInput, match=key):
-            read_settings(compose(["+study=hypotheses/more_layers_are_better", override]), checks=CHECKS)
+            parse_settings(compose(["+study=hypotheses/more_layers_are_better", override]), checks=CHECKS)
 
 
 def problems_of(*overrides: str) -> list[str]:
     with pytest.raises(BadInput) as caught:
-        read_settings(compose(overrides), checks=CHECKS)
+        parse_settings(compose(overrides), checks=CHECKS)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -131,7 +131,7 @@ def test_a_hypothesis_that_no_result_could_decide_is_refused(hypothesis: str, re
     (told,) = problems_of(study, f"replicates={replicates}")
     assert told.startswith(f"replicates is {replicates}, and hypothesis.rule=")
     assert f"fewer than {fewest} seeds: give {fewest} or more, or hypothesis=null" in told
-    assert read_settings(compose([study, f"replicates={fewest}"]), checks=CHECKS).hypothesis
+    assert parse_settings(compose([study, f"replicates={fewest}"]), checks=CHECKS).hypothesis
     (told,) = problems_of(study, "sampler=tpe", "n_trials=40", "replicates=1")
     assert "but sampler is tpe: set sampler=grid, or hypothesis=null" in told
 
@@ -140,7 +140,7 @@ def test_one_setting_fits_all_needs_seeds_and_a_grid_too() -> None:
     settings = parts("+study=hypotheses/one_setting_fits_all")["settings"]
     settings.replicates = 3
     with pytest.raises(BadInput, match=r"replicates is 3, and hypothesis\.rule=one_fits_all .* 4 or more"):
-        read_settings(settings, checks=CHECKS)
+        parse_settings(settings, checks=CHECKS)
 
 
 GRID = ("+study=digits", "sampler=grid", "n_trials=null", "search_space=lr_batch_size", "replicates=4")
@@ -175,7 +175,7 @@ def test_a_table_of_pruned_trainings_is_refused() -> None:
     ],
 )
 def test_what_compares_no_whole_trainings_may_be_pruned(overrides: Sequence[str]) -> None:
-    read_settings(compose(overrides), checks=CHECKS)
+    parse_settings(compose(overrides), checks=CHECKS)
 
 
 def test_a_hypothesis_that_says_too_little_has_one_problem_a_key() -> None:
@@ -330,7 +330,7 @@ def test_an_experiment_takes_as_long_as_its_parts_together_and_has_to_be_finishe
     begun = datetime(2026, 11, 24)
     storage = open_storage(f"sqlite:///{tmp_path}/s.db")
     described = parts(f"+study={name}", *overrides)
-    epochs, steps = (read_settings(described[part], checks=CHECKS) for part in ("equal_epochs", "equal_steps"))
+    epochs, steps = (parse_settings(described[part], checks=CHECKS) for part in ("equal_epochs", "equal_steps"))
     add_trials(epochs, storage, 8, begun=begun, ended=begun + timedelta(seconds=100))
     later = begun + timedelta(days=1)
     add_trials(steps, storage, 7, begun=later, ended=later + timedelta(seconds=30))
@@ -349,7 +349,7 @@ def test_the_machine_is_the_one_that_the_trials_recorded() -> None:
 
 
 def evidence(*overrides: str, **more: Any) -> PartTrials:
-    settings = read_settings(compose(["+study=hypotheses/more_layers_are_better", *overrides]), checks=CHECKS)
+    settings = parse_settings(compose(["+study=hypotheses/more_layers_are_better", *overrides]), checks=CHECKS)
     return PartTrials("", settings, view_of_trials(settings), **{"recorded": settings.hypothesis, **more})
 
 
@@ -404,7 +404,7 @@ def test_a_part_is_decided_under_another_name_of_the_whole(tmp_path: Path) -> No
 
 
 def test_an_undecided_independence_is_decided_by_whole_replicates() -> None:
-    settings = read_settings(compose(["+study=hypotheses/hyperparameters_are_independent"]), checks=CHECKS)
+    settings = parse_settings(compose(["+study=hypotheses/hyperparameters_are_independent"]), checks=CHECKS)
     rng = np.random.default_rng(0)
     trials = every_slot(
         settings,

@@ -14,7 +14,7 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import anova
 from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import mean, needed
-from studies.analysis.values.isolation import isolate, rank
+from studies.analysis.values.cross_fitted import cross_fit, rank
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
@@ -48,7 +48,7 @@ def test_a_claim_has_to_hold_in_every_part() -> None:
 
 
 def a_table(values: dict[str, np.ndarray], *, maximize: bool = True) -> ValueTable:
-    rows = [isolate({0: dict(enumerate(v))}, seeds=range(len(v)), maximize=maximize) for v in values.values()]
+    rows = [cross_fit({0: dict(enumerate(v))}, seeds=range(len(v)), maximize=maximize) for v in values.values()]
     ranking = rank(rows, maximize=maximize)
     standings = zip(values.items(), ranking.standings, strict=True)
     told = tuple(ValueRow(label, {}, len(v), 0, standing, metric=mean(v)) for (label, v), standing in standings)

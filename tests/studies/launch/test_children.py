@@ -12,8 +12,8 @@ from textwrap import dedent
 import pytest
 
 from studies.errors import StudyError
-from studies.launch import children
-from studies.launch.children import BY_THE_SYSTEM, Child, start, stop
+from studies.launch.processes import child as children
+from studies.launch.processes.child import BY_THE_SYSTEM, Child, start, stop
 from studies.secrets.texts import know
 
 

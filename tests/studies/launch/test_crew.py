@@ -1,4 +1,4 @@
-"""The rules of keeping workers going, at a workplace where a script says how each worker ends."""
+"""The rules of keeping workers going, at a backend where a script says how each worker ends."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from datetime import datetime
 import pytest
 
 from studies.errors import StudyError, StudyStopped
-from studies.launch import crew
-from studies.launch.crew import Crew, Ending, How
+from studies.launch import worker_pool
 from studies.launch.interruption import of_this_process, told_at_once
+from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 
-LEFT, DIED, WITHDRAWN = Ending(How.LEFT), Ending(How.DIED, words="exit code 9"), Ending(How.WITHDRAWN, words="by hand")
+LEFT, DIED, WITHDRAWN = (
+    WorkerEnd(EndReason.LEFT),
+    WorkerEnd(EndReason.DIED, words="exit code 9"),
+    WorkerEnd(EndReason.WITHDRAWN, words="by hand"),
+)
 SHIFT = Shift(datetime.now())
 
 
 @dataclass(eq=False)
 class Scripted:
     number: int
-    ends: Ending | None
+    ends: WorkerEnd | None
     queued: bool = False
     looks: int = 0
 
     def is_queued(self) -> bool:
         return self.queued
 
-    def ending(self) -> Ending | None:
+    def end(self) -> WorkerEnd | None:
         self.looks += 1
         return self.ends
 
@@ -38,30 +42,30 @@ class Scripted:
 class Stage:
     """Gives each worker that is begun the next ending of the script; None lives until it is ended."""
 
-    def __init__(self, *script: Ending | None, queued: Sequence[int] = ()) -> None:
+    def __init__(self, *script: WorkerEnd | None, queued: Sequence[int] = ()) -> None:
         self._script = iter(script)
         self._queued = queued
         self.begun: list[int] = []
         self.ended: list[int] = []
 
-    def begin(self, numbers: Sequence[int], *, shift: Shift) -> list[Scripted]:
+    def start(self, numbers: Sequence[int], *, shift: Shift) -> list[Scripted]:
         self.begun += numbers
         return [Scripted(number, next(self._script), queued=number in self._queued) for number in numbers]
 
-    def wait(self, members: Sequence[Scripted], *, seconds: float) -> None:
+    def wait(self, workers: Sequence[Scripted], *, seconds: float) -> None:
         pass
 
-    def end(self, members: Sequence[Scripted], *, grace_s: float) -> None:
-        for member in members:
-            if member.ends is None:
-                member.ends = LEFT
-                self.ended.append(member.number)
+    def stop(self, workers: Sequence[Scripted], *, grace_s: float) -> None:
+        for worker in workers:
+            if worker.ends is None:
+                worker.ends = LEFT
+                self.ended.append(worker.number)
 
 
 def run(stage: Stage, *, workers: int, max_failures: int = 2, begun: Iterator[int] | None = None) -> list[str]:
     told: list[str] = []
-    keeper = Crew(StopSignals(), max_failures=max_failures, tell=told.append)
-    keeper.run(stage, range(workers), shift=SHIFT, on_tick=lambda: next(begun) if begun is not None else 0)
+    pool = WorkerPool(StopSignals(), max_failures=max_failures, tell=told.append)
+    pool.run(stage, range(workers), shift=SHIFT, on_tick=lambda: next(begun) if begun is not None else 0)
     return told
 
 
@@ -72,7 +76,7 @@ def test_a_worker_that_dies_is_replaced_under_its_number() -> None:
 
 
 def test_a_worker_that_is_renewed_did_not_die() -> None:
-    stage = Stage(*[Ending(How.RENEWED)] * 5, LEFT)
+    stage = Stage(*[WorkerEnd(EndReason.RENEWED)] * 5, LEFT)
     assert run(stage, workers=1) == []
     assert stage.begun == [0] * 6
 
@@ -97,7 +101,7 @@ def test_each_pause_before_a_new_worker_is_longer(monkeypatch: pytest.MonkeyPatc
         asked.append(n_failed)
         return 0.1 * n_failed
 
-    monkeypatch.setattr(crew, "pause_s", pause)
+    monkeypatch.setattr(worker_pool, "pause_s", pause)
     stage, begun_at = Stage(DIED, DIED, DIED, LEFT), time.monotonic()
     run(stage, workers=1, max_failures=5)
     assert asked == [0, 1, 2]
@@ -105,28 +109,28 @@ def test_each_pause_before_a_new_worker_is_longer(monkeypatch: pytest.MonkeyPatc
 
 
 def test_ten_starts_in_a_row_are_enough_whatever_failures_are_borne(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "pause_s", lambda n_failed: 0.0)
+    monkeypatch.setattr(worker_pool, "pause_s", lambda n_failed: 0.0)
     stage = Stage(*[DIED] * 20)
     with pytest.raises(StudyStopped, match="workers died 11 times"):  # the first may have come from a trial
         run(stage, workers=1, max_failures=50)
 
 
 def test_a_signal_to_workers_alone_is_borne_while_other_trials_begin() -> None:
-    stopped = Ending(How.STOPPED, words="asked to stop by a signal")
+    stopped = WorkerEnd(EndReason.STOPPED, words="asked to stop by a signal")
     stage = Stage(*[stopped] * 30, LEFT)
     told = run(stage, workers=1, begun=iter(range(0, 200, 2)))
     assert told == ["worker 0 was asked to stop by a signal; a new one takes its place"] * 30
 
 
 def test_a_signal_that_interrupts_each_trial_stops_the_study() -> None:
-    stage = Stage(*[Ending(How.STOPPED, words="asked to stop by a signal")] * 30)
+    stage = Stage(*[WorkerEnd(EndReason.STOPPED, words="asked to stop by a signal")] * 30)
     with pytest.raises(StudyStopped, match="10 workers in a row were asked to stop by a signal, which this command"):
         run(stage, workers=1, begun=iter(range(1, 200)))  # each retry is a trial that is begun
     assert len(stage.begun) == 10
 
 
 def test_the_first_error_ends_the_others_and_is_raised() -> None:
-    stage = Stage(None, Ending(How.LEFT, StudyError("the disk is full")), None)
+    stage = Stage(None, WorkerEnd(EndReason.LEFT, StudyError("the disk is full")), None)
     with pytest.raises(StudyError, match="the disk is full"):
         run(stage, workers=3)
     assert stage.ended == [0, 2]
@@ -154,7 +158,7 @@ def test_a_signal_ends_all_without_an_error() -> None:
     stage, signals = Stage(None, None), StopSignals()
     signals.stop("SIGINT")
     told: list[str] = []
-    Crew(signals, max_failures=2, tell=told.append).run(stage, range(2), shift=SHIFT, on_tick=lambda: 0)
+    WorkerPool(signals, max_failures=2, tell=told.append).run(stage, range(2), shift=SHIFT, on_tick=lambda: 0)
     assert stage.ended == [0, 1]
     assert told == [
         "interrupted (SIGINT): waiting for 2 workers to save the running trials, at most 20 s; Ctrl-C again ends this "

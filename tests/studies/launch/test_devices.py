@@ -13,15 +13,18 @@ from pathlib import Path
 import pytest
 
 from studies.config.settings import StudySettings
-from studies.launch.devices import place_notes, place_problems, places, visible_gpus
+from studies.launch.local.device_slots import DeviceRequest, device_slots, slot_notes, slot_problems
+from studies.launch.local.options import device_request
+from studies.launch.torch_devices import visible_gpus
 
 MakeSettings = Callable[..., StudySettings]
+MakeRequest = Callable[..., DeviceRequest]
 FOUR = ["0", "1", "2", "3"]
 
 
 @pytest.fixture
-def digits(make_settings: MakeSettings) -> MakeSettings:
-    return lambda *overrides: make_settings("n_trials=100", *overrides)
+def digits(make_settings: MakeSettings) -> MakeRequest:
+    return lambda *overrides: device_request(make_settings("n_trials=100", *overrides))
 
 
 @pytest.mark.parametrize(
@@ -45,22 +48,22 @@ def digits(make_settings: MakeSettings) -> MakeSettings:
     ],
 )
 def test_workers_are_spread_over_slots(
-    digits: MakeSettings,
+    digits: MakeRequest,
     overrides: tuple[str, ...],
     n_cores: int,
     gpus: list[str],
     devices: list[tuple[str, ...]],
     threads: int,
 ) -> None:
-    found = places(digits(*overrides), n_cores=n_cores, gpus=gpus)
-    assert [place.devices for place in found] == devices
-    assert [place.worker for place in found] == list(range(len(devices)))
-    assert {place.threads for place in found} == {threads}
+    found = device_slots(digits(*overrides), n_cores=n_cores, gpus=gpus)
+    assert [slot.devices for slot in found] == devices
+    assert [slot.worker for slot in found] == list(range(len(devices)))
+    assert {slot.threads for slot in found} == {threads}
 
 
-def test_a_place_is_told_in_words(digits: MakeSettings) -> None:
+def test_a_slot_is_told_in_words(digits: MakeRequest) -> None:
     def told(*overrides: str, gpus: list[str]) -> str:
-        return str(places(digits(*overrides), n_cores=4, gpus=gpus)[0])
+        return str(device_slots(digits(*overrides), n_cores=4, gpus=gpus)[0])
 
     assert told(gpus=[]) == "worker 0: CPU, 1 thread"
     assert told(gpus=["2"]) == "worker 0: GPU 2, 4 threads"
@@ -78,15 +81,15 @@ def test_a_place_is_told_in_words(digits: MakeSettings) -> None:
     ],
 )
 def test_what_may_surprise_is_noted(
-    digits: MakeSettings, overrides: tuple[str, ...], n_cores: int, gpus: list[str], note: str
+    digits: MakeRequest, overrides: tuple[str, ...], n_cores: int, gpus: list[str], note: str
 ) -> None:
-    notes = place_notes(digits(*overrides), n_cores=n_cores, gpus=gpus)
+    notes = slot_notes(digits(*overrides), n_cores=n_cores, gpus=gpus)
     assert any(note in told for told in notes), notes
 
 
-def test_nothing_is_noted_where_nothing_surprises(digits: MakeSettings) -> None:
+def test_nothing_is_noted_where_nothing_surprises(digits: MakeRequest) -> None:
     for overrides, gpus in (((), FOUR), ((), []), (("launcher.slots_per_device=2",), FOUR)):
-        assert place_notes(digits(*overrides), n_cores=4, gpus=gpus) == []
+        assert slot_notes(digits(*overrides), n_cores=4, gpus=gpus) == []
 
 
 @pytest.mark.parametrize(
@@ -94,19 +97,19 @@ def test_nothing_is_noted_where_nothing_surprises(digits: MakeSettings) -> None:
     [(8, FOUR, "is 8 but this machine shows 4 GPUs (0, 1, 2, 3)"), (2, ["MIG-1", "MIG-2"], "one MIG instance only")],
 )
 def test_more_devices_a_trial_than_there_are_is_one_clear_problem(
-    digits: MakeSettings, n: int, gpus: list[str], complaint: str
+    digits: MakeRequest, n: int, gpus: list[str], complaint: str
 ) -> None:
-    (problem,) = place_problems(digits(f"launcher.devices_per_trial={n}"), gpus=gpus)
+    (problem,) = slot_problems(digits(f"launcher.devices_per_trial={n}"), gpus=gpus)
     assert problem.key == "launcher.devices_per_trial"
     assert complaint in problem.complaint
-    assert place_problems(digits(f"launcher.devices_per_trial={n}", "trainer.accelerator=cpu"), gpus=gpus) == []
-    assert place_problems(digits(f"launcher.devices_per_trial={n}"), gpus=[]) == []
+    assert slot_problems(digits(f"launcher.devices_per_trial={n}", "trainer.accelerator=cpu"), gpus=gpus) == []
+    assert slot_problems(digits(f"launcher.devices_per_trial={n}"), gpus=[]) == []
 
 
 @pytest.mark.parametrize(("n_workers", "is_refused"), [("auto", False), (2, False), (3, True)])
-def test_groups_of_gpus_are_not_shared(digits: MakeSettings, n_workers: int | str, is_refused: bool) -> None:
-    settings = digits("launcher.devices_per_trial=2", f"workers={n_workers}")
-    told = [str(problem) for problem in place_problems(settings, gpus=FOUR)]
+def test_groups_of_gpus_are_not_shared(digits: MakeRequest, n_workers: int | str, is_refused: bool) -> None:
+    request = digits("launcher.devices_per_trial=2", f"workers={n_workers}")
+    told = [str(problem) for problem in slot_problems(request, gpus=FOUR)]
     expected = "workers is 3 but 4 GPUs have room for 2 trials on 2 each: give auto or 2"
     assert [line.partition(": groups")[0] for line in told] == ([expected] if is_refused else [])
 
@@ -136,15 +139,15 @@ from pathlib import Path
 import numpy, torch
 from threadpoolctl import threadpool_info
 from studies.errors import StudyError
-from studies.launch.devices import Place
-from studies.launch.process import take
+from studies.launch.torch_devices import limit_threads, use_devices
 
 spoilt = sys.argv[1] == "spoilt"
 torch.cuda.is_initialized = lambda: spoilt
 try:
-    take(Place(0, ("5", "6"), 1))
+    use_devices(("5", "6"))
 except StudyError as error:
     sys.exit(str(error))
+limit_threads(1)
 assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,6"
 assert os.environ["OMP_NUM_THREADS"] == "1"
 assert torch.get_num_threads() == 1
@@ -167,8 +170,8 @@ def test_a_worker_refuses_to_choose_its_device_after_cuda_has_chosen() -> None:
 def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeSettings, tmp_path: Path) -> None:
     """In a process of the fork server, as the launcher starts it; the place is kept with the trial."""
     from studies import schema
-    from studies.launch.devices import Place
-    from studies.launch.process import run_worker
+    from studies.launch.local.device_slots import DeviceSlot
+    from studies.launch.worker_process import run_worker
     from studies.process.shift import Shift
     from studies.storage.creation import open_study
     from studies.storage.opening import open_storage
@@ -177,10 +180,10 @@ def test_the_first_that_a_workers_module_sees_is_its_device(make_settings: MakeS
     settings = make_settings(target, f"+model.notes={tmp_path}/seen", "n_trials=1", "budget.amount=1", study="plain")
     study = open_study(settings, open_storage(settings.storage.address))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["studies.launch.preload"])
+    context.set_forkserver_preload(["studies.launch.processes.preload"])
     _, theirs = context.Pipe(duplex=False)
-    place = Place(0, ("GPU-7",), 1)
-    arguments = (settings, place, Shift(datetime.now(), None), tmp_path / "worker.log", theirs)
+    slot = DeviceSlot(0, ("GPU-7",), 1)
+    arguments = (settings, slot, Shift(datetime.now(), None), tmp_path / "worker.log", theirs)
     process = context.Process(target=run_worker, args=arguments)
     process.start()
     process.join(120)

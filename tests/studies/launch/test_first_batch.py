@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from studies.config.settings import StudySettings
-from studies.launch.checking import check_in_time
-from studies.launch.first_batch import try_first_batch
-from studies.launch.points import Plan
+from studies.launch.preflight.check import check_in_time
+from studies.launch.preflight.findings import Plan
+from studies.launch.preflight.first_batch import try_first_batch
 from studies.process.signals import StopSignals
 
 MakeSettings = Callable[..., StudySettings]
@@ -27,8 +27,8 @@ def settings(make_settings: MakeSettings) -> StudySettings:
 
 def test_one_that_ends_and_leaves_a_copy_is_not_waited_for(settings: StudySettings, tmp_path: Path) -> None:
     begun = time.monotonic()
-    _, problems = try_first_batch(settings, log=tmp_path / "log", signals=StopSignals(), tell=print)
-    assert [problem.complaint for problem in problems] == ["ended the process of its first batch (exit code 4)"]
+    found = try_first_batch(settings, log=tmp_path / "log", signals=StopSignals(), tell=print)
+    assert [problem.complaint for problem in found.problems] == ["ended the process of its first batch (exit code 4)"]
     assert time.monotonic() - begun < COPY_S
 
 

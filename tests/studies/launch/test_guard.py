@@ -9,7 +9,7 @@ from pathlib import Path
 HEAD = """
 import os, signal, sys, time
 from pathlib import Path
-from studies.launch import guard
+from studies.launch.processes import fork_server as guard
 guard.pause_s = lambda n_failed: 0.0
 starts = Path(sys.argv[1])
 

@@ -11,7 +11,7 @@ torch.cuda.is_available = lambda: bool(asked.append("cuda")) or False
 stepped = []
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 register_optimizer_step_pre_hook(lambda *_: stepped.append("step"))
-import studies.launch.preload
+import studies.launch.processes.preload
 assert not torch.cuda.is_initialized()
 assert torch.get_num_threads() == 1
 assert gc.get_freeze_count() > 100_000

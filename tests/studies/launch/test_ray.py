@@ -18,9 +18,9 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, trained, worker_of
 
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems
+from studies.launch.ray.actor import ActorTask, RayActor
 from studies.launch.ray.cluster import Cluster
-from studies.launch.ray.options import RayOptions, read_ray
-from studies.launch.ray.worker import Post, RayWorker
+from studies.launch.ray.options import RayOptions, parse_ray
 from studies.process.shift import Shift
 from studies.secrets.texts import MASK, masked
 from studies.storage.slots import read_slots
@@ -60,7 +60,7 @@ def test_what_is_wrong_with_the_options_is_told(
 def test_the_options_are_read(make_settings: MakeSettings) -> None:
     options = ("launcher.address=head:6379", "launcher.cpus_per_worker=4", "launcher.gpus_per_worker=0.5")
     settings = make_settings("launcher=ray", *options, study="plain")
-    assert read_ray(settings, Problems()) == RayOptions("head:6379", 4.0, 0.5)
+    assert parse_ray(settings.launcher.options, Problems()) == RayOptions("head:6379", 4.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_node_has_room_for_what_its_cpus_and_gpus_allow(
 def test_an_actor_masks_the_secrets_of_the_command(make_settings: MakeSettings, tmp_path: Path) -> None:
     (no_folder := tmp_path / "file").touch()
     place = {"threads": 1, "gpus": 0.0, "home": "here", "folder": no_folder, "logs": tmp_path}
-    post = Post(
+    task = ActorTask(
         make_settings(study="plain"), Shift(datetime.now(UTC)), 0, secrets=frozenset({"told-to-actors"}), **place
     )
     with ThreadPoolExecutor(1) as pool:
-        assert "cannot work in" in str(pool.submit(lambda: RayWorker().run(post)).result())
+        assert "cannot work in" in str(pool.submit(lambda: RayActor().run(task)).result())
     assert masked("told-to-actors") == MASK
-    assert "told-to-actors" not in repr(post)
+    assert "told-to-actors" not in repr(task)
 
 
 def test_a_cluster_that_is_not_there_is_one_problem(shell: Shell) -> None:

@@ -23,11 +23,10 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, trained
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems, StudyError
-from studies.launch import elsewhere
-from studies.launch.elsewhere import refuse_file_of_another_machine, refuse_missing_address, storage_notes
+from studies.launch.remote import is_file, refuse_file_of_another_machine, refuse_missing_address, storage_notes
 from studies.launch.slurm.launcher import SlurmLauncher
-from studies.launch.slurm.options import read_slurm
-from studies.launch.slurm.task import Task, _trials_of, hide_gpus_of_others
+from studies.launch.slurm.options import parse_slurm
+from studies.launch.slurm.task import SlurmTask, _trials_of, hide_gpus_of_others
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
 from studies.storage.opening import open_existing
@@ -96,7 +95,8 @@ def test_sbatch_gets_the_options_and_further_parameters(make_settings: MakeSetti
         "launcher.devices_per_trial=2",
         "+launcher.additional_parameters.account=lab",
     )
-    options = read_slurm(make_settings("launcher=slurm", "workers=2", *more, study="plain"), Problems())
+    settings = make_settings("launcher=slurm", "workers=2", *more, study="plain")
+    options = parse_slurm(settings.launcher.options, Problems())
     assert (options.partition, options.gpus_per_task, options.timeout_min) == ("gpu", 2, 60)
     assert options.additional_parameters == {"account": "lab"}
 
@@ -141,7 +141,8 @@ def test_a_task_has_no_time_to_wait_for_the_storage(
     """One that is called off during an outage comes back."""
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://127.0.0.1:9/studies")
     by_name = ("storage.url=null", "storage.url_env=STUDIES_STORAGE_URL")
-    assert _trials_of(make_settings("launcher=slurm", "workers=2", *by_name, study="plain")) is None
+    settings = make_settings("launcher=slurm", "workers=2", *by_name, study="plain")
+    assert _trials_of(settings.storage, "plain") is None
 
 
 @pytest.mark.parametrize(("asked", "named", "seen"), [(0, None, ""), (0, "1", "1"), (1, "2,3", "2,3"), (1, None, None)])
@@ -161,21 +162,21 @@ def test_a_task_carries_the_name_of_the_variable_and_not_the_address(
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:hunter2@db/studies")
     by_name = ("storage.url=null", "storage.url_env=STUDIES_STORAGE_URL")
     settings = make_settings("launcher=slurm", "workers=2", *by_name, study="plain")
-    written = pickle.dumps(Task(settings, Shift(datetime.now()), 0, 1, 0, "here", tmp_path / "called-off"))
+    written = pickle.dumps(SlurmTask(settings, Shift(datetime.now()), 0, 1, 0, "here", tmp_path / "called-off"))
     assert b"STUDIES_STORAGE_URL" in written
     assert b"hunter2" not in written
     monkeypatch.delenv("STUDIES_STORAGE_URL")
     with pytest.raises(StudyError, match=r"storage\.url_env is STUDIES_STORAGE_URL, which is not set on"):
-        refuse_missing_address(settings)
+        refuse_missing_address(settings.storage)
 
 
 def test_a_file_is_refused_on_another_machine_than_the_commands(make_settings: MakeSettings) -> None:
     settings = make_settings("launcher=slurm", "workers=2", study="plain")
-    assert "note: the storage is a file" in storage_notes(settings)[0]
-    refuse_file_of_another_machine(settings, home=platform.node())
+    assert "note: the storage is a file" in storage_notes(settings.storage.address)[0]
+    refuse_file_of_another_machine(settings.storage.address, home=platform.node())
     with pytest.raises(StudyError, match="cannot safely share the storage, a file that login1 has open"):
-        refuse_file_of_another_machine(settings, home="login1")
-    assert not elsewhere.lies_in_a_file("postgresql+psycopg://db/studies")
+        refuse_file_of_another_machine(settings.storage.address, home="login1")
+    assert not is_file("postgresql+psycopg://db/studies")
 
 
 def test_a_partition_that_does_not_exist_ends_in_slurms_own_words(submitting: Shell) -> None:

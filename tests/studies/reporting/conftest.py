@@ -16,7 +16,7 @@ from studies import schema
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.estimate import Estimate
 from studies.analysis.table import trials_table
-from studies.analysis.trust import Verdict
+from studies.analysis.verdict import Verdict
 
 POWERS = tuple(2**k for k in range(4, 10))
 SPACE: Mapping[str, BaseDistribution] = {

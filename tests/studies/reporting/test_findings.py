@@ -14,7 +14,7 @@ from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
-from studies.analysis.trust import Verdict
+from studies.analysis.verdict import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
 from studies.reporting.wording import interval_text, share_of_variance, table

@@ -21,11 +21,11 @@ from shell import USERS, Shell
 from studies import schema
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import NextSpace, SpaceChange
-from studies.cli.admission import CHECKS
 from studies.cli.reports import report_stored, report_study
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.config.space import SearchSpace
 from studies.reporting.sections.next_round.section import next_round_blocks
@@ -103,7 +103,7 @@ def check_next_space(settings: StudySettings) -> None:
     words = shlex.split(line)[3:]
     assert words[:2] == ["--config-dir", str(settings.output_dir)]
     assert {"study_name=digits-round2", "import_from=digits"} <= set(words)
-    following = read_settings(compose(words[2:], config_dirs=[words[1]]), checks=CHECKS)
+    following = parse_settings(compose(words[2:], config_dirs=[words[1]]), checks=CHECKS)
     assert (following.space["lr"].low, following.space["lr"].high) == (settings.space["lr"].low, 0.1)
     assert following.space["batch_size"].high == 128
     for name in ("n_layers", "width", "dropout", "activation"):
@@ -129,13 +129,13 @@ def test_a_grid_imports_nothing_in_its_next_round(make_settings: MakeSettings) -
 
 @pytest.mark.parametrize("study", ["mnist_everything", "digits_optimizers", "mnist_cnn", "digits_grid"])
 def test_every_space_that_is_written_is_read_again_as_it_was(study: str, tmp_path: Path) -> None:
-    settings = read_settings(compose([f"+study={study}"]), checks=CHECKS)
+    settings = parse_settings(compose([f"+study={study}"]), checks=CHECKS)
     reason = SpaceChange("lr", "low", 0.1, 0.2, "a reason: with # and colons")
     (tmp_path / "search_space").mkdir()
     text = space_yaml(NextSpace(settings.space, (reason,), ("a hint",)), study_name=study)
     (tmp_path / "search_space" / "next_search_space.yaml").write_text(text)
     again = compose([f"+study={study}", "search_space=next_search_space"], config_dirs=[str(tmp_path)])
-    assert read_settings(again, checks=CHECKS).space == settings.space
+    assert parse_settings(again, checks=CHECKS).space == settings.space
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, t
 from studies.search.designs import random_design
 from studies.storage.slots import Rules
 from studies.text.wording import shown
-from studies.trial.objective import resolve
+from studies.trial.point_config import resolve
 
 MakeSettings = Callable[..., StudySettings]
 ENDED_WELL = TrialState.COMPLETE

@@ -20,7 +20,7 @@ from studies.process.signals import StopSignals
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
 from studies.trial.objective import run_trial
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 from studies.worker import Post, work
 
 MakeSettings = Callable[..., StudySettings]

@@ -17,10 +17,10 @@ from optuna.pruners import (
 )
 from optuna.trial import TrialState
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import WholeStudy, make_pruner, pruner_notes
@@ -32,7 +32,7 @@ Curve = Callable[[int], float]
 def settings(name: str, **options: object) -> StudySettings:
     """The digits study with the pruner `name` as its file has it, but for `options`."""
     changed = [f"pruner.{key}={value}" for key, value in options.items()]
-    return read_settings(
+    return parse_settings(
         compose(["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed]), checks=CHECKS
     )
 
@@ -175,7 +175,7 @@ def test_options_that_a_pruner_refuses_are_told(name: str, options: dict[str, ob
 
 def test_an_option_that_the_shipped_file_leaves_out_is_refused_by_the_pruner() -> None:
     with pytest.raises(BadInput, match="pruner is median, which refuses its options"):
-        read_settings(compose(["+study=digits", "pruner=median", "+pruner.interval_steps=0"]), checks=CHECKS)
+        parse_settings(compose(["+study=digits", "pruner=median", "+pruner.interval_steps=0"]), checks=CHECKS)
 
 
 def test_a_pruner_that_will_never_stop_a_trial_is_told() -> None:

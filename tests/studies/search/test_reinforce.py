@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.space import Point, SearchSpace
 from studies.errors import BadInput
 from studies.search.policy import ChoicePolicy, NumberPolicy, Rates, begin
@@ -440,14 +440,14 @@ def test_a_parameter_outside_of_the_space_is_refused() -> None:
 def test_options_out_of_their_range_are_told_with_it(option: str, value: str, remedy: str) -> None:
     words = ["+study=digits", "sampler=reinforce", f"sampler.{option}={value}"]
     with pytest.raises(BadInput, match=rf"sampler.{option} is .*: give a number {remedy}"):
-        read_settings(compose(words), checks=[check_sampler])
+        parse_settings(compose(words), checks=[check_sampler])
 
 
 def test_an_unknown_option_is_told_with_the_nearest() -> None:
     for option in ("learnin_rate", "memory"):
         words = ["+study=digits", "sampler=reinforce", f"+sampler.{option}=1"]
         with pytest.raises(BadInput, match="is not an option of reinforce") as refused:
-            read_settings(compose(words), checks=[check_sampler])
+            parse_settings(compose(words), checks=[check_sampler])
         assert "learning_rate" in str(refused.value)
         assert "space" not in str(refused.value)
 

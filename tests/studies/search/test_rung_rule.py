@@ -13,14 +13,14 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from studies import schema
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.search.pruners import make_pruner, pruner_notes
-from studies.trial.callbacks import Rung
 from studies.trial.reports import reports_of
+from studies.trial.rungs.rungs import Rung
 
 RUNGS = 9
 SECOND = "objective.second={metric: seconds, direction: minimize}"
@@ -44,7 +44,7 @@ RULES: list[tuple[str, dict[str, object]]] = [
 def settings(name: str, *more: str, **options: object) -> StudySettings:
     changed = [f"{'+' * key.startswith('+')}pruner.{key.lstrip('+')}={value}" for key, value in options.items()]
     overrides = ["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed, *more]
-    return read_settings(compose(overrides), checks=CHECKS)
+    return parse_settings(compose(overrides), checks=CHECKS)
 
 
 def curves(seed: int, *, n: int) -> Iterator[list[tuple[int, float]]]:
@@ -72,10 +72,10 @@ def run_together(of: StudySettings, study: Study, paths: Sequence[list[tuple[int
             yield number, study.ask(), iter([Rung(i, value, i, i / 10) for i, value in path]), []
 
     running = [member for _ in range(3) for member in begin()]
-    reports = {trial.number: reports_of(trial, of) for _, trial, _, _ in running}
+    reports = {trial.number: reports_of(trial, of.objective, n_rungs=of.budget.rungs) for _, trial, _, _ in running}
     while running:
         number, trial, rungs, seen = running.pop(0)
-        report = reports.setdefault(trial.number, reports_of(trial, of))
+        report = reports.setdefault(trial.number, reports_of(trial, of.objective, n_rungs=of.budget.rungs))
         rung = next(rungs, None)
         if rung is None:
             study.tell(trial, [seen[-1], 1.0][:n_values])
@@ -118,9 +118,9 @@ def test_a_trial_that_goes_on_stands_as_one_that_never_stopped() -> None:
     study = study_of(of, pruner_of(of))
     rungs = tuple(Rung(i, value, i, i / 10) for i, value in enumerate([0.5, 0.6, 0.7, 0.8], start=1))
     whole, resumed = study.ask(), study.ask()
-    report = reports_of(whole, of)
+    report = reports_of(whole, of.objective, n_rungs=of.budget.rungs)
     assert not any(report(rung) for rung in rungs)
-    again = reports_of(resumed, of)
+    again = reports_of(resumed, of.objective, n_rungs=of.budget.rungs)
     again.repeat(rungs[:3])
     assert not again(rungs[2])
     again(rungs[3])
@@ -131,7 +131,7 @@ def test_a_trial_that_goes_on_stands_as_one_that_never_stopped() -> None:
 def test_a_second_go_keeps_the_first_value_of_a_rung() -> None:
     of = settings("none", SECOND)
     study = study_of(of, pruner_of(of))
-    report = reports_of(study.ask(), of)
+    report = reports_of(study.ask(), of.objective, n_rungs=of.budget.rungs)
     for rung in (
         Rung(1, 0.1, 1, 1.0),
         Rung(2, 0.2, 2, 2.0),

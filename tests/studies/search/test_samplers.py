@@ -17,7 +17,7 @@ from scipy.stats import qmc
 from studies import schema
 from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import Named, StudySettings
 from studies.config.space import Point, SearchSpace, is_active
 from studies.search.designs import MAX_SOBOL_DIMENSIONS, random_point
@@ -51,7 +51,7 @@ N = 20
 
 @cache
 def base() -> StudySettings:
-    return read_settings(compose(["+study=digits", "pruner=none"]))
+    return parse_settings(compose(["+study=digits", "pruner=none"]))
 
 
 def settings(

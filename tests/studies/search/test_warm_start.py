@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from studies.analysis.values.isolation import Cell
+from studies.analysis.values.cross_fitted import Cell
 from studies.config.parameter import Parameter
 from studies.config.space import SearchSpace
 from studies.search.warm_start import N_BEST, N_REPLAYS, WarmStart, warm_start

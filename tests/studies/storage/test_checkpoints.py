@@ -29,10 +29,11 @@ from studies.secrets.texts import know
 from studies.storage.checkpoints import checkpoint_of, checkpoints_of
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.checkpoint import NotPlain, plain, without_secret_arguments, write
-from studies.trial.files import new_checkpoint, sha256_of
-from studies.trial.objective import resolve, run_trial
-from studies.trial.testing import train_and_test
+from studies.trial.checkpoints.files import new_checkpoint, sha256_of
+from studies.trial.checkpoints.state_file import NotPlain, plain, without_secret_arguments, write
+from studies.trial.objective import run_trial
+from studies.trial.point_config import resolve
+from studies.trial.retraining import train_and_test
 from studies.worker import Post, work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

@@ -18,7 +18,7 @@ from shell import PLAIN, Shell
 
 from studies import schema
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import StudyChanged
 from studies.storage import creation
@@ -33,7 +33,7 @@ FORLORN = [f"forlorn-{number}" for number in range(3)]  # begun by a command tha
 
 def settings_of(url: str, name: str, budget: int) -> StudySettings:
     where = (f"storage.url='{url}'", f"study_name={name}", "output_dir=/nowhere")
-    return read_settings(compose(["+study=digits", f"budget.amount={budget}", *where]))
+    return parse_settings(compose(["+study=digits", f"budget.amount={budget}", *where]))
 
 
 def budget_of(study: optuna.Study) -> tuple[object, object]:

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from written import changed, problems_of, read
 
-from studies.cli.admission import admit, refuse_bad_name
+from studies.cli.validation import refuse_bad_name, validate_and_open
 from studies.config.composing.configs import as_meant, compose
 from studies.errors import BadInput, Problem
 from studies.hypotheses.parts import part_names
@@ -61,7 +61,7 @@ def test_an_odd_name_of_a_parameter_a_callback_or_a_logger_is_refused(name: str,
     config["loggers"] = {name: {"_target_": "pytorch_lightning.loggers.CSVLogger"}}
     config["storage"]["url"], config["launcher"] = "memory", {"name": "serial"}
     with pytest.raises(BadInput) as caught:
-        admit(config)
+        validate_and_open(config)
     told = {problem.key: problem.complaint for problem in caught.value.problems}
     assert {"search_space", "callbacks", "loggers"} <= set(told)
     assert all(why in told[key] for key in ("search_space", "callbacks", "loggers"))
@@ -77,7 +77,7 @@ def test_an_odd_name_of_a_part_of_a_hypothesis_is_refused(name: str, why: str) -
 def admitted(tmp_path: Path, output_dir: str) -> tuple[Problem, ...]:
     config: DictConfig = changed(output_dir=output_dir, storage__url="memory", launcher={"name": "serial"})
     with pytest.raises(BadInput) as caught:
-        admit(config)
+        validate_and_open(config)
     return caught.value.problems
 
 

@@ -12,10 +12,10 @@ from trainings import run
 
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
+from studies.trial.building.package import package_of
 from studies.trial.job import Job
-from studies.trial.objective import resolve
-from studies.trial.package import package_of
-from studies.trial.preflight import preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studies.errors import Problem
-from studies.trial.diagnosis import of_error
+from studies.trial.preflight.diagnosis import of_error
 
 CONFIG = {
     "model": {"_target_": "some.Module", "name": "data", "note": "a\nb\0"},

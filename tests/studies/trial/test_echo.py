@@ -12,8 +12,8 @@ from torch import nn
 
 import lightning_modules
 from studies.config.settings import StudySettings
-from studies.trial.job import build
-from studies.trial.objective import resolve
+from studies.trial.job import Job
+from studies.trial.point_config import resolve
 from studies.trial.run import Run
 
 MakeSettings = Callable[..., StudySettings]
@@ -105,15 +105,9 @@ def live_run(settings: StudySettings, wanted: Mapping[str, Any]) -> tuple[Run, d
     values = {parameter.name: parameter.spread(3)[-1] for parameter in settings.space}
     values |= {"initialization": "normal", "n_layers": 2, "optimizer": "sgd", "schedule": "step", **wanted}
     point = settings.space.suggest(FixedTrial(values))
-    run = build(
-        resolve(settings, point),
-        metric="val/accuracy",
-        budget=settings.budget,
-        seed=0,
-        folder=settings.output_dir,
-        limit_train_batches=8,
-        max_epochs=1,
-    )
+    limits = {"limit_train_batches": 8, "max_epochs": 1}
+    config, folder = resolve(settings, point), settings.output_dir
+    run = Job(config, "val/accuracy", settings.budget, 0, folder, trainer_arguments=limits).build()
     run.fit()
     return run, dict(point)
 
@@ -162,13 +156,13 @@ def test_each_depth_reaches_the_network(settings: StudySettings, n_layers: int) 
 def test_each_initialization_reaches_the_weights(settings: StudySettings, name: str, spread: float) -> None:
     """Standard deviations in closed form for tanh (gain 5/3), 64 inputs and 256 units; an untrained network."""
     point = {"initialization": name, "activation": "tanh", "width": 256, "lr": 1e-4}
-    run = build(resolve(settings, point), metric="val/loss", budget=settings.budget, seed=0, folder=settings.output_dir)
+    run = Job(resolve(settings, point), "val/loss", settings.budget, 0, settings.output_dir).build()
     assert first_weight(run).std().item() == pytest.approx(spread, rel=0.03)
 
 
 def test_an_orthogonal_initialization_is_orthogonal(settings: StudySettings) -> None:
     point = {"initialization": "orthogonal", "activation": "relu", "width": 64}
-    run = build(resolve(settings, point), metric="val/loss", budget=settings.budget, seed=0, folder=settings.output_dir)
+    run = Job(resolve(settings, point), "val/loss", settings.budget, 0, settings.output_dir).build()
     weight = first_weight(run).detach() / 2**0.5
     torch.testing.assert_close(weight @ weight.T, torch.eye(64), atol=1e-4, rtol=0)
 

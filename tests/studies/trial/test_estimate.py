@@ -17,11 +17,11 @@ from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
 from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import most_trainings
-from studies.trial.cut import Cut
-from studies.trial.estimate import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.job import Job
-from studies.trial.objective import resolve
-from studies.trial.preflight import look
+from studies.trial.point_config import resolve
+from studies.trial.preflight.batch_limit import BatchLimit
+from studies.trial.preflight.dry_run import dry_run_briefly, estimate_time
+from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -47,9 +47,9 @@ class Known(Callback):
         self.clock += VALIDATION_S
 
 
-def whole_s(settings: StudySettings, folder: Path, cut: Cut) -> float | None:
+def whole_s(settings: StudySettings, folder: Path, batch_limit: BatchLimit) -> float | None:
     """What a trial of `settings` is reckoned to take, by a part of it."""
-    job = Job(resolve(settings, {"lr": 0.01}), "val_loss", settings.budget, 0, folder, cut=cut)
+    job = Job(resolve(settings, {"lr": 0.01}), "val_loss", settings.budget, 0, folder, batch_limit=batch_limit)
     run, known = job.build(), Known()
     stopwatch = run.package.callback(Stopwatch)(0.0, now=lambda: known.clock)
     run.trainer.callbacks.insert(0, known)
@@ -58,7 +58,7 @@ def whole_s(settings: StudySettings, folder: Path, cut: Cut) -> float | None:
     return whole_training_s(run, settings.budget, stopwatch.times, n_devices=1)
 
 
-@pytest.mark.parametrize("cut", [Cut(N_TIMED, n_epochs=2), Cut(2, n_epochs=2)])
+@pytest.mark.parametrize("batch_limit", [BatchLimit(N_TIMED, n_epochs=2), BatchLimit(2, n_epochs=2)])
 @pytest.mark.parametrize(
     ("overrides", "n_batches", "n_rungs", "n_epochs"),
     [
@@ -75,7 +75,7 @@ def whole_s(settings: StudySettings, folder: Path, cut: Cut) -> float | None:
 def test_each_part_of_a_training_is_counted_as_often_as_it_is_paid(
     make_settings: MakeSettings,
     tmp_path: Path,
-    cut: Cut,
+    batch_limit: BatchLimit,
     overrides: tuple[str, ...],
     n_batches: int,
     n_rungs: int,
@@ -83,27 +83,24 @@ def test_each_part_of_a_training_is_counted_as_often_as_it_is_paid(
 ) -> None:
     settings = make_settings("model.n_samples=400", *overrides, study="plain")
     known = SETUP_S + n_batches * STEP_S + n_rungs * VALIDATION_S + (n_epochs - 1) * BETWEEN_S
-    assert whole_s(settings, tmp_path, cut) == pytest.approx(known)
+    assert whole_s(settings, tmp_path, batch_limit) == pytest.approx(known)
 
 
 def test_the_time_is_unknown_where_the_loader_does_not_tell_its_length(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     streamed = "model._target_=user_modules.Streamed"
-    assert whole_s(make_settings(streamed, study="plain"), tmp_path, Cut(2)) is None
+    assert whole_s(make_settings(streamed, study="plain"), tmp_path, BatchLimit(2)) is None
     in_steps = make_settings(streamed, "budget.unit=steps", "budget.amount=100", study="plain")
-    assert whole_s(in_steps, tmp_path, Cut(2)) == pytest.approx(SETUP_S + 100 * STEP_S + 10 * VALIDATION_S)
+    assert whole_s(in_steps, tmp_path, BatchLimit(2)) == pytest.approx(SETUP_S + 100 * STEP_S + 10 * VALIDATION_S)
 
 
 def test_a_trial_takes_no_longer_than_it_may(make_settings: MakeSettings) -> None:
-    (seen,) = look(make_settings("max_trial_s=1e-9", study="plain"), [{"lr": 0.01}], timed=True)
-    assert seen.seconds == 1e-9
-    (known,) = look(
-        make_settings("budget.unit=seconds", "budget.amount=300", study="plain"), [{"lr": 0.01}], timed=True
-    )
-    assert known.seconds == 300
-    (untimed,) = look(make_settings(study="plain"), [{"lr": 0.01}])
-    assert untimed.seconds is None
+    point = {"lr": 0.01}
+    assert estimate_time(make_settings("max_trial_s=1e-9", study="plain"), point).seconds == 1e-9
+    known = make_settings("budget.unit=seconds", "budget.amount=300", study="plain")
+    assert estimate_time(known, point).seconds == 300
+    assert dry_run_briefly(make_settings(study="plain"), point).seconds is None
 
 
 def test_typical_points_lie_all_over_the_space_and_are_the_same_each_time(make_settings: MakeSettings) -> None:

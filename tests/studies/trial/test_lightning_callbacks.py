@@ -24,11 +24,11 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.reporting.sections.best import handed_on
-from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.job import build
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.overwritten import finder_notes
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
+from studies.trial.job import Job
+from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = [
@@ -57,7 +57,7 @@ def a_run(
     metric: str = "val_loss",
     trial: int = 0,
     watchers: Watchers | None = None,
-    keeping: Keeping | None = None,
+    saving: SavingRule | None = None,
     **model: Any,
 ) -> Run:
     """10 batches of 10 samples an epoch."""
@@ -67,7 +67,7 @@ def a_run(
         "callbacks": {str(i): node for i, node in enumerate(callbacks)},
     }
     folder = tmp_path / "study" / "trials" / f"trial-{trial}"
-    return build(config, metric=metric, budget=budget, seed=1, folder=folder, watchers=watchers, keeping=keeping)
+    return Job(config, metric, budget, 1, folder, saving=saving).build(watchers)
 
 
 def plain_fit(tmp_path: Path, *callbacks: dict[str, Any], model: str = "user_modules.Plain") -> pl.LightningModule:
@@ -190,9 +190,9 @@ def test_a_value_that_cannot_be_judged_again_is_told(tmp_path: Path, caplog: pyt
     assert "the weights were changed after the last rung" in caplog.text
 
 
-def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], bool]) -> list[Saved]:
+def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], bool]) -> list[SavedCheckpoint]:
     """The checkpoints of a training that is asked to stop once `when` was so."""
-    saved: list[Saved] = []
+    saved: list[SavedCheckpoint] = []
     runs: list[Run] = []
     asked: list[str] = []
 
@@ -202,8 +202,8 @@ def interrupted(tmp_path: Path, callback: dict[str, Any], when: Callable[[Run], 
         return asked[0] if asked else None
 
     watchers = Watchers(interrupted=reason, saved=saved.append)
-    keeping = Keeping(tmp_path / "kept", "s", None)
-    runs.append(a_run(tmp_path, callback, trial=1, watchers=watchers, keeping=keeping))
+    saving = SavingRule(tmp_path / "kept", "s", None)
+    runs.append(a_run(tmp_path, callback, trial=1, watchers=watchers, saving=saving))
     with pytest.raises(Interrupted):
         runs[0].fit()
     return saved
@@ -306,7 +306,7 @@ def test_a_loader_that_gives_less_than_it_announces_is_named(make_settings: Make
 def test_samples_that_nobody_can_count_are_left_out_or_refused(
     make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from studies.trial.preflight import preflight
+    from studies.trial.preflight.preflight import preflight
 
     blind = ("launcher=serial", "model._target_=user_hooks.TimeFirst", "n_trials=1")
     with caplog.at_level(logging.WARNING):
@@ -358,7 +358,12 @@ def test_the_report_tells_where_the_best_trial_hands_on_other_weights() -> None:
 
 def test_a_searched_rate_that_a_finder_overwrites_is_told(make_settings: MakeSettings) -> None:
     finder = f"+callbacks.f={{_target_: {LIGHTNING}.LearningRateFinder}}"
-    (note,) = finder_notes(make_settings(finder, study="plain"))
+
+    def notes(*overrides: str) -> list[str]:
+        settings = make_settings(*overrides, study="plain")
+        return finder_notes(settings.template, settings.space)
+
+    (note,) = notes(finder)
     assert note.startswith("callbacks.f (LearningRateFinder) overwrites model.lr")
-    assert finder_notes(make_settings(finder, "+callbacks.f.update_attr=false", study="plain")) == []
-    assert finder_notes(make_settings(study="plain")) == []
+    assert notes(finder, "+callbacks.f.update_attr=false") == []
+    assert notes() == []

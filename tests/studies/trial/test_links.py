@@ -24,12 +24,11 @@ from studies.reporting.trials_csv import trials_csv
 from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.job import Job
-from studies.trial.links import NotInConfig, plain
-from studies.trial.point_config import linked, resolve
-from studies.trial.preflight import preflight
+from studies.trial.building.links import NotInConfig, plain
+from studies.trial.point_config import training_job
+from studies.trial.preflight.preflight import preflight
+from studies.trial.retraining import train_and_test
 from studies.trial.run import Run
-from studies.trial.testing import train_and_test
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -42,8 +41,7 @@ def sorts(make_settings: MakeSettings) -> MakeSettings:
 
 def built(settings: StudySettings, folder: Path) -> Run:
     point = settings.space.from_unit([0.5] * len(settings.space))
-    config = resolve(settings, point)
-    return Job(config, "val_loss", settings.budget, 0, folder, linked=linked(settings, point)).build()
+    return training_job(settings, point, folder=folder).build()
 
 
 def refused(settings: StudySettings, folder: Path) -> str:

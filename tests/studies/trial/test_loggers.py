@@ -24,9 +24,9 @@ from studies.process.signals import StopSignals
 from studies.reporting.logger_notes import logger_notes
 from studies.selection.chosen import chosen
 from studies.trial.job import Job
-from studies.trial.logger_kinds import logger_problems
-from studies.trial.testing import train_and_test
-from studies.trial.tracked import TrackedRun
+from studies.trial.loggers.kinds import logger_problems
+from studies.trial.loggers.tracked_run import TrackedRun
+from studies.trial.retraining import train_and_test
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*"),

@@ -15,7 +15,7 @@ from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.trial import memory
-from studies.trial.memory import Peak, process_peak_mb
+from studies.trial.memory import PeakMemory, process_peak_mb
 
 MakeSettings = Callable[..., StudySettings]
 SCRIPT = Path(__file__).parent / "scripts" / "long_worker.py"
@@ -46,9 +46,9 @@ def test_what_is_loaded_is_kept_out_of_the_collections_between_trials(plain: Mak
 
 def test_the_peak_is_that_of_the_training_alone() -> None:
     size = 60 * 2**20 // 4
-    before = Peak(torch.device("cpu")).mb()
+    before = PeakMemory(torch.device("cpu")).mb()
     assert torch.ones(size).sum() == size
-    after = Peak(torch.device("cpu")).mb()
+    after = PeakMemory(torch.device("cpu")).mb()
     assert before is not None
     assert after is not None
     assert after < before + 50
@@ -59,7 +59,7 @@ def test_a_peak_that_cannot_be_begun_anew_is_told_only_where_it_rose(
 ) -> None:
     """Systems without /proc know one peak of a process, the one since its start."""
     monkeypatch.setattr(memory, "OWN", tmp_path / "nowhere")
-    peak = Peak(torch.device("cpu"))
+    peak = PeakMemory(torch.device("cpu"))
     assert peak.mb() is None
     more = int(process_peak_mb() * 2**20 / 4) + 50 * 2**20 // 4
     assert torch.ones(more).sum() > 0

@@ -23,7 +23,7 @@ from studies.schema import Failure
 from studies.selection.chosen import chosen
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -84,7 +84,7 @@ def test_it_is_tried_once_more_at_half_the_batch_with_room_for_it(
     assert outcome.attributes[schema.SAMPLES_SEEN] == [100, 200]
     assert schema.FAILURE not in outcome.attributes
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert any(f"{OOM}; once more at half the batch" in message for message in told)
+    assert any(f"{OOM}; it trains again at half the batch" in message for message in told)
 
 
 def test_half_the_batch_twice_a_step_comes_to_the_same(hungry: MakeSettings, users: ModuleType) -> None:
@@ -161,7 +161,7 @@ def test_all_keys_that_follow_the_batch_size_are_halved(hungry: MakeSettings, us
     space = "search_space.batch={paths: [model.batch_size, model.n_samples], type: categorical, choices: [20]}"
     follows = "+model.follower=${model.batch_size}"
     from studies.trial.half_batch import HalfBatch
-    from studies.trial.objective import resolve
+    from studies.trial.point_config import resolve
 
     settings = hungry(*HALVE, f"+{space}", follows)
     config = resolve(settings, {"batch": 20, "lr": 0.1}, half=HalfBatch(10, 2))

@@ -16,15 +16,15 @@ from trainings import train
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import Problems
-from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.checkpoint import OPTIONAL
-from studies.trial.instantiate import binding_problems
+from studies.trial.building.instantiate import binding_problems
+from studies.trial.building.mixing import PackagesMixed, exchanged
+from studies.trial.building.package import package_of, package_of_target
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
+from studies.trial.checkpoints.state_file import OPTIONAL
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.mixing import PackagesMixed, exchanged
-from studies.trial.objective import resolve
-from studies.trial.package import package_of, package_of_target
-from studies.trial.preflight import preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = [
@@ -36,10 +36,10 @@ OTHER = PACKAGES[1]
 
 def job_of(target: str, package: str, folder: Path, *overrides: str) -> Job:
     settings = settings_of(BY_TARGET[target], package, folder, *overrides)
-    keeping = Keeping(folder / "trial-0", "public", None)
+    saving = SavingRule(folder / "trial-0", "public", None)
     metric = settings.objective.metric
     config = resolve(settings, {"lr": 0.03})
-    return Job(config, metric=metric, budget=Budget("epochs", 3, 3), seed=1, folder=folder, keeping=keeping)
+    return Job(config, metric=metric, budget=Budget("epochs", 3, 3), seed=1, folder=folder, saving=saving)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -54,7 +54,7 @@ def test_everything_of_a_training_is_of_the_modules_package(package: str, tmp_pa
 def test_a_training_that_was_stopped_goes_on_as_if_it_never_was(package: str, tmp_path: Path) -> None:
     job = job_of("transformer.FineTuned", package, tmp_path)
     whole = job.build().fit()
-    reached, saved = list[Rung](), list[Saved]()
+    reached, saved = list[Rung](), list[SavedCheckpoint]()
     watchers = Watchers(
         report=lambda rung: bool(reached.append(rung)),
         interrupted=lambda: "enough" if reached else None,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from studies.config.settings import StudySettings
-from studies.trial.callbacks import Interrupted
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.objective import resolve
-from studies.trial.preflight import preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted
 from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -87,9 +87,9 @@ def test_a_resumed_training_looks_at_the_same_validations(
     plain: MakeSettings, tmp_path: Path, amount: int, rungs: int, at: int, expected: list[int]
 ) -> None:
     settings = plain(MODULE, "budget.unit=steps", f"budget.amount={amount}", f"budget.rungs={rungs}")
-    saved: list[Saved] = []
+    saved: list[SavedCheckpoint] = []
     watchers = Watchers(interrupted=lambda: "test" if first.rungs.batches == at else None, saved=saved.append)
-    first = job(settings, tmp_path / "a", keeping=Keeping(tmp_path / "a", "plain", None)).build(watchers)
+    first = job(settings, tmp_path / "a", saving=SavingRule(tmp_path / "a", "plain", None)).build(watchers)
     with pytest.raises(Interrupted):
         first.fit()
     again = job(settings, tmp_path / "b").build()

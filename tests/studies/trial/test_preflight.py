@@ -10,12 +10,12 @@ import pytest
 
 from studies.config.settings import StudySettings
 from studies.errors import Problem
-from studies.trial.cut import Cut
 from studies.trial.job import Job
-from studies.trial.objective import resolve
-from studies.trial.preflight import look, looks, preflight
+from studies.trial.point_config import resolve
+from studies.trial.preflight.batch_limit import BatchLimit
+from studies.trial.preflight.dry_run import THOROUGH, DryRun, dry_run, dry_run_briefly, estimate_time
+from studies.trial.preflight.preflight import dry_runs, preflight
 from studies.trial.run import Run
-from studies.trial.trying import THOROUGH, Look, try_point
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -63,7 +63,7 @@ def test_the_trainer_has_the_limits_of_a_trial(
     given = "{" + ", ".join(f"{name}: {value}" for name, value in limits.items()) + "}"
     settings = plain(*of("Expects", limits=given), *overrides)
     assert preflight(settings) == []
-    assert [seen.problem for seen in look(settings, [POINT], timed=True)] == [None]
+    assert estimate_time(settings, POINT).problem is None
     wrong = plain(*of("Expects", limits="{max_steps: 7}"), *overrides)
     assert "fails in one batch at lr=0.01 (ValueError: {'max_steps': " in str(preflight(wrong)[0])
 
@@ -99,7 +99,7 @@ def test_checkpoints_of_a_callback_are_not_written_where_trials_write_theirs(
 def test_a_score_of_the_whole_validation_passes_everywhere(plain: MakeSettings) -> None:
     settings = plain(*of("TwoClasses"), "objective.metric=score", "objective.direction=maximize")
     assert preflight(settings) == []
-    assert [seen.problem for seen in look(settings, settings.space.corners(limit=9))] == [None, None]
+    assert [dry_run_briefly(settings, point).problem for point in settings.space.corners(limit=9)] == [None, None]
 
 
 @pytest.mark.parametrize(("amount", "passes"), [(40, True), (20, True), (60, True), (18, False), (4, False)])
@@ -110,10 +110,9 @@ def test_a_metric_of_the_end_of_an_epoch_passes_where_no_rung_comes_before_it(
     steps = ("budget.unit=steps", "budget.rungs=2", f"budget.amount={amount}")
     named = ("objective.metric=epoch_number", "objective.direction=maximize")
     settings = plain("model._target_=user_hooks.LogsInItsHook", *named, *steps)
-    points = settings.space.corners(limit=9)
-    assert [found.problem is None for found in (*look(settings, points), *look(settings, [POINT], timed=True))] == [
-        passes
-    ] * (len(points) + 1)
+    found = [dry_run_briefly(settings, point) for point in settings.space.corners(limit=9)]
+    found.append(estimate_time(settings, POINT))
+    assert [one.problem is None for one in found] == [passes] * len(found)
     problems = preflight(settings)
     assert ["budget.unit=epochs" in problem.remedy for problem in problems] == [True] * (not passes)
     if passes:
@@ -187,13 +186,13 @@ def test_early_stopping_that_looks_before_the_first_validation_is_told(plain: Ma
     assert preflight(plain(stopping)) == []
     (problem,) = preflight(plain(stopping, *STEPS))
     assert problem.key == "callbacks"
-    assert problem.remedy.startswith("name a metric that is there when it looks")
+    assert problem.remedy.startswith("name a metric that is logged before it is read")
 
 
 @pytest.mark.parametrize("more", [("+trainer.min_epochs=50",), ("+trainer.min_steps=500",)])
 def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path: Path, more: tuple[str, ...]) -> None:
     settings = plain("budget.amount=100", *more)
-    job = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, cut=Cut(3, n_epochs=2))
+    job = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, batch_limit=BatchLimit(3, n_epochs=2))
     tried = job.build()
     training = tried.fit()
     assert tried.rungs.batches == 6
@@ -202,14 +201,14 @@ def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path
 
 def test_gradients_that_are_accumulated_come_to_a_step(plain: MakeSettings, tmp_path: Path) -> None:
     settings = plain("trainer.accumulate_grad_batches=8")
-    tried = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, cut=Cut(3)).build()
+    tried = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, batch_limit=BatchLimit(3)).build()
     assert tried.fit().steps == 1
 
 
 def test_a_test_part_that_fails_is_told(plain: MakeSettings) -> None:
     (problem,) = preflight(plain(*of("FailsInItsTest"), "objective.test=true"))
     assert problem.key == "model"
-    assert problem.complaint.startswith("fails in its test part (IndexError: list index out of range")
+    assert problem.complaint.startswith("fails on its test set (IndexError: list index out of range")
     assert preflight(plain(*of("FailsInItsTest"))) == []
 
 
@@ -244,7 +243,7 @@ def test_a_first_try_that_takes_too_long_is_noted_and_no_problem(plain: MakeSett
 
 
 def kinds(settings: StudySettings, until: float | None) -> list[tuple[str, bool]]:
-    found = looks(settings, corners=[{"lr": 0.001}], typical=[{"lr": 0.05}], until=until)
+    found = dry_runs(settings, corners=[{"lr": 0.001}], typical=[{"lr": 0.05}], until=until)
     return [(kind, seen.is_whole) for kind, seen in found]
 
 
@@ -252,10 +251,10 @@ def test_a_look_begins_only_while_there_is_time(plain: MakeSettings) -> None:
     everything = [("middle", True), ("seeds", True), ("corner", True), ("typical", True)]
     assert kinds(plain(), None) == kinds(plain(), time.monotonic() + 1000) == everything
     assert kinds(plain(), time.monotonic()) == [("middle", False)]
-    broken = looks(plain("model.behaviour=raise"), corners=[POINT], typical=[POINT], until=None)
+    broken = dry_runs(plain("model.behaviour=raise"), corners=[POINT], typical=[POINT], until=None)
     assert [kind for kind, _ in broken] == ["middle"]
 
 
 def test_a_procedure_that_takes_too_long_is_left(make_settings: MakeSettings) -> None:
     slow = make_settings("+model.sleep_s=0.01", study="bowl")
-    assert try_point(slow, {"x": 1.0}, THOROUGH, time_up=lambda: "now") == Look({"x": 1.0}, None, is_whole=False)
+    assert dry_run(slow, {"x": 1.0}, THOROUGH, time_up=lambda: "now") == DryRun({"x": 1.0}, None, is_whole=False)

@@ -17,11 +17,12 @@ from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of
-from studies.trial.callbacks import Rung
-from studies.trial.preflight import look, preflight
-from studies.trial.procedure import is_procedure
-from studies.trial.procedure_preflight import whole_s
-from studies.trial.procedure_run import Ran
+from studies.trial.preflight.dry_run import dry_run_briefly
+from studies.trial.preflight.preflight import preflight
+from studies.trial.preflight.procedures import whole_s
+from studies.trial.procedures.procedure import is_procedure
+from studies.trial.procedures.running import ProcedureResult
+from studies.trial.rungs.rungs import Rung
 
 MakeSettings = Callable[..., StudySettings]
 BOWL = ("--config-dir", str(USERS / "conf"), "+study=bowl")
@@ -148,12 +149,15 @@ def test_one_that_cannot_work_is_told_before_the_study(bowl: MakeSettings, behav
 
 def test_check_runs_a_first_rung_and_estimates_the_whole(bowl: MakeSettings) -> None:
     assert preflight(bowl()) == []
-    (seen,) = look(bowl(), [{"x": 1.0}])
+    seen = dry_run_briefly(bowl(), {"x": 1.0})
     assert seen.problem is None
     assert seen.seconds is not None
     first = Rung(1, 0.5, 0, seconds=2.0)
-    assert whole_s(Ran((first,), stopped=True, diverged=None, out_of_time=False, seconds=2.5), n_rungs=3) == 6.0
-    assert whole_s(Ran((), stopped=False, diverged="nan", out_of_time=False, seconds=2.5), n_rungs=3) == 7.5
+    assert (
+        whole_s(ProcedureResult((first,), stopped=True, diverged=None, out_of_time=False, seconds=2.5), n_rungs=3)
+        == 6.0
+    )
+    assert whole_s(ProcedureResult((), stopped=False, diverged="nan", out_of_time=False, seconds=2.5), n_rungs=3) == 7.5
 
 
 @pytest.mark.parametrize(

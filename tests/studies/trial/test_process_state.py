@@ -15,12 +15,12 @@ from selections import MakeSettings
 from trainings import run as run_here
 
 from studies import schema
-from studies.trial.imported import import_targets
 from studies.trial.job import quieten_lightning
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.process_state import SETTINGS, ProcessState, kept
-from studies.trial.setting import Setting
+from studies.trial.process_state.imports import import_targets
+from studies.trial.process_state.setting import ProcessSetting
+from studies.trial.process_state.state import SETTINGS, ProcessState, kept
 from studies.trial.training import never
 
 PUT_BACK = {
@@ -81,7 +81,8 @@ def run(make_settings: MakeSettings, *overrides: str) -> Outcome:
 @pytest.fixture
 def before(make_settings: MakeSettings) -> Iterator[list[object]]:
     """All settings as a test finds them, which it has to leave so."""
-    import_targets(make_settings("model._target_=user_state.Leaves", study="plain"))
+    settings = make_settings("model._target_=user_state.Leaves", study="plain")
+    import_targets(settings.template, settings.space)
     quieten_lightning()
     found = [setting.read() for setting in SETTINGS]
     yield found
@@ -116,14 +117,14 @@ def test_an_honest_trial_leaves_nothing(make_settings: MakeSettings, caplog: pyt
     with caplog.at_level("INFO"):
         outcome = run(make_settings)
     assert not outcome.taints
-    assert "left changed" not in caplog.text
+    assert "changed settings" not in caplog.text
 
 
 @pytest.mark.parametrize("how", ["dtype", "hook"])
 def test_the_next_trial_has_the_value_that_it_has_alone(make_settings: MakeSettings, how: str) -> None:
-    alone = run(make_settings)
+    exclusively = run(make_settings)
     run(make_settings, f"+model.how={how}", "+model.when=built")
-    assert run(make_settings).value == alone.value
+    assert run(make_settings).value == exclusively.value
 
 
 def test_the_files_of_a_trial_that_changes_its_folder_lie_where_they_are_looked_for(
@@ -171,7 +172,7 @@ def test_a_log_goes_on_after_a_trial_has_closed_its_stream(tmp_path: Path, monke
 def test_a_setting_that_cannot_be_written_is_stuck() -> None:
     values = iter([1, 2, 2])
     state = ProcessState()
-    state._before = [(one := Setting("it", lambda: next(values), lambda _before: None), one.read())]
+    state._before = [(one := ProcessSetting("it", lambda: next(values), lambda _before: None), one.read())]
     assert state.put_back().stuck == ["it"]
     state.close()
 
@@ -181,7 +182,7 @@ def test_a_target_that_refers_to_another_key_is_imported_before_the_first_trial(
     from user_state import Leaves
 
     named = make_settings("model._target_=${vars.module}", "+vars.module=user_state.Leaves", study="plain")
-    assert Leaves in import_targets(named)
+    assert Leaves in import_targets(named.template, named.space)
     broken = make_settings("model._target_=user_state.Leaves", study="plain")
     OmegaConf.update(broken.template, "vars.other", "${nowhere}", force_add=True)
-    assert Leaves in import_targets(broken)
+    assert Leaves in import_targets(broken.template, broken.space)

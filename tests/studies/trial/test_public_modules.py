@@ -11,9 +11,10 @@ import pytest
 from optuna.trial import FixedTrial, TrialState
 from packages import LR, MODULES, PACKAGES, Public, settings_of
 
-from studies.trial.instantiate import instantiate
-from studies.trial.objective import resolve, run_trial
-from studies.trial.preflight import preflight
+from studies.trial.building.instantiate import instantiate
+from studies.trial.objective import run_trial
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.usefixtures("public_modules")
 SEED = 7

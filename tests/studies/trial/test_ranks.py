@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.schema import Failure
 from studies.storage.identity import identity
-from studies.trial.callbacks import Interrupted, Rung
 from studies.trial.failures import TrainingFailed
 from studies.trial.job import Job
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
 
 pytestmark = pytest.mark.usefixtures("user_modules")
@@ -84,10 +85,12 @@ def test_two_ranks_with_half_the_batch_each_come_to_what_one_process_comes_to(
     """All data in one batch: the order, which differs, does not matter then."""
     budget = Budget("epochs", 20, 20)
     whole = a_job(tmp_path, budget, batch_size=40, sync=sync, notes=str(notes))
-    alone = whole.build().fit()
+    exclusively = whole.build().fit()
     weights = json.loads((notes / "rank-0.json").read_text())["weights"]
     together = train(a_job(tmp_path, budget, batch_size=20, sync=sync, notes=str(notes)))
-    assert [rung.value for rung in together.rungs] == pytest.approx([rung.value for rung in alone.rungs], abs=1e-5)
+    assert [rung.value for rung in together.rungs] == pytest.approx(
+        [rung.value for rung in exclusively.rungs], abs=1e-5
+    )
     assert together.rungs[0].value > 10 * together.rungs[-1].value
     for rank in both(notes):
         assert rank["weights"][0][0] == pytest.approx(weights[0][0], abs=1e-5)
@@ -211,8 +214,9 @@ def test_what_fails_before_the_ranks_have_met_is_told(tmp_path: Path) -> None:
 
 
 def test_a_module_that_prunes_itself_is_pruned(tmp_path: Path) -> None:
+    job = a_job(tmp_path, Budget("epochs", 1, 1), target="user_modules.PrunesItself")
     with pytest.raises(TrialPruned):
-        train(a_job(tmp_path, Budget("epochs", 1, 1), target="user_modules.PrunesItself"))
+        train(replace(job, prunes=(TrialPruned,)))
 
 
 @pytest.mark.timeout(SOON_S * 3)
@@ -240,7 +244,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
     def reason() -> str | None:
         return "SIGTERM" if (notes / "hangs").exists() else None
 
-    monkeypatch.setattr("studies.trial.ranks.crew.GRACE_S", 1.0)
+    monkeypatch.setattr("studies.trial.ranks.processes.GRACE_S", 1.0)
     with pytest.raises(Interrupted, match="SIGTERM"):
         train(a_job(tmp_path, Budget("epochs", 9, 9), notes=str(notes), **module), Watchers(interrupted=reason))
     assert are_gone(notes)
@@ -248,7 +252,7 @@ def test_ranks_that_do_not_listen_are_cut_off(
 
 WORKER = """
 import pickle, sys
-from studies.trial.ranks.crew import train_in_ranks
+from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.training import Watchers
 
 sys.path.insert(0, sys.argv[1])

@@ -17,12 +17,12 @@ from studies import schema
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.schema import Failure
-from studies.trial.callbacks import Interrupted, Rung
+from studies.trial.checkpoints.files import new_checkpoint, sha256_of, trial_folder
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.failures import TrainingFailed
-from studies.trial.files import new_checkpoint, sha256_of, trial_folder
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
 from studies.trial.objective import run_trial
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training, Watchers
 
 pytestmark = pytest.mark.usefixtures("beside_data")
@@ -49,7 +49,7 @@ N_BATCHES = 20  # of each rank in an epoch of the digits
 class News:
     """What the worker was told."""
 
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[SavedCheckpoint] = field(default_factory=list)
     resumed: list[Rung] = field(default_factory=list)
 
     def watchers(self, interrupted: Callable[[], str | None] = lambda: None, *, keeps: bool = False) -> Watchers:
@@ -62,8 +62,8 @@ class News:
 
 
 def a_job(tmp_path: Path, budget: Budget, config: dict[str, Any], *, metric: str, every_s: float | None = None) -> Job:
-    keeping = Keeping(tmp_path / "t0", "study", every_s)
-    return Job({"trainer": TRAINER, **config}, metric, budget, seed=3, folder=tmp_path / "t0", keeping=keeping)
+    saving = SavingRule(tmp_path / "t0", "study", every_s)
+    return Job({"trainer": TRAINER, **config}, metric, budget, seed=3, folder=tmp_path / "t0", saving=saving)
 
 
 def numbers(training: Training) -> tuple[Any, ...]:

@@ -16,11 +16,11 @@ from selections import MakeSettings
 
 from studies import schema
 from studies.schema import Failure
-from studies.trial.losses import Losses
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.preflight import preflight
-from studies.trial.real_number import NotReal, guard_metrics, real
+from studies.trial.preflight.preflight import preflight
+from studies.trial.rungs.losses import Losses
+from studies.trial.rungs.real_number import NotReal, guard_metrics, real
 from studies.trial.training import never
 
 LOGS = ("model._target_=user_state.Logs", "budget.amount=1")

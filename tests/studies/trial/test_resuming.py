@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Interrupted, Rung
-from studies.trial.job import build
-from studies.trial.keeper import Keeping, Saved
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
+from studies.trial.job import Job
+from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Training, Watchers
 
 pytestmark = [
@@ -74,7 +74,7 @@ class Bench:
     config: dict[str, Any] = field(default_factory=dict)
     metric: str = "val/loss"
     max_trial_s: float | None = None
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[SavedCheckpoint] = field(default_factory=list)
     resumed: list[Rung] = field(default_factory=list)
     logged: dict[str, float] = field(default_factory=dict)
 
@@ -91,23 +91,23 @@ class Bench:
             saved=self.saved.append,
             resumed=self.resumed.extend,
         )
-        keeping = Keeping(self.folder / "trial-0", "study", every_s)
+        saving = SavingRule(self.folder / "trial-0", "study", every_s)
         base = {"model": classifier(COSINE), "datamodule": NOISY, "trainer": TRAINER}
-        run = build(
+        job = Job(
             {**base, **self.config, **(config or {})},
-            metric=self.metric,
-            budget=self.budget,
+            self.metric,
+            self.budget,
             seed=3,
             folder=self.folder / "trial-0",
-            watchers=watchers,
-            keeping=keeping,
+            saving=saving,
             max_trial_s=self.max_trial_s,
         )
+        run = job.build(watchers)
         training = run.fit(checkpoint)
         self.logged = {name: float(value) for name, value in run.trainer.callback_metrics.items()}
         return training
 
-    def stopped_after(self, n_questions: int, checkpoint: Path | None = None) -> Saved:
+    def stopped_after(self, n_questions: int, checkpoint: Path | None = None) -> SavedCheckpoint:
         """Stop at the n-th question: after each batch, after each epoch, and after each batch of a validation."""
         asked = iter(range(n_questions - 1))
         with pytest.raises(Interrupted, match="SIGTERM"):

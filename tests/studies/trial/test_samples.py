@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from studies.trial.samples import SampleCount, counter_of
+from studies.trial.rungs.samples import SampleCount, counter_of
 
 Rows = list[Tensor]
 IMAGES = list(torch.zeros(20, 3, 5))  # of three channels

@@ -11,7 +11,7 @@ from trainings import run
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.trial.preflight import preflight
+from studies.trial.preflight.preflight import preflight
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")

@@ -9,10 +9,10 @@ import pytest
 from trainings import TRAINER
 
 from studies.config.budget import Budget
-from studies.trial.callbacks import Interrupted, MetricMissing, Rung
-from studies.trial.job import build
-from studies.trial.ranks.ranks import ALONE, Alone
+from studies.trial.job import Job
+from studies.trial.ranks.ranks import ALONE, TrialRanks
 from studies.trial.run import Run
+from studies.trial.rungs.rungs import Interrupted, MetricMissing, Rung
 from studies.trial.training import Watchers
 
 
@@ -24,16 +24,7 @@ def a_run(
     max_trial_s, ranks = rest.pop("max_trial_s", None), rest.pop("ranks", ALONE)
     trainer = {**TRAINER, **rest.pop("trainer", {})}
     config = {"model": {"_target_": "user_modules.Plain", **(module or {})}, "trainer": trainer, **rest}
-    return build(
-        config,
-        metric=metric,
-        budget=budget,
-        seed=1,
-        folder=tmp_path / "t0",
-        watchers=watchers,
-        max_trial_s=max_trial_s,
-        ranks=ranks,
-    )
+    return Job(config, metric, budget, 1, tmp_path / "t0", max_trial_s=max_trial_s).build(watchers, ranks=ranks)
 
 
 pytestmark = [
@@ -126,7 +117,7 @@ def test_large_losses_in_half_precision_are_no_divergence(tmp_path: Path) -> Non
     assert a_run(tmp_path, Budget("epochs", 1, 1), module=module).fit().diverged is None
 
 
-class Ticking(Alone):
+class Ticking(TrialRanks):
     """A process whose clock goes on by a tenth of a second at each look."""
 
     def __init__(self) -> None:
@@ -214,7 +205,7 @@ def test_a_metric_that_is_never_logged_is_named_beside_what_is(tmp_path: Path) -
 @pytest.mark.parametrize("budget", [Budget("epochs", 2, 2), Budget("steps", 8, 2)])
 def test_a_module_without_validation_is_judged_by_what_it_logs_in_training(tmp_path: Path, budget: Budget) -> None:
     config = {"model": {"_target_": "user_modules.WithoutValidation"}, "trainer": TRAINER}
-    training = build(config, metric="train_loss", budget=budget, seed=0, folder=tmp_path).fit()
+    training = Job(config, "train_loss", budget, 0, tmp_path).build().fit()
     assert [(rung.index, rung.samples_seen) for rung in training.rungs] == [(1, 40), (2, 80)]
 
 

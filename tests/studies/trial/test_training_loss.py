@@ -18,9 +18,9 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.storage.creation import open_study
 from studies.storage.opening import open_storage
-from studies.trial.callbacks import MetricMissing
-from studies.trial.job import build
-from studies.trial.preflight import preflight
+from studies.trial.job import Job
+from studies.trial.preflight.preflight import preflight
+from studies.trial.rungs.rungs import MetricMissing
 
 MakeSettings = Callable[..., StudySettings]
 pytestmark = [
@@ -38,7 +38,7 @@ def silent(plain: MakeSettings, *overrides: str) -> StudySettings:
 def values(folder: Path, budget: Budget, *, model: dict[str, Any] | None = None, **trainer: Any) -> list[float]:
     """The rungs of a module whose loss in batch i is i, of 4 batches an epoch."""
     config = {"model": {"_target_": "user_modules.Counting", **(model or {})}, "trainer": {**TRAINER, **trainer}}
-    run = build(config, metric="training_loss", budget=budget, seed=0, folder=folder)
+    run = Job(config, "training_loss", budget, 0, folder).build()
     return [rung.value for rung in run.fit().rungs]
 
 
@@ -81,7 +81,7 @@ def test_a_repeated_trial_goes_on_with_the_mean_of_its_rung(plain: MakeSettings,
     """The state in the middle of a rung has the losses that belong to it."""
     folder = tmp_path / "kept"
     config = {"model": {"_target_": "user_modules.Counting"}, "trainer": TRAINER}
-    run = build(config, metric="training_loss", budget=Budget("epochs", 1, 1), seed=0, folder=folder)
+    run = Job(config, "training_loss", Budget("epochs", 1, 1), 0, folder).build()
     run.fit()
     state = {**run.rungs.state_dict(), "losses": [3.0, 2]}
     run.rungs.load_state_dict(state)

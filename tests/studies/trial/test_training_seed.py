@@ -20,8 +20,8 @@ from studies.selection.steps import next_step, reader
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.objective import resolve
-from studies.trial.testing import train_and_test
+from studies.trial.point_config import resolve
+from studies.trial.retraining import train_and_test
 
 MakeSettings = Callable[..., StudySettings]
 SEEDED = ("model._target_=user_modules.SeedsItself", "+model.seed=${training_seed}")

@@ -12,12 +12,12 @@ import torch
 from optuna.trial import FixedTrial
 
 from studies.config.settings import StudySettings
+from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.job import Job
-from studies.trial.keeper import Keeping, Saved
-from studies.trial.objective import resolve
-from studies.trial.preflight import preflight
-from studies.trial.ranks.crew import train_in_ranks
-from studies.trial.testing import train_and_test
+from studies.trial.point_config import resolve
+from studies.trial.preflight.preflight import preflight
+from studies.trial.ranks.processes import train_in_ranks
+from studies.trial.retraining import train_and_test
 from studies.trial.training import Watchers
 
 MakeSettings = Callable[..., StudySettings]
@@ -76,10 +76,10 @@ def test_a_trial_goes_on_from_its_checkpoint_though_what_it_took_over_is_gone(
     settings: StudySettings, retrained: Path, tmp_path: Path
 ) -> None:
     """And a trial's checkpoint serves another one as what it takes over."""
-    saved: list[Saved] = []
+    saved: list[SavedCheckpoint] = []
     job = a_job(settings, tmp_path, start="gratings", freeze=True)
-    keeping = Keeping(tmp_path / "kept", "digits", every_s=0)
-    whole = replace(job, keeping=keeping).build(Watchers(saved=saved.append)).fit()
+    saving = SavingRule(tmp_path / "kept", "digits", every_s=0)
+    whole = replace(job, saving=saving).build(Watchers(saved=saved.append)).fit()
     layer = first_layer(retrained)
     retrained.unlink()
     run = job.build()
@@ -96,9 +96,9 @@ def test_a_trial_goes_on_from_its_checkpoint_though_what_it_took_over_is_gone(
 def test_two_ranks_begin_with_the_same_layers(
     settings: StudySettings, retrained: Path, tmp_path: Path, freeze: bool
 ) -> None:
-    saved: list[Saved] = []
-    keeping = Keeping(tmp_path / "kept", "digits", every_s=0)
-    job = replace(a_job(settings, tmp_path, start="gratings", freeze=freeze, lr=1e-4), keeping=keeping)
+    saved: list[SavedCheckpoint] = []
+    saving = SavingRule(tmp_path / "kept", "digits", every_s=0)
+    job = replace(a_job(settings, tmp_path, start="gratings", freeze=freeze, lr=1e-4), saving=saving)
     training = train_in_ranks(job, n_ranks=2, watchers=Watchers(saved=saved.append))
     assert training.device == "2 × cpu"
     assert torch.equal(first_layer(saved[-1].path), first_layer(retrained)) == freeze

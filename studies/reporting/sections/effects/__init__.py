@@ -1,1 +1,1 @@
-"""The section on what matters and what interacts."""
+"""The section on effects and interactions."""

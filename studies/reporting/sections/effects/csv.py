@@ -26,7 +26,7 @@ SCREEN = ("method", "params", "raw", "normalised", "null", "above_null")
 
 
 def csv_files(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
-    """Yield label, file name and text of each table. There is an anova.csv of a designed experiment alone."""
+    """Yield label, file name and text of each table. Only a designed experiment has an anova.csv."""
     version = package_version()
     pairs = [effect for effect in analysis.effects if effect.order == 2]
     columns = (*EFFECT, *BASIS)
@@ -39,7 +39,7 @@ def csv_files(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
 
 
 def package_version() -> str:
-    """The version of this package, `unknown` where it is not installed."""
+    """Return the version of this package, `unknown` if it is not installed."""
     try:
         return metadata.version("lightning-studies")
     except metadata.PackageNotFoundError:
@@ -86,7 +86,7 @@ def _ridge(ridge: Ridge) -> Row:
 
 
 def _anova(anova: Anova) -> Iterator[Row]:
-    """The terms, then the block where there is one, so that the sums of squares are complete, then the error."""
+    """Yield the terms, then the block if there is one, then the error: the sums of squares are complete."""
     *terms, error = anova.rows or (None,)
     for row in (*terms, anova.block, error):
         if row is not None:

@@ -1,24 +1,27 @@
 """`analysis.json`: all of an analysis in one file, for programs.
 
-Schema version 1. Strict JSON: a number that does not exist, or is infinite, is null. Keys:
+Schema version 1. Strict JSON: missing and infinite numbers are null. Keys:
 
 - `version` (1), `package` (this package's version), `method`, `seed`, `metric`, `direction` (`maximize | minimize`),
-  `budget_unit` (null where unknown).
-- `value_policy`: `final`, or `rung k`: the value with which a trial counts.
-- `trials`: `finished`, `used` (all that have that value), `pruned`, `failed`, `diverged` (among the failed);
-  `infeasible` where some violate a constraint.
+  `budget_unit` (or null).
+- `value_policy`: the compared value of a trial, `final` or `rung k`.
+- `trials`: `finished`, `used` (with a compared value), `pruned`, `failed`, `diverged` (among the failed), and
+  `infeasible`, if any violates a constraint.
 - `parameters`: a list of `name`, `kind` (`continuous | discrete | categorical`), `scale` (`linear | log10 | log2`),
-  `low` and `high` in units of the scale, `values` of one that is not continuous; `dropped`: name → why it is left out.
-- `verdict`: `level` (`ok | caution | unreliable`) and `reasons`; `evidence` that it rests on; `advice`.
-- `fits`: one for all trials, then one for each set of trials in which conditional parameters were active:
-  `parameters`, `n_used`, `n_trials` (those that the used were drawn from), `verdict`, `evidence`.
+  `low` and `high` in units of the scale, and `values` (or null, if continuous).
+- `dropped`: name → why the parameter is left out.
+- `verdict`: `level` (`ok | caution | unreliable`) and `reasons`.
+- `evidence` for the verdict, and `advice`.
+- `fits`: one for all trials, then one for each set of trials with the same active conditional parameters.
+  Each has `parameters`, `n_used` (of `n_trials`), `verdict`, `evidence`.
 - `effects`: the rows of effects.csv under the same names, `params`, `reasons` and `scope` as lists.
-- `anova`: null unless the trials are a grid; else `rows` and `block` as in anova.csv with `term` as a list (empty: the
-  error), `n`, `n_cells`, `n_missing_cells`, `balanced`, `replicates` (fewest, most), `lack_of_fit` (p), `notes`,
+- `anova`: null unless the trials are a grid. `rows` and `block` are as in anova.csv, with `term` as a list (empty: the
+  error). Also `n`, `n_cells`, `n_missing_cells`, `balanced`, `replicates` (fewest, most), `lack_of_fit` (p), `notes`,
   `problem`.
 - `ridges`: each with the columns of ridge.csv, lists instead of joined names, and `alphas_by_window` (window, α, lower,
-  upper), `points` and `optima` as (second, first parameter) on their search scales (log10 where logarithmic).
-- `tuning`: null, or `one_at_a_time`, `together` and `cost` (`estimate`, `lo`, `hi`; the metric's unit) at `n_trials`.
+  upper). `points` and `optima` are pairs (second, first parameter) on their search scales (log10 if logarithmic).
+- `tuning`: null, or `one_at_a_time`, `together` and `cost` at `n_trials`, each with `estimate`, `lo` and `hi` in the
+  metric's unit.
 - `screen`: the rows of screen.csv.
 """
 
@@ -49,13 +52,13 @@ ENDS = {"estimate": CI, "alpha": CI, "omega_sq": CI, "share": ("share_lo", "shar
 
 
 def analysis_json(analysis: Analysis, *, metric: str) -> str:
-    """Return the document as text; see the top for its keys."""
+    """Return the document as text. Its keys are listed at the top of this file."""
     document = _plain(described(analysis, metric=metric))
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
-    """The document of an analysis, its values still dataclasses, tuples and numbers that may not be finite."""
+    """Return the document of an analysis before conversion: with dataclasses, tuples and infinite numbers."""
     table, whole = analysis.table, analysis.whole
     return {
         "version": VERSION,
@@ -141,7 +144,7 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_entries(entries: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of an object; an estimate has its ends beside it, under names of their own."""
+    """Yield the entries of an object. The ends of an estimate stand beside it, under names of their own."""
     for name, value in entries:
         if name not in ENDS or not (value is None or isinstance(value, Estimate)):
             yield name, _plain(value)

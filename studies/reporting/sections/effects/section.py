@@ -1,7 +1,7 @@
-"""What matters, and what interacts.
+"""Effects and interactions of the parameters.
 
-Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only where the verdict is ok.
-Otherwise they say what to do, and the numbers stand in tables beside their verdicts.
+Context: a number in a sentence is read as a fact. Choice: sentences carry numbers only with verdict ok. Otherwise they
+say what to do, and the numbers stand in tables beside their verdicts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MEANING = {
 
 
 def compute(view: StudyView) -> Finding:
-    """Return the effects with their verdict, or why there are none."""
+    """Return the effects with their verdict, or the reason why there are none."""
     if not view.is_analysed:
         why = NOT_ANALYSED if view.wanted.name == "none" else NO_DIRECTION
         return Finding(TITLE, blocks=paragraphs(why))
@@ -72,9 +72,9 @@ def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
 
 
 def clause(analysis: Analysis) -> str | None:
-    """Return what a headline may say of effects: the strongest interaction, else the strongest parameter.
+    """Return the strongest interaction in words, else the strongest parameter.
 
-    None without a verdict ok, and where nothing is shown.
+    None without verdict ok, or if no effect is shown.
     """
     if analysis.whole.verdict.level != "ok":
         return None
@@ -102,7 +102,7 @@ def _figures(analysis: Analysis, metric: str) -> Iterator[Block]:
 
 
 def _objective(trials: TrialsTable, metric: str) -> str:
-    """Say which of several objectives this is about."""
+    """Say which objective is analysed, if there are several."""
     if trials.n_objectives == 1:
         return ""
     return f"The study has {trials.n_objectives} objectives. What follows is about the first alone, {metric}."
@@ -122,7 +122,7 @@ def _verdict(fit: Fit) -> Paragraph:
 
 
 def _values(trials: TrialsTable, fit: Fit) -> str:
-    """Say which value each trial counts with, why, and which trials and parameters are left out."""
+    """Say how trials are compared, and which trials and parameters are left out."""
     n_without = trials.n_finished - trials.n_failed - trials.n_infeasible - trials.n_outside - len(trials.y)
     without = f". {n_without} without that value are left out" if n_without else ""
     if trials.policy == "final":
@@ -149,7 +149,7 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
 
 
 def _left_out(trials: TrialsTable) -> Iterator[str]:
-    """Say which trials are not compared, and why."""
+    """Say why trials are not compared."""
     if trials.has_no_step:
         yield "There is no step at which nine in ten of the trials could be compared."
     failed, diverged = trials.n_failed - trials.n_infinite, trials.n_diverged - trials.n_infinite
@@ -168,7 +168,7 @@ def _left_out(trials: TrialsTable) -> Iterator[str]:
 
 
 def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
-    """Return sentences with numbers where the verdict is ok, else what would make it so."""
+    """Return sentences with numbers if the verdict is ok, else advice."""
     if analysis.whole.verdict.level == "ok":
         return bullets(list(_sentences(analysis, metric)))
     return (Paragraph("What would help:"), *bullets(analysis.advice)) if analysis.advice else ()
@@ -192,7 +192,7 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
 
 
 def _strongest_main(analysis: Analysis) -> list[Effect]:
-    """Return the strongest main effect that can be relied on, if there is one."""
+    """Return the strongest reliable main effect, if any."""
     from studies.analysis.effects import CLAIM
 
     mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
@@ -204,7 +204,7 @@ def _claimed(analysis: Analysis) -> list[Effect]:
 
 
 def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
-    """Say what tuning one parameter at a time costs, by the fitted function."""
+    """Say the cost of tuning one parameter at a time, by the fitted function."""
     least = NEGLIGIBLE * float(trials.y.max() - trials.y.min())
     value, lo, hi = (0.0 if abs(number) < least else number for number in (tuning.cost.value, *tuning.cost.ends))
     cost = Estimate(value, lo, hi)

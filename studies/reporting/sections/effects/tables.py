@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from studies.analysis.factorial import Anova, AnovaRow
     from studies.analysis.ridge import Ridge
     from studies.analysis.screen import ScreenRow
-    from studies.analysis.trust import Level
+    from studies.analysis.verdict import Level
 
-WITNESS = "polynomial chaos says"  # how the reason begins that a second estimator gives
-MAX_PAIRS = 12  # that the table lists
+WITNESS = "polynomial chaos says"  # begins the reason of the second estimator
+MAX_PAIRS = 12  # in the table
 
 
 def where(effect: Effect) -> str:
-    """Which trials an effect of conditional parameters comes from; empty where it is all."""
+    """Say which parameters must be active for an effect. Empty if none is conditional."""
     return f" (where {listed(effect.scope)} {'is' if len(effect.scope) == 1 else 'are'} active)" if effect.scope else ""
 
 
 def effects_blocks(analysis: Analysis) -> Iterator[Block]:
-    """Yield the table of all parameters, the strongest pairs, and what they leave: unexplained and noise."""
+    """Yield the table of all parameters, the strongest pairs, the unexplained share and the noise."""
     by_order = {order: [e for e in analysis.effects if e.order == order] for order in (1, 2, 3, 0)}
     mains, pairs = (sorted(by_order[order], key=_descending) for order in (1, 2))
     known = frozenset(analysis.whole.verdict.reasons)
@@ -50,7 +50,7 @@ def _descending(effect: Effect) -> float:
 
 
 def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
-    """Return a row, with the reasons that the verdict on all trials does not have."""
+    """Return a row. `known` are reasons to leave out, since the verdict on all trials has them."""
     names = {"unexplained": "unexplained (three or more together)", "noise": "noise"}
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
@@ -68,7 +68,7 @@ def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
 
 
 def law(ridge: Ridge, level: Level) -> str:
-    """What is said of a law, which is as sure as the trials' verdict at the most."""
+    """Say the verdict on a law. It is no surer than the verdict on all trials."""
     return {
         "ok": ridge.verdict,
         "caution": f"with caution (see the verdict above): {ridge.verdict}",
@@ -77,7 +77,7 @@ def law(ridge: Ridge, level: Level) -> str:
 
 
 def ridges_blocks(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Level) -> Iterator[Block]:
-    """Yield the table of the laws that were asked for. `level` is the verdict on all trials."""
+    """Yield the table of the requested laws. `level` is the verdict on all trials."""
     rows = tuple(
         (
             f"{ridge.params[0]} over {ridge.params[1]}",
@@ -101,7 +101,7 @@ def ridges_blocks(ridges: Sequence[Ridge], budget_unit: str | None, *, level: Le
 
 
 def anova_blocks(anova: Anova) -> Iterator[Block]:
-    """Yield a designed experiment's terms, its block and its error, and what cannot be concluded."""
+    """Yield the terms, the block and the error of a designed experiment, and the limits of its tests."""
     yield Heading("Analysis of variance")
     if anova.rows:
         *terms, error = anova.rows
@@ -130,7 +130,7 @@ def _term(row: AnovaRow) -> tuple[str, ...]:
 
 
 def screen_blocks(rows: Sequence[ScreenRow]) -> Iterator[Block]:
-    """Yield Optuna's own measures, and what they cannot see."""
+    """Yield Optuna's own measures, and their limits."""
     cells = tuple(
         (
             row.method,

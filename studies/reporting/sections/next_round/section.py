@@ -1,4 +1,4 @@
-"""The next round: whether the best lies at a limit, where trials fail, whether they were enough, and the next space."""
+"""The next round: limits, failing regions, whether there were enough trials, and the next search space."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TABLE = "next_round.csv"
 SPACE = f"{GROUP}/{OPTION}.yaml"
 FILES = (TABLE, SPACE, "figures/best_of_m.png", "figures/best_of_m.csv")
 COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
-LIMITED = 0.005  # a confidence within this of 1 is written as more than 99 %
+LIMITED = 0.005  # a confidence this near to 1 is written as "> 99 %"
 COPY = f"Copy it to {GROUP}/ of your config folder and name it: {GROUP}={OPTION}."
 OVERRULED = f"A {GROUP} in the study's own file overrules this one: put these lines there instead."
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return what the study says of the next one. None where it is not analysed."""
+    """Return the conclusions for the next round. None without an analysis."""
     if not view.is_analysed:
         return None
     blocks = next_round_blocks(view.next_round, study_name=view.name, metric=view.metric, command=view.next_command)
@@ -39,7 +39,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command: str = "") -> Iterator[Block]:
-    """Yield the limits, where trials fail, whether there were enough, and the next space as a file.
+    """Yield the limits, failing regions, whether there were enough trials, and the next space as a file.
 
     `command` runs the next round, if it is known.
     """
@@ -54,7 +54,7 @@ def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command
 
 
 def _space(found: NextRound, study_name: str, command: str) -> Iterator[Block]:
-    """Yield the next space and what to do with it."""
+    """Yield the next space, and how to run it."""
     if not found.can_be_written:
         yield Paragraph("The config paths of the parameters are not known here, so no search_space file is written.")
         return

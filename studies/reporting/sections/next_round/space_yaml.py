@@ -1,7 +1,7 @@
 """`next_search_space.yaml`: the space of the next round, as an option of the config group `search_space`.
 
-It lies in a folder `search_space` of the output folder, where Hydra finds it with that folder as `--config-dir`. Each
-changed line says why. A choice that the study's config got by an interpolation stands there with its value.
+It lies in a folder `search_space` of the output folder, so Hydra finds it with the output folder as `--config-dir`.
+Each changed line has its reason. Interpolated choices of the study's config are written out.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from studies.secrets.masking import without_secrets
 from studies.text.printable import printable
 
 GROUP, OPTION = "search_space", "next_search_space"
-DECADES = 100.0  # a linear range of a greater ratio has to say that it is meant
+DECADES = 100.0  # a linear range of a greater ratio needs `linear: true`
 
 
 def space_yaml(found: NextSpace, *, study_name: str) -> str:
-    """Return the file, with the reasons for what differs."""
+    """Return the text of the file, with the reason for each change."""
     return printable("\n".join(" ".join(line.splitlines()) for line in _lines(found, study_name)) + "\n")
 
 
 def _lines(found: NextSpace, study_name: str) -> Iterator[str]:
-    yield f"# The space of the round after study {study_name}. What differs from that study's says why."
+    yield f"# The search space of the round after study {study_name}. Each change has its reason beside it."
     yield from (f"# {hint}" for hint in found.hints)
     for change in found.changes:
         if change.after is None:
@@ -71,12 +71,12 @@ def _choices(parameter: Parameter, reason: str) -> Iterator[str]:
 
 
 def _usual_levels(parameter: Parameter) -> tuple[Any, ...] | None:
-    """The levels that the reader gives where none are written."""
+    """Return the default levels of a parameter."""
     return parameter.spread(10**6) if parameter.type in ("categorical", "power_of_two") else None
 
 
 def _levels(parameter: Parameter, levels: tuple[Any, ...]) -> str:
-    """As short as the reader understands: `all`, how many, or which."""
+    """Return levels in their shortest form: `all`, their number, or a list."""
     is_discrete = parameter.step is not None or parameter.type in ("int", "power_of_two")
     if is_discrete and levels == parameter.spread(10**6):
         return "all"
@@ -94,7 +94,7 @@ def _before(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value on one line of YAML."""
+    """Return a value as one line of YAML."""
     listed = (
         {key: list(v) if isinstance(v, tuple) else v for key, v in value.items()}
         if isinstance(value, Mapping)

@@ -1,4 +1,4 @@
-"""`select.csv`: every configuration that raced, one row each, with how its race ended and what the winner is worth."""
+"""`select.csv`: a row for each candidate of a race, with its end and the winner's estimate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TEST = ("test_metric", "test", "test_ci_lo", "test_ci_hi", "n_test_samples")
 
 
 def selection_csv(selection: Selection, *, names: Sequence[str]) -> str:
-    """Return the table. `names` are those of the parameters, which have columns `params_NAME`.
+    """Return the table. Each parameter of `names` has a column `params_NAME`.
 
-    `cost` is the mean of what `select.cost` names. Only a winner has an estimate. Of its tests the first is written.
+    `cost` is the mean of the column in `select.cost`. Only a winner has an estimate, with the first of its tests.
     """
     rows = [row for race in selection.races for row in _rows(race, selection)]
     return csv_text((*COLUMNS, *WORTH, *TEST, *(f"params_{name}" for name in names)), rows)

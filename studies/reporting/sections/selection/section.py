@@ -1,4 +1,4 @@
-"""What a selection came to: the winner, what it is worth, how much was luck, and how the race went."""
+"""The result of a selection: the winner, the estimate of its value, the luck of the search, and the race."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LEAST = "the cheapest ({cost}) within one standard error of the leader's mean"
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return what the selection came to. None where there is none, or it has not come to its end."""
+    """Return the result of the selection. None without a finished one."""
     if view.selection is None or view.settings is None:
         return None
     table = File("selection", FILES[0], selection_csv(view.selection, names=view.settings.space.names))
@@ -51,7 +51,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def selection_blocks(selection: Selection, *, metric: str, maximize: bool, on_devices: bool) -> Iterator[Block]:
-    """Yield what ran, the winner, what it is worth, how much was luck, and how each race went."""
+    """Yield the trainings, the winner with its estimate, the luck of the search, and each race."""
     yield Paragraph(_what_ran(selection))
     champion, race = champion_of(selection), selection.best
     if race is None or champion is None or race.estimate is None:
@@ -132,7 +132,7 @@ def _tested(name: str, test: OnTestPart, race: Race) -> Paragraph:
 
 
 def _luck(selection: Selection, race: Race, champion: Candidate, *, maximize: bool) -> str:
-    """Say how much of the search's best value was luck. It is another configuration's where that did not win."""
+    """Say how much of the search's best value was luck. That value may belong to another configuration."""
     assert race.estimate is not None
     searched = selection.searched
     luck = searched.value - race.estimate.value
@@ -146,7 +146,7 @@ def _luck(selection: Selection, race: Race, champion: Candidate, *, maximize: bo
 
 
 def _ties(race: Race) -> Iterator[str]:
-    """Say which candidates are left beside the winner."""
+    """Say which candidates tie with the winner."""
     if race.elimination is None or race.seedless:
         return
     ties = [str(race.candidates[i].trial.number) for i in race.survivors]
@@ -176,7 +176,7 @@ def _rule(race: Race, selection: Selection) -> str:
 
 
 def _among_values(selection: Selection, race: Race) -> Iterator[str]:
-    """Say, of several races, by what this one's winner is the best, and of which others that is shown."""
+    """Compare the winners of several races: why this one is the best, and over which others that is shown."""
     found = selection.comparison
     if not found.n_others:
         return
@@ -231,7 +231,7 @@ def _how(race: Race) -> str:
 
 
 def _place(race: Race, i: int) -> tuple[bool, bool, int, float]:
-    """Return what the rows of a race are sorted by."""
+    """Return the sort key of a row of a race."""
     assert race.elimination is not None
     standing = race.elimination.standings[i]
     gap = math.inf if math.isnan(standing.gap) else standing.gap
@@ -239,7 +239,7 @@ def _place(race: Race, i: int) -> tuple[bool, bool, int, float]:
 
 
 def _lost(race: Race) -> str:
-    """Say why fresh trainings gave no value, if any did."""
+    """Say why fresh trainings gave no value, if that happened."""
     lost = [trial for trial in race.fresh if trial.value is None]
     if not lost:
         return ""

@@ -1,4 +1,4 @@
-"""What a selection came to, in words that its section and the headline share."""
+"""The result of a selection in words, for its section and for the headline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIGITS = 4
 
 
 def claim(selection: Selection, metric: str) -> str | None:
-    """Return the headline's claim: the selected configuration, what it is worth, and with what it ties."""
+    """Return the headline's claim: the selected configuration, its estimate, and its ties."""
     race, champion = selection.best, champion_of(selection)
     if race is None or champion is None or race.estimate is None:
         return None
@@ -36,7 +36,7 @@ def _tied(race: Race, n_ties: int, n_races: int) -> str:
 
 
 def _too_few(race: Race) -> int | None:
-    """Return the seeds that a race took, where they are too few to speak of a tie; None where they are not."""
+    """Return the number of seeds of a race if it is too small for ties, else None."""
     leader = race.elimination.leader if race.elimination is not None else None
     n = race.elimination.standings[leader].n if race.elimination is not None and leader is not None else FEWEST_OF_TIE
     return n if n < FEWEST_OF_TIE else None
@@ -65,12 +65,12 @@ def status(race: Race, i: int) -> str:
 
 
 def name_of(race: Race) -> str:
-    """Return the values of the scientific parameters of a race."""
+    """Return the values of the scientific parameters of a race, in words."""
     return ", ".join(f"{name} = {shown(value)}" for name, value in race.scientific.items()) or "(not active)"
 
 
 def accuracies(race: Race) -> list[tuple[str, OnTestPart]]:
-    """Return the tests whose interval covers the samples too: shares of right answers."""
+    """Return the tests with an interval that covers the samples, too: shares of right answers."""
     return [(name, test) for name, test in race.tests.items() if test.n_samples]
 
 
@@ -80,5 +80,5 @@ def _rests_on(race: Race) -> str:
 
 
 def seeds(found: Estimate) -> str:
-    """Return how many fresh seeds an estimate rests on, in words."""
+    """Return the number of fresh seeds of an estimate, in words."""
     return counted(found.n or 0, "fresh seed", "fresh seeds")

@@ -1,11 +1,14 @@
-"""A scientific parameter of a designed study, value by value: which is best, how surely, and at what cost."""
+"""A scientific parameter of a designed study, value by value: the best one, how sure that is, and the costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from studies.analysis.values.row import ValueRow
+from optuna.trial import FrozenTrial
+
+from studies.analysis.values.row import DesignedStudy, ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables, value_tables
+from studies.config.settings import StudySettings
 from studies.reporting.figures.values import NAME, values_drawing
 from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
 from studies.reporting.sections.values.csv import values_csv
@@ -28,15 +31,33 @@ REST = ("test [95 %]", "peak MB", "n", "against the best")
 
 
 def compute(view: StudyView) -> Finding | None:
-    """Return the table of the scientific parameter. None for a search, and where trials have no values."""
+    """Return the table of the scientific parameter. None for a search, or without values."""
     if view.settings is None or not view.has_one_best:
         return None
-    tables = value_tables(view.ended, view.settings)
+    tables = tables_of(view.ended, view.settings)
     return values_finding(tables) if tables is not None else None
 
 
+def tables_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
+    """Return the tables of a designed study's finished `trials`. None for a search."""
+    objective, budget = settings.objective, settings.budget
+    study = DesignedStudy(
+        space=settings.space,
+        config=settings.template,
+        metric=objective.metric,
+        maximize=objective.direction == "maximize",
+        tolerance=objective.tolerance,
+        replicates=settings.replicates,
+        n_trials=settings.n_trials,
+        n_rungs=budget.rungs,
+        has_epochs=budget.unit == "epochs",
+        varies_nuisance=settings.template.get("mode") != "fixed",
+    )
+    return value_tables(trials, study) if settings.is_designed else None
+
+
 def values_finding(tables: ValueTables) -> Finding:
-    """Return verdict, tables, where they disagree, and notes."""
+    """Return verdict, tables, disagreements and notes."""
     views = [view for view in (tables.tuned, tables.fixed) if view is not None]
     headline = (sentence(tables.main, how=True), *disagreements_of(tables))
     halves = "each half of the seeds is judged in the cell that the other half chooses, and " if tables.tuned else ""
@@ -56,7 +77,7 @@ def values_finding(tables: ValueTables) -> Finding:
 
 
 def table_of(view: ValueTable) -> Table:
-    """Return one view's table as people read it."""
+    """Return one view's table for people."""
     names = _nuisance_names(view)
     header = (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
     marks = tuple(row.standing.word for row in view.rows)
@@ -66,7 +87,7 @@ def table_of(view: ValueTable) -> Table:
 
 
 def _compared(tables: ValueTables) -> Iterator[Block]:
-    """Yield where the two views disagree, or that they do not."""
+    """Yield the disagreements of the two views."""
     told = compared(tables)
     if tables.disagreements:
         yield from paragraphs("Where the two disagree:")

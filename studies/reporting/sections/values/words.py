@@ -1,4 +1,4 @@
-"""What the table of a scientific parameter says in words: its verdict, its caption, its notes and the words in it."""
+"""The table of a scientific parameter in words: verdict, caption, notes and cells."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ UNCHANGED = "From the defaults to tuned, no pair of values changes its differenc
 
 
 def sentence(table: ValueTable, *, how: bool = False) -> str:
-    """Which value is best, how sure that is, and which others are not shown to be worse; `how` it was judged too, which
-    a caption says (`caption_of`)."""
+    """Return the verdict: the best value with its interval, and its ties.
+
+    With `how` it also says how values were judged. A caption says that too (`caption_of`).
+    """
     best, ties = table.best, [row.label for row in table.ties]
     whole = f"all {table.n_seeds} seeds" if table.n_seeds not in (None, 1) else "its seed"
     if best is None or best.metric is None:
@@ -30,7 +32,7 @@ def sentence(table: ValueTable, *, how: bool = False) -> str:
 
 
 def _how(table: ValueTable) -> str:
-    """How a table's values are judged, as a clause."""
+    """Return how a table's values are judged, as a clause."""
     if table.is_plain:
         return ""
     if table.view == "fixed":
@@ -43,7 +45,7 @@ def _chosen_by(table: ValueTable) -> str:
 
 
 def caption_of(view: ValueTable) -> str:
-    """What the numbers of a table are, and what a tie is."""
+    """Return the meaning of a table's numbers and ties."""
     n_pairs = len(view.ranking.comparisons)
     if not n_pairs:
         return _what(view)
@@ -63,7 +65,7 @@ def _what(view: ValueTable) -> str:
 
 
 def compared(tables: ValueTables) -> list[str]:
-    """Where the two views disagree, or that they do not; nothing where no pair of values has a result in both."""
+    """Return the disagreements of the two views, or that there are none. Empty without a common pair."""
     if tables.tuned is None or tables.fixed is None:
         return []
     pairs = zip(tables.tuned.rows, tables.fixed.rows, strict=True)
@@ -72,7 +74,7 @@ def compared(tables: ValueTables) -> list[str]:
 
 
 def disagreements_of(tables: ValueTables) -> list[str]:
-    """One sentence a pair of values that compare differently at the defaults and tuned."""
+    """Return a sentence for each pair of values that compares differently at the defaults and tuned."""
     return [_disagreement(found) for found in tables.disagreements]
 
 
@@ -96,7 +98,7 @@ def _direction(difference: float) -> str:
 
 
 def against_best(row: ValueRow) -> str:
-    """How a row stands to the best, in words."""
+    """Return how a row compares with the best, in words."""
     standing = row.standing
     if standing.word == "best":
         return "best"
@@ -112,6 +114,6 @@ def against_best(row: ValueRow) -> str:
 
 
 def judged_at(row: ValueRow, name: str, *, written: Callable[[object], str] = shown) -> str:
-    """Return what the cells that judge a row have of nuisance parameter `name`: two values where they differ."""
+    """Return the value of nuisance parameter `name` in the judging cells of a row, or both if they differ."""
     values = [cell.get(name, NONE) for cell in row.judged]
     return ", ".join(map(written, values if len(set(values)) > 1 else values[:1])) or NONE

@@ -10,12 +10,12 @@ import pytest
 from omegaconf import OmegaConf
 from shell import USERS
 
-from studies.cli.admission import CHECKS
 from studies.cli.experiment import each_part
 from studies.cli.reports import view_of_stored
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, config_dir
 from studies.config.parsing.direction import USUAL, usual_direction
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import BadInput
 from studies.reporting.goal import goal, goal_notes, goal_sentence
@@ -30,7 +30,7 @@ def read(user_modules: None) -> Compose:
 
     def read_study(*overrides: str, study: str = "plain") -> StudySettings:
         config = compose([f"+study={study}", *overrides], config_dirs=[str(USERS / "conf")])
-        return read_settings(config, checks=CHECKS)
+        return parse_settings(config, checks=CHECKS)
 
     return read_study
 
@@ -76,7 +76,7 @@ def test_the_default_metric_has_its_usual_direction() -> None:
     objective = OmegaConf.load(config_dir() / "config.yaml").objective
     assert {objective.metric: "maximize"} == USUAL
     assert objective.direction is None
-    settings = read_settings(compose(["+study=digits"]))
+    settings = parse_settings(compose(["+study=digits"]))
     assert settings.objective.direction == settings.template.objective.direction == "maximize"
 
 
@@ -108,7 +108,7 @@ def test_a_study_that_names_a_metric_alone_does_not_take_over_the_default(read: 
     (tmp_path / "study/alone.yaml").write_text(text)
     folders = [str(USERS / "conf"), str(tmp_path)]
     with pytest.raises(BadInput, match=r"metric is val_loss: say which way that is better: objective.direction=min"):
-        read_settings(compose(["+study=alone"], config_dirs=folders))
+        parse_settings(compose(["+study=alone"], config_dirs=folders))
 
 
 def test_a_part_of_a_hypothesis_does_not_take_over_the_direction_of_the_whole() -> None:
@@ -116,7 +116,7 @@ def test_a_part_of_a_hypothesis_does_not_take_over_the_direction_of_the_whole() 
     config = compose(["+study=digits", parts.lstrip("+"), "objective.direction=maximize"])
     (part,) = each_part(config)
     with pytest.raises(BadInput, match=r"objective.direction is None, and objective.metric is score"):
-        read_settings(part.config)
+        parse_settings(part.config)
 
 
 def test_a_second_metric_does_not_take_over_the_direction_of_another(read: Compose) -> None:

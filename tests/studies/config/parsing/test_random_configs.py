@@ -14,15 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from random_configs import configs, scalars
 
-from studies.cli.admission import admit
+from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.errors import StudyError
-from studies.launch.resolved import resolved_here
+from studies.launch.resolve_once import resolve_once
 from studies.search.designs import typical_points
 from studies.search.samplers import StudySampler
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
-from studies.trial.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
+from studies.trial.building.instantiate import binding_problems  # noqa: F401 - loads torch, which would count for an example
 
 SLOWEST_S = 5.0  # of the processor, for an example; what used to hang took minutes, or all memory
 quickly = settings(
@@ -58,13 +58,13 @@ def as_config(plain: dict[str, Any]) -> DictConfig | None:
 
 def prepare(config: DictConfig) -> None:
     """Do all that comes before the first batch."""
-    settings, storage = admit(config)
+    settings, storage = validate_and_open(config)
     open_study(settings, storage)
     find_study(settings, storage)
     StudySampler(settings)
     settings.space.corners(limit=40)
     typical_points(settings, 8)
-    resolved_here(settings)
+    resolve_once(settings)
 
 
 def check(config: DictConfig | None) -> None:

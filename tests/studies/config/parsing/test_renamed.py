@@ -9,10 +9,10 @@ import pytest
 from studies.cli.arguments import for_hydra, read_arguments
 from studies.cli.uncomposed import all_problems
 from studies.config.composing.configs import compose
-from studies.config.parsing.renamed import key_now, option_now, told
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.renamed import key_now, option_now, present_names
+from studies.config.parsing.settings import parse_settings
 from studies.errors import BadInput, Problems
-from studies.trial.instantiate import binding_problems
+from studies.trial.building.instantiate import binding_problems
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_old_name_in_a_file_of_ones_own(tmp_path: Path) -> None:
         (tmp_path / "study" / f"{name}.yaml").write_text(text)
     folders = [str(tmp_path)]
     with pytest.raises(BadInput, match="belief is not a known key: it is called hypothesis now"):
-        read_settings(compose(["+study=key"], config_dirs=folders))
+        parse_settings(compose(["+study=key"], config_dirs=folders))
     (problem,) = all_problems(["--config-dir", str(tmp_path), "+study=option"], ValueError("unknown"))
     assert problem.remedy == "correct its file: model/search is called model/sampler_benchmark now"
 
@@ -52,7 +52,7 @@ def test_an_old_name_in_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_an_old_name_in_an_interpolation_and_a_target() -> None:
     old = "model.init_from='${belief.checkpoints.source}'"
     with pytest.raises(BadInput, match=r"belief\.checkpoints\.source is called hypothesis\.checkpoints"):
-        read_settings(compose(["+study=digits", old]))
+        parse_settings(compose(["+study=digits", old]))
     problems = Problems()
     binding_problems({"model": {"_target_": "studies.race.Search"}}, problems)
     assert problems.found[0].remedy == "it is called studies.sampler_benchmark.Search now"
@@ -61,4 +61,4 @@ def test_an_old_name_in_an_interpolation_and_a_target() -> None:
 def test_names_that_were_never_renamed() -> None:
     assert key_now("model.belief") is key_now("beliefs") is key_now("search_space") is None
     assert option_now("sampler", "random") is option_now("study", "digits") is None
-    assert told("In 'study/mine': Could not find 'model/mlp'") == ""
+    assert present_names("In 'study/mine': Could not find 'model/mlp'") == ""

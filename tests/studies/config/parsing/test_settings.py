@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from written import BATCH_SIZE, DECAY, EXPLORE, GATED, GRID, LAW, SERIAL, SPACE, changed, problems_of, read
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
 from studies.config.settings import AnalysisSettings
 from studies.errors import Problem
@@ -291,7 +291,7 @@ def test_a_config_that_says_nothing_of_analysis_is_analysed_in_full() -> None:
     config = changed()
     del config["analysis"]
     del config["sampler"]["explore_fraction"]
-    assert read_settings(config, checks=CHECKS).analysis == read().analysis
+    assert parse_settings(config, checks=CHECKS).analysis == read().analysis
 
 
 def test_a_parameter_that_cannot_be_read_is_not_called_categorical_too() -> None:

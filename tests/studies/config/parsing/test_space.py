@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from studies.config.parsing.space import read_space
+from studies.config.parsing.space import parse_space
 from studies.config.space import SearchSpace
 from studies.errors import Problem, Problems
 
@@ -36,7 +36,7 @@ OPTIMIZER = {
 
 def read(entries: Any, config: Any = CONFIG) -> tuple[SearchSpace, list[Problem]]:
     problems = Problems()
-    return read_space(entries, config=OmegaConf.create(config), problems=problems), problems.found
+    return parse_space(entries, config=OmegaConf.create(config), problems=problems), problems.found
 
 
 def problems_of(**entries: Entry) -> list[Problem]:

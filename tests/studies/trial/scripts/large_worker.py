@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from optuna.trial import BaseTrial
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
@@ -40,7 +40,7 @@ def main(folder: str, users: str, n_trials: int) -> None:
     places = [f"output_dir={folder}/out", f"storage.url=sqlite:///{folder}/s.db", "launcher=serial"]
     large = ["model._target_=user_memory.Counted", "+model.n_weights=10000000", "budget.amount=1"]
     asked = ["+study=plain", *places, *large, f"n_trials={n_trials}", "checkpoint.keep_best=0"]
-    settings = read_settings(compose(asked, config_dirs=[f"{users}/conf"]), checks=CHECKS)
+    settings = parse_settings(compose(asked, config_dirs=[f"{users}/conf"]), checks=CHECKS)
     storage = open_storage(settings.storage.address)
     open_study(settings, storage)
     resident: list[float] = []

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from optuna.trial import BaseTrial
 
-from studies.cli.admission import CHECKS
+from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
-from studies.config.parsing.settings import read_settings
+from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.process.shift import Shift
 from studies.process.signals import StopSignals
@@ -38,7 +38,7 @@ def main(folder: str, data: str, n_trials: int) -> None:
     torch.set_num_threads(1)
     places = [f"output_dir={folder}/out", f"storage.url=sqlite:///{folder}/s.db", f"datamodule.data_dir={data}"]
     asked = ["+study=digits", *places, f"n_trials={n_trials}", "budget.amount=1", "launcher=serial"]
-    settings = read_settings(compose(asked), checks=CHECKS)
+    settings = parse_settings(compose(asked), checks=CHECKS)
     storage = open_storage(settings.storage.address)
     open_study(settings, storage)
 

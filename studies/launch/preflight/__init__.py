@@ -1,0 +1,1 @@
+"""What is tried before any worker starts: a first batch, or all the points of a check."""

@@ -1,0 +1,90 @@
+"""What is to be tried before any worker starts, and what was found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from studies.config.space import Point
+from studies.errors import Problem
+
+if TYPE_CHECKING:
+    from studies.trial.preflight.dry_run import DryRun
+    from studies.trial.preflight.preflight import PointKind
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBatch:
+    """The findings of a first batch: the GPUs of this machine, problems and notes."""
+
+    gpus: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The points of a check besides the middle of the space, and the end of the check by `time.monotonic`."""
+
+    corners: tuple[Point, ...]
+    typical: tuple[Point, ...]
+    until: float | None = None  # None: until all points are tried
+    at_least_s: float = 0.0  # counted from the moment when torch is loaded
+
+    @property
+    def n_points(self) -> int:
+        """The number of points, with the middle."""
+        return 1 + len(self.corners) + len(self.typical)
+
+    def ends(self) -> float | None:
+        """Return the end of a check whose first point is tried now."""
+        return None if self.until is None else max(self.until, time.monotonic() + self.at_least_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One piece of the findings of a check."""
+
+    gpus: tuple[str, ...] = ()
+    until: float | None = None  # the end of the check
+    is_procedure: bool = False
+    problems: tuple[Problem, ...] = ()
+    kind: PointKind | None = None  # of the point that `look` tried
+    look: DryRun | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Checked:
+    """All findings of a check. Its `typical` looks stand for all trials, or the middle of the space if it has none."""
+
+    gpus: list[str] = field(default_factory=list)
+    is_procedure: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    looks: list[DryRun] = field(default_factory=list)
+    typical: list[DryRun] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, found: Found) -> None:
+        """Add a piece."""
+        self.gpus += found.gpus
+        self.is_procedure = self.is_procedure or found.is_procedure
+        self.problems += found.problems
+        self.notes += found.notes
+        look = found.look
+        self.notes += [note for note in (look.notes if look is not None else ()) if note not in self.notes]
+        if look is None or (not look.is_whole and look.problem is None):
+            return
+        if look.problem is not None:
+            self.problems.append(look.problem)
+        if found.kind not in ("ranks", "seeds"):
+            self.looks.append(look)
+        if found.kind == "typical":
+            self.typical.append(look)
+
+    @property
+    def seconds(self) -> list[float]:
+        """The estimated seconds of whole trials."""
+        looks = self.typical or self.looks[:1]
+        return [look.seconds for look in looks if look.seconds is not None]

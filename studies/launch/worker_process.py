@@ -1,0 +1,67 @@
+"""What a worker process does from its first to its last line, however it was launched.
+
+The command imports this file too, so `serve` imports late what loads torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from studies.config.settings import StudySettings
+from studies.errors import StorageUnusable, StudyError
+from studies.launch.local.device_slots import DeviceSlot
+from studies.launch.logs import write_to
+from studies.process.leaving import ends_in_time
+from studies.process.shift import Shift
+from studies.process.signals import StopSignals
+from studies.worker import Post
+
+log = logging.getLogger(__name__)
+
+STOPPED = 4  # exit code of a worker that a signal stopped; the pool replaces it if the signal was not the command's
+
+
+def run_worker(settings: StudySettings, slot: DeviceSlot, shift: Shift, log: Path, words: Connection) -> None:
+    """Run trials on `slot`, then send the `StudyError` that ended the worker, or None if nothing was left to do.
+
+    A process that ends without sending anything has died.
+    """
+    signals = StopSignals().install_in_worker()
+    multiprocessing.set_start_method(None, force=True)  # the system's own: a DataLoader's workers start as in a script
+    write_to(log)
+    failure = None
+    with ends_in_time():
+        try:
+            context = Post(str(slot), shift, signals, is_renewable=True)
+            serve(settings, context, threads=slot.threads, devices=slot.devices)
+        except StudyError as error:
+            failure = error
+        if failure is None and signals.reason() is not None:
+            sys.exit(STOPPED)
+        words.send(failure)
+
+
+def serve(settings: StudySettings, context: Post, *, threads: int, devices: Sequence[str] = ()) -> None:
+    """Run trials until nothing is left to do or a signal asks to stop.
+
+    `devices` are for CUDA_VISIBLE_DEVICES. Leave them empty if a cluster has set it. Raises `StudyError`. Any other
+    exception is the death of the worker. A worker whose context `is_renewable` may end the process.
+    """
+    from studies.launch.run_trials import run_trials
+
+    log.info("%s, process %d", context.place, os.getpid())
+    try:
+        run_trials(settings, context, threads=threads, devices=devices)
+    except StudyError as error:
+        reason = context.signals.reason()
+        if isinstance(error, StorageUnusable) and reason is not None:  # the command no longer waits for the storage
+            log.warning("asked to stop (%s) while the storage was away: the lease frees the trial", reason)
+            return
+        log.error("%s", error)
+        raise

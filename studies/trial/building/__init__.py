@@ -1,0 +1,1 @@
+"""Builds the pieces of a training from its config."""

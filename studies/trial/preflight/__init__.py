@@ -1,0 +1,1 @@
+"""Finds mistakes before a study by training a few batches."""

@@ -1,0 +1,1 @@
+"""Trials that are no Lightning training."""

@@ -1,0 +1,1 @@
+"""What a trial sets for its whole process, put back after it."""
