@@ -40,7 +40,7 @@ def tried(settings: StudySettings, plan: Plan, checked: Checked) -> list[str]:
 
 def test_all_points_are_tried_where_there_is_time(plain: MakeSettings, tmp_path: Path) -> None:
     checked = check(plain(), tmp_path)
-    assert len(checked.looks) == plan().n_points == 4
+    assert len(checked.dry_runs) == plan().n_points == 4
     assert checked.seconds == [checked.typical[0].seconds]
     assert tried(plain(), plan(), checked) == ["study plain is sound: 4 points tried with real batches"]
 
@@ -58,7 +58,7 @@ def test_a_batch_that_never_ends_is_cut_off(plain: MakeSettings, tmp_path: Path)
 
 
 def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
-    checked = Checked(looks=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
+    checked = Checked(dry_runs=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
     assert tried(plain("check.max_s=30"), plan(9), checked) == [
         "study plain is sound as far as it was tried: 2 points tried with real batches",
         "  9 points were left out when check.max_s=30 s were over: a higher value tries more, null tries all",
@@ -70,7 +70,7 @@ def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
 
 def test_a_look_that_was_cut_off_counts_for_nothing() -> None:
     checked = Checked()
-    checked.add(Found(kind="middle", look=DryRun(POINT, None, is_whole=False)))
+    checked.add(Found(kind="middle", dry_run=DryRun(POINT, None, is_whole=False)))
     assert checked == Checked()
 
 
@@ -78,7 +78,7 @@ def test_a_problem_of_several_points_is_told_once() -> None:
     checked = Checked()
     raise_problems(checked)
     for kind in ("middle", "corner", "corner"):
-        checked.add(Found(kind=kind, look=DryRun(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
+        checked.add(Found(kind=kind, dry_run=DryRun(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
     with pytest.raises(BadInput) as raised:
         raise_problems(checked)
     assert [str(problem) for problem in raised.value.problems] == [
@@ -97,9 +97,9 @@ def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: Mak
     (note,) = diverged_notes(checked)
     assert note.startswith("note: the training diverges in its first batches at 4 of 4 points (")
     assert note.endswith(" at lr=0.01): correct the metric or the module, or search other values")
-    checked.looks.append(DryRun(POINT, None))
+    checked.dry_runs.append(DryRun(POINT, None))
     assert "at 4 of 5 points" in diverged_notes(checked)[0]
-    assert diverged_notes(Checked(looks=[DryRun(POINT, None)])) == []
+    assert diverged_notes(Checked(dry_runs=[DryRun(POINT, None)])) == []
 
 
 def test_how_long_a_check_takes_is_a_positive_number_or_null(plain: MakeSettings) -> None:

@@ -99,11 +99,11 @@ def _plan_of(settings: StudySettings, share: TimeShare) -> Plan:
 
 def raise_problems(checked: Checked) -> None:
     """Raise `BadInput` with all problems of the targets, or else with the first problem of the points."""
-    if not any(look.problem for look in checked.looks):
+    if not any(dry_run.problem for dry_run in checked.dry_runs):
         if checked.problems:
             raise BadInput(checked.problems)
     else:
         first, n = checked.problems[0], len(checked.problems)
-        points = counted(len(checked.looks), "point", "points")
+        points = counted(len(checked.dry_runs), "point", "points")
         more = f" (and {n - 1} more of {points})" if n > 1 else ""
         raise BadInput([replace(first, complaint=f"{first.complaint}{more}")])

@@ -20,11 +20,11 @@ PROCEDURE = ", if the rungs of a trial take as long as the first"
 
 def tried_lines(checked: Checked, plan: Plan, *, study_name: str, max_s: float | None) -> list[str]:
     """Return how many points were tried, and how many were left out when the time was up."""
-    n_tried, n_left = len(checked.looks), plan.n_points - len(checked.looks)
+    n_tried, n_left = len(checked.dry_runs), plan.n_points - len(checked.dry_runs)
     how = "up to their first rung" if checked.is_procedure else "with real batches"
     tried = f"{counted(n_tried, 'point', 'points')} tried {how}"
     if not n_left:
-        all_diverged = bool(checked.looks) and all(look.diverged is not None for look in checked.looks)
+        all_diverged = bool(checked.dry_runs) and all(dry_run.diverged is not None for dry_run in checked.dry_runs)
         return [f"study {study_name} {'gives no value yet' if all_diverged else 'is sound'}: {tried}"]
     over = f"check.max_s={max_s:g} s were over"
     if not n_tried:
@@ -39,11 +39,13 @@ def tried_lines(checked: Checked, plan: Plan, *, study_name: str, max_s: float |
 
 def diverged_notes(checked: Checked) -> list[str]:
     """Return at how many points the training diverged in its first batches, and how it did at the first of them."""
-    diverged = [look.diverged for look in checked.looks if look.diverged is not None]
+    diverged = [dry_run.diverged for dry_run in checked.dry_runs if dry_run.diverged is not None]
     if not diverged:
         return []
-    points = f"{len(diverged)} of {counted(len(checked.looks), 'point', 'points')}"
-    every = ": correct the metric or the module, or search other values" if len(diverged) == len(checked.looks) else ""
+    points = f"{len(diverged)} of {counted(len(checked.dry_runs), 'point', 'points')}"
+    every = (
+        ": correct the metric or the module, or search other values" if len(diverged) == len(checked.dry_runs) else ""
+    )
     return [f"note: the training diverges in its first batches at {points} ({diverged[0]}){every}"]
 
 
@@ -61,7 +63,7 @@ def study_lines(settings: StudySettings, *, n_stored: int, imports: Compatible |
 
 def time_line(settings: StudySettings, left: Remaining, checked: Checked, *, n_workers: int) -> str:
     """Return how long the rest of the study takes, as far as that is known."""
-    if not checked.looks and not left.is_nothing:
+    if not checked.dry_runs and not left.is_nothing:
         return UNTIMED
     provided = PROCEDURE if checked.is_procedure and not left.is_nothing else ""
     return estimate(settings, left, checked.seconds, n_workers) + provided
