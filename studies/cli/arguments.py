@@ -206,7 +206,7 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
     word, *others = arguments.words
     named = next((override for override in arguments.overrides if override.startswith("+study=")), None)
     for other in [*others, *([named] if named else [])]:
-        remedy = "name one study, and set a key by key=value, without spaces around ="
+        remedy = "name one study (a key is set by key=value, without spaces around =)"
         problems.add(other, f"stands beside the study {word}", remedy)
     if word in (known := group_options("study", config_dirs=arguments.folders)):
         return [argument("+study", word)], None
