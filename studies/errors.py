@@ -1,7 +1,7 @@
 """The errors that people see.
 
-StudyError                 something stops the command; exit code 1
-├── BadInput               the config is wrong; lists every problem at once; exit code 2
+StudyError                 something stops the command (exit code 1)
+├── BadInput               the config is wrong, with every problem at once (exit code 2)
 │   └── StudyChanged       the stored study was made by another config
 ├── StorageUnusable        the storage fails in mid-study (full disk, lost connection)
 └── StudyStopped           the study gave up: too many alike failures in a row

@@ -133,13 +133,13 @@ def is_ours(user_attrs: Mapping[str, Any]) -> bool:
 
 
 def version_of(user_attrs: Mapping[str, Any]) -> int:
-    """Return the version of the schema of a study with these attributes; the present one where it names none."""
+    """Return the version of the schema of a study with these attributes; the present one if it names none."""
     version = user_attrs.get(STUDY_SCHEMA)
     return version if isinstance(version, int) and not isinstance(version, bool) else VERSION
 
 
 def recorded(user_attrs: Mapping[str, Any], key: str) -> Any:
-    """Return the attribute `key`, under its present name or that of version 1. None if there is none."""
+    """Return the attribute `key` under its present name or that of version 1. None if it is missing."""
     return user_attrs.get(key, user_attrs.get(EARLIER.get(key, key)))
 
 

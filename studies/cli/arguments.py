@@ -68,7 +68,7 @@ class Arguments:
     more_sources: tuple[str, ...] = field(default=())  # of Hydra's search path, which are no folders
 
     def has(self, flag: str) -> bool:
-        """Whether `flag` is given."""
+        """Return whether `flag` is given."""
         return any(name == flag for name, _ in self.flags)
 
 
@@ -136,7 +136,7 @@ def as_text(override: str, *, is_sweep: bool = False) -> str:
 
 
 def _out_of_names_of_folders(overrides: Sequence[str]) -> list[str]:
-    """Return the override that keeps those with a secret out of Hydra's `override_dirname`, which may name a folder."""
+    """Return the override that keeps secrets out of Hydra's `override_dirname`, a part of folder names."""
     pairs = ((override.lstrip("+").partition("=")[0], override) for override in overrides)
     keys = [key for key, override in pairs if masked(override) != override or _names_secret(key, override)]
     return [f"{LEFT_OUT_OF_NAMES}=[{','.join(dict.fromkeys(keys))}]"] if keys else []
@@ -162,8 +162,8 @@ def _flag(first: str, rest: list[str], problems: Problems) -> list[tuple[str, st
         remedy = f"use one of {', '.join(begun)}" if begun else nearest(given, known)
         meant = value or (rest[0] if rest and not rest[0].startswith("-") else "")
         if IDENTIFIER.fullmatch(bare := given.lstrip("-")) and meant and not begun and remedy.startswith("use one of"):
-            remedy = f"a key is set without dashes, as in {bare}={meant}; of the flags, {remedy}"
-        problems.add(given, "is no flag of this command", f"{remedy}; --help says what each is for")
+            remedy = f"a key is set without dashes, as in {bare}={meant} (of the flags, {remedy})"
+        problems.add(given, "is no flag of this command", f"{remedy} (--help explains each)")
         return []
     if name == INFO:
         value = value or (rest.pop(0) if rest and rest[0] in INFO_WORDS else "")
@@ -206,7 +206,7 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
     word, *others = arguments.words
     named = next((override for override in arguments.overrides if override.startswith("+study=")), None)
     for other in [*others, *([named] if named else [])]:
-        remedy = "name one study; a key is set by key=value, without spaces around ="
+        remedy = "name one study (a key is set by key=value, without spaces around =)"
         problems.add(other, f"stands beside the study {word}", remedy)
     if word in (known := group_options("study", config_dirs=arguments.folders)):
         return [argument("+study", word)], None
@@ -214,7 +214,7 @@ def _study(arguments: Arguments, problems: Problems) -> tuple[list[str], Path | 
     if file.is_file() and file.suffix in SUFFIXES:
         return [argument(f"+{BY_PATH}", option_of(file))], file
     now = option_now("study", word)
-    remedy = f"{_nearest_study(file, known)}; {OWN_STUDIES}" if now is None else f"it is called {now} now"
+    remedy = f"{_nearest_study(file, known)} ({OWN_STUDIES})" if now is None else f"it is called {now} now"
     problems.add("study", f"is {word}, {_why_none(file)}", remedy)
     return [], None
 

@@ -1,8 +1,11 @@
-"""What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2."""
+"""What all commands share: Hydra composes their config, and every mistake in it ends in one message and exit code 2.
+
+A command imports its implementation late, and this file the errors of the storage. So `--help` and `--cfg job` answer
+at once.
+"""
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import signal
@@ -23,7 +26,7 @@ from studies.config.composing.configs import as_meant, config_dir, given_overrid
 from studies.config.composing.own_options import register
 from studies.config.parsing.soundness import refuse_unsound
 from studies.config.shown_config import hide_secrets_of_sweep, run_with_secrets_hidden
-from studies.errors import BadInput, Problem, StorageUnusable, StudyError
+from studies.errors import BadInput, Problem, StudyError
 from studies.process.leaving import exits_in_time
 from studies.text.printable import printable
 
@@ -38,8 +41,8 @@ def command(task: Task) -> Callable[[], None]:
 
     @functools.wraps(task)
     def main() -> None:
-        sys.excepthook = _tell_unexpected
-        with exits_in_time(_tell_at_the_end):
+        sys.excepthook = _print_traceback
+        with exits_in_time(_print_note):
             try:
                 for number in STOPPING:  # a process that is the first of its container would ignore them
                     signal.signal(number, _interrupt)
@@ -50,7 +53,7 @@ def command(task: Task) -> Callable[[], None]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed in the end
                 sys.exit(PIPE_EXIT_CODE)
             except StudyError as error:
-                sys.exit(_tell(error))
+                sys.exit(_print_error(error))
 
     return main
 
@@ -119,7 +122,7 @@ def name_of(task: Task) -> str:
 
 
 def _purpose(task: Task) -> str:
-    """Return the text above the config in `--help-all`: the docstring of the task's file, and the place of the keys."""
+    """Return the text above the config in `--help-all`: the docstring of its file, and the place of the keys."""
     explained = f"What a key means stands beside it in {config_dir()}: config.yaml, and a file for each option."
     return f"{(sys.modules[task.__module__].__doc__ or '').strip()}\n\n{explained}\n"
 
@@ -150,39 +153,30 @@ def _do(task: Task, config: DictConfig) -> int:
             raise BadInput([_of_lost(lost, overrides)])
         return task(as_meant(config, overrides, search_path()))
     except StudyError as error:
-        return _tell(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT_CODE
     except OmegaConfBaseException as error:  # of a key that only this command reads
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
-        return _tell(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
-    except Exception as error:  # noqa: BLE001 - all but a failure of storage or disk is raised again
-        return _tell(_of_the_machine(error))
+        return _print_error(BadInput([Problem(error.full_key or "config", complaint, "correct the interpolation")]))
+    except Exception as error:
+        from studies.cli.machine import failure_of_the_machine
+
+        failure = failure_of_the_machine(error)
+        if failure is None:
+            raise
+        return _print_error(failure)
 
 
-def _of_the_machine(error: Exception) -> StudyError:
-    """Return a failure of the storage or a full disk in words. Raise any other error again."""
-    from optuna.exceptions import StorageInternalError
-
-    from studies.storage.opening import unusable
-    from studies.storage.outage import is_of_a_row
-
-    if isinstance(error, StorageInternalError) or is_of_a_row(error):
-        return unusable(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageUnusable(f"the disk is full ({error.filename}): free some space and run the same command again")
-    raise error
-
-
-def _tell_at_the_end(line: str) -> None:
+def _print_note(line: str) -> None:
     print(printable(f"note: {line}"), file=sys.stderr)
 
 
-def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of an error of our own, without the secrets that it may hold."""
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an unexpected error without secrets."""
     print(printable("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
-def _tell(error: StudyError) -> int:
+def _print_error(error: StudyError) -> int:
     print(printable(f"error: {error}"), file=sys.stderr)
     return error.exit_code

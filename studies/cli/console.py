@@ -1,8 +1,8 @@
-"""The terminal of the commands: it prints each name as it is, also with characters that rich would interpret.
+"""The terminal of the commands. It prints every name as it is.
 
-Context: rich reads `[v2]` as markup and `:smile:` as an emoji, so a study's name could vanish or stop a command; and an
-escape sequence in a name would reach the terminal. Choice: one console for all commands, which reads neither of the
-two, and escapes the third. Cost: a style is given by `Text`, never by markup.
+Context: rich reads `[v2]` as markup and `:smile:` as an emoji, so a study's name could vanish or stop a command. An
+escape sequence in a name would reach the terminal. Choice: one console for all commands reads no markup and no emoji,
+and escapes control characters. Cost: a style is given by `Text`, never by markup.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from studies.text.printable import printable
 
 
 class StudyConsole(Console):
-    """Escapes what would command the terminal, in each text that is given as such."""
+    """A console that escapes control characters in each text."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print `objects`, as rich does."""

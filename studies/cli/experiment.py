@@ -1,4 +1,4 @@
-"""The studies of a config in their storage: its parts in order, and the conclusion of its hypothesis."""
+"""An experiment: the studies that a config describes, and the conclusion of their hypothesis."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def stored(config: DictConfig) -> tuple[StudySettings, Study]:
     study, settings = find_study(settings, storage)
     if study is None:
         complaint = f"is {settings.study_name}, which the storage does not hold"
-        raise BadInput([Problem("study_name", complaint, "run it first: python -m studies.run")])
+        raise BadInput([Problem("study_name", complaint, "run it first, by python -m studies.run with the same words")])
     return settings, study
 
 

@@ -22,15 +22,15 @@ class CommandHelp:
 
 COMMANDS: Mapping[str, CommandHelp] = {
     "run": CommandHelp(
-        "search, select, report; the same command again continues an unfinished study",
-        (("mnist", "a study that is shipped"), ("my_study.yaml n_trials=20", "your own, a key changed")),
+        "search, select and report a study, or continue an unfinished one",
+        (("mnist", "a shipped study"), ("my_study.yaml n_trials=20", "your own, a key changed")),
     ),
     "check": CommandHelp(
         "find every mistake before an hour is spent, and estimate the time",
-        (("mnist", "a study that is shipped"), ("my_study.yaml", "one of your own")),
+        (("mnist", "a shipped study"), ("my_study.yaml", "one of your own")),
     ),
     "report": CommandHelp(
-        "analyse a stored study again; trains nothing",
+        "analyse a stored study again, without any training",
         (("mnist", "with its own config"), ("study_name=NAME storage.url=URL", "any Optuna study")),
     ),
     "retrain": CommandHelp(
@@ -46,8 +46,8 @@ COMMANDS: Mapping[str, CommandHelp] = {
         (("", "the default storage"), ("storage.url=sqlite:///my.db", "any storage")),
     ),
     "sampler_benchmark.record": CommandHelp(
-        "write a finished grid's trainings as a table that samplers can be compared on",
-        (("recorded_table", "the shipped grid"), ("my_grid.yaml", "your own")),
+        "write a finished grid as a table to compare samplers on",
+        (("recorded_table", "the shipped grid"), ("my_grid.yaml", "one of your own")),
     ),
 }
 ARGUMENTS = """\

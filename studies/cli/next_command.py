@@ -1,4 +1,4 @@
-"""The command that runs the next round of a study: the one that ran this, with the next space and a new name."""
+"""The command for the next round of a study: the command of this round, with the next space and a new name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ROUND = re.compile(r"^(.*)-round(\d+)$")
 
 
 def next_command(settings: StudySettings) -> str:
-    """Return the command. It goes with the next search space in the study's output folder.
+    """Return the command. It uses the next search space in the study's output folder.
 
-    It leaves out what the command line said of name, space, points to try first and output folder: these belong to this
-    round. A study of another kind than a grid takes over the trials that fit.
+    Name, space, enqueued points and output folder of this round are left out. Unless the study is a grid, the next one
+    imports the trials that fit.
     """
     given = HydraConfig.get() if HydraConfig.initialized() else None
     asked = given_overrides() if given is not None else [f"+study={settings.study_name}"]

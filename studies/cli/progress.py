@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table in a terminal, plain lines in a log file or CI."""
+"""The progress of a running study: a live table in a terminal, plain lines in a log file or CI."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LINE_EVERY_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class StudyCounts:
-    """How far a study is. `finished` counts slots; `failed` counts them by failure class."""
+    """How far a study is."""
 
     n_trials: int
-    finished: int
+    finished: int  # slots
     complete: int
     pruned: int
-    failed: dict[str, int]
+    failed: dict[str, int]  # slots by failure class
     running: int
     begun: int
     retried: int
@@ -43,7 +43,7 @@ class StudyCounts:
 def standing(
     trials: Sequence[FrozenTrial], rules: Rules, *, maximize: bool, then_maximize: bool | None = None
 ) -> StudyCounts:
-    """Where the study stands, read off its trials."""
+    """Count how far a study with these `trials` is."""
     slots = read_slots(trials, rules.n_trials)
     ended = [slot.last for slot in slots if rules.is_finished(slot)]
     failures = Counter(str(failure) for trial in ended if (failure := failure_of(trial)) is not None)
@@ -63,7 +63,7 @@ def standing(
 
 
 class Progress:
-    """Follows a study; a context manager around its run."""
+    """Follows a study. It is a context manager around its run."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class Progress:
                 self._live.stop()
 
     def standing(self) -> StudyCounts:
-        """Where the study stands now."""
+        """Read the trials, and count how far the study is now."""
         self.trials = self._study.get_trials(deepcopy=False)
         objective = self._settings.objective
         return standing(self.trials, self._rules, maximize=objective.maximize, then_maximize=objective.then_maximize)
 
     def tick(self, *, final: bool = False) -> int:
-        """Show the standing, and return how many trials have been begun, in whichever run."""
+        """Show how far the study is, and return how many trials have begun in all its runs."""
         now = self.standing()
         self._tell_same_runs()
         if self._live is not None:
@@ -122,7 +122,7 @@ class Progress:
         return now.begun
 
     def _tell_same_runs(self) -> None:
-        """Say once that seeds do not tell trials apart, as soon as two trials show it."""
+        """Say once that seeds change nothing, as soon as two trials show it."""
         note = same_runs_note(self.trials) if self._tells_same_runs else None
         if note is not None:
             self._tells_same_runs = False
@@ -178,7 +178,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
+    """Return seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -107,7 +107,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         space=settings.space,
         powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
         repeats_points=settings.is_designed,
-        has_one_best=not is_benchmark(settings),
+        has_one_best=not is_benchmark(settings.template),
         settings=settings,
         selection=selection,
         device_seconds=device_time_of(settings).of_each(trials),

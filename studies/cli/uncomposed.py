@@ -1,6 +1,7 @@
-"""What keeps a config from being composed: all mistakes of a command line in one message.
+"""The mistakes that keep a config from being composed, all in one message.
 
-Hydra stops at the first. So the overrides are composed one by one, and each that fails is explained and left out.
+Hydra stops at the first. So the overrides are composed one by one, and each that fails is explained and left out. The
+checks of the config are imported late, because they load what only a message needs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from studies.cli.arguments import read_arguments
 from studies.config.composing.configs import compose, group_options
 from studies.config.composing.own_options import BY_PATH, place_of
 from studies.config.parsing.renamed import key_now, option_now, present_names
+from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
+from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.secrets.names import is_secret_name
 from studies.text.quoting import in_quotes, is_key, is_read, pasted
@@ -115,9 +118,6 @@ def _of_null(
 
 def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequence[str]) -> tuple[str, str, str]:
     """Return key, complaint and remedy for an override that does not compose."""
-    from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
-    from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
-
     key, _, value = override.lstrip("+~").partition("=")
     if key.split(".")[0] == "storage" and SECRET_VALUE.search(value):
         return key, "is (hidden), which does not work", "correct or quote the value"
@@ -142,7 +142,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if value in options and not override.startswith("+"):
         return key, "is added and not overridden", f"write {pasted(f'+{key}', value)}"
     if options and value not in options:
-        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)}; {OWN_OPTIONS}"
+        return key, f"is {value}, which is no option of that group", f"{nearest(value, options)} ({OWN_OPTIONS})"
     parent, _, name = key.rpartition(".")
     config = compose(good, config_dirs=folders)
     node = OmegaConf.select(config, parent) if parent else config
@@ -153,7 +153,7 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
     if override.startswith("+") and not override.startswith("++") and isinstance(node, DictConfig) and name in node:
         return key, "is there already and cannot be added", f"write {shlex.quote(override[1:])}, without the +"
     if not override.startswith("+") and isinstance(node, DictConfig) and name not in node:
-        adding = f"; +{key}=… adds it where it may be added" if key.startswith(EXTENSIBLE) else ""
+        adding = f" (+{key}=… adds it where it may be added)" if key.startswith(EXTENSIBLE) else ""
         return key, "is not a key of the config", nearest(name, [str(known) for known in node]) + adding
     if key.startswith("links."):
         listed = f"links={{{key.removeprefix('links.')}: {value}}}"

@@ -108,13 +108,13 @@ def make_folder(folder: Path) -> None:
         raise BadInput([Problem("output_dir", complaint, "name a folder you can write to")]) from None
     taken = next((folder / name for name in FOLDERS if (folder / name).is_file()), None)
     if taken is not None:
-        complaint = f"is {short(str(folder))}, where {taken.name} is a file and shall be a folder"
+        complaint = f"is {short(str(folder))}, where {taken.name} is a file instead of a folder"
         raise BadInput([Problem("output_dir", complaint, "move the file away, or give another folder")])
     for name in FOLDERS:  # files of our naming are deleted there
         real = symlink_target(folder / name, output_dir=folder)
         if real is not None:
             complaint = f"is {short(str(folder))}, whose folder {name} leads to {real} by a symbolic link"
-            raise BadInput([Problem("output_dir", complaint, "remove the link; the output folder itself may be one")])
+            raise BadInput([Problem("output_dir", complaint, "remove the link (the output folder itself may be one)")])
 
 
 def existing_storage(config: DictConfig) -> BaseStorage:
@@ -133,14 +133,19 @@ def storage_of(config: DictConfig) -> StorageSettings:
     """Return the storage settings of `config`. Raises `BadInput` if they are wrong."""
     problems = Problems()
     try:
-        node = config.storage
-        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        section = section_of(config.storage, "storage", problems)
     except OmegaConfBaseException as error:
         complaint = f"cannot be resolved ({str(error).splitlines()[0]})"
         raise BadInput([Problem(error.full_key or "storage", complaint, "correct the interpolation")]) from None
-    settings = parse_storage(ConfigSection(values, prefix="storage", problems=problems))
+    settings = parse_storage(section)
     problems.raise_if_any()
     return settings
+
+
+def section_of(node: object, key: str, problems: Problems) -> ConfigSection:
+    """Return the resolved section `key` of a config, for a parser that collects `problems`."""
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return ConfigSection(values, prefix=key, problems=problems)
 
 
 def _target_problems(config: DictConfig) -> list[Problem]:

@@ -4,6 +4,8 @@ Grid, random, quasi-random and model-based search all draw from the same `Parame
 `power_of_two` is stored as the number itself (64, not 6) in a log-scaled integer distribution, and sampled values are
 snapped to the nearest power. So every tool that reads the storage sees true batch sizes in their order. The cost: a
 model-based sampler gives the two end values a little less of its prior.
+
+Optuna is imported late, because a config is composed and printed without it.
 """
 
 from __future__ import annotations
@@ -12,22 +14,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalChoiceType,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import BaseTrial
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 ParameterType = Literal["float", "int", "power_of_two", "categorical"]
 Role = Literal["scientific", "nuisance", "fixed"]
 OFF_GRID = 1e-8  # steps; Optuna's tolerance for values beside its grid
-Value = CategoricalChoiceType  # None | bool | int | float | str
+Value = bool | int | float | str | None  # what Optuna stores of a choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,8 @@ class Parameter:
 
     def distribution(self) -> BaseDistribution:
         """Return the Optuna distribution that values are stored under."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
         match self.type:
             case "float":
                 return FloatDistribution(self.low, self.high, log=self.log, step=self.step)

@@ -10,13 +10,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
 from studies.config.budget import Budget
 from studies.config.space import Point, SearchSpace
-from studies.schema import Round
+
+if TYPE_CHECKING:
+    from studies.schema import Round
 
 Direction = Literal["maximize", "minimize"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "reinforce"]

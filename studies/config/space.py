@@ -13,14 +13,16 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from optuna.trial import BaseTrial
 
 from studies.config.parameter import Parameter, Value
 from studies.config.targets import names_argument
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 Point = dict[str, Value]
 

@@ -1,1 +1,1 @@
-"""A hypothesis put to the test: a claim, the rule that decides it, the studies that it takes, and its page."""
+"""A hypothesis put to the test: its claim, its rule, its studies and its page."""

@@ -1,4 +1,4 @@
-"""Whether the result of a study can decide its hypothesis."""
+"""The check that a study can decide its hypothesis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from studies.errors import Problems
 
 
 def check_hypothesis(settings: StudySettings, problems: Problems) -> None:
-    """Note a hypothesis that no result of the study could decide."""
+    """Add a problem for a hypothesis that no result of the study could decide."""
     if settings.hypothesis is None or settings.hypothesis.rule == "none":
         return
     rule = settings.hypothesis.rule
@@ -18,5 +18,7 @@ def check_hypothesis(settings: StudySettings, problems: Problems) -> None:
         return
     fewest = MIN_BLOCKS if rule == "independence" else MIN_SEEDS
     if settings.replicates < fewest:
-        complaint = f"is {settings.replicates}, and hypothesis.rule={rule} decides nothing by fewer than {fewest} seeds"
+        complaint = (
+            f"is {settings.replicates}, and hypothesis.rule={rule} decides nothing with fewer than {fewest} seeds"
+        )
         problems.add("replicates", complaint, f"give {fewest} or more, or hypothesis=null")

@@ -1,4 +1,4 @@
-"""What the studies of a hypothesis say together: the verdict by the rule of the config."""
+"""The conclusion of a hypothesis: the verdict over all its parts, by the rule of the config."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ SAYS: dict[Word, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PartTrials:
-    """What a part has trained."""
+    """The trials of one part."""
 
     name: str
     settings: StudySettings
     view: StudyView
     is_finished: bool = True  # no slot is left
     recorded: HypothesisSettings | None = None  # the hypothesis and its rule from before the first trial
-    same_runs: str = ""  # told of trials that are the same under different seeds: they test nothing
+    same_runs: str = ""  # a note on trials that are the same under different seeds, and so test nothing
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """The trials that decided its slots, of which equal runs count once."""
+        """The trials that decided its slots. Equal runs count once."""
         return distinct(self.view.candidates)
 
     @property
@@ -50,7 +50,7 @@ class PartTrials:
 
 @dataclass(slots=True)
 class Conclusion:
-    """What all parts say, each under its name."""
+    """The results of all parts, each under the name of its part."""
 
     claim: str
     tests: dict[str, HypothesisTest] = field(default_factory=dict)
@@ -58,12 +58,12 @@ class Conclusion:
     more_trials: dict[str, int] = field(default_factory=dict)
     remedies: dict[str, str] = field(default_factory=dict)  # what would decide an undecided part
     matrices: dict[str, RegretMatrix] = field(default_factory=dict)
-    beside: list[str] = field(default_factory=list)  # sentences that decide nothing
+    beside: list[str] = field(default_factory=list)  # further findings, which decide nothing
     changed: list[str] = field(default_factory=list)  # parts whose rule was changed after their first trial
 
     @property
     def word(self) -> Word:
-        """The verdict; undecided while a part says nothing."""
+        """The verdict. It is undecided while a part says nothing."""
         return "undecided" if self.missing else together(list(self.tests.values()))
 
     @property
@@ -74,7 +74,7 @@ class Conclusion:
 
     @property
     def combined(self) -> str:
-        """How several parts make up the verdict; empty for one."""
+        """The verdict of each part. Empty for one part."""
         said = {name: SAYS[test.word] for name, test in self.tests.items()}
         said |= dict.fromkeys(self.missing, "says nothing yet")
         each = ", ".join(f"{name} {words}" for name, words in said.items())
@@ -115,7 +115,7 @@ def conclude(parts: Sequence[PartTrials]) -> Conclusion:
 
 
 def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
-    """Say how an undecided part is decided by `seeds` in all."""
+    """Add what decides an undecided part: `seeds` in all."""
     n_cells = part.settings.n_trials // part.settings.replicates
     gain, hypothesis = found.tests[part.name].gain, part.settings.hypothesis
     counts_trials = hypothesis is not None and hypothesis.rule == "independence"
@@ -125,7 +125,7 @@ def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
 
 
 def _remedy(part: PartTrials, replicates: int, *, n_trials: int) -> str:
-    """Return how an undecided part is decided: by another study, because a study keeps its number of seeds."""
+    """Return how to decide an undecided part: by another study, because a study keeps its number of seeds."""
     name = part.settings.study_name
     whole = name.removesuffix(f"_{part.name}") if part.name else name
     another = pasted("study_name", f"{whole}-2")
@@ -162,7 +162,7 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
 
 
 def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
-    """Tell what a search on each task saves by each other's best settings."""
+    """Yield what a search on each task saves by starting from the best settings of each other task."""
     maximize = settings.objective.maximize
     for source in values:
         for target in values:

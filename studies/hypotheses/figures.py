@@ -1,4 +1,4 @@
-"""What a hypothesis claims against what was measured: each part's gain with its interval, and the boundary."""
+"""The figures of a hypothesis: each part's gain beside its boundary, and the regret of borrowed settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAR = 0.6  # inches, of the colours beside a matrix
 
 
 def verdict_drawing(tests: Mapping[str, HypothesisTest], *, claim: str, word: Word) -> Drawing:
-    """One line a part: right of its boundary speaks for the claim, of which all parts together say `word`."""
+    """Return the drawing with a line for each part. A gain right of its boundary supports the claim."""
     heading = "\n".join(textwrap.wrap(f"{claim}: {word}", int(WIDE * WIDTH)))
     unit = ", ".join(dict.fromkeys(test.unit for test in tests.values()))
     rows: list[Row] = [
@@ -65,7 +65,7 @@ def _draw_verdict(figure: Figure, rows: Rows, *, heading: str, unit: str) -> Non
 
 
 def regret_drawing(matrix: RegretMatrix, *, metric: str, part: str = "") -> Drawing:
-    """What is lost on one task with the setting of another; 0 on the diagonal. `part` names it where there are more."""
+    """Return the drawing of the loss on one task with the setting of another. `part` names one of several parts."""
     rows: list[Row] = []
     for source in matrix.tasks:
         for target in matrix.tasks:

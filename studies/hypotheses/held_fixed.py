@@ -1,4 +1,4 @@
-"""What the parts of a hypothesis held fixed, as tables."""
+"""The fixed settings of the parts of a hypothesis, as tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from studies.reporting.finding import Block, Paragraph, Table
 from studies.storage.identity import fixed_config
 from studies.text.wording import NONE
 
-NOT_TOLD = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
+NOT_SHOWN = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
 
 
 def held_fixed(parts: Mapping[str, StudySettings]) -> Iterator[Block]:
-    """Yield the settings that no parameter varied: a table of those in which parts differ, and one of the others."""
+    """Yield a table of the fixed settings in which parts differ, and one of the common ones."""
     each = [_held(settings) for settings in parts.values()]
     keys = list(dict.fromkeys(key for held in each for key in held))
     values = {key: [held.get(key, NONE) for held in each] for key in keys}
@@ -26,7 +26,7 @@ def held_fixed(parts: Mapping[str, StudySettings]) -> Iterator[Block]:
 
 
 def _held(settings: StudySettings) -> dict[str, str]:
-    """Return every setting of model, data and budget that no parameter varied."""
+    """Return the settings of model, data and budget that no parameter varied."""
     varied = [path for parameter in settings.space for path in parameter.paths]
     config = fixed_config(settings.template)
     flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
@@ -38,7 +38,7 @@ def _held(settings: StudySettings) -> dict[str, str]:
 def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(node, dict):
         for key, value in node.items():
-            if key not in NOT_TOLD:
+            if key not in NOT_SHOWN:
                 yield from _flat(value, f"{path}.{key}")
     else:
         yield path, node

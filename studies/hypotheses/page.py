@@ -1,4 +1,4 @@
-"""The page of a hypothesis, `hypothesis.md`: its verdict, what the verdict rests on, and what was held fixed."""
+"""The page of a hypothesis, `hypothesis.md`: its verdict, the numbers behind it, and the fixed settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RULE = (
 
 
 def remove_hypothesis(folder: Path) -> None:
-    """Remove what an earlier conclusion left in `folder`."""
+    """Remove the files of an earlier conclusion from `folder`."""
     if folder.is_dir():
         Writer(folder, patterns=FILES).write({}, {})
 
@@ -41,7 +41,7 @@ def write_hypothesis(folder: Path, found: Conclusion, parts: Sequence[PartTrials
 
 
 def hypothesis_finding(found: Conclusion, parts: Sequence[PartTrials]) -> Finding:
-    """Return the verdict and what it rests on."""
+    """Return the verdict and the numbers behind it."""
     why = " ".join(f"{name + ': ' if name else ''}{reason}." for name, reason in found.missing.items())
     told = " ".join(filter(None, [" on this task.", found.combined, _shortly(found), why]))
     return Finding(
@@ -124,7 +124,7 @@ def _sentences(found: Conclusion) -> Iterator[str]:
 
 
 def _shortly(found: Conclusion) -> str:
-    """The gains that decide, in numbers alone."""
+    """Return the deciding gains, in numbers alone."""
     told = []
     for name, test in found.tests.items():
         gain, part = test.gain, f"{name.replace('_', ' ')}: " if name and len(found.tests) > 1 else ""

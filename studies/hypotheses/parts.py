@@ -33,9 +33,9 @@ class StudyPart:
 def parts_of(config: DictConfig, *, checkpoint_of: Callable[[DictConfig], str | None]) -> Iterator[StudyPart]:
     """Yield the studies that `config` describes, in order.
 
-    `checkpoint_of` returns the model that a part has trained, or None. It is called for a part only if a later one
-    starts from its model, when that later one is asked for. Raises `BadInput` if a part changes a key that the config
-    lacks or that the command line has set.
+    `checkpoint_of` returns the trained model of a part, or None. It is called only for a part with a successor that
+    starts from its model, before that successor is yielded. Raises `BadInput` if a part changes an unknown key, or one
+    from the command line.
     """
     parts = _parts(config)
     problems = [problem for name, changes in parts.items() for problem in _overridden(name, changes)]
@@ -55,7 +55,7 @@ def parts_of(config: DictConfig, *, checkpoint_of: Callable[[DictConfig], str | 
 
 
 def part_names(config: DictConfig) -> list[str]:
-    """Return the names of the parts of `config`; none if it is one study."""
+    """Return the names of the parts of `config`. Empty for one study."""
     return list(_parts(config))
 
 

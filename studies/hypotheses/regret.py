@@ -1,4 +1,4 @@
-"""The regret of borrowed settings: what a task loses with the best setting of another one."""
+"""The regret of borrowed settings: the loss on one task with the best setting of another one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from studies.hypotheses.rule import HypothesisTest, NotTestable, with_seeds
 
 @dataclass(frozen=True, slots=True)
 class RegretMatrix:
-    """What is lost on one task by taking another's best setting. A pair is (tuned on, used on)."""
+    """The loss on one task with another's best setting. A pair is (tuned on, used on)."""
 
     tasks: tuple[str, ...]
-    cells: tuple[Cell, ...]  # that have all seeds on every task
+    cells: tuple[Cell, ...]  # with all seeds on every task
     settings: Mapping[str, Cell]  # each task's own best of the cells
     regret: Mapping[tuple[str, str], Estimate]  # pair → loss, at a level that holds for all of them
     ahead: Mapping[tuple[str, str], tuple[Estimate, ...]]  # pair → how far other cells are ahead of the borrowed ones
@@ -85,8 +85,8 @@ def regret_matrix(
 def one_fits_all(matrix: RegretMatrix, *, boundary: float, metric: str) -> HypothesisTest:
     """Return how far the largest regret stays below `boundary`. Raises `NotTestable`.
 
-    The gain is minus the regret of the pair that decides. That is the pair with the highest lower end if this is above
-    the boundary, else the largest regret that may lie above it, else the pair with the highest upper end.
+    The gain is minus the regret of the deciding pair. The pair with the highest lower end decides if that end is above
+    the boundary. Else the largest regret with an interval around the boundary decides, else the highest upper end.
     """
     entries = [(pair, found) for pair, found in matrix.regret.items() if found.lo is not None and found.hi is not None]
     if len(matrix.cells) < 2:

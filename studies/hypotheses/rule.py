@@ -1,8 +1,8 @@
-"""The rule that decides a hypothesis: a gain with its interval, against a boundary that was written down beforehand.
+"""The rule that decides a hypothesis: a gain with its interval, against a boundary from before the first trial.
 
 The claim is *supported* where the whole 95 % interval of the gain lies at or above the boundary. It is *contradicted*
 where the interval lies below, and *undecided* where it holds the boundary. A larger gain speaks for the claim. The two
-verdicts are an interval apart, so other seeds turn one into the other only where an interval errs twice.
+verdicts are an interval apart. Other seeds turn one into the other only if an interval errs twice.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class NotTestable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HypothesisTest:
-    """What one part of a hypothesis shows."""
+    """The test of one part of a hypothesis."""
 
     what: str  # the gain, in words
     gain: Estimate
     boundary: float  # the least gain that supports the claim
     unit: str
-    seeds_needed: int | None = None  # in all, to decide it; None where it is decided or cannot be told
+    seeds_needed: int | None = None  # in all, to decide it. None if it is decided, or if nobody can tell
 
     @property
     def word(self) -> Word:

@@ -83,11 +83,10 @@ class Writer:
 
 def draw_picture(path: Path, drawing: Drawing) -> None:
     """Draw as PNG, in matplotlib's default style. Letters without a glyph are boxes."""
-    from matplotlib import style
-    from matplotlib.figure import Figure
+    from matplotlib import figure, style
 
     with style.context("default"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
-        figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
-        drawing.draw(figure, drawing.rows)
-        figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+        canvas = figure.Figure(figsize=(drawing.width, drawing.height), layout="constrained")
+        drawing.draw(canvas, drawing.rows)
+        canvas.savefig(path, format="png", dpi=DPI, metadata={"Software": None})

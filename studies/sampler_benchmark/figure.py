@@ -1,6 +1,6 @@
 """How the samplers of a benchmark get on: the median regret of each sampler, with its interval at some places.
 
-Bands of seven samplers cannot be told apart; error bars at a few places, one beside the other, can.
+A reader cannot tell the bands of seven samplers apart. So each has error bars at a few places, side by side.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from studies.reporting.csv_table import Row
 
 WIDTH, HEIGHT = 7.2, 4.6  # inches
-LEAST_FLOOR = 1e-9  # of the regret of the median random point: nobody asks for less
+LEAST_FLOOR = 1e-9  # in units of the regret of the median random point
 N_BARS = 4  # error bars of a line, the last one at its end
-ASIDE = 0.25  # of the way from one bar to the next that all bars at a place take
+ASIDE = 0.25  # of the distance between two places, for all bars at one place
 AXIS = {"trials": "trials", "epochs": "epochs spent", "seconds": "seconds of training and sampler"}
 COLUMNS = ("series", "spent", "median", "median_lo", "median_hi", "mean", "mean_lo", "mean_hi", "n")
 
 
 def best_so_far(curves: Sequence[Curve], *, near: float) -> Drawing:
-    """The drawing of the curves of one problem by one measure; `near` is the regret within 1 % of the best."""
+    """Return the drawing of the curves of one problem by one measure. `near` is the regret within 1 % of the best."""
     problem, measure = curves[0].problem, curves[0].measure
     n = sorted({curve.n for curve in curves})
     seeds = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
@@ -52,7 +52,7 @@ def best_so_far(curves: Sequence[Curve], *, near: float) -> Drawing:
 
 
 def curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
-    """The rows of the CSV, one a place of a curve."""
+    """Yield the rows of the CSV, one for each place of a curve."""
     for curve in curves:
         columns = (curve.spent, curve.median, curve.median_lo, curve.median_hi, curve.mean, curve.mean_lo)
         for spent, median, median_lo, median_hi, mean, mean_lo, mean_hi in zip(*columns, curve.mean_hi, strict=True):
@@ -101,14 +101,14 @@ def _draw(figure: Figure, rows: Rows, *, heading: str, label: str, near: float) 
 
 
 def _floor(regrets: Array) -> float:
-    """The power of ten below all regrets but 0, which a logarithmic axis cannot show."""
+    """Return the power of ten below all regrets except 0, for a logarithmic axis cannot show 0."""
     positive = regrets[regrets > 0]
     least = float(positive.min()) if len(positive) else 1.0
     return max(LEAST_FLOOR, float(10.0 ** math.floor(math.log10(least))))
 
 
 def _draw_line(axes: Axes, own: Rows, *, colour: str, style: str, aside: float, floor: float) -> Line2D:
-    """The median as a line, and its interval at some places, drawn a little `aside`."""
+    """Draw the median as a line, and its interval at some places, a little `aside`."""
     spent = numbers(own, "spent")
     median, lo, hi = (np.maximum(numbers(own, column), floor) for column in ("median", "median_lo", "median_hi"))
     (line,) = axes.plot(spent, median, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-post")
@@ -122,13 +122,13 @@ def _draw_line(axes: Axes, own: Rows, *, colour: str, style: str, aside: float, 
 
 
 def _write(axes: Axes, height: float, words: str) -> None:
-    """Words just above a height, at the left end of the axes."""
+    """Write words just above a height, at the left end of the axes."""
     place = axes.get_yaxis_transform()
     axes.text(0.01, height, words, transform=place, fontsize=7.5, color=BLACK, va="bottom")
 
 
 def colours_and_styles(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Colour and line style of each sampler: a sampler has a colour, its pruner a style."""
+    """Return a colour for each sampler, and a line style for its pruner."""
     bases = list(dict.fromkeys(base(name) for name in names))
     joined = list(dict.fromkeys(name[len(base(name)) :] for name in sorted(names, key=len)))
     return [

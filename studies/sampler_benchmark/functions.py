@@ -1,7 +1,7 @@
-"""Closed-form problems whose best value is known: Branin, Hartmann and Ackley, each with noise on request.
+"""Closed-form problems with a known best value: Branin, Hartmann and Ackley, each with noise on request.
 
-All are minimised and have one rung. Within 1 % of the best means: a hundredth of the way from the best value to the
-median of random points, since a share of the best value says nothing where that is 0.
+All are minimised and have one rung. A point within 1 % of the best has gone all but a hundredth of the way from the
+median of random points to the best value. A share of the best value would say nothing if that is 0.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from studies.config.space import Point
 from studies.errors import BadInput, Problem
 from studies.sampler_benchmark.problem import NEAR, Marks, Observation, space_of
 
-N_RANDOM = 4000  # points that the median rests on
+N_RANDOM = 4000  # points behind the median
 
 
 @dataclass(frozen=True, slots=True)
 class Function(ABC):
-    """A function to be minimised. `noise` is the standard deviation of what is added to each observation, in units of
-    the regret of the median random point. Raises `BadInput` for a noise below 0."""
+    """A function to be minimised. Raises `BadInput` for a noise below 0."""
 
-    noise: float = 0.0
+    noise: float = 0.0  # its standard deviation, in units of the regret of the median random point
     best: ClassVar[float]  # the least value
 
     def __post_init__(self) -> None:
@@ -56,17 +55,17 @@ class Function(ABC):
         return _marks(type(self))
 
     def observe(self, point: Point, *, replicate: int, random: np.random.Generator) -> Observation:
-        """The value, with noise."""
+        """Return the value with noise."""
         return Observation((self.truth(point) + self.noise * self.marks.unit * float(random.standard_normal()),))
 
     @abstractmethod
     def truth(self, point: Point) -> float:
-        """The value without noise."""
+        """Return the value without noise."""
 
 
 @cache
 def _marks(function: type[Function]) -> Marks:
-    """Measured once in a process, with the same random points whatever the seed of a benchmark."""
+    """Return the marks, measured once in a process and with the same random points for every seed of a benchmark."""
     drawn = function()
     space = space_of(drawn.search_space)
     unit = np.random.default_rng(0).random((N_RANDOM, len(space)))
@@ -75,7 +74,7 @@ def _marks(function: type[Function]) -> Marks:
 
 
 class Branin(Function):
-    """Two dimensions, three equal minima (Branin 1972; Surjanovic and Bingham's library has this form)."""
+    """Two dimensions, three equal minima (Branin 1972, in the form of Surjanovic and Bingham's library)."""
 
     best = 10 / (8 * math.pi)  # at (π, 2.275), where the square vanishes
 
@@ -88,7 +87,7 @@ class Branin(Function):
         }
 
     def truth(self, point: Point) -> float:
-        """The value without noise."""
+        """Return the value without noise."""
         x1, x2 = number(point, "x1"), number(point, "x2")
         square = (x2 - 5.1 / (4 * math.pi**2) * x1**2 + 5 / math.pi * x1 - 6) ** 2
         return square + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x1) + 10
@@ -124,7 +123,7 @@ class Hartmann(Function):
         return {f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(1, 7)}
 
     def truth(self, point: Point) -> float:
-        """The value without noise."""
+        """Return the value without noise."""
         x = np.array([number(point, f"x{i}") for i in range(1, 7)])
         return -float(self._HEIGHTS @ np.exp(-np.sum(self._WIDTHS * (x - self._CENTRES) ** 2, axis=1)))
 
@@ -141,14 +140,14 @@ class Ackley(Function):
         return {f"rate{i}": {"type": "float", "low": 1e-4, "high": 1.0, "log": True} for i in range(1, 5)}
 
     def truth(self, point: Point) -> float:
-        """The value without noise, at the distances in decades."""
+        """Return the value without noise. Distances are in decades."""
         z = np.array([math.log10(number(point, f"rate{i}") / middle) for i, middle in enumerate(self.where, start=1)])
         smooth = 20 * math.exp(-0.2 * math.sqrt(float(np.mean(z**2))))
         return 20 + math.e - smooth - math.exp(float(np.mean(np.cos(2 * math.pi * z))))
 
 
 def number(point: Point, name: str) -> float:
-    """A numeric parameter's value."""
+    """Return the value of a numeric parameter."""
     value = point[name]
     assert isinstance(value, int | float)
     return float(value)

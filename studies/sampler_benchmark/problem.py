@@ -1,4 +1,4 @@
-"""What a sampler is benchmarked on: a space of points with known true values, and what a trial sees of a point."""
+"""A problem of the sampler benchmark: a space of points with known true values, and what a trial sees of a point."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ NEAR = 0.01  # within 1 % of the best
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one trial sees: the value at each rung, and the seconds of the whole training. A training that diverged has
-    fewer rungs than the problem."""
+    """What one trial sees."""
 
-    values: tuple[float, ...]
-    seconds: float = 0.0
+    values: tuple[float, ...]  # one for each rung; fewer where the training diverged
+    seconds: float = 0.0  # of the whole training
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What regrets are measured by, in the value's own unit: the true value of the best point, the median of the true
-    values of random points, and the regret up to which a point is within 1 % of the best."""
+    """The marks on the scale of a problem's true values."""
 
-    best: float
-    median: float
-    near: float
+    best: float  # the true value of the best point
+    median: float  # of the true values of random points
+    near: float  # the regret of a point within 1 % of the best, at most
 
     @property
     def unit(self) -> float:
-        """The regret that counts as 1: that of the median random point."""
+        """The regret of the median random point, which counts as 1."""
         return abs(self.median - self.best)
 
 
@@ -50,7 +48,7 @@ class BenchmarkProblem(Protocol):
 
     @property
     def n_rungs(self) -> int:
-        """How often a trial is told a value; 1 leaves a pruner nothing to do."""
+        """How many values a trial sees. A pruner has nothing to do with 1."""
 
     @property
     def search_space(self) -> Mapping[str, Mapping[str, Any]]:
@@ -61,14 +59,14 @@ class BenchmarkProblem(Protocol):
         """What regrets are measured by."""
 
     def observe(self, point: Point, *, replicate: int, random: np.random.Generator) -> Observation:
-        """What a trial at `point` sees; noise is drawn from `random`, or recorded with `replicate`."""
+        """Return what a trial at `point` sees. Noise is drawn from `random`, or recorded with `replicate`."""
 
     def truth(self, point: Point) -> float:
-        """The true value of `point`: without noise, or the mean over all that was recorded."""
+        """Return the true value of `point`: without noise, or the mean over all recorded seeds."""
 
 
 def space_of(search_space: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-    """The parameters that a problem's search space describes. Raises `BadInput` for one that makes no sense."""
+    """Parse a problem's search space. Raises `BadInput`."""
     problems = Problems()
     config = OmegaConf.create({"model": dict.fromkeys(search_space)})
     space = parse_space(with_paths(search_space), config=config, problems=problems)
@@ -77,5 +75,5 @@ def space_of(search_space: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
 
 
 def with_paths(search_space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The same with a path for each parameter, as a study's config has it: `model.NAME`."""
+    """Add a path to each parameter, as a study's config has it: `model.NAME`."""
     return {name: {"path": f"model.{name}", **entry} for name, entry in search_space.items()}

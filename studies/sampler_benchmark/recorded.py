@@ -1,7 +1,7 @@
 """The recorded table as a problem of the benchmark: a trial draws a cell and one of its recorded seeds.
 
-A parameter is the place of its level, from 0, for the levels are even steps on the scale that was searched. A search
-sees one training, and is judged by the mean of the cell over all seeds: a lucky seed does not count.
+A parameter is the index of its level, because the levels are even steps on the searched scale. A search sees single
+trainings and is judged by the cell's mean over all seeds, so a lucky seed does not count.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from studies.sampler_benchmark.table import TableAxis, TrainingTable, read_table
 
 
 class RecordedTable:
-    """The table at `path`, by default the one that is shipped. Raises `BadInput` where there is none.
+    """The table at `path`, by default the shipped one. Raises `BadInput` if there is none.
 
-    Within 1 % of the best means: the mean value is at most 1 % of the best mean worse than it.
+    The mean of a cell within 1 % of the best is worse than the best mean by at most 1 % of it.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -31,17 +31,17 @@ class RecordedTable:
 
     @property
     def direction(self) -> Direction:
-        """That of the study that was recorded."""
+        """The direction of the recorded study."""
         return self.table.direction
 
     @property
     def n_rungs(self) -> int:
-        """Values a training."""
+        """The number of values of a training."""
         return self.table.n_rungs
 
     @property
     def search_space(self) -> Mapping[str, Mapping[str, Any]]:
-        """The axes that have more than one level."""
+        """The axes with more than one level."""
         return {
             axis.name: {"type": "int", "low": 0, "high": len(axis.levels) - 1}
             if axis.ordered
@@ -52,19 +52,19 @@ class RecordedTable:
 
     @property
     def marks(self) -> Marks:
-        """Over all cells."""
+        """The marks over all cells."""
         best = float(self._means.max() if self.direction == "maximize" else self._means.min())
         return Marks(best, float(np.median(self._means)), NEAR * abs(best))
 
     def observe(self, point: Point, *, replicate: int, random: np.random.Generator) -> Observation:
-        """One recorded training of the cell: that of `replicate`, counted round."""
+        """Return a recorded training of the cell: that of `replicate`, modulo the recorded seeds."""
         place = (*self._place(point), replicate % self.table.n_seeds)
         values = self.table.values[place]
         finite = tuple(float(value) for value in values[: len(values) - int(np.isnan(values).sum())])
         return Observation(finite, float(self.table.seconds[place]))
 
     def truth(self, point: Point) -> float:
-        """The mean of the cell."""
+        """Return the mean of the cell."""
         return float(self._means[self._place(point)])
 
     def _place(self, point: Point) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ class RecordedTable:
 
 
 def _index(axis: TableAxis, point: Point) -> int:
-    """The place of the point's level on an axis."""
+    """Return the index of the point's level on an axis."""
     if len(axis.levels) == 1:
         return 0
     value = point[axis.name]

@@ -1,7 +1,6 @@
 """A run of the benchmark: one sampler searches one problem under one seed. And the runs of several, compared.
 
-Regrets are in units of the regret of the median random point, so that problems can be pooled. A run that never came
-near the best counts too.
+Regrets are in units of the regret of the median random point, so that problems can be pooled.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class BenchmarkRun:
     problem: str
     sampler: str  # and its pruner, as in `tpe + median`
     seed: int
-    regret: Array  # of the configuration that the search would hand over
+    regret: Array  # of the configuration with the best value seen so far
     epochs: Array  # spent so far
     seconds: Array  # spent so far
     near: float  # the regret within 1 % of the best
     sampler_s: float  # the sampler's part of all seconds
-    unit: float = 1.0  # what a regret of 1 is in the problem's own unit
+    unit: float = 1.0  # a regret of 1 in the problem's own unit
 
     def spent(self, measure: Measure) -> Array:
         """Return what was spent after each trial."""
@@ -43,7 +42,7 @@ class BenchmarkRun:
         return self.epochs if measure == "epochs" else self.seconds
 
     def reached(self, measure: Measure) -> float:
-        """Return what was spent when the regret first was within 1 % of the best; infinite if it never was."""
+        """Return what was spent when the regret first was within 1 % of the best. Infinite if it never was."""
         near = np.flatnonzero(self.regret <= self.near * (1 + 1e-9))
         return float(self.spent(measure)[near[0]]) if len(near) else math.inf
 

@@ -1,8 +1,8 @@
-"""A whole search as one trial: this framework's own sampler and pruner, on a problem whose best point is known.
+"""A whole search as one trial: this framework's own sampler and pruner, on a problem with a known best point.
 
-The trial's value is the regret of the configuration that the search would hand over (the best value that it *saw*),
-judged by its true value, in units of the median random point's regret: 0 is the best point, 1 what one random draw
-gives. Under noise it can grow as a search goes on, when a lucky value takes the lead; `best_tried` cannot.
+The trial's value is the regret of the configuration with the best value seen, by its true value. The unit is the
+regret of the median random point, so 0 is the best point and 1 an average draw. Under noise the regret can grow when a
+lucky value takes the lead. `best_tried` cannot grow.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from studies.search.samplers import StudySampler
 from studies.search.seeds import replicate_of
 from studies.trial.procedures.procedure import Report
 
-IGNORANT = 1.0  # the regret of a search that has no value yet: that of the median random point
+IGNORANT = 1.0  # the regret of a search without a value yet
 
 
 class Search:
     """A procedure. `sampler` and `pruner` have a `name` and options, as in a study's config.
 
-    The sampler may have an `n_trials` of its own. A grid that is smaller than the budget ends early.
-
-    Raises `BadInput` for what the search cannot be made of.
+    The sampler may have an `n_trials` of its own. A grid smaller than the budget ends early. Raises `BadInput` for
+    options of no search.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Search:
         self._settings = search_settings(problem, sampler=options, pruner=pruner, n_trials=self._n_trials)
 
     def run(self, *, seed: int, n_rungs: int, report: Report, interrupted: Callable[[], str | None]) -> dict[str, Any]:
-        """Run the search; report the regret at equal fractions of its budget. See `Track.result`."""
+        """Run the search, and report the regret at equal fractions of its budget. Return the track as plain values."""
         run = _Run(self._problem, replace(self._settings, seed=seed))
         n_told = 0
         for n in range(1, self._n_trials + 1):
@@ -63,17 +62,16 @@ class Search:
 
 @dataclass(slots=True)
 class Track:
-    """What a search has come to after each trial (n_trials,): the regrets of what it would hand over and of the best
-    point it tried; CPU seconds of sampler and pruner, recorded seconds of training and rungs, summed so far."""
+    """The state of a search after each trial. All lists have the shape (n_trials,)."""
 
-    regret: list[float] = field(default_factory=list)
-    best_tried: list[float] = field(default_factory=list)
-    sampler_seconds: list[float] = field(default_factory=list)
-    training_seconds: list[float] = field(default_factory=list)
-    epochs: list[int] = field(default_factory=list)
+    regret: list[float] = field(default_factory=list)  # of the point with the best value seen
+    best_tried: list[float] = field(default_factory=list)  # the least regret of any tried point
+    sampler_seconds: list[float] = field(default_factory=list)  # CPU seconds of sampler and pruner, summed
+    training_seconds: list[float] = field(default_factory=list)  # as recorded, summed
+    epochs: list[int] = field(default_factory=list)  # summed
 
     def add(self, *, regret: float, tried: float, sampler_s: float, training_s: float, epochs: int) -> None:
-        """Note one more trial: the regrets by now, and what this trial took."""
+        """Add a trial: the regrets by now, and its own cost."""
         self.regret.append(regret)
         self.best_tried.append(min([tried, *self.best_tried[-1:]]))
         self.sampler_seconds.append(sum(self.sampler_seconds[-1:]) + sampler_s)
@@ -101,7 +99,7 @@ class _Run:
         )
 
     def next(self) -> None:
-        """One more trial; a grid whose cells are all tried does nothing more."""
+        """Run one more trial. A grid without untried cells does nothing more."""
         number = len(self.track.regret)
         if number >= self._settings.n_trials:
             self.track.add(regret=self._regret, tried=np.inf, sampler_s=0.0, training_s=0.0, epochs=0)
@@ -124,8 +122,10 @@ class _Run:
         )
 
     def result(self) -> dict[str, Any]:
-        """The track so far, with what it is measured by: `near` is the regret within 1 % of the best, `unit` what a
-        regret of 1 is in the problem's own unit."""
+        """Return the track so far with its scale.
+
+        `near` is the regret within 1 % of the best, `unit` a regret of 1 in the problem's own unit.
+        """
         track = self.track
         return {
             "regret": _rounded(track.regret),
@@ -141,7 +141,7 @@ class _Run:
         }
 
     def _train(self, trial: optuna.Trial, seen: Observation) -> tuple[int, bool]:
-        """Tell the study what its trial saw, rung by rung; rungs spent, and whether it came to its end."""
+        """Tell the study the values of a trial, rung by rung. Return the spent rungs, and whether these were all."""
         last = self._problem.n_rungs
         for rung, value in enumerate(seen.values, start=1):
             if last > 1:
@@ -162,5 +162,5 @@ class _Run:
 
 
 def _rounded(values: list[float]) -> list[float]:
-    """Six significant digits are kept."""
+    """Return the values with six significant digits."""
     return [float(f"{value:.6g}") for value in values]

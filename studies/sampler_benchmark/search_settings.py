@@ -1,7 +1,7 @@
-"""The settings of a search that the benchmark runs: a study in memory, with a sampler and a pruner by name.
+"""The settings of a search in the benchmark: a study in memory, with a sampler and a pruner by name.
 
-Options that are not given are those of the config groups `sampler` and `pruner`, so that the benchmark
-compares what a study gets by naming a sampler.
+Other options come from the config groups `sampler` and `pruner`. So the benchmark compares samplers as studies use
+them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ OVERRIDES = (
 def search_settings(
     problem: BenchmarkProblem, *, sampler: Mapping[str, Any], pruner: Mapping[str, Any], n_trials: int
 ) -> StudySettings:
-    """Settings of a search of at most `n_trials`: of a grid, the cells of the space coarsened to so many or fewer.
+    """Return the settings of a search of at most `n_trials`. The space of a grid is coarsened to so many cells.
 
-    Raises `BadInput` for a sampler or pruner that is unknown or has no such option, or cannot search this space.
+    Raises `BadInput` for an unknown sampler, pruner or option, and for a sampler that cannot search this space.
     """
     names = {"sampler": _name(sampler, "sampler"), "pruner": _name(pruner, "pruner")}
     config = _composed(names["sampler"], names["pruner"])
@@ -60,8 +60,11 @@ def search_settings(
 
 
 def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:
-    """Levels for a full factorial of at most `n` cells: all choices, if there is room, then one level more for each
-    other parameter in turn, evenly spread from end to end, as long as there is room."""
+    """Return levels for a full factorial of at most `n` cells.
+
+    All choices come first, if there is room. Then each other parameter in turn gets one level more, evenly spread,
+    as long as there is room.
+    """
     levels = {p.name: p.spread(1) for p in space}
     for parameter in (p for p in space if p.type == "categorical"):
         levels = _if_room(space, {**levels, parameter.name: parameter.spread(n)}, levels, n)
@@ -72,7 +75,7 @@ def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:
 
 
 def _grow(space: SearchSpace, parameter: Parameter, levels: dict[str, tuple[Any, ...]], n: int) -> bool:
-    """Give `parameter` one level more, in place; whether that was possible."""
+    """Give `parameter` one level more, in place. Return whether that was possible."""
     now = levels[parameter.name]
     finer = parameter.spread(len(now) + 1)
     if len(finer) <= len(now):
@@ -95,7 +98,7 @@ def _with_levels(search_space: Mapping[str, Mapping[str, Any]], n: int) -> dict[
 
 
 def _name(given: Mapping[str, Any], group: str) -> str:
-    """The name in `given`. Raises `BadInput` where the config group has no such option."""
+    """Return the name in `given`. Raises `BadInput` if the config group has no such option."""
     name, known = given.get("name"), _options(group)
     if name not in known:
         raise BadInput([Problem(f"{group}.name", f"is {name!r}", nearest(str(name), known))])

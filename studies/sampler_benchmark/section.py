@@ -1,4 +1,4 @@
-"""The section of a sampler benchmark: which sampler beats which, its numbers as CSV, and the curves of each problem."""
+"""The section of a sampler benchmark: pairwise comparisons, numbers as CSV, and the curves of each problem."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ sampler and recorded seconds of training. A grid is a full factorial coarsened t
 
 def compute(view: StudyView) -> Finding | None:
     """Return what the searches of a benchmark have shown. None for other studies."""
-    if view.settings is None or not is_benchmark(view.settings):
+    if view.settings is None or not is_benchmark(view.settings.template):
         return None
-    runs = runs_of(view.ended, view.settings)
+    runs = runs_of(view.ended, view.settings.space, view.settings.template)
     if not runs:
         return Finding(TITLE, headline=("No search has come to its end yet.",))
     pairs, times = comparisons(runs), times_to_target(runs, seed=view.seed)
@@ -94,8 +94,10 @@ def _curves(runs: Sequence[BenchmarkRun], *, seed: int) -> Iterator[Row]:
 
 
 def _drawings(runs: Sequence[BenchmarkRun], *, seed: int) -> Iterator[Drawing]:
-    """One figure a problem and measure; by epochs of those that were pruned and what they are compared with, else of
-    all that were not pruned."""
+    """Yield a figure for each problem and measure, of the searches without a pruner.
+
+    By epochs it shows the pruned searches instead, beside the unpruned ones of the same samplers.
+    """
     for problem in problems_of(runs):
         own = runs_on(runs, problem)
         pruned = {base(run.sampler) for run in own if run.sampler != base(run.sampler)}
@@ -108,13 +110,13 @@ def _drawings(runs: Sequence[BenchmarkRun], *, seed: int) -> Iterator[Drawing]:
 
 
 def _measures(own: Sequence[BenchmarkRun]) -> tuple[Measure, ...]:
-    """What the searches of a problem are measured by: epochs and seconds where a trial is a training with rungs."""
+    """Return the measures of a problem. Only trainings with rungs are measured by epochs and seconds."""
     trained = any(run.epochs[-1] > len(run.regret) for run in own)
     return MEASURES if trained else ("trials",)
 
 
 def _standings(problem: str, runs: Sequence[BenchmarkRun], times: Sequence[TimeToTarget]) -> Iterator[Block]:
-    """Yield a table with a row a sampler: its regret at the end, its times to the target, and its own seconds."""
+    """Yield a table of samplers: regret at the end, times to target, and the sampler's own time."""
     own = runs_on(runs, problem)
     measures = _measures(own)
     rows = []
@@ -140,7 +142,7 @@ def _standings(problem: str, runs: Sequence[BenchmarkRun], times: Sequence[TimeT
 
 
 def _comparisons(met: Sequence[PairwiseComparison]) -> Iterator[Block]:
-    """Yield all problems together in one table, or the only one. Gains of several problems differ in scale."""
+    """Yield a table of all problems together, or of the only one. Gains of several problems differ in scale."""
     every = [pair for pair in met if pair.problem is None]
     rows = tuple(
         (
@@ -162,6 +164,6 @@ def _comparisons(met: Sequence[PairwiseComparison]) -> Iterator[Block]:
 
 
 def _gain(pair: PairwiseComparison) -> str:
-    """By how much, where that is decided."""
+    """Return the gain of a decided pair, else a dash."""
     is_told = pair.p < SIGNIFICANCE
     return estimate_text(pair.gain, ".3g") if is_told else NONE

@@ -1,4 +1,4 @@
-"""What a sampler benchmark has shown, in sentences: one a finding, each with its numbers and what they rest on."""
+"""The findings of a sampler benchmark in sentences, each with its numbers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MODELS = ("tpe", "gp")
 
 
 def sentences(runs: Runs, pairs: Pairs, times: Times) -> list[str]:
-    """The findings: who beats random, what the models gain over reinforce, where reinforce loses, who gets near."""
+    """Return the findings: comparisons with random and reinforce, times to target, and the effect of pruning."""
     found = [*_against_random(pairs), *_over_reinforce(runs, pairs), *_where_reinforce_loses(pairs)]
     return [*found, *_who_gets_near(times), *_pruned(runs, pairs, times), *_unequal(runs)]
 
 
 def headline(pairs: Pairs) -> str:
-    """Who beats random and the learner, who loses to them and what is undecided, shortly."""
+    """Return the winners and losers against random and the learner, and the undecided samplers."""
     every = _over_all(pairs)
     samplers = [name for name in _names(every) if name == base(name)]
     rivals = {BASE: [name for name in samplers if name != BASE], LEARNER: [m for m in MODELS if m in samplers]}
@@ -47,7 +47,7 @@ def headline(pairs: Pairs) -> str:
 
 
 def _standing(rival: str, own: Pairs) -> str:
-    """Who beats `rival`, loses to it, or neither; a budget is named where it is not that of most."""
+    """Return the samplers that beat `rival`, lose to it, or neither. An unusual budget is named."""
     budgets = [pair.at for pair in own]
     usual = max(budgets, key=lambda at: (budgets.count(at), at))
     groups: dict[str, list[str]] = {word: [] for word in ("beats", "loses to", "undecided")}
@@ -63,17 +63,17 @@ def _standing(rival: str, own: Pairs) -> str:
 
 
 def regret(value: float) -> str:
-    """A regret with three significant digits."""
+    """Return a regret with three significant digits."""
     return f"{value:.3g}"
 
 
 def amount(value: float, *, budget: float) -> str:
-    """Trials, epochs or seconds; `> budget` where most searches never came so far."""
+    """Return trials, epochs or seconds. `> budget` if most searches never came so far."""
     return f"> {_number(budget)}" if math.isinf(value) else _number(value)
 
 
 def chance(pair: PairwiseComparison) -> str:
-    """The chance of a pair with its interval, in per cent."""
+    """Return the chance of a pair with its interval, in per cent."""
     return estimate_text(pair.chance, ".0f", percent=True)
 
 
@@ -86,13 +86,13 @@ def _number(value: float) -> str:
 
 
 def _over_all(pairs: Pairs) -> list[PairwiseComparison]:
-    """The pairs over all problems together, or on the only one."""
+    """Return the pairs over all problems together, or on the only one."""
     pooled = [pair for pair in pairs if pair.problem is None]
     return pooled or list(pairs)
 
 
 def _between(pairs: Pairs, a: str, b: str) -> PairwiseComparison | None:
-    """The pair of `a` against `b`, seen from `a`."""
+    """Return the pair of `a` against `b`, seen from `a`."""
     for pair in pairs:
         if (pair.a, pair.b) == (a, b):
             return pair
@@ -106,7 +106,7 @@ def _names(pairs: Pairs) -> list[str]:
 
 
 def _against_random(pairs: Pairs) -> Iterator[str]:
-    """One sentence for each sampler but random."""
+    """Yield a sentence for each sampler but random."""
     every = _over_all(pairs)
     for name in _names(every):
         pair = _between(every, name, BASE)
@@ -126,7 +126,7 @@ def _over_reinforce(runs: Runs, pairs: Pairs) -> Iterator[str]:
 
 
 def _on_problem(runs: Runs, pairs: Pairs, problem: str, met: PairwiseComparison) -> str:
-    """How two that `met` compare on one problem, after the same number of trials; by how much where that is decided."""
+    """Return how two samplers compare on one problem after equally many trials, with the gain if it is decided."""
     own = _between(_on(pairs, problem), met.a, met.b)
     if own is None:
         return ""
@@ -142,7 +142,7 @@ def _word(pair: PairwiseComparison) -> str:
 
 
 def _verdict(pair: PairwiseComparison) -> str:
-    """Who beats whom, or that it is undecided; and how often."""
+    """Return the winner of a pair, or that it is undecided, and how often it wins."""
     word = _word(pair)
     told = f"{pair.a} {word} {pair.b}" if word != "undecided" else f"{pair.a} against {pair.b} is undecided"
     many = counted(pair.n, "search", "searches")
@@ -170,7 +170,7 @@ def _on(pairs: Pairs, problem: str | None) -> list[PairwiseComparison]:
 
 
 def _who_gets_near(times: Times) -> Iterator[str]:
-    """One sentence a problem: who came within 1 % of the best, after how many trials."""
+    """Yield a sentence for each problem: the samplers within 1 % of the best, and after how many trials."""
     for problem in dict.fromkeys(time.problem for time in times):
         own = [r for r in times if r.problem == problem and r.measure == "trials" and r.reached]
         own = [r for r in own if r.sampler == base(r.sampler)]
@@ -183,7 +183,7 @@ def _who_gets_near(times: Times) -> Iterator[str]:
 
 
 def _pruned(runs: Runs, pairs: Pairs, times: Times) -> Iterator[str]:
-    """What each pruner saves, and what it costs."""
+    """Yield the savings of each pruner, and its cost."""
     for problem, sampler in dict.fromkeys((run.problem, run.sampler) for run in runs):
         pair = _between(_on(pairs, problem), sampler, base(sampler))
         if pair is None:
@@ -198,7 +198,7 @@ def _pruned(runs: Runs, pairs: Pairs, times: Times) -> Iterator[str]:
 
 
 def _compared(mine: TimeToTarget, other: TimeToTarget) -> str:
-    """What it took two in the median; of two that mostly came nowhere, how many came there."""
+    """Return the median times to target of two samplers. If neither has one, count the searches on target."""
     if math.isinf(mine.median.value) and math.isinf(other.median.value):
         return f"neither came there in most searches ({mine.reached} of {mine.n} against {other.reached} of {other.n})"
     return " against ".join(amount(time.median.value, budget=time.budget) for time in (mine, other))
@@ -209,7 +209,7 @@ def _epochs(runs: Runs, problem: str, sampler: str) -> float:
 
 
 def _unequal(runs: Runs) -> Iterator[str]:
-    """Who had fewer trials than the others."""
+    """Yield the samplers with fewer trials than the others."""
     longest = max(len(run.regret) for run in runs)
     for sampler in samplers_of(runs):
         length = min(len(run.regret) for run in runs if run.sampler == sampler)

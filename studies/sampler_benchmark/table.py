@@ -1,8 +1,10 @@
 """The recorded table: real trainings at every cell of a factorial, each with several seeds, in one file.
 
-An npz archive, read without pickle: `values` (levels of each axis…, seeds, rungs), NaN from where a training diverged;
-`seconds` (levels…, seeds), of whole trainings; and `description`, a JSON text with the axes and where it all comes
-from.
+An npz archive, read without pickle, with three entries:
+
+- `values` (levels of each axis…, seeds, rungs), NaN after a training has diverged
+- `seconds` (levels…, seeds) of whole trainings
+- `description`, a JSON text with the axes and the origin of the numbers
 """
 
 from __future__ import annotations
@@ -29,37 +31,36 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TableAxis:
-    """A parameter with its levels in order; `ordered` unless they are choices."""
+    """A parameter with its levels in order."""
 
     name: str
     levels: tuple[Value, ...]
-    ordered: bool
+    ordered: bool  # false for choices
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTable:
-    """A dense replicated factorial. `values` (levels of each of `axes`…, seeds, rungs), `seconds` (levels…, seeds);
-    `origin` says where it comes from: config, budget, versions, date, machine."""
+    """A dense replicated factorial."""
 
     axes: tuple[TableAxis, ...]
     direction: Direction
     metric: str
-    values: Array
-    seconds: Array
-    origin: Mapping[str, Any]
+    values: Array  # (levels of each axis…, seeds, rungs)
+    seconds: Array  # (levels…, seeds)
+    origin: Mapping[str, Any]  # config, budget, versions, date, machine
 
     @property
     def n_seeds(self) -> int:
-        """Trainings a cell."""
+        """The number of trainings of a cell."""
         return int(self.values.shape[-2])
 
     @property
     def n_rungs(self) -> int:
-        """Values a training."""
+        """The number of values of a training."""
         return int(self.values.shape[-1])
 
     def means(self) -> Array:
-        """The mean over seeds of the last value (levels…). A training that diverged counts as the worst of all."""
+        """Return the mean over seeds of the last value (levels…). A diverged training counts as the worst of all."""
         last = self.values[..., -1]
         worst = np.nanmin(last) if self.direction == "maximize" else np.nanmax(last)
         mean: Array = np.where(np.isnan(last), worst, last).mean(axis=-1)
@@ -86,7 +87,7 @@ def write_table(path: Path, table: TrainingTable) -> Path:
 
 
 def read_table(path: Path | None = None) -> TrainingTable:
-    """The table at `path`; None: the one that is shipped. Raises `BadInput` where there is none."""
+    """Read the table at `path`, by default the shipped one. Raises `BadInput` if there is none."""
     try:
         if path is None:
             with resources.as_file(resources.files("studies.sampler_benchmark") / "data" / SHIPPED) as shipped:
@@ -94,7 +95,7 @@ def read_table(path: Path | None = None) -> TrainingTable:
         return _read(path)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         complaint = f"is {path or SHIPPED}, which is no recorded table ({type(error).__name__}: {error})"
-        remedy = "give a file of python -m studies.sampler_benchmark.record, or null for the one that is shipped"
+        remedy = "give a file of python -m studies.sampler_benchmark.record, or null for the shipped table"
         raise BadInput([Problem("problem.path", complaint, remedy)]) from None
 
 

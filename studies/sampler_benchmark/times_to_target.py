@@ -1,4 +1,4 @@
-"""Times to target: what it takes a sampler to come within 1 % of the best, in trials, epochs or seconds."""
+"""Times to target: trials, epochs or seconds until a sampler is within 1 % of the best."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from shell import PLAIN, Shell
 
-from studies.check import diverged_notes, found_in_words, raise_problems
+from studies.cli.commands.check import raise_problems
+from studies.cli.sentences.check import diverged_notes, tried_lines
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.launch.preflight.check import check_in_time
@@ -33,11 +34,15 @@ def check(settings: StudySettings, folder: Path, *, seconds: float | None = None
     return check_in_time(settings, plan(seconds=seconds), log=folder / "check.log", tell=print)
 
 
+def tried(settings: StudySettings, plan: Plan, checked: Checked) -> list[str]:
+    return tried_lines(checked, plan, study_name=settings.study_name, max_s=settings.check.max_s)
+
+
 def test_all_points_are_tried_where_there_is_time(plain: MakeSettings, tmp_path: Path) -> None:
     checked = check(plain(), tmp_path)
-    assert len(checked.looks) == plan().n_points == 4
+    assert len(checked.dry_runs) == plan().n_points == 4
     assert checked.seconds == [checked.typical[0].seconds]
-    assert found_in_words(plain(), plan(), checked) == ["study plain is sound: 4 points tried with real batches"]
+    assert tried(plain(), plan(), checked) == ["study plain is sound: 4 points tried with real batches"]
 
 
 @pytest.mark.timeout(60, method="thread")  # a limit by the alarm would cut it off too
@@ -47,14 +52,14 @@ def test_a_batch_that_never_ends_is_cut_off(plain: MakeSettings, tmp_path: Path)
     checked = check(settings, tmp_path, seconds=1.0)
     assert checked == Checked(gpus=checked.gpus)
     assert signal.getsignal(signal.SIGALRM) is handler
-    first, second = found_in_words(settings, plan(), checked)
+    first, second = tried(settings, plan(), checked)
     assert first == "study plain: nothing could be tried to its end before check.max_s=1 s were over"
     assert "raise check.max_s" in second
 
 
 def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
-    checked = Checked(looks=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
-    assert found_in_words(plain("check.max_s=30"), plan(9), checked) == [
+    checked = Checked(dry_runs=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
+    assert tried(plain("check.max_s=30"), plan(9), checked) == [
         "study plain is sound as far as it was tried: 2 points tried with real batches",
         "  9 points were left out when check.max_s=30 s were over: a higher value tries more, null tries all",
     ]
@@ -65,7 +70,7 @@ def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
 
 def test_a_look_that_was_cut_off_counts_for_nothing() -> None:
     checked = Checked()
-    checked.add(Found(kind="middle", look=DryRun(POINT, None, is_whole=False)))
+    checked.add(Found(kind="middle", dry_run=DryRun(POINT, None, is_whole=False)))
     assert checked == Checked()
 
 
@@ -73,7 +78,7 @@ def test_a_problem_of_several_points_is_told_once() -> None:
     checked = Checked()
     raise_problems(checked)
     for kind in ("middle", "corner", "corner"):
-        checked.add(Found(kind=kind, look=DryRun(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
+        checked.add(Found(kind=kind, dry_run=DryRun(POINT, Problem("model", f"fails at the {kind}", "correct it"))))
     with pytest.raises(BadInput) as raised:
         raise_problems(checked)
     assert [str(problem) for problem in raised.value.problems] == [
@@ -88,15 +93,13 @@ def test_a_problem_of_several_points_is_told_once() -> None:
 def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings("launcher=serial", "model.behaviour=not_a_number", study="plain")
     checked = check(settings, tmp_path)
-    assert found_in_words(settings, plan(), checked) == [
-        "study plain gives no value yet: 4 points tried with real batches"
-    ]
+    assert tried(settings, plan(), checked) == ["study plain gives no value yet: 4 points tried with real batches"]
     (note,) = diverged_notes(checked)
     assert note.startswith("note: the training diverges in its first batches at 4 of 4 points (")
     assert note.endswith(" at lr=0.01): correct the metric or the module, or search other values")
-    checked.looks.append(DryRun(POINT, None))
+    checked.dry_runs.append(DryRun(POINT, None))
     assert "at 4 of 5 points" in diverged_notes(checked)[0]
-    assert diverged_notes(Checked(looks=[DryRun(POINT, None)])) == []
+    assert diverged_notes(Checked(dry_runs=[DryRun(POINT, None)])) == []
 
 
 def test_how_long_a_check_takes_is_a_positive_number_or_null(plain: MakeSettings) -> None:

@@ -67,6 +67,8 @@ EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts
     ("launch.preflight.findings", "studies.trial"),  # types of what was found
     ("cli.validation", "studies.trial"),  # the checks of what a trial builds
+    ("cli.commands.retrain", "studies.trial"),  # whether there is anything to train
+    ("cli.retraining", "studies.trial"),  # the training of a configuration, which is no trial of a study
 }
 
 
@@ -158,8 +160,8 @@ def test_one_file_alone_decides_how_names_are_printed() -> None:
 def test_the_command_itself_never_imports_torch() -> None:
     """The workers do, and the fork server; the process that a person waits for shows its first line without."""
     modules = (
-        "studies.run, studies.cli.validation, studies.cli.progress, studies.launch.launcher, studies.reporting.report, "
+        "studies.cli.commands.run, studies.cli.commands.check, studies.cli.commands.report, studies.cli.commands.list, "
     )
-    modules += "studies.launch.slurm.launcher, studies.launch.ray.launcher"
+    modules += "studies.launch.local.launcher, studies.launch.slurm.launcher, studies.launch.ray.launcher"
     script = f"import sys, {modules}; sys.exit(bool({{'torch', 'pytorch_lightning'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

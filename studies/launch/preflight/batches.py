@@ -41,8 +41,8 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
         return
     yield Found(notes=tuple(notes(tried)))
     earlier = None if until is None else until - margin_s
-    for kind, look in dry_runs(tried, corners=plan.corners, typical=plan.typical, until=earlier):
-        yield Found(kind=kind, look=look)
+    for kind, dry_run in dry_runs(tried, corners=plan.corners, typical=plan.typical, until=earlier):
+        yield Found(kind=kind, dry_run=dry_run)
 
 
 def _device_problems(settings: StudySettings) -> list[Problem]:

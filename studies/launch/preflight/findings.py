@@ -50,19 +50,19 @@ class Found:
     until: float | None = None  # the end of the check
     is_procedure: bool = False
     problems: tuple[Problem, ...] = ()
-    kind: PointKind | None = None  # of the point that `look` tried
-    look: DryRun | None = None
+    kind: PointKind | None = None  # of the point that `dry_run` tried
+    dry_run: DryRun | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Checked:
-    """All findings of a check. Its `typical` looks stand for all trials, or the middle of the space if it has none."""
+    """All findings of a check. Its `typical` dry runs stand for all trials, else the middle of the space."""
 
     gpus: list[str] = field(default_factory=list)
     is_procedure: bool = False
     problems: list[Problem] = field(default_factory=list)
-    looks: list[DryRun] = field(default_factory=list)
+    dry_runs: list[DryRun] = field(default_factory=list)
     typical: list[DryRun] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -72,19 +72,19 @@ class Checked:
         self.is_procedure = self.is_procedure or found.is_procedure
         self.problems += found.problems
         self.notes += found.notes
-        look = found.look
-        self.notes += [note for note in (look.notes if look is not None else ()) if note not in self.notes]
-        if look is None or (not look.is_whole and look.problem is None):
+        dry_run = found.dry_run
+        self.notes += [note for note in (dry_run.notes if dry_run is not None else ()) if note not in self.notes]
+        if dry_run is None or (not dry_run.is_whole and dry_run.problem is None):
             return
-        if look.problem is not None:
-            self.problems.append(look.problem)
+        if dry_run.problem is not None:
+            self.problems.append(dry_run.problem)
         if found.kind not in ("ranks", "seeds"):
-            self.looks.append(look)
+            self.dry_runs.append(dry_run)
         if found.kind == "typical":
-            self.typical.append(look)
+            self.typical.append(dry_run)
 
     @property
     def seconds(self) -> list[float]:
         """The estimated seconds of whole trials."""
-        looks = self.typical or self.looks[:1]
-        return [look.seconds for look in looks if look.seconds is not None]
+        dry_runs = self.typical or self.dry_runs[:1]
+        return [dry_run.seconds for dry_run in dry_runs if dry_run.seconds is not None]

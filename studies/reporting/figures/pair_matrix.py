@@ -77,14 +77,12 @@ def _row(effect: Effect, names: Sequence[str]) -> Row:
 
 
 def _draw(figure: Figure, rows: Rows, *, names: Sequence[str], heading: str) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib import cm, colormaps, colors
 
     axes = figure.add_subplot()
     estimates = numbers(rows, "estimate")
     top = max(LEAST_TOP, float(np.nanmax(estimates, initial=0.0)))
-    colours = ScalarMappable(Normalize(0.0, top), colormaps["Blues"])
+    colours = cm.ScalarMappable(colors.Normalize(0.0, top), colormaps["Blues"])
     for row, colour in zip(rows, colours.to_rgba(np.nan_to_num(estimates)), strict=True):
         _draw_cell(axes, row, names, colour)
     n = len(names)

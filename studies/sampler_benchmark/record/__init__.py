@@ -1,4 +1,4 @@
-"""Makes a recorded table of a finished designed study: every cell, every seed, every rung."""
+"""The recorded table of a finished designed study: every cell, every seed, every rung."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from studies.storage.slots import read_slots
 
 
 def table_of(study: Study, settings: StudySettings) -> TrainingTable:
-    """The table of a finished grid. Raises `BadInput` for a study that is none, has conditions, or lacks a training."""
+    """Return the table of a finished grid. Raises `BadInput` for another study, and for a missing training."""
     axes = _axes(settings)
     trials = _ended(study, settings)
     shape = (*(len(axis.levels) for axis in axes), settings.replicates)
@@ -47,18 +47,18 @@ def _axes(settings: StudySettings) -> tuple[TableAxis, ...]:
 
 
 def _ended(study: Study, settings: StudySettings) -> list[FrozenTrial]:
-    """The trial that decided each slot, in full or diverged."""
+    """Return the trial of each slot. Raises `BadInput` if one neither ended in full nor diverged."""
     last = [slot.last for slot in read_slots(study.get_trials(deepcopy=False), settings.n_trials)]
     whole = [t for t in last if t.state == TrialState.COMPLETE or failure_of(t) is Failure.DIVERGED]
     if len(whole) < settings.n_trials:
         complaint = f"is {settings.study_name}, which lacks {settings.n_trials - len(whole)} of its trainings"
-        remedy = "run it to its end; where trainings failed for good, correct the cause and run it anew"
+        remedy = "run it to its end, or correct the cause of its failures and run it anew"
         raise BadInput([Problem("study_name", complaint, remedy)])
     return whole
 
 
 def _origin(study: Study, trials: Sequence[FrozenTrial]) -> Mapping[str, Any]:
-    """Where the numbers come from. Nothing that names the machine."""
+    """Return the origin of the numbers, without the name of the machine."""
     recorded = study.user_attrs
     ended = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     threads = sorted({int(trial.user_attrs.get(schema.THREADS, 0)) for trial in trials})

@@ -141,7 +141,7 @@ def test_unknown_flags_are_refused_in_one_message() -> None:
     assert "--cfgg is no flag of this command: did you mean --cfg?" in found
     assert "-x is no flag" in found
     assert "--config is no flag of this command: use one of --config-path, --config-name, --config-dir" in found
-    assert "a key is set without dashes, as in n_trials=3; of the flags, use one of" in told("mnist", "--n_trials", "3")
+    assert "a key is set without dashes, as in n_trials=3 (of the flags, use one of" in told("mnist", "--n_trials", "3")
     assert "--config-dir lacks its value: give it, as in --config-dir VALUE" in told("--config-dir")
     assert "--config-dir is nowhere, which is no folder" in told("--config-dir", "nowhere", "mnist")
 

@@ -208,7 +208,7 @@ def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> N
     assert "did you mean plain?" in theirs
 
 
-def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
+def test_cfg_and_help_answer_without_importing_torch_or_optuna(shell: Shell) -> None:
     config = shell.run("run", "+study=mnist", "--cfg", "job")
     assert yaml.safe_load(config)["study_name"] == "mnist"
     assert "search_space" in shell.run("run", "--help-all")
@@ -220,7 +220,7 @@ def test_cfg_and_help_answer_without_importing_torch(shell: Shell) -> None:
         "import sys, runpy; sys.argv = ['run', '+study=mnist', '--cfg', 'job']\n"
         "try: runpy.run_module('studies.run', run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "sys.exit(bool({'torch', 'pytorch_lightning'} & {*sys.modules}))"
+        "sys.exit(bool({'torch', 'pytorch_lightning', 'optuna'} & {*sys.modules}))"
     )
     subprocess.run([sys.executable, "-c", script], cwd=shell.folder, check=True, stdout=subprocess.DEVNULL)
 

@@ -15,11 +15,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from trainings import StopsAfter, run
 
 from studies import schema
+from studies.cli.retraining import make_folder
 from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
-from studies.retrain import make_folder
 from studies.selection.chosen import selected
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.checkpoints import checkpoint_of, checkpoints_of

@@ -11,10 +11,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
+from studies.cli.commands.list import print_studies
 from studies.cli.console import make_console
 from studies.cli.reports import report_stored
 from studies.config.settings import AnalysisSettings
-from studies.list import print_studies
 from studies.text.printable import printable, write_page
 
 CLEARS = "a\x1b[2J\nb\x9b\u202e\ud800"

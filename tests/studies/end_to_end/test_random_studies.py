@@ -22,11 +22,11 @@ from random_studies import edited, storages
 from studies import schema
 from studies.analysis.choice import Choice
 from studies.analysis.estimate import Estimate
+from studies.cli.commands.list import print_studies
 from studies.cli.console import make_console
 from studies.cli.reports import report_stored, report_study
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import StudyError
-from studies.list import print_studies
 from studies.records.stored import trials_of
 from studies.selection.chosen import best_yaml
 from studies.storage import importing

@@ -160,4 +160,4 @@ def test_a_search_with_pruning_on_two_devices_a_trial(shell: Shell) -> None:
     assert all(len(trial.intermediate_values) < 3 for trial in pruned)
     assert max(trial.value or 0.0 for trial in trials) > 0.85
     alone = shell.run("retrain", "+study=digits", *TWO, "n_trials=16", "seed=1")
-    assert "the study trained on 2 devices at once; here one does, 2 batches a step instead" in alone
+    assert "the study trained on 2 devices at once. Here one device takes 2 batches a step instead" in alone

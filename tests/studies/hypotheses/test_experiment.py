@@ -28,6 +28,7 @@ from shell import Shell
 from studies import schema
 from studies.analysis.estimate import Estimate
 from studies.cli.experiment import each_part
+from studies.cli.session import RunOutcome, Session
 from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose, group_options
 from studies.config.parsing.settings import parse_settings
@@ -219,23 +220,22 @@ def test_the_time_limit_holds_for_all_parts_together(shell: Shell) -> None:
 def test_each_part_is_searched_in_what_is_left_of_the_commands_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, deadlines = datetime.now(UTC) - timedelta(hours=1), []
+    deadlines: list[Deadline] = []
 
-    def search(
-        settings: StudySettings, storage: BaseStorage, *_: Any, deadline: Deadline | None = None, **__: Any
-    ) -> Any:
-        study = open_study(settings, storage)
+    def search(settings: StudySettings, session: Session, **_: Any) -> Any:
+        study = open_study(settings, session.storage)
         for trial in every_slot(settings, lambda point, seed: 0.9 + 1e-3 * seed):
             trial.user_attrs[schema.SEED] = 1
             study.add_trial(trial)
-        deadlines.append(deadline)
-        return study, deadline or Deadline.of(began, settings.timeout_s), False
+        deadlines.append(session.clock.start(settings.timeout_s))
+        return study, RunOutcome.FINISHED
 
-    monkeypatch.setattr("studies.run.search", search)
+    monkeypatch.setattr("studies.cli.commands.run.search", search)
     small = ("replicates=4", "search_space.lr.levels=[1e-3]", "search_space.batch_size.levels=[32,512]")
     places = (f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/s.db", "timeout_s=7200")
     assert run(compose(["+study=hypotheses/larger_batches_are_better", *small, *places])) == 0
-    assert deadlines == [None, Deadline(began, began + timedelta(hours=2))]
+    first, second = deadlines
+    assert second == first == Deadline.of(first.begun, 7200)
 
 
 @pytest.mark.slow

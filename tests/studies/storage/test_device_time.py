@@ -98,7 +98,7 @@ def test_no_trial_begins_once_the_device_time_is_used_and_more_goes_on(make_sett
 def test_the_command_tells_that_the_device_time_is_used_and_goes_on_with_more(shell: Shell) -> None:
     asked = (*PLAIN, "n_trials=40", "model.sleep_s=0.02", "workers=2", "analysis=none")
     output = shell.run("run", *asked, "device_seconds=3")
-    assert "of device time are used (device_seconds=3); a higher value goes on" in output
+    assert "of device time are used (device_seconds=3). A higher value goes on" in output
     assert "each trial from its claim to its end, more than its training (column device_seconds" in output
     n = len(shell.trials("plain"))
     assert 2 <= n < 40

@@ -125,7 +125,7 @@ def test_a_study_of_another_tool_with_an_odd_name_is_reported_into_a_folder_that
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     (problem,) = admitted(tmp_path, str(tmp_path))
-    assert str(problem).startswith(f"output_dir is {tmp_path}, where {name} is a file and shall be a folder")
+    assert str(problem).startswith(f"output_dir is {tmp_path}, where {name} is a file instead of a folder")
 
 
 def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

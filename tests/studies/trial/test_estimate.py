@@ -12,9 +12,10 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from pytorch_lightning import Callback
 
-from studies.check import Remaining, estimate, left_of
+from studies.cli.sentences.check import estimate
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
+from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import most_trainings
 from studies.trial.job import Job
 from studies.trial.point_config import resolve
@@ -130,12 +131,12 @@ def finished(n: int) -> list[FrozenTrial]:
 
 def test_what_is_left_is_told_of_trials_and_selection(make_settings: MakeSettings) -> None:
     plain, storage = make_settings(study="plain"), InMemoryStorage()
-    assert left_of(plain, [], storage) == Remaining(4, 0)
-    assert left_of(plain, finished(3), storage) == Remaining(1, 0)
-    assert left_of(plain, finished(4), storage).is_nothing
+    assert remaining_of(plain, [], storage) == Remaining(4, 0)
+    assert remaining_of(plain, finished(3), storage) == Remaining(1, 0)
+    assert remaining_of(plain, finished(4), storage).is_nothing
     raced = make_settings(*RACE, study="plain")
     assert most_trainings(raced) == 3 * 4 + 5
-    assert left_of(raced, finished(4), storage) == Remaining(0, 17)
+    assert remaining_of(raced, finished(4), storage) == Remaining(0, 17)
 
 
 def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
@@ -149,7 +150,7 @@ def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
     one = "1 trial that are left on 1 worker about 30 s and some seconds to start"
     assert estimate(plain, Remaining(1, 0), seconds, 1) == told + one.replace("that are", "that is")
     assert estimate(plain, Remaining(0, 0), seconds, 2) == "nothing is left to do: the study is finished"
-    assert "4 trials; the loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
+    assert "4 trials. The loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
     pruned = make_settings("pruner=median", *RACE, study="plain")
     found = estimate(pruned, Remaining(4, 16), seconds, 2)
     assert "4 trials and up to 16 trainings of the selection on 2 workers at most about 5 min 00 s and some" in found

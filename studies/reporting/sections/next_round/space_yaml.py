@@ -7,14 +7,16 @@ Each changed line has its reason. Interpolated choices of the study's config are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.config.parameter import Parameter
 from studies.secrets.masking import without_secrets
 from studies.text.printable import printable
+
+if TYPE_CHECKING:
+    from studies.analysis.next_round.space import NextSpace, SpaceChange
 
 GROUP, OPTION = "search_space", "next_search_space"
 DECADES = 100.0  # a linear range of a greater ratio needs `linear: true`

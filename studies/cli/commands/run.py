@@ -1,0 +1,149 @@
+"""`studies.run`: validate, find the stored study, search, select, conclude.
+
+An experiment has one study, or one for each part of a hypothesis. Its parts run one after the other.
+"""
+
+from __future__ import annotations
+
+import optuna
+from omegaconf import DictConfig
+from optuna import Study
+from optuna.exceptions import StorageInternalError
+from rich.console import Console
+
+from studies.cli.command import INTERRUPTED_EXIT_CODE
+from studies.cli.console import make_console
+from studies.cli.experiment import conclude_experiment, each_part, is_finished
+from studies.cli.reports import report_study
+from studies.cli.search import end_of, search, tidy
+from studies.cli.sentences import run as sentences
+from studies.cli.session import CommandClock, RunOutcome, Session
+from studies.cli.validation import validate_and_open
+from studies.config.parsing.output_folder import refusals_told
+from studies.config.settings import StudySettings
+from studies.errors import StorageUnusable, StudyStopped
+from studies.process.signals import StopSignals
+from studies.records.stored import refuse_earlier_schema
+from studies.selection.rounds import announcement
+from studies.selection.run import select, selection_of
+from studies.storage.creation import open_study
+from studies.storage.gone import deletion_told
+from studies.storage.identity import find_study
+from studies.storage.importing import find_imports
+from studies.text.printable import described
+
+
+def run_experiment(config: DictConfig) -> int:
+    """Run what `config` describes to its end. Return the exit code."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    console, signals = make_console(), StopSignals()
+    try:
+        return _run_parts(config, console, signals)
+    except (StorageInternalError, StorageUnusable):
+        reason = signals.reason()
+        if reason is None:
+            raise
+        console.print(sentences.storage_was_away(reason))
+        return INTERRUPTED_EXIT_CODE
+
+
+def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
+    """Run the studies of an experiment one after the other, and conclude it once all are finished."""
+    clock = CommandClock()
+    for part in each_part(config):
+        if part.name:
+            console.print(f"part {part.name}:")
+        settings, storage = validate_and_open(part.config, pause=signals.wait)
+        if _run_study(settings, Session(console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
+            return INTERRUPTED_EXIT_CODE
+        if part.name and not is_finished(part):
+            console.print(f"part {part.name} {sentences.PART_UNFINISHED}")
+            return 0
+    conclude_experiment(config, console)
+    return 0
+
+
+def _run_study(settings: StudySettings, session: Session) -> RunOutcome:
+    """Run one study, and return why it ended. Write its report, also where the study stops by itself."""
+    study, settings = _find(settings, session)
+    try:
+        study, outcome = _search(study, settings, session)
+        with deletion_told(session.storage, settings.study_name):
+            tidy(study, settings, session.storage, signal=session.signals.reason())
+            if outcome is not RunOutcome.INTERRUPTED and settings.select.name != "none":
+                outcome = _select(study, settings, session, outcome)
+    except StudyStopped:
+        _conclude_stopped(study, settings, session)
+        raise
+    with deletion_told(session.storage, settings.study_name):
+        _conclude(study, settings, session)
+    return outcome
+
+
+def _find(settings: StudySettings, session: Session) -> tuple[Study | None, StudySettings]:
+    """Return the stored study, if there is one, and the settings under its name, which a fork changes."""
+    asked_for = settings.study_name
+    study, settings = find_study(settings, session.storage)
+    if study is not None:
+        refuse_earlier_schema(study)
+    if settings.study_name != asked_for:
+        session.console.print(sentences.forked(settings.study_name))
+    return study, settings
+
+
+def _search(study: Study | None, settings: StudySettings, session: Session) -> tuple[Study, RunOutcome]:
+    """Search, unless the stored `study` has ended already. Return the study and why it ended."""
+    imports = find_imports(settings, session.storage, study)
+    for note in sentences.resume_notes(study, settings) if study is not None else ():
+        session.console.print(note)
+    trials = study.get_trials(deepcopy=False) if study is not None else []
+    if settings.select.name != "none" and selection_of(settings, trials, session.storage) is None:
+        session.console.print(announcement(settings))
+    ended = end_of(trials, settings) if study is not None else None
+    if study is None or ended is None:
+        return search(settings, session, imports=imports)
+    session.console.print(sentences.ended_before(ended, trials, settings))
+    return study, ended
+
+
+def _select(study: Study, settings: StudySettings, session: Session, outcome: RunOutcome) -> RunOutcome:
+    """Run the rounds of the selection. Return the `outcome` of the search, or that a signal came."""
+
+    def run_round(settings: StudySettings) -> bool:
+        """Run one round. Return whether the next one may begin."""
+        if session.clock.is_over(settings.timeout_s):
+            session.console.print(sentences.SELECTION_WAITS)
+            return False
+        try:
+            found, outcome = search(settings, session)
+        except StudyStopped:
+            tidy(open_study(settings, session.storage), settings, session.storage)
+            raise
+        with deletion_told(session.storage, settings.study_name):  # the round, not the search
+            tidy(found, settings, session.storage, signal=session.signals.reason())
+        return outcome is not RunOutcome.INTERRUPTED
+
+    select(study, settings, session.storage, run=run_round, signals=session.signals, console=session.console)
+    return outcome if session.signals.reason() is None else RunOutcome.INTERRUPTED
+
+
+def _conclude(study: Study, settings: StudySettings, session: Session) -> None:
+    """Write the report. A signal ends it at once, because it can be written again."""
+    selection = selection_of(settings, study.get_trials(deepcopy=False), session.storage)
+    session.signals.hand_back()
+    try:
+        with refusals_told(settings.output_dir):
+            report_study(study, settings, console=session.console, selection=selection)
+    except (KeyboardInterrupt, SystemExit):
+        session.console.print(sentences.NO_REPORT)
+        raise
+
+
+def _conclude_stopped(study: Study | None, settings: StudySettings, session: Session) -> None:
+    """Write the report of a study that stopped by itself. A failure here must not hide why it stopped."""
+    try:
+        study = open_study(settings, session.storage) if study is None else study
+        tidy(study, settings, session.storage)
+        _conclude(study, settings, session)
+    except Exception as error:  # noqa: BLE001 - why the study has stopped is what counts
+        session.console.print(f"the report could not be written ({described(error)})")

@@ -1,0 +1,87 @@
+"""One configuration, trained in full and tested once, in a folder of its own."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from studies.cli.command import INTERRUPTED_EXIT_CODE
+from studies.cli.configuration import ChosenConfiguration
+from studies.cli.sentences.retrain import NOT_TESTED, plan_lines, value_line
+from studies.config.budget import Budget
+from studies.errors import BadInput, Problem, StudyError
+from studies.process.leaving import children_ended
+from studies.process.signals import StopSignals
+from studies.selection.evaluations import count_evaluation, evaluations_in, in_words, retrainings
+from studies.text.wording import nearby
+from studies.trial.checkpoints.files import symlink_target
+from studies.trial.failures import classify, traced
+from studies.trial.process_state.state import kept
+from studies.trial.retraining import LEFT, train_and_test
+from studies.trial.rungs.rungs import Interrupted
+
+MOST_TRIALS = 10**18  # a number with more digits makes no good name of a folder
+
+
+def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
+    """Make and return the folder of this retraining below `folder`, which the given `key` names.
+
+    Raises `BadInput` if `trial` is no number, a symbolic link leads elsewhere, or nothing can be made.
+    """
+    own = folder / "retrain" / (f"trial-{_number_of(chosen['trial'])}" if "trial" in chosen else "configuration")
+    for place in (own, *(own / name for name in (*LEFT, "checkpoints"))):
+        real = symlink_target(place, output_dir=folder)
+        if real is not None:
+            raise BadInput([Problem(key, f"has {place} beside it, which a link leads to {real}", "remove the link")])
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "give a file in a folder you can write to" if key == "config" else "name a folder you can write to"
+        raise BadInput([Problem(key, f"needs {own}, which cannot be made ({error.strerror})", remedy)]) from None
+    return own
+
+
+def train_and_tell(chosen: ChosenConfiguration, folder: Path, console: Console) -> int:
+    """Train and test the configuration in `folder`, and print its metrics. Return the exit code.
+
+    Raises `StudyError` if the training fails.
+    """
+    earlier, own = retrainings(folder.parent), evaluations_in(folder)
+    for line in plan_lines(chosen.values):
+        console.print(line)
+    signals, folder = StopSignals().install(), folder.absolute()  # a module may change the working folder
+    try:
+        with children_ended(console.print), kept():
+            budget = Budget(**chosen.values["budget"])
+            tested = train_and_test(chosen.values, budget=budget, folder=folder, interrupted=signals.reason)
+    except Interrupted as error:
+        console.print(f"interrupted ({error})")
+        return INTERRUPTED_EXIT_CODE
+    except StudyError:
+        raise
+    except Exception as error:
+        (folder / "error.log").write_text(traced(error), encoding="utf-8", errors="backslashreplace")
+        raise StudyError(f"the training failed ({classify(error)[1]}). See {nearby(folder / 'error.log')}") from error
+    console.print(value_line(chosen.values, tested.value))
+    for name, value in tested.metrics.items():
+        console.print(f"{name} {value:.4f}{tested.interval(name)}")
+    if tested.metrics:
+        count_evaluation(folder, before=own)
+        note = in_words(earlier, chosen.evaluated)
+        console.print(f"note: {note}") if note is not None else None
+    else:
+        console.print(NOT_TESTED)
+    console.print(f"checkpoint: {nearby(tested.checkpoint)}")
+    return 0
+
+
+def _number_of(trial: Any) -> int:
+    """Return the number of a trial. Raises `BadInput` for anything else."""
+    if not isinstance(trial, int) or isinstance(trial, bool) or not 0 <= trial < MOST_TRIALS:
+        remedy = "give the number of a trial, a whole number from 0 on, or leave trial out"
+        raise BadInput([Problem("trial", f"is {reprlib.repr(trial)}", remedy)])
+    return trial

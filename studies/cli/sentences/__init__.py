@@ -1,0 +1,1 @@
+"""What the commands say to a person, a file for each command."""
