@@ -52,7 +52,7 @@ Job = tuple[str, int, float, int]  # function, trials, noise, seed
 
 @cache
 def known(name: str) -> Known:
-    """A function by its name; made once, since some need quadrature."""
+    """Return a function by its name; made once, since some need quadrature."""
     return FUNCTIONS[name]()
 
 
@@ -102,7 +102,7 @@ def fit_tpe(seed: int) -> list[Effect]:
 
 
 def fit_cliff(seed: int) -> list[Effect]:
-    """A loss that jumps to a cap above a line in (log lr, log B): a third of the trials."""
+    """Return a loss that jumps to a cap above a line in (log lr, log B): a third of the trials."""
     rng = np.random.default_rng(seed)
     unit = rng.random((200, 2))
     loss = (unit[:, 0] - 0.5) ** 2 + 0.1 * unit[:, 1] + 0.02 * rng.standard_normal(200)

@@ -45,7 +45,7 @@ class Known:
 def table(
     axes: Sequence[Axis], unit: Array, y: Array, *, source: str | None = "random", n_diverged: int = 0
 ) -> TrialsTable:
-    """A table of trials at `unit` with values `y`, lower is better."""
+    """Return a table of trials at `unit` with values `y`, lower is better."""
     n = len(y)
     x = np.column_stack([axis.low + unit[:, i] * (axis.high - axis.low) for i, axis in enumerate(axes)])
     return TrialsTable(
@@ -69,18 +69,18 @@ def uniform(d: int) -> tuple[Axis, ...]:
 
 
 def log_axis(name: str, low: float, high: float) -> Axis:
-    """A log-uniform axis."""
+    """Return a log-uniform axis."""
     return Axis(name, "continuous", "log10", math.log10(low), math.log10(high))
 
 
 def powers_axis(name: str, low: int, high: int) -> Axis:
-    """An axis of powers of two."""
+    """Return an axis of powers of two."""
     exponents = range(round(math.log2(low)), round(math.log2(high)) + 1)
     return levelled(name, "discrete", "log2", [float(e) for e in exponents], [2**e for e in exponents])
 
 
 def known(axes: tuple[Axis, ...], function: Callable[[Array], Array]) -> Known:
-    """A function with its indices by quadrature: up to three parameters, kinks at an axis's middle only."""
+    """Return a function with its indices by quadrature: up to three parameters, kinks at an axis's middle only."""
     nodes, weights = zip(*(_nodes(axis) for axis in axes), strict=True)
     d = len(axes)
     grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)
@@ -159,7 +159,7 @@ def centred_product() -> Known:
 
 
 def lr_batch_ridge(alpha: float = 0.7) -> Known:
-    """A valley in (log lr, log B) that saturates away from the ridge, as losses do."""
+    """Return a valley in (log lr, log B) that saturates away from the ridge, as losses do."""
     axes = (log_axis("lr", 1e-4, 1e-1), powers_axis("batch_size", 16, 512))
 
     def function(u: Array) -> Array:
@@ -208,7 +208,7 @@ def log_parameter() -> Known:
 
 
 def categorical() -> Known:
-    """An optimizer of three kinds × a continuous parameter: levels shift the curve and bend it."""
+    """Return an optimizer of three kinds × a continuous parameter: levels shift the curve and bend it."""
     axes = (levelled("optimizer", "categorical", "linear", [0.0, 1.0, 2.0], ["sgd", "adam", "lion"]), *uniform(1))
     shift, slope = np.array([0.0, 0.6, 1.0]), np.array([1.0, -0.5, 0.3])
 

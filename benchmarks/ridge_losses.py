@@ -19,12 +19,12 @@ NOISE = 0.05
 
 
 def symmetric(d: Array) -> Array:
-    """A valley of depth 1 that saturates on both sides."""
+    """Return a valley of depth 1 that saturates on both sides."""
     return np.asarray(1 - np.exp(-(d**2) / (2 * 0.8**2)))
 
 
 def shallow(d: Array) -> Array:
-    """A plain quadratic that reaches 1 at the far end of the grid."""
+    """Return a plain quadratic that reaches 1 at the far end of the grid."""
     return 0.2 * d**2
 
 
@@ -59,7 +59,7 @@ def grid(n_replicates: int = 3) -> tuple[Array, Array]:
 
 
 def law(log_batch: Array, alpha: float, *, seed: int = 0, bend: float = 0.0) -> Array:
-    """The best log10 lr for every batch size; where it crosses the grid differs from seed to seed."""
+    """Return the best log10 lr for every batch size; where it crosses the grid differs from seed to seed."""
     middle = log_batch - LOG_BATCH.mean()
     crossing = np.random.default_rng([seed, 1]).uniform(-0.25, 0.25)
     bent = bend * (middle**2 - (LOG_BATCH - LOG_BATCH.mean()).var())

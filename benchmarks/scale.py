@@ -43,7 +43,7 @@ def overrides(folder: Path, url: str, n_trials: int, *more: str) -> list[str]:
 
 
 def run(folder: Path, url: str, n_workers: int, n_trials: int, sleeps: Sequence[float]) -> Waves:
-    """A whole study by so many workers."""
+    """Return a whole study by so many workers."""
     asked, notes = overrides(folder, url, n_trials), folder / f"notes-{uuid.uuid4().hex[:8]}"
     open_study(settings_of(asked), open_storage(url))
     workers = [start_sleeper(asked, Sleeper(sleeps, notes)) for _ in range(n_workers)]

@@ -80,12 +80,12 @@ class Sleeper:
 
 
 def settings_of(overrides: Sequence[str]) -> StudySettings:
-    """The settings of a study of sleeping trials."""
+    """Return the settings of a study of sleeping trials."""
     return parse_settings(compose([*SPACE, *overrides]), checks=CHECKS)
 
 
 def start_sleeper(overrides: Sequence[str], sleeper: Sleeper) -> ForkServerProcess:
-    """A worker process of the study that `overrides` describe; the first one starts the fork server."""
+    """Return a worker process of the study that `overrides` describe; the first one starts the fork server."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sleeping"])
     process = context.Process(target=sleep_and_work, args=(list(overrides), sleeper))

@@ -43,7 +43,7 @@ class Waves:
 
 
 def read_notes(path: Path) -> list[Note]:
-    """The notes in the order in which they were written."""
+    """Return the notes in the order in which they were written."""
     lines = [line.split() for line in path.read_text().splitlines()]
     return [Note(what, int(slot), int(pid), float(at), float(cpu)) for what, _, slot, pid, at, cpu in lines]
 

@@ -37,7 +37,7 @@ class Outcome:
 
 
 def simulate(seed: int) -> Outcome:
-    """A search, a race, an estimate. The seeds have an effect of their own too, which all candidates share."""
+    """Return a search, a race, an estimate. The seeds have an effect of their own too, which all candidates share."""
     rng = np.random.default_rng([seed, 2600])
     truth = rng.standard_normal(N_CANDIDATES)
     searched = truth + rng.standard_normal(N_CANDIDATES)
@@ -58,7 +58,7 @@ def simulate(seed: int) -> Outcome:
 
 
 def raced(values: Array) -> tuple[Elimination, int]:
-    """The race over `values` (k, seeds), look after look, and how many trainings it takes."""
+    """Return the race over `values` (k, seeds), look after look, and how many trainings it takes."""
     analyses, n_trainings, before = interim_analyses(values.shape[1]), 0, 0
     survivors: tuple[int, ...] = tuple(range(len(values)))
     elimination = None

@@ -11,7 +11,8 @@ import optuna
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
-from studies.cli.reports import SECTIONS, report_stored, report_study, view_of
+from studies.analysis.values.table import ValueTables, value_tables
+from studies.cli.reports import SECTIONS, design_of, report_stored, report_study, view_of
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.reporting.finding import Block, Finding
 from studies.reporting.layout import Layout, layout
@@ -45,6 +46,12 @@ def view_of_trials(settings: StudySettings, trials: Sequence[FrozenTrial] = ()) 
     study = optuna.create_study(directions=settings.objective.directions)
     study.add_trials(trials)
     return view_of(study, settings, rules=rules_of(settings))
+
+
+def tables_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
+    """Return the tables of a designed study's finished `trials`."""
+    design = design_of(settings)
+    return value_tables(trials, design) if design is not None else None
 
 
 def write_finding(folder: Path, finding: Finding | Iterable[Block], *, title: str = "x") -> Layout:

@@ -17,13 +17,13 @@ from optuna import Study
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
+from studies.analysis.levels import CLAIM
 from studies.analysis.sobol import METHOD, Index
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
 from studies.analysis.verdict import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
-CLAIM = 0.01  # an interaction is claimed where its lower bound exceeds this
 NOTHING = Index(Estimate(math.nan))
 
 

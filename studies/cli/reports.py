@@ -15,6 +15,7 @@ from rich.console import Console
 
 from studies import schema
 from studies.analysis.table import powers_of_two
+from studies.analysis.values.row import DesignedStudy
 from studies.cli.next_command import next_command
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
@@ -109,9 +110,28 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         repeats_points=settings.is_designed,
         has_one_best=not is_benchmark(settings.template),
         settings=settings,
+        design=design_of(settings),
         selection=selection,
         device_seconds=device_time_of(settings).of_each(trials),
         next_command=next_command(settings),
+    )
+
+
+def design_of(settings: StudySettings) -> DesignedStudy | None:
+    """Return what the table of a scientific parameter needs. None for a search."""
+    if not settings.is_designed:
+        return None
+    return DesignedStudy(
+        space=settings.space,
+        config=settings.template,
+        metric=settings.objective.metric,
+        maximize=settings.objective.maximize,
+        tolerance=settings.objective.tolerance,
+        replicates=settings.replicates,
+        n_trials=settings.n_trials,
+        n_rungs=settings.budget.rungs,
+        has_epochs=settings.budget.unit == "epochs",
+        varies_nuisance=settings.template.get("mode") != "fixed",
     )
 
 

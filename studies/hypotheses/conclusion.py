@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial
 
 from studies.analysis.same_runs import distinct
-from studies.analysis.values.table import cells_by_value
+from studies.analysis.values.table import cells_by_value, value_tables
 from studies.config.settings import HypothesisSettings, StudySettings
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
 from studies.hypotheses.rule import HypothesisTest, NotTestable, Word, contrast, independence, together
-from studies.reporting.sections.values.section import tables_of
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text
 from studies.search.warm_start import N_BEST, Values, warm_start
@@ -151,7 +150,8 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
             shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
             found.beside += _warm_starts(shared, settings, near=hypothesis.boundary)
         return one_fits_all(matrix, boundary=hypothesis.boundary, metric=settings.objective.metric)
-    tables = tables_of(part.trials, settings)
+    design = part.view.design
+    tables = value_tables(part.trials, design) if design is not None else None
     if tables is None:
         raise NotTestable("no trial of a designed study has a value")
     assert hypothesis.before is not None

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from studies.analysis.choice import Choice, ranked
 from studies.analysis.same_runs import distinct
+from studies.analysis.values.row import DesignedStudy
 from studies.config.budget import Budget
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.config.space import SearchSpace
@@ -59,6 +60,7 @@ class StudyView:
         repeats_points: Whether each point is trained with several seeds by design.
         has_one_best: Whether one trial is the best of all.
         settings: The study's config. None if not given.
+        design: What a table of values needs, for a designed study.
         selection: The result of the selection among the best.
         rounds: Names of the studies of a selection. Only in a report without the config, which cannot read them.
         device_seconds: Number of a trial → seconds on its devices.
@@ -82,6 +84,7 @@ class StudyView:
     repeats_points: bool = False
     has_one_best: bool = True
     settings: StudySettings | None = None
+    design: DesignedStudy | None = None
     selection: Selection | None = None
     rounds: Sequence[str] = ()
     device_seconds: Mapping[int, float] = field(default_factory=dict)

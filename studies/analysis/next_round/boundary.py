@@ -22,9 +22,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.effects import CLAIM
 from studies.analysis.fit import Fit
-from studies.analysis.levels import AT_LIMIT, MIN_TREND_TRIALS, SURELY_WORSE
+from studies.analysis.levels import AT_LIMIT, CLAIM, MIN_TREND_TRIALS, SURELY_WORSE
 from studies.analysis.one_at_a_time import Lattice, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.table import TrialsTable

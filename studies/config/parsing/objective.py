@@ -59,7 +59,7 @@ def check_objective(settings: StudySettings, problems: Problems) -> None:
 
 
 def _check_training_loss(key: str, objective: ObjectiveSettings | SecondObjective, problems: Problems) -> None:
-    if objective.metric == TRAINING_LOSS and objective.direction == "maximize":
+    if objective.metric == TRAINING_LOSS and objective.maximize:
         complaint = f"is maximize, and {key}.metric is {TRAINING_LOSS}, which is better where it is less"
         problems.add(f"{key}.direction", complaint, "set it to minimize")
 
@@ -69,9 +69,9 @@ def _check_stop_at(objective: ObjectiveSettings, at: float | None, problems: Pro
     if at is None or not is_never_negative(objective.metric):
         return
     remedy = f"give a value of {objective.metric} that is good enough where objective.direction={objective.direction}"
-    if objective.direction == "maximize" and at <= 0:
+    if objective.maximize and at <= 0:
         problems.add("stop_at", f"is {at:g}, which each trial reaches", remedy)
-    elif objective.direction == "minimize" and at < 0:
+    elif not objective.maximize and at < 0:
         problems.add("stop_at", f"is {at:g}, which no trial can reach", remedy)
 
 

@@ -25,7 +25,7 @@ TRIALS = "trials"
 SLACK = timedelta(seconds=2)  # between the clocks of a file system and a storage
 FOLDER = re.compile(r"trial-\d+")
 KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)  # of a callback's checkpoint: file, folder of shards, link
-CLAIM = "checkpoints-of-"  # followed by the study's digest
+OWNER_MARK = "checkpoints-of-"  # followed by the study's digest
 
 
 class SymlinkOutside(Exception):
@@ -120,7 +120,7 @@ def claim_own(folder: Path, *, study_name: str) -> None:
     """
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        claim = folder / f"{CLAIM}{_digest(study_name)}"
+        claim = folder / f"{OWNER_MARK}{_digest(study_name)}"
         os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
 
 
@@ -130,9 +130,9 @@ def discard_own(folder: Path, *, output_dir: Path, study_name: str, since: datet
     Older and newer files may belong to another study in the same folder. Where two studies wrote there, neither
     deletes.
     """
-    own, claim = own_checkpoints(folder), folder / f"{CLAIM}{_digest(study_name)}"
+    own, claim = own_checkpoints(folder), folder / f"{OWNER_MARK}{_digest(study_name)}"
     with contextlib.suppress(OSError):  # another command may delete at the same moment
-        if symlink_target(own, output_dir=output_dir) is not None or [*folder.glob(f"{CLAIM}*")] != [claim]:
+        if symlink_target(own, output_dir=output_dir) is not None or [*folder.glob(f"{OWNER_MARK}*")] != [claim]:
             return
         for path in sorted(own.glob("*.ckpt")):
             with contextlib.suppress(OSError):

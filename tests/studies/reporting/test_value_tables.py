@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from reports import shown, write_finding
+from reports import shown, tables_of, write_finding
 from rich.console import Console
 
 from studies import schema
@@ -29,7 +29,7 @@ from studies.errors import BadInput
 from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.reporting.figures.values import values_drawing
-from studies.reporting.sections.values.section import FILES, table_of, tables_of, values_finding
+from studies.reporting.sections.values.section import FILES, table_of, values_finding
 from studies.reporting.sections.values.words import disagreements_of, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
+from studies.analysis.levels import CLAIM
 from studies.reporting.figures.drawings import drawings
 from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
 from studies.reporting.sections.effects.csv import csv_files
@@ -193,8 +194,6 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
 
 def _strongest_main(analysis: Analysis) -> list[Effect]:
     """Return the strongest reliable main effect, if any."""
-    from studies.analysis.effects import CLAIM
-
     mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
     return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from optuna.trial import FrozenTrial
-
-from studies.analysis.values.row import DesignedStudy, ValueRow
+from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables, value_tables
-from studies.config.settings import StudySettings
 from studies.reporting.figures.values import NAME, values_drawing
 from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
 from studies.reporting.sections.values.csv import values_csv
@@ -32,28 +29,10 @@ REST = ("test [95 %]", "peak MB", "n", "against the best")
 
 def compute(view: StudyView) -> Finding | None:
     """Return the table of the scientific parameter. None for a search, or without values."""
-    if view.settings is None or not view.has_one_best:
+    if view.design is None or not view.has_one_best:
         return None
-    tables = tables_of(view.ended, view.settings)
+    tables = value_tables(view.ended, view.design)
     return values_finding(tables) if tables is not None else None
-
-
-def tables_of(trials: Sequence[FrozenTrial], settings: StudySettings) -> ValueTables | None:
-    """Return the tables of a designed study's finished `trials`. None for a search."""
-    objective, budget = settings.objective, settings.budget
-    study = DesignedStudy(
-        space=settings.space,
-        config=settings.template,
-        metric=objective.metric,
-        maximize=objective.direction == "maximize",
-        tolerance=objective.tolerance,
-        replicates=settings.replicates,
-        n_trials=settings.n_trials,
-        n_rungs=budget.rungs,
-        has_epochs=budget.unit == "epochs",
-        varies_nuisance=settings.template.get("mode") != "fixed",
-    )
-    return value_tables(trials, study) if settings.is_designed else None
 
 
 def values_finding(tables: ValueTables) -> Finding:
