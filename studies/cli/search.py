@@ -93,7 +93,7 @@ def _bring_in(imports: Compatible | None, study: Study, settings: StudySettings,
 
 def _run_workers(study: Study, settings: StudySettings, launcher: Launcher, session: Session) -> None:
     """Start the clock, say what is planned, and run workers until they leave. Do nothing after a signal."""
-    shift = session.clock.start(settings.timeout_s)
+    deadline = session.clock.start(settings.timeout_s)
     if session.signals.reason() is not None:
         return
     for line in plan_lines(settings, slots=launcher.describe(), logs=launcher.logs):
@@ -107,4 +107,4 @@ def _run_workers(study: Study, settings: StudySettings, launcher: Launcher, sess
                 watch.release_stale(study, progress.trials)
             return begun
 
-        launcher.run(shift, on_tick=tick)
+        launcher.run(deadline, on_tick=tick)
