@@ -1,16 +1,21 @@
-"""The session that all steps of `studies.run` share, and the outcomes of a step."""
+"""The session of a study in `studies.run`, which all its steps share, and the outcomes of a step."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
+from studies.config.settings import StudySettings
 from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
+from studies.storage.slots import rules_of
+from studies.storage.stopping import stopping_of
 
 
 class RunOutcome(Enum):
@@ -41,15 +46,31 @@ class CommandClock:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The objects that all steps of a command share."""
+    """A study, or a round of its selection, and the objects that all steps of the command share."""
 
+    settings: StudySettings
     console: Console
     signals: StopSignals
     clock: CommandClock
     storage: BaseStorage
 
-    def outcome(self, timeout_s: float | None) -> RunOutcome | None:
-        """Return why the command has to end, whatever is left of the study. None where it may go on."""
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the command has run for `timeout_s`."""
+        return self.clock.is_over(self.settings.timeout_s)
+
+    @property
+    def outcome(self) -> RunOutcome | None:
+        """Why the command has to end, whatever is left of the study. None where it may go on."""
         if self.signals.reason() is not None:
             return RunOutcome.INTERRUPTED
-        return RunOutcome.OUT_OF_TIME if self.clock.is_over(timeout_s) else None
+        return RunOutcome.OUT_OF_TIME if self.is_out_of_time else None
+
+    def end_of(self, trials: Sequence[FrozenTrial]) -> RunOutcome | None:
+        """Return why a study with these `trials` begins no more of them. None where it may go on."""
+        stopping = stopping_of(self.settings)
+        if stopping.has_reached(trials):
+            return RunOutcome.TARGET_REACHED
+        if rules_of(self.settings).are_all_finished(trials):
+            return RunOutcome.FINISHED
+        return RunOutcome.DEVICES_SPENT if stopping.device_time.is_spent(trials) else None

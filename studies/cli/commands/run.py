@@ -5,6 +5,8 @@ An experiment has one study, or one for each part of a hypothesis. Its parts run
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 from omegaconf import DictConfig
 from optuna import Study
@@ -15,7 +17,7 @@ from studies.cli.command import INTERRUPTED_EXIT_CODE
 from studies.cli.console import make_console
 from studies.cli.experiment import conclude_experiment, each_part, is_finished
 from studies.cli.reports import report_study
-from studies.cli.search import end_of, search, tidy
+from studies.cli.search import search, tidy
 from studies.cli.sentences import run as sentences
 from studies.cli.session import CommandClock, RunOutcome, Session
 from studies.cli.validation import validate_and_open
@@ -54,7 +56,7 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
         if part.name:
             console.print(f"part {part.name}:")
         settings, storage = validate_and_open(part.config, pause=signals.wait)
-        if _run_study(settings, Session(console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
+        if _run_study(Session(settings, console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
             return INTERRUPTED_EXIT_CODE
         if part.name and not is_finished(part):
             console.print(f"part {part.name} {sentences.PART_UNFINISHED}")
@@ -63,72 +65,75 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
     return 0
 
 
-def _run_study(settings: StudySettings, session: Session) -> RunOutcome:
+def _run_study(session: Session) -> RunOutcome:
     """Run one study, and return why it ended. Write its report, also where the study stops by itself."""
-    study, settings = _find(settings, session)
+    study, session = _find(session)
+    settings = session.settings
     try:
-        study, outcome = _search(study, settings, session)
+        study, outcome = _search(study, session)
         with deletion_told(session.storage, settings.study_name):
-            tidy(study, settings, session.storage, signal=session.signals.reason())
+            tidy(study, session)
             if outcome is not RunOutcome.INTERRUPTED and settings.select.name != "none":
-                outcome = _select(study, settings, session, outcome)
+                outcome = _select(study, session, outcome)
     except StudyStopped:
-        _conclude_stopped(study, settings, session)
+        _conclude_stopped(study, session)
         raise
     with deletion_told(session.storage, settings.study_name):
-        _conclude(study, settings, session)
+        _conclude(study, session)
     return outcome
 
 
-def _find(settings: StudySettings, session: Session) -> tuple[Study | None, StudySettings]:
-    """Return the stored study, if there is one, and the settings under its name, which a fork changes."""
-    asked_for = settings.study_name
-    study, settings = find_study(settings, session.storage)
+def _find(session: Session) -> tuple[Study | None, Session]:
+    """Return the stored study, if there is one, and the session under its name, which a fork changes."""
+    study, settings = find_study(session.settings, session.storage)
     if study is not None:
         refuse_earlier_schema(study)
-    if settings.study_name != asked_for:
+    if settings.study_name != session.settings.study_name:
         session.console.print(sentences.forked(settings.study_name))
-    return study, settings
+    return study, replace(session, settings=settings)
 
 
-def _search(study: Study | None, settings: StudySettings, session: Session) -> tuple[Study, RunOutcome]:
+def _search(study: Study | None, session: Session) -> tuple[Study, RunOutcome]:
     """Search, unless the stored `study` has ended already. Return the study and why it ended."""
+    settings = session.settings
     imports = find_imports(settings, session.storage, study)
     for note in sentences.resume_notes(study, settings) if study is not None else ():
         session.console.print(note)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, session.storage) is None:
         session.console.print(announcement(settings))
-    ended = end_of(trials, settings) if study is not None else None
+    ended = session.end_of(trials) if study is not None else None
     if study is None or ended is None:
-        return search(settings, session, imports=imports)
-    session.console.print(sentences.ended_before(ended, trials, settings))
+        return search(session, imports=imports)
+    session.console.print(sentences.ended_before(ended, trials, session))
     return study, ended
 
 
-def _select(study: Study, settings: StudySettings, session: Session, outcome: RunOutcome) -> RunOutcome:
+def _select(study: Study, session: Session, outcome: RunOutcome) -> RunOutcome:
     """Run the rounds of the selection. Return the `outcome` of the search, or that a signal came."""
 
     def run_round(settings: StudySettings) -> bool:
         """Run one round. Return whether the next one may begin."""
-        if session.clock.is_over(settings.timeout_s):
+        if session.is_out_of_time:
             session.console.print(sentences.SELECTION_WAITS)
             return False
+        own = replace(session, settings=settings)
         try:
-            found, outcome = search(settings, session)
+            found, outcome = search(own)
         except StudyStopped:
-            tidy(open_study(settings, session.storage), settings, session.storage)
+            tidy(open_study(settings, session.storage), own)
             raise
         with deletion_told(session.storage, settings.study_name):  # the round, not the search
-            tidy(found, settings, session.storage, signal=session.signals.reason())
+            tidy(found, own)
         return outcome is not RunOutcome.INTERRUPTED
 
-    select(study, settings, session.storage, run=run_round, signals=session.signals, console=session.console)
+    select(study, session.settings, session.storage, run=run_round, signals=session.signals, console=session.console)
     return outcome if session.signals.reason() is None else RunOutcome.INTERRUPTED
 
 
-def _conclude(study: Study, settings: StudySettings, session: Session) -> None:
+def _conclude(study: Study, session: Session) -> None:
     """Write the report. A signal ends it at once, because it can be written again."""
+    settings = session.settings
     selection = selection_of(settings, study.get_trials(deepcopy=False), session.storage)
     session.signals.hand_back()
     try:
@@ -139,11 +144,11 @@ def _conclude(study: Study, settings: StudySettings, session: Session) -> None:
         raise
 
 
-def _conclude_stopped(study: Study | None, settings: StudySettings, session: Session) -> None:
+def _conclude_stopped(study: Study | None, session: Session) -> None:
     """Write the report of a study that stopped by itself. A failure here must not hide why it stopped."""
     try:
-        study = open_study(settings, session.storage) if study is None else study
-        tidy(study, settings, session.storage)
-        _conclude(study, settings, session)
+        study = open_study(session.settings, session.storage) if study is None else study
+        tidy(study, session)
+        _conclude(study, session)
     except Exception as error:  # noqa: BLE001 - why the study has stopped is what counts
         session.console.print(f"the report could not be written ({described(error)})")

@@ -9,18 +9,18 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.cli.progress import duration
-from studies.cli.session import RunOutcome
-from studies.config.settings import StudySettings
+from studies.cli.session import RunOutcome, Session
+from studies.config.settings import Direction, StudySettings
 from studies.records.objectives import objective_notes
 from studies.reporting.ending_notes import ending_notes
 from studies.reporting.goal import goal, goal_notes
 from studies.reporting.logger_notes import logger_notes
 from studies.search.pruners import pruner_notes
 from studies.search.samplers import sampler_notes
-from studies.storage.device_time import device_time_of
+from studies.storage.device_time import DeviceTime
 from studies.storage.identity import changed_search, moved_data, search_of
 from studies.storage.importing import ignored
-from studies.storage.stopping import stopping_of
+from studies.storage.stopping import StoppingRule, stopping_of
 from studies.text.quoting import pasted
 from studies.text.wording import counted
 
@@ -53,13 +53,14 @@ def resume_notes(study: Study, settings: StudySettings) -> Iterator[str]:
     yield from filter(None, notes)
 
 
-def ended_before(outcome: RunOutcome, trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+def ended_before(outcome: RunOutcome, trials: Sequence[FrozenTrial], session: Session) -> str:
     """Return why a stored study is not searched any further, and how to search on."""
+    settings = session.settings
     study = f"study {settings.study_name}"
     if outcome is RunOutcome.TARGET_REACHED:
         return f"{study} has reached stop_at={settings.stop_at:g} (stop_at=null goes on)"
     if outcome is RunOutcome.DEVICES_SPENT:
-        return f"{study}: {_device_time(trials, settings)}"
+        return f"{study}: {_device_time(trials, stopping_of(settings).device_time)}"
     return f"{study} is finished (more trials: n_trials=N, a new study: resume=fork)"
 
 
@@ -83,19 +84,18 @@ def plan_lines(settings: StudySettings, *, slots: Sequence[object], logs: Path) 
         yield f"  {line}"
 
 
-def result_lines(
-    trials: Sequence[FrozenTrial], settings: StudySettings, *, is_over: bool, signal: str | None
-) -> Iterator[str]:
+def result_lines(trials: Sequence[FrozenTrial], session: Session) -> Iterator[str]:
     """Yield how a search ended: what is odd about its trials, and each reason why no more begin."""
-    if is_over:
+    settings, signal = session.settings, session.signals.reason()
+    if session.is_out_of_time:
         yield f"the time is up (timeout_s={settings.timeout_s}): no more trials begin"
     for note in (*logger_notes(trials), *ending_notes(trials, n_rungs=settings.budget.rungs)):
         yield f"note: {note}"
     stopping = stopping_of(settings)
     if stopping.device_time.is_spent(trials):
-        yield _device_time(trials, settings)
+        yield _device_time(trials, stopping.device_time)
     if stopping.has_reached(trials):
-        yield f"{_reached(trials, settings)}: no more trials begin"
+        yield f"{_reached(trials, stopping, settings.objective.direction)}: no more trials begin"
     if signal is not None:
         yield f"interrupted ({signal}): the same command goes on with the study"
 
@@ -105,19 +105,18 @@ def unspent(n_finished: int, n_trials: int) -> str:
     return f"no worker is left and {n_finished} of {n_trials} trials are finished: run the same command again to go on"
 
 
-def _reached(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+def _reached(trials: Sequence[FrozenTrial], stopping: StoppingRule, direction: Direction) -> str:
     """Return that a trial has reached `stop_at`. Where all have, ask whether the direction is right."""
-    stopping, found = stopping_of(settings), f"a trial has reached stop_at={settings.stop_at:g}"
+    found = f"a trial has reached stop_at={stopping.stop_at:g}"
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not all(stopping.has_reached([trial]) for trial in complete):
         return found
-    direction = settings.objective.direction
     return f"{found}, and so has each complete trial (is that what you mean by objective.direction={direction}?)"
 
 
-def _device_time(trials: Sequence[FrozenTrial], settings: StudySettings) -> str:
+def _device_time(trials: Sequence[FrozenTrial], device_time: DeviceTime) -> str:
     """Return how much device time is used, how it is counted, and how to go on."""
-    used = duration(device_time_of(settings).used(trials))
-    limit = f"device_seconds={settings.device_seconds:g}"
+    used = duration(device_time.used(trials))
+    limit = f"device_seconds={device_time.limit_s:g}"
     meant = "each trial from its claim to its end, more than its training (column device_seconds of trials.csv)"
     return f"{used} of device time are used ({limit}). A higher value goes on. Counted is {meant}"

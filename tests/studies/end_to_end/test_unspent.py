@@ -35,7 +35,7 @@ def run_it(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> RunI
     settings = make_settings("launcher=serial", "n_trials=3", "timeout_s=60", study="plain")
 
     def run(signals: StopSignals, begun: datetime | None = None) -> RunOutcome:
-        return search(settings, Session(make_console(), signals, CommandClock(begun), InMemoryStorage()))[1]
+        return search(Session(settings, make_console(), signals, CommandClock(begun), InMemoryStorage()))[1]
 
     return run
 

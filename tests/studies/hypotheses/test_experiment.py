@@ -222,7 +222,8 @@ def test_each_part_is_searched_in_what_is_left_of_the_commands_time(
 ) -> None:
     deadlines: list[Deadline] = []
 
-    def search(settings: StudySettings, session: Session, **_: Any) -> Any:
+    def search(session: Session, **_: Any) -> Any:
+        settings = session.settings
         study = open_study(settings, session.storage)
         for trial in every_slot(settings, lambda point, seed: 0.9 + 1e-3 * seed):
             trial.user_attrs[schema.SEED] = 1
