@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -58,21 +59,29 @@ class Writer:
         return {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
 
     def _replace(self, name: str, content: bytes) -> None:
-        aside = self._aside(name)
-        aside.write_bytes(content)
-        aside.replace(self.folder / name)
+        with self._aside(name) as aside:
+            aside.write_bytes(content)
 
     def _draw(self, name: str, drawing: Drawing) -> None:
-        aside = self._aside(name)
-        draw_picture(aside, drawing)
-        aside.replace(self.folder / name)
+        with self._aside(name) as aside:
+            draw_picture(aside, drawing)
 
-    def _aside(self, name: str) -> Path:
+    @contextmanager
+    def _aside(self, name: str) -> Iterator[Path]:
+        """Provide a path to make a file at, and rename that to its own name. An error names the file, not the path."""
         if not any(fnmatchcase(name, pattern) for pattern in self._patterns):
             raise ValueError(f"no section declares that it leaves {name}")
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.with_name(f".{path.name}.{os.getpid()}")
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield aside
+            aside.replace(path)
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        finally:
+            aside.unlink(missing_ok=True)
 
     def _remove(self, name: str) -> None:
         path = self.folder / name

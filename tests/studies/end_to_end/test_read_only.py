@@ -224,6 +224,7 @@ def test_a_page_that_cannot_be_replaced_is_told_by_the_key_of_its_folder(folder:
     config = compose([f"storage.url='{url}'", "study_name=old", f"output_dir={output}", "analysis=none"])
     with pytest.raises(BadInput, match=r"output_dir is .*, and .*report\.md cannot be written"):
         report(config)
+    assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
 
 
 def check_reader(url: str, user: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,7 +260,7 @@ def test_a_designed_experiment_has_a_front_of_its_cells(plain: MakeSettings) -> 
         rows = list(csv.DictReader(file))
     assert [row["n"] for row in rows] == ["2"] * 4
     text = (settings.output_dir / "report.md").read_text(encoding="utf-8")
-    assert "4 configurations, 2 training seeds each; P by bootstrap" in text
+    assert "4 configurations, 2 training seeds each. P is by bootstrap" in text
 
 
 @pytest.mark.slow
