@@ -14,7 +14,7 @@ from studies.launch.remote import REMOTE, on_any_accelerator
 from studies.launch.torch_devices import gpu_ids
 from studies.secrets.masking import remember_those_of
 from studies.storage.identity import fixed_config
-from studies.trial.preflight.preflight import bound, dry_runs, notes, preflight
+from studies.trial.preflight.preflight import Preflight, preflight
 from studies.trial.procedures.procedure import is_procedure
 
 
@@ -34,14 +34,14 @@ def check_points(settings: StudySettings, plan: Plan, *, margin_s: float = 0.0) 
     yield Found(gpus=gpus, until=until)
     load_resolvers(settings.template)
     remember_those_of(settings.template)
-    tried = on_any_accelerator(settings)
-    problems = _device_problems(settings) or bound(tried)
+    tried = Preflight(on_any_accelerator(settings))
+    problems = _device_problems(settings) or tried.bound()
     yield Found(problems=tuple(problems), is_procedure=not problems and is_procedure(fixed_config(settings.template)))
     if problems:
         return
-    yield Found(notes=tuple(notes(tried)))
+    yield Found(notes=tuple(tried.notes()))
     earlier = None if until is None else until - margin_s
-    for kind, dry_run in dry_runs(tried, corners=plan.corners, typical=plan.typical, until=earlier):
+    for kind, dry_run in tried.dry_runs(corners=plan.corners, typical=plan.typical, until=earlier):
         yield Found(kind=kind, dry_run=dry_run)
 
 

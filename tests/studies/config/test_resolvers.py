@@ -16,7 +16,7 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.launch.resolve_once import resolve_once
 from studies.storage.identity import identity
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -50,7 +50,7 @@ def test_what_is_the_same_for_all_trials_is_sent_along_as_a_value(
     sent = pickle.loads(pickle.dumps(resolve_once(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     OmegaConf.clear_resolver("times")
-    model = resolve(sent, {"lr": 0.05})["model"]
+    model = PointConfig(sent, {"lr": 0.05}).resolved()["model"]
     assert (model["a"], model["b"], model["c"], model["d"]) == (6.0, "here/x", 200.0, 6.0)
     assert before["model.b"] == "there/x"  # what is stored is made of the config as it is written
 
@@ -63,7 +63,7 @@ def test_a_call_within_a_list_or_below_a_number_is_sent_along_too(
     sent = pickle.loads(pickle.dumps(resolve_once(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     assert OmegaConf.to_container(sent.template.vars, resolve=False) == {1: [6.0]}
-    assert resolve(sent, {"lr": 0.05})["model"]["tags"] == ["here", 0.1]
+    assert PointConfig(sent, {"lr": 0.05}).resolved()["model"]["tags"] == ["here", 0.1]
 
 
 def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings) -> None:
@@ -75,13 +75,13 @@ def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings)
     }
     sent = resolve_once(plain(*given(**texts)))
     for lr in (0.01, 0.05):
-        model = resolve(sent, {"lr": lr})["model"]
+        model = PointConfig(sent, {"lr": lr}).resolved()["model"]
         assert [model[key] for key in texts] == pytest.approx([2 * lr, lr, 4 * lr, 2 * lr])
 
 
 def test_what_differs_from_call_to_call_has_one_value_in_all_trials(plain: MakeSettings) -> None:
     sent = resolve_once(plain(*given(a="${number:}")))
-    assert len({resolve(sent, {"lr": lr})["model"]["a"] for lr in (0.01, 0.02, 0.03)}) == 1
+    assert len({PointConfig(sent, {"lr": lr}).resolved()["model"]["a"] for lr in (0.01, 0.02, 0.03)}) == 1
 
 
 def test_what_follows_the_seed_or_half_a_batch_stays_a_call(plain: MakeSettings) -> None:
@@ -133,7 +133,7 @@ def test_a_resolver_that_nobody_registers_is_told_with_where_to(plain: MakeSetti
 def test_a_module_may_register_its_resolvers_itself(plain: MakeSettings) -> None:
     settings = plain("model._target_=user_resolvers.Halved", *given(half="${halved:${.lr}}"))
     assert preflight(settings) == []
-    assert resolve(settings, {"lr": 0.05})["model"]["half"] == 0.025
+    assert PointConfig(settings, {"lr": 0.05}).resolved()["model"]["half"] == 0.025
 
 
 def test_known_resolvers_import_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
