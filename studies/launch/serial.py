@@ -43,10 +43,6 @@ class SerialLauncher:
         """Run trials until the study is finished. `on_tick` is called once, at the end."""
         (place,) = self.describe()
         with told_at_once(self._signals, self._tell), children_ended(self._tell):
-            work(
-                self._settings,
-                self._storage,
-                context=WorkerContext(place, deadline, self._signals),
-                run_trial=run_trial,
-            )
+            context = WorkerContext(self._settings, place, deadline, self._signals)
+            work(self._storage, context=context, run_trial=run_trial)
         on_tick()

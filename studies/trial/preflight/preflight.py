@@ -118,7 +118,7 @@ class Preflight:
     def dry_runs(
         self, *, corners: Sequence[Point], typical: Sequence[Point], until: float | None
     ) -> Iterator[tuple[PointKind, DryRun]]:
-        """Yield each dry run with its kind: in the middle of the space, at `corners` with one batch, timed at `typical`.
+        """Yield each dry run with its kind: in the middle, at `corners` with one batch, and timed at `typical` points.
 
         The kind `ranks` is the middle again, in as many processes as train a trial together. The kind `seeds` is the
         middle under two seeds. No dry run begins after `until` (of `time.monotonic`), and the last one ends between two

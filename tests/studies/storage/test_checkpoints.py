@@ -349,9 +349,8 @@ def test_a_trial_whose_checkpoint_cannot_be_written_is_released_all_the_same(
     study = open_study(settings, storage)
     with no_file_larger_than(1_000_000):
         work(
-            settings,
             storage,
-            context=WorkerContext("here", Deadline(datetime.now()), StopsAfter(5)),
+            context=WorkerContext(settings, "here", Deadline(datetime.now()), StopsAfter(5)),
             run_trial=run_trial,
         )
     (trial,) = study.trials
