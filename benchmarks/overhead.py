@@ -115,11 +115,11 @@ def by_hand(data: Images, *, lr: float, batch_size: int, width: int) -> float:
 
 def fixed_cost(config: StudySettings, repeats: int) -> float:
     """Seconds of a trial that trains nothing: config, module, data, Trainer and a fit of no epochs."""
-    from studies.trial.point_config import resolve
+    from studies.trial.point_config import PointConfig
 
     def once() -> float:
         begun = time.perf_counter()
-        resolved = resolve(config, {"lr": 1e-3, "batch_size": 128, "width": 64})
+        resolved = PointConfig(config, {"lr": 1e-3, "batch_size": 128, "width": 64}).resolved()
         Job(resolved, "val/accuracy", Budget("epochs", 0, 0), 0, config.output_dir).build().fit()
         return time.perf_counter() - begun
 

@@ -99,4 +99,4 @@ def sleep_and_work(overrides: Sequence[str], sleeper: Sleeper) -> None:
     signals = StopSignals().install()
     patience = Patience(settings.storage.patience_s, signals.wait)
     storage = open_patiently(settings.storage.address, patience=patience)
-    work(settings, storage, context=WorkerContext("sleeper", Deadline(datetime.now()), signals), run_trial=sleeper)
+    work(storage, context=WorkerContext(settings, "sleeper", Deadline(datetime.now()), signals), run_trial=sleeper)

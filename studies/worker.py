@@ -43,20 +43,22 @@ UNTOLD = (Failure.KILLED, Failure.FAILED)  # the worker told nothing: it died, o
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Where and when a worker works."""
+    """The study of a worker, and where and when it works."""
 
+    settings: StudySettings
     device_slot: str  # its device and threads in words, kept with each trial
     deadline: Deadline
     signals: StopSignals
     is_renewable: bool = False  # a new process takes over at once where this one leaves with `RENEWED`
 
 
-def work(settings: StudySettings, storage: BaseStorage, *, context: WorkerContext, run_trial: RunTrial) -> None:
+def work(storage: BaseStorage, *, context: WorkerContext, run_trial: RunTrial) -> None:
     """Run trials by `run_trial` until every slot is finished, a limit or `stop_at` is reached, or a signal comes.
 
     Raises `StudyStopped` after too many alike failures, `StorageUnusable` where the storage fails.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings = context.settings
     sampler = StudySampler(settings)
     pruner = make_pruner(settings.pruner, settings.objective, rungs=settings.budget.rungs)
     try:
@@ -64,7 +66,7 @@ def work(settings: StudySettings, storage: BaseStorage, *, context: WorkerContex
         with deletion_told(storage, settings.study_name):
             watch = Watch(storage, lease_s=settings.storage.lease_s)
             claims = Claims(study, rules=rules_of(settings), watch=watch, ask=_frugal(study, storage, sampler))
-            _Worker(study, settings, sampler, context, run_trial).work(claims, watch)
+            _Worker(study, sampler, context, run_trial).work(claims, watch)
     except StorageInternalError as error:
         raise unusable(error) from error
 
@@ -72,17 +74,17 @@ def work(settings: StudySettings, storage: BaseStorage, *, context: WorkerContex
 @dataclass(frozen=True, slots=True)
 class _Worker:
     study: optuna.Study
-    settings: StudySettings
     sampler: StudySampler
     context: WorkerContext
     run_trial: RunTrial
 
     def work(self, claims: Claims, watch: Watch) -> None:
         """Claim and run trials as long as there are any, then leave."""
-        stopping, signals = stopping_of(self.settings), self.context.signals
-        while signals.reason() is None and not self.context.deadline.is_over:
+        settings, signals, deadline = self.context.settings, self.context.signals, self.context.deadline
+        stopping = stopping_of(settings)
+        while signals.reason() is None and not deadline.is_over:
             trials = self.study.get_trials(deepcopy=False)
-            stop_if_hopeless(trials, self.settings.max_failures, since=self.context.deadline.begun)
+            stop_if_hopeless(trials, settings.max_failures, since=deadline.begun)
             if stopping.applies(trials):
                 break
             turn = claims.next(trials)
@@ -101,7 +103,7 @@ class _Worker:
         command's.
         """
         signals = self.context.signals
-        deadline = time.monotonic() + self.settings.storage.lease_s + 4 * POLL_S
+        deadline = time.monotonic() + self.context.settings.storage.lease_s + 4 * POLL_S
         while signals.reason() is None and time.monotonic() < deadline:
             trials = self.study.get_trials(deepcopy=False)
             if not any(trial.state == TrialState.RUNNING for trial in trials):
@@ -110,7 +112,8 @@ class _Worker:
             signals.wait(POLL_S)
 
     def _run(self, claim: Claim) -> None:
-        trial, settings, seed = claim.trial, self.settings, seed_of(self.settings, claim.slot)
+        trial, settings = claim.trial, self.context.settings
+        seed = seed_of(settings, claim.slot)
         attributes = {
             schema.WORKER: worker_id(),
             schema.DEVICE_SLOT: self.context.device_slot,

@@ -69,7 +69,7 @@ def run_study(settings: StudySettings, storage: BaseStorage, landscape: Landscap
     """Run a study, or a round of a selection, until it is finished or the landscape's signals stop it."""
     study = open_study(settings, storage)
     signals = landscape.signals or StopSignals()
-    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), signals), run_trial=landscape)
+    work(storage, context=WorkerContext(settings, "here", Deadline(datetime.now()), signals), run_trial=landscape)
     return study.get_trials(deepcopy=False)
 
 

@@ -58,7 +58,7 @@ def run(
     else:
         study = open_study(settings, storage)
     deadline = Deadline(datetime.now(), deadline)
-    work(settings, storage, context=WorkerContext("here", deadline, signals or StopSignals()), run_trial=run_trial)
+    work(storage, context=WorkerContext(settings, "here", deadline, signals or StopSignals()), run_trial=run_trial)
     return study.get_trials()
 
 

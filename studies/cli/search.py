@@ -8,6 +8,7 @@ from studies.cli.progress import Progress
 from studies.cli.sentences.run import loading, plan_lines, result_lines, unspent
 from studies.cli.session import RunOutcome, Session
 from studies.errors import BadInput, StudyStopped
+from studies.launch.context import LaunchContext
 from studies.launch.launcher import Launcher, make_launcher
 from studies.schema import INTERRUPTED
 from studies.storage.checkpoints import checkpoints_of
@@ -58,9 +59,8 @@ def tidy(study: Study, session: Session) -> None:
 def _tried_launcher(session: Session) -> Launcher:
     """Return the launcher after a first batch. Raises `BadInput` with the problems of that batch."""
     console, settings = session.console, session.settings
-    launcher = make_launcher(
-        settings, session.storage, signals=session.signals, tell=lambda line: console.print(f"  {line}")
-    )
+    context = LaunchContext(settings, session.signals, tell=lambda line: console.print(f"  {line}"))
+    launcher = make_launcher(context, session.storage)
     problems = launcher.preflight()
     if settings.round is not None:  # a round tests what it can, and a module without a test part is no mistake
         problems = [problem for problem in problems if problem.key != "objective.test"]

@@ -148,7 +148,7 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
         found.matrices[part.name] = matrix
         if matrix.regret:
             shared = {task: {cell: values[task][cell] for cell in matrix.cells} for task in matrix.tasks}
-            found.beside += _warm_starts(shared, settings, near=hypothesis.boundary)
+            found.beside += _warm_starts(shared, part, near=hypothesis.boundary)
         return one_fits_all(matrix, boundary=hypothesis.boundary, metric=settings.objective.metric)
     design = part.view.design
     tables = value_tables(part.trials, design) if design is not None else None
@@ -161,9 +161,9 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
     )
 
 
-def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near: float) -> Iterator[str]:
+def _warm_starts(values: Mapping[str, Values], part: PartTrials, *, near: float) -> Iterator[str]:
     """Yield what a search on each task saves by starting from the best settings of each other task."""
-    maximize = settings.objective.maximize
+    settings = part.settings
     for source in values:
         for target in values:
             if source != target:
@@ -173,7 +173,7 @@ def _warm_starts(values: Mapping[str, Values], settings: StudySettings, *, near:
                     source=source,
                     target=target,
                     near=near,
-                    maximize=maximize,
+                    maximize=settings.objective.maximize,
                     seed=settings.seed,
                 )
                 saved = found.saved

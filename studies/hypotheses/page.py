@@ -60,7 +60,7 @@ def hypothesis_finding(found: Conclusion, parts: Sequence[PartTrials]) -> Findin
 
 def held_fixed_finding(parts: Sequence[PartTrials]) -> Finding:
     """Return the settings that no part varied."""
-    return Finding("Held fixed", blocks=tuple(held_fixed({part.name: part.settings for part in parts})))
+    return Finding("Held fixed", blocks=tuple(held_fixed(parts)))
 
 
 def _rule(found: Conclusion) -> Iterator[Block]:

@@ -6,6 +6,7 @@ Only the chosen launcher is imported: `serial` loads torch, `slurm` and `ray` ne
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from optuna.storages import BaseStorage
 
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem, Problems
+from studies.launch.context import LaunchContext
 from studies.launch.local.device_slots import available_cores, device_slots
 from studies.launch.local.launcher import LocalLauncher
 from studies.launch.local.options import device_request
@@ -20,7 +22,6 @@ from studies.launch.ray.options import parse_ray, ray_problems
 from studies.launch.resolve_once import resolve_once
 from studies.launch.slurm.options import slurm_problems
 from studies.process.deadline import Deadline
-from studies.process.signals import StopSignals
 
 
 class Launcher(Protocol):
@@ -41,30 +42,27 @@ class Launcher(Protocol):
         """
 
 
-def make_launcher(
-    settings: StudySettings, storage: BaseStorage, *, signals: StopSignals, tell: Callable[[str], None]
-) -> Launcher:
-    """Return the launcher of a study. `tell` takes messages about workers.
-
-    Raises `BadInput` if this machine lacks what the launcher needs.
-    """
-    lacking = launcher_problems(settings.launcher.name)
+def make_launcher(context: LaunchContext, storage: BaseStorage) -> Launcher:
+    """Return the launcher of a study. Raises `BadInput` if this machine lacks what the launcher needs."""
+    name = context.settings.launcher.name
+    lacking = launcher_problems(name)
     if lacking:
         raise BadInput(lacking)
-    settings = resolve_once(settings)
-    if settings.launcher.name == "serial":
+    settings = replace(context.settings, template=resolve_once(context.settings))
+    context = replace(context, settings=settings)
+    if name == "serial":
         from studies.launch.serial import SerialLauncher
 
-        return SerialLauncher(settings, storage, signals=signals, tell=tell)
-    if settings.launcher.name == "slurm":
+        return SerialLauncher(context, storage)
+    if name == "slurm":
         from studies.launch.slurm.launcher import SlurmLauncher
 
-        return SlurmLauncher(settings, signals=signals, tell=tell)
-    if settings.launcher.name == "ray":
+        return SlurmLauncher(context)
+    if name == "ray":
         from studies.launch.ray.launcher import RayLauncher
 
-        return RayLauncher(settings, signals=signals, tell=tell)
-    return LocalLauncher(settings, signals=signals, tell=tell)
+        return RayLauncher(context)
+    return LocalLauncher(context)
 
 
 def launcher_problems(name: str) -> list[Problem]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.config.settings import StorageSettings, StudySettings
+from studies.config.settings import StorageSettings
 from studies.errors import Problems, StudyError
 from studies.storage.address import NoAddress, holds_secret, read_address
 
@@ -20,13 +19,13 @@ OF_ONE_MACHINE = ("sqlite", "journal")  # they share memory beside the file, or 
 GPU = ("gpu", "cuda")  # names of Lightning's accelerator
 
 
-def on_any_accelerator(settings: StudySettings) -> StudySettings:
-    """Return `settings` for trying batches on this machine. Workers elsewhere may have another accelerator."""
-    if settings.launcher.name not in REMOTE:
-        return settings
-    template = OmegaConf.merge(settings.template, {"trainer": {"accelerator": "auto"}})
-    assert isinstance(template, DictConfig)
-    return replace(settings, template=template)
+def on_any_accelerator(template: DictConfig, *, launcher: str) -> DictConfig:
+    """Return `template` for trying batches on this machine. Workers elsewhere may have another accelerator."""
+    if launcher not in REMOTE:
+        return template
+    merged = OmegaConf.merge(template, {"trainer": {"accelerator": "auto"}})
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def is_file(address: str) -> bool:

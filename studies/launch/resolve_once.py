@@ -9,7 +9,6 @@ naming it. Only a comparison of some points shows that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -28,8 +27,8 @@ N_POINTS = 6  # at which a call has to give the same value
 ACCUMULATE = "trainer.accumulate_grad_batches"
 
 
-def resolve_once(settings: StudySettings) -> StudySettings:
-    """Return `settings` for workers: the value replaces each resolver call that is the same for all trials.
+def resolve_once(settings: StudySettings) -> DictConfig:
+    """Return the template for workers: the value replaces each resolver call that is the same for all trials.
 
     SLURM's settings are written into a file, so their secrets stay calls.
     """
@@ -42,13 +41,13 @@ def resolve_once(settings: StudySettings) -> StudySettings:
         calls = [path for path in calls if not _is_secret(path, _at(written, path))]
     fixed = [path for path in calls if _is_the_same(settings.template, settings.space, path)]
     if not fixed:
-        return settings
+        return settings.template
     template = OmegaConf.create(written, flags={"allow_objects": True})
     assert isinstance(template, DictConfig)
     for path in fixed:
         node = _at(template, path[:-1])
         node[path[-1]] = _plain(_at(settings.template, path))
-    return replace(settings, template=template)
+    return template
 
 
 def _changed_in_a_trial(links: Sequence[Link], out_of_memory: OutOfMemorySettings) -> list[str]:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from optuna.storages import BaseStorage
 
-from studies.config.settings import StudySettings
 from studies.errors import Problem
+from studies.launch.context import LaunchContext
 from studies.launch.interruption import told_at_once
 from studies.launch.preflight.batches import find_problems
 from studies.process.deadline import Deadline
 from studies.process.leaving import children_ended
-from studies.process.signals import StopSignals
 from studies.trial.objective import run_trial
 from studies.worker import WorkerContext, work
 
@@ -20,14 +19,12 @@ from studies.worker import WorkerContext, work
 class SerialLauncher:
     """The same contract as `LocalLauncher`, without processes."""
 
-    def __init__(
-        self, settings: StudySettings, storage: BaseStorage, *, signals: StopSignals, tell: Callable[[str], None]
-    ) -> None:
-        self._settings = settings
+    def __init__(self, context: LaunchContext, storage: BaseStorage) -> None:
+        self._settings = context.settings
         self._storage = storage
-        self._signals = signals
-        self._tell = tell
-        self.logs = settings.output_dir / "logs"
+        self._signals = context.signals
+        self._tell = context.tell
+        self.logs = context.settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems."""
@@ -43,10 +40,6 @@ class SerialLauncher:
         """Run trials until the study is finished. `on_tick` is called once, at the end."""
         (place,) = self.describe()
         with told_at_once(self._signals, self._tell), children_ended(self._tell):
-            work(
-                self._settings,
-                self._storage,
-                context=WorkerContext(place, deadline, self._signals),
-                run_trial=run_trial,
-            )
+            context = WorkerContext(self._settings, place, deadline, self._signals)
+            work(self._storage, context=context, run_trial=run_trial)
         on_tick()

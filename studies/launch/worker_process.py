@@ -38,8 +38,8 @@ def run_worker(settings: StudySettings, slot: DeviceSlot, deadline: Deadline, lo
     failure = None
     with ends_in_time():
         try:
-            context = WorkerContext(str(slot), deadline, signals, is_renewable=True)
-            serve(settings, context, threads=slot.threads, devices=slot.devices)
+            context = WorkerContext(settings, str(slot), deadline, signals, is_renewable=True)
+            serve(context, threads=slot.threads, devices=slot.devices)
         except StudyError as error:
             failure = error
         if failure is None and signals.reason() is not None:
@@ -47,7 +47,7 @@ def run_worker(settings: StudySettings, slot: DeviceSlot, deadline: Deadline, lo
         words.send(failure)
 
 
-def serve(settings: StudySettings, context: WorkerContext, *, threads: int, devices: Sequence[str] = ()) -> None:
+def serve(context: WorkerContext, *, threads: int, devices: Sequence[str] = ()) -> None:
     """Run trials until nothing is left to do or a signal asks to stop.
 
     `devices` are for CUDA_VISIBLE_DEVICES. Leave them empty if a cluster has set it. Raises `StudyError`. Any other
@@ -57,7 +57,7 @@ def serve(settings: StudySettings, context: WorkerContext, *, threads: int, devi
 
     log.info("%s, process %d", context.device_slot, os.getpid())
     try:
-        run_trials(settings, context, threads=threads, devices=devices)
+        run_trials(context, threads=threads, devices=devices)
     except StudyError as error:
         reason = context.signals.reason()
         if isinstance(error, StorageUnusable) and reason is not None:  # the command no longer waits for the storage

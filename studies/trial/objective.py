@@ -17,7 +17,6 @@ from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.config.space import Point
 from studies.schema import Failure
 from studies.text.printable import brief
 from studies.trial.checkpoints.files import own_checkpoints, refuse_symlinks, trial_folder
@@ -31,7 +30,7 @@ from studies.trial.loggers.tracked_run import TrackedRun, known_of_run
 from studies.trial.memory import set_imports_aside
 from studies.trial.out_of_memory import train_within_memory
 from studies.trial.outcome import Outcome
-from studies.trial.point_config import resolve, training_job
+from studies.trial.point_config import PointConfig
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.procedures.running import ProcedureResult, run_procedure
 from studies.trial.process_state.imports import import_targets
@@ -92,7 +91,7 @@ class Attempt:
         self._seed = seed
         self._interrupted = interrupted
         self._repeated = repeated
-        self._point: Point = {}
+        self._at = PointConfig(settings, {}, seed)
         self._folder = trial_folder(settings.output_dir, trial.number)
         self._reports = reports_of(trial, settings.objective, n_rungs=settings.budget.rungs)
         self._checkpoints = CheckpointRecord(
@@ -108,8 +107,8 @@ class Attempt:
         """Suggest the point, train it, and judge. Errors of the storage come through, others become the outcome."""
         try:
             refuse_symlinks(self._folder, output_dir=self._settings.output_dir)
-            self._point = self._settings.space.suggest(self._trial)
-            config = self._config()
+            self._at = replace(self._at, point=self._settings.space.suggest(self._trial))
+            config = self._at.resolved()
             if is_procedure(config):
                 return judge_procedure(self._run_procedure(config), self._settings.objective)
             return judge(self._train(config), self._settings.objective)
@@ -122,9 +121,6 @@ class Attempt:
             if _study_is_deleted(self._trial):
                 raise
             return judge_failure(error, self._interrupted(), number=self._trial.number)
-
-    def _config(self, half: HalfBatch | None = None) -> dict[str, Any]:
-        return resolve(self._settings, self._point, half=half, seed=self._seed)
 
     def _run_procedure(self, config: dict[str, Any]) -> ProcedureResult:
         return run_procedure(
@@ -172,7 +168,7 @@ class Attempt:
     def _job(self, half: HalfBatch | None) -> Job:
         settings = self._settings
         return replace(
-            training_job(settings, self._point, folder=self._folder, half=half, seed=self._seed),
+            self._at.job(self._folder, half),
             max_trial_s=settings.max_trial_s,
             saving=SavingRule(self._folder, settings.study_name, settings.checkpoint.every_s),
             checkpoint=self._checkpoints.start(half),
@@ -192,7 +188,7 @@ class Attempt:
         return TrackedRun(
             study,
             f"trial-{number}" + ("-half-batch" if half is not None else ""),
-            hyperparameters={**known, **self._point},
+            hyperparameters={**known, **self._at.point},
             counts=objective.value,
             maximize=objective.maximize,
         )

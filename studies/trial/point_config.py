@@ -1,7 +1,8 @@
-"""The config of one point of the search space, and the training that it asks for."""
+"""A point of the search space, and the config and the training that it asks for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,39 @@ from studies.trial.half_batch import HalfBatch, write_half
 from studies.trial.job import Job
 
 
-def resolve(
-    settings: StudySettings, point: Point, *, half: HalfBatch | None = None, seed: int | None = None
-) -> dict[str, Any]:
-    """Return the config of one point as plain values. With `half`, it is at half its batch.
+@dataclass(frozen=True, slots=True)
+class PointConfig:
+    """One point of a study, written into its config."""
 
-    `${training_seed}` in it is `seed`, the training seed of the trial, by default the study's seed.
-    """
-    return _plain(_written(settings, point, half=half, seed=seed), resolves=True)
+    settings: StudySettings
+    point: Point
+    seed: int | None = None  # the value of `${training_seed}`; None: the study's seed
 
+    def resolved(self, half: HalfBatch | None = None) -> dict[str, Any]:
+        """Return the config as plain values. With `half`, it is at half its batch."""
+        return _plain(self._written(half), resolves=True)
 
-def training_job(
-    settings: StudySettings, point: Point, *, folder: Path, half: HalfBatch | None = None, seed: int | None = None
-) -> Job:
-    """Return the training of one point, whose files lie below `folder`. See `resolve` for `half` and `seed`."""
-    config = _written(settings, point, half=half, seed=seed)
-    return Job(
-        _plain(config, resolves=True),
-        metric=settings.objective.metric,
-        second=settings.objective.logged_second,
-        budget=settings.budget,
-        seed=settings.seed if seed is None else seed,
-        folder=folder,
-        linked=Linked(settings.links, _plain(config, resolves=False)) if settings.links else None,
-    )
+    def job(self, folder: Path, half: HalfBatch | None = None) -> Job:
+        """Return the training of the point, whose files lie below `folder`."""
+        config, settings = self._written(half), self.settings
+        return Job(
+            _plain(config, resolves=True),
+            metric=settings.objective.metric,
+            second=settings.objective.logged_second,
+            budget=settings.budget,
+            seed=settings.seed if self.seed is None else self.seed,
+            folder=folder,
+            linked=Linked(settings.links, _plain(config, resolves=False)) if settings.links else None,
+        )
 
-
-def _written(settings: StudySettings, point: Point, *, half: HalfBatch | None, seed: int | None) -> DictConfig:
-    config = settings.space.apply(settings.template, point)
-    if half is not None:
-        write_half(config, settings.space, half, path=settings.out_of_memory.batch_size)
-    if seed is not None:
-        config[TRAINING_SEED] = seed
-    return config
+    def _written(self, half: HalfBatch | None) -> DictConfig:
+        settings = self.settings
+        config = settings.space.apply(settings.template, self.point)
+        if half is not None:
+            write_half(config, settings.space, half, path=settings.out_of_memory.batch_size)
+        if self.seed is not None:
+            config[TRAINING_SEED] = self.seed
+        return config
 
 
 def _plain(config: DictConfig, *, resolves: bool) -> dict[str, Any]:

@@ -25,24 +25,24 @@ POINT = {"lr": 0.01}
 HANGS = "model._target_=user_schedules.Hangs"  # for an hour, in its first batch
 
 
-def plan(n_corners: int = 2, *, seconds: float | None = None) -> Plan:
+def plan(settings: StudySettings, n_corners: int = 2, *, seconds: float | None = None) -> Plan:
     until = None if seconds is None else time.monotonic() + seconds
-    return Plan(corners=(POINT,) * n_corners, typical=(POINT,), until=until)
+    return Plan(settings, corners=(POINT,) * n_corners, typical=(POINT,), until=until)
 
 
 def check(settings: StudySettings, folder: Path, *, seconds: float | None = None) -> Checked:
-    return check_in_time(settings, plan(seconds=seconds), log=folder / "check.log", tell=print)
+    return check_in_time(plan(settings, seconds=seconds), log=folder / "check.log", tell=print)
 
 
-def tried(settings: StudySettings, plan: Plan, checked: Checked) -> list[str]:
-    return tried_lines(checked, plan, study_name=settings.study_name, max_s=settings.check.max_s)
+def tried(settings: StudySettings, checked: Checked, *, n_corners: int = 2) -> list[str]:
+    return tried_lines(checked, plan(settings, n_corners), study_name=settings.study_name, max_s=settings.check.max_s)
 
 
 def test_all_points_are_tried_where_there_is_time(plain: MakeSettings, tmp_path: Path) -> None:
     checked = check(plain(), tmp_path)
-    assert len(checked.dry_runs) == plan().n_points == 4
+    assert len(checked.dry_runs) == plan(plain()).n_points == 4
     assert checked.seconds == [checked.typical[0].seconds]
-    assert tried(plain(), plan(), checked) == ["study plain is sound: 4 points tried with real batches"]
+    assert tried(plain(), checked) == ["study plain is sound: 4 points tried with real batches"]
 
 
 @pytest.mark.timeout(60, method="thread")  # a limit by the alarm would cut it off too
@@ -52,14 +52,14 @@ def test_a_batch_that_never_ends_is_cut_off(plain: MakeSettings, tmp_path: Path)
     checked = check(settings, tmp_path, seconds=1.0)
     assert checked == Checked(gpus=checked.gpus)
     assert signal.getsignal(signal.SIGALRM) is handler
-    first, second = tried(settings, plan(), checked)
+    first, second = tried(settings, checked)
     assert first == "study plain: nothing could be tried to its end before check.max_s=1 s were over"
     assert "raise check.max_s" in second
 
 
 def test_what_was_left_out_is_told(plain: MakeSettings) -> None:
     checked = Checked(dry_runs=[DryRun(POINT, None, 2.5), DryRun(POINT, None)])
-    assert tried(plain("check.max_s=30"), plan(9), checked) == [
+    assert tried(plain("check.max_s=30"), checked, n_corners=9) == [
         "study plain is sound as far as it was tried: 2 points tried with real batches",
         "  9 points were left out when check.max_s=30 s were over: a higher value tries more, null tries all",
     ]
@@ -93,7 +93,7 @@ def test_a_problem_of_several_points_is_told_once() -> None:
 def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings("launcher=serial", "model.behaviour=not_a_number", study="plain")
     checked = check(settings, tmp_path)
-    assert tried(settings, plan(), checked) == ["study plain gives no value yet: 4 points tried with real batches"]
+    assert tried(settings, checked) == ["study plain gives no value yet: 4 points tried with real batches"]
     (note,) = diverged_notes(checked)
     assert note.startswith("note: the training diverges in its first batches at 4 of 4 points (")
     assert note.endswith(" at lr=0.01): correct the metric or the module, or search other values")
@@ -111,10 +111,12 @@ def test_how_long_a_check_takes_is_a_positive_number_or_null(plain: MakeSettings
         plain("+check.max_min=1")
 
 
-def test_the_time_is_at_least_a_share_from_the_moment_on_at_which_torch_is_loaded() -> None:
-    assert Plan((), ()).ends() is None
-    late = Plan((), (), until=time.monotonic() - 100, at_least_s=1000).ends()
-    early = Plan((), (), until=time.monotonic() + 5000, at_least_s=1000)
+def test_the_time_is_at_least_a_share_from_the_moment_on_at_which_torch_is_loaded(
+    plain: MakeSettings,
+) -> None:
+    assert Plan(plain(), (), ()).ends() is None
+    late = Plan(plain(), (), (), until=time.monotonic() - 100, at_least_s=1000).ends()
+    early = Plan(plain(), (), (), until=time.monotonic() + 5000, at_least_s=1000)
     assert late is not None
     assert late > time.monotonic() + 900
     assert early.ends() == early.until

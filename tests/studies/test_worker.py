@@ -260,9 +260,9 @@ def test_a_value_that_the_storage_refuses_is_not_taken_for_a_lost_trial(plain: M
     settings = plain("n_trials=1")
     storage = open_storage(settings.storage.address)
     open_study(settings, storage)
-    context = WorkerContext("here", Deadline(datetime.now()), StopSignals())
+    context = WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals())
     with pytest.raises(ValueError, match="nan"):
-        work(settings, storage, context=context, run_trial=lambda *_, **__: Outcome(TrialState.COMPLETE, float("nan")))
+        work(storage, context=context, run_trial=lambda *_, **__: Outcome(TrialState.COMPLETE, float("nan")))
 
 
 def test_a_module_that_prunes_itself_is_pruned(plain: MakeSettings) -> None:
@@ -287,9 +287,8 @@ def test_a_full_disk_ends_the_work_with_a_clear_error_and_an_intact_database(pla
     sqlalchemy.event.listen(storage.engine, "connect", limit)
     with pytest.raises(StorageUnusable, match=r"database or disk is full.*intact.*free some space"):
         work(
-            settings,
             storage,
-            context=WorkerContext("here", Deadline(datetime.now()), StopSignals()),
+            context=WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals()),
             run_trial=run_trial,
         )
     fresh = open_storage(settings.storage.address)
@@ -340,7 +339,7 @@ def test_failures_of_this_run_count_whatever_the_time_zone(plain: MakeSettings) 
     study = open_study(settings, storage)
     begun = datetime.now(timezone(timedelta(hours=-9)))
     with pytest.raises(StudyStopped):
-        work(settings, storage, context=WorkerContext("here", Deadline(begun), StopSignals()), run_trial=run_trial)
+        work(storage, context=WorkerContext(settings, "here", Deadline(begun), StopSignals()), run_trial=run_trial)
     assert len(study.trials) == 3
 
 
@@ -376,5 +375,5 @@ def test_a_trial_costs_few_reads_of_all_trials(plain: MakeSettings, monkeypatch:
         return read(study_id, deepcopy, states)  # type: ignore[arg-type]
 
     monkeypatch.setattr(storage._storage, "get_all_trials", counted)
-    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), StopSignals()), run_trial=run_trial)
+    work(storage, context=WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals()), run_trial=run_trial)
     assert asked == [None] * (2 * 4 + 1)

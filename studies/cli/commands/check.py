@@ -74,7 +74,7 @@ def _check_study(config: DictConfig, console: Console, share: TimeShare) -> None
     if lacking := launcher_problems(settings.launcher.name):
         raise BadInput(lacking)
     plan, log = _plan_of(settings, share), logs_of_this_run(settings.output_dir) / "check.log"
-    checked = check_in_time(settings, plan, log=log, tell=console.print)
+    checked = check_in_time(plan, log=log, tell=console.print)
     raise_problems(checked)
     for line in tried_lines(checked, plan, study_name=settings.study_name, max_s=settings.check.max_s):
         console.print(line)
@@ -90,6 +90,7 @@ def _check_study(config: DictConfig, console: Console, share: TimeShare) -> None
 def _plan_of(settings: StudySettings, share: TimeShare) -> Plan:
     """Return the points to try, and until when."""
     return Plan(
+        settings,
         corners=tuple(settings.space.corners(limit=MAX_CORNERS)),
         typical=tuple(typical_points(settings, N_TYPICAL)),
         until=share.until(settings.check.max_s),

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
+from studies.launch.context import LaunchContext
 from studies.launch.local.device_slots import DeviceSlot, available_cores, device_slots, slot_notes
 from studies.launch.local.options import device_request
 from studies.launch.logs import logs_of_this_run, worker_log
@@ -19,7 +19,6 @@ from studies.launch.processes.child import Child, Reader, pipe, start, stop
 from studies.launch.worker_pool import EndReason, WorkerEnd, WorkerPool
 from studies.launch.worker_process import STOPPED, run_worker
 from studies.process.deadline import Deadline
-from studies.process.signals import StopSignals
 from studies.worker import RENEWED
 
 LINGER_S = 5.0  # for a process that has sent its last word
@@ -74,18 +73,19 @@ class _LocalWorker:
 class LocalLauncher:
     """Starts, watches, replaces and stops the workers of one study on this machine."""
 
-    def __init__(self, settings: StudySettings, *, signals: StopSignals, tell: Callable[[str], None]) -> None:
-        self._settings = settings
-        self._request = device_request(settings)
-        self._signals = signals
-        self._tell = tell
+    def __init__(self, context: LaunchContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._request = device_request(self._settings)
+        self._signals = context.signals
+        self._tell = context.tell
         self._gpus: list[str] = []
-        self.logs = logs_of_this_run(settings.output_dir)
+        self.logs = logs_of_this_run(self._settings.output_dir)
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems. Also counts the GPUs."""
         log = self.logs / "preflight.log"
-        found = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell)
+        found = try_first_batch(self._context, log=log)
         self._gpus = found.gpus
         return found.problems
 

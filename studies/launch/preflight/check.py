@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from studies.config.settings import StudySettings
 from studies.launch.preflight.alarm import alarm
 from studies.launch.preflight.findings import Checked, Found, Plan
 from studies.launch.preflight.first_batch import LEAVE_S, POLL_S, each_start, of_ended
@@ -21,20 +21,20 @@ from studies.process.leaving import children_ended
 from studies.process.signals import TimeIsUp
 
 
-def check_in_time(settings: StudySettings, plan: Plan, *, log: Path, tell: Callable[[str], None]) -> Checked:
+def check_in_time(plan: Plan, *, log: Path, tell: Callable[[str], None]) -> Checked:
     """Try the points of `plan` until its end. A process of its own writes to `log`.
 
     If the system kills it, another one begins anew and `tell` says so. Raises `StudyError` if each of them is killed.
     """
-    settings = resolve_once(settings)
-    if settings.launcher.name == "serial":
+    plan = replace(plan, settings=replace(plan.settings, template=resolve_once(plan.settings)))
+    if plan.settings.launcher.name == "serial":
         from studies.launch.preflight.batches import check_points
 
-        return _check_here(check_points(settings, plan))
+        return _check_here(check_points(plan))
     for _ in each_start("the process that tries the first batches", log=log, tell=tell):
         checked = Checked()
         ours, theirs = pipe()
-        child = start(run_check, (settings, plan, log, theirs), name="check")
+        child = start(run_check, (plan, log, theirs), name="check")
         theirs.close()
         if _is_heard_out(checked, ours, child, log):
             return checked

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from studies.config.settings import StudySettings
 from studies.config.space import Point
 from studies.errors import Problem
 
@@ -25,11 +26,12 @@ class FirstBatch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The points of a check besides the middle of the space, and the end of the check by `time.monotonic`."""
+    """The study to check, the points besides the middle of its space, and the end of the check."""
 
+    settings: StudySettings
     corners: tuple[Point, ...]
     typical: tuple[Point, ...]
-    until: float | None = None  # None: until all points are tried
+    until: float | None = None  # of `time.monotonic`; None: until all points are tried
     at_least_s: float = 0.0  # counted from the moment when torch is loaded
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from studies.config.settings import StudySettings
 from studies.errors import Problem, StudyError
+from studies.launch.context import LaunchContext
 from studies.launch.preflight.findings import FirstBatch
 from studies.launch.preflight.process import run_first_batch
 from studies.launch.processes.child import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
@@ -18,16 +18,15 @@ POLL_S = 0.5
 LEAVE_S = 2 * GRACE_S  # for a process that has sent all its findings
 
 
-def try_first_batch(
-    settings: StudySettings, *, log: Path, signals: StopSignals, tell: Callable[[str], None]
-) -> FirstBatch:
-    """Return the findings of a first batch, none if a signal comes first. `tell` takes the notes.
+def try_first_batch(context: LaunchContext, *, log: Path) -> FirstBatch:
+    """Return the findings of a first batch, none if a signal comes first. Its notes are told.
 
     Raises `StudyError` if the system kills each process that tries it.
     """
+    signals, tell = context.signals, context.tell
     for _ in each_start("the process that tries a first batch", log=log, tell=tell, signals=signals):
         ours, theirs = pipe()
-        child = start(run_first_batch, (settings, log, theirs), name="preflight")
+        child = start(run_first_batch, (context.settings, log, theirs), name="preflight")
         theirs.close()
         found = _findings(ours, child, log, signals)
         if found is not None:

@@ -38,14 +38,14 @@ def run_first_batch(settings: StudySettings, log: Path, answers: Connection) -> 
         answers.send(FirstBatch(gpu_ids(), problems, notes))
 
 
-def run_check(settings: StudySettings, plan: Plan, log: Path, answers: Connection) -> None:
+def run_check(plan: Plan, log: Path, answers: Connection) -> None:
     """Try the points of `plan`, send each `Found`, then None."""
     _begin(log)
     from studies.launch.preflight.batches import check_points
 
     with ends_in_time():
         try:
-            for found in check_points(settings, plan, margin_s=LAST_BATCH_S):
+            for found in check_points(plan, margin_s=LAST_BATCH_S):
                 answers.send(found)
         except Exception as error:  # noqa: BLE001 - logged, and reported by the command
             answers.send(Found(problems=(_of_failure(error, log),)))

@@ -73,6 +73,6 @@ class RayActor:
         if not task.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves a node's GPUs visible to actors that asked for none
         place = describe_worker(task.number, f"Ray node {platform.node()}", threads=task.threads)
-        serve(task.settings, WorkerContext(place, task.deadline, self._signals), threads=task.threads)
+        serve(WorkerContext(task.settings, place, task.deadline, self._signals), threads=task.threads)
         if self._signals.reason() is not None and not self._called_off:
             raise SystemExit(STOPPED)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import ray
 
-from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
+from studies.launch.context import LaunchContext
 from studies.launch.logs import logs_of_this_run, worker_log
 from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.ray.actor import ActorTask
@@ -23,7 +23,6 @@ from studies.launch.ray.options import parse_ray
 from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
 from studies.process.deadline import Deadline
-from studies.process.signals import StopSignals
 from studies.secrets.texts import known
 
 QUEUE_TOLD_S = 60.0  # a node may be on its way
@@ -32,20 +31,21 @@ QUEUE_TOLD_S = 60.0  # a node may be on its way
 class RayLauncher:
     """Starts, watches, replaces and stops the workers of one study on a Ray cluster."""
 
-    def __init__(self, settings: StudySettings, *, signals: StopSignals, tell: Callable[[str], None]) -> None:
-        self._settings = settings
-        self._signals = signals
-        self._tell = tell
-        self._options = parse_ray(settings.launcher.options, Problems())
+    def __init__(self, context: LaunchContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._signals = context.signals
+        self._tell = context.tell
+        self._options = parse_ray(self._settings.launcher.options, Problems())
         self._cluster = Cluster(self._options)
         self._room = 0
         self._told_queue = time.monotonic()
-        self.logs = logs_of_this_run(settings.output_dir)
+        self.logs = logs_of_this_run(self._settings.output_dir)
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems, or join the cluster. Raises `BadInput` if that fails."""
         log = self.logs / "preflight.log"
-        problems = try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell).problems
+        problems = try_first_batch(self._context, log=log).problems
         if not problems and self._signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()

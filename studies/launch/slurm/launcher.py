@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
+from studies.launch.context import LaunchContext
 from studies.launch.logs import logs_of_this_run
 from studies.launch.preflight.first_batch import try_first_batch
 from studies.launch.remote import storage_notes
@@ -23,25 +23,27 @@ from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, logs_of_job
 from studies.launch.worker_pool import TICK_S, WorkerPool
 from studies.process.deadline import Deadline
-from studies.process.signals import StopSignals
 
 
 class SlurmLauncher:
     """Submits, watches, replaces and stops the workers of one study under SLURM."""
 
-    def __init__(self, settings: StudySettings, *, signals: StopSignals, tell: Callable[[str], None]) -> None:
-        self._settings = settings
-        self._signals = signals
-        self._tell = tell
-        self._options = parse_slurm(settings.launcher.options, Problems())
-        self._folder = settings.output_dir.resolve() / "slurm" / f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self._slurm = Slurm(self._options, folder=self._folder, name=f"studies-{settings.study_name}")
-        self.logs = settings.output_dir / "logs"
+    def __init__(self, context: LaunchContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._signals = context.signals
+        self._tell = context.tell
+        self._options = parse_slurm(self._settings.launcher.options, Problems())
+        self._folder = (
+            self._settings.output_dir.resolve() / "slurm" / f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
+        )
+        self._slurm = Slurm(self._options, folder=self._folder, name=f"studies-{self._settings.study_name}")
+        self.logs = self._settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
         """Try a first batch on this machine and return its problems."""
         log = logs_of_this_run(self._settings.output_dir) / "preflight.log"
-        return try_first_batch(self._settings, log=log, signals=self._signals, tell=self._tell).problems
+        return try_first_batch(self._context, log=log).problems
 
     def describe(self) -> list[str]:
         """Return what the tasks ask of SLURM, and notes on the storage."""

@@ -73,7 +73,7 @@ def run_task(task: SlurmTask) -> StudyError | None:
         refuse_file_of_another_machine(task.settings.storage.address, home=task.home)
         if not task.called_off.exists():
             place = describe_worker(task.number, f"SLURM job {_job_name()} on {platform.node()}", threads=task.threads)
-            serve(task.settings, WorkerContext(place, task.deadline, signals), threads=task.threads)
+            serve(WorkerContext(task.settings, place, task.deadline, signals), threads=task.threads)
     except StudyError as error:
         return error
     if signals.reason() is None or task.called_off.exists():

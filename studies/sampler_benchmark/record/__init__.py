@@ -23,8 +23,12 @@ from studies.storage.slots import read_slots
 
 def table_of(study: Study, settings: StudySettings) -> TrainingTable:
     """Return the table of a finished grid. Raises `BadInput` for another study, and for a missing training."""
-    axes = _axes(settings)
-    trials = _ended(study, settings)
+    if not settings.is_designed or settings.space.is_conditional:
+        what = "has conditions" if settings.is_designed else f"was searched by {settings.sampler.name}"
+        remedy = "record a grid without conditions (sampler=grid), such as +study=recorded_table"
+        raise BadInput([Problem("study_name", f"is {study.study_name}, which {what}", remedy)])
+    axes = tuple(TableAxis(p.name, tuple(p.levels or ()), p.type != "categorical") for p in settings.space)
+    trials = _ended(study, settings.n_trials)
     shape = (*(len(axis.levels) for axis in axes), settings.replicates)
     values = np.full((*shape, settings.budget.rungs), np.nan)
     seconds = np.full(shape, np.nan)
@@ -38,20 +42,12 @@ def table_of(study: Study, settings: StudySettings) -> TrainingTable:
     )
 
 
-def _axes(settings: StudySettings) -> tuple[TableAxis, ...]:
-    if not settings.is_designed or settings.space.is_conditional:
-        what = "has conditions" if settings.is_designed else f"was searched by {settings.sampler.name}"
-        remedy = "record a grid without conditions (sampler=grid), such as +study=recorded_table"
-        raise BadInput([Problem("study_name", f"is {settings.study_name}, which {what}", remedy)])
-    return tuple(TableAxis(p.name, tuple(p.levels or ()), p.type != "categorical") for p in settings.space)
-
-
-def _ended(study: Study, settings: StudySettings) -> list[FrozenTrial]:
+def _ended(study: Study, n_trials: int) -> list[FrozenTrial]:
     """Return the trial of each slot. Raises `BadInput` if one neither ended in full nor diverged."""
-    last = [slot.last for slot in read_slots(study.get_trials(deepcopy=False), settings.n_trials)]
+    last = [slot.last for slot in read_slots(study.get_trials(deepcopy=False), n_trials)]
     whole = [t for t in last if t.state == TrialState.COMPLETE or failure_of(t) is Failure.DIVERGED]
-    if len(whole) < settings.n_trials:
-        complaint = f"is {settings.study_name}, which lacks {settings.n_trials - len(whole)} of its trainings"
+    if len(whole) < n_trials:
+        complaint = f"is {study.study_name}, which lacks {n_trials - len(whole)} of its trainings"
         remedy = "run it to its end, or correct the cause of its failures and run it anew"
         raise BadInput([Problem("study_name", complaint, remedy)])
     return whole

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from studies.config.settings import StudySettings
 from studies.config.space import Point
 from studies.errors import BadInput, Problem
 from studies.process.signals import TimeIsUp
@@ -21,7 +20,7 @@ from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.job import Job
 from studies.trial.memory import set_imports_aside
-from studies.trial.point_config import resolve, training_job
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight import diagnosis
 from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
@@ -82,57 +81,52 @@ TIMED = Extent(BatchLimit(N_TIMED, n_epochs=2), is_timed=True)
 KNOWN = Extent(BatchLimit(1), n_validated=1, is_timed=True)  # of a budget in seconds
 
 
-def dry_run(
-    settings: StudySettings, point: Point, extent: Extent, *, time_up: TimeUp = never, seed: int | None = None
-) -> DryRun:
-    """Train at `point` as far as `extent` says, with the length, limits and callbacks of a trial.
+def dry_run(at: PointConfig, extent: Extent, *, time_up: TimeUp = never) -> DryRun:
+    """Train at a point as far as `extent` says, with the length, limits and callbacks of a trial.
 
     Loggers write to a folder that is deleted. Out-of-memory is followed by half the batch as in a trial. Of a
-    procedure, the first rung is run. `time_up` is asked between batches for a reason to stop. The training seed is
-    `seed`, by default the study's.
+    procedure, the first rung is run. `time_up` is asked between batches for a reason to stop.
     """
-    with kept(import_targets(settings.template, settings.space)):
-        return _PointRun(settings, point, extent, time_up, seed).result()
+    with kept(import_targets(at.settings.template, at.settings.space)):
+        return _PointRun(at, extent, time_up).result()
 
 
-def dry_run_briefly(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> DryRun:
-    """Train and validate a single batch at `point`. A failure or divergence counts if it stays with a whole validation.
+def dry_run_briefly(at: PointConfig, *, time_up: TimeUp = never) -> DryRun:
+    """Train and validate a single batch at a point. A failure or divergence counts if it stays with a whole validation.
 
     A score may need more than one batch of the validation, such as an area under a curve.
     """
-    found = dry_run(settings, point, BRIEF, time_up=time_up)
+    found = dry_run(at, BRIEF, time_up=time_up)
     is_good = found.problem is None and found.diverged is None
-    if is_good or found.failure is Failure.OUT_OF_MEMORY or is_procedure(resolve(settings, point)):
+    if is_good or found.failure is Failure.OUT_OF_MEMORY or is_procedure(at.resolved()):
         return found
-    return dry_run(settings, point, replace(BRIEF, n_validated=None), time_up=time_up)
+    return dry_run(at, replace(BRIEF, n_validated=None), time_up=time_up)
 
 
-def estimate_time(
-    settings: StudySettings, point: Point, *, time_up: TimeUp = never, at_most_s: float | None = None
-) -> DryRun:
-    """Train a few batches at `point` with whole validations, and estimate the seconds of a trial.
+def estimate_time(at: PointConfig, *, time_up: TimeUp = never, at_most_s: float | None = None) -> DryRun:
+    """Train a few batches at a point with whole validations, and estimate the seconds of a trial.
 
     An epoch of it takes at most about `at_most_s`.
     """
     extent = (
         KNOWN
-        if settings.budget.unit == "seconds"
+        if at.settings.budget.unit == "seconds"
         else replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
     )
-    return dry_run(settings, point, extent, time_up=time_up)
+    return dry_run(at, extent, time_up=time_up)
 
 
-def compare_seeds(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> DryRun:
-    """Train a batch at `point` under two seeds, and note where the results are the same."""
-    seeds = (settings.seed, settings.seed + 1)
-    first, second = (dry_run(settings, point, BRIEF, time_up=time_up, seed=seed).trajectory for seed in seeds)
-    return DryRun(point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
+def compare_seeds(at: PointConfig, *, time_up: TimeUp = never) -> DryRun:
+    """Train a batch at a point under two seeds, and note where the results are the same."""
+    seeds = (at.settings.seed, at.settings.seed + 1)
+    first, second = (dry_run(replace(at, seed=seed), BRIEF, time_up=time_up).trajectory for seed in seeds)
+    return DryRun(at.point, None, notes=(SAME_UNDER_SEEDS,) if first and first == second else ())
 
 
-def dry_run_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = never) -> Problem | None:
-    """Train two batches at `point` in as many processes as train a trial together, with a validation."""
-    n_ranks = settings.devices_per_trial
-    trying = _PointRun(settings, point, Extent(BatchLimit(N_OF_RANKS), n_validated=1), time_up)
+def dry_run_ranks(at: PointConfig, *, time_up: TimeUp = never) -> Problem | None:
+    """Train two batches at a point in as many processes as train a trial together, with a validation."""
+    n_ranks = at.settings.devices_per_trial
+    trying = _PointRun(at, Extent(BatchLimit(N_OF_RANKS), n_validated=1), time_up)
     try:
         with TemporaryDirectory() as folder:
             train_in_ranks(trying.job(Path(folder)), n_ranks=n_ranks, watchers=Watchers(interrupted=time_up))
@@ -140,7 +134,7 @@ def dry_run_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = ne
         return None
     except Exception as error:  # any exception of a user's module is a finding
         failure, message = classify(error)
-        if failure is Failure.OUT_OF_MEMORY and settings.out_of_memory.retry != "none":
+        if failure is Failure.OUT_OF_MEMORY and at.settings.out_of_memory.retry != "none":
             return None
         log.info("two batches in %d processes failed", n_ranks, exc_info=True)
         complaint = f"is {n_ranks}, and so many processes fail in two batches ({message})"
@@ -150,23 +144,21 @@ def dry_run_ranks(settings: StudySettings, point: Point, *, time_up: TimeUp = ne
 
 @dataclass(frozen=True, slots=True)
 class _PointRun:
-    """The settings of one dry run, and its steps."""
+    """One dry run: its point, its extent, and its steps."""
 
-    settings: StudySettings
-    point: Point
+    at: PointConfig
     extent: Extent
     time_up: TimeUp
-    seed: int | None = None
     half: HalfBatch | None = None
     with_loggers: bool = True
 
     def result(self) -> DryRun:
         """Run the first rung of a procedure, or train. Repeat at half the batch, or without loggers, if that helps."""
-        config = resolve(self.settings, self.point)
+        config = self.at.resolved()
         if is_procedure(config):
             return self._run_procedure(config)
         set_imports_aside()
-        found, rule = self._train(), self.settings.out_of_memory
+        found, rule = self._train(), self.at.settings.out_of_memory
         if found.failure is Failure.OUT_OF_MEMORY and rule.retry != "none":
             free_memory()
             half = half_of(config, rule.batch_size)
@@ -178,7 +170,7 @@ class _PointRun:
 
     def job(self, folder: Path) -> Job:
         """Return the training of a trial, cut short, with its files below `folder`."""
-        job = training_job(self.settings, self.point, folder=folder, half=self.half, seed=self.seed)
+        job = self.at.job(folder, self.half)
         wanted, n_validated = (job.config.get("trainer") or {}).get("limit_val_batches"), self.extent.n_validated
         return replace(
             job,
@@ -189,19 +181,19 @@ class _PointRun:
         )
 
     def _run_procedure(self, config: dict[str, object]) -> DryRun:
-        budget, seed = self.settings.budget, self.settings.seed
+        budget, seed = self.at.settings.budget, self.at.settings.seed
         try:
-            seconds = try_rung(config, self.point, seed=seed, n_rungs=budget.rungs, interrupted=self.time_up)
+            seconds = try_rung(config, self.at.point, seed=seed, n_rungs=budget.rungs, interrupted=self.time_up)
         except Interrupted:
-            return DryRun(self.point, None, is_whole=False)
+            return DryRun(self.at.point, None, is_whole=False)
         except BadInput as error:
-            return DryRun(self.point, error.problems[0])
-        return DryRun(self.point, None, seconds)
+            return DryRun(self.at.point, error.problems[0])
+        return DryRun(self.at.point, None, seconds)
 
     def _with_loggers_blamed(self, failed: DryRun) -> DryRun:
         """Return `failed` as a problem of the loggers, where the point works without them."""
         assert failed.problem is not None
-        found = replace(self, seed=None, with_loggers=False)._train()
+        found = replace(self, with_loggers=False)._train()
         if found.problem is not None or not found.is_whole:
             return failed
         remedy = "correct the logger, or remove it"
@@ -209,7 +201,7 @@ class _PointRun:
 
     def _train(self) -> DryRun:
         """Train. Return a failure as a problem of the config."""
-        point, settings = self.point, self.settings
+        point, settings = self.at.point, self.at.settings
         is_by_hand = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C raises no exception
         try:
             return self._fit()
@@ -222,8 +214,8 @@ class _PointRun:
             if problem is not None:
                 return DryRun(point, problem)
             log.info("one batch at %s failed", point, exc_info=True)
-            config = resolve(settings, point, half=self.half, seed=self.seed)
-            return DryRun(point, diagnosis.of_error(error, point, config), failure=classify_own(error)[0])
+            problem = diagnosis.of_error(error, point, self.at.resolved(self.half))
+            return DryRun(point, problem, failure=classify_own(error)[0])
 
     def _fit(self) -> DryRun:
         """Train a few batches and return the findings."""
@@ -232,32 +224,33 @@ class _PointRun:
             warnings.simplefilter("ignore")  # Lightning warns of short runs
             job = self.job(Path(folder))
             run = job.build(Watchers(interrupted=self.time_up))
-            tests = self.settings.objective.test
+            tests = self.at.settings.objective.test
             if tests and not has_test_set(run.module, run.datamodule):
-                return DryRun(self.point, NO_TEST_SET)
+                return DryRun(self.at.point, NO_TEST_SET)
             stopwatch = run.package.callback(Stopwatch)(begun)
             run.trainer.callbacks.append(stopwatch)
             training = run.fit()
-            problem = diagnosis.of_training(run, training, self.point, job.config)
+            problem = diagnosis.of_training(run, training, self.at.point, job.config)
             if problem is not None:
-                return DryRun(self.point, problem)
+                return DryRun(self.at.point, problem)
             if tests and self.extent.tests:
                 problem = _of_failing_test(run, job)
             return DryRun(
-                self.point,
+                self.at.point,
                 problem,
                 self._seconds(run, stopwatch) if self.extent.is_timed else None,
-                notes=tuple(_notes(run, self.settings.budget.unit)),
+                notes=tuple(_notes(run, self.at.settings.budget.unit)),
                 trajectory=training.trajectory,
-                diverged=training.diverged and f"{training.diverged}{diagnosis.where(self.point)}",
+                diverged=training.diverged and f"{training.diverged}{diagnosis.where(self.at.point)}",
             )
 
     def _seconds(self, run: Run, stopwatch: Stopwatch) -> float | None:
         """Return the seconds of a whole trial, None if they are unknown."""
-        budget, at_most = self.settings.budget, self.settings.max_trial_s
+        settings = self.at.settings
+        budget, at_most = settings.budget, settings.max_trial_s
         seconds: float | None = float(budget.amount)
         if budget.unit != "seconds":
-            seconds = whole_training_s(run, budget, stopwatch.times, n_devices=self.settings.devices_per_trial)
+            seconds = whole_training_s(run, budget, stopwatch.times, n_devices=settings.devices_per_trial)
         return seconds if seconds is None or at_most is None else min(seconds, at_most)
 
 

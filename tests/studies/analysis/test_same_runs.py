@@ -26,8 +26,9 @@ from studies.config.settings import StudySettings
 from studies.selection.race import Candidate, Race, estimated
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.slots import rules_of
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.dry_run import SAME_UNDER_SEEDS, compare_seeds
-from studies.trial.preflight.preflight import dry_runs, preflight
+from studies.trial.preflight.preflight import Preflight, preflight
 
 MakeSettings = Callable[..., StudySettings]
 SEEDS_ITSELF = "model._target_=user_modules.SeedsItself"
@@ -169,10 +170,10 @@ def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:
 
 def test_a_check_finds_it_by_a_batch_under_two_seeds(plain: MakeSettings) -> None:
     for model, expected in ((SEEDS_ITSELF, (SAME_UNDER_SEEDS,)), ("model.batch_size=5", ())):
-        found = dict(dry_runs(plain(model, *QUICK), corners=(), typical=(), until=None))
+        found = dict(Preflight(plain(model, *QUICK)).dry_runs(corners=(), typical=(), until=None))
         assert found["seeds"].notes == expected
     seeded = plain(SEEDS_ITSELF, "+model.seed=${training_seed}", *QUICK)
-    assert compare_seeds(seeded, {"lr": 0.1}).notes == ()
+    assert compare_seeds(PointConfig(seeded, {"lr": 0.1})).notes == ()
 
 
 def test_loaders_that_a_data_module_replaces_are_told(plain: MakeSettings) -> None:

@@ -14,7 +14,7 @@ from studies.config.settings import StudySettings
 from studies.config.space import path_exists
 from studies.errors import Problems
 from studies.trial.building.instantiate import binding_problems
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 
 STUDIES = group_options("study")
 GROUPS = sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir() and folder.name != "study")
@@ -58,7 +58,7 @@ def unbound(settings: StudySettings) -> Sequence[str]:
     """What does not bind at the corners of the space, every branch among them."""
     problems = Problems()
     for point in settings.space.corners(limit=200):
-        binding_problems(resolve(settings, point), problems)
+        binding_problems(PointConfig(settings, point).resolved(), problems)
     return [str(problem) for problem in problems.found]
 
 

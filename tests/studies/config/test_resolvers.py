@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -16,7 +17,7 @@ from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.launch.resolve_once import resolve_once
 from studies.storage.identity import identity
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -35,6 +36,10 @@ def _resolvers() -> Iterator[None]:
         OmegaConf.clear_resolver(name)
 
 
+def sent_to_workers(settings: StudySettings) -> StudySettings:
+    return replace(settings, template=resolve_once(settings))
+
+
 def given(**keys: str) -> list[str]:
     return [f"+model.{key}='{text}'" for key, text in keys.items()]
 
@@ -47,10 +52,10 @@ def test_what_is_the_same_for_all_trials_is_sent_along_as_a_value(
     monkeypatch.setenv("PLACE", "there")
     before = identity(settings)
     monkeypatch.setenv("PLACE", "here")
-    sent = pickle.loads(pickle.dumps(resolve_once(settings)))
+    sent = pickle.loads(pickle.dumps(sent_to_workers(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     OmegaConf.clear_resolver("times")
-    model = resolve(sent, {"lr": 0.05})["model"]
+    model = PointConfig(sent, {"lr": 0.05}).resolved()["model"]
     assert (model["a"], model["b"], model["c"], model["d"]) == (6.0, "here/x", 200.0, 6.0)
     assert before["model.b"] == "there/x"  # what is stored is made of the config as it is written
 
@@ -60,10 +65,10 @@ def test_a_call_within_a_list_or_below_a_number_is_sent_along_too(
 ) -> None:
     monkeypatch.setenv("PLACE", "here")
     settings = plain("+model.tags=['${oc.env:PLACE}','${times:2,${model.lr}}']", "+vars={1: ['${times:2,3}']}")
-    sent = pickle.loads(pickle.dumps(resolve_once(settings)))
+    sent = pickle.loads(pickle.dumps(sent_to_workers(settings)))
     monkeypatch.setenv("PLACE", "elsewhere")
     assert OmegaConf.to_container(sent.template.vars, resolve=False) == {1: [6.0]}
-    assert resolve(sent, {"lr": 0.05})["model"]["tags"] == ["here", 0.1]
+    assert PointConfig(sent, {"lr": 0.05}).resolved()["model"]["tags"] == ["here", 0.1]
 
 
 def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings) -> None:
@@ -73,21 +78,21 @@ def test_what_follows_a_searched_key_follows_it_in_a_worker(plain: MakeSettings)
         "c": "${times:${oc.select:model.lr},4}",
         "d": "${twice_lr:}",
     }
-    sent = resolve_once(plain(*given(**texts)))
+    sent = sent_to_workers(plain(*given(**texts)))
     for lr in (0.01, 0.05):
-        model = resolve(sent, {"lr": lr})["model"]
+        model = PointConfig(sent, {"lr": lr}).resolved()["model"]
         assert [model[key] for key in texts] == pytest.approx([2 * lr, lr, 4 * lr, 2 * lr])
 
 
 def test_what_differs_from_call_to_call_has_one_value_in_all_trials(plain: MakeSettings) -> None:
-    sent = resolve_once(plain(*given(a="${number:}")))
-    assert len({resolve(sent, {"lr": lr})["model"]["a"] for lr in (0.01, 0.02, 0.03)}) == 1
+    sent = sent_to_workers(plain(*given(a="${number:}")))
+    assert len({PointConfig(sent, {"lr": lr}).resolved()["model"]["a"] for lr in (0.01, 0.02, 0.03)}) == 1
 
 
 def test_what_follows_the_seed_or_half_a_batch_stays_a_call(plain: MakeSettings) -> None:
     texts = given(a="${times:2,${training_seed}}", b="${times:2,${model.batch_size}}")
     settings = plain(*texts, "out_of_memory.retry=halve_batch", "out_of_memory.batch_size=model.batch_size")
-    template = OmegaConf.to_container(resolve_once(settings).template, resolve=False)
+    template = OmegaConf.to_container(resolve_once(settings), resolve=False)
     assert template["model"]["a"] == "${times:2,${training_seed}}"  # type: ignore[index, call-overload]
     assert template["model"]["b"] == "${times:2,${model.batch_size}}"  # type: ignore[index, call-overload]
 
@@ -96,7 +101,7 @@ def test_what_follows_a_link_stays_a_call(make_settings: MakeSettings) -> None:
     text = "${times:2,${model.n_samples}}"
     linked = ("datamodule=digits", "+links={model.n_samples: datamodule.n_classes}")
     settings = make_settings(*linked, *given(a=text), study="plain")
-    assert OmegaConf.to_container(resolve_once(settings).template, resolve=False)["model"]["a"] == text  # type: ignore[index, call-overload]
+    assert OmegaConf.to_container(resolve_once(settings), resolve=False)["model"]["a"] == text  # type: ignore[index, call-overload]
 
 
 def test_secrets_are_not_written_into_the_files_of_jobs(
@@ -107,7 +112,7 @@ def test_secrets_are_not_written_into_the_files_of_jobs(
     keys = given(a="${oc.env:TRACKER_API_KEY}", password="${oc.env:PLACE}", c="${oc.env:PLACE}")
     for launcher, secret in (("slurm", "${oc.env:TRACKER_API_KEY}"), ("local", "s3cret")):
         settings = make_settings(f"launcher={launcher}", "workers=1", *keys, study="plain")
-        written = OmegaConf.to_container(resolve_once(settings).template, resolve=False)["model"]  # type: ignore[index, call-overload]
+        written = OmegaConf.to_container(resolve_once(settings), resolve=False)["model"]  # type: ignore[index, call-overload]
         assert written["a"] == secret
         assert written["c"] == "here"
         assert (written["password"] == "here") is (launcher == "local")
@@ -133,7 +138,7 @@ def test_a_resolver_that_nobody_registers_is_told_with_where_to(plain: MakeSetti
 def test_a_module_may_register_its_resolvers_itself(plain: MakeSettings) -> None:
     settings = plain("model._target_=user_resolvers.Halved", *given(half="${halved:${.lr}}"))
     assert preflight(settings) == []
-    assert resolve(settings, {"lr": 0.05})["model"]["half"] == 0.025
+    assert PointConfig(settings, {"lr": 0.05}).resolved()["model"]["half"] == 0.025
 
 
 def test_known_resolvers_import_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from studies.config.settings import StudySettings
+from studies.launch.context import LaunchContext
 from studies.launch.preflight.check import check_in_time
 from studies.launch.preflight.findings import Plan
 from studies.launch.preflight.first_batch import try_first_batch
@@ -27,14 +28,14 @@ def settings(make_settings: MakeSettings) -> StudySettings:
 
 def test_one_that_ends_and_leaves_a_copy_is_not_waited_for(settings: StudySettings, tmp_path: Path) -> None:
     begun = time.monotonic()
-    found = try_first_batch(settings, log=tmp_path / "log", signals=StopSignals(), tell=print)
+    found = try_first_batch(LaunchContext(settings, StopSignals(), print), log=tmp_path / "log")
     assert [problem.complaint for problem in found.problems] == ["ended the process of its first batch (exit code 4)"]
     assert time.monotonic() - begun < COPY_S
 
 
 def test_one_of_a_check_is_not_waited_for_either(settings: StudySettings, tmp_path: Path) -> None:
-    begun, plan = time.monotonic(), Plan(corners=(POINT,), typical=(POINT,), until=None)
-    checked = check_in_time(settings, plan, log=tmp_path / "log", tell=print)
+    begun, plan = time.monotonic(), Plan(settings, corners=(POINT,), typical=(POINT,), until=None)
+    checked = check_in_time(plan, log=tmp_path / "log", tell=print)
     assert [problem.complaint for problem in checked.problems] == [
         "ended the process of its first batches (exit code 4)"
     ]

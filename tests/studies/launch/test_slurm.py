@@ -23,6 +23,7 @@ from shell import PLAIN, TIMEOUT_S, Shell, running, trained
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems, StudyError
+from studies.launch.context import LaunchContext
 from studies.launch.remote import is_file, refuse_file_of_another_machine, refuse_missing_address, storage_notes
 from studies.launch.slurm.launcher import SlurmLauncher
 from studies.launch.slurm.options import parse_slurm
@@ -124,7 +125,7 @@ def test_a_task_is_told_of_the_gpus_it_asked_for(make_settings: MakeSettings, tm
     for asked in (0, 1):
         gpus = f"launcher.gpus_per_task={asked}"
         settings = make_settings("launcher=slurm", "workers=2", gpus, study="plain")
-        launcher = SlurmLauncher(settings, signals=StopSignals(), tell=print)
+        launcher = SlurmLauncher(LaunchContext(settings, StopSignals(), print))
         assert launcher._task(0, Deadline(datetime.now())).gpus == asked
 
 

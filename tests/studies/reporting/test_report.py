@@ -28,7 +28,7 @@ from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, t
 from studies.search.designs import random_design
 from studies.storage.slots import Rules
 from studies.text.wording import shown
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 
 MakeSettings = Callable[..., StudySettings]
 ENDED_WELL = TrialState.COMPLETE
@@ -375,7 +375,7 @@ def test_best_yaml_is_a_whole_config_with_the_point_in_it(make_settings: MakeSet
     assert text.count("???") == 1  # the secret, which is left out
     assert "# Left out, being named or formed like a secret: datamodule.api_key. Give its value there.\n" in text
     assert "abc123" not in text
-    wanted = {key: value for key, value in resolve(settings, point).items() if key in FIXED_KEYS}
+    wanted = {key: value for key, value in PointConfig(settings, point).resolved().items() if key in FIXED_KEYS}
     wanted["datamodule"]["api_key"] = "???"
     assert {key: best[key] for key in wanted} == wanted
 

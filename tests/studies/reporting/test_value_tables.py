@@ -336,9 +336,8 @@ def test_a_table_of_real_trainings_is_written_with_its_report(make_settings: Mak
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     work(
-        settings,
         storage,
-        context=WorkerContext("here", Deadline(datetime.now(), None), StopSignals()),
+        context=WorkerContext(settings, "here", Deadline(datetime.now(), None), StopSignals()),
         run_trial=run_trial,
     )
     printed = io.StringIO()

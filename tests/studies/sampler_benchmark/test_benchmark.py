@@ -42,9 +42,8 @@ def run(settings: StudySettings) -> list[FrozenTrial]:
     storage = open_storage(settings.storage.address)
     study = open_study(settings, storage)
     work(
-        settings,
         storage,
-        context=WorkerContext("here", Deadline(datetime.now(), None), StopSignals()),
+        context=WorkerContext(settings, "here", Deadline(datetime.now(), None), StopSignals()),
         run_trial=run_trial,
     )
     report_study(study, settings, console=Console(quiet=True))

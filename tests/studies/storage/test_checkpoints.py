@@ -32,7 +32,7 @@ from studies.storage.opening import open_storage
 from studies.trial.checkpoints.files import new_checkpoint, sha256_of
 from studies.trial.checkpoints.state_file import NotPlain, plain, without_secret_arguments, write
 from studies.trial.objective import run_trial
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.retraining import train_and_test
 from studies.worker import WorkerContext, work
 
@@ -349,9 +349,8 @@ def test_a_trial_whose_checkpoint_cannot_be_written_is_released_all_the_same(
     study = open_study(settings, storage)
     with no_file_larger_than(1_000_000):
         work(
-            settings,
             storage,
-            context=WorkerContext("here", Deadline(datetime.now()), StopsAfter(5)),
+            context=WorkerContext(settings, "here", Deadline(datetime.now()), StopsAfter(5)),
             run_trial=run_trial,
         )
     (trial,) = study.trials
@@ -397,7 +396,7 @@ def test_no_checkpoint_of_a_trial_or_of_a_retraining_holds_a_token(plain_study: 
     logs_in = ("model._target_=user_modules.LogsIn", "+model.hf_token=abc-secret", "+model.width=3")
     settings = plain_study(*logs_in, "n_trials=1", "budget.amount=1")
     (trial,) = run(settings)
-    config = resolve(settings, trial.params)
+    config = PointConfig(settings, trial.params).resolved()
     tested = train_and_test({**config, "training_seed": 0}, budget=settings.budget, folder=tmp_path / "again")
     written = [*files(settings), tested.checkpoint]
     assert len(written) == 2

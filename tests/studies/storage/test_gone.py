@@ -33,8 +33,8 @@ KINDS = pytest.mark.parametrize("kind", ["sqlite:///{}/s.db", "journal:{}/s.jour
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 
 
-def context() -> WorkerContext:
-    return WorkerContext("here", Deadline(datetime.now()), StopSignals())
+def context(settings: StudySettings) -> WorkerContext:
+    return WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals())
 
 
 def begun(make: MakeSettings, url: str) -> tuple[StudySettings, BaseStorage]:
@@ -62,7 +62,7 @@ def test_a_worker_says_that_its_study_was_deleted(
     url = kind.format(tmp_path)
     settings, storage = begun(make_settings, url)
     with pytest.raises(StudyError, match="study plain is no longer in the storage: somebody deleted it while it ran"):
-        work(settings, storage, context=context(), run_trial=deletes(url, trains=trains))
+        work(storage, context=context(settings), run_trial=deletes(url, trains=trains))
     assert "Traceback" not in caplog.text
 
 
@@ -76,7 +76,7 @@ def test_a_worker_says_that_the_storage_is_gone(make_settings: MakeSettings, tmp
         return Outcome(TrialState.COMPLETE, (1.0,))
 
     with pytest.raises(StorageUnusable, match=r"It is damaged, or its file is gone: name another storage\.url") as told:
-        work(settings, storage, context=context(), run_trial=run)  # type: ignore[arg-type]
+        work(storage, context=context(settings), run_trial=run)  # type: ignore[arg-type]
     assert "intact" not in str(told.value)
     assert not (tmp_path / "s.db").exists()
 

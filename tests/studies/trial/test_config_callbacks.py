@@ -14,7 +14,7 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.trial.building.package import package_of
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 
 MakeSettings = Callable[..., StudySettings]
@@ -47,7 +47,7 @@ def test_an_option_that_the_optimizer_has_not_is_told_before_the_study(plain: Ma
 def test_a_plain_class_becomes_a_callback_of_the_modules_package(tmp_path: Path, package: str) -> None:
     settings = settings_of(BY_TARGET["template.TemplateModule"], package, tmp_path)
     callback = {"optimizer": {"_target_": "lightning_modules.OptimizerSettings", "lr": 0.03}}
-    config = {**resolve(settings, {"lr": 0.5}), "callbacks": callback}
+    config = {**PointConfig(settings, {"lr": 0.5}).resolved(), "callbacks": callback}
     fitted = Job(config, settings.objective.metric, Budget("epochs", 1, 1), 0, tmp_path).build()
     fitted.fit()
     assert [group["lr"] for group in fitted.trainer.optimizers[0].param_groups] == [0.03]

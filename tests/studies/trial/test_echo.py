@@ -13,7 +13,7 @@ from torch import nn
 import lightning_modules
 from studies.config.settings import StudySettings
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.run import Run
 
 MakeSettings = Callable[..., StudySettings]
@@ -106,7 +106,7 @@ def live_run(settings: StudySettings, wanted: Mapping[str, Any]) -> tuple[Run, d
     values |= {"initialization": "normal", "n_layers": 2, "optimizer": "sgd", "schedule": "step", **wanted}
     point = settings.space.suggest(FixedTrial(values))
     limits = {"limit_train_batches": 8, "max_epochs": 1}
-    config, folder = resolve(settings, point), settings.output_dir
+    config, folder = PointConfig(settings, point).resolved(), settings.output_dir
     run = Job(config, "val/accuracy", settings.budget, 0, folder, trainer_arguments=limits).build()
     run.fit()
     return run, dict(point)
@@ -156,13 +156,13 @@ def test_each_depth_reaches_the_network(settings: StudySettings, n_layers: int) 
 def test_each_initialization_reaches_the_weights(settings: StudySettings, name: str, spread: float) -> None:
     """Standard deviations in closed form for tanh (gain 5/3), 64 inputs and 256 units; an untrained network."""
     point = {"initialization": name, "activation": "tanh", "width": 256, "lr": 1e-4}
-    run = Job(resolve(settings, point), "val/loss", settings.budget, 0, settings.output_dir).build()
+    run = Job(PointConfig(settings, point).resolved(), "val/loss", settings.budget, 0, settings.output_dir).build()
     assert first_weight(run).std().item() == pytest.approx(spread, rel=0.03)
 
 
 def test_an_orthogonal_initialization_is_orthogonal(settings: StudySettings) -> None:
     point = {"initialization": "orthogonal", "activation": "relu", "width": 64}
-    run = Job(resolve(settings, point), "val/loss", settings.budget, 0, settings.output_dir).build()
+    run = Job(PointConfig(settings, point).resolved(), "val/loss", settings.budget, 0, settings.output_dir).build()
     weight = first_weight(run).detach() / 2**0.5
     torch.testing.assert_close(weight @ weight.T, torch.eye(64), atol=1e-4, rtol=0)
 

@@ -18,7 +18,7 @@ from studies.search.designs import typical_points
 from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import most_trainings
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.dry_run import dry_run_briefly, estimate_time
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
@@ -49,7 +49,9 @@ class Known(Callback):
 
 def whole_s(settings: StudySettings, folder: Path, batch_limit: BatchLimit) -> float | None:
     """What a trial of `settings` is reckoned to take, by a part of it."""
-    job = Job(resolve(settings, {"lr": 0.01}), "val_loss", settings.budget, 0, folder, batch_limit=batch_limit)
+    job = Job(
+        PointConfig(settings, {"lr": 0.01}).resolved(), "val_loss", settings.budget, 0, folder, batch_limit=batch_limit
+    )
     run, known = job.build(), Known()
     stopwatch = run.package.callback(Stopwatch)(0.0, now=lambda: known.clock)
     run.trainer.callbacks.insert(0, known)
@@ -97,10 +99,10 @@ def test_the_time_is_unknown_where_the_loader_does_not_tell_its_length(
 
 def test_a_trial_takes_no_longer_than_it_may(make_settings: MakeSettings) -> None:
     point = {"lr": 0.01}
-    assert estimate_time(make_settings("max_trial_s=1e-9", study="plain"), point).seconds == 1e-9
+    assert estimate_time(PointConfig(make_settings("max_trial_s=1e-9", study="plain"), point)).seconds == 1e-9
     known = make_settings("budget.unit=seconds", "budget.amount=300", study="plain")
-    assert estimate_time(known, point).seconds == 300
-    assert dry_run_briefly(make_settings(study="plain"), point).seconds is None
+    assert estimate_time(PointConfig(known, point)).seconds == 300
+    assert dry_run_briefly(PointConfig(make_settings(study="plain"), point)).seconds is None
 
 
 def test_typical_points_lie_all_over_the_space_and_are_the_same_each_time(make_settings: MakeSettings) -> None:

@@ -26,7 +26,7 @@ from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 from studies.trial.building.links import NotInConfig, plain
-from studies.trial.point_config import training_job
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 from studies.trial.retraining import train_and_test
 from studies.trial.run import Run
@@ -42,7 +42,7 @@ def sorts(make_settings: MakeSettings) -> MakeSettings:
 
 def built(settings: StudySettings, folder: Path) -> Run:
     point = settings.space.from_unit([0.5] * len(settings.space))
-    return training_job(settings, point, folder=folder).build()
+    return PointConfig(settings, point).job(folder).build()
 
 
 def refused(settings: StudySettings, folder: Path) -> str:

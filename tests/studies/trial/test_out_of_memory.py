@@ -161,10 +161,10 @@ def test_all_keys_that_follow_the_batch_size_are_halved(hungry: MakeSettings, us
     space = "search_space.batch={paths: [model.batch_size, model.n_samples], type: categorical, choices: [20]}"
     follows = "+model.follower=${model.batch_size}"
     from studies.trial.half_batch import HalfBatch
-    from studies.trial.point_config import resolve
+    from studies.trial.point_config import PointConfig
 
     settings = hungry(*HALVE, f"+{space}", follows)
-    config = resolve(settings, {"batch": 20, "lr": 0.1}, half=HalfBatch(10, 2))
+    config = PointConfig(settings, {"batch": 20, "lr": 0.1}).resolved(HalfBatch(10, 2))
     assert [config["model"][key] for key in ("batch_size", "n_samples", "follower")] == [10, 10, 10]
 
 

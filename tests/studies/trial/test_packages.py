@@ -22,7 +22,7 @@ from studies.trial.building.package import package_of, package_of_target
 from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.checkpoints.state_file import OPTIONAL
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers
@@ -38,7 +38,7 @@ def job_of(target: str, package: str, folder: Path, *overrides: str) -> Job:
     settings = settings_of(BY_TARGET[target], package, folder, *overrides)
     saving = SavingRule(folder / "trial-0", "public", None)
     metric = settings.objective.metric
-    config = resolve(settings, {"lr": 0.03})
+    config = PointConfig(settings, {"lr": 0.03}).resolved()
     return Job(config, metric=metric, budget=Budget("epochs", 3, 3), seed=1, folder=folder, saving=saving)
 
 
@@ -75,7 +75,7 @@ def test_two_ranks_train_a_module_of_the_other_package(tmp_path: Path) -> None:
 
 def test_a_data_module_of_the_other_package_is_refused_with_both_names(tmp_path: Path) -> None:
     settings = settings_of(BY_TARGET["template.TemplateModule"], PACKAGES[0], tmp_path)
-    config = resolve(settings, {"lr": 0.03})
+    config = PointConfig(settings, {"lr": 0.03}).resolved()
     config["datamodule"] = {"_target_": f"{COPY}.template.PointsData"}
     problems = Problems()
     binding_problems(config, problems)
@@ -92,7 +92,7 @@ def test_a_data_module_of_the_other_package_is_refused_with_both_names(tmp_path:
 
 def test_a_callback_that_somebody_derived_from_the_other_package_is_refused(tmp_path: Path) -> None:
     settings = settings_of(BY_TARGET["distillation.Distilled"], OTHER, tmp_path)
-    config = resolve(settings, {"lr": 0.03})
+    config = PointConfig(settings, {"lr": 0.03}).resolved()
     config["callbacks"] = {"notes": {"_target_": "user_callbacks.Notes", "path": "notes"}}
     problems = Problems()
     binding_problems(config, problems)
@@ -126,7 +126,7 @@ def test_pieces_that_show_their_package_when_they_are_built_are_refused(
 
 def test_classes_that_both_packages_bring_are_exchanged_and_told(tmp_path: Path) -> None:
     settings = settings_of(BY_TARGET["distillation.Distilled"], OTHER, tmp_path, "+loggers=csv")
-    config = resolve(settings, {"lr": 0.03})
+    config = PointConfig(settings, {"lr": 0.03}).resolved()
     problems = Problems()
     binding_problems(config, problems)
     assert problems.found == []

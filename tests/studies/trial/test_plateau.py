@@ -10,7 +10,7 @@ import pytest
 from studies.config.settings import StudySettings
 from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted
@@ -22,7 +22,7 @@ MODULE = "model._target_=user_schedules.Plateau"
 
 
 def job(settings: StudySettings, folder: Path, **more: object) -> Job:
-    return Job(resolve(settings, {"lr": 0.01}), "val_loss", settings.budget, 0, folder, **more)  # type: ignore[arg-type]
+    return Job(PointConfig(settings, {"lr": 0.01}).resolved(), "val_loss", settings.budget, 0, folder, **more)  # type: ignore[arg-type]
 
 
 def steps_of(settings: StudySettings, folder: Path) -> tuple[list[int], Run]:

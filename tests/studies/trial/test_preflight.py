@@ -11,10 +11,10 @@ import pytest
 from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.dry_run import THOROUGH, DryRun, dry_run, dry_run_briefly, estimate_time
-from studies.trial.preflight.preflight import dry_runs, preflight
+from studies.trial.preflight.preflight import Preflight, preflight
 from studies.trial.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
@@ -30,7 +30,9 @@ def of(module: str, **arguments: object) -> tuple[str, ...]:
 
 def whole(settings: StudySettings, folder: Path) -> Run:
     """The training of a trial, which has come to its end."""
-    trained = Job(resolve(settings, POINT), settings.objective.metric, settings.budget, 0, folder).build()
+    trained = Job(
+        PointConfig(settings, POINT).resolved(), settings.objective.metric, settings.budget, 0, folder
+    ).build()
     trained.fit()
     return trained
 
@@ -63,7 +65,7 @@ def test_the_trainer_has_the_limits_of_a_trial(
     given = "{" + ", ".join(f"{name}: {value}" for name, value in limits.items()) + "}"
     settings = plain(*of("Expects", limits=given), *overrides)
     assert preflight(settings) == []
-    assert estimate_time(settings, POINT).problem is None
+    assert estimate_time(PointConfig(settings, POINT)).problem is None
     wrong = plain(*of("Expects", limits="{max_steps: 7}"), *overrides)
     assert "fails in one batch at lr=0.01 (ValueError: {'max_steps': " in str(preflight(wrong)[0])
 
@@ -99,7 +101,10 @@ def test_checkpoints_of_a_callback_are_not_written_where_trials_write_theirs(
 def test_a_score_of_the_whole_validation_passes_everywhere(plain: MakeSettings) -> None:
     settings = plain(*of("TwoClasses"), "objective.metric=score", "objective.direction=maximize")
     assert preflight(settings) == []
-    assert [dry_run_briefly(settings, point).problem for point in settings.space.corners(limit=9)] == [None, None]
+    assert [dry_run_briefly(PointConfig(settings, point)).problem for point in settings.space.corners(limit=9)] == [
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(("amount", "passes"), [(40, True), (20, True), (60, True), (18, False), (4, False)])
@@ -110,13 +115,21 @@ def test_a_metric_of_the_end_of_an_epoch_passes_where_no_rung_comes_before_it(
     steps = ("budget.unit=steps", "budget.rungs=2", f"budget.amount={amount}")
     named = ("objective.metric=epoch_number", "objective.direction=maximize")
     settings = plain("model._target_=user_hooks.LogsInItsHook", *named, *steps)
-    found = [dry_run_briefly(settings, point) for point in settings.space.corners(limit=9)]
-    found.append(estimate_time(settings, POINT))
+    found = [dry_run_briefly(PointConfig(settings, point)) for point in settings.space.corners(limit=9)]
+    found.append(estimate_time(PointConfig(settings, POINT)))
     assert [one.problem is None for one in found] == [passes] * len(found)
     problems = preflight(settings)
     assert ["budget.unit=epochs" in problem.remedy for problem in problems] == [True] * (not passes)
     if passes:
-        assert len(Job(resolve(settings, POINT), "epoch_number", settings.budget, 0, Path()).build().fit().rungs) == 2
+        assert (
+            len(
+                Job(PointConfig(settings, POINT).resolved(), "epoch_number", settings.budget, 0, Path())
+                .build()
+                .fit()
+                .rungs
+            )
+            == 2
+        )
 
 
 def test_a_word_that_yaml_made_a_boolean_is_told_where_the_module_takes_a_text(plain: MakeSettings) -> None:
@@ -192,7 +205,14 @@ def test_early_stopping_that_looks_before_the_first_validation_is_told(plain: Ma
 @pytest.mark.parametrize("more", [("+trainer.min_epochs=50",), ("+trainer.min_steps=500",)])
 def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path: Path, more: tuple[str, ...]) -> None:
     settings = plain("budget.amount=100", *more)
-    job = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, batch_limit=BatchLimit(3, n_epochs=2))
+    job = Job(
+        PointConfig(settings, POINT).resolved(),
+        "val_loss",
+        settings.budget,
+        0,
+        tmp_path,
+        batch_limit=BatchLimit(3, n_epochs=2),
+    )
     tried = job.build()
     training = tried.fit()
     assert tried.rungs.batches == 6
@@ -201,7 +221,9 @@ def test_no_minimum_of_the_trainer_makes_it_longer(plain: MakeSettings, tmp_path
 
 def test_gradients_that_are_accumulated_come_to_a_step(plain: MakeSettings, tmp_path: Path) -> None:
     settings = plain("trainer.accumulate_grad_batches=8")
-    tried = Job(resolve(settings, POINT), "val_loss", settings.budget, 0, tmp_path, batch_limit=BatchLimit(3)).build()
+    tried = Job(
+        PointConfig(settings, POINT).resolved(), "val_loss", settings.budget, 0, tmp_path, batch_limit=BatchLimit(3)
+    ).build()
     assert tried.fit().steps == 1
 
 
@@ -243,7 +265,7 @@ def test_a_first_try_that_takes_too_long_is_noted_and_no_problem(plain: MakeSett
 
 
 def kinds(settings: StudySettings, until: float | None) -> list[tuple[str, bool]]:
-    found = dry_runs(settings, corners=[{"lr": 0.001}], typical=[{"lr": 0.05}], until=until)
+    found = Preflight(settings).dry_runs(corners=[{"lr": 0.001}], typical=[{"lr": 0.05}], until=until)
     return [(kind, seen.is_whole) for kind, seen in found]
 
 
@@ -251,10 +273,12 @@ def test_a_look_begins_only_while_there_is_time(plain: MakeSettings) -> None:
     everything = [("middle", True), ("seeds", True), ("corner", True), ("typical", True)]
     assert kinds(plain(), None) == kinds(plain(), time.monotonic() + 1000) == everything
     assert kinds(plain(), time.monotonic()) == [("middle", False)]
-    broken = dry_runs(plain("model.behaviour=raise"), corners=[POINT], typical=[POINT], until=None)
+    broken = Preflight(plain("model.behaviour=raise")).dry_runs(corners=[POINT], typical=[POINT], until=None)
     assert [kind for kind, _ in broken] == ["middle"]
 
 
 def test_a_procedure_that_takes_too_long_is_left(make_settings: MakeSettings) -> None:
     slow = make_settings("+model.sleep_s=0.01", study="bowl")
-    assert dry_run(slow, {"x": 1.0}, THOROUGH, time_up=lambda: "now") == DryRun({"x": 1.0}, None, is_whole=False)
+    assert dry_run(PointConfig(slow, {"x": 1.0}), THOROUGH, time_up=lambda: "now") == DryRun(
+        {"x": 1.0}, None, is_whole=False
+    )

@@ -17,6 +17,7 @@ from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.dry_run import dry_run_briefly
 from studies.trial.preflight.preflight import preflight
 from studies.trial.preflight.procedures import whole_s
@@ -149,7 +150,7 @@ def test_one_that_cannot_work_is_told_before_the_study(bowl: MakeSettings, behav
 
 def test_check_runs_a_first_rung_and_estimates_the_whole(bowl: MakeSettings) -> None:
     assert preflight(bowl()) == []
-    seen = dry_run_briefly(bowl(), {"x": 1.0})
+    seen = dry_run_briefly(PointConfig(bowl(), {"x": 1.0}))
     assert seen.problem is None
     assert seen.seconds is not None
     first = Rung(1, 0.5, 0, seconds=2.0)

@@ -13,7 +13,7 @@ from packages import LR, MODULES, PACKAGES, Public, settings_of
 
 from studies.trial.building.instantiate import instantiate
 from studies.trial.objective import run_trial
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 
 pytestmark = pytest.mark.usefixtures("public_modules")
@@ -43,5 +43,5 @@ def test_a_trial_gives_what_a_plain_trainer_gives(module: Public, package: str, 
     assert preflight(settings) == []
     outcome = run_trial(FixedTrial({"lr": LR}), settings, seed=SEED, interrupted=lambda: None)
     assert outcome.state == TrialState.COMPLETE, outcome.attributes
-    config = resolve(settings, {"lr": LR})
+    config = PointConfig(settings, {"lr": LR}).resolved()
     assert outcome.value == plain_fit(config, package, metric=module.metric, folder=tmp_path / "plain")

@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial
 from studies.config.settings import StudySettings
 from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
 from studies.trial.job import Job
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.preflight.preflight import preflight
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.retraining import train_and_test
@@ -27,7 +27,9 @@ FIRST_LAYER = "network.layers.1.weight"
 def a_job(settings: StudySettings, folder: Path, *, seed: int = 0, **values: Any) -> Job:
     middle = settings.space.from_unit([0.5] * len(settings.space))
     point = settings.space.suggest(FixedTrial({**middle, **values}))
-    return Job(resolve(settings, point), metric="val/accuracy", budget=settings.budget, seed=seed, folder=folder)
+    return Job(
+        PointConfig(settings, point).resolved(), metric="val/accuracy", budget=settings.budget, seed=seed, folder=folder
+    )
 
 
 def first_layer(path: Path) -> torch.Tensor:

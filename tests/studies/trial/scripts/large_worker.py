@@ -50,7 +50,7 @@ def main(folder: str, users: str, n_trials: int) -> None:
         resident.append(resident_mb())
         return outcome
 
-    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), StopSignals()), run_trial=measured)
+    work(storage, context=WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals()), run_trial=measured)
     print(resident[-1] - resident[1])
 
 

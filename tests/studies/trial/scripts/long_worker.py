@@ -47,7 +47,7 @@ def main(folder: str, data: str, n_trials: int) -> None:
             print(resident_mb(), flush=True)
         return run_trial(trial, settings, **given)
 
-    work(settings, storage, context=WorkerContext("here", Deadline(datetime.now()), StopSignals()), run_trial=measured)
+    work(storage, context=WorkerContext(settings, "here", Deadline(datetime.now()), StopSignals()), run_trial=measured)
     print(resident_mb(), flush=True)
 
 
