@@ -135,7 +135,7 @@ def test_what_is_left_is_told_of_trials_and_selection(make_settings: MakeSetting
     assert remaining_of(plain, finished(3), storage) == Remaining(1, 0)
     assert remaining_of(plain, finished(4), storage).is_nothing
     raced = make_settings(*RACE, study="plain")
-    assert most_trainings(raced) == 3 * 4 + 5
+    assert most_trainings(raced.select, raced.space, is_designed=False) == 3 * 4 + 5
     assert remaining_of(raced, finished(4), storage) == Remaining(0, 17)
 
 
