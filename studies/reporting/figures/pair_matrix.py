@@ -104,9 +104,8 @@ def _draw_cell(axes: Axes, cell: Rectangle, row: Row, colour: Array) -> None:
     hatch = None if row["is_solid"] else "////"
     cell.set(facecolor=(red, green, blue), hatch=hatch)
     axes.add_patch(cell)
-    words = axes.text(
-        *cell.get_center(), _words(row), ha="center", va="center", fontsize=8.5, color="white" if is_dark else BLACK
-    )
+    x, y = cell.get_center()
+    words = axes.text(x, y, _words(row), ha="center", va="center", fontsize=8.5, color="white" if is_dark else BLACK)
     if hatch:
         words.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2})
 
