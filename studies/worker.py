@@ -23,7 +23,7 @@ from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of, was_interrupted
 from studies.search.pruners import make_pruner
 from studies.search.samplers import StudySampler
-from studies.search.seeds import replicate_of, seed_of
+from studies.search.seeds import replicate_of, training_seed
 from studies.storage.checkpoints import checkpoints_of
 from studies.storage.claim import Ask, Claim, Claims, Turn
 from studies.storage.gone import deletion_told
@@ -113,12 +113,13 @@ class _Worker:
 
     def _run(self, claim: Claim) -> None:
         trial, settings = claim.trial, self.context.settings
-        seed = seed_of(settings, claim.slot)
+        replicate = replicate_of(settings, claim.slot)
+        seed = training_seed(settings.seed, replicate, stream=settings.stream)
         attributes = {
             schema.WORKER: worker_id(),
             schema.DEVICE_SLOT: self.context.device_slot,
             schema.SLOT: claim.slot,
-            schema.REPLICATE: replicate_of(settings, claim.slot),
+            schema.REPLICATE: replicate,
             schema.SEED: seed,
             schema.SOURCE: self._source(claim),
         }

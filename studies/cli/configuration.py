@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from optuna import Study
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
@@ -22,7 +22,7 @@ from studies.cli.validation import validate_and_open
 from studies.config.composing.configs import given_overrides
 from studies.config.composing.own_options import BY_PATH
 from studies.config.parsing.configuration import read_configuration
-from studies.config.settings import StudySettings
+from studies.config.settings import ObjectiveSettings
 from studies.errors import BadInput, Problem, StudyChanged
 from studies.hypotheses.parts import part_names
 from studies.records.objectives import by_first
@@ -59,7 +59,8 @@ def of_study(config: DictConfig, console: Console) -> ChosenConfiguration:
     """Return the selected configuration of a study, its best one, or that of a trial. Raises `BadInput`."""
     _refuse_parts(config)
     settings, storage = validate_and_open(config, to_read=True)
-    study, settings = _find(settings, storage)
+    with _changes_told(settings.output_dir):
+        study, settings = find_study(settings, storage)
     every = study.get_trials(deepcopy=False) if study is not None else []
     trials = by_first(every)
     selection = selection_of(settings, trials, storage)
@@ -68,7 +69,8 @@ def of_study(config: DictConfig, console: Console) -> ChosenConfiguration:
     if values is None:
         if config.trial == BEST and settings.select.name != "none":
             console.print("note: nothing is selected yet, so this is the best of the search (studies.run goes on)")
-        choice = _best(settings, every) if config.trial == BEST else _trial(config.trial, trials)
+        best = _best(every, settings.objective, by_point=settings.is_designed)
+        choice = best if config.trial == BEST else _trial(config.trial, trials)
         if choice is None:
             raise BadInput([_no_such_trial(config.trial, settings.study_name, study, n_trials=len(trials))])
         _refuse_told_by_hand(choice.trial, config.trial)
@@ -96,25 +98,20 @@ def _refuse_parts(config: DictConfig) -> None:
         raise BadInput([Problem("study_name", complaint, f"say which one to train: {remedy}")])
 
 
-def _find(settings: StudySettings, storage: BaseStorage) -> tuple[Study | None, StudySettings]:
-    """Return the stored study and its settings. Raises `BadInput` if the study has another config."""
+@contextmanager
+def _changes_told(output_dir: Path) -> Iterator[None]:
+    """Raise `BadInput` with the remedy of this command where the study has another config."""
     try:
-        return find_study(settings, storage)
+        yield
     except StudyChanged as error:
-        own = pasted("config", settings.output_dir / "best.yaml")
+        own = pasted("config", output_dir / "best.yaml")
         remedy = f"give the overrides that the study was run with, or {own} alone"
         raise BadInput([Problem(p.key, p.complaint, remedy) for p in error.problems]) from None
 
 
-def _best(settings: StudySettings, trials: Sequence[FrozenTrial]) -> Choice | None:
-    objective = settings.objective
-    choices = ranked(
-        trials,
-        maximize=objective.maximize,
-        by_point=settings.is_designed,
-        then_maximize=objective.then_maximize,
-    )
-    return next(iter(choices), None)
+def _best(trials: Sequence[FrozenTrial], objective: ObjectiveSettings, *, by_point: bool) -> Choice | None:
+    maximize, then_maximize = objective.maximize, objective.then_maximize
+    return next(iter(ranked(trials, maximize=maximize, by_point=by_point, then_maximize=then_maximize)), None)
 
 
 def _trial(number: object, trials: Sequence[FrozenTrial]) -> Choice | None:

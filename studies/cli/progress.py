@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from optuna import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.live import Live
@@ -17,9 +18,8 @@ from rich.text import Text
 
 from studies.analysis.choice import best_of
 from studies.analysis.same_runs import same_runs_note
-from studies.config.settings import StudySettings
 from studies.schema import failure_of, is_imported
-from studies.storage.device_time import device_time_of
+from studies.storage.device_time import DeviceTime
 from studies.storage.slots import Rules, read_slots
 
 LINE_EVERY_S = 15.0
@@ -68,21 +68,22 @@ class Progress:
     def __init__(
         self,
         study: Study,
-        settings: StudySettings,
         rules: Rules,
+        device_time: DeviceTime,
         *,
         console: Console,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._study = study
-        self._settings = settings
+        maximize, *then = (direction == StudyDirection.MAXIMIZE for direction in study.directions)
+        self._maximize, self._then_maximize = maximize, then[0] if then else None
         self._rules = rules
+        self._device_time = device_time
         self._console = console
         self._clock = clock
         self.trials: Sequence[FrozenTrial] = ()  # as they were last read
         self._begun = clock()
         self._begun_with = self.standing().finished
-        self._device_time = device_time_of(settings)
         self._used_before = self._device_time.used(self.trials)
         self._last_line = -LINE_EVERY_S
         self._shown: StudyCounts | None = None
@@ -107,8 +108,7 @@ class Progress:
     def standing(self) -> StudyCounts:
         """Read the trials, and count how far the study is now."""
         self.trials = self._study.get_trials(deepcopy=False)
-        objective = self._settings.objective
-        return standing(self.trials, self._rules, maximize=objective.maximize, then_maximize=objective.then_maximize)
+        return standing(self.trials, self._rules, maximize=self._maximize, then_maximize=self._then_maximize)
 
     def tick(self, *, final: bool = False) -> int:
         """Show how far the study is, and return how many trials have begun in all its runs."""
@@ -131,7 +131,7 @@ class Progress:
     def _table(self, now: StudyCounts) -> Table:
         rate, left = self._pace(now)
         rows = {
-            self._settings.study_name: f"{now.finished} of {now.n_trials} trials finished",
+            self._study.study_name: f"{now.finished} of {now.n_trials} trials finished",
             "complete": str(now.complete),
             "pruned": str(now.pruned),
             "failed": ", ".join(f"{count} {name}" for name, count in now.failed.items()) or "0",

@@ -34,9 +34,9 @@ from studies.schema import is_imported
 from studies.selection.steps import Selection
 from studies.storage.described_space import space_of
 from studies.storage.described_study import budget_of, metric_of, repeats_points
-from studies.storage.device_time import device_time_of
 from studies.storage.importing import told
 from studies.storage.slots import Rules, read_slots, rules_of
+from studies.storage.stopping import stopping_of
 
 SECTIONS = (
     ReportSection(outcome.compute),
@@ -112,8 +112,8 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         settings=settings,
         design=design_of(settings),
         selection=selection,
-        device_seconds=device_time_of(settings).of_each(trials),
-        next_command=next_command(settings),
+        device_seconds=stopping_of(settings).device_time.of_each(trials),
+        next_command=next_command(settings.study_name, settings.output_dir, imports=not settings.is_designed),
     )
 
 

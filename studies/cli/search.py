@@ -18,6 +18,7 @@ from studies.storage.gone import deletion_told
 from studies.storage.importing import bring_in, told
 from studies.storage.lease import Watch
 from studies.storage.slots import rules_of
+from studies.storage.stopping import stopping_of
 
 
 def search(session: Session, *, imports: Compatible | None = None) -> tuple[Study, RunOutcome]:
@@ -85,7 +86,8 @@ def _run_workers(study: Study, launcher: Launcher, session: Session) -> None:
     for line in plan_lines(settings, slots=launcher.describe(), logs=launcher.logs):
         session.console.print(line)
     watch = Watch(session.storage, lease_s=settings.storage.lease_s)  # workers look only between their own trials
-    with Progress(study, settings, rules_of(settings), console=session.console) as progress:
+    device_time = stopping_of(settings).device_time
+    with Progress(study, rules_of(settings), device_time, console=session.console) as progress:
 
         def tick() -> int:
             begun = progress.tick()

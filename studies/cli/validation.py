@@ -24,8 +24,7 @@ from studies.hypotheses.check import check_hypothesis
 from studies.launch.local.options import check_launcher
 from studies.launch.ray.options import check_ray
 from studies.launch.slurm.options import check_slurm
-from studies.search.pruners import check_pruner
-from studies.search.samplers import check_sampler
+from studies.search.checks import check_search
 from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
 from studies.trial.checkpoints.files import TRIALS, symlink_target
@@ -34,23 +33,7 @@ GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings;
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 
 
-def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
-    """Add a problem for a pruner that would select the trainings of a value table or a hypothesis."""
-    if not settings.is_designed or settings.pruner.name == "none":
-        return
-    asking = [
-        f"search_space.{parameter.name}.role=scientific"
-        for parameter in settings.space
-        if parameter.role == "scientific"
-    ]
-    if settings.hypothesis is not None and settings.hypothesis.rule != "none":
-        asking.insert(0, f"hypothesis.rule={settings.hypothesis.rule}")
-    if asking:
-        complaint = f"is {settings.pruner.name}, and {asking[0]} compares whole trainings, which pruning cuts short"
-        problems.add("pruner", complaint, "set pruner=none")
-
-
-CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_hypothesis, check_whole_trainings)
+CHECKS = (check_search, check_launcher, check_slurm, check_ray, check_hypothesis)
 
 
 def validate_and_open(
@@ -65,7 +48,7 @@ def validate_and_open(
     need_study(config)
     refuse_unsound(config)
     problems: list[Problem] = []
-    settings: StudySettings | None = None
+    settings = None
     try:
         settings = parse_settings(config, checks=CHECKS)
         make_folder(settings.output_dir)

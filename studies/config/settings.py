@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from studies.config.budget import Budget
 from studies.config.space import Point, SearchSpace
@@ -281,3 +281,14 @@ class StudySettings:
     def isolates_trials(self) -> bool:
         """Whether each trial has its own process."""
         return bool(self.launcher.options.get("isolation", "worker") == "process")
+
+    @property
+    def stream(self) -> str:
+        """The stream of the training seeds: the search, or the stage of a selection."""
+        return self.round.recorded.stage if self.round is not None else "search"
+
+    def renamed(self, name: str, output_dir: Path) -> Self:
+        """Return the settings of the same study under another name, with another output folder."""
+        template = OmegaConf.merge(self.template, {"study_name": name, "output_dir": str(output_dir)})
+        assert isinstance(template, DictConfig)
+        return replace(self, study_name=name, output_dir=output_dir, template=template)

@@ -1,6 +1,7 @@
 """The input of a report: a study, read once from the storage and from its config, if that is given.
 
 A study of ours, a running one and one of another tool have the same view. Unknown fields are None or empty.
+The analysis is imported late, because it takes half a second, which a search need not wait for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial
 
 from studies.analysis.choice import Choice, ranked
+from studies.analysis.next_round.round import NextRound, next_round
 from studies.analysis.same_runs import distinct
+from studies.analysis.table import TrialsTable, table_of
 from studies.analysis.values.row import DesignedStudy
 from studies.config.budget import Budget
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
@@ -24,8 +27,6 @@ from studies.storage.slots import Rules, Slot
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
-    from studies.analysis.next_round.round import NextRound
-    from studies.analysis.table import TrialsTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,6 @@ class StudyView:
 
         Raises `BadInput` if the config asks for parameters or values that no trial has.
         """
-        from studies.analysis.table import table_of
-
         params = self.wanted.params
         if params is not None and self.settings is not None:
             params = tuple(name for name in params if name in self._tried)
@@ -164,8 +163,6 @@ class StudyView:
     @cached_property
     def next_round(self) -> NextRound:
         """The conclusions for the next round."""
-        from studies.analysis.next_round.round import next_round
-
         tolerance = self.settings.objective.tolerance if self.settings is not None else None
         trials = by_first(distinct(self.candidates))
         return next_round(self.analysis, trials, space=self.space, tolerance=tolerance)

@@ -21,8 +21,7 @@ from studies.config.settings import StudySettings
 from studies.config.space import SearchSpace
 from studies.errors import BadInput, Problem, nearest
 from studies.sampler_benchmark.problem import BenchmarkProblem, space_of, with_paths
-from studies.search.pruners import check_pruner
-from studies.search.samplers import check_sampler
+from studies.search.checks import check_search
 
 OVERRIDES = (
     *("study_name=search", "workers=1", "launcher=serial", "storage=memory", "analysis=none", "datamodule=none"),
@@ -56,7 +55,7 @@ def search_settings(
         **dict.fromkeys(space),
     }  # never built; has the parameters' paths
     merged.search_space = with_paths(space)
-    return parse_settings(merged, checks=(check_sampler, check_pruner))
+    return parse_settings(merged, checks=[check_search])
 
 
 def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:

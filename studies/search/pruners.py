@@ -17,7 +17,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from studies.config.parsing.section import is_number
-from studies.config.settings import Named, ObjectiveSettings, StudySettings
+from studies.config.settings import Named, ObjectiveSettings
 from studies.errors import Problems, nearest
 from studies.search.options import check_kinds
 from studies.search.rung_rule import RULES, make_rule
@@ -64,26 +64,26 @@ class WholeStudy(BasePruner):
         return self.pruner.prune(study, trial)
 
 
-def check_pruner(settings: StudySettings, problems: Problems) -> None:
+def check_pruner(pruner: Named, objective: ObjectiveSettings, problems: Problems, *, rungs: int) -> None:
     """Note unknown options of the pruner, and values that it refuses."""
-    name, options = settings.pruner.name, settings.pruner.options
+    name, options = pruner.name, pruner.options
     known = [key for key in inspect.signature(PRUNERS[name]).parameters if key not in OURS]
     unknown = [option for option in options if option not in known]
     for option in unknown:
         problems.add(f"pruner.{option}", f"is not an option of {name}", nearest(option, known))
-    if settings.objective.second is not None and name not in (*RULES, "none"):
+    if objective.second is not None and name not in (*RULES, "none"):
         problems.add("pruner", f"is {name} but there are two objectives", f"use one of {', '.join(RULES)}, or none")
         return
     n_before = len(problems.found)
     check_kinds("pruner", options, inspect.signature(PRUNERS[name]).parameters, problems)
-    rungs, first = settings.budget.rungs, options.get("min_resource")
-    if settings.objective.second is not None and name == "asha" and not isinstance(first, int):
+    first = options.get("min_resource")
+    if objective.second is not None and name == "asha" and not isinstance(first, int):
         problems.add("pruner.min_resource", f"is {first!r} but there are two objectives", "give a number of rungs")
     if is_number(first) and first > rungs:
         problems.add("pruner.min_resource", f"is {first} for {rungs} rungs", "give no more than the trial has rungs")
     if not unknown and len(problems.found) == n_before:
         try:
-            make_pruner(settings.pruner, settings.objective, rungs=rungs)
+            make_pruner(pruner, objective, rungs=rungs)
         except (TypeError, ValueError) as error:
             problems.add("pruner", f"is {name}, which refuses its options", str(error))
 

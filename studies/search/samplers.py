@@ -24,8 +24,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.config.parsing.limits import shown
 from studies.config.parsing.section import is_number
-from studies.config.settings import Named, StudySettings
-from studies.config.space import Point
+from studies.config.settings import Named, ObjectiveSettings, StudySettings
+from studies.config.space import Point, SearchSpace
 from studies.errors import Problems, nearest
 from studies.schema import is_imported
 from studies.search.designs import DESIGNS, MAX_SOBOL_DIMENSIONS, Design, make_design, missing_value, redraw
@@ -51,12 +51,12 @@ OURS = (
 )
 
 
-def check_sampler(settings: StudySettings, problems: Problems) -> None:
+def check_sampler(sampler: Named, objective: ObjectiveSettings, space: SearchSpace, problems: Problems) -> None:
     """Note unknown options of the sampler, and spaces that it cannot search."""
-    name, options = settings.sampler.name, settings.sampler.options
+    name, options = sampler.name, sampler.options
     parameters = {} if name in DESIGNS else dict(inspect.signature(MODELS[name]).parameters)
     known = [option for option in parameters if option not in OURS]
-    check_exploration(settings.sampler, problems)
+    check_exploration(sampler, problems)
     for option, value in options.items():
         if option == OPTION:
             continue
@@ -68,14 +68,14 @@ def check_sampler(settings: StudySettings, problems: Problems) -> None:
             problems.add(f"sampler.{option}", f"is {shown(value)}", "give a number of at least 0")
         elif name != REINFORCE:
             check_kinds("sampler", {option: value}, parameters, problems)
-    _try_model(settings.sampler, problems)
+    _try_model(sampler, problems)
     if name == REINFORCE:
         check_options({option: value for option, value in options.items() if option in known}, problems)
-    if settings.objective.second is not None and name not in FOR_TWO_OBJECTIVES:
+    if objective.second is not None and name not in FOR_TWO_OBJECTIVES:
         remedy = f"use one of {', '.join(FOR_TWO_OBJECTIVES)}, or give objective.second=null"
         problems.add("sampler", f"is {name}, which knows one objective only, and there are two", remedy)
-    if name == "qmc" and len(settings.space) > MAX_SOBOL_DIMENSIONS:
-        problems.add("sampler", f"is qmc for {len(settings.space)} parameters", "use random")
+    if name == "qmc" and len(space) > MAX_SOBOL_DIMENSIONS:
+        problems.add("sampler", f"is qmc for {len(space)} parameters", "use random")
 
 
 def _try_model(sampler: Named, problems: Problems) -> None:
@@ -91,18 +91,15 @@ def _try_model(sampler: Named, problems: Problems) -> None:
         problems.add("sampler", f"is {name}, which refuses its options", str(error))
 
 
-def sampler_notes(settings: StudySettings) -> list[str]:
-    """Tell before the study runs what the sampler will and will not do with it."""
-    name = settings.sampler.name
-    notes = exploration_of(settings).notes(name, n_trials=settings.n_trials)
+def sampler_notes(name: str, pruner: str, space: SearchSpace) -> list[str]:
+    """Tell before a study runs what the sampler `name` will not do with it."""
     if name not in ("gp", "cmaes"):
-        return notes
-    if settings.pruner.name != "none":
-        notes.append(
-            f"{name} learns from completed trials only, so what {settings.pruner.name} prunes teaches it nothing"
-        )
-    conditional = [parameter.name for parameter in settings.space if parameter.when]
-    categorical = [parameter.name for parameter in settings.space if parameter.type == "categorical"]
+        return []
+    notes = []
+    if pruner != "none":
+        notes.append(f"{name} learns from completed trials only, so what {pruner} prunes teaches it nothing")
+    conditional = [parameter.name for parameter in space if parameter.when]
+    categorical = [parameter.name for parameter in space if parameter.type == "categorical"]
     at_random = list(dict.fromkeys([*conditional, *(categorical if name == "cmaes" else [])]))
     if at_random:
         notes.append(

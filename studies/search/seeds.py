@@ -33,12 +33,6 @@ def training_seed(study_seed: int, replicate: int, *, stream: str = "search") ->
     return _derive(study_seed, STREAMS[stream], replicate)
 
 
-def seed_of(settings: StudySettings, slot: int) -> int:
-    """Return the training seed of `slot`."""
-    stream = settings.round.recorded.stage if settings.round is not None else "search"
-    return training_seed(settings.seed, replicate_of(settings, slot), stream=stream)
-
-
 def sampler_seed(study_seed: int, slot: int) -> int:
     """Return the seed of a model-based sampler for one slot."""
     return _derive(study_seed, _SAMPLER, slot)

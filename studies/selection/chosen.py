@@ -16,17 +16,17 @@ from studies.config.settings import FIXED_KEYS, TRAINING_SEED, Link, StudySettin
 from studies.secrets.masking import LEFT_OUT, to_be_given
 from studies.selection.race import Candidate
 from studies.selection.steps import Selection
-from studies.storage.checkpoints import checkpoints_of
+from studies.storage.checkpoints import StudyCheckpoints, checkpoints_of
 from studies.text.printable import printable
 from studies.text.quoting import argument, command_line
 from studies.trial.building.links import Plain, plain
 from studies.trial.half_batch import HalfBatch, write_half
 
 
-def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings | None = None) -> dict[str, Any]:
+def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudyCheckpoints | None = None) -> dict[str, Any]:
     """Return the whole resolved config of `choice`, with its origin and the checkpoint of its last state, if any.
 
-    `trained_in` is the study of its trial, if that is a round of a selection.
+    `trained_in` are the checkpoints of its trial's study, if that is a round of a selection.
     """
     trial = choice.trial
     point = dict(trial.params)
@@ -41,7 +41,7 @@ def chosen(settings: StudySettings, choice: Choice, *, trained_in: StudySettings
     config = OmegaConf.to_container(applied, resolve=True)
     assert isinstance(config, dict)
     objective, budget = settings.objective, settings.budget
-    checkpoint = checkpoints_of(trained_in or settings).last_state_of(trial)
+    checkpoint = (trained_in or checkpoints_of(settings)).last_state_of(trial)
     return {
         "study": settings.study_name,
         "trial": trial.number,
@@ -80,7 +80,7 @@ def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | 
 
     Its value is the estimate from the fresh seeds, and its `trial` is that of the search.
     """
-    race, trained = selection.best, representative(selection, settings)
+    race, trained = selection.best, representative(selection, checkpoints_of(settings))
     if race is None or race.estimate is None or race.champion is None or trained is None:
         return None
     found = race.estimate
@@ -104,7 +104,7 @@ def selected(settings: StudySettings, selection: Selection) -> dict[str, Any] | 
     return {**origin, **known, "selection": told, **{k: v for k, v in config.items() if k not in {*origin, *known}}}
 
 
-def representative(selection: Selection, settings: StudySettings) -> FrozenTrial | None:
+def representative(selection: Selection, checkpoints: StudyCheckpoints) -> FrozenTrial | None:
     """Return the fresh training of the winner that hands on its seed and last state.
 
     It is the best one if states are kept, else that of the first seed. Its own value is no estimate of the winner.
@@ -114,7 +114,7 @@ def representative(selection: Selection, settings: StudySettings) -> FrozenTrial
     if not complete:
         return None
     first = min(complete, key=lambda trial: (trial.user_attrs[schema.REPLICATE], trial.number))
-    return next(iter(checkpoints_of(settings).best(complete)), first)
+    return next(iter(checkpoints.best(complete)), first)
 
 
 def is_told_by_hand(trial: FrozenTrial) -> bool:

@@ -18,7 +18,7 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.racing import Elimination, cheapest_of_the_best, estimate_of, interim_analyses, run_race
 from studies.analysis.same_runs import distinct, same_runs
 from studies.config.parameter import Parameter, Value
-from studies.config.settings import SelectSettings, StudySettings
+from studies.config.settings import SelectSettings
 from studies.config.space import Point, SearchSpace, is_active
 from studies.schema import bounds_of, failure_of, is_share
 from studies.selection.rounds import scientific
@@ -88,24 +88,26 @@ class Race:
         return float(np.mean(self.costs[i])) if self.costs[i] else math.nan
 
 
-def races_of(settings: StudySettings, trials: Iterable[FrozenTrial]) -> list[Race]:
+def races_of(
+    trials: Iterable[FrozenTrial], select: SelectSettings, space: SearchSpace, *, maximize: bool, is_designed: bool
+) -> list[Race]:
     """Return the races before their first round, each with the best `k` different completed points.
 
     A design's points are its cells, ranked by their means. Pruned trials have no value to rank by.
     """
-    whole = [trial for trial in trials if _is_whole(settings.space, trial.params)]
-    by_value = scientific(settings.space, settings.select)
+    whole = [trial for trial in trials if _is_whole(space, trial.params)]
+    by_value = scientific(space, select)
     groups: dict[tuple[float, ...], dict[object, Candidate]] = defaultdict(dict)
-    for choice in ranked(whole, maximize=settings.objective.maximize, by_point=settings.is_designed):
+    for choice in ranked(whole, maximize=maximize, by_point=is_designed):
         params = choice.trial.params
         group = groups[tuple(_place(parameter, params) for parameter in by_value)]
-        if len(group) < settings.select.k:
+        if len(group) < select.k:
             group.setdefault(tuple(sorted(params.items())), Candidate(choice.trial, choice.value))
     races = []
     for _, group in sorted(groups.items()):
         candidates = tuple(group.values())
         params = candidates[0].trial.params
-        values = np.full((len(candidates), settings.select.seeds), np.nan)
+        values = np.full((len(candidates), select.seeds), np.nan)
         point = {p.name: params[p.name] for p in by_value if p.name in params}
         races.append(Race(point, candidates, values, ((),) * len(candidates)))
     return races

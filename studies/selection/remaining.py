@@ -31,4 +31,5 @@ def remaining_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage
     """Return what the study of these `trials` has still to train."""
     if selection_of(settings, trials, storage) is not None:
         return Remaining(0, 0)
-    return Remaining(settings.n_trials - rules_of(settings).n_finished(trials), most_trainings(settings))
+    n_trainings = most_trainings(settings.select, settings.space, is_designed=settings.is_designed)
+    return Remaining(settings.n_trials - rules_of(settings).n_finished(trials), n_trainings)

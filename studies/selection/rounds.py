@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial
 
 from studies.config.parameter import Parameter
@@ -52,14 +51,9 @@ def round_settings(
     label = f"{number or stage}-{hashlib.sha256(rests_on.encode()).hexdigest()[:SHORT]}"
     name, folder = f"{settings.study_name}.select-{label}", settings.output_dir / "select" / label
     recorded = Round(settings.study_name, stage, number, tuple(candidate.trial.number for candidate, _ in entries))
-    template = OmegaConf.merge(settings.template, {"study_name": name, "output_dir": str(folder)})
-    assert isinstance(template, DictConfig)
     is_last = stage == "estimate"
     return replace(
-        settings,
-        study_name=name,
-        output_dir=folder,
-        template=template,
+        settings.renamed(name, folder),
         n_trials=len(entries),
         replicates=1,
         stop_at=None,
@@ -78,22 +72,22 @@ def round_settings(
 
 def announcement(settings: StudySettings) -> str:
     """Tell what the selection costs at most."""
-    select, n_races = settings.select, _n_races(settings)
-    crossed = " × ".join(parameter.name for parameter in scientific(settings.space, select))
+    select, space, is_designed = settings.select, settings.space, settings.is_designed
+    n_races = _n_races(select, space, is_designed=is_designed)
+    crossed = " × ".join(parameter.name for parameter in scientific(space, select))
     each = f", for each of {n_races} value{_s(n_races)} of {crossed}" if crossed else ""
     beyond = ", beyond device_seconds" if settings.device_seconds is not None else ""
     return (
         f"select: {select.k} configurations × up to {select.seeds} seeds, then {select.estimate_seeds} fresh seeds of "
-        f"the winner{each}: at most {most_trainings(settings)} trainings{beyond}"
+        f"the winner{each}: at most {most_trainings(select, space, is_designed=is_designed)} trainings{beyond}"
     )
 
 
-def most_trainings(settings: StudySettings) -> int:
+def most_trainings(select: SelectSettings, space: SearchSpace, *, is_designed: bool) -> int:
     """Return how many trainings the selection takes at most. 0 where there is none."""
-    select = settings.select
     if select.name == "none":
         return 0
-    return _n_races(settings) * (select.k * select.seeds + select.estimate_seeds)
+    return _n_races(select, space, is_designed=is_designed) * (select.k * select.seeds + select.estimate_seeds)
 
 
 def describe_round(settings: RoundSettings) -> str:
@@ -118,9 +112,9 @@ def _s(n: int) -> str:
     return "" if n == 1 else "s"
 
 
-def _n_races(settings: StudySettings) -> int:
+def _n_races(select: SelectSettings, space: SearchSpace, *, is_designed: bool) -> int:
     counts = [
-        len(parameter.levels or ()) if settings.is_designed else len(parameter.spread(10**3))
-        for parameter in scientific(settings.space, settings.select)
+        len(parameter.levels or ()) if is_designed else len(parameter.spread(10**3))
+        for parameter in scientific(space, select)
     ]
     return math.prod(counts)

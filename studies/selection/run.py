@@ -32,7 +32,8 @@ def select(
     console: Console,
 ) -> None:
     """Run what the selection lacks, if the search has come to its end."""
-    trials = _settled(study, settings, storage, signals)
+    watch = Watch(storage, lease_s=settings.storage.lease_s)
+    trials = _settled(study, rules_of(settings), stopping_of(settings), watch, signals)
     if trials is None:
         return
     step = next_step(settings, trials, reader(storage))
@@ -62,14 +63,12 @@ def _is_over(trials: Sequence[FrozenTrial], rules: Rules, stopping: StoppingRule
 
 
 def _settled(
-    study: Study, settings: StudySettings, storage: BaseStorage, signals: StopSignals
+    study: Study, rules: Rules, stopping: StoppingRule, watch: Watch, signals: StopSignals
 ) -> Sequence[FrozenTrial] | None:
     """Return the trials of a search that has come to its end, else None.
 
     After an early end, wait for trials that still run elsewhere: all commands must find the same candidates.
     """
-    watch = Watch(storage, lease_s=settings.storage.lease_s)
-    rules, stopping = rules_of(settings), stopping_of(settings)
     while signals.reason() is None:
         trials = study.get_trials(deepcopy=False)
         if _is_over(trials, rules, stopping):

@@ -18,6 +18,7 @@ from studies.config.settings import SelectSettings, StudySettings
 from studies.selection.comparison import WinnerComparison, compared
 from studies.selection.race import Candidate, Race, after_round, decided, estimated, races_of
 from studies.selection.rounds import Entry, RoundCandidate, interleaved, round_settings
+from studies.storage.checkpoints import StudyCheckpoints, checkpoints_of
 from studies.storage.slots import Rules, rules_of
 
 Read = Callable[[str], Sequence[FrozenTrial]]  # the trials of the study of that name; none if there is no such study
@@ -32,7 +33,7 @@ class Selection:
     comparison: WinnerComparison  # of the races
     searched: Candidate  # the best of the search
     n_trainings: int  # of all rounds
-    fresh_in: StudySettings | None = None  # the round of the winners' fresh trainings
+    fresh_in: StudyCheckpoints | None = None  # of the round of the winners' fresh trainings
 
     @property
     def best(self) -> Race | None:
@@ -45,10 +46,10 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
 
     `trials` are those of the search, which must have come to its end.
     """
-    races = races_of(settings, trials)
+    select, maximize = settings.select, settings.objective.maximize
+    races = races_of(trials, select, settings.space, maximize=maximize, is_designed=settings.is_designed)
     if not races:
         return None
-    select, maximize = settings.select, settings.objective.maximize
     n_trainings, number = 0, 0
     for n_analyses, n_seeds in enumerate(interim_analyses(select.seeds), 1):
         while entries := _due(races, n_seeds, is_first=n_analyses == 1):
@@ -75,7 +76,7 @@ def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read
             of_winner = [trial for (w, _), trial in zip(entries, trainings, strict=True) if w.race == winner.race]
             races[winner.race] = estimated(races[winner.race], of_winner, metric=settings.objective.metric)
     found = _concluded(races, select, maximize=maximize, n_trainings=n_trainings + len(entries))
-    return replace(found, fresh_in=estimate) if estimate is not None else found
+    return replace(found, fresh_in=checkpoints_of(estimate)) if estimate is not None else found
 
 
 def reader(storage: BaseStorage) -> Read:

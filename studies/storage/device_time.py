@@ -17,7 +17,6 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.config.settings import StudySettings
 from studies.schema import Failure, failure_of, is_imported, was_interrupted
 
 
@@ -41,11 +40,6 @@ class DeviceTime:
     def is_spent(self, trials: Sequence[FrozenTrial]) -> bool:
         """Return whether `trials` have used all that the study may take."""
         return self.limit_s is not None and self.used(trials) >= self.limit_s
-
-
-def device_time_of(settings: StudySettings) -> DeviceTime:
-    """Return how `settings` count device time."""
-    return DeviceTime(settings.devices_per_trial, settings.storage.lease_s, settings.device_seconds)
 
 
 def _is_free(trial: FrozenTrial) -> bool:

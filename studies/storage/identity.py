@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -46,7 +45,10 @@ def find_study(settings: StudySettings, storage: BaseStorage) -> tuple[optuna.St
     """
     names = {study.study_name for study in storage.get_all_studies()}
     if settings.resume == "fork" and settings.study_name in names:
-        settings = _renamed(settings, names)
+        name = _free_name(settings.study_name, names)
+        folder = settings.output_dir
+        own = folder.name == settings.study_name
+        settings = settings.renamed(name, folder.with_name(name) if own else folder / name)
     if settings.study_name not in names:
         return None, settings
     study = optuna.load_study(study_name=settings.study_name, storage=storage)
@@ -221,12 +223,5 @@ def _flat(values: Any, *, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, values
 
 
-def _renamed(settings: StudySettings, taken: set[str]) -> StudySettings:
-    number = next(n for n in range(2, len(taken) + 3) if f"{settings.study_name}-{n}" not in taken)
-    name = f"{settings.study_name}-{number}"
-    folder = settings.output_dir
-    own = folder.name == settings.study_name
-    folder = folder.with_name(name) if own else folder / name
-    template = OmegaConf.merge(settings.template, {"study_name": name, "output_dir": str(folder)})
-    assert isinstance(template, DictConfig)
-    return replace(settings, study_name=name, output_dir=folder, template=template)
+def _free_name(name: str, taken: set[str]) -> str:
+    return next(numbered for n in range(2, len(taken) + 3) if (numbered := f"{name}-{n}") not in taken)

@@ -19,23 +19,17 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
-from studies.config.settings import StudySettings
 from studies.schema import fills_a_slot, is_imported
-from studies.storage.compatible import Compatible, compatible_trials
+from studies.storage.compatible import Compatible
 from studies.storage.lease import Watch, worker_id
 from studies.storage.patience import Pause, wait
 
 POLL_S = 0.2
 
 
-def find_imports(settings: StudySettings, storage: BaseStorage, study: Study | None) -> Compatible | None:
-    """Return what to import before the study of `settings` begins. None where nothing is asked for, or it has begun.
-
-    `study` is the stored one, None where there is none yet. Raises `BadInput` where nothing can be imported.
-    """
-    if settings.import_from is None or (study is not None and has_begun(study)):
-        return None
-    return compatible_trials(settings, storage)
+def is_to_import(import_from: str | None, study: Study | None) -> bool:
+    """Return whether trials are imported before a study begins. `study` is the stored one, if there is one."""
+    return import_from is not None and (study is None or not has_begun(study))
 
 
 def has_begun(study: Study) -> bool:

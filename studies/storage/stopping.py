@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.config.settings import StudySettings
-from studies.storage.device_time import DeviceTime, device_time_of
+from studies.storage.device_time import DeviceTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,5 @@ class StoppingRule:
 
 def stopping_of(settings: StudySettings) -> StoppingRule:
     """Return the early ends that `settings` ask for."""
-    return StoppingRule(settings.stop_at, settings.objective.maximize, device_time_of(settings))
+    device_time = DeviceTime(settings.devices_per_trial, settings.storage.lease_s, settings.device_seconds)
+    return StoppingRule(settings.stop_at, settings.objective.maximize, device_time)

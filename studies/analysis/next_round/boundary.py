@@ -16,17 +16,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.fit import Fit
 from studies.analysis.levels import AT_LIMIT, CLAIM, MIN_TREND_TRIALS, SURELY_WORSE
 from studies.analysis.one_at_a_time import Lattice, positions_of
-from studies.analysis.sobol import Sobol
 from studies.analysis.table import TrialsTable
+
+if TYPE_CHECKING:
+    from studies.analysis.fit import Fit
+    from studies.analysis.sobol import Sobol
 
 EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
 LIKELY = 0.5  # more likely at a limit than not

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.analysis.analyse import Analysis
 from studies.analysis.next_round.best_of_m import BestOfM, best_of_m
 from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.next_round.infeasible import Region, infeasible
@@ -19,6 +19,9 @@ from studies.config.parameter import Parameter
 from studies.config.space import SearchSpace
 from studies.records.eligible import is_feasible, is_finite
 from studies.schema import Failure, failure_of
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
 
 INFEASIBLE = "infeasible"  # how a trial failed whose values violate a constraint
 

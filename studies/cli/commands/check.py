@@ -17,7 +17,6 @@ from studies.cli.console import make_console
 from studies.cli.experiment import each_part
 from studies.cli.sentences.check import diverged_notes, study_lines, time_line, tried_lines
 from studies.cli.validation import validate_and_open
-from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.hypotheses.parts import part_names
 from studies.launch.launcher import count_workers, launcher_problems
@@ -27,8 +26,9 @@ from studies.launch.preflight.findings import Checked, Plan
 from studies.records.stored import refuse_earlier_schema
 from studies.search.designs import typical_points
 from studies.selection.remaining import remaining_of
+from studies.storage.compatible import compatible_trials
 from studies.storage.identity import find_study
-from studies.storage.importing import find_imports
+from studies.storage.importing import is_to_import
 from studies.text.wording import counted
 
 MAX_CORNERS = 40  # points that are tried to find mistakes
@@ -70,32 +70,30 @@ def _check_study(config: DictConfig, console: Console, share: TimeShare) -> None
     study, settings = find_study(settings, storage)
     if study is not None:
         refuse_earlier_schema(study)
-    imports = find_imports(settings, storage, study)
+    imports = compatible_trials(settings, storage) if is_to_import(settings.import_from, study) else None
     if lacking := launcher_problems(settings.launcher.name):
         raise BadInput(lacking)
-    plan, log = _plan_of(settings, share), logs_of_this_run(settings.output_dir) / "check.log"
-    checked = check_in_time(plan, log=log, tell=console.print)
-    raise_problems(checked)
-    for line in tried_lines(checked, plan, study_name=settings.study_name, max_s=settings.check.max_s):
-        console.print(line)
-    trials = study.get_trials(deepcopy=False) if study is not None else []
-    left = remaining_of(settings, trials, storage)
-    n_workers = count_workers(settings, gpus=checked.gpus)
-    lines = [*checked.notes, *diverged_notes(checked)]
-    lines += [*study_lines(settings, n_stored=len(trials), imports=imports)]
-    for line in (*lines, time_line(settings, left, checked, n_workers=n_workers)):
-        console.print(f"  {line}")
-
-
-def _plan_of(settings: StudySettings, share: TimeShare) -> Plan:
-    """Return the points to try, and until when."""
-    return Plan(
+    max_s = settings.check.max_s
+    plan = Plan(
         settings,
         corners=tuple(settings.space.corners(limit=MAX_CORNERS)),
         typical=tuple(typical_points(settings, N_TYPICAL)),
-        until=share.until(settings.check.max_s),
-        at_least_s=share.at_least_s(settings.check.max_s),
+        until=share.until(max_s),
+        at_least_s=share.at_least_s(max_s),
     )
+    log = logs_of_this_run(settings.output_dir) / "check.log"
+    checked = check_in_time(plan, log=log, tell=console.print)
+    raise_problems(checked)
+    for line in tried_lines(checked, plan, study_name=settings.study_name, max_s=max_s):
+        console.print(line)
+    trials = study.get_trials(deepcopy=False) if study is not None else []
+    left = remaining_of(settings, trials, storage)
+    n_workers, prunes = count_workers(settings, gpus=checked.gpus), settings.pruner.name != "none"
+    lines = [*checked.notes, *diverged_notes(checked)]
+    lines += [*study_lines(settings, n_stored=len(trials), imports=imports)]
+    time_needed = time_line(left, checked, n_trials=settings.n_trials, n_workers=n_workers, prunes=prunes)
+    for line in (*lines, time_needed):
+        console.print(f"  {line}")
 
 
 def raise_problems(checked: Checked) -> None:

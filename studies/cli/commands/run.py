@@ -28,10 +28,11 @@ from studies.process.signals import StopSignals
 from studies.records.stored import refuse_earlier_schema
 from studies.selection.rounds import announcement
 from studies.selection.run import select, selection_of
+from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.gone import deletion_told
 from studies.storage.identity import find_study
-from studies.storage.importing import find_imports
+from studies.storage.importing import is_to_import
 from studies.text.printable import described
 
 
@@ -96,7 +97,7 @@ def _find(session: Session) -> tuple[Study | None, Session]:
 def _search(study: Study | None, session: Session) -> tuple[Study, RunOutcome]:
     """Search, unless the stored `study` has ended already. Return the study and why it ended."""
     settings = session.settings
-    imports = find_imports(settings, session.storage, study)
+    imports = compatible_trials(settings, session.storage) if is_to_import(settings.import_from, study) else None
     for note in sentences.resume_notes(study, settings) if study is not None else ():
         session.console.print(note)
     trials = study.get_trials(deepcopy=False) if study is not None else []

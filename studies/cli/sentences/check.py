@@ -61,26 +61,26 @@ def study_lines(settings: StudySettings, *, n_stored: int, imports: Compatible |
         yield f"to be imported: {imports}"
 
 
-def time_line(settings: StudySettings, left: Remaining, checked: Checked, *, n_workers: int) -> str:
+def time_line(left: Remaining, checked: Checked, *, n_trials: int, n_workers: int, prunes: bool) -> str:
     """Return how long the rest of the study takes, as far as that is known."""
     if not checked.dry_runs and not left.is_nothing:
         return UNTIMED
     provided = PROCEDURE if checked.is_procedure and not left.is_nothing else ""
-    return estimate(settings, left, checked.seconds, n_workers) + provided
+    return estimate(left, checked.seconds, n_trials=n_trials, n_workers=n_workers, prunes=prunes) + provided
 
 
-def estimate(settings: StudySettings, left: Remaining, seconds: Sequence[float], n_workers: int) -> str:
-    """Return how long the rest of the study takes if a trial takes the mean of `seconds`."""
+def estimate(left: Remaining, seconds: Sequence[float], *, n_trials: int, n_workers: int, prunes: bool) -> str:
+    """Return how long the rest of a study of `n_trials` takes if a trial takes the mean of `seconds`."""
     if left.is_nothing:
         return "nothing is left to do: the study is finished"
-    rest = "" if left.trials == settings.n_trials else " that is left" if left.trials == 1 else " that are left"
+    rest = "" if left.trials == n_trials else " that is left" if left.trials == 1 else " that are left"
     trained = [_trials(left.trials) + rest] * bool(left.trials)
     trained += [f"up to {counted(left.trainings, 'training', 'trainings')} of the selection"] * bool(left.trainings)
     what = " and ".join(trained)
     if not seconds:
         return f"{what}. The loader does not tell how long an epoch is, so the time is unknown"
     total = (left.trials + left.trainings) * mean(seconds) / n_workers
-    points, less = counted(len(seconds), "point", "points"), _why_less(settings.pruner.name != "none", left)
+    points, less = counted(len(seconds), "point", "points"), _why_less(prunes, left)
     return (
         f"a trial takes about {duration(mean(seconds))} ({duration(min(seconds))} to {duration(max(seconds))} at "
         f"{points} of the space); {what} on {counted(n_workers, 'worker', 'workers')} "

@@ -15,6 +15,7 @@ from studies.records.objectives import objective_notes
 from studies.reporting.ending_notes import ending_notes
 from studies.reporting.goal import goal, goal_notes
 from studies.reporting.logger_notes import logger_notes
+from studies.search.exploration import exploration_of
 from studies.search.pruners import pruner_notes
 from studies.search.samplers import sampler_notes
 from studies.storage.device_time import DeviceTime
@@ -79,8 +80,10 @@ def plan_lines(settings: StudySettings, *, slots: Sequence[object], logs: Path) 
     yield f"{n_trials}, sampler {settings.sampler.name}, pruner {settings.pruner.name}; logs in {logs}"
     yield f"  objective: {goal(objective)}"
     of_metrics = objective_notes((objective.metric, objective.logged_second))
+    of_exploration = exploration_of(settings).notes(settings.sampler.name, n_trials=settings.n_trials)
+    of_sampler = sampler_notes(settings.sampler.name, settings.pruner.name, settings.space)
     of_pruner = pruner_notes(settings.pruner, objective, rungs=settings.budget.rungs)
-    for line in (*slots, *goal_notes(objective), *of_metrics, *sampler_notes(settings), *of_pruner):
+    for line in (*slots, *goal_notes(objective), *of_metrics, *of_exploration, *of_sampler, *of_pruner):
         yield f"  {line}"
 
 

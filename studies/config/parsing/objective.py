@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from studies.config.budget import Budget
 from studies.config.parsing.direction import is_never_negative, usual_direction
 from studies.config.parsing.section import ConfigSection
 from studies.config.settings import (
@@ -12,7 +13,6 @@ from studies.config.settings import (
     Direction,
     ObjectiveSettings,
     SecondObjective,
-    StudySettings,
 )
 from studies.errors import Problems, nearest
 
@@ -39,22 +39,22 @@ def parse_objective(section: ConfigSection) -> ObjectiveSettings:
     )
 
 
-def check_objective(settings: StudySettings, problems: Problems) -> None:
+def check_objective(objective: ObjectiveSettings, budget: Budget, problems: Problems, *, stop_at: float | None) -> None:
     """Add a problem for a useless second objective, a noise without one, or a wrong `stop_at`."""
-    _check_stop_at(settings.objective, settings.stop_at, problems)
-    second = settings.objective.second
-    _check_training_loss("objective", settings.objective, problems)
+    _check_stop_at(objective, stop_at, problems)
+    second = objective.second
+    _check_training_loss("objective", objective, problems)
     if second is None:
-        if settings.objective.noise is not None:
-            complaint = f"is {settings.objective.noise:g} but there is no second objective, where alone it is used"
+        if objective.noise is not None:
+            complaint = f"is {objective.noise:g} but there is no second objective, where alone it is used"
             problems.add("objective.noise", complaint, "remove it, or give objective.second=seconds")
         return
     _check_training_loss("objective.second", second, problems)
     key = "objective.second.metric"
-    if second.metric == settings.objective.metric:
+    if second.metric == objective.metric:
         problems.add(key, f"is {second.metric}, the first metric too", "name another, or give objective.second=null")
-    if SPENT_ALIKE.get(second.metric) == settings.budget.unit:
-        complaint = f"is {second.metric}, of which budget.unit={settings.budget.unit} gives each trial as many"
+    if SPENT_ALIKE.get(second.metric) == budget.unit:
+        complaint = f"is {second.metric}, of which budget.unit={budget.unit} gives each trial as many"
         problems.add(key, complaint, "set budget.unit=epochs, or name another metric")
 
 

@@ -44,7 +44,8 @@ def check_select(settings: StudySettings, problems: Problems) -> None:
     if settings.select.name != "none" and settings.objective.second is not None:
         complaint = f"is {settings.select.name}, which looks for one winner, and there are two objectives"
         problems.add("select", complaint, "read the front and set select=none, or give objective.second=null")
-    _check_k(settings, problems)
+    n_points = settings.n_trials // settings.replicates
+    _check_k(settings.select, n_points, problems, is_designed=settings.is_designed)
     if not settings.select.per_value:
         return
     key = "select.per_value"
@@ -59,16 +60,15 @@ def check_select(settings: StudySettings, problems: Problems) -> None:
             problems.add(key, f"is true, and {parameter.name} has a continuum of values", remedy)
 
 
-def _check_k(settings: StudySettings, problems: Problems) -> None:
+def _check_k(select: SelectSettings, n_points: int, problems: Problems, *, is_designed: bool) -> None:
     """Add a problem for more candidates than the study has points, if their number is known."""
     counted = ("select.k", "n_trials", "replicates", "search_space")
-    if settings.select.name == "none" or any(problem.key.startswith(counted) for problem in problems.found):
+    if select.name == "none" or any(problem.key.startswith(counted) for problem in problems.found):
         return
-    k, n_points = settings.select.k, settings.n_trials // settings.replicates
-    if k > n_points:
-        there = f"the grid has {n_points} cells" if settings.is_designed else f"the search has {n_points} trials"
-        more = "more levels" if settings.is_designed else "more n_trials"
-        problems.add("select.k", f"is {k} but {there}", f"give no more than {n_points}, or {more}")
+    if select.k > n_points:
+        there = f"the grid has {n_points} cells" if is_designed else f"the search has {n_points} trials"
+        more = "more levels" if is_designed else "more n_trials"
+        problems.add("select.k", f"is {select.k} but {there}", f"give no more than {n_points}, or {more}")
 
 
 def _check_cost(section: ConfigSection) -> None:

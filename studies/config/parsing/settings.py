@@ -132,7 +132,11 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
         check=parse_check(top.section("check")),
         links=parse_links(given, space, problems),
     )
-    for check in (_check_together, check_objective, check_select, check_vars, *checks):
+    _check_together(settings, problems)
+    check_objective(settings.objective, settings.budget, problems, stop_at=settings.stop_at)
+    check_select(settings, problems)
+    check_vars(template, space, problems)
+    for check in checks:
         check(settings, problems)
     problems.found = [
         problem for problem in problems.found if problem in unresolved or not _follows(problem, unresolved)

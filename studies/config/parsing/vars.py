@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from studies.config.settings import FIXED_KEYS, StudySettings
+from studies.config.settings import FIXED_KEYS
+from studies.config.space import SearchSpace
 from studies.errors import Problems
 
 
-def check_vars(settings: StudySettings, problems: Problems) -> None:
+def check_vars(template: DictConfig, space: SearchSpace, problems: Problems) -> None:
     """Add a problem for each searched variable that no key of a trial's config uses."""
-    written = OmegaConf.to_container(settings.template, resolve=False)
+    written = OmegaConf.to_container(template, resolve=False)
     assert isinstance(written, dict)
     texts = [text for key in FIXED_KEYS for text in _texts(written.get(key)) if "${" in text]
-    for parameter in settings.space:
+    for parameter in space:
         for path in parameter.paths:
             if path.startswith("vars.") and not any(path in text or "${." in text for text in texts):
                 remedy = f"write ${{{path}}} where a trial needs it, or search another key"

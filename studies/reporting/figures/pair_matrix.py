@@ -17,6 +17,7 @@ from studies.reporting.finding import Drawing, Rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
@@ -77,14 +78,16 @@ def _row(effect: Effect, names: Sequence[str]) -> Row:
 
 
 def _draw(figure: Figure, rows: Rows, *, names: Sequence[str], heading: str) -> None:
-    from matplotlib import cm, colormaps, colors
+    from matplotlib import cm, colormaps, colors, patches
 
     axes = figure.add_subplot()
     estimates = numbers(rows, "estimate")
     top = max(LEAST_TOP, float(np.nanmax(estimates, initial=0.0)))
     colours = cm.ScalarMappable(colors.Normalize(0.0, top), colormaps["Blues"])
     for row, colour in zip(rows, colours.to_rgba(np.nan_to_num(estimates)), strict=True):
-        _draw_cell(axes, row, names, colour)
+        x, y = names.index(str(row["column"])), names.index(str(row["row"]))
+        cell = patches.Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, edgecolor=HATCH, linewidth=0.6)
+        _draw_cell(axes, cell, row, colour)
     n = len(names)
     axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
     axes.set_xticks(range(n), labels=[short(name) for name in names], rotation=35, ha="right", rotation_mode="anchor")
@@ -95,17 +98,13 @@ def _draw(figure: Figure, rows: Rows, *, names: Sequence[str], heading: str) -> 
     figure.colorbar(colours, ax=axes, shrink=0.6).set_label("share")
 
 
-def _draw_cell(axes: Axes, row: Row, names: Sequence[str], colour: Array) -> None:
-    from matplotlib.patches import Rectangle
-
-    x, y = names.index(str(row["column"])), names.index(str(row["row"]))
+def _draw_cell(axes: Axes, cell: Rectangle, row: Row, colour: Array) -> None:
     red, green, blue = (float(part if row["is_solid"] else 1 - PALE * (1 - part)) for part in colour[:3])
     is_dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.55
     hatch = None if row["is_solid"] else "////"
-    face = (red, green, blue)
-    axes.add_patch(
-        Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=face, edgecolor=HATCH, linewidth=0.6, hatch=hatch)
-    )
+    cell.set(facecolor=(red, green, blue), hatch=hatch)
+    axes.add_patch(cell)
+    x, y = cell.get_center()
     words = axes.text(x, y, _words(row), ha="center", va="center", fontsize=8.5, color="white" if is_dark else BLACK)
     if hatch:
         words.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2})

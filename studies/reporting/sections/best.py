@@ -91,10 +91,11 @@ def _files(view: StudyView, best: Choice) -> Iterator[File | Reference]:
     text = best_yaml(settings, best, selection=view.selection)
     if text is not None:
         yield File("best configuration", FILES[0], text)
-    trained, trained_in = best.trial, settings
+    trained, checkpoints = best.trial, checkpoints_of(settings)
     if view.selection is not None:
-        fresh = representative(view.selection, settings)
-        trained, trained_in = (fresh, view.selection.fresh_in or settings) if fresh is not None else (trained, settings)
-    state = None if is_told_by_hand(trained) else checkpoints_of(trained_in).last_state_of(trained)
+        fresh = representative(view.selection, checkpoints)
+        if fresh is not None:
+            trained, checkpoints = fresh, view.selection.fresh_in or checkpoints
+    state = None if is_told_by_hand(trained) else checkpoints.last_state_of(trained)
     if state is not None:
         yield Reference("best model", Path(nearby(state)))

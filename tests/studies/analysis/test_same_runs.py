@@ -26,6 +26,7 @@ from studies.config.settings import StudySettings
 from studies.selection.race import Candidate, Race, estimated
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.slots import rules_of
+from studies.storage.stopping import stopping_of
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight.dry_run import SAME_UNDER_SEEDS, compare_seeds
 from studies.trial.preflight.preflight import Preflight, preflight
@@ -111,7 +112,7 @@ def test_a_run_says_so_once_as_soon_as_two_trials_show_it(plain: MakeSettings) -
     run(settings)
     study = optuna.load_study(study_name="plain", storage=settings.storage.address)
     out = StringIO()
-    with Progress(study, settings, rules_of(settings), console=Console(file=out)) as progress:
+    with Progress(study, rules_of(settings), stopping_of(settings).device_time, console=Console(file=out)) as progress:
         progress.tick()
         progress.tick()
     assert out.getvalue().count(f"note: {TOLD} (trials 0 and 2, say): the module seeds itself (seed_everything?)") == 1

@@ -11,14 +11,13 @@ from rich.console import Console
 
 from studies import schema
 from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
-from studies.config.composing.configs import compose
-from studies.config.parsing.settings import parse_settings
-from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
+from studies.storage.device_time import DeviceTime
 from studies.storage.slots import Rules
 
 N_TRIALS = 8
 RULES = Rules(N_TRIALS, max_retries=0, redraws=False)
+UNLIMITED = DeviceTime(devices=1, lease_s=60.0, limit_s=None)
 
 
 def trials(*endings: tuple[TrialState, float | None, dict[str, Any]]) -> list[FrozenTrial]:
@@ -43,20 +42,15 @@ EVERY_ENDING = [
 ]
 
 
-@pytest.fixture(scope="module")
-def settings() -> StudySettings:
-    return parse_settings(compose(["+study=digits", f"n_trials={N_TRIALS}"]))
-
-
 class Watched:
     """A study whose progress is written to `text`, with a clock that is moved by hand."""
 
-    def __init__(self, settings: StudySettings, *, terminal: bool = False) -> None:
+    def __init__(self, *, terminal: bool = False) -> None:
         self.study = optuna.create_study(direction="maximize")
         self.out = StringIO()
         self.now = 100.0
         console = Console(file=self.out, force_terminal=terminal, width=120)
-        self.progress = Progress(self.study, settings, RULES, console=console, clock=lambda: self.now)
+        self.progress = Progress(self.study, RULES, UNLIMITED, console=console, clock=lambda: self.now)
 
     def finish(self, *values: float) -> None:
         for value in values:
@@ -93,8 +87,8 @@ def test_nothing_stands_before_the_first_trial() -> None:
     assert (now.finished, now.running, now.best) == (0, 0, None)
 
 
-def test_without_a_terminal_a_plain_line_is_written_at_intervals(settings: StudySettings) -> None:
-    watched = Watched(settings)
+def test_without_a_terminal_a_plain_line_is_written_at_intervals() -> None:
+    watched = Watched()
     with watched.progress as progress:
         for _ in range(3):  # the first at once, then nothing until the interval is over
             assert progress.tick() == 0
@@ -110,19 +104,19 @@ def test_without_a_terminal_a_plain_line_is_written_at_intervals(settings: Study
     ]
 
 
-def test_failures_and_retries_are_told_where_there_are_any(settings: StudySettings) -> None:
-    watched = Watched(settings)
+def test_failures_and_retries_are_told_where_there_are_any() -> None:
+    watched = Watched()
     watched.study.add_trials(trials(*EVERY_ENDING))
     watched.progress.tick()
     (line,) = watched.lines()
     assert line.startswith("6/8 finished: 3 complete, 1 pruned, 1 diverged, 1 error, 1 retried, 1 running; best 0.9")
 
 
-def test_the_pace_counts_this_run_alone(settings: StudySettings) -> None:
+def test_the_pace_counts_this_run_alone() -> None:
     """A continued study that began with 4 of 8 finished has done none itself yet."""
-    watched = Watched(settings)
+    watched = Watched()
     watched.finish(0.1, 0.2, 0.3, 0.4)
-    later = Progress(watched.study, settings, RULES, console=Console(file=watched.out), clock=lambda: watched.now)
+    later = Progress(watched.study, RULES, UNLIMITED, console=Console(file=watched.out), clock=lambda: watched.now)
     watched.now += 30
     later.tick()
     watched.finish(0.5)
@@ -134,15 +128,15 @@ def test_the_pace_counts_this_run_alone(settings: StudySettings) -> None:
 
 
 @pytest.mark.parametrize("error", [StudyStopped("the last 5 trials all failed"), ValueError()])
-def test_a_run_that_breaks_off_writes_no_last_line(settings: StudySettings, error: BaseException) -> None:
-    watched = Watched(settings)
+def test_a_run_that_breaks_off_writes_no_last_line(error: BaseException) -> None:
+    watched = Watched()
     with pytest.raises(type(error)), watched.progress:
         raise error
     assert list(watched.lines()) == []
 
 
-def test_the_same_standing_is_not_told_again_at_the_end(settings: StudySettings) -> None:
-    watched = Watched(settings)
+def test_the_same_standing_is_not_told_again_at_the_end() -> None:
+    watched = Watched()
     with watched.progress as progress:
         watched.finish(0.5)
         progress.tick()
@@ -150,15 +144,15 @@ def test_the_same_standing_is_not_told_again_at_the_end(settings: StudySettings)
     assert len(list(watched.lines())) == 1
 
 
-def test_an_interrupted_run_writes_its_last_line(settings: StudySettings) -> None:
-    watched = Watched(settings)
+def test_an_interrupted_run_writes_its_last_line() -> None:
+    watched = Watched()
     with pytest.raises(KeyboardInterrupt), watched.progress:
         raise KeyboardInterrupt
     assert len(list(watched.lines())) == 1
 
 
-def test_in_a_terminal_a_table_is_kept_up_to_date(settings: StudySettings) -> None:
-    watched = Watched(settings, terminal=True)
+def test_in_a_terminal_a_table_is_kept_up_to_date() -> None:
+    watched = Watched(terminal=True)
     with watched.progress as progress:
         progress.tick()
         watched.finish(0.5, 0.9)
@@ -177,8 +171,8 @@ def test_in_a_terminal_a_table_is_kept_up_to_date(settings: StudySettings) -> No
     assert text.rstrip().endswith("\x1b[?25h")  # the cursor is shown again
 
 
-def test_the_terminal_is_given_back_when_the_study_stops(settings: StudySettings) -> None:
-    watched = Watched(settings, terminal=True)
+def test_the_terminal_is_given_back_when_the_study_stops() -> None:
+    watched = Watched(terminal=True)
     with pytest.raises(StudyStopped), watched.progress:
         raise StudyStopped("enough")
     assert watched.out.getvalue().rstrip().endswith("\x1b[?25h")

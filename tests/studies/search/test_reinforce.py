@@ -17,10 +17,10 @@ from studies.config.parameter import Parameter
 from studies.config.parsing.settings import parse_settings
 from studies.config.space import Point, SearchSpace
 from studies.errors import BadInput
+from studies.search.checks import check_search
 from studies.search.policy import ChoicePolicy, NumberPolicy, Rates, begin
 from studies.search.policy_state import PolicyState
 from studies.search.reinforce import Memory, ReinforceSampler
-from studies.search.samplers import check_sampler
 
 ARM = Parameter("arm", (), "categorical", choices={name: name for name in "abcd"})
 LR = Parameter("lr", (), "float", low=1e-5, high=1.0, log=True)
@@ -440,14 +440,14 @@ def test_a_parameter_outside_of_the_space_is_refused() -> None:
 def test_options_out_of_their_range_are_told_with_it(option: str, value: str, remedy: str) -> None:
     words = ["+study=digits", "sampler=reinforce", f"sampler.{option}={value}"]
     with pytest.raises(BadInput, match=rf"sampler.{option} is .*: give a number {remedy}"):
-        parse_settings(compose(words), checks=[check_sampler])
+        parse_settings(compose(words), checks=[check_search])
 
 
 def test_an_unknown_option_is_told_with_the_nearest() -> None:
     for option in ("learnin_rate", "memory"):
         words = ["+study=digits", "sampler=reinforce", f"+sampler.{option}=1"]
         with pytest.raises(BadInput, match="is not an option of reinforce") as refused:
-            parse_settings(compose(words), checks=[check_sampler])
+            parse_settings(compose(words), checks=[check_search])
         assert "learning_rate" in str(refused.value)
         assert "space" not in str(refused.value)
 

@@ -525,23 +525,24 @@ def test_a_grid_trains_all_its_cells_with_one_seed_before_it_takes_the_next() ->
 
 
 def test_what_a_sampler_will_not_do_is_told() -> None:
-    assert sampler_notes(exploring("tpe", 0)) == []
-    (pruning,) = sampler_notes(replace(exploring("gp", 0, space=CONTINUOUS), pruner=Named("median")))
+    assert sampler_notes("tpe", "none", MIXED) == []
+    (pruning,) = sampler_notes("gp", "median", CONTINUOUS)
     assert "gp learns from completed trials only, so what median prunes teaches it nothing" in pruning
-    (at_random,) = sampler_notes(exploring("cmaes", 0))
+    (at_random,) = sampler_notes("cmaes", "none", MIXED)
     assert "cmaes draws activation at random" in at_random
-    (conditional,) = sampler_notes(exploring("gp", 0, space=CONDITIONAL))
+    (conditional,) = sampler_notes("gp", "none", CONDITIONAL)
     assert "gp draws width at random" in conditional
 
 
 def test_how_many_trials_are_quasi_random_is_told_with_the_way_out() -> None:
-    (quarter,) = sampler_notes(settings("tpe"))
+    tpe = exploration_of(settings("tpe"))
+    (quarter,) = tpe.notes("tpe", n_trials=20)
     assert quarter == (
         "tpe: 1 trial in 4 is quasi-random (sampler.explore_fraction=0.25), so that effects can be estimated "
         "(0 turns it off)"
     )
-    (three,) = sampler_notes(exploring("tpe", 0.3))
+    (three,) = exploration_of(exploring("tpe", 0.3)).notes("tpe", n_trials=20)
     assert "30 % of the trials are quasi-random (sampler.explore_fraction=0.3)" in three
-    assert sampler_notes(replace(settings("tpe"), n_trials=3)) == []
-    assert sampler_notes(settings("random")) == []
-    assert "cmaes learns from its own trials only" in sampler_notes(settings("cmaes", space=CONTINUOUS))[1]
+    assert tpe.notes("tpe", n_trials=3) == []
+    assert exploration_of(settings("random")).notes("random", n_trials=20) == []
+    assert "cmaes learns from its own trials only" in tpe.notes("cmaes", n_trials=20)[1]

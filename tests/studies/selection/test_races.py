@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,13 +39,18 @@ def test_the_cost_of_a_candidate_is_that_of_one_training() -> None:
     assert math.isnan(race.cost(2))
 
 
+def found(settings: StudySettings, trials: Sequence[FrozenTrial]) -> list[Race]:
+    maximize = settings.objective.maximize
+    return races_of(trials, settings.select, settings.space, maximize=maximize, is_designed=settings.is_designed)
+
+
 def test_a_cell_of_a_design_is_a_candidate_by_the_mean_over_its_seeds(make_settings: MakeSettings) -> None:
     """.9, .3, .3 has the luckiest seed and the mean .5; .8, .7, .6 the mean .7."""
     settings = make_settings(*RACE, study="digits_grid")
     lr = settings.space["lr"].levels or ()
     lucky, good = ({"lr": lr[i], "batch_size": 64} for i in (0, 1))
     trials = [*(trial_at(lucky, v) for v in (0.9, 0.3, 0.3)), *(trial_at(good, v) for v in (0.8, 0.7, 0.6))]
-    (race,) = races_of(settings, trials)
+    (race,) = found(settings, trials)
     assert [candidate.trial.params for candidate in race.candidates] == [good, lucky]
     assert [candidate.value for candidate in race.candidates] == pytest.approx([0.7, 0.5])
 
@@ -55,9 +60,9 @@ def test_what_is_no_point_of_the_space_is_no_candidate(make_settings: MakeSettin
     settings = make_settings(*RACE, "sampler=random", study="plain")
     ours, high, foreign = {"lr": 0.01}, {"lr": 5.0}, {"lr": 0.02, "batch_size": 64}
     trials = [trial_at(ours, 0.5), trial_at(high, 0.1), trial_at({"batch_size": 64}, 0.1), trial_at(foreign, 0.1)]
-    (race,) = races_of(settings, trials)
+    (race,) = found(settings, trials)
     assert [candidate.trial.params for candidate in race.candidates] == [ours]
-    assert races_of(settings, trials[1:]) == []
+    assert found(settings, trials[1:]) == []
 
 
 def test_nothing_is_told_of_the_test_part_unless_all_fresh_trainings_were_tested() -> None:

@@ -17,7 +17,7 @@ from studies import schema
 from studies.config.settings import StudySettings
 from studies.reporting.trials_csv import trials_csv
 from studies.schema import Failure
-from studies.storage.device_time import device_time_of
+from studies.storage.stopping import stopping_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
@@ -32,7 +32,7 @@ def trial(state: TrialState, *, begun_s: float, took_s: float | None = None, **a
 
 
 def used(make_settings: MakeSettings, *trials: FrozenTrial, more: tuple[str, ...] = ()) -> float:
-    return device_time_of(make_settings("storage.lease_s=60", *more)).used(trials, now=NOW)
+    return stopping_of(make_settings("storage.lease_s=60", *more)).device_time.used(trials, now=NOW)
 
 
 def test_every_trial_counts_however_it_ended(make_settings: MakeSettings) -> None:
@@ -53,12 +53,12 @@ def test_trials_csv_tells_what_each_trial_counts(make_settings: MakeSettings, tm
         made.number = number
     settings = make_settings("storage.lease_s=60")
     (tmp_path / "t.csv").write_text(
-        trials_csv(trials, device_seconds=device_time_of(settings).of_each(trials)), newline=""
+        trials_csv(trials, device_seconds=stopping_of(settings).device_time.of_each(trials)), newline=""
     )
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["seconds"], row["device_seconds"]) for row in rows] == [("1.0", "2.25"), ("1.0", "4.5")]
-    assert sum(float(row["device_seconds"]) for row in rows) == device_time_of(settings).used(trials)
+    assert sum(float(row["device_seconds"]) for row in rows) == stopping_of(settings).device_time.used(trials)
 
 
 def test_what_runs_counts_up_to_now(make_settings: MakeSettings) -> None:
@@ -84,11 +84,13 @@ def test_no_trial_begins_once_the_device_time_is_used_and_more_goes_on(make_sett
         slow = ("launcher=serial", "model.sleep_s=0.01", f"n_trials={n_trials}")
         return make_settings(*slow, f"device_seconds={limit_s}", study="plain")
 
-    first = device_time_of(asked(1)).used(run(asked(1e9, n_trials=1)))  # the first trial of a process takes longer
+    first = stopping_of(asked(1)).device_time.used(
+        run(asked(1e9, n_trials=1))
+    )  # the first trial of a process takes longer
     limit = first + 0.5
     trials, settings = run(asked(limit)), asked(limit)
     assert 1 < len(trials) < 40
-    assert device_time_of(settings).used(trials[:-1]) < limit <= device_time_of(settings).used(trials)
+    assert stopping_of(settings).device_time.used(trials[:-1]) < limit <= stopping_of(settings).device_time.used(trials)
     assert trials[-1].state == TrialState.COMPLETE, "what runs comes to its end"
     assert len(run(asked(limit))) == len(trials)
     assert len(run(asked(limit + 3))) > len(trials)

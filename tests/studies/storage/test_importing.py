@@ -26,7 +26,7 @@ from studies.search.samplers import StudySampler
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
-from studies.storage.importing import bring_in, find_imports, has_begun, ignored, told
+from studies.storage.importing import bring_in, has_begun, ignored, is_to_import, told
 from studies.storage.opening import open_storage
 from studies.storage.slots import read_slots, rules_of
 
@@ -64,8 +64,7 @@ def first(storage: BaseStorage, *overrides: str, **changes: Any) -> optuna.Study
 
 def imported(storage: BaseStorage, *overrides: str) -> optuna.Study:
     settings = settings_of(*NEXT, *overrides)
-    found = find_imports(settings, storage, None)
-    assert found is not None
+    found = compatible_trials(settings, storage)
     study = open_study(settings, storage)
     assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)
     return study
@@ -77,7 +76,7 @@ def brought(study: optuna.Study) -> list[FrozenTrial]:
 
 def refused(storage: BaseStorage, *overrides: str) -> dict[str, str]:
     with pytest.raises(BadInput) as caught:
-        find_imports(settings_of(*NEXT, *overrides), storage, None)
+        compatible_trials(settings_of(*NEXT, *overrides), storage)
     return {problem.key: problem.complaint for problem in caught.value.problems}
 
 
@@ -239,7 +238,7 @@ def test_imported_trials_take_no_slot_and_resuming_imports_nothing_more(storage:
     add(origin, settings_of(), POINT, TrialState.COMPLETE)
     found, _ = find_study(settings, storage)
     assert found is not None
-    assert find_imports(settings, storage, found) is None
+    assert not is_to_import(settings.import_from, found)
     assert ignored(settings.import_from, found) is None
     assert len(brought(study)) == 1
     assert [slot.last.number for slot in read_slots(study.trials, 12)] == [study.trials[-1].number]
@@ -276,7 +275,7 @@ def test_a_study_that_began_without_imports_says_that_it_is_too_late(storage: Ba
     study.ask()
     settings = settings_of(*NEXT)
     assert has_begun(study)
-    assert find_imports(settings, storage, study) is None
+    assert not is_to_import(settings.import_from, study)
     assert "does nothing: study second began without imported trials" in str(ignored(settings.import_from, study))
 
 
@@ -372,8 +371,7 @@ SLEEPING = ("study_name=sleepers", "workers=1", "storage.lease_s=60", "n_trials=
 def open_and_import(asked: tuple[str, ...], begin: Any) -> None:
     settings = sleeping_settings(asked)
     storage = open_storage(settings.storage.address)
-    found = find_imports(settings, storage, None)
-    assert found is not None
+    found = compatible_trials(settings, storage)
     begin.wait(60)
     study = open_study(settings, storage)
     assert bring_in(found, study, storage, lease_s=settings.storage.lease_s)

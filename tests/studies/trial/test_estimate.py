@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +137,19 @@ def test_what_is_left_is_told_of_trials_and_selection(make_settings: MakeSetting
     assert remaining_of(plain, finished(3), storage) == Remaining(1, 0)
     assert remaining_of(plain, finished(4), storage).is_nothing
     raced = make_settings(*RACE, study="plain")
-    assert most_trainings(raced) == 3 * 4 + 5
+    assert most_trainings(raced.select, raced.space, is_designed=False) == 3 * 4 + 5
     assert remaining_of(raced, finished(4), storage) == Remaining(0, 17)
 
 
-def test_the_estimate_in_words(make_settings: MakeSettings) -> None:
-    plain = make_settings(study="plain")
-    seconds = [10.0, 20.0, 60.0]  # mean 30
+def test_the_estimate_in_words() -> None:
+    def of(left: int, n_workers: int, seconds: Sequence[float] = (10.0, 20.0, 60.0)) -> str:  # mean 30
+        return estimate(Remaining(left, 0), seconds, n_trials=4, n_workers=n_workers, prunes=False)
+
     told = "a trial takes about 30 s (10 s to 1 min 00 s at 3 points of the space); "
-    assert (
-        estimate(plain, Remaining(4, 0), seconds, 2)
-        == f"{told}4 trials on 2 workers about 1 min 00 s and some seconds to start"
-    )
-    one = "1 trial that are left on 1 worker about 30 s and some seconds to start"
-    assert estimate(plain, Remaining(1, 0), seconds, 1) == told + one.replace("that are", "that is")
-    assert estimate(plain, Remaining(0, 0), seconds, 2) == "nothing is left to do: the study is finished"
-    assert "4 trials. The loader does not tell" in estimate(plain, Remaining(4, 0), [], 2)
-    pruned = make_settings("pruner=median", *RACE, study="plain")
-    found = estimate(pruned, Remaining(4, 16), seconds, 2)
+    assert of(4, 2) == f"{told}4 trials on 2 workers about 1 min 00 s and some seconds to start"
+    assert of(1, 1) == f"{told}1 trial that is left on 1 worker about 30 s and some seconds to start"
+    assert of(0, 2) == "nothing is left to do: the study is finished"
+    assert "4 trials. The loader does not tell" in of(4, 2, ())
+    found = estimate(Remaining(4, 16), [10.0, 20.0, 60.0], n_trials=4, n_workers=2, prunes=True)
     assert "4 trials and up to 16 trainings of the selection on 2 workers at most about 5 min 00 s and some" in found
     assert found.endswith("to start, less where trials are pruned or configurations leave the race")

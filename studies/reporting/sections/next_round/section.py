@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from studies.analysis.next_round.best_of_m import BestOfM, is_enough
 from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.figures.best_of_m import best_of_m
 from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
@@ -15,7 +16,6 @@ from studies.reporting.wording import estimate_text, interval_text
 from studies.text.wording import NONE, counted, fixed, shown
 
 if TYPE_CHECKING:
-    from studies.analysis.next_round.best_of_m import BestOfM
     from studies.analysis.next_round.boundary import Place
     from studies.analysis.next_round.infeasible import Rate, Region
     from studies.analysis.next_round.round import NextRound
@@ -155,8 +155,6 @@ def _rate(rate: Rate) -> str:
 
 
 def _enough(found: NextRound, metric: str) -> str:
-    from studies.analysis.next_round.best_of_m import is_enough
-
     curve = found.best_of_m
     if found.is_grid:
         return (
