@@ -21,9 +21,7 @@ from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
 from studies.hypotheses.check import check_hypothesis
-from studies.launch.local.options import check_launcher
-from studies.launch.ray.options import check_ray
-from studies.launch.slurm.options import check_slurm
+from studies.launch.check import check_launcher
 from studies.search.pruners import check_pruner
 from studies.search.samplers import check_sampler
 from studies.storage.opening import open_existing, open_storage, open_to_read
@@ -50,7 +48,7 @@ def check_whole_trainings(settings: StudySettings, problems: Problems) -> None:
         problems.add("pruner", complaint, "set pruner=none")
 
 
-CHECKS = (check_sampler, check_pruner, check_launcher, check_slurm, check_ray, check_hypothesis, check_whole_trainings)
+CHECKS = (check_sampler, check_pruner, check_launcher, check_hypothesis, check_whole_trainings)
 
 
 def validate_and_open(
