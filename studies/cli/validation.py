@@ -21,9 +21,7 @@ from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
 from studies.hypotheses.check import check_hypothesis
-from studies.launch.local.options import check_launcher
-from studies.launch.ray.options import check_ray
-from studies.launch.slurm.options import check_slurm
+from studies.launch.check import check_launcher
 from studies.search.checks import check_search
 from studies.storage.opening import open_existing, open_storage, open_to_read
 from studies.storage.patience import Patience, wait
@@ -33,7 +31,7 @@ GROUPS = ("model", "datamodule", "trainer", "callbacks", "loggers")  # mappings;
 FOLDERS = ("logs", "figures", "select", TRIALS)  # of an output folder
 
 
-CHECKS = (check_search, check_launcher, check_slurm, check_ray, check_hypothesis)
+CHECKS = (check_search, check_launcher, check_hypothesis)
 
 
 def validate_and_open(

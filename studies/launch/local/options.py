@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from omegaconf import ListConfig
-
 from studies.config.parsing.limits import MOST_WORKERS, shown
-from studies.config.settings import StudySettings
+from studies.config.settings import Named, StudySettings
 from studies.errors import Problems, nearest
 from studies.launch.local.device_slots import DeviceRequest
-from studies.launch.remote import REMOTE
 
 OPTIONS = {
     "local": ("threads_per_worker", "slots_per_device", "devices_per_trial", "isolation"),
@@ -31,19 +28,8 @@ def device_request(settings: StudySettings) -> DeviceRequest:
     )
 
 
-def check_launcher(settings: StudySettings, problems: Problems) -> None:
-    """Add unknown options, wrong values, and options that exclude each other to `problems`.
-
-    `slurm` and `ray` check their own options.
-    """
-    launcher = settings.launcher
-    devices = settings.trainer.get("devices", 1)
-    if launcher.name != "serial" and isinstance(devices, ListConfig) and len(devices) == 1 and devices[0] != 0:
-        remedy = "give 1: each worker sees its own devices only"
-        remedy += "; export CUDA_VISIBLE_DEVICES to choose among them" if launcher.name == "local" else ""
-        problems.add("trainer.devices", f"is {devices!r} but launcher is {launcher.name}", remedy)
-    if launcher.name in REMOTE:
-        return
+def check_local(launcher: Named, problems: Problems) -> None:
+    """Add unknown options, wrong values, and options that exclude each other to `problems`."""
     known = OPTIONS.get(launcher.name, ())
     for option in launcher.options:
         if option not in known:

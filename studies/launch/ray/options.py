@@ -11,7 +11,6 @@ from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS
 from studies.config.parsing.section import ConfigSection
-from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for
 
@@ -54,14 +53,11 @@ def parse_ray(options: Mapping[str, Any], problems: Problems) -> RayOptions:
     return RayOptions(address, cpus, gpus, devices)
 
 
-def check_ray(settings: StudySettings, problems: Problems) -> None:
-    """Add what is wrong with a study on Ray to `problems`."""
-    if settings.launcher.name == "ray":
-        gpus = parse_ray(settings.launcher.options, problems).gpus_per_worker
-        each = settings.devices_per_trial
-        check_gpus_are_asked_for(
-            settings.trainer, problems, option="gpus_per_worker", gpus=gpus, devices_per_trial=each
-        )
+def check_ray(given: Mapping[str, Any], problems: Problems, *, trainer: Mapping[Any, Any]) -> None:
+    """Add what is wrong with a study on Ray to `problems`. `given` are its options."""
+    options = parse_ray(given, problems)
+    gpus, each = options.gpus_per_worker, options.devices_per_trial
+    check_gpus_are_asked_for(trainer, problems, option="gpus_per_worker", gpus=gpus, devices_per_trial=each)
 
 
 def ray_problems() -> list[Problem]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from studies.config.parsing.limits import MOST_WORKERS, shown
 from studies.config.parsing.section import ConfigSection
-from studies.config.settings import StudySettings
 from studies.errors import Problem, Problems
 from studies.launch.remote import check_gpus_are_asked_for, check_password_stays_out_of_files
 
@@ -72,12 +71,12 @@ def parse_slurm(options: Mapping[str, Any], problems: Problems) -> SlurmOptions:
     )
 
 
-def check_slurm(settings: StudySettings, problems: Problems) -> None:
-    """Add what is wrong with a study under SLURM to `problems`."""
-    if settings.launcher.name != "slurm":
-        return
-    options = parse_slurm(settings.launcher.options, problems)
-    if settings.workers is None:
+def check_slurm(
+    given: Mapping[str, Any], problems: Problems, *, workers: int | None, trainer: Mapping[Any, Any], url: str | None
+) -> None:
+    """Add what is wrong with a study under SLURM to `problems`. `given` are its options, `url` is the storage's."""
+    options = parse_slurm(given, problems)
+    if workers is None:
         remedy = "give the number of tasks, workers=8: what a cluster has free cannot be known beforehand"
         problems.add("workers", "is auto but launcher is slurm", remedy)
     if options.grace_s >= 60 * options.timeout_min:
@@ -88,9 +87,9 @@ def check_slurm(settings: StudySettings, problems: Problems) -> None:
         remedy = f"give the same, launcher.devices_per_trial={options.gpus_per_task}: a task trains one trial at a time"
         problems.add("launcher.gpus_per_task", complaint, remedy)
     if not _brings_gpus(options):
-        gpus, each = options.gpus_per_task, settings.devices_per_trial
-        check_gpus_are_asked_for(settings.trainer, problems, option="gpus_per_task", gpus=gpus, devices_per_trial=each)
-    check_password_stays_out_of_files(settings.storage.url, problems)
+        gpus, each = options.gpus_per_task, options.devices_per_trial
+        check_gpus_are_asked_for(trainer, problems, option="gpus_per_task", gpus=gpus, devices_per_trial=each)
+    check_password_stays_out_of_files(url, problems)
 
 
 def slurm_problems() -> list[Problem]:
