@@ -17,7 +17,6 @@ from studies.text.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.ticker import Locator
 
     from studies.analysis.axis import Array, Axis
 
@@ -88,7 +87,7 @@ def dress(axes: Axes, side: Side, axis: Axis, *, is_small: bool = False) -> None
     if axis.levels:
         ticks = _ticks(axis, MAX_SMALL_TICKS if is_small else MAX_TICKS)
         names = [short(shown(tick), MAX_LETTERS) for tick in ticks]
-        line.set_minor_locator(_no_ticks())
+        line.set_ticks([], minor=True)
         line.set_ticks([float(place) for place in places_of(axis, ticks)], labels=names)
         if side == "x" and sum(map(len, names)) > (SMALL_LONG if is_small else LONG):
             for label in line.get_ticklabels():
@@ -100,12 +99,6 @@ def _ticks(axis: Axis, at_most: int) -> list[Cell]:
     """Return the levels to write out: all choices, or at most `at_most` levels at even steps."""
     step = 1 if axis.kind == "categorical" else -(-len(axis.levels) // at_most)
     return cells_of(axis, axis.levels[::step])
-
-
-def _no_ticks() -> Locator:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
 
 
 def _cell(axis: Axis, encoded: float) -> Cell:
