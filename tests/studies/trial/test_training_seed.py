@@ -86,7 +86,7 @@ def test_best_yaml_holds_the_number_and_is_trained_again_with_it(plain: MakeSett
 
 
 def test_a_config_that_sets_it_is_refused(bowl: MakeSettings) -> None:
-    with pytest.raises(BadInput, match=r"training_seed is 3, but each trial has .* own: set seed, from which it"):
+    with pytest.raises(BadInput, match=r"training_seed is 3, but each trial has .* own: set seed instead, and write"):
         bowl("training_seed=3")
 
 
