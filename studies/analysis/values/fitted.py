@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.fit import Fit
 from studies.analysis.levels import PERCENTILES
 from studies.schema import bounds_of
+
+if TYPE_CHECKING:
+    from studies.analysis.fit import Fit
 
 MAX_VALUES = 12  # of a parameter with more, some are shown
 N_SHOWN = 5

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from studies.analysis.values.fitted import FittedValue, fitted_values
 from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.finding import Block, File, Finding, Paragraph, Table
 from studies.reporting.view import StudyView
 from studies.reporting.wording import interval_text
 from studies.text.wording import fixed, shown
-
-if TYPE_CHECKING:
-    from studies.analysis.values.fitted import FittedValue
 
 FILES = ("isolation.csv",)
 COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "compared", "at")
@@ -20,8 +17,6 @@ COLUMNS = ("parameter", "value", "best", "ci_lo", "ci_hi", "n_trials", "compared
 
 def compute(view: StudyView) -> Finding | None:
     """Return the values of each scientific parameter. None without such a parameter or a reliable fit."""
-    from studies.analysis.values.fitted import fitted_values
-
     if view.settings is None or view.settings.is_designed or not view.is_analysed:
         return None
     fit = view.analysis.whole
