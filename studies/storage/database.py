@@ -34,6 +34,7 @@ from studies.storage.sqlite_reading import way_to_read
 
 BUSY_TIMEOUT_S = 120
 OPTUNA_TABLE = "version_info"  # every Optuna database has it
+FIRST_TABLE, FIRST_COLUMNS = "studies", {"study_id", "study_name"}  # what Optuna creates before it
 NO_CHANGE = f"DELETE FROM {OPTUNA_TABLE} WHERE 0"  # which fails where nothing can be written
 CREATION_TRIES = 20
 CONNECT_S = 10
@@ -186,8 +187,11 @@ def _refuse_foreign_tables(path: Path) -> None:
 
 
 def _refuse_other_tables(connection: sqlite3.Connection) -> None:
+    """Raise OSError for tables of another program. A process that makes Optuna's tables now may have made the first."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and OPTUNA_TABLE not in tables:
+    columns = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({FIRST_TABLE})")}
+    is_begun = tables == {FIRST_TABLE} and columns == FIRST_COLUMNS
+    if tables and OPTUNA_TABLE not in tables and not is_begun:
         raise OSError(f"it holds other tables: {', '.join(sorted(tables)[:5])}")
 
 

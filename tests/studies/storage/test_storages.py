@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -72,6 +74,24 @@ def test_eight_processes_may_open_an_empty_storage_at_once(url: str) -> None:
     errors = [opener.communicate(timeout=100)[1] for opener in openers]
     assert [opener.returncode for opener in openers] == [0] * 8, "".join(errors)
     assert open_existing(url).get_all_studies() == []
+
+
+def first_table(tmp_path: Path) -> str:
+    """What Optuna creates first in an empty file."""
+    open_storage(f"sqlite:///{tmp_path}/whole.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "whole.db")) as whole:
+        tables = whole.execute("SELECT sql FROM sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall()
+    return str(tables[0][0])
+
+
+def test_a_file_whose_tables_another_process_is_making_is_opened(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "begun.db")) as begun:
+        begun.execute(first_table(tmp_path))
+    assert open_storage(f"sqlite:///{tmp_path}/begun.db").get_all_studies() == []
+    with contextlib.closing(sqlite3.connect(tmp_path / "theirs.db")) as theirs:
+        theirs.execute("CREATE TABLE studies (id INTEGER, title TEXT)")
+    with pytest.raises(BadInput, match="it holds other tables: studies"):
+        open_storage(f"sqlite:///{tmp_path}/theirs.db")
 
 
 @pytest.mark.parametrize("url", KINDS, indirect=True)
