@@ -20,7 +20,7 @@ from studies.selection.steps import next_step, reader
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
-from studies.trial.point_config import resolve
+from studies.trial.point_config import PointConfig
 from studies.trial.retraining import train_and_test
 
 MakeSettings = Callable[..., StudySettings]
@@ -39,7 +39,7 @@ def test_each_trial_of_a_search_has_its_own(plain: MakeSettings) -> None:
     first, second = run(settings)
     assert first.value != second.value
     seeds = [trial.user_attrs[schema.SEED] for trial in (first, second)]
-    assert [resolve(settings, first.params, seed=seed)["model"]["seed"] for seed in seeds] == seeds
+    assert [PointConfig(settings, first.params, seed).resolved()["model"]["seed"] for seed in seeds] == seeds
 
 
 def test_the_cells_of_a_grid_share_it_by_replicate(bowl: MakeSettings) -> None:
@@ -54,11 +54,11 @@ def test_it_may_stand_inside_a_choice_of_the_search_space(bowl: MakeSettings) ->
     settings = bowl("model._target_=user_procedures.Draws", "+model.kind=null", f"+search_space.{kind}", "n_trials=2")
     first, second = run(settings)
     assert [t.user_attrs[schema.RESULT]["given"] for t in (first, second)] == [training_seed(0, r) for r in range(2)]
-    assert resolve(settings, first.params, seed=5)["model"]["kind"] == {"seed": 5, "of": "bowl"}
+    assert PointConfig(settings, first.params, 5).resolved()["model"]["kind"] == {"seed": 5, "of": "bowl"}
 
 
 def test_without_a_trial_it_is_the_seed_of_the_study(bowl: MakeSettings) -> None:
-    assert resolve(bowl(*DRAWS, "seed=7"), {"x": 1.0})["model"]["seed"] == 7
+    assert PointConfig(bowl(*DRAWS, "seed=7"), {"x": 1.0}).resolved()["model"]["seed"] == 7
 
 
 def test_the_rounds_of_a_selection_give_their_fresh_seeds(bowl: MakeSettings, storage: BaseStorage) -> None:
