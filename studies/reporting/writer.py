@@ -8,6 +8,7 @@ Cost: writing an undeclared file is an error of ours.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from studies.reporting.csv_table import csv_text
 from studies.reporting.finding import Drawing
 
 DPI = 110
+OURS = re.compile(r"[\w./-]+", re.ASCII)  # a report's file has no other letters in its name
 
 
 class Writer:
@@ -56,7 +58,8 @@ class Writer:
     def _present(self) -> set[str]:
         """Return the files of reports in the folder, as paths below it."""
         paths = [path for pattern in self._patterns for path in self.folder.glob(pattern)]
-        return {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
+        names = {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
+        return {name for name in names if OURS.fullmatch(name)}
 
     def _replace(self, name: str, content: bytes) -> None:
         with self._aside(name) as aside:

@@ -250,10 +250,10 @@ def test_a_followed_parameter_with_many_values_is_parted_into_groups() -> None:
 def test_nothing_is_drawn_where_nothing_was_fitted_and_earlier_figures_go(few: Analysis, tmp_path: Path) -> None:
     figures = tmp_path / "figures"
     figures.mkdir()
-    for name in ("main_lr.png", "main_lr.csv", "interactions.png", "holiday.png", "main_lr.txt"):
+    for name in ("main_lr.png", "main_lr.csv", "interactions.png", "holiday.png", "main_lr.txt", "surface_a b.png"):
         (figures / name).touch()
     assert write_finding(tmp_path, drawings(few, metric="loss")).pictures == {}
-    assert {path.name for path in figures.iterdir()} == {"holiday.png", "main_lr.txt"}
+    assert {path.name for path in figures.iterdir()} == {"holiday.png", "main_lr.txt", "surface_a b.png"}
     write_finding(tmp_path / "absent", [])
     assert not (tmp_path / "absent" / "figures").exists()
 
