@@ -315,5 +315,5 @@ def test_the_effects_are_those_on_the_first_objective_at_a_common_rung(plain: Ma
     run(settings)
     report(settings)
     text = (settings.output_dir / "report.md").read_text(encoding="utf-8")
-    assert "The study has 2 objectives; what follows is about the first alone, val_loss" in text
+    assert "The study has 2 objectives. What follows is about the first alone, val_loss." in text
     assert "so all are compared at rung 1 of 3" in text
