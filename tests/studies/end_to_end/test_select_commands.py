@@ -59,7 +59,7 @@ def test_select_after_a_search_then_retrain_report_and_list(shell: Shell) -> Non
     assert f"training trial {claimed[2]} of study digits" in retrained
     assert f"({claimed[1]} expected, mean of 3 fresh seeds)" in retrained
     listed = shell.run("list")
-    assert re.search(r"│ digits .*\n(.*\n)*│   digits", listed)
+    assert re.search(r"^digits\n(.*\n)*  digits", listed, re.MULTILINE)
 
 
 @pytest.mark.slow
