@@ -23,8 +23,7 @@ from studies.config.composing.own_options import BY_PATH, SCHEME
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
 from studies.reporting.goal import goal_sentence, stored_goal_sentence
-from studies.reporting.report import write_report
-from studies.reporting.section import ReportSection
+from studies.reporting.report import ReportSection, write_report
 from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome
 from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.next_round import section as next_round

@@ -15,9 +15,8 @@ from studies.errors import BadInput, StudyStopped
 from studies.launch.context import LaunchContext
 from studies.launch.launcher import Launcher, make_launcher
 from studies.records.objectives import objective_notes
-from studies.reporting.ending_notes import ending_notes
+from studies.reporting.ending_notes import ending_notes, logger_notes
 from studies.reporting.goal import goal, goal_notes
-from studies.reporting.logger_notes import logger_notes
 from studies.schema import INTERRUPTED
 from studies.search.exploration import exploration_of
 from studies.search.pruners import pruner_notes

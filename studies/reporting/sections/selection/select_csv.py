@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from studies.reporting.csv_table import Cell, csv_text
+from studies.reporting.csv_table import Cell, csv_text, estimate_cells
 from studies.reporting.sections.selection.words import status
 from studies.selection.race import Race
 from studies.selection.steps import Selection
@@ -51,11 +51,10 @@ def _worth(race: Race) -> dict[str, Cell]:
     found = race.estimate
     if found is None:
         return {"n_fresh": 0}
-    worth: dict[str, Cell] = {"estimate": found.value, "n_fresh": found.n, "ci_lo": found.lo, "ci_hi": found.hi}
+    worth: dict[str, Cell] = {**estimate_cells("estimate", found), "n_fresh": found.n}
     for name, test in sorted(race.tests.items(), key=lambda entry: entry[1].n_samples is None):
-        tested = test.estimate
-        ends: dict[str, Cell] = {"test_ci_lo": tested.lo, "test_ci_hi": tested.hi}
-        return {**worth, "test_metric": name, "test": tested.value, **ends, "n_test_samples": test.n_samples}
+        tested = estimate_cells("test", test.estimate, ends="test_ci")
+        return {**worth, "test_metric": name, **tested, "n_test_samples": test.n_samples}
     return worth
 
 
