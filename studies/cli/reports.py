@@ -85,11 +85,10 @@ def report_stored(
     *,
     seed: int,
     console: Console,
-    metric: str | None = None,
     rounds: Sequence[str] = (),
 ) -> None:
     """Write the report of any Optuna study into `folder`, from the storage alone."""
-    view = view_of_stored(study, wanted, seed=seed, metric=metric, rounds=rounds)
+    view = view_of_stored(study, wanted, seed=seed, rounds=rounds)
     write_report(view, folder, SECTIONS, console=console)
 
 
@@ -143,17 +142,15 @@ def design_of(settings: StudySettings) -> DesignedStudy | None:
     )
 
 
-def view_of_stored(
-    study: Study, wanted: AnalysisSettings, *, seed: int, metric: str | None = None, rounds: Sequence[str] = ()
-) -> StudyView:
+def view_of_stored(study: Study, wanted: AnalysisSettings, *, seed: int, rounds: Sequence[str] = ()) -> StudyView:
     """Return the view of any Optuna study, from the storage alone.
 
-    `metric` is the value's name, by default what the study calls it. `rounds` name the studies of a selection among its
-    best. Raises `BadInput` where the storage holds a study of ours damaged.
+    `rounds` name the studies of a selection among its best. Raises `BadInput` where the storage holds a study of ours
+    damaged.
     """
     trials = trials_of(study)
     several = study.metric_names or [f"value {i}" for i in range(1, len(study.directions) + 1)]
-    names = several if len(several) > 1 else [metric or metric_of(study)]
+    names = several if len(several) > 1 else [metric_of(study)]
     return StudyView(
         name=study.study_name,
         trials=trials,

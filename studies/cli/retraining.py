@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from studies.cli.command import INTERRUPTED_EXIT_CODE
-from studies.cli.configuration import ChosenConfiguration
 from studies.config.budget import Budget
 from studies.errors import BadInput, Problem, StudyError
 from studies.process.leaving import children_ended
@@ -45,19 +44,19 @@ def make_folder(chosen: Mapping[str, Any], folder: Path, *, key: str) -> Path:
     return own
 
 
-def train_and_tell(chosen: ChosenConfiguration, folder: Path, console: Console) -> int:
+def train_and_tell(chosen: Mapping[str, Any], folder: Path, console: Console, *, evaluated: Sequence[str]) -> int:
     """Train and test the configuration in `folder`, and print its metrics. Return the exit code.
 
-    Raises `StudyError` if the training fails.
+    `evaluated` says who evaluated the test part before. Raises `StudyError` if the training fails.
     """
     earlier, own = retrainings(folder.parent), evaluations_in(folder)
-    for line in _plan_lines(chosen.values):
+    for line in _plan_lines(chosen):
         console.print(line)
     signals, folder = StopSignals().install(), folder.absolute()  # a module may change the working folder
     try:
         with children_ended(console.print), kept():
-            budget = Budget(**chosen.values["budget"])
-            tested = train_and_test(chosen.values, budget=budget, folder=folder, interrupted=signals.reason)
+            budget = Budget(**chosen["budget"])
+            tested = train_and_test(chosen, budget=budget, folder=folder, interrupted=signals.reason)
     except Interrupted as error:
         console.print(f"interrupted ({error})")
         return INTERRUPTED_EXIT_CODE
@@ -66,12 +65,12 @@ def train_and_tell(chosen: ChosenConfiguration, folder: Path, console: Console) 
     except Exception as error:
         (folder / "error.log").write_text(traced(error), encoding="utf-8", errors="backslashreplace")
         raise StudyError(f"the training failed ({classify(error)[1]}). See {nearby(folder / 'error.log')}") from error
-    console.print(_value_line(chosen.values, tested.value))
+    console.print(_value_line(chosen, tested.value))
     for name, value in tested.metrics.items():
         console.print(f"{name} {value:.4f}{tested.interval(name)}")
     if tested.metrics:
         count_evaluation(folder, before=own)
-        note = in_words(earlier, chosen.evaluated)
+        note = in_words(earlier, evaluated)
         console.print(f"note: {note}") if note is not None else None
     else:
         console.print(NOT_TESTED)

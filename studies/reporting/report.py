@@ -18,6 +18,7 @@ from studies.reporting.renderers import html, json, latex, markdown
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 from studies.text.printable import printable
+from studies.text.wording import counted
 
 Render = Callable[[Sequence[Finding], Layout], str]
 
@@ -68,7 +69,8 @@ def write_report(
     findings, lay = _written(writer, found, title, pages)
     try:
         if view.is_analysed and len(view.table.y) >= ANNOUNCED:
-            console.print(f"analysing {len(view.table.y)} trials, {_parameters(len(view.table.axes))} …")
+            n_parameters = counted(len(view.table.axes), "parameter", "parameters")
+            console.print(f"analysing {len(view.table.y)} trials, {n_parameters} …")
         found = [
             section.compute(view) if section.is_slow else known for section, known in zip(sections, found, strict=True)
         ]
@@ -95,10 +97,6 @@ def _written(
 ) -> tuple[list[Finding], Layout]:
     findings = [finding for finding in found if finding is not None]
     return findings, write_findings(writer, findings, title=title, pages=pages)
-
-
-def _parameters(n: int) -> str:
-    return f"{n} parameter{'' if n == 1 else 's'}"
 
 
 def _summary(findings: Sequence[Finding], layout: Layout) -> str:

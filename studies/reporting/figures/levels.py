@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,14 +130,10 @@ def _draw(figure: Figure, rows: Rows, *, axis: Axis, other: Axis, metric: str, h
         scatter(axes, places, numbers(dots, "value"), limits=limits, colour=colour)
     scale.dress(axes, "x", axis)
     label(axes, heading, y=short(metric))
-    about = short(other.name) if _are_levels(trials, other) else f"around\n{short(other.name)}"
+    are_levels = all(row["level"] == row[f"params_{other.name}"] for row in trials)  # not merely near them
+    about = short(other.name) if are_levels else f"around\n{short(other.name)}"
     figure.legend(title=about, loc="outside right center", frameon=False)
 
 
 def _at(rows: Rows, level: Cell) -> Rows:
     return [row for row in rows if row["level"] == level]
-
-
-def _are_levels(trials: Sequence[Row], other: Axis) -> bool:
-    """Return whether each trial lies at its level, not merely near it."""
-    return all(row["level"] == row[f"params_{other.name}"] for row in trials)

@@ -79,7 +79,7 @@ def _rows(found: NextRound) -> Iterator[Row]:
             "params": parameter.name,
             "low": parameter.low if numeric else None,
             "high": parameter.high if numeric else None,
-            **({**fields_of(place), "best": _cell(place.best)} if place is not None else {}),
+            **(fields_of(place) if place is not None else {}),
             "next_low": then.low if numeric and then is not None else None,
             "next_high": then.high if numeric and then is not None else None,
             "reason": "; ".join(_reasons(found, parameter.name)) or None,
@@ -189,7 +189,3 @@ def _basis(curve: BestOfM) -> str:
             return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
         case _:
             return "trials"
-
-
-def _cell(value: object) -> str | float | int | bool | None:
-    return value if isinstance(value, str | float | int | bool) or value is None else str(value)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from studies.reporting.csv_table import Cell, csv_text, estimate_cells
+from studies.reporting.csv_table import Cell, csv_text, estimate_cells, fields_of
 from studies.reporting.sections.selection.words import status
 from studies.selection.race import Race
 from studies.selection.steps import Selection
@@ -33,7 +32,7 @@ def _rows(race: Race, selection: Selection) -> list[dict[str, Cell]]:
             "selected": i == race.winner and race is selection.best,
             "cost": race.cost(i),
             **(_worth(race) if i == race.winner else {}),
-            **{f"params_{name}": _cell(value) for name, value in candidate.trial.params.items()},
+            **{f"params_{name}": value for name, value in candidate.trial.params.items()},
         }
         for i, candidate in enumerate(race.candidates)
     ]
@@ -43,8 +42,7 @@ def _standing(race: Race, i: int) -> dict[str, Cell]:
     if race.elimination is None:
         return {"n_seeds": 0, "status": "no race"}
     found = race.elimination.standings[i]
-    numbers: dict[str, Cell] = {"n_seeds": found.n, "mean": found.mean, "sd": found.sd, "gap": found.gap}
-    return {**numbers, "p_value": found.p_value, "status": status(race, i)}
+    return {**fields_of(found), "n_seeds": found.n, "status": status(race, i)}
 
 
 def _worth(race: Race) -> dict[str, Cell]:
@@ -56,7 +54,3 @@ def _worth(race: Race) -> dict[str, Cell]:
         tested = estimate_cells("test", test.estimate, ends="test_ci")
         return {**worth, "test_metric": name, **tested, "n_test_samples": test.n_samples}
     return worth
-
-
-def _cell(value: Any) -> Cell:
-    return value if isinstance(value, str | float | int | bool) else str(value)
