@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from studies.secrets.names import is_secret_name
 from studies.secrets.texts import MASK, QUOTED
 from studies.text.printable import printable
+from studies.text.wording import counted
 
 MAX_LISTED = 30  # valid names that a remedy lists
 SHOWN_VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})|(?<=\Ais )(?!\?\?\?)[^\s,'\"]+")
@@ -49,8 +50,7 @@ class BadInput(StudyError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        count = _counted(len(self.problems))
-        super().__init__("\n".join([f"{count} in the config:", *(f"  - {problem}" for problem in self.problems)]))
+        super().__init__(_as_list(self.problems))
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
@@ -64,9 +64,8 @@ class StudyChanged(BadInput):
 
     def __init__(self, problems: Sequence[Problem], *, lines: Sequence[str] = (), command: str | None = None) -> None:
         super().__init__(problems)
-        told = "\n".join([f"{_counted(len(lines))} in the config:", *(f"  - {line}" for line in lines)])
         goes_on = f"\nto take over the stored trials that fit the new space:\n  {command}" if command else ""
-        self.args = (f"{told if lines else self}{goes_on}",)
+        self.args = (f"{_as_list(lines) if lines else self}{goes_on}",)
 
 
 class StorageUnusable(StudyError):
@@ -77,8 +76,9 @@ class StudyStopped(StudyError):
     """The study gave up because trials kept failing in the same way."""
 
 
-def _counted(n: int) -> str:
-    return f"{n} problem{'s' if n != 1 else ''}"
+def _as_list(problems: Sequence[object]) -> str:
+    count = counted(len(problems), "problem", "problems")
+    return "\n".join([f"{count} in the config:", *(f"  - {problem}" for problem in problems)])
 
 
 class Problems:

@@ -42,11 +42,7 @@ INFO, INFO_WORDS = "--info", ("all", "config", "defaults", "defaults-tree", "plu
 LONG = {short: long for long, short in {**FLAGS, **WITH_VALUE, INFO: "-i"}.items() if short}
 LEFT_OUT_OF_NAMES = "hydra.job.config.override_dirname.exclude_keys"
 SEARCH_PATH = "hydra.searchpath"
-TEXTS = (
-    "study_name",
-    "objective.metric",
-    "objective.second.metric",
-)  # keys whose values are texts, whatever they look like
+TEXTS = ("study_name", "objective.metric", "objective.second.metric")  # whatever their values look like
 TEXTS_OR_NULL = ("import_from", "output_dir", "config", "storage.url")
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)")
 IDENTIFIER = re.compile(r"[a-z][a-z_]+(\.[a-z_]+)*")
@@ -130,9 +126,8 @@ def as_text(override: str, *, is_sweep: bool = False) -> str:
         return override
     if "," not in value:
         return f"{key}={in_quotes(value)}"
-    parts = value.split(",")
     is_plain = not set(value) & set("'\"[](){}")
-    return _sweep_of_texts(key, parts) if is_sweep and is_plain else override
+    return f"{key}={','.join(map(in_quotes, value.split(',')))}" if is_sweep and is_plain else override
 
 
 def _out_of_names_of_folders(overrides: Sequence[str]) -> list[str]:
@@ -145,11 +140,6 @@ def _out_of_names_of_folders(overrides: Sequence[str]) -> list[str]:
 def _names_secret(key: str, override: str) -> bool:
     read = [*variables(override), *(part for name in REFERENCE.findall(override) for part in name.split("."))]
     return any(map(is_secret_name, [*key.split("."), *read]))
-
-
-def _sweep_of_texts(key: str, parts: Sequence[str]) -> str:
-    """Return a sweep over texts."""
-    return f"{key}={','.join(map(in_quotes, parts))}"
 
 
 def _flag(first: str, rest: list[str], problems: Problems) -> list[tuple[str, str]]:

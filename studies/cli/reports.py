@@ -6,9 +6,11 @@ the same for each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from optuna import Study
 from optuna.study import StudyDirection
 from rich.console import Console
@@ -16,27 +18,31 @@ from rich.console import Console
 from studies import schema
 from studies.analysis.table import powers_of_two
 from studies.analysis.values.row import DesignedStudy
-from studies.cli.next_command import next_command
+from studies.config.composing.configs import given_overrides
+from studies.config.composing.own_options import BY_PATH, SCHEME
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
 from studies.reporting.goal import goal_sentence, stored_goal_sentence
-from studies.reporting.report import write_report
-from studies.reporting.section import ReportSection
+from studies.reporting.report import ReportSection, write_report
 from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome
 from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.next_round import section as next_round
+from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION
 from studies.reporting.sections.selection import section as selection
 from studies.reporting.sections.values import section as values
 from studies.reporting.view import Objective, StudyView
 from studies.sampler_benchmark import section as benchmark
 from studies.sampler_benchmark.stored_runs import is_benchmark
 from studies.schema import is_imported
+from studies.secrets.texts import masked
 from studies.selection.steps import Selection
 from studies.storage.described_space import space_of
 from studies.storage.described_study import budget_of, metric_of, repeats_points
 from studies.storage.importing import told
 from studies.storage.slots import Rules, read_slots, rules_of
 from studies.storage.stopping import stopping_of
+from studies.text.quoting import argument, command_line, in_quotes
+from studies.text.wording import nearby
 
 SECTIONS = (
     ReportSection(outcome.compute),
@@ -55,6 +61,8 @@ DIRECTIONS: dict[StudyDirection, Direction] = {
     StudyDirection.MAXIMIZE: "maximize",
     StudyDirection.MINIMIZE: "minimize",
 }
+DROPPED = re.compile(r"[+~]*(study_name|search_space|import_from|resume|output_dir|enqueue)\b")
+ROUND = re.compile(r"^(.*)-round(\d+)$")
 
 
 def report_study(
@@ -77,11 +85,10 @@ def report_stored(
     *,
     seed: int,
     console: Console,
-    metric: str | None = None,
     rounds: Sequence[str] = (),
 ) -> None:
     """Write the report of any Optuna study into `folder`, from the storage alone."""
-    view = view_of_stored(study, wanted, seed=seed, metric=metric, rounds=rounds)
+    view = view_of_stored(study, wanted, seed=seed, rounds=rounds)
     write_report(view, folder, SECTIONS, console=console)
 
 
@@ -113,7 +120,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         design=design_of(settings),
         selection=selection,
         device_seconds=stopping_of(settings).device_time.of_each(trials),
-        next_command=next_command(settings.study_name, settings.output_dir, imports=not settings.is_designed),
+        next_command=_next_command(settings.study_name, settings.output_dir, imports=not settings.is_designed),
     )
 
 
@@ -135,17 +142,15 @@ def design_of(settings: StudySettings) -> DesignedStudy | None:
     )
 
 
-def view_of_stored(
-    study: Study, wanted: AnalysisSettings, *, seed: int, metric: str | None = None, rounds: Sequence[str] = ()
-) -> StudyView:
+def view_of_stored(study: Study, wanted: AnalysisSettings, *, seed: int, rounds: Sequence[str] = ()) -> StudyView:
     """Return the view of any Optuna study, from the storage alone.
 
-    `metric` is the value's name, by default what the study calls it. `rounds` name the studies of a selection among its
-    best. Raises `BadInput` where the storage holds a study of ours damaged.
+    `rounds` name the studies of a selection among its best. Raises `BadInput` where the storage holds a study of ours
+    damaged.
     """
     trials = trials_of(study)
     several = study.metric_names or [f"value {i}" for i in range(1, len(study.directions) + 1)]
-    names = several if len(several) > 1 else [metric or metric_of(study)]
+    names = several if len(several) > 1 else [metric_of(study)]
     return StudyView(
         name=study.study_name,
         trials=trials,
@@ -162,3 +167,30 @@ def view_of_stored(
         repeats_points=repeats_points(study),
         rounds=rounds,
     )
+
+
+def _next_command(study_name: str, output_dir: Path, *, imports: bool) -> str:
+    """Return the command. It uses the next search space in the study's output folder.
+
+    Name, space, enqueued points and output folder of this round are left out. With `imports`, the next round imports
+    the trials that fit.
+    """
+    given = HydraConfig.get() if HydraConfig.initialized() else None
+    asked = given_overrides() if given is not None else [f"+study={study_name}"]
+    sources = given.runtime.config_sources if given is not None else []
+    theirs = [str(source.path) for source in sources if source.schema == SCHEME]
+    files = [path for path in theirs if not Path(path).is_dir()]  # studies that were named by their path
+    folders = [path for path in theirs if path not in files]
+    kept = [override for override in asked if not DROPPED.match(override)]
+    kept = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
+    named = [f"{GROUP}={OPTION}", argument("study_name", _next_name(study_name))]
+    origin = [argument("import_from", study_name)] if imports else []
+    config_dir = [nearby(Path(folders[0]))] if folders else [str(output_dir)]
+    searched = [f"hydra.searchpath=[{in_quotes(f'file://{output_dir.resolve()}')}]"] if folders else []
+    words = ["--config-dir", *config_dir, *(nearby(Path(file)) for file in files)]
+    return command_line("run", *words, *map(masked, kept), *named, *origin, *searched)
+
+
+def _next_name(name: str) -> str:
+    match = ROUND.match(name)
+    return f"{match[1]}-round{int(match[2]) + 1}" if match else f"{name}-round2"

@@ -30,16 +30,8 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeEr
 SECRET_VALUE = re.compile(r"@|passw|pwd|secret|key|token", re.IGNORECASE)  # of a storage: not to be shown
 NAMED = re.compile(r"([\w.-]+)['\"]?\s*[:=]")  # keys within a value
 OWN_OPTIONS = "options of your own lie in a folder that --config-dir or hydra.searchpath=[file://…] names"
-EXTENSIBLE = (
-    "model",
-    "datamodule",
-    "trainer",
-    "callbacks",
-    "loggers",
-    "links",
-    "search_space",
-    "vars",
-)  # where +key=… makes sense
+# where +key=… makes sense
+EXTENSIBLE = ("model", "datamodule", "trainer", "callbacks", "loggers", "links", "search_space", "vars")
 
 
 def all_problems(arguments: Sequence[str], error: Exception) -> list[Problem]:

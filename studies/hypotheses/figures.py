@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from studies.hypotheses.regret import RegretMatrix
 from studies.hypotheses.rule import HypothesisTest, Word
-from studies.reporting.csv_table import Row
-from studies.reporting.figures.paint import BLUE, GREY, ORANGE, RED
-from studies.reporting.figures.rows import numbers
+from studies.reporting.csv_table import Row, estimate_cells
+from studies.reporting.figures.paint import BLUE, GREY, ORANGE, RED, numbers
 from studies.reporting.figures.subject import WIDE, plain
 from studies.reporting.finding import Drawing, Rows
 
@@ -30,9 +29,7 @@ def verdict_drawing(tests: Mapping[str, HypothesisTest], *, claim: str, word: Wo
     rows: list[Row] = [
         {
             "part": name,
-            "gain": test.gain.value,
-            "ci_lo": test.gain.lo,
-            "ci_hi": test.gain.hi,
+            **estimate_cells("gain", test.gain),
             "boundary": test.boundary,
             "verdict": test.word,
         }

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from studies.text.printable import printable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from studies.analysis.estimate import Estimate
 
 Cell = str | float | int | bool | None
 Row = Mapping[str, Cell]
@@ -23,6 +30,17 @@ def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
     writer.writerow(columns)
     writer.writerows([_text(row.get(column)) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def fields_of(record: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, its values as they are."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def estimate_cells(name: str, found: Estimate | None, *, ends: str = "ci") -> dict[str, float | None]:
+    """Return the cells of an estimate: its value in the column `name`, and its ends."""
+    value, lo, hi = (None, None, None) if found is None else (found.value, found.lo, found.hi)
+    return {name: value, f"{ends}_lo": lo, f"{ends}_hi": hi}
 
 
 def _text(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Notes on trials without a value, and on values of an earlier rung than the last."""
+"""Notes on trials without a value, on values of an earlier rung than the last, and on loggers that failed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ def ending_notes(trials: Sequence[FrozenTrial], *, n_rungs: int) -> list[str]:
     """Return a sentence for each kind of ending without a full result. The budget has `n_rungs` rungs."""
     own = [trial for trial in trials if not is_imported(trial) and not was_interrupted(trial)]
     return [*_failures(own), *_early(own, n_rungs), *_left_changed(own)]
+
+
+def logger_notes(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return a sentence for each logger that failed in one of `trials`, with the first failure's message."""
+    failures: dict[str, list[str]] = {}
+    for trial in trials:
+        recorded = trial.user_attrs.get(schema.LOGGER_FAILURES)
+        for name, message in recorded.items() if isinstance(recorded, dict) else ():
+            failures.setdefault(str(name), []).append(str(message))
+    return [
+        f"loggers.{name} failed in {counted(len(messages), 'trial', 'trials')}, and the trainings went on without it "
+        f"({messages[0]})"
+        for name, messages in failures.items()
+    ]
 
 
 def _failures(trials: Sequence[FrozenTrial]) -> Iterator[str]:

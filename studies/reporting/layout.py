@@ -35,8 +35,7 @@ class Layout:
 
 def layout(folder: Path, title: str, findings: Sequence[Finding], pages: Sequence[str]) -> Layout:
     """Return the layout of a report whose `pages` (report.md, …) lie in the output folder."""
-    drawings = [block for finding in findings for block in finding.blocks if isinstance(block, Drawing)]
-    pictures = dict(_named(drawings))
+    pictures = dict(_named(drawings_of(findings)))
     files = {label: path if isinstance(path, Path) else folder / path for label, path in _labelled(findings, pictures)}
     files |= {"report": folder / pages[0]} if pages else {}
     return Layout(folder, title, pictures, files)

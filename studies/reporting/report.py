@@ -7,22 +7,27 @@ the analysis.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from studies.reporting.finding import File, Finding, Paragraph
 from studies.reporting.layout import PAGE_ENDINGS, Layout, drawings_of, layout
-from studies.reporting.renderers import html, json, latex, markdown, terminal
-from studies.reporting.section import ReportSection
+from studies.reporting.renderers import html, json, latex, markdown
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 from studies.text.printable import printable
+from studies.text.wording import counted
 
 Render = Callable[[Sequence[Finding], Layout], str]
 
 PAGES: Mapping[str, Render] = {"report.md": markdown.report, "report.json": json.report}
 OWN_PAGES = {"md": markdown.page, "html": html.page, "tex": latex.page}  # of a single finding
+SHOWN = (
+    *("best configuration", "best model", "front", "all trials", "selection", "table (html)", "effects", "figures"),
+    *("sampler benchmark", "report"),
+)  # labels of the files that are printed, in this order
 ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
 UNFINISHED = Finding(
     "What matters, and what interacts",
@@ -30,6 +35,15 @@ UNFINISHED = Finding(
         Paragraph("Not analysed: an error or an interruption ended the analysis. What was printed then says which."),
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """A section, with the files that it may leave."""
+
+    compute: Callable[[StudyView], Finding | None]  # None: nothing to say about this study
+    files: tuple[str, ...] = ()  # patterns of all its paths below the output folder
+    is_slow: bool = False  # whether it needs the analysis, which may take minutes
 
 
 def write_report(
@@ -55,14 +69,15 @@ def write_report(
     findings, lay = _written(writer, found, title, pages)
     try:
         if view.is_analysed and len(view.table.y) >= ANNOUNCED:
-            console.print(f"analysing {len(view.table.y)} trials, {_parameters(len(view.table.axes))} …")
+            n_parameters = counted(len(view.table.axes), "parameter", "parameters")
+            console.print(f"analysing {len(view.table.y)} trials, {n_parameters} …")
         found = [
             section.compute(view) if section.is_slow else known for section, known in zip(sections, found, strict=True)
         ]
         findings, lay = _written(writer, found, title, pages)
     finally:
         removed = [f"  removed, of an earlier report: {path}" for path in writer.forgotten]
-        console.print("\n".join([terminal.summary(findings, lay), *removed]), markup=False)
+        console.print("\n".join([_summary(findings, lay), *removed]), markup=False)
 
 
 def write_findings(writer: Writer, findings: Sequence[Finding], *, title: str, pages: Mapping[str, Render]) -> Layout:
@@ -84,5 +99,8 @@ def _written(
     return findings, write_findings(writer, findings, title=title, pages=pages)
 
 
-def _parameters(n: int) -> str:
-    return f"{n} parameter{'' if n == 1 else 's'}"
+def _summary(findings: Sequence[Finding], layout: Layout) -> str:
+    """Return a line for each headline, then one for each file to open first."""
+    lines = [sentence for finding in findings for sentence in finding.headline]
+    lines += [f"  {label}: {layout.files[label]}" for label in SHOWN if label in layout.files]
+    return "\n".join(lines)

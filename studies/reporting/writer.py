@@ -46,10 +46,12 @@ class Writer:
         made |= {f"{name}.csv": csv_text(drawing.columns, drawing.rows) for name, drawing in drawings.items()}
         for name, content in made.items():
             if self._made.get(name) != content:
-                self._replace(name, str(content).encode("utf-8", errors="backslashreplace"))
+                with self._aside(name) as aside:
+                    aside.write_text(str(content), encoding="utf-8", errors="backslashreplace", newline="")
         for name, drawing in drawings.items():
             if self._made.get(f"{name}.csv") != made[f"{name}.csv"]:
-                self._draw(f"{name}.png", drawing)
+                with self._aside(f"{name}.png") as aside:
+                    draw_picture(aside, drawing)
             made[f"{name}.png"] = None
         self._made = made
         for name in self._present() - made.keys():
@@ -60,14 +62,6 @@ class Writer:
         paths = [path for pattern in self._patterns for path in self.folder.glob(pattern)]
         names = {str(path.relative_to(self.folder)) for path in paths if path.is_file() or path.is_symlink()}
         return {name for name in names if OURS.fullmatch(name)}
-
-    def _replace(self, name: str, content: bytes) -> None:
-        with self._aside(name) as aside:
-            aside.write_bytes(content)
-
-    def _draw(self, name: str, drawing: Drawing) -> None:
-        with self._aside(name) as aside:
-            draw_picture(aside, drawing)
 
     @contextmanager
     def _aside(self, name: str) -> Iterator[Path]:

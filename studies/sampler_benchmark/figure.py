@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.reporting.figures.paint import APART, BLACK, GREY, STYLES
-from studies.reporting.figures.rows import Array, numbers, series
+from studies.reporting.figures.paint import APART, BLACK, GREY, STYLES, Array, numbers, series
 from studies.reporting.finding import Drawing, Rows
 from studies.sampler_benchmark.curves import Curve
 from studies.sampler_benchmark.runs import base

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from shell import PLAIN, Shell
 
-from studies.cli.commands.check import raise_problems
-from studies.cli.sentences.check import diverged_notes, tried_lines
+from studies.cli.commands.check import diverged_notes, raise_problems, tried_lines
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.launch.preflight.check import check_in_time

@@ -48,7 +48,7 @@ def report_experiment(config: DictConfig) -> int:
 
 
 def _report_study(config: DictConfig, console: Console) -> None:
-    asked, seed = _analysis_of(config), _seed_of(config)
+    asked, seed = _analysis_of(config)
     storage = storage_to_read(config)
     study = _stored_study(config, storage)
     settings = _own_settings(config, storage)
@@ -90,20 +90,13 @@ def _folder(given: str, name: str) -> Path:
     return folder
 
 
-def _analysis_of(config: DictConfig) -> AnalysisSettings:
-    """Return the settings of the analysis. Raises `BadInput`."""
+def _analysis_of(config: DictConfig) -> tuple[AnalysisSettings, int]:
+    """Return the settings of the analysis, and its seed. Raises `BadInput`."""
     problems = Problems()
     asked = parse_analysis(section_of(config.analysis, "analysis", problems), None)
-    problems.raise_if_any()
-    return asked
-
-
-def _seed_of(config: DictConfig) -> int:
-    """Return the seed of the analysis. Raises `BadInput`."""
-    problems = Problems()
     seed = ConfigSection({"seed": config.seed}, prefix="", problems=problems).whole("seed", low=0, high=LARGEST_SEED)
     problems.raise_if_any()
-    return seed
+    return asked, seed
 
 
 def _own_settings(config: DictConfig, storage: BaseStorage) -> StudySettings | None:

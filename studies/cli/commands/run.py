@@ -5,21 +5,22 @@ An experiment has one study, or one for each part of a hypothesis. Its parts run
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import optuna
 from omegaconf import DictConfig
 from optuna import Study
 from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from studies.cli.command import INTERRUPTED_EXIT_CODE
 from studies.cli.console import make_console
 from studies.cli.experiment import conclude_experiment, each_part, is_finished
 from studies.cli.reports import report_study
-from studies.cli.search import search, tidy
-from studies.cli.sentences import run as sentences
 from studies.cli.session import CommandClock, RunOutcome, Session
+from studies.cli.study_run import device_time_spent, search, tidy
 from studies.cli.validation import validate_and_open
 from studies.config.parsing.output_folder import refusals_told
 from studies.config.settings import StudySettings
@@ -31,9 +32,16 @@ from studies.selection.run import select, selection_of
 from studies.storage.compatible import compatible_trials
 from studies.storage.creation import open_study
 from studies.storage.gone import deletion_told
-from studies.storage.identity import find_study
-from studies.storage.importing import is_to_import
+from studies.storage.identity import changed_search, find_study, moved_data, search_of
+from studies.storage.importing import ignored, is_to_import
+from studies.storage.stopping import stopping_of
 from studies.text.printable import described
+from studies.text.quoting import pasted
+
+PART_UNFINISHED = "is not finished, so the others wait: the same command goes on"
+SELECTION_WAITS = "the time is up: the same command goes on with the selection"
+NO_REPORT = "interrupted: the report is not complete, and the same command writes it again"
+STORAGE_AWAY = "while the storage was away: its leases will free the running trials, and the same command goes on"
 
 
 def run_experiment(config: DictConfig) -> int:
@@ -46,7 +54,7 @@ def run_experiment(config: DictConfig) -> int:
         reason = signals.reason()
         if reason is None:
             raise
-        console.print(sentences.storage_was_away(reason))
+        console.print(f"interrupted ({reason}) {STORAGE_AWAY}")
         return INTERRUPTED_EXIT_CODE
 
 
@@ -60,7 +68,7 @@ def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> in
         if _run_study(Session(settings, console, signals, clock, storage)) is RunOutcome.INTERRUPTED:
             return INTERRUPTED_EXIT_CODE
         if part.name and not is_finished(part):
-            console.print(f"part {part.name} {sentences.PART_UNFINISHED}")
+            console.print(f"part {part.name} {PART_UNFINISHED}")
             return 0
     conclude_experiment(config, console)
     return 0
@@ -90,7 +98,8 @@ def _find(session: Session) -> tuple[Study | None, Session]:
     if study is not None:
         refuse_earlier_schema(study)
     if settings.study_name != session.settings.study_name:
-        session.console.print(sentences.forked(settings.study_name))
+        named = pasted("study_name", settings.study_name)
+        session.console.print(f"forked: continue this study with {named}, without resume=fork")
     return study, replace(session, settings=settings)
 
 
@@ -98,7 +107,7 @@ def _search(study: Study | None, session: Session) -> tuple[Study, RunOutcome]:
     """Search, unless the stored `study` has ended already. Return the study and why it ended."""
     settings = session.settings
     imports = compatible_trials(settings, session.storage) if is_to_import(settings.import_from, study) else None
-    for note in sentences.resume_notes(study, settings) if study is not None else ():
+    for note in _resume_notes(study, settings) if study is not None else ():
         session.console.print(note)
     trials = study.get_trials(deepcopy=False) if study is not None else []
     if settings.select.name != "none" and selection_of(settings, trials, session.storage) is None:
@@ -106,8 +115,30 @@ def _search(study: Study | None, session: Session) -> tuple[Study, RunOutcome]:
     ended = session.end_of(trials) if study is not None else None
     if study is None or ended is None:
         return search(session, imports=imports)
-    session.console.print(sentences.ended_before(ended, trials, session))
+    session.console.print(_ended_before(ended, trials, session))
     return study, ended
+
+
+def _resume_notes(study: Study, settings: StudySettings) -> Iterator[str]:
+    """Yield what differs from the beginning of a stored `study`."""
+    searched = search_of(settings.sampler, settings.pruner)
+    notes = (
+        ignored(settings.import_from, study),
+        moved_data(settings.template, study),
+        changed_search(searched, study),
+    )
+    yield from filter(None, notes)
+
+
+def _ended_before(outcome: RunOutcome, trials: Sequence[FrozenTrial], session: Session) -> str:
+    """Return why a stored study is not searched any further, and how to search on."""
+    settings = session.settings
+    study = f"study {settings.study_name}"
+    if outcome is RunOutcome.TARGET_REACHED:
+        return f"{study} has reached stop_at={settings.stop_at:g} (stop_at=null goes on)"
+    if outcome is RunOutcome.DEVICES_SPENT:
+        return f"{study}: {device_time_spent(trials, stopping_of(settings).device_time)}"
+    return f"{study} is finished (more trials: n_trials=N, a new study: resume=fork)"
 
 
 def _select(study: Study, session: Session, outcome: RunOutcome) -> RunOutcome:
@@ -116,7 +147,7 @@ def _select(study: Study, session: Session, outcome: RunOutcome) -> RunOutcome:
     def run_round(settings: StudySettings) -> bool:
         """Run one round. Return whether the next one may begin."""
         if session.is_out_of_time:
-            session.console.print(sentences.SELECTION_WAITS)
+            session.console.print(SELECTION_WAITS)
             return False
         own = replace(session, settings=settings)
         try:
@@ -141,7 +172,7 @@ def _conclude(study: Study, session: Session) -> None:
         with refusals_told(settings.output_dir):
             report_study(study, settings, console=session.console, selection=selection)
     except (KeyboardInterrupt, SystemExit):
-        session.console.print(sentences.NO_REPORT)
+        session.console.print(NO_REPORT)
         raise
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.reporting.figures.paint import BAND, BLUE, GREY
-from studies.reporting.figures.rows import numbers
+from studies.reporting.figures.paint import BAND, BLUE, label, numbers
 from studies.reporting.figures.subject import plain, short
 from studies.reporting.finding import Drawing, Rows
 
@@ -48,7 +47,4 @@ def _draw(figure: Figure, rows: Rows, *, metric: str, heading: str) -> None:
         sizes, numbers(rows, "ci_lo"), numbers(rows, "ci_hi"), color=BLUE, alpha=BAND, linewidth=0, zorder=3
     )
     axes.plot(sizes, numbers(rows, "expected_best"), color=BLUE, zorder=4)
-    axes.set_xlabel("number of trials m")
-    axes.set_ylabel(f"expected best {short(metric)}")
-    axes.set_title(plain(heading), fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
+    label(axes, plain(heading), x="number of trials m", y=f"expected best {short(metric)}")

@@ -100,15 +100,11 @@ def _draw(figure: Figure, rows: Rows, *, axes: Sequence[Axis], heading: str) -> 
             if j <= i:
                 _trim(panel, has_side=j == 0 or i == j, has_bottom=i == n - 1)
     figure.suptitle(textwrap.fill(heading, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
-    groups = [panels[-1, -1].scatter([], [], color=GROUPS[g][0], marker=GROUPS[g][1], label=g) for g in _groups(rows)]
-    handles = [*groups, *_sizes(panels[-1, -1], most)]
+    present, last = {row["group"] for row in rows}, panels[-1, -1]
+    groups = [last.scatter([], [], color=c, marker=m, label=g) for g, (c, m) in GROUPS.items() if g in present]
+    handles = [*groups, *_sizes(last, most)]
     n_columns = len(handles) if ENTRY * len(handles) <= figure.get_figwidth() else 2
     figure.legend(handles=handles, loc="outside lower center", ncols=n_columns, fontsize=8.5, frameon=False)
-
-
-def _groups(rows: Rows) -> list[str]:
-    present = {row["group"] for row in rows}
-    return [group for group in GROUPS if group in present]
 
 
 def _sizes(panel: Axes, most: int) -> list[PathCollection]:
@@ -142,7 +138,7 @@ def _draw_histogram(panel: Axes, rows: Rows, axis: Axis) -> None:
     groups = [group for group in GROUPS if len(_places(rows, axis, group))]
     panel.hist(
         [_places(rows, axis, group) for group in groups],
-        bins=_bins(axis),
+        bins=[float(edge) for edge in scale.edges(axis, N_BINS)],
         stacked=True,
         color=[GROUPS[group][0] for group in groups],
     )
@@ -151,10 +147,6 @@ def _draw_histogram(panel: Axes, rows: Rows, axis: Axis) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     panel.yaxis.tick_right()
     panel.yaxis.set_label_position("right")
-
-
-def _bins(axis: Axis) -> Sequence[float]:
-    return [float(edge) for edge in scale.edges(axis, N_BINS)]
 
 
 def _places(rows: Rows, axis: Axis, group: str) -> np.typing.NDArray[np.float64]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.reporting.csv_table import Row
-from studies.reporting.figures.paint import BLUE, GREY, scatter, within
-from studies.reporting.figures.rows import numbers
+from studies.reporting.figures.paint import BLUE, label, numbers, scatter, within
 from studies.reporting.figures.subject import plain, short
 from studies.reporting.finding import Drawing, Rows
 
@@ -69,9 +68,9 @@ def _draw(figure: Figure, rows: Rows, goals: tuple[Goal, Goal]) -> None:
     others = [row for row, is_on in zip(rows, on_front, strict=True) if not is_on]
     members = [row for row, is_on in zip(rows, on_front, strict=True) if is_on]
     x, y = numbers(members, second.name), numbers(members, first.name)
-    label = f"not on the front ({len(others)})"
     limits = within(numbers(rows, first.name), y)
-    scatter(axes, numbers(others, second.name), numbers(others, first.name), limits=limits, label=label)
+    words = f"not on the front ({len(others)})"
+    scatter(axes, numbers(others, second.name), numbers(others, first.name), limits=limits, label=words)
     if np.isfinite(numbers(members, f"{first.name}_half_width")).any():
         reach = [numbers(members, f"{goal.name}_half_width") for goal in goals]
         axes.errorbar(x, y, yerr=reach[0], xerr=reach[1], fmt="none", ecolor=BLUE, alpha=0.4, zorder=2)
@@ -83,14 +82,11 @@ def _draw(figure: Figure, rows: Rows, goals: tuple[Goal, Goal]) -> None:
     if everywhere.min() > 0 and everywhere.max() / everywhere.min() > DECADE:
         axes.set_xscale("log")
     axes.margins(x=ROOM)
-    axes.set_xlabel(short(UNITS.get(second.name, second.name)))
-    axes.set_ylabel(short(first.name))
     heading = f"{short(first.name)} against {short(second.name)}: {sum(on_front)} of {len(rows)} on the front"
     lo, hi = limits
     is_cut = any(not lo <= value <= hi for value in numbers(others, first.name))
     key = f"beside a point: trial (P of being on the front){'; triangles: beyond the axis' if is_cut else ''}"
-    axes.set_title(plain(f"{heading}\n{key}"), fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
+    label(axes, plain(f"{heading}\n{key}"), x=short(UNITS.get(second.name, second.name)), y=short(first.name))
     axes.legend(fontsize=8, loc="best")
 
 

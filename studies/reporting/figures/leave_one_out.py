@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.reporting.figures.paint import BLUE, GREY
-from studies.reporting.figures.rows import numbers
+from studies.reporting.figures.paint import BLUE, GREY, label, numbers
 from studies.reporting.figures.subject import short, title
 from studies.reporting.finding import Drawing, Rows
 
@@ -45,12 +44,5 @@ def _draw(figure: Figure, rows: Rows, *, metric: str, heading: str) -> None:
     ends = float(both.min()) - margin, float(both.max()) + margin
     axes.plot(ends, ends, color=GREY, linewidth=1, zorder=1)
     axes.scatter(predicted, value, s=16, color=BLUE, alpha=0.6, linewidths=0, zorder=2)
-    axes.set(
-        xlim=ends,
-        ylim=ends,
-        aspect="equal",
-        xlabel=f"{short(metric)}, predicted without the trial",
-        ylabel=short(metric),
-    )
-    axes.set_title(heading, fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    label(axes, heading, x=f"{short(metric)}, predicted without the trial", y=short(metric))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,7 @@ from studies.analysis.levels import PERCENTILES
 from studies.reporting.csv_table import Cell, Row
 from studies.reporting.figures import scale
 from studies.reporting.figures.main_effect import N_POINTS
-from studies.reporting.figures.paint import BAND, GREY, ordered_colours, scatter, within
-from studies.reporting.figures.rows import Array, numbers, series
+from studies.reporting.figures.paint import BAND, Array, label, numbers, ordered_colours, scatter, series, within
 from studies.reporting.figures.subject import close_pairs, fit_with, short, title
 from studies.reporting.finding import Drawing, Rows
 from studies.text.wording import shown
@@ -130,17 +129,11 @@ def _draw(figure: Figure, rows: Rows, *, axis: Axis, other: Axis, metric: str, h
         places = scale.places_of(axis, [row[column] for row in dots])
         scatter(axes, places, numbers(dots, "value"), limits=limits, colour=colour)
     scale.dress(axes, "x", axis)
-    axes.set_ylabel(short(metric))
-    axes.set_title(heading, fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
-    about = short(other.name) if _are_levels(trials, other) else f"around\n{short(other.name)}"
+    label(axes, heading, y=short(metric))
+    are_levels = all(row["level"] == row[f"params_{other.name}"] for row in trials)  # not merely near them
+    about = short(other.name) if are_levels else f"around\n{short(other.name)}"
     figure.legend(title=about, loc="outside right center", frameon=False)
 
 
 def _at(rows: Rows, level: Cell) -> Rows:
     return [row for row in rows if row["level"] == level]
-
-
-def _are_levels(trials: Sequence[Row], other: Axis) -> bool:
-    """Return whether each trial lies at its level, not merely near it."""
-    return all(row["level"] == row[f"params_{other.name}"] for row in trials)

@@ -10,8 +10,7 @@ import numpy as np
 from studies.analysis.levels import PERCENTILES
 from studies.reporting.csv_table import Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.paint import BAND, BLUE, GREY, scatter, within
-from studies.reporting.figures.rows import numbers, series
+from studies.reporting.figures.paint import BAND, BLUE, label, numbers, scatter, series, within
 from studies.reporting.figures.subject import fit_with, short, title
 from studies.reporting.finding import Drawing, Rows
 
@@ -86,6 +85,4 @@ def _draw(figure: Figure, rows: Rows, *, axis: Axis, metric: str, heading: str) 
         axes.fill_between(x, lo, hi, color=BLUE, alpha=BAND, linewidth=0, zorder=3)
         axes.plot(x, mean, color=BLUE, zorder=4, marker="o" if axis.levels else None, markersize=4)
     scale.dress(axes, "x", axis)
-    axes.set_ylabel(short(metric))
-    axes.set_title(heading, fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
+    label(axes, heading, y=short(metric))

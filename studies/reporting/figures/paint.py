@@ -1,14 +1,21 @@
-"""Colours and marks of all figures. Colour-blind readers can tell these colours apart (Okabe and Ito 2008)."""
+"""What all figures share: colours, marks, labels, and columns as numbers.
+
+Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+
+from studies.reporting.finding import Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+
+Array = npt.NDArray[np.float64]
 
 BLUE, ORANGE, GREY, BLACK, RED = "#0072B2", "#E69F00", "#777777", "#222222", "#D55E00"
 APART = (GREY, BLACK, "#56B4E9", BLUE, RED, ORANGE, "#009E73", "#CC79A7")  # for lines that have no order
@@ -19,6 +26,16 @@ BAND = 0.22  # opacity of a 95 % band
 FAR = 3.0  # interquartile ranges beyond the quartiles: values further out are drawn at the edge
 
 
+def numbers(rows: Rows, column: str) -> Array:
+    """Return a column as numbers, with NaN where a cell is empty."""
+    return np.array([np.nan if (cell := row.get(column)) is None else cell for row in rows], dtype=float)
+
+
+def series(rows: Rows, name: str) -> Rows:
+    """Return the rows whose column `series` has this name."""
+    return [row for row in rows if row["series"] == name]
+
+
 def ordered_colours(n: int) -> list[tuple[float, float, float, float]]:
     """Return `n` colours in a visible order, without the palest."""
     from matplotlib import colormaps
@@ -26,7 +43,7 @@ def ordered_colours(n: int) -> list[tuple[float, float, float, float]]:
     return [tuple(colour) for colour in colormaps["viridis"](np.linspace(0.0, 0.85, n))]
 
 
-def within(values: NDArray[np.float64], *drawn: NDArray[np.float64]) -> tuple[float, float]:
+def within(values: Array, *drawn: Array) -> tuple[float, float]:
     """Return limits around `drawn` and around all values but the outliers."""
     first, third = np.percentile(values, [25, 75])
     reach = FAR * (third - first)
@@ -39,8 +56,8 @@ def within(values: NDArray[np.float64], *drawn: NDArray[np.float64]) -> tuple[fl
 
 def scatter(
     axes: Axes,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+    x: Array,
+    y: Array,
     *,
     limits: tuple[float, float],
     colour: object = GREY,
@@ -56,3 +73,12 @@ def scatter(
             marks = axes.scatter(x[beyond], np.full(int(beyond.sum()), place), s=26, marker=mark, zorder=3)
             marks.set(facecolor="none", edgecolor=colour)
     axes.set_ylim(lo, hi)
+
+
+def label(axes: Axes, title: str, *, y: str, x: str | None = None) -> None:
+    """Give a figure its title, the names of its axes, and a pale grid. Without `x` that axis has its name already."""
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_ylabel(y)
+    if x is not None:
+        axes.set_xlabel(x)
+    axes.grid(color=GREY, alpha=0.15)

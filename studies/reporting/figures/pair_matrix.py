@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.reporting.csv_table import Row
-from studies.reporting.figures.paint import BLACK
-from studies.reporting.figures.rows import Array, numbers
+from studies.reporting.csv_table import Row, estimate_cells
+from studies.reporting.figures.paint import BLACK, Array, numbers
 from studies.reporting.figures.subject import short, title
 from studies.reporting.finding import Drawing, Rows
 
@@ -69,9 +68,7 @@ def _row(effect: Effect, names: Sequence[str]) -> Row:
     return {
         "row": names[places[-1]],
         "column": names[places[0]],
-        "estimate": effect.estimate.value,
-        "ci_lo": effect.estimate.lo,
-        "ci_hi": effect.estimate.hi,
+        **estimate_cells("estimate", effect.estimate),
         "verdict": effect.verdict,
         "is_solid": effect.is_claimed if effect.order == 2 else effect.verdict == "ok",
     }

@@ -9,8 +9,7 @@ import numpy as np
 
 from studies.reporting.csv_table import Cell, Row
 from studies.reporting.figures import scale
-from studies.reporting.figures.paint import BLACK, DIVERGING, ORANGE, SEQUENCE
-from studies.reporting.figures.rows import Array, numbers, series
+from studies.reporting.figures.paint import BLACK, DIVERGING, ORANGE, SEQUENCE, Array, numbers, series
 from studies.reporting.figures.subject import close_pairs, fit_with, short, title
 from studies.reporting.finding import Drawing, Rows
 

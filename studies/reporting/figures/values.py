@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.analysis.values.table import ValueTable
-from studies.reporting.csv_table import Row
-from studies.reporting.figures.paint import BLUE, GREY, ORANGE
-from studies.reporting.figures.rows import Array, numbers, series
+from studies.reporting.csv_table import Row, estimate_cells
+from studies.reporting.figures.paint import BLUE, ORANGE, Array, label, numbers, series
 from studies.reporting.finding import Drawing, Rows
 
 if TYPE_CHECKING:
@@ -46,13 +45,10 @@ def values_drawing(views: Sequence[ValueTable], *, metric: str) -> Drawing:
 def _rows(views: Sequence[ValueTable]) -> Iterator[Row]:
     for view in views:
         for row in view.rows:
-            found = row.metric
             yield {
                 "series": view.view,
                 "value": row.label,
-                "metric": found.value if found is not None else None,
-                "ci_lo": found.lo if found is not None else None,
-                "ci_hi": found.hi if found is not None else None,
+                **estimate_cells("metric", row.metric),
                 "n": row.n,
                 "standing": row.standing.word,
             }
@@ -84,14 +80,11 @@ def _draw(figure: Figure, rows: Rows, *, name: str, metric: str) -> None:
         if window is not None:
             _mark_outside(axes, places, middle, window, colour=colour)
     axes.set_xticks(range(len(labels)), labels, rotation=20 if max(map(len, labels)) > 8 else 0)
-    axes.set_xlabel(name)
-    axes.set_ylabel(metric)
     title = "ring: the best; dashed: not shown to differ from it"
     if window is not None:
         axes.set_ylim(*window)
         title += "; arrow: beyond the axis, at that number"
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.grid(color=GREY, alpha=0.15)
+    label(axes, title, x=name, y=metric)
     axes.legend(frameon=False)
 
 

@@ -26,7 +26,10 @@ def compute(view: StudyView) -> Finding | None:
     trial = champion.trial if champion is not None else view.best.trial
     point = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
     rows = tuple((name, shown(value)) for name, value in trial.params.items())
-    notes = tuple(_notes(view, view.best)) if champion is None else ()
+    notes: tuple[str, ...] = ()
+    if champion is None and view.settings is not None:
+        is_best_rung = view.settings.objective.value == "best"
+        notes = tuple(handed_on(view.best, metric=view.metric, is_best_rung=is_best_rung))
     rests_on = _rests_on(view, view.best) if champion is None else ()
     blocks: list[Block] = [Table(("parameter", "value"), rows), *map(Paragraph, rests_on), *map(Paragraph, notes)]
     headline = (f"Best configuration: {point}.", *notes) if point else notes
@@ -55,11 +58,6 @@ def _rests_on(view: StudyView, best: Choice) -> Iterator[str]:
             f"({counted(len(view.rounds), 'round', 'rounds')} in the storage: {', '.join(view.rounds)}). This report "
             f"from the storage alone does not repeat it: {BY_THE_CONFIG} tells what was selected."
         )
-
-
-def _notes(view: StudyView, best: Choice) -> Iterator[str]:
-    if view.settings is not None:
-        yield from handed_on(best, metric=view.metric, is_best_rung=view.settings.objective.value == "best")
 
 
 def handed_on(best: Choice, *, metric: str, is_best_rung: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from studies.analysis.values.fitted import FittedValue, fitted_values
-from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.csv_table import Row, csv_text, estimate_cells
 from studies.reporting.finding import Block, File, Finding, Paragraph, Table
 from studies.reporting.view import StudyView
 from studies.reporting.wording import interval_text
@@ -68,9 +68,7 @@ def _row(name: str, row: FittedValue) -> Row:
     return {
         "parameter": name,
         "value": str(row.value),
-        "best": row.best.value,
-        "ci_lo": row.best.lo,
-        "ci_hi": row.best.hi,
+        **estimate_cells("best", row.best),
         "n_trials": row.n,
         "compared": row.compared,
         "at": "; ".join(f"{other}={value}" for other, value in row.others.items()),

@@ -86,8 +86,8 @@ def _table(front: Front) -> Table:
     rows = tuple(
         (
             str(member.trial.number),
-            _value(member, 0, digits=4),
-            _value(member, 1, digits=2),
+            estimate_text(member.estimates[0]),
+            estimate_text(member.estimates[1], ".2f"),
             str(member.n),
             f"{member.probability:.2f}",
             *(shown(member.trial.params.get(name, NONE)) for name in names),
@@ -122,10 +122,6 @@ def non_dominated(trials: Sequence[FrozenTrial], *, maximize: Sequence[bool]) ->
     losses = np.array([trial.values for trial in trials], dtype=float) * sign
     is_dominated = [((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any() for own in losses]
     return [trial for trial, is_out in zip(trials, is_dominated, strict=True) if not is_out]
-
-
-def _value(member: FrontCandidate, i: int, *, digits: int) -> str:
-    return estimate_text(member.estimates[i], f".{digits}f")
 
 
 def _told(front: Front, conditions: Conditions, n_pruned: int) -> Iterator[str]:

@@ -13,8 +13,8 @@ from shell import USERS
 
 from studies.cli import reports
 from studies.cli.console import make_console
-from studies.cli.search import search
 from studies.cli.session import CommandClock, RunOutcome, Session
+from studies.cli.study_run import search
 from studies.config.composing.configs import compose
 from studies.config.settings import StudySettings
 from studies.errors import StudyStopped

@@ -11,8 +11,8 @@ from reports import write_finding
 
 from studies.analysis.analyse import Analysis
 from studies.reporting.csv_table import csv_text
-from studies.reporting.sections.effects import json as analysis_json
-from studies.reporting.sections.effects.csv import package_version
+from studies.reporting.sections.effects import analysis_json
+from studies.reporting.sections.effects.analysis_csv import package_version
 from studies.reporting.sections.effects.section import effects_finding
 
 EFFECT_COLUMNS = [

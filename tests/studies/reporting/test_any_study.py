@@ -96,8 +96,10 @@ def test_an_empty_study_has_a_report_all_the_same(tmp_path: Path) -> None:
 
 def test_what_is_asked_reaches_the_analysis(tmp_path: Path) -> None:
     study = small_study(8)
+    with pytest.warns(ExperimentalWarning):
+        study.set_metric_names(["error"])
     wanted = AnalysisSettings("full", ("x", "y"), "auto", (("x", "y"),))
-    written(study, tmp_path, wanted, metric="error")
+    written(study, tmp_path, wanted)
     document = json.loads((tmp_path / "analysis.json").read_text())
     assert document["metric"] == "error"
     assert document["ridges"][0]["params"] == ["x", "y"]

@@ -24,17 +24,16 @@ from studies.analysis.pareto import Goal, front_of
 from studies.analysis.table import trials_table
 from studies.reporting.figures import scale
 from studies.reporting.figures.coverage import coverage
-from studies.reporting.figures.drawings import drawings
 from studies.reporting.figures.front import front_drawing
 from studies.reporting.figures.levels import metric_by_level
 from studies.reporting.figures.main_effect import main_effects
-from studies.reporting.figures.paint import within
+from studies.reporting.figures.paint import numbers, series, within
 from studies.reporting.figures.pair_matrix import pair_matrix
-from studies.reporting.figures.rows import numbers, series
 from studies.reporting.figures.subject import short, title
 from studies.reporting.figures.surfaces import surfaces
 from studies.reporting.finding import Drawing, Rows
 from studies.reporting.layout import safe
+from studies.reporting.sections.effects.section import drawings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

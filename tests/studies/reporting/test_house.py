@@ -16,8 +16,7 @@ from studies.config.settings import AnalysisSettings
 from studies.errors import BadInput, Problem
 from studies.reporting.finding import Bullets, Command, Drawing, File, Finding, Heading, Paragraph, Table
 from studies.reporting.layout import Layout
-from studies.reporting.report import PAGES, write_report
-from studies.reporting.section import ReportSection
+from studies.reporting.report import PAGES, ReportSection, write_report
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 

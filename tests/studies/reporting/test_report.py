@@ -24,7 +24,7 @@ from studies.config.parsing.configuration import KEYS as RETRAIN_KEYS
 from studies.config.settings import FIXED_KEYS, StudySettings
 from studies.errors import BadInput
 from studies.reporting.ending_notes import ending_notes
-from studies.reporting.trials_csv import COLUMNS, ORIGIN, RECORDED, epochs_at, trials_csv
+from studies.reporting.sections.endings import COLUMNS, ORIGIN, RECORDED, epochs_at, trials_csv
 from studies.search.designs import random_design
 from studies.storage.slots import Rules
 from studies.text.wording import shown

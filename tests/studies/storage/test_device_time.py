@@ -15,7 +15,7 @@ from trainings import run
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.reporting.trials_csv import trials_csv
+from studies.reporting.sections.endings import trials_csv
 from studies.schema import Failure
 from studies.storage.stopping import stopping_of
 

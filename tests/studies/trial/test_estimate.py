@@ -12,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from pytorch_lightning import Callback
 
-from studies.cli.sentences.check import estimate
+from studies.cli.commands.check import estimate
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
 from studies.selection.remaining import Remaining, remaining_of

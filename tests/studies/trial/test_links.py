@@ -21,7 +21,7 @@ from studies.analysis.choice import Choice
 from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
-from studies.reporting.trials_csv import trials_csv
+from studies.reporting.sections.endings import trials_csv
 from studies.selection.chosen import best_yaml, chosen
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage

@@ -21,7 +21,7 @@ from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problems
 from studies.process.signals import StopSignals
-from studies.reporting.logger_notes import logger_notes
+from studies.reporting.ending_notes import logger_notes
 from studies.selection.chosen import chosen
 from studies.trial.job import Job
 from studies.trial.loggers.kinds import logger_problems

@@ -18,7 +18,7 @@ from studies import schema
 from studies.analysis.choice import Choice
 from studies.analysis.estimate import Estimate
 from studies.config.settings import StudySettings
-from studies.reporting.trials_csv import trials_csv
+from studies.reporting.sections.endings import trials_csv
 from studies.schema import Failure
 from studies.selection.chosen import chosen
 from studies.trial.objective import run_trial

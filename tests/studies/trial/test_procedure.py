@@ -13,7 +13,7 @@ from trainings import StopsAfter, run
 
 from studies import schema
 from studies.config.settings import StudySettings
-from studies.reporting.trials_csv import trials_csv
+from studies.reporting.sections.endings import trials_csv
 from studies.schema import Failure
 from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of

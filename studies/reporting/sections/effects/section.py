@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import CLAIM
-from studies.reporting.figures.drawings import drawings
-from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, bullets, paragraphs
-from studies.reporting.sections.effects.csv import csv_files
-from studies.reporting.sections.effects.json import analysis_json
+from studies.reporting.figures.coverage import coverage
+from studies.reporting.figures.leave_one_out import leave_one_out
+from studies.reporting.figures.levels import metric_by_level
+from studies.reporting.figures.main_effect import main_effects
+from studies.reporting.figures.pair_matrix import pair_matrix
+from studies.reporting.figures.surfaces import surfaces
+from studies.reporting.finding import Block, Drawing, File, Finding, Heading, Paragraph, bullets, paragraphs
+from studies.reporting.sections.effects.analysis_csv import csv_files
+from studies.reporting.sections.effects.analysis_json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, share_of_variance
@@ -54,7 +59,7 @@ def compute(view: StudyView) -> Finding:
 
 def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
     """Return the verdict, sentences or advice, tables and figures of `analysis`."""
-    headline = clause(analysis)
+    headline, drawn = clause(analysis), list(drawings(analysis, metric=metric))
     return Finding(
         TITLE,
         analysis.whole.verdict.level,
@@ -65,7 +70,8 @@ def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
             *paragraphs(_values(analysis.table, analysis.whole)),
             *_told(analysis, metric),
             *_tables(analysis),
-            *_figures(analysis, metric),
+            *([Heading("Figures")] if drawn else []),
+            *drawn,
             *(File(label, name, text) for label, name, text in csv_files(analysis)),
             File("analysis", "analysis.json", analysis_json(analysis, metric=metric)),
         ),
@@ -85,6 +91,17 @@ def clause(analysis: Analysis) -> str | None:
     return None
 
 
+def drawings(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
+    """Yield pair matrix, main effects, close looks at pairs, leave-one-out and coverage. Nothing without a fit."""
+    if all(fit.sobol is None for fit in analysis.fits):
+        return
+    yield pair_matrix(analysis, metric=metric)
+    yield from main_effects(analysis, metric=metric)
+    yield from surfaces(analysis, metric=metric)
+    yield from metric_by_level(analysis, metric=metric)
+    yield from filter(None, [leave_one_out(analysis, metric=metric), coverage(analysis)])
+
+
 def _tables(analysis: Analysis) -> Iterator[Block]:
     if any(not math.isnan(effect.estimate.value) for effect in analysis.effects):
         yield from effects_blocks(analysis)
@@ -94,12 +111,6 @@ def _tables(analysis: Analysis) -> Iterator[Block]:
         yield from anova_blocks(analysis.anova)
     if analysis.screen:
         yield from screen_blocks(analysis.screen)
-
-
-def _figures(analysis: Analysis, metric: str) -> Iterator[Block]:
-    drawn = list(drawings(analysis, metric=metric))
-    yield from [Heading("Figures")] if drawn else []
-    yield from drawn
 
 
 def _objective(trials: TrialsTable, metric: str) -> str:

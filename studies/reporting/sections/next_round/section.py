@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from studies.analysis.next_round.best_of_m import BestOfM, is_enough
-from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.csv_table import Row, csv_text, fields_of
 from studies.reporting.figures.best_of_m import best_of_m
 from studies.reporting.finding import Block, Command, File, Finding, Paragraph, Table, bullets
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
@@ -79,11 +79,7 @@ def _rows(found: NextRound) -> Iterator[Row]:
             "params": parameter.name,
             "low": parameter.low if numeric else None,
             "high": parameter.high if numeric else None,
-            "best": _cell(place.best) if place is not None else None,
-            "at_low": place.at_low if place is not None else None,
-            "at_high": place.at_high if place is not None else None,
-            "basis": place.basis if place is not None else None,
-            "n": place.n if place is not None else None,
+            **(fields_of(place) if place is not None else {}),
             "next_low": then.low if numeric and then is not None else None,
             "next_high": then.high if numeric and then is not None else None,
             "reason": "; ".join(_reasons(found, parameter.name)) or None,
@@ -193,7 +189,3 @@ def _basis(curve: BestOfM) -> str:
             return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
         case _:
             return "trials"
-
-
-def _cell(value: object) -> str | float | int | bool | None:
-    return value if isinstance(value, str | float | int | bool) or value is None else str(value)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from studies.reporting.finding import Block, Bullets, File, Finding, Heading, Paragraph, Table, paragraphs
-from studies.reporting.sections.selection.csv import selection_csv
+from studies.reporting.sections.selection.select_csv import selection_csv
 from studies.reporting.sections.selection.words import DIGITS, accuracies, name_of, seeds, status
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text

@@ -1,14 +1,18 @@
-"""A scientific parameter of a designed study, value by value: the best one, how sure that is, and the costs."""
+"""A scientific parameter of a designed study, value by value: the best one, how sure that is, and the costs.
+
+`table.csv` has the same tables with every number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from studies.analysis.values.row import ValueRow
 from studies.analysis.values.table import ValueTable, ValueTables, value_tables
+from studies.reporting.csv_table import Row, csv_text, estimate_cells, fields_of
 from studies.reporting.figures.values import NAME, values_drawing
 from studies.reporting.finding import Block, File, Finding, Table, bullets, paragraphs
-from studies.reporting.sections.values.csv import values_csv
 from studies.reporting.sections.values.words import (
     against_best,
     caption_of,
@@ -23,6 +27,11 @@ from studies.text.wording import NONE, fixed
 
 PAGE = "table"
 FILES = (*(f"{PAGE}.{ending}" for ending in ("csv", "md", "html", "tex")), f"figures/{NAME}.png", f"figures/{NAME}.csv")
+COLUMNS = (
+    *("view", "value", "nuisance", "n", "n_lost", "seconds", "convergence_seconds", "convergence_epochs"),
+    *("convergence_samples", "metric", "metric_lo", "metric_hi", "test", "test_lo", "test_hi", "peak_memory_mb"),
+    *("standing", "difference", "difference_lo", "difference_hi", "p_holm", "at_limit", "best_cell"),
+)
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
 REST = ("test [95 %]", "peak MB", "n", "against the best")
 
@@ -39,6 +48,7 @@ def values_finding(tables: ValueTables) -> Finding:
     """Return verdict, tables, disagreements and notes."""
     views = [view for view in (tables.tuned, tables.fixed) if view is not None]
     headline = (sentence(tables.main, how=True), *disagreements_of(tables))
+    csv_rows = [_row(view, row) for view in views for row in view.rows]
     halves = "each half of the seeds is judged in the cell that the other half chooses, and " if tables.tuned else ""
     return Finding(
         f"{tables.main.name}, value by value",
@@ -49,7 +59,11 @@ def values_finding(tables: ValueTables) -> Finding:
             *paragraphs(f"Means over training seeds: {halves}values are compared seed by seed (paired t tests)."),
             *_compared(tables),
             *bullets(tables.notes),
-            File("table (csv)", f"{PAGE}.csv", values_csv(views)),
+            File(
+                "table (csv)",
+                f"{PAGE}.csv",
+                csv_text(COLUMNS, csv_rows),
+            ),
         ),
         page=PAGE,
     )
@@ -91,3 +105,21 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
         *(estimate_text(row.metric), estimate_text(row.test)),
         *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
     ]
+
+
+def _row(view: ValueTable, row: ValueRow) -> Row:
+    """Return a row of the CSV."""
+    names = dict.fromkeys(chain(*row.judged))
+    return {
+        **fields_of(row),
+        "view": view.view,
+        "value": row.label,
+        "nuisance": "; ".join(f"{name}={judged_at(row, name, written=str)}" for name in names),
+        **estimate_cells("metric", row.metric, ends="metric"),
+        **estimate_cells("test", row.test, ends="test"),
+        "standing": row.standing.word,
+        **estimate_cells("difference", row.standing.difference, ends="difference"),
+        "p_holm": row.standing.p_holm,
+        "at_limit": "; ".join(row.at_limit),
+        "best_cell": "; ".join(f"{name}={value}" for name, value in row.nuisance.items()),
+    }

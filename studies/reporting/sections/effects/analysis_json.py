@@ -36,12 +36,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.analysis.estimate import Estimate
-from studies.reporting.sections.effects.csv import package_version
+from studies.reporting.csv_table import fields_of
+from studies.reporting.sections.effects.analysis_csv import package_version
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.axis import Axis
-    from studies.analysis.effects import Effect
     from studies.analysis.fit import Fit
     from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.ridge import Ridge
@@ -83,7 +83,7 @@ def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
         "evidence": whole.evidence,
         "advice": analysis.advice,
         "fits": [_fit(fit) for fit in analysis.fits],
-        "effects": [_effect(effect) for effect in analysis.effects],
+        "effects": [{**fields_of(effect), "claimed": effect.is_claimed} for effect in analysis.effects],
         "anova": analysis.anova,
         "ridges": [_ridge(ridge) for ridge in analysis.ridges],
         "tuning": None if analysis.tuning is None else _tuning(analysis.tuning),
@@ -112,14 +112,9 @@ def _fit(fit: Fit) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> dict[str, Any]:
-    fields = {field.name: getattr(effect, field.name) for field in dataclasses.fields(effect)}
-    return {**fields, "claimed": effect.is_claimed}
-
-
 def _ridge(ridge: Ridge) -> dict[str, Any]:
-    fields = {field.name: getattr(ridge, field.name) for field in dataclasses.fields(ridge)}
-    return {**fields, "alphas_by_window": [(window, a.value, a.lo, a.hi) for window, a in ridge.alphas_by_window]}
+    alphas = [(window, a.value, a.lo, a.hi) for window, a in ridge.alphas_by_window]
+    return {**fields_of(ridge), "alphas_by_window": alphas}
 
 
 def _tuning(tuning: TuningCost) -> dict[str, Any]:
@@ -131,9 +126,8 @@ def _tuning(tuning: TuningCost) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return `value` in JSON's own types."""
-    if dataclasses.is_dataclass(value):
-        named = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-        return dict(_plain_entries(named))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = fields_of(value)
     if isinstance(value, Mapping):
         return dict(_plain_entries([(str(key), item) for key, item in value.items()]))
     if isinstance(value, np.generic | np.ndarray):

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from studies.reporting.csv_table import Row, csv_text
+from studies.reporting.csv_table import Row, csv_text, estimate_cells, fields_of
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
-    from studies.analysis.estimate import Estimate
-    from studies.analysis.factorial import Anova, AnovaRow
+    from studies.analysis.factorial import Anova
     from studies.analysis.ridge import Ridge
     from studies.analysis.screen import ScreenRow
 
@@ -49,40 +48,19 @@ def package_version() -> str:
 def _effects(effects: Sequence[Effect], version: str) -> Iterator[Row]:
     for effect in effects:
         yield {
+            **fields_of(effect),
             "params": effect.name,
-            "order": effect.order,
-            "kind": effect.kind,
-            **_columns("estimate", effect.estimate),
-            "verdict": effect.verdict,
+            **estimate_cells("estimate", effect.estimate),
             "reasons": "; ".join(effect.reasons),
             "claimed": effect.is_claimed,
-            "n_used": effect.n_used,
-            "n_pruned": effect.n_pruned,
-            "n_failed": effect.n_failed,
-            "random_share": effect.random_share,
-            "q2": effect.q2,
-            "second": effect.second,
             "scope": "*".join(effect.scope),
-            "method": effect.method,
             "version": version,
-            "seed": effect.seed,
         }
 
 
 def _ridge(ridge: Ridge) -> Row:
-    return {
-        "params": "*".join(ridge.params),
-        **_columns("alpha", ridge.alpha),
-        "window_decades": ridge.window_decades,
-        "curvature_p": ridge.curvature_p,
-        "verdict": ridge.verdict,
-        "budget_unit": ridge.budget_unit,
-        "n_used": ridge.n_used,
-        "n_levels": ridge.n_levels,
-        "intercept": ridge.intercept,
-        "compatible": "; ".join(ridge.compatible),
-        "excluded": "; ".join(ridge.excluded),
-    }
+    joined = {"compatible": "; ".join(ridge.compatible), "excluded": "; ".join(ridge.excluded)}
+    return {**fields_of(ridge), "params": "*".join(ridge.params), **estimate_cells("alpha", ridge.alpha), **joined}
 
 
 def _anova(anova: Anova) -> Iterator[Row]:
@@ -90,40 +68,10 @@ def _anova(anova: Anova) -> Iterator[Row]:
     *terms, error = anova.rows or (None,)
     for row in (*terms, anova.block, error):
         if row is not None:
-            yield _anova_row(row, name=_term_name(row, anova), n=anova.n)
-
-
-def _term_name(row: AnovaRow, anova: Anova) -> str:
-    return "(block)" if row is anova.block else "*".join(row.term) or "(error)"
-
-
-def _anova_row(row: AnovaRow, *, name: str, n: int) -> Row:
-    return {
-        "params": name,
-        "df": row.df,
-        "sum_sq": row.sum_sq,
-        "mean_sq": row.mean_sq,
-        "f": row.f,
-        "p": row.p,
-        "p_holm": row.p_holm,
-        **_columns("omega_sq", row.omega_sq),
-        **_columns("share", row.share, ends="share"),
-        "n": n,
-    }
-
-
-def _columns(name: str, found: Estimate | None, *, ends: str = "ci") -> Row:
-    """Return the cells of an estimate: its value under `name`, and its ends."""
-    lo, hi = (None, None) if found is None else (found.lo, found.hi)
-    return {name: None if found is None else found.value, f"{ends}_lo": lo, f"{ends}_hi": hi}
+            name = "(block)" if row is anova.block else "*".join(row.term) or "(error)"
+            sizes = {**estimate_cells("omega_sq", row.omega_sq), **estimate_cells("share", row.share, ends="share")}
+            yield {**fields_of(row), "params": name, **sizes, "n": anova.n}
 
 
 def _screen(row: ScreenRow) -> Row:
-    return {
-        "method": row.method,
-        "params": row.name,
-        "raw": row.raw,
-        "normalised": row.normalised,
-        "null": row.null,
-        "above_null": row.above_null,
-    }
+    return {**fields_of(row), "params": row.name}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from studies.reporting.csv_table import Cell, csv_text
+from studies.reporting.csv_table import Cell, csv_text, estimate_cells, fields_of
 from studies.reporting.sections.selection.words import status
 from studies.selection.race import Race
 from studies.selection.steps import Selection
@@ -33,7 +32,7 @@ def _rows(race: Race, selection: Selection) -> list[dict[str, Cell]]:
             "selected": i == race.winner and race is selection.best,
             "cost": race.cost(i),
             **(_worth(race) if i == race.winner else {}),
-            **{f"params_{name}": _cell(value) for name, value in candidate.trial.params.items()},
+            **{f"params_{name}": value for name, value in candidate.trial.params.items()},
         }
         for i, candidate in enumerate(race.candidates)
     ]
@@ -43,21 +42,15 @@ def _standing(race: Race, i: int) -> dict[str, Cell]:
     if race.elimination is None:
         return {"n_seeds": 0, "status": "no race"}
     found = race.elimination.standings[i]
-    numbers: dict[str, Cell] = {"n_seeds": found.n, "mean": found.mean, "sd": found.sd, "gap": found.gap}
-    return {**numbers, "p_value": found.p_value, "status": status(race, i)}
+    return {**fields_of(found), "n_seeds": found.n, "status": status(race, i)}
 
 
 def _worth(race: Race) -> dict[str, Cell]:
     found = race.estimate
     if found is None:
         return {"n_fresh": 0}
-    worth: dict[str, Cell] = {"estimate": found.value, "n_fresh": found.n, "ci_lo": found.lo, "ci_hi": found.hi}
+    worth: dict[str, Cell] = {**estimate_cells("estimate", found), "n_fresh": found.n}
     for name, test in sorted(race.tests.items(), key=lambda entry: entry[1].n_samples is None):
-        tested = test.estimate
-        ends: dict[str, Cell] = {"test_ci_lo": tested.lo, "test_ci_hi": tested.hi}
-        return {**worth, "test_metric": name, "test": tested.value, **ends, "n_test_samples": test.n_samples}
+        tested = estimate_cells("test", test.estimate, ends="test_ci")
+        return {**worth, "test_metric": name, **tested, "n_test_samples": test.n_samples}
     return worth
-
-
-def _cell(value: Any) -> Cell:
-    return value if isinstance(value, str | float | int | bool) else str(value)

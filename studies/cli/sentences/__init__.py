@@ -1,1 +1,0 @@
-"""What the commands say to a person, a file for each command."""
