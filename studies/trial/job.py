@@ -31,8 +31,7 @@ from studies.trial.loggers.loggers import build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
 from studies.trial.other_callbacks import OtherCallbacks
 from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, TrialRanks
-from studies.trial.ranks.stop import StopTogether
+from studies.trial.ranks.ranks import ALONE, StopTogether, TrialRanks
 from studies.trial.run import Run
 from studies.trial.rungs.budget_steps import ScheduleLength
 from studies.trial.rungs.clocks import Clock, TimeLimit

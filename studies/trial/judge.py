@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
@@ -12,7 +16,6 @@ from studies.config.settings import ObjectiveSettings
 from studies.records.objectives import convergence
 from studies.schema import Failure
 from studies.trial.failures import classify, classify_own, is_lost_device, traced
-from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
 from studies.trial.procedures.running import ProcedureResult
 from studies.trial.rungs.rungs import Interrupted, Rung
@@ -123,3 +126,12 @@ def _all_known(numbers: list[int | None]) -> list[int]:
     """Return the numbers, or none if one of them is unknown: the others would stand at the wrong rungs."""
     known = [number for number in numbers if number is not None]
     return known if len(known) == len(numbers) else []
+
+
+@cache
+def processor() -> str:
+    """Return the number of cores and the processor's name, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{os.cpu_count()} cores of {next(known, platform.machine())}"

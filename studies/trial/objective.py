@@ -22,13 +22,12 @@ from studies.text.printable import brief
 from studies.trial.checkpoints.files import own_checkpoints, refuse_symlinks, trial_folder
 from studies.trial.checkpoints.record import CheckpointRecord, is_among_the_best
 from studies.trial.checkpoints.saver import SavingRule
-from studies.trial.failures import classify, free_memory, traced
+from studies.trial.failures import classify, traced
 from studies.trial.half_batch import HalfBatch
 from studies.trial.job import Job, quieten_lightning
 from studies.trial.judge import judge, judge_failure, judge_procedure
 from studies.trial.loggers.tracked_run import TrackedRun, known_of_run
-from studies.trial.memory import set_imports_aside
-from studies.trial.out_of_memory import train_within_memory
+from studies.trial.memory import free_memory, set_imports_aside, train_within_memory
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import PointConfig
 from studies.trial.procedures.procedure import is_procedure

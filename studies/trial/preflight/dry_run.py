@@ -16,10 +16,10 @@ from studies.config.space import Point
 from studies.errors import BadInput, Problem
 from studies.process.signals import TimeIsUp
 from studies.schema import Failure
-from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_c
+from studies.trial.failures import classify, classify_own, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.job import Job
-from studies.trial.memory import set_imports_aside
+from studies.trial.memory import free_memory, set_imports_aside
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight import diagnosis
 from studies.trial.preflight.batch_limit import BatchLimit
