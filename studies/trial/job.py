@@ -34,8 +34,7 @@ from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
 from studies.trial.ranks.ranks import ALONE, StopTogether, TrialRanks
 from studies.trial.run import Run
 from studies.trial.rungs.budget_steps import ScheduleLength
-from studies.trial.rungs.clocks import Clock, TimeLimit
-from studies.trial.rungs.plateau import NEVER
+from studies.trial.rungs.clocks import NEVER, Clock, TimeLimit
 from studies.trial.rungs.real_number import guard_metrics
 from studies.trial.rungs.rungs import Rungs
 from studies.trial.training import Watchers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.config.budget import Budget
-from studies.trial.rungs.loader_sizes import length_of
+from studies.trial.rungs.sizes import length_of
 from studies.trial.rungs.rungs import Rungs
 
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ from studies.config.settings import TRAINING_LOSS
 from studies.trial.checkpoints import random_states
 from studies.trial.checkpoints.resuming import KEY, end_restart, restore_state
 from studies.trial.ranks.ranks import ALONE, TrialRanks
-from studies.trial.rungs.losses import Losses
+from studies.trial.rungs.metrics import Losses, Metrics
 from studies.trial.rungs.metrics import MetricMissing as MetricMissing
-from studies.trial.rungs.metrics import Metrics
 from studies.trial.rungs.samples import SamplesSeen
 
 if TYPE_CHECKING:
