@@ -32,8 +32,7 @@ from studies.trial.outcome import Outcome
 from studies.trial.point_config import PointConfig
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.procedures.running import ProcedureResult, run_procedure
-from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import ChangedState, ProcessState, kept
+from studies.trial.process_state.state import ChangedState, ProcessState, import_targets, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.reports import reports_of
 from studies.trial.rungs.rungs import Rung

@@ -26,8 +26,7 @@ from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.preflight.procedures import try_rung
 from studies.trial.procedures.procedure import is_procedure
-from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import kept
+from studies.trial.process_state.state import import_targets, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted
