@@ -19,7 +19,7 @@ from studies.trial.failures import classify, classify_own, is_lost_device, trace
 from studies.trial.outcome import Outcome
 from studies.trial.procedures.running import ProcedureResult
 from studies.trial.rungs.rungs import Interrupted, Rung
-from studies.trial.training import Training
+from studies.trial.training import Training, counting_rung
 
 log = logging.getLogger(__name__)
 EARLY = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
@@ -90,7 +90,8 @@ def _ended(
         return Outcome(TrialState.PRUNED, attributes=attributes)
     if not done.rungs:
         return _failed(Failure.ERROR, without_rungs, attributes)
-    return _complete(_counting_rung(done.rungs, objective), attributes, objective)
+    rung = counting_rung(done.rungs, counts=objective.value, maximize=objective.maximize)
+    return _complete(rung, attributes, objective)
 
 
 def _complete(rung: Rung, attributes: dict[str, Any], objective: ObjectiveSettings) -> Outcome:
@@ -103,11 +104,6 @@ def _complete(rung: Rung, attributes: dict[str, Any], objective: ObjectiveSettin
             return _failed(Failure.ERROR, f"{message}objective", attributes)
         second = float(attributes[metric])
     return Outcome(TrialState.COMPLETE, rung.value, attributes, second=second)
-
-
-def _counting_rung(rungs: tuple[Rung, ...], objective: ObjectiveSettings) -> Rung:
-    sign = 1 if objective.maximize else -1
-    return max(rungs, key=lambda rung: sign * rung.value) if objective.value == "best" else rungs[-1]
 
 
 def _failed(

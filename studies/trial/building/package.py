@@ -33,11 +33,6 @@ class Package:
     name: str
 
     @property
-    def trainer(self) -> Any:
-        """Return the class `Trainer`."""
-        return self.find("Trainer")
-
-    @property
     def sigterm(self) -> type[BaseException]:
         """Return the exception by which the Trainer stops on a signal."""
         found: type[BaseException] = self.find("utilities.exceptions.SIGTERMException")
@@ -100,6 +95,14 @@ def loaded() -> list[Package]:
     return [Package(name) for name in NAMES if name in sys.modules]
 
 
+def loaders_in(collection: Any, trainer: object) -> list[Any]:
+    """Return the loaders of a collection in the order of `trainer`."""
+    package = package_of(trainer)
+    assert package is not None
+    loaders: list[Any] = package.find("utilities.combined_loader.CombinedLoader")(collection).flattened
+    return loaders
+
+
 def unwrapped(package: Package, module: Any) -> Any:
     """Return the LightningModule inside `torch.compile(module)`, as `Trainer.fit` does. Return others as they are.
 
@@ -121,7 +124,7 @@ def trainer_class(package: Package) -> Any:
     validation. `stopping` says that Lightning itself was told to stop (SIGTERM). If it returns True, `fit` raises
     Lightning's SIGTERMException. The class keeps Lightning's name, which finds PL_TRAINER_… in the environment by it.
     """
-    base: Any = package.trainer
+    base: Any = package.find("Trainer")
 
     class Trainer(base):  # type: ignore[misc]  # one of two classes, known only now
         between_batches: BetweenBatches = staticmethod(lambda _trainer, stopping: stopping)

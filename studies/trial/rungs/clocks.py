@@ -112,7 +112,7 @@ class Clock(KeepsState):
     def _reach(self, trainer: Trainer) -> None:
         """Have the rung reported once the module's own hooks have run, those of an ending epoch included."""
         self._reported = self._reached
-        self._rungs.reach_later(self._reached)
+        self._rungs.due = self._reached
         if self._reached >= self._n_rungs:
             trainer.should_stop = True
 
