@@ -136,15 +136,12 @@ class Attempt:
         known = self._repeated.user_attrs.get(schema.BATCH_HALVED) if self._repeated is not None else None
         if known and rule.retry == "halve_batch":
             half = HalfBatch(**known)
-            self._record_half(half, "it repeats a trial that ran out of memory at the full batch")
+            self._begin_half(half, "it repeats a trial that ran out of memory at the full batch")
             return self._train_at(half)
         return train_within_memory(config, self._train_at, rule=rule, halves=self._begin_half)
 
     def _begin_half(self, half: HalfBatch, message: str) -> None:
         self._checkpoints.drop()  # before the half is recorded: a retry takes the checkpoint to be of the recorded size
-        self._record_half(half, message)
-
-    def _record_half(self, half: HalfBatch, message: str) -> None:
         self._trial.set_user_attr(schema.BATCH_HALVED, asdict(half))
         log.warning("trial %d: %s; it trains again at half the batch: %s", self._trial.number, message, half)
 

@@ -233,9 +233,6 @@ def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception
 
 def _restore(uri: str | None) -> None:
     """Set MLflow's address as it was before. Its logger changes it for the whole process."""
-    if os.environ.get(MLFLOW_URI) == uri:
-        return
-    if uri is None:
-        del os.environ[MLFLOW_URI]
-    else:
+    os.environ.pop(MLFLOW_URI, None)
+    if uri is not None:
         os.environ[MLFLOW_URI] = uri
