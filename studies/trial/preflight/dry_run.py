@@ -107,12 +107,8 @@ def estimate_time(at: PointConfig, *, time_up: TimeUp = never, at_most_s: float 
 
     An epoch of it takes at most about `at_most_s`.
     """
-    extent = (
-        KNOWN
-        if at.settings.budget.unit == "seconds"
-        else replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
-    )
-    return dry_run(at, extent, time_up=time_up)
+    timed = replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
+    return dry_run(at, KNOWN if at.settings.budget.unit == "seconds" else timed, time_up=time_up)
 
 
 def compare_seeds(at: PointConfig, *, time_up: TimeUp = never) -> DryRun:
