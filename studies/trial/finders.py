@@ -79,13 +79,6 @@ class Finders:
         self._logged = dict(held)
 
 
-def _is_from(callback: Any, kind: str, value: float) -> bool:
-    """Return whether a finder has set `value`. One that saw too few losses leaves the module its own rate."""
-    if kind == SIZE:
-        return True
-    return callback.optimal_lr is not None and value in callback.optimal_lr.results["lr"]
-
-
 def finder_notes(template: DictConfig, space: SearchSpace) -> list[str]:
     """Return a sentence for each searched parameter that a finder in the config overwrites."""
     return [
@@ -96,6 +89,13 @@ def finder_notes(template: DictConfig, space: SearchSpace) -> list[str]:
         for path in parameter.paths
         if path.partition(".")[0] in ROOTS and path.rpartition(".")[2] in names
     ]
+
+
+def _is_from(callback: Any, kind: str, value: float) -> bool:
+    """Return whether a finder has set `value`. One that saw too few losses leaves the module its own rate."""
+    if kind == SIZE:
+        return True
+    return callback.optimal_lr is not None and value in callback.optimal_lr.results["lr"]
 
 
 def _finders(template: DictConfig) -> Iterator[tuple[str, str, Sequence[str]]]:

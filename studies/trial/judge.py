@@ -34,7 +34,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.SAMPLES_SEEN: _all_known([rung.samples_seen for rung in training.rungs]),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in training.rungs],
         schema.DEVICE: training.device,
-        schema.PROCESSOR: processor(),
+        schema.PROCESSOR: _processor(),
         schema.THREADS: training.threads,
         schema.N_PARAMETERS: training.n_parameters,
     }
@@ -62,7 +62,7 @@ def judge_procedure(ran: ProcedureResult, objective: ObjectiveSettings) -> Outco
         schema.SECONDS: round(ran.seconds, 4),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in ran.rungs],
         schema.RESULT: ran.result,
-        schema.PROCESSOR: processor(),
+        schema.PROCESSOR: _processor(),
     }
     return _ended(ran, attributes, objective, without_rungs=SILENT)
 
@@ -125,7 +125,7 @@ def _all_known(numbers: list[int | None]) -> list[int]:
 
 
 @cache
-def processor() -> str:
+def _processor() -> str:
     """Return the number of cores and the processor's name, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

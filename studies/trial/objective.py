@@ -225,10 +225,8 @@ def _study_is_deleted(trial: BaseTrial) -> bool:
         return False
     try:
         trial.study.user_attrs  # noqa: B018 - read for its failure
-    except KeyError:
-        return True
-    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
-        return False
+    except Exception as error:  # noqa: BLE001 - by any other the storage fails, and the first error says so
+        return isinstance(error, KeyError)
     return False
 
 

@@ -130,12 +130,6 @@ class Run:
         return replace(training, test=evaluate_test_set(self.module, self.datamodule, config=self.tested_with))
 
 
-def _remove_if_empty(folder: Path) -> None:
-    """Remove the folder of a finder, unless it holds anything."""
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-
-
 def trajectory_of(loss_sums: Sequence[float], module: torch.nn.Module) -> str:
     """Return a short digest of the last digits of a training's `loss_sums`, one a rank, and of its `module`'s weights.
 
@@ -150,3 +144,9 @@ def trajectory_of(loss_sums: Sequence[float], module: torch.nn.Module) -> str:
         return ""
     numbers = repr([*loss_sums, *sums])
     return hashlib.sha256(numbers.encode()).hexdigest()[:TRAJECTORY_LENGTH]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a finder, unless it holds anything."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()

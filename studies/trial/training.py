@@ -63,7 +63,7 @@ class Training:
         return "complete" if self.rungs else "error"
 
     def value(self, *, counts: str, maximize: bool) -> float | None:
-        """Return the value at the rung that counts, None where there is none."""
+        """Return the value at the counting rung, None without a rung."""
         return counting_rung(self.rungs, counts=counts, maximize=maximize).value if self.rungs else None
 
 

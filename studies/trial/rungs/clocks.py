@@ -18,6 +18,7 @@ from studies.trial.rungs.rungs import KeepsState, Rungs
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
+
 NEVER = 2**62  # batches or epochs: more than any training has
 
 

@@ -1,4 +1,4 @@
-"""What loaders and batches tell of their sizes: the numbers that may be the samples of a batch."""
+"""The sizes of loaders, and the numbers of samples in their batches."""
 
 from __future__ import annotations
 
@@ -63,18 +63,6 @@ def length_of(sized: Any) -> int | None:
         return None
 
 
-def _sizes_of_other(loader: Any) -> Sizes:
-    """Return the sizes of a loader of another kind, from its `batch_size` and its `n_samples` if it has them."""
-    whole, n_samples = getattr(loader, "batch_size", None), getattr(loader, "n_samples", None)
-    n_batches = length_of(loader)
-    if not isinstance(whole, int) or whole < 1:
-        return Sizes()
-    last = n_samples - whole * (n_batches - 1) if isinstance(n_samples, int) and n_batches is not None else 0
-    if not 0 < last <= whole:
-        return Sizes(whole, is_batched=True)
-    return Sizes(whole, last, n_batches, is_drawn=True, is_batched=True)
-
-
 @dataclass(frozen=True, slots=True)
 class NumberPath:
     """The steps from a batch to a number that may be its number of samples. A lower `trust` is believed first."""
@@ -126,6 +114,18 @@ def number_paths(batch: Any, steps: tuple[Step, ...] = ()) -> Iterator[NumberPat
         yield NumberPath(TEXTS if is_flat else LENGTH, (*steps, len))
     elif not isinstance(batch, Mapping) and length_of(batch) is not None:
         yield NumberPath(LENGTH, (*steps, len))
+
+
+def _sizes_of_other(loader: Any) -> Sizes:
+    """Return the sizes of a loader of another kind, from its `batch_size` and its `n_samples` if it has them."""
+    whole, n_samples = getattr(loader, "batch_size", None), getattr(loader, "n_samples", None)
+    n_batches = length_of(loader)
+    if not isinstance(whole, int) or whole < 1:
+        return Sizes()
+    last = n_samples - whole * (n_batches - 1) if isinstance(n_samples, int) and n_batches is not None else 0
+    if not 0 < last <= whole:
+        return Sizes(whole, is_batched=True)
+    return Sizes(whole, last, n_batches, is_drawn=True, is_batched=True)
 
 
 def _members(batch: Any) -> list[tuple[Step, Any]]:
