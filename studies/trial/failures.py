@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 
 import hydra.errors
@@ -74,13 +73,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_lost_device(error: BaseException) -> bool:
     """Return whether the GPU no longer works for this process, as after an illegal access."""
     return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
-
-
-def free_memory() -> None:
-    """Release the memory of a failed training."""
-    gc.collect()
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.empty_cache()
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Lightning's finders of a learning rate and a batch size: their results, and how a trial uses them.
+"""Lightning's finders of a learning rate and a batch size: their results, and the searched parameters they overwrite.
 
 A finder trains for some steps inside `fit`, saves before and restores after. A resumed trial takes the results from its
 checkpoint: a new search would start from trained weights and undo the restoring.
@@ -7,14 +7,19 @@ checkpoint: a new search would start from trained weights and undo the restoring
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from studies.config.space import SearchSpace
 from studies.trial.building.package import Package
-from studies.trial.preflight.overwritten import ATTRIBUTES, NAMED_BY
 
 log = logging.getLogger(__name__)
 SIZE = "BatchSizeFinder"
+NAMED_BY = {"LearningRateFinder": "attr_name", "BatchSizeFinder": "batch_arg_name"}
+ATTRIBUTES = {"LearningRateFinder": ("lr", "learning_rate"), "BatchSizeFinder": ("batch_size",)}
+ROOTS = ("model", "datamodule")  # a finder sets attributes of these
 
 
 class Finders:
@@ -74,8 +79,32 @@ class Finders:
         self._logged = dict(held)
 
 
+def finder_notes(template: DictConfig, space: SearchSpace) -> list[str]:
+    """Return a sentence for each searched parameter that a finder in the config overwrites."""
+    return [
+        f"callbacks.{key} ({kind}) overwrites {path}: the search of {parameter.name} has no effect; take it out of "
+        f"search_space, or the finder out of callbacks"
+        for key, kind, names in _finders(template)
+        for parameter in space
+        for path in parameter.paths
+        if path.partition(".")[0] in ROOTS and path.rpartition(".")[2] in names
+    ]
+
+
 def _is_from(callback: Any, kind: str, value: float) -> bool:
     """Return whether a finder has set `value`. One that saw too few losses leaves the module its own rate."""
     if kind == SIZE:
         return True
     return callback.optimal_lr is not None and value in callback.optimal_lr.results["lr"]
+
+
+def _finders(template: DictConfig) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Return the key, the kind and the attributes of each finder that sets some."""
+    node = OmegaConf.select(template, "callbacks")
+    callbacks: Any = OmegaConf.to_container(node, resolve=False) if node else {}
+    for key, callback in callbacks.items():
+        kind = str(callback.get("_target_")).rpartition(".")[2] if isinstance(callback, Mapping) else ""
+        if kind in NAMED_BY and callback.get("update_attr", True):
+            given = callback.get(NAMED_BY[kind])
+            rates = ATTRIBUTES[kind] if kind == "LearningRateFinder" else ()  # it sets the optimizers' rates as well
+            yield key, kind, (given, *rates) if given else ATTRIBUTES[kind]

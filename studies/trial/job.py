@@ -14,24 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.config.budget import Budget
-from studies.trial.building.compiled import unwrapped
-from studies.trial.building.config_callbacks import callback_of
-from studies.trial.building.instantiate import instantiate
+from studies.trial.building.instantiate import callback_of, instantiate
 from studies.trial.building.links import Linked
 from studies.trial.building.mixing import in_package, refuse_mixing
-from studies.trial.building.package import FABRICS, NAMES, Package, package_of, package_of_target
-from studies.trial.building.trainer import trainer_class
+from studies.trial.building.package import (
+    FABRICS,
+    NAMES,
+    Package,
+    package_of,
+    package_of_target,
+    trainer_class,
+    unwrapped,
+)
 from studies.trial.checkpoints.saver import CheckpointSaver, SavingRule
 from studies.trial.loggers.loggers import build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
 from studies.trial.other_callbacks import OtherCallbacks
 from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, TrialRanks
-from studies.trial.ranks.stop import StopTogether
+from studies.trial.ranks.ranks import ALONE, StopTogether, TrialRanks
 from studies.trial.run import Run
 from studies.trial.rungs.budget_steps import ScheduleLength
-from studies.trial.rungs.clocks import Clock, TimeLimit
-from studies.trial.rungs.plateau import NEVER
+from studies.trial.rungs.clocks import NEVER, Clock, TimeLimit
 from studies.trial.rungs.real_number import guard_metrics
 from studies.trial.rungs.rungs import Rungs
 from studies.trial.training import Watchers

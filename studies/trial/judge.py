@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
@@ -12,11 +16,10 @@ from studies.config.settings import ObjectiveSettings
 from studies.records.objectives import convergence
 from studies.schema import Failure
 from studies.trial.failures import classify, classify_own, is_lost_device, traced
-from studies.trial.machine import processor
 from studies.trial.outcome import Outcome
 from studies.trial.procedures.running import ProcedureResult
 from studies.trial.rungs.rungs import Interrupted, Rung
-from studies.trial.training import Training
+from studies.trial.training import Training, counting_rung
 
 log = logging.getLogger(__name__)
 EARLY = "the training ended before its first rung; see what stops it (callbacks, limit_train_batches)"
@@ -31,7 +34,7 @@ def judge(training: Training, objective: ObjectiveSettings) -> Outcome:
         schema.SAMPLES_SEEN: _all_known([rung.samples_seen for rung in training.rungs]),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in training.rungs],
         schema.DEVICE: training.device,
-        schema.PROCESSOR: processor(),
+        schema.PROCESSOR: _processor(),
         schema.THREADS: training.threads,
         schema.N_PARAMETERS: training.n_parameters,
     }
@@ -59,7 +62,7 @@ def judge_procedure(ran: ProcedureResult, objective: ObjectiveSettings) -> Outco
         schema.SECONDS: round(ran.seconds, 4),
         schema.RUNG_SECONDS: [round(rung.seconds, 4) for rung in ran.rungs],
         schema.RESULT: ran.result,
-        schema.PROCESSOR: processor(),
+        schema.PROCESSOR: _processor(),
     }
     return _ended(ran, attributes, objective, without_rungs=SILENT)
 
@@ -87,7 +90,8 @@ def _ended(
         return Outcome(TrialState.PRUNED, attributes=attributes)
     if not done.rungs:
         return _failed(Failure.ERROR, without_rungs, attributes)
-    return _complete(_counting_rung(done.rungs, objective), attributes, objective)
+    rung = counting_rung(done.rungs, counts=objective.value, maximize=objective.maximize)
+    return _complete(rung, attributes, objective)
 
 
 def _complete(rung: Rung, attributes: dict[str, Any], objective: ObjectiveSettings) -> Outcome:
@@ -100,11 +104,6 @@ def _complete(rung: Rung, attributes: dict[str, Any], objective: ObjectiveSettin
             return _failed(Failure.ERROR, f"{message}objective", attributes)
         second = float(attributes[metric])
     return Outcome(TrialState.COMPLETE, rung.value, attributes, second=second)
-
-
-def _counting_rung(rungs: tuple[Rung, ...], objective: ObjectiveSettings) -> Rung:
-    sign = 1 if objective.maximize else -1
-    return max(rungs, key=lambda rung: sign * rung.value) if objective.value == "best" else rungs[-1]
 
 
 def _failed(
@@ -123,3 +122,12 @@ def _all_known(numbers: list[int | None]) -> list[int]:
     """Return the numbers, or none if one of them is unknown: the others would stand at the wrong rungs."""
     known = [number for number in numbers if number is not None]
     return known if len(known) == len(numbers) else []
+
+
+@cache
+def _processor() -> str:
+    """Return the number of cores and the processor's name, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    known = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{os.cpu_count()} cores of {next(known, platform.machine())}"

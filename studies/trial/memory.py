@@ -1,4 +1,4 @@
-"""The peak memory of one training, on its GPU or else of its process, and memory between two trainings.
+"""The memory of a training: its peak, its release, and a second training at half the batch where memory is short.
 
 A finished module, its Trainer and its data are one cycle of references: only a garbage collection frees them. A
 collection visits every object of the process, those of torch and Lightning too, unless they are set aside before.
@@ -10,14 +10,23 @@ import contextlib
 import gc
 import resource
 import sys
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from studies.config.settings import OutOfMemorySettings
+from studies.schema import Failure
+from studies.trial.failures import TrainingFailed, classify, traced
+from studies.trial.half_batch import HalfBatch, half_of
+from studies.trial.training import Training
 
 OWN = Path("/proc/self")
 RESET_PEAK = "5"  # written to clear_refs; see proc_pid_clear_refs(5)
 UNITS_A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage(2): bytes on macOS, kB elsewhere
+REFUSAL = "MisconfigurationException"  # how Lightning refuses to accumulate for a module that steps by itself
 
 
 class PeakMemory:
@@ -55,6 +64,48 @@ def set_imports_aside() -> None:
     """Keep all loaded objects out of later collections, once a process. Each then takes next to no time."""
     gc.collect()
     gc.freeze()
+
+
+def free_memory() -> None:
+    """Release the memory of a failed training."""
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+
+
+def train_within_memory(
+    config: Mapping[str, Any],
+    train: Callable[[HalfBatch | None], Training],
+    *,
+    rule: OutOfMemorySettings,
+    halves: Callable[[HalfBatch, str], None],
+) -> Training:
+    """Train at the full batch of `config`. After out-of-memory train at half of it, if `rule` allows it.
+
+    The second training has the same seed and budget, and starts from the beginning. `halves(half, message)` is called
+    before it. Raises the exception of the last training. Where there is no second one, raises the out-of-memory failure
+    with the reason in its message.
+    """
+    try:
+        return train(None)
+    except Exception as error:
+        failure, message = classify(error)
+        if rule.retry == "none" or failure is not Failure.OUT_OF_MEMORY:
+            raise
+        half = half_of(config, rule.batch_size)
+        if half is None:
+            reason = f"{message}; not tried at half the batch: {rule.batch_size} is odd"
+            raise TrainingFailed(failure, reason, traced(error)) from None
+    free_memory()  # not inside the handler: the exception keeps the module alive
+    halves(half, message)
+    try:
+        return train(half)
+    except Exception as error:
+        refusal = classify(error)[1]
+        if not refusal.startswith(REFUSAL):
+            raise
+        reason = f"{message}; not tried at half the batch: {refusal}"
+        raise TrainingFailed(failure, reason, traced(error)) from None
 
 
 def _reset() -> bool:

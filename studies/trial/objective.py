@@ -22,19 +22,17 @@ from studies.text.printable import brief
 from studies.trial.checkpoints.files import own_checkpoints, refuse_symlinks, trial_folder
 from studies.trial.checkpoints.record import CheckpointRecord, is_among_the_best
 from studies.trial.checkpoints.saver import SavingRule
-from studies.trial.failures import classify, free_memory, traced
+from studies.trial.failures import classify, traced
 from studies.trial.half_batch import HalfBatch
 from studies.trial.job import Job, quieten_lightning
 from studies.trial.judge import judge, judge_failure, judge_procedure
 from studies.trial.loggers.tracked_run import TrackedRun, known_of_run
-from studies.trial.memory import set_imports_aside
-from studies.trial.out_of_memory import train_within_memory
+from studies.trial.memory import free_memory, set_imports_aside, train_within_memory
 from studies.trial.outcome import Outcome
 from studies.trial.point_config import PointConfig
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.procedures.running import ProcedureResult, run_procedure
-from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import ChangedState, ProcessState, kept
+from studies.trial.process_state.state import ChangedState, ProcessState, import_targets, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.reports import reports_of
 from studies.trial.rungs.rungs import Rung
@@ -138,15 +136,12 @@ class Attempt:
         known = self._repeated.user_attrs.get(schema.BATCH_HALVED) if self._repeated is not None else None
         if known and rule.retry == "halve_batch":
             half = HalfBatch(**known)
-            self._record_half(half, "it repeats a trial that ran out of memory at the full batch")
+            self._begin_half(half, "it repeats a trial that ran out of memory at the full batch")
             return self._train_at(half)
         return train_within_memory(config, self._train_at, rule=rule, halves=self._begin_half)
 
     def _begin_half(self, half: HalfBatch, message: str) -> None:
         self._checkpoints.drop()  # before the half is recorded: a retry takes the checkpoint to be of the recorded size
-        self._record_half(half, message)
-
-    def _record_half(self, half: HalfBatch, message: str) -> None:
         self._trial.set_user_attr(schema.BATCH_HALVED, asdict(half))
         log.warning("trial %d: %s; it trains again at half the batch: %s", self._trial.number, message, half)
 
@@ -230,10 +225,8 @@ def _study_is_deleted(trial: BaseTrial) -> bool:
         return False
     try:
         trial.study.user_attrs  # noqa: B018 - read for its failure
-    except KeyError:
-        return True
-    except Exception:  # noqa: BLE001 - then the storage fails, and the first error says so
-        return False
+    except Exception as error:  # noqa: BLE001 - by any other the storage fails, and the first error says so
+        return isinstance(error, KeyError)
     return False
 
 

@@ -29,15 +29,11 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
 log = logging.getLogger(__name__)
-WEIGHT_HOOKS = (
-    "on_validation_start",
-    "on_validation_epoch_start",
-    "on_train_end",
-)  # a module may replace its weights in them
+WEIGHT_HOOKS = ("on_validation_start", "on_validation_epoch_start", "on_train_end")  # a module may change weights here
 
 
 class OtherCallbacks(KeepsState):
-    """Looks after the other callbacks of one trial. `given` weights_replaced those of the config with their nodes.
+    """Looks after the other callbacks of one trial. `given` holds those of the config with their nodes.
 
     With `offline_in` their files go there instead of to their own places. `study` is the name of the trial's study, if
     any.

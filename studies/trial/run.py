@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,11 @@ from studies.trial.rungs.clocks import TimeLimit
 from studies.trial.rungs.rungs import Interrupted, Rungs
 from studies.trial.test_set import evaluate_test_set
 from studies.trial.training import Training, Watchers
-from studies.trial.trajectory import trajectory_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule, LightningModule
 
-
+TRAJECTORY_LENGTH = 16  # hexadecimal digits
 EMPTY = "the training loader gives no batch (a batch larger than the data, with drop_last?)"
 
 
@@ -128,6 +128,22 @@ class Run:
         if self.tested_with is None or training.stopped or training.diverged or not training.rungs:
             return training
         return replace(training, test=evaluate_test_set(self.module, self.datamodule, config=self.tested_with))
+
+
+def trajectory_of(loss_sums: Sequence[float], module: torch.nn.Module) -> str:
+    """Return a short digest of the last digits of a training's `loss_sums`, one a rank, and of its `module`'s weights.
+
+    Two trainings with different seeds differ in it from the first random number on. So trials of one point with the
+    same digest under different seeds are one and the same training, whatever their metrics are. It is empty without a
+    loss and weights: then nothing tells trainings apart.
+    """
+    weights = [parameter.detach() for parameter in module.parameters() if not is_lazy(parameter)]
+    real = [torch.view_as_real(weight) if weight.is_complex() else weight for weight in weights]
+    sums = [float(weight.sum(dtype=torch.float32)) for weight in real]
+    if not sums and not any(loss_sums):
+        return ""
+    numbers = repr([*loss_sums, *sums])
+    return hashlib.sha256(numbers.encode()).hexdigest()[:TRAJECTORY_LENGTH]
 
 
 def _remove_if_empty(folder: Path) -> None:

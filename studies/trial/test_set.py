@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from studies.trial.building.package import package_of
+from studies.trial.building.package import loaders_in, package_of
 from studies.trial.rungs.real_number import guard_metrics
 from studies.trial.rungs.samples import SampleCount
 
@@ -35,21 +35,11 @@ class _Count:
     def on_test_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        loaders = trainer.test_dataloaders
         if not self._counts:
-            self._counts = [SampleCount(loader) for loader in _flat(loaders)]
+            self._counts = [SampleCount(loader) for loader in loaders_in(trainer.test_dataloaders, trainer)]
         n_batches = trainer.num_test_batches[dataloader_idx]
         n = self._counts[dataloader_idx].of(batch, batch_idx, is_last=batch_idx + 1 == n_batches)
         self.n = None if n is None or self.n is None else self.n + n
-
-
-def _flat(loaders: Any) -> list[Any]:
-    """Return the loaders of a collection, in Lightning's order."""
-    if isinstance(loaders, Mapping):
-        return [loader for member in loaders.values() for loader in _flat(member)]
-    if isinstance(loaders, list | tuple):
-        return [loader for member in loaders for loader in _flat(member)]
-    return [loaders]
 
 
 def has_test_set(module: LightningModule, datamodule: LightningDataModule | None) -> bool:
@@ -71,7 +61,7 @@ def evaluate_test_set(
     trainer = config.get("trainer") or {}
     kept: dict[str, Any] = {key: trainer[key] for key in KEPT if key in trainer}
     quiet: dict[str, Any] = dict.fromkeys(QUIET, False)
-    tester = package.trainer(**kept, **quiet, callbacks=[count])
+    tester = package.find("Trainer")(**kept, **quiet, callbacks=[count])
     guard_metrics(module)
     results = tester.test(module, datamodule=datamodule, verbose=False)
     return TestScores({name: float(value) for result in results for name, value in result.items()}, count.n)

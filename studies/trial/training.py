@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studies.trial.building.links import Plain
@@ -11,8 +11,8 @@ from studies.trial.rungs.rungs import Rung
 from studies.trial.test_set import TestScores
 
 
-def report_nothing(_rung: Rung) -> bool:
-    """Return False: continue the training."""
+def decline(_news: object) -> bool:
+    """Return False: continue the training, and keep nothing."""
     return False
 
 
@@ -23,6 +23,12 @@ def tell_nobody(_news: object) -> None:
 def never() -> str | None:
     """Return None: nobody interrupts."""
     return None
+
+
+def counting_rung(rungs: Sequence[Rung], *, counts: str, maximize: bool) -> Rung:
+    """Return the rung whose value counts: the last one, or the best."""
+    sign = 1 if maximize else -1
+    return max(rungs, key=lambda rung: sign * rung.value) if counts == "best" else rungs[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +63,16 @@ class Training:
         return "complete" if self.rungs else "error"
 
     def value(self, *, counts: str, maximize: bool) -> float | None:
-        """Return the value at the rung that counts: the last one, or the best. None where there is none."""
-        if not self.rungs:
-            return None
-        sign = 1 if maximize else -1
-        return max(self.rungs, key=lambda rung: sign * rung.value).value if counts == "best" else self.rungs[-1].value
-
-
-def keep_nothing(_training: Training) -> bool:
-    """Return False: nobody needs the last state."""
-    return False
+        """Return the value at the counting rung, None without a rung."""
+        return counting_rung(self.rungs, counts=counts, maximize=maximize).value if self.rungs else None
 
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
     """The listeners of a training."""
 
-    report: Callable[[Rung], bool] = report_nothing  # is told each rung, and says whether to stop
+    report: Callable[[Rung], bool] = decline  # is told each rung, and says whether to stop
     interrupted: Callable[[], str | None] = never  # is asked after each batch for a reason to stop at once
     saved: Callable[[SavedCheckpoint], None] = tell_nobody  # is told of each checkpoint
     resumed: Callable[[tuple[Rung, ...]], None] = tell_nobody  # is told the rungs of the checkpoint on a resume
-    keeps: Callable[[Training], bool] = keep_nothing  # says whether to save the last state
+    keeps: Callable[[Training], bool] = decline  # says whether to save the last state

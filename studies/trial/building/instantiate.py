@@ -20,8 +20,8 @@ import torch
 from studies.config.parsing.renamed import key_now
 from studies.config.targets import TargetBroken, find_target, named_arguments, signature_of, where_it_ends
 from studies.errors import Problems, nearest
-from studies.trial.building.mixing import mixing_problems
-from studies.trial.building.package import package_of_target
+from studies.trial.building.mixing import in_package, mixing_problems
+from studies.trial.building.package import Package, name_of, package_of_target
 
 PARTIAL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 MANY = 3  # so many unknown arguments are another model's, not slips
@@ -31,6 +31,15 @@ HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 def instantiate(node: Mapping[str, Any], **extra: Any) -> Any:
     """Build the object that `node` (plain values, interpolations resolved) describes."""
     return hydra.utils.instantiate(_with_partials(node), _convert_="all", **extra)
+
+
+def callback_of(package: Package, node: Mapping[str, Any]) -> Any:
+    """Build the callback that `node` describes. A class without a base of either package becomes one of `package`."""
+    kind: Any = find_target(str(node["_target_"]))
+    if not inspect.isclass(kind) or name_of(kind) is not None or node.get("_partial_"):
+        return instantiate(in_package(package, node))
+    arguments = instantiate({**node, "_target_": "builtins.dict"})
+    return package.callback(kind)(**arguments)
 
 
 def binding_problems(config: Mapping[str, Any], problems: Problems) -> None:

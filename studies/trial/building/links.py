@@ -112,12 +112,9 @@ def _set_up(datamodule: Any, *, key: str) -> None:
     except AttributeError as error:
         if getattr(datamodule, "trainer", None) is not None or "NoneType" not in str(error):
             raise
-        complaint = (
-            f"need the data before there is a Trainer, and {type(datamodule).__name__}.setup asks for it ({error})"
-        )
-        raise BadInput(
-            [Problem("links", complaint, "let setup do without self.trainer, or remove the links")]
-        ) from error
+        setup, remedy = f"{type(datamodule).__name__}.setup", "let setup do without self.trainer, or remove the links"
+        complaint = f"need the data before there is a Trainer, and {setup} asks for it ({error})"
+        raise BadInput([Problem("links", complaint, remedy)]) from error
     _skip_once(datamodule, "prepare_data")
     _skip_once(datamodule, "setup")
 
@@ -150,10 +147,9 @@ def _read(link: Link, datamodule: Any) -> Plain:
         is_call = callable(value)
         kind = "a method" if is_call else f"a {error}: {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}"
         remedy = "make it a property that gives" if is_call else "link an attribute that is"
+        remedy += " a number, text, bool or a list of these"
         complaint = f"is {link.source}, which is {kind} after setup"
-        raise BadInput(
-            [Problem(f"links.{link.target}", complaint, f"{remedy} a number, text, bool or a list of these")]
-        ) from None
+        raise BadInput([Problem(f"links.{link.target}", complaint, remedy)]) from None
 
 
 def _unreadable(link: Link, owner: Any, name: str, error: Exception) -> Problem:

@@ -57,13 +57,12 @@ def exchanged(config: Mapping[str, Any]) -> list[str]:
     name = name_of(model) if model is not None else None
     if model is None or name is None:
         return []
-    nodes = [(path, str(node["_target_"])) for path, node in _pieces(config) if path != "datamodule"]
-    twins = [(path, target, _twin(Package(name), target)) for path, target in nodes]
+    targets = [(path, str(node["_target_"])) for path, node in _pieces(config) if path != "datamodule"]
     model_name = f"{model.__module__}.{model.__qualname__}"
     return [
         f"{path} is {target}, and the model {model_name} derives from {name}: {twin} takes its place"
-        for path, target, twin in twins
-        if twin != target
+        for path, target in targets
+        if (twin := _twin(Package(name), target)) != target
     ]
 
 

@@ -11,21 +11,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from studies.config.targets import target_of
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")  # the first one where an object derives from neither
 FABRICS = ("lightning_fabric", "lightning.fabric")
-SHARED = (
-    "LightningModule",
-    "LightningDataModule",
-    "Callback",
-    "Logger",
-    "Trainer",
-)  # bases by which a class is recognised
+SHARED = ("LightningModule", "LightningDataModule", "Callback", "Logger", "Trainer")  # a class is recognised by them
 
+BetweenBatches = Callable[[Any, bool], bool]
 T = TypeVar("T")
 
 
@@ -34,11 +31,6 @@ class Package:
     """One of the two packages. Its members are imported when they are asked for."""
 
     name: str
-
-    @property
-    def trainer(self) -> Any:
-        """Return the class `Trainer`."""
-        return self.find("Trainer")
 
     @property
     def sigterm(self) -> type[BaseException]:
@@ -101,3 +93,45 @@ def package_of_target(name: object) -> Package:
 def loaded() -> list[Package]:
     """Return the packages that this process has imported."""
     return [Package(name) for name in NAMES if name in sys.modules]
+
+
+def loaders_in(collection: Any, trainer: object) -> list[Any]:
+    """Return the loaders of a collection in the order of `trainer`."""
+    package = package_of(trainer)
+    assert package is not None
+    loaders: list[Any] = package.find("utilities.combined_loader.CombinedLoader")(collection).flattened
+    return loaders
+
+
+def unwrapped(package: Package, module: Any) -> Any:
+    """Return the LightningModule inside `torch.compile(module)`, as `Trainer.fit` does. Return others as they are.
+
+    The computation stays compiled.
+    """
+    if isinstance(module, package.find("LightningModule")):
+        return module
+    try:
+        return package.find("utilities.compile.from_compiled")(module)
+    except ValueError:  # no compiled module: the Trainer reports it
+        return module
+
+
+@cache
+def trainer_class(package: Package) -> Any:
+    """Return the Trainer of `package` with a hook between two batches, where one is done and the next has not begun.
+
+    `between_batches(trainer, stopping) -> bool` is called there, also after each epoch and between the batches of a
+    validation. `stopping` says that Lightning itself was told to stop (SIGTERM). If it returns True, `fit` raises
+    Lightning's SIGTERMException. The class keeps Lightning's name, which finds PL_TRAINER_… in the environment by it.
+    """
+    base: Any = package.find("Trainer")
+
+    class Trainer(base):  # type: ignore[misc]  # one of two classes, known only now
+        between_batches: BetweenBatches = staticmethod(lambda _trainer, stopping: stopping)
+
+        @property
+        def received_sigterm(self) -> bool:
+            """Return whether to stop here. Lightning has no hook at this point, only this question."""
+            return self.between_batches(self, super().received_sigterm)
+
+    return Trainer

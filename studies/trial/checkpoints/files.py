@@ -67,10 +67,8 @@ def checkpoint_in(output_dir: Path, recorded: Path, *, study_name: str) -> Path 
 
     None where there is no such regular file, or the record names another study's.
     """
-    path = _placed(recorded, output_dir)
-    if path is None or path.suffix == ASIDE or not is_checkpoint_of(study_name, path, output_dir=output_dir):
-        return None
-    return path if _is_file_of(path, output_dir) else None
+    path = _own_file(recorded, output_dir=output_dir, study_name=study_name)
+    return None if path is None or path.suffix == ASIDE else path
 
 
 def symlink_target(folder: Path, *, output_dir: Path) -> Path | None:
@@ -91,8 +89,9 @@ def refuse_symlinks(folder: Path, *, output_dir: Path) -> None:
 def is_checkpoint_of(study_name: str, path: Path, *, output_dir: Path) -> bool:
     """Return whether `path` has the place and name of a checkpoint of this study, finished or not."""
     match = PATTERN.fullmatch(path.name)
-    is_placed = path.absolute().parent.parent == trials_folder(output_dir).absolute()
-    return is_placed and match is not None and match["study"] == _digest(study_name) and _is_named(path)
+    if match is None or match["study"] != _digest(study_name) or not FOLDER.fullmatch(path.parent.name):
+        return False
+    return path.absolute().parent.parent == trials_folder(output_dir).absolute()
 
 
 def sha256_of(path: Path) -> str:
@@ -103,10 +102,8 @@ def sha256_of(path: Path) -> str:
 
 def discard(recorded: Path, *, output_dir: Path, study_name: str) -> None:
     """Delete a checkpoint of this study, and its folder if that is then empty. Leave anything else alone."""
-    path = _placed(recorded, output_dir)
-    if path is None or not is_checkpoint_of(study_name, path, output_dir=output_dir):
-        return
-    if _is_file_of(path, output_dir):
+    path = _own_file(recorded, output_dir=output_dir, study_name=study_name)
+    if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
             path.parent.rmdir()  # fails unless the folder is empty
@@ -160,20 +157,13 @@ def _digest(study_name: str) -> str:
     return hashlib.sha256(study_name.encode()).hexdigest()[:8]
 
 
-def _is_named(path: Path) -> bool:
-    """Return whether `path` has the name of a checkpoint, finished or not, in a folder with the name of a trial's."""
-    return FOLDER.fullmatch(path.parent.name) is not None and PATTERN.fullmatch(path.name) is not None
-
-
-def _placed(recorded: Path, output_dir: Path) -> Path | None:
-    """Return the path of a recorded checkpoint below `output_dir`, whether it exists or not."""
-    return trials_folder(output_dir) / recorded.parent.name / recorded.name if _is_named(recorded) else None
-
-
-def _is_file_of(path: Path, output_dir: Path) -> bool:
-    """Return whether `path` is a regular file inside `output_dir`, and no symbolic link."""
+def _own_file(recorded: Path, *, output_dir: Path, study_name: str) -> Path | None:
+    """Return the regular file below `output_dir` of a study's recorded checkpoint, finished or not, else None."""
+    path = trials_folder(output_dir) / recorded.parent.name / recorded.name
+    if not is_checkpoint_of(study_name, path, output_dir=output_dir):
+        return None
     try:
         is_regular = stat.S_ISREG(path.lstat().st_mode)
     except OSError:
-        return False
-    return is_regular and symlink_target(path, output_dir=output_dir) is None
+        return None
+    return path if is_regular and symlink_target(path, output_dir=output_dir) is None else None

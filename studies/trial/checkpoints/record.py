@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,6 @@ from studies.trial.half_batch import HalfBatch
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A checkpoint to resume from, and the number of the trial that left it."""
-
-    trial: int
-    saved: SavedCheckpoint
-
-
 class CheckpointRecord:
     """Keeps the record of the checkpoints of `trial`. `repeated` is the trial that it tries again.
 
@@ -50,7 +42,7 @@ class CheckpointRecord:
         self._repeated = repeated
         self._output_dir = output_dir
         self._study_name = study_name
-        self._start: Start | None = None
+        self._start: SavedCheckpoint | None = None
         self._own: Path | None = None
 
     def start(self, half: HalfBatch | None) -> Path | None:
@@ -66,20 +58,20 @@ class CheckpointRecord:
             self.restart("was saved at another batch size")
             return None
         try:
-            start = Start(self._repeated.number, self._read(record))
-            found = sha256_of(start.saved.path)
+            start = self._read(record)
+            found = sha256_of(start.path)
         except OSError as error:
             self.restart(f"cannot be read on {platform.node()} ({error.strerror or error})")
             return None
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             self.restart(f"has a record that makes no sense ({described(error)})")
             return None
-        if found != start.saved.sha256:
+        if found != start.sha256:
             self.restart("is damaged: the file is not what was written")
             return None
-        self._trial.set_user_attr(schema.CHECKPOINT, {**record, "path": str(start.saved.path)})
-        self._start, self._own = start, start.saved.path
-        return start.saved.path
+        self._trial.set_user_attr(schema.CHECKPOINT, {**record, "path": str(start.path)})
+        self._start, self._own = start, start.path
+        return start.path
 
     def restart(self, reason: str) -> None:
         """Record why this trial starts from the beginning although there is a checkpoint."""
@@ -91,11 +83,12 @@ class CheckpointRecord:
     def resumed(self) -> None:
         """Record that the training has resumed."""
         assert self._start is not None
+        assert self._repeated is not None
         self.has_resumed = True
-        saved = self._start.saved
-        record = {"trial": self._start.trial, "rung": saved.rung, "steps": saved.steps, "exact": saved.exact}
+        number, start = self._repeated.number, self._start
+        record = {"trial": number, "rung": start.rung, "steps": start.steps, "exact": start.exact}
         self._trial.set_user_attr(schema.RESUMED_FROM, record)
-        log.info("trial %d resumes from the checkpoint of trial %d (%s)", self._trial.number, self._start.trial, record)
+        log.info("trial %d resumes from the checkpoint of trial %d (%s)", self._trial.number, number, record)
 
     def drop(self) -> None:
         """Forget what was saved and resumed from: the trial starts again, in another way."""

@@ -12,14 +12,15 @@ With several ranks, rank 0 writes the one file, with the differences between ran
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from studies.trial.building.package import package_of
-from studies.trial.checkpoints import random_states
+from studies.trial.building.package import loaders_in
 from studies.trial.ranks.ranks import TrialRanks
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def gather_states(
     """Return the states of the `ranks`. All of them call it at once. See `add_state`."""
     is_open = is_in_mid_epoch(trainer) and not ended
     own = {
-        "generators": before_validation or random_states.capture(),
+        "generators": before_validation or capture_generators(),
         "metrics": {name: value.detach().cpu() for name, value in trainer.callback_metrics.items()},
         "loaders": trainer.fit_loop.on_save_checkpoint().get(LOADERS, []) if is_open else [],
     }
@@ -86,7 +87,7 @@ def restore_state(state: dict[str, Any], trainer: Trainer, module: LightningModu
         if name in state["gradients"]:
             parameter.grad = state["gradients"][name].to(parameter.device)
     trainer.fit_loop.on_load_checkpoint({LOADERS: own["loaders"]})  # making the loader has used these up
-    random_states.restore(own["generators"])
+    _restore_generators(own["generators"])
     _begin_loader(trainer, module)
 
 
@@ -106,10 +107,31 @@ def is_in_mid_epoch(trainer: Trainer) -> bool:
 
 def has_exact_loaders(trainer: Trainer) -> bool:
     """Return whether all training loaders can resume in mid-epoch: they have state_dict and load_state_dict."""
-    package = package_of(trainer)
-    assert package is not None
-    loaders = package.find("utilities.combined_loader.CombinedLoader")(trainer.train_dataloader).flattened
+    loaders = loaders_in(trainer.train_dataloader, trainer)
     return all(hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict") for loader in loaders)
+
+
+def capture_generators() -> dict[str, Any]:
+    """Return the states of Python's, numpy's and torch's global generators, and of all GPUs if CUDA is in use."""
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
+    }
+
+
+def _restore_generators(states: dict[str, Any]) -> None:
+    """Set the generators to captured states. GPUs that are missing here are passed over."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"].cpu())
+    for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state.cpu(), device)
 
 
 def _prepare(loops: dict[str, Any], *, validating: bool) -> None:

@@ -23,8 +23,7 @@ from studies.errors import Problems
 from studies.text.printable import described
 from studies.trial.building.instantiate import instantiate
 from studies.trial.lock import exclusively
-from studies.trial.loggers.ends import end_run
-from studies.trial.loggers.kinds import kind_of, logger_problems, offline, own_run
+from studies.trial.loggers.kinds import end_run, kind_of, logger_problems, offline, own_run
 from studies.trial.loggers.tracked_run import TrackedRun
 
 log = logging.getLogger(__name__)
@@ -195,8 +194,7 @@ def _quieten_mlflow() -> None:
 @contextlib.contextmanager
 def _first_contact(logger: Any) -> Iterator[None]:
     """Let only one worker begin an MLflow experiment at a time: creating the same name twice fails."""
-    kind = kind_of(type(logger))
-    if kind is None or kind.name != "MLFlowLogger":
+    if kind_of(type(logger)) != "MLFlowLogger":
         yield
         return
     _quieten_mlflow()
@@ -235,9 +233,6 @@ def _guard(logger: Any, *, keeps: Mapping[str, Any], failed: Callable[[Exception
 
 def _restore(uri: str | None) -> None:
     """Set MLflow's address as it was before. Its logger changes it for the whole process."""
-    if os.environ.get(MLFLOW_URI) == uri:
-        return
-    if uri is None:
-        del os.environ[MLFLOW_URI]
-    else:
+    os.environ.pop(MLFLOW_URI, None)
+    if uri is not None:
         os.environ[MLFLOW_URI] = uri

@@ -135,7 +135,7 @@ class EndAtBatchLimit:
         """
         rungs = self._rungs
         if len(rungs.rungs) == self._n_rungs_before and rungs.diverged is None and rungs.due is None:
-            rungs.reach_later(rungs.last_index + 1)
+            rungs.due = rungs.last_index + 1
         if rungs.due is not None and not rungs.at_epochs and self._rungs_in_an_epoch(trainer) > 1 + 1e-9:
             rungs.reach(rungs.due, trainer)
 

@@ -154,8 +154,9 @@ def _of_monitors(run: Run) -> Problem | None:
             complaint = f"has a ReduceLROnPlateau that monitors {name}, which the module never logs"
             return Problem("model", complaint, f"log it, or monitor another metric: {nearest(name, seen.logged)}")
         if monitored.interval == "step" and name not in seen.logged_by_step and _steps_too_early(monitored, seen):
+            each = "batch" if monitored.frequency == 1 else f"{monitored.frequency} batches"
             complaint = (
-                f"has a ReduceLROnPlateau that steps each {counted(monitored.frequency)} by {name}, which is first "
+                f"has a ReduceLROnPlateau that steps each {each} by {name}, which is first "
                 f"logged after about {seen.first_validation:.0f} batches"
             )
             return Problem("model", complaint, "give the scheduler interval: epoch, or strict: False")
@@ -166,8 +167,3 @@ def _steps_too_early(monitored: MonitoredMetric, seen: Observed) -> bool:
     """Return whether a scheduler that counts batches of an epoch steps before the first validation."""
     at_most = min(seen.n_batches, seen.first_validation - 1)
     return monitored.frequency <= at_most
-
-
-def counted(n: int) -> str:
-    """Say so many batches."""
-    return "batch" if n == 1 else f"{n} batches"

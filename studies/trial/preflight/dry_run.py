@@ -16,18 +16,17 @@ from studies.config.space import Point
 from studies.errors import BadInput, Problem
 from studies.process.signals import TimeIsUp
 from studies.schema import Failure
-from studies.trial.failures import classify, classify_own, free_memory, is_ctrl_c
+from studies.trial.failures import classify, classify_own, is_ctrl_c
 from studies.trial.half_batch import HalfBatch, half_of
 from studies.trial.job import Job
-from studies.trial.memory import set_imports_aside
+from studies.trial.memory import free_memory, set_imports_aside
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight import diagnosis
 from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
 from studies.trial.preflight.procedures import try_rung
 from studies.trial.procedures.procedure import is_procedure
-from studies.trial.process_state.imports import import_targets
-from studies.trial.process_state.state import kept
+from studies.trial.process_state.state import import_targets, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted
@@ -108,12 +107,8 @@ def estimate_time(at: PointConfig, *, time_up: TimeUp = never, at_most_s: float 
 
     An epoch of it takes at most about `at_most_s`.
     """
-    extent = (
-        KNOWN
-        if at.settings.budget.unit == "seconds"
-        else replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
-    )
-    return dry_run(at, extent, time_up=time_up)
+    timed = replace(TIMED, batch_limit=replace(TIMED.batch_limit, at_most_s=at_most_s))
+    return dry_run(at, KNOWN if at.settings.budget.unit == "seconds" else timed, time_up=time_up)
 
 
 def compare_seeds(at: PointConfig, *, time_up: TimeUp = never) -> DryRun:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -78,12 +78,12 @@ class Stopwatch:
     @property
     def times(self) -> Times:
         """Return the times so far. A single step counts as part of the setup."""
-        step = _mean(self._steps)
+        step = mean(self._steps or [0.0])
         return Times(
             setup=max(0.0, self._first - step),
             step=step,
-            validation=_mean(self._validations),
-            between=max(0.0, _mean(self._between) - step),
+            validation=mean(self._validations or [0.0]),
+            between=max(0.0, mean(self._between or [0.0]) - step),
         )
 
 
@@ -113,7 +113,3 @@ def _n_batches(run: Run, budget: Budget, *, n_devices: int) -> float | None:
             return float(budget.amount * epoch / batches_in_steps(trainer, epoch))
         case _:
             return float(budget.amount * counted.batches / max(1, counted.samples_seen or 0) / n_devices)
-
-
-def _mean(seconds: Sequence[float]) -> float:
-    return mean(seconds) if seconds else 0.0

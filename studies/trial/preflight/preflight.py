@@ -15,6 +15,7 @@ from studies.config.space import Point
 from studies.errors import Problem, Problems
 from studies.trial.building.instantiate import binding_problems
 from studies.trial.building.mixing import exchanged
+from studies.trial.finders import finder_notes
 from studies.trial.loggers.kinds import logger_problems
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight.diagnosis import where
@@ -28,7 +29,6 @@ from studies.trial.preflight.dry_run import (
     dry_run_ranks,
     estimate_time,
 )
-from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.preflight.procedures import building_problems
 from studies.trial.procedures.procedure import is_procedure, misplaced
 from studies.trial.training import tell_nobody

@@ -13,7 +13,7 @@ from studies.trial.building.instantiate import instantiate
 from studies.trial.building.package import package_of_target
 from studies.trial.rungs.real_number import real
 from studies.trial.rungs.rungs import Interrupted, Rung
-from studies.trial.training import never, report_nothing
+from studies.trial.training import decline, never
 
 MAX_RESULT = 60_000  # characters of JSON: MySQL keeps no longer text in an attribute
 
@@ -36,7 +36,7 @@ def run_procedure(
     seed: int,
     n_rungs: int,
     max_s: float | None = None,
-    report: Callable[[Rung], bool] = report_nothing,
+    report: Callable[[Rung], bool] = decline,
     interrupted: Callable[[], str | None] = never,
 ) -> ProcedureResult:
     """Build the procedure of the resolved `config` and run it, with every global random generator seeded.

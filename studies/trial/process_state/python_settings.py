@@ -20,7 +20,7 @@ import time
 import warnings
 from typing import Any
 
-from studies.trial.process_state.setting import ProcessSetting, copied, is_any_replaced
+from studies.trial.process_state.setting import ProcessSetting, copied, is_any_replaced, of_attributes
 
 OF_LIGHTNING = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # set for each training
 REALTIME = {getattr(signal, name) for name in ("SIGRTMIN", "SIGRTMAX") if hasattr(signal, name)}
@@ -60,15 +60,9 @@ def _search_path(name: str) -> ProcessSetting:
         places[:] = [*before, *added]
         setattr(sys, name, places)
 
-    return ProcessSetting(f"sys.{name}", lambda: [*getattr(sys, name)], write, _is_other_path)
-
-
-def _is_other_path(before: list[Any], now: list[Any]) -> bool:
-    return now[: len(before)] != before
-
-
-def _set_tempdir(before: str) -> None:
-    tempfile.tempdir = before
+    return ProcessSetting(
+        f"sys.{name}", lambda: [*getattr(sys, name)], write, lambda before, now: now[: len(before)] != before
+    )
 
 
 def _handlers() -> list[tuple[signal.Signals, Any]]:
@@ -150,20 +144,11 @@ def _set_decimals(before: tuple[Any, ...]) -> None:
     context.traps.update(traps)
 
 
-def _set_hooks(before: tuple[Any, ...]) -> None:
-    sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook = before
-
-
 def _set_collector(before: tuple[Any, ...]) -> None:
     is_enabled, threshold, debug = before
     gc.enable() if is_enabled else gc.disable()
     gc.set_threshold(*threshold)
     gc.set_debug(debug)
-
-
-def _is_other_method(before: str | None, now: str | None) -> bool:
-    """Compare two start methods of processes. None is the system's own."""
-    return (now or SYSTEMS_OWN) != (before or SYSTEMS_OWN)
 
 
 def _set_limits(before: list[tuple[int, tuple[int, int]]]) -> None:
@@ -195,7 +180,9 @@ _OF_THE_SYSTEM = (
     ProcessSetting(
         "the cores of the process", lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before)
     ),
-    ProcessSetting("the folder of temporary files", tempfile.gettempdir, _set_tempdir),
+    ProcessSetting(
+        "the folder of temporary files", tempfile.gettempdir, lambda before: setattr(tempfile, "tempdir", before)
+    ),
     ProcessSetting(
         "the locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
     ),
@@ -210,10 +197,10 @@ _OF_PYTHON = (
     ProcessSetting("how libraries are loaded", sys.getdlopenflags, sys.setdlopenflags),
     ProcessSetting("the switch interval of threads", sys.getswitchinterval, sys.setswitchinterval),
     ProcessSetting("the longest text of an integer", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
-    ProcessSetting(
+    of_attributes(
         "the hooks of sys and threading",
-        lambda: (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook),
-        _set_hooks,
+        *((sys, name) for name in ("excepthook", "unraisablehook", "displayhook")),
+        (threading, "excepthook"),
     ),
     ProcessSetting("the trace function", sys.gettrace, sys.settrace),
     ProcessSetting("the profile function", sys.getprofile, sys.setprofile),
@@ -230,7 +217,7 @@ _OF_LIBRARIES = (
         "the start method of processes",
         lambda: multiprocessing.get_start_method(allow_none=True),
         lambda before: multiprocessing.set_start_method(before, force=True),
-        _is_other_method,
+        lambda before, now: (now or SYSTEMS_OWN) != (before or SYSTEMS_OWN),  # None is the system's own
     ),
 )
 PYTHON = (*_OF_THE_SYSTEM, *_OF_PYTHON, *_OF_LIBRARIES)

@@ -18,6 +18,16 @@ class ProcessSetting:
     differs: Callable[[Any, Any], bool] = operator.ne
 
 
+def of_attributes(name: str, *places: tuple[Any, str]) -> ProcessSetting:
+    """Return the setting `name` that attributes make up. Each is given as its owner and its own name."""
+
+    def write(before: list[Any]) -> None:
+        for (owner, attribute), value in zip(places, before, strict=True):
+            setattr(owner, attribute, value)
+
+    return ProcessSetting(name, lambda: [getattr(owner, attribute) for owner, attribute in places], write)
+
+
 _copies: dict[str, dict[str, Any]] = {}
 
 

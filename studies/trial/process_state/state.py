@@ -2,7 +2,8 @@
 
 Context: a worker runs one trial after another, and a module may set the default dtype, the working folder or a signal's
 handler. Choice: read all of it before a trial, and put back every difference after it. A module's own import is no part
-of its trial: its settings stay, in each worker alike. Cost: about a millisecond a trial.
+of its trial: its settings stay, as in a script. So all targets of a config are imported at once before: otherwise the
+trials of a worker would differ by the order of their imports. Cost: about a millisecond a trial.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studies.config.space import SearchSpace
+from studies.config.targets import target_of
 from studies.trial.process_state.patches import Patches
 from studies.trial.process_state.python_settings import PYTHON
 from studies.trial.process_state.setting import ProcessSetting
@@ -23,6 +29,7 @@ from studies.trial.process_state.torch_settings import TORCH
 
 SETTINGS: tuple[ProcessSetting, ...] = (*PYTHON, *TORCH)
 UNREADABLE = object()
+_done: list[tuple[DictConfig, tuple[type, ...]]] = []  # of this process's study
 
 
 @dataclass(slots=True)
@@ -73,6 +80,38 @@ def kept(own: Sequence[type] = ()) -> Iterator[ProcessState]:
     finally:
         state.put_back()
         state.close()
+
+
+def import_targets(template: DictConfig, space: SearchSpace) -> tuple[type, ...]:
+    """Import each `_target_` in the config `template` and the choices of `space`. Return the users' classes.
+
+    Targets that fail to import are passed over: building them raises the error.
+    """
+    if not _done or _done[0][0] is not template:
+        config = _plain(template)
+        choices = [[*parameter.choices.values()] for parameter in space.parameters]
+        classes = dict.fromkeys(one for one in _targets([config, choices]) if isinstance(one, type))
+        _done[:] = [(template, tuple(classes))]
+    return _done[0][1]
+
+
+def _plain(template: DictConfig) -> Any:
+    """Return the config as plain values, with its references resolved where all can be."""
+    try:
+        return OmegaConf.to_container(template, resolve=True)
+    except OmegaConfBaseException:  # building the trial reports it
+        return OmegaConf.to_container(template, resolve=False)
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    if isinstance(node, list | tuple):
+        for member in node:
+            yield from _targets(member)
+    elif isinstance(node, dict):
+        if "$" not in str(node.get("_target_")):
+            yield target_of(node)
+        for member in node.values():
+            yield from _targets(member)
 
 
 def _read(setting: ProcessSetting) -> Any:

@@ -13,13 +13,14 @@ from threadpoolctl import ThreadpoolController
 from torch.nn.modules import module as modules
 from torch.utils import deterministic as _deterministic
 
-from studies.trial.process_state.setting import ProcessSetting
+from studies.trial.process_state.setting import ProcessSetting, of_attributes
 
 DEVICES = ("cpu", "cuda")
 deterministic: Any = _deterministic  # its members are made at run time, unseen by mypy
-attention: Any = torch.backends.cuda
-mkldnn: Any = torch.backends.mkldnn
 future: Any = torch.__future__
+CUDNN = ("enabled", "benchmark", "benchmark_limit", "deterministic")
+ATTENTION = ("flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp")
+CONVERSION = ("swap_module_params_on_conversion", "overwrite_module_params_on_conversion")
 HOOKS: tuple[Any, ...] = (  # of all modules
     *(modules.register_module_forward_hook, modules.register_module_forward_pre_hook),
     *(modules.register_module_full_backward_hook, modules.register_module_full_backward_pre_hook),
@@ -34,18 +35,10 @@ def _kind_of_new_tensor() -> tuple[Any, ...]:
     return type(tensor), tensor.layout, tensor.device, tensor.is_inference()
 
 
-def _set_device(before: torch.device) -> None:
-    torch.set_default_device(None if before == torch.device("cpu") else before)
-
-
 def _set_deterministic(before: tuple[bool, bool, bool]) -> None:
     mode, warn_only, fills = before
     torch.use_deterministic_algorithms(mode, warn_only=warn_only)
     deterministic.fill_uninitialized_memory = fills
-
-
-def _set_anomaly(before: tuple[bool, bool]) -> None:
-    torch.autograd.set_detect_anomaly(*before)
 
 
 def _autocast() -> tuple[Any, ...]:
@@ -63,43 +56,13 @@ def _set_autocast(before: tuple[Any, ...]) -> None:
         torch.set_autocast_dtype(kind, dtype)
 
 
-def _backends() -> tuple[Any, ...]:
-    own = torch.backends.cudnn
-    return (
-        *(own.enabled, own.benchmark, own.benchmark_limit, own.deterministic),
-        *(attention.flash_sdp_enabled(), attention.mem_efficient_sdp_enabled()),
-        *(attention.math_sdp_enabled(), attention.cudnn_sdp_enabled()),
-    )
+def _attention() -> list[bool]:
+    return [getattr(torch.backends.cuda, f"{kind}_enabled")() for kind in ATTENTION]
 
 
-def _set_backends(before: tuple[Any, ...]) -> None:
-    own = torch.backends.cudnn
-    own.enabled, own.benchmark, own.benchmark_limit, own.deterministic, *enabled = before
-    enables = (
-        *(attention.enable_flash_sdp, attention.enable_mem_efficient_sdp),
-        *(attention.enable_math_sdp, attention.enable_cudnn_sdp),
-    )
-    for enable, is_enabled in zip(enables, enabled, strict=True):
-        enable(is_enabled)
-
-
-def _rounding() -> tuple[bool, bool, bool]:
-    product = torch.backends.cuda.matmul
-    return (
-        torch.backends.cudnn.allow_tf32,
-        product.allow_fp16_reduced_precision_reduction,
-        product.allow_bf16_reduced_precision_reduction,
-    )
-
-
-def _set_rounding(before: tuple[bool, bool, bool]) -> None:
-    product = torch.backends.cuda.matmul
-    torch.backends.cudnn.allow_tf32 = before[0]
-    product.allow_fp16_reduced_precision_reduction, product.allow_bf16_reduced_precision_reduction = before[1:]
-
-
-def _set_mkldnn(before: bool) -> None:
-    mkldnn.enabled = before
+def _set_attention(before: list[bool]) -> None:
+    for kind, is_enabled in zip(ATTENTION, before, strict=True):
+        getattr(torch.backends.cuda, f"enable_{kind}")(is_enabled)
 
 
 @cache
@@ -113,10 +76,6 @@ def _tables_of_hooks() -> tuple[dict[Any, Any], ...]:
     return tuple(found)
 
 
-def _hooks() -> list[dict[Any, Any]]:
-    return [dict(table) for table in _tables_of_hooks()]
-
-
 def _set_hooks(before: list[dict[Any, Any]]) -> None:
     for table, hooks in zip(_tables_of_hooks(), before, strict=True):
         table.clear()
@@ -128,17 +87,9 @@ def _set_safe_globals(before: set[Any]) -> None:
     torch.serialization.add_safe_globals([*before])
 
 
-def _conversion() -> tuple[bool, bool]:
-    return future.get_swap_module_params_on_conversion(), future.get_overwrite_module_params_on_conversion()
-
-
-def _set_conversion(before: tuple[bool, bool]) -> None:
-    future.set_swap_module_params_on_conversion(before[0])
-    future.set_overwrite_module_params_on_conversion(before[1])
-
-
-def _flushes_denormal() -> bool:
-    return sys.float_info.min / 2 == 0
+def _set_conversion(before: list[bool]) -> None:
+    for name, is_set in zip(CONVERSION, before, strict=True):
+        getattr(future, f"set_{name}")(is_set)
 
 
 @cache
@@ -160,7 +111,11 @@ def _set_threads(before: list[int]) -> None:
 
 TORCH = (
     ProcessSetting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    ProcessSetting("torch's default device", torch.get_default_device, _set_device),
+    ProcessSetting(
+        "torch's default device",
+        torch.get_default_device,
+        lambda before: torch.set_default_device(None if before == torch.device("cpu") else before),
+    ),
     ProcessSetting("whether gradients are taken", torch.is_grad_enabled, torch.set_grad_enabled),
     ProcessSetting("a mode of torch", _kind_of_new_tensor),
     ProcessSetting(
@@ -175,17 +130,25 @@ TORCH = (
     ProcessSetting(
         "torch's detection of anomalies",
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
-        _set_anomaly,
+        lambda before: torch.autograd.set_detect_anomaly(*before),
     ),
     ProcessSetting("torch's autocast", _autocast, _set_autocast),
-    ProcessSetting("torch's backends", _backends, _set_backends),
-    ProcessSetting("how torch rounds on GPUs", _rounding, _set_rounding),
-    ProcessSetting("torch's mkldnn", lambda: mkldnn.enabled, _set_mkldnn),
+    of_attributes("torch's backends", *((torch.backends.cudnn, name) for name in CUDNN)),
+    ProcessSetting("torch's backends", _attention, _set_attention),
+    of_attributes(
+        "how torch rounds on GPUs",
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction"),
+        (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    ),
+    of_attributes("torch's mkldnn", (torch.backends.mkldnn, "enabled")),
     ProcessSetting(
         "the fast path of attention", torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
     ),
-    ProcessSetting("hooks of all modules", _hooks, _set_hooks),
-    ProcessSetting("how modules are converted", _conversion, _set_conversion),
+    ProcessSetting("hooks of all modules", lambda: [dict(table) for table in _tables_of_hooks()], _set_hooks),
+    ProcessSetting(
+        "how modules are converted", lambda: [getattr(future, f"get_{name}")() for name in CONVERSION], _set_conversion
+    ),
     ProcessSetting(
         "the types that torch.load trusts", lambda: {*torch.serialization.get_safe_globals()}, _set_safe_globals
     ),
@@ -193,7 +156,9 @@ TORCH = (
     ProcessSetting(
         "the precision of float32 products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     ),
-    ProcessSetting("whether denormal numbers are flushed", _flushes_denormal, torch.set_flush_denormal),
+    ProcessSetting(
+        "whether denormal numbers are flushed", lambda: sys.float_info.min / 2 == 0, torch.set_flush_denormal
+    ),
     ProcessSetting("the numbers of threads", _threads, _set_threads),
     ProcessSetting("the number of torch's interop threads", torch.get_num_interop_threads),
     ProcessSetting(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -29,13 +30,23 @@ FOR_EVER = timedelta(days=365)
 LOOPBACK = "lo"
 
 
+@dataclass(frozen=True, slots=True)
+class RankSetup:
+    """The settings of one rank: its number, their number, its threads, and the file in which all meet."""
+
+    rank: int
+    size: int
+    threads: int
+    meeting_point: Path
+
+
 class RankGroup(TrialRanks):
     """One rank's view of its group. `asked() -> str | None` is the worker's wish to end the trial, known to rank 0."""
 
-    def __init__(self, *, rank: int, size: int, meeting_point: Path, asked: Callable[[], str | None]) -> None:
-        self.rank = rank
-        self.size = size
-        self._meeting_point = meeting_point
+    def __init__(self, setup: RankSetup, *, asked: Callable[[], str | None]) -> None:
+        self.rank = setup.rank
+        self.size = setup.size
+        self._meeting_point = setup.meeting_point
         self._asked = asked
         self._control: distributed.ProcessGroup | None = None
         self._now = self._checked_at = time.perf_counter()

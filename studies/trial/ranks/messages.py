@@ -1,7 +1,7 @@
 """The messages between a worker and the ranks of its trial, through one pipe a rank.
 
 Only the worker talks to the storage, and only rank 0 talks to the worker while the trial runs. The other ranks only
-tell how they ended.
+tell how they ended: with their `Training`, or why they `Failed`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,6 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A rank has trained to the end."""
-
-    training: Training
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     """A rank ended in an exception. `lost_peer`: it only noticed that another rank is gone."""
 
@@ -76,7 +69,7 @@ class RankLink:
             self._receive()
         return self._reason
 
-    def end(self, how: Done | Failed) -> None:
+    def end(self, how: Training | Failed) -> None:
         """Tell the worker how this rank ended. Only the first call counts."""
         if not self._ended:
             self._ended = True

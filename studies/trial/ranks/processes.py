@@ -12,15 +12,13 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
-import shutil
 import signal
-import tempfile
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from types import TracebackType
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -30,8 +28,9 @@ from studies.schema import Failure
 from studies.secrets.texts import known, run_knowing
 from studies.trial.failures import TrainingFailed
 from studies.trial.job import Job
-from studies.trial.ranks.messages import Answer, Call, Done, Failed, Stop
-from studies.trial.ranks.rank import RankSetup, run_rank
+from studies.trial.ranks.group import RankSetup
+from studies.trial.ranks.messages import Answer, Call, Failed, Stop
+from studies.trial.ranks.rank import run_rank
 from studies.trial.rungs.rungs import Interrupted
 from studies.trial.training import Training, Watchers
 
@@ -47,7 +46,7 @@ class _RankProcess:
     rank: int
     process: ForkServerProcess
     pipe: Connection
-    ended: Done | Failed | None = None
+    ended: Training | Failed | None = None
     is_silent: bool = False  # its end of the pipe is closed
     is_gone: bool = False
 
@@ -58,36 +57,31 @@ def train_in_ranks(job: Job, *, n_ranks: int, watchers: Watchers) -> Training:
     Raises `TrainingFailed` for a rank that fails or dies, `Interrupted`, the module's own exception among `job.prunes`,
     and any exception of the watchers. No rank outlives the call.
     """
-    with RankProcesses(job, n_ranks=n_ranks) as processes:
-        return processes.follow(watchers)
+    with TemporaryDirectory(prefix="ranks-", ignore_cleanup_errors=True) as folder:
+        processes = _RankProcesses(job, n_ranks=n_ranks, meeting_point=Path(folder, "meeting-point"))
+        try:
+            processes.start()
+            return processes.follow(watchers)
+        finally:
+            processes.end()
 
 
-class RankProcesses:
-    """The processes of one trial, as a context manager that starts and ends them."""
+class _RankProcesses:
+    """The processes of one trial."""
 
-    def __init__(self, job: Job, *, n_ranks: int) -> None:
+    def __init__(self, job: Job, *, n_ranks: int, meeting_point: Path) -> None:
         self._job = job
         self._n_ranks = n_ranks
+        self._meeting_point = meeting_point
         self._processes: list[_RankProcess] = []
-        self._folder = Path()
         self._reason: str | None = None
 
-    def __enter__(self) -> RankProcesses:
+    def start(self) -> None:
+        """Start all ranks."""
         context: ForkServerContext = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["studies.trial.ranks.preload"])
-        self._folder = Path(tempfile.mkdtemp(prefix="ranks-"))
-        try:
-            for rank in range(self._n_ranks):
-                self._processes.append(self._start(context, rank))
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
+        for rank in range(self._n_ranks):
+            self._processes.append(self._start(context, rank))
 
     def follow(self, watchers: Watchers) -> Training:
         """Answer the ranks until all have ended. Return the training of rank 0."""
@@ -107,10 +101,10 @@ class RankProcesses:
             lost_since = min(lost_since, now) if lost else lost_since
             if lost and self._reason is None and now - lost_since > SETTLE_S:
                 raise TrainingFailed(lost[0].failure, lost[0].message, lost[0].trace)
-            done = [word for word in words if isinstance(word, Done)]
+            done = [word for word in words if isinstance(word, Training)]
             if len(done) == self._n_ranks:
                 self._wait_for_exits()
-                return done[0].training
+                return done[0]
             done_since = min(done_since, now) if done else done_since
             if done and now - done_since > LEAVE_S:
                 late = ", ".join(str(child.rank) for child in self._processes if child.ended is None)
@@ -121,7 +115,7 @@ class RankProcesses:
     def _start(self, context: ForkServerContext, rank: int) -> _RankProcess:
         ours, theirs = context.Pipe()
         threads = max(1, torch.get_num_threads() // self._n_ranks)
-        rank_setup = RankSetup(rank, self._n_ranks, threads, self._folder / "meeting-point")
+        rank_setup = RankSetup(rank, self._n_ranks, threads, self._meeting_point)
         arguments = (self._job, rank_setup, theirs)
         process = context.Process(target=run_knowing, args=(known(), run_rank, arguments), name=f"rank-{rank}")
         try:
@@ -162,7 +156,7 @@ class RankProcesses:
         except OSError:  # it has just died: its sentinel tells
             child.is_silent = True
 
-    def _raise_for(self, words: list[Done | Failed | None]) -> None:
+    def _raise_for(self, words: list[Training | Failed | None]) -> None:
         """Raise the failure in the last messages of the ranks, or in a death without a message."""
         for word in words:
             if isinstance(word, Failed) and word.how == "failed":
@@ -182,7 +176,7 @@ class RankProcesses:
         for child in self._processes:
             child.process.join(max(0.0, deadline - time.monotonic()))
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Kill the ranks that still live: their worker has everything it needs from them."""
         for child in self._processes:
             if child.process.exitcode in (None, UNKNOWN):
@@ -192,7 +186,6 @@ class RankProcesses:
         for child in self._processes:
             child.process.join()
             child.pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _death(code: int | None) -> str:

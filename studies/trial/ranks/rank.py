@@ -8,10 +8,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -24,8 +22,8 @@ from studies.text.printable import brief
 from studies.trial.building.package import loaded
 from studies.trial.failures import classify, is_stop, traced
 from studies.trial.job import Job
-from studies.trial.ranks.group import RankGroup
-from studies.trial.ranks.messages import Done, Failed, HowFailed, RankLink
+from studies.trial.ranks.group import RankGroup, RankSetup
+from studies.trial.ranks.messages import Failed, HowFailed, RankLink
 from studies.trial.rungs.rungs import Rung
 from studies.trial.training import Training, Watchers
 
@@ -43,16 +41,6 @@ UNUSED_PARAMETERS = "Expected to have finished reduction in the prior iteration"
 REMEDY_FOR_UNUSED = "parameters without a gradient need trainer.strategy=ddp_find_unused_parameters_true"
 
 
-@dataclass(frozen=True, slots=True)
-class RankSetup:
-    """The settings of one rank: its number, their number, its threads, and the file in which all meet."""
-
-    rank: int
-    size: int
-    threads: int
-    meeting_point: Path
-
-
 def run_rank(job: Job, rank_setup: RankSetup, connection: Connection) -> None:
     """Train `job` as one rank, and tell the worker how it ended. Ends at once when the worker is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # only the worker reacts to signals
@@ -62,16 +50,14 @@ def run_rank(job: Job, rank_setup: RankSetup, connection: Connection) -> None:
         level=logging.INFO, format=f"%(asctime)s %(levelname)s rank {rank_setup.rank} %(name)s: %(message)s"
     )
     pipe = RankLink(connection)
-    group = RankGroup(
-        rank=rank_setup.rank, size=rank_setup.size, meeting_point=rank_setup.meeting_point, asked=pipe.asked
-    )
+    group = RankGroup(rank_setup, asked=pipe.asked)
     try:
         _take(rank_setup)
         training = _train(job, group, pipe)
     except BaseException as error:  # noqa: BLE001 - the worker judges it
         pipe.end(_failed(error, job.prunes))
         _leave_at_once()
-    pipe.end(Done(training))
+    pipe.end(training)
     group.leave()
 
 

@@ -7,9 +7,12 @@ decide on shared numbers, never on a number of their own.
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 SyncPoint = Literal[
     "check-in",
@@ -61,3 +64,21 @@ class TrialRanks:
 
 
 ALONE = TrialRanks()
+
+
+class StopTogether:
+    """Sets `should_stop` on all ranks where a user's callback has set it on one. It has to be the last callback.
+
+    A rank that stops alone leaves the others waiting for its gradients. This costs an agreement a batch, so only trials
+    with callbacks in their config have it.
+    """
+
+    def __init__(self, ranks: TrialRanks) -> None:
+        self._ranks = ranks
+
+    def agree(self, trainer: Trainer, *_: Any) -> None:
+        """Agree after the other callbacks."""
+        shared = self._ranks.share("stop", trainer.should_stop)
+        trainer.should_stop = any(stops for (stops,) in shared)
+
+    on_train_batch_end = on_validation_end = on_train_epoch_end = agree

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader, DistributedSampler
 
 from studies.config.budget import Budget
-from studies.trial.rungs.loader_sizes import length_of
 from studies.trial.rungs.rungs import Rungs
+from studies.trial.rungs.sizes import length_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

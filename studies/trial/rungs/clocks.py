@@ -1,17 +1,25 @@
-"""Callbacks that place a training's rungs and its end by the steps, samples or seconds it has spent."""
+"""Callbacks that place a training's rungs and its end by the steps, samples or seconds it has spent.
+
+Context: Lightning steps a ReduceLROnPlateau at the end of each epoch and raises where its metric is not there. In a
+budget of steps, samples or seconds the validations are the rungs, so an epoch may end before the first one, or between
+two. Choice: an epoch without a validation is passed over, so that the patience of a scheduler counts validations. Cost:
+a metric that is logged in training and in validation counts as one of the validation. A scheduler with `strict: false`
+keeps Lightning's own rule.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies.trial.rungs.budget_steps import progress_of
-from studies.trial.rungs.plateau import NEVER, MonitoredSchedulers
 from studies.trial.rungs.rungs import KeepsState, Rungs
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
+
+NEVER = 2**62  # batches or epochs: more than any training has
 
 
 class _Elapsed:
@@ -42,10 +50,7 @@ class Clock(KeepsState):
     Where one batch passes several rungs, only the last of them is reached. Time is that of the ranks' common clock.
     """
 
-    def __init__(
-        self,
-        rungs: Rungs,
-    ) -> None:
+    def __init__(self, rungs: Rungs) -> None:
         self._rungs = rungs
         self._elapsed = _Elapsed(rungs.ranks.now)
         self._n_rungs = rungs.budget.rungs
@@ -108,7 +113,7 @@ class Clock(KeepsState):
     def _reach(self, trainer: Trainer) -> None:
         """Have the rung reported once the module's own hooks have run, those of an ending epoch included."""
         self._reported = self._reached
-        self._rungs.reach_later(self._reached)
+        self._rungs.due = self._reached
         if self._reached >= self._n_rungs:
             trainer.should_stop = True
 
@@ -142,3 +147,53 @@ class TimeLimit(KeepsState):
             self.reached = True
             self._rungs.stopped = True
             trainer.should_stop = True
+
+
+class MonitoredSchedulers:
+    """Decides at the end of each epoch which schedulers with a validation metric step."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {}
+        self._validated: set[str] = set()
+        self._has_validated = False
+        self._is_fresh = False
+        self._written: dict[int, tuple[int, bool]] = {}  # by scheduler: the module's frequency and strict
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return {
+            "validated": sorted(self._validated),
+            "has_validated": self._has_validated,
+            "is_fresh": self._is_fresh,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._validated = set(state.get("validated", ()))
+        self._has_validated = bool(state.get("has_validated", False))
+        self._is_fresh = bool(state.get("is_fresh", False))
+
+    def before_validation(self, trainer: Trainer) -> None:
+        """Note the metrics that there are."""
+        self._before = dict(trainer.callback_metrics)
+
+    def after_validation(self, trainer: Trainer) -> None:
+        """Note the metrics that the validation has logged."""
+        metrics = trainer.callback_metrics
+        self._validated |= {name for name, value in metrics.items() if self._before.get(name) is not value}
+        self._has_validated = self._is_fresh = True
+        self._before = {}
+
+    def at_epoch_end(self, trainer: Trainer) -> None:
+        """Have a scheduler skip this epoch if no validation has logged its metric since the last epoch.
+
+        The metrics of the module's own `on_train_epoch_end` do not exist yet. So before the first validation Lightning
+        itself is told to skip a missing metric.
+        """
+        for number, config in enumerate(trainer.lr_scheduler_configs):
+            frequency, is_strict = self._written.setdefault(number, (config.frequency, config.strict))
+            if config.reduce_on_plateau and config.interval == "epoch" and is_strict:
+                passes_over = config.monitor in self._validated and not self._is_fresh
+                config.frequency = NEVER if passes_over else frequency
+                config.strict = self._has_validated or not trainer.enable_validation
+        self._is_fresh = False

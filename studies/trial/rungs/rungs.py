@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from studies.config.budget import Budget
 from studies.config.settings import TRAINING_LOSS
-from studies.trial.checkpoints import random_states
-from studies.trial.checkpoints.resuming import KEY, end_restart, restore_state
+from studies.trial.checkpoints.resuming import KEY, capture_generators, end_restart, restore_state
 from studies.trial.ranks.ranks import ALONE, TrialRanks
-from studies.trial.rungs.losses import Losses
+from studies.trial.rungs.metrics import Losses, Metrics
 from studies.trial.rungs.metrics import MetricMissing as MetricMissing
-from studies.trial.rungs.metrics import Metrics
 from studies.trial.rungs.samples import SamplesSeen
 
 if TYPE_CHECKING:
@@ -93,6 +91,8 @@ class Rungs(KeepsState):
         self.diverged: str | None = None
         self.stopped = False
         self.holds_last = False
+        self.is_held = False
+        self.due: int | None = None  # the rung to reach between this batch and the next one
         self.fell_short: str | None = None  # how many batches the loader announced and gave, in words
         self._metrics = Metrics(metrics, ranks)
         self._samples = SamplesSeen(ranks, is_needed=budget.unit == "samples")
@@ -104,8 +104,6 @@ class Rungs(KeepsState):
         self._saved_at = 0.0
         self._epoch_began_at = 0
         self._validated = False
-        self._due: int | None = None
-        self.is_held = False
         self._is_read = False
 
     @property
@@ -196,7 +194,7 @@ class Rungs(KeepsState):
 
     def note_random_states(self) -> None:
         """Keep the states of the random generators before a validation, so that it can be repeated."""
-        self.before_validation = random_states.capture()
+        self.before_validation = capture_generators()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that the metric is fresh."""
@@ -211,7 +209,7 @@ class Rungs(KeepsState):
         if not self.at_epochs:
             return
         if math.isinf(n_announced) or n_given >= n_announced:
-            self._due = len(self.rungs) + 1
+            self.due = len(self.rungs) + 1
         elif not trainer.is_last_batch and not trainer.should_stop:
             self.fell_short = f"the training loader announced {n_announced} batches and gave {n_given}"
 
@@ -219,19 +217,10 @@ class Rungs(KeepsState):
         """Return the samples of all ranks so far, None if unknown. All ranks have to call it at once."""
         return self._samples.share()
 
-    @property
-    def due(self) -> int | None:
-        """Return the rung that will be reached between this batch and the next one."""
-        return self._due
-
-    def reach_later(self, index: int) -> None:
-        """Reach rung `index` between this batch and the next one."""
-        self._due = index
-
     def between_batches(self, trainer: Trainer) -> None:
         """Reach the rung that is due. The module's own hooks have run by now."""
-        if self._due is not None:
-            self.reach(self._due, trainer)
+        if self.due is not None:
+            self.reach(self.due, trainer)
         if self._is_read:
             self._metrics.mark(trainer)
             self._is_read = False
@@ -239,7 +228,7 @@ class Rungs(KeepsState):
     def reach(self, index: int, trainer: Trainer) -> None:
         """Report rung `index`, unless the training has diverged or was stopped, or there is nothing new to report."""
         fresh = self._validated or not trainer.enable_validation
-        self._validated, self._due = False, None
+        self._validated, self.due = False, None
         self.count()
         if fresh and not self.stopped and self.last_index < self.budget.rungs and not self._loss_is_broken():
             values = self.read(trainer)

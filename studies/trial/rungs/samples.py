@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.errors import Problem
 from studies.trial.ranks.ranks import TrialRanks
-from studies.trial.rungs.batch_numbers import MISSES, NumberPath, Step, agreed_number, number_paths
-from studies.trial.rungs.loader_sizes import sizes_of
+from studies.trial.rungs.sizes import MISSES, NumberPath, Step, agreed_number, number_paths, sizes_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer

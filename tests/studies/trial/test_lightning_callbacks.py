@@ -25,8 +25,8 @@ from studies.config.settings import StudySettings
 from studies.errors import StudyStopped
 from studies.reporting.sections.best import handed_on
 from studies.trial.checkpoints.saver import SavedCheckpoint, SavingRule
+from studies.trial.finders import finder_notes
 from studies.trial.job import Job
-from studies.trial.preflight.overwritten import finder_notes
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted, Rung
 from studies.trial.training import Watchers

@@ -18,9 +18,8 @@ from studies import schema
 from studies.trial.job import quieten_lightning
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
-from studies.trial.process_state.imports import import_targets
 from studies.trial.process_state.setting import ProcessSetting
-from studies.trial.process_state.state import SETTINGS, ProcessState, kept
+from studies.trial.process_state.state import SETTINGS, ProcessState, import_targets, kept
 from studies.trial.training import never
 
 PUT_BACK = {

@@ -19,7 +19,7 @@ from studies.schema import Failure
 from studies.trial.objective import run_trial
 from studies.trial.outcome import Outcome
 from studies.trial.preflight.preflight import preflight
-from studies.trial.rungs.losses import Losses
+from studies.trial.rungs.metrics import Losses
 from studies.trial.rungs.real_number import NotReal, guard_metrics, real
 from studies.trial.training import never
 
