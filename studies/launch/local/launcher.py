@@ -84,10 +84,9 @@ class LocalLauncher:
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems. Also counts the GPUs."""
-        log = self.logs / "preflight.log"
-        found = try_first_batch(self._context, log=log)
-        self._gpus = found.gpus
-        return found.problems
+        found = try_first_batch(self._context, log=self.logs / "preflight.log")
+        self._gpus = list(found.gpus)
+        return list(found.problems)
 
     def describe(self) -> list[str]:
         """Return a line for each worker, and notes. Call `preflight` first."""

@@ -24,6 +24,7 @@ from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
 from studies.process.deadline import Deadline
 from studies.secrets.texts import known
+from studies.text.wording import counted
 
 QUEUE_TOLD_S = 60.0  # a node may be on its way
 
@@ -44,12 +45,11 @@ class RayLauncher:
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems, or join the cluster. Raises `BadInput` if that fails."""
-        log = self.logs / "preflight.log"
-        problems = try_first_batch(self._context, log=log).problems
+        problems = try_first_batch(self._context, log=self.logs / "preflight.log").problems
         if not problems and self._signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()
-        return problems
+        return list(problems)
 
     def describe(self) -> list[str]:
         """Return what the workers take of the cluster, and notes on its room and the storage."""
@@ -57,7 +57,7 @@ class RayLauncher:
         each = f"each {options.cpus_per_worker:g} CPU"
         each += f" and {options.gpus_per_worker:g} GPU" if options.gpus_per_worker else ""
         where = options.address or f"its own on {platform.node()}"
-        lines = [f"{n_workers} Ray actor{'s' if n_workers != 1 else ''}, {each}; cluster: {where}"]
+        lines = [f"{counted(n_workers, 'Ray actor', 'Ray actors')}, {each}; cluster: {where}"]
         if n_workers > self._room:
             lines.append(
                 f"note: the cluster has room for {self._room} of {n_workers} workers; the others wait for theirs"
