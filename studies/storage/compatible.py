@@ -29,7 +29,7 @@ from studies.records.shapes import json_of, yaml_of
 from studies.records.stored import refuse_earlier_schema, trials_of
 from studies.secrets.masking import without_secrets
 from studies.secrets.texts import MASK
-from studies.storage.described_space import space_of
+from studies.storage.described_study import space_of
 from studies.storage.identity import compared, identity, public_config
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)

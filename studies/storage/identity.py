@@ -27,7 +27,7 @@ from studies.records.stored import trials_of
 from studies.secrets.masking import Masked, compared_without_secrets, without_secrets
 from studies.secrets.names import is_secret_name
 from studies.secrets.texts import MASK
-from studies.storage.changed import changes_in_words, command_to_go_on
+from studies.storage.changed import changes_in_words, command_to_go_on, shown_at
 from studies.storage.following import following
 
 NOT_IDENTITY = re.compile(
@@ -182,12 +182,16 @@ def refuse_changes(values: Mapping[str, Any], study: optuna.Study, *, taken: set
     stored = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     before = {key: schema.in_present_words(value) for key, value in stored.items()}
     unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
-    changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    changed = [
+        key
+        for key in sorted({*now, *before} - unknown)
+        if (key in now, now.get(key)) != (key in before, before.get(key))
+    ]
     if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":
         changed = [key for key in changed if key != "budget.rungs"]  # each epoch is one
     if changed:
         problems = [
-            Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)
+            Problem(key, f"is {shown_at(now, key)} but {shown_at(before, key)} in the stored study", REMEDY)
             for key in changed
         ]
         command = None if is_designed else command_to_go_on(study.study_name, problems, taken=taken)
@@ -206,13 +210,6 @@ def _refuse_another_direction(directions: tuple[Direction, ...], study: optuna.S
     if stored != wanted:
         key = "objective.direction" if len(directions) == len(study.directions) == 1 else "objective"
         raise StudyChanged([Problem(key, f"is {wanted} but {stored} in the stored study", REMEDY)])
-
-
-_ABSENT = object()
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "absent"
 
 
 def _flat(values: Any, *, prefix: str = "") -> Iterator[tuple[str, Any]]:

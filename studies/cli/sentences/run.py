@@ -18,10 +18,9 @@ from studies.reporting.logger_notes import logger_notes
 from studies.search.exploration import exploration_of
 from studies.search.pruners import pruner_notes
 from studies.search.samplers import sampler_notes
-from studies.storage.device_time import DeviceTime
 from studies.storage.identity import changed_search, moved_data, search_of
 from studies.storage.importing import ignored
-from studies.storage.stopping import StoppingRule, stopping_of
+from studies.storage.stopping import DeviceTime, StoppingRule, stopping_of
 from studies.text.quoting import pasted
 from studies.text.wording import counted
 
