@@ -69,7 +69,8 @@ def to_be_shown(written: Any, *, key: str = "") -> Any:
 
 def remember(values: Any, written: Any = None) -> None:
     """Mask the secrets among these config values in all later output of this process."""
-    know(value for value, shown in _pairs(values, compared_without_secrets(values, written)) if _is_whole(shown))
+    pairs = _pairs(values, compared_without_secrets(values, written))
+    know(value for value, shown in pairs if isinstance(shown, Masked))
 
 
 def remember_those_of(config: DictConfig) -> None:
@@ -130,10 +131,6 @@ def _child(written: Any, name: Any) -> Any:
     if isinstance(written, Mapping):
         return written.get(name)
     return written[name] if isinstance(written, list) and name < len(written) else None
-
-
-def _is_whole(shown: object) -> bool:
-    return isinstance(shown, Masked)
 
 
 def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ Both configs are compared as resolved without a point, since studies record them
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.config.parameter import Parameter, Value
+from studies.config.resolvers import leaves
 from studies.config.settings import FIXED_KEYS, StudySettings
-from studies.config.space import Point, SearchSpace, is_active, select
+from studies.config.space import Point, SearchSpace, select
 from studies.errors import BadInput, Problem, nearest
 from studies.records.shapes import json_of, yaml_of
 from studies.records.stored import refuse_earlier_schema, trials_of
@@ -108,10 +109,7 @@ class _Comparison:
         if trial.state not in ENDED_WELL:
             raise _Unfit("did not end with a result")
         trained = self._trained(trial)
-        point: Point = {}
-        for parameter in self.space:
-            if is_active(parameter, point):
-                point[parameter.name] = _value(parameter, trial, trained)
+        point = self.space.point(lambda parameter: _value(parameter, trial, trained))
         try:
             ours = self.space.apply(self.here, point)
         except KeyError as error:
@@ -201,16 +199,7 @@ def _node(config: DictConfig, path: str) -> Any:
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:
-    return compared(dict(_keys(OmegaConf.to_container(config))))
-
-
-def _keys(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a config, also those of lists: a parameter may set one of them."""
-    children = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
-    if not children or not values:
-        yield prefix, values
-    for key, value in children:
-        yield from _keys(value, f"{prefix}.{key}" if prefix else str(key))
+    return compared(dict(leaves(OmegaConf.to_container(config))))  # a parameter may set a member of a list
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import BadInput, Problem
+from studies.secrets.sources import Path, child_of, target_of
 from studies.text.yaml_text import DEEPEST, MOST
 
 LONGEST = 1_000_000  # characters of a text
@@ -22,8 +24,6 @@ SHOWN_KEYS = 4  # of a path, in messages
 PER_VALUE = 1000  # characters of a text that count as one value
 MOST_STEPS = 30  # references in a chain; OmegaConf makes 15 nested calls for each
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.(?:select|dict\.(?:keys|values))\s*:\s*)?['\"]?([^${}:,'\"\s]+)['\"]?\s*[,}]")
-PART = re.compile(r"[^.\[\]]+")
-Path = tuple[str, ...]
 
 
 def refuse_unsound(config: DictConfig) -> None:
@@ -134,23 +134,5 @@ class _Sizes:
                 yield (*path, _part(key)), child
         elif isinstance(node, str) and "${" in node:
             for reference in REFERENCE.findall(node):
-                target = _target(reference, path)
-                yield target, _at(self._written, target)
-
-
-def _target(reference: str, path: Path) -> Path:
-    """Return the path that a reference at `path` names. Each leading dot after the first goes up one level."""
-    parts = tuple(PART.findall(reference))
-    n_dots = len(reference) - len(reference.lstrip("."))
-    return (*path[: max(0, len(path) - n_dots)], *parts) if n_dots else parts
-
-
-def _at(node: Any, path: Path) -> Any:
-    for part in path:
-        if isinstance(node, Mapping):
-            node = node.get(part)
-        elif isinstance(node, list) and part.isdecimal() and len(part) < 10 and int(part) < len(node):
-            node = node[int(part)]
-        else:
-            return None
-    return node
+                target = target_of(reference, path)
+                yield target, reduce(child_of, target, self._written)
