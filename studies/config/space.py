@@ -167,5 +167,9 @@ def select(config: DictConfig, path: str) -> Any:
 
 def select_plain(config: DictConfig, path: str) -> Any:
     """Return what `select` does, with a mapping or list as plain values."""
-    node = select(config, path)
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return plain_values(select(config, path))
+
+
+def plain_values(node: Any, *, resolve: bool = True) -> Any:
+    """Return a node of a config as plain values, or a value as it is."""
+    return OmegaConf.to_container(node, resolve=resolve) if OmegaConf.is_config(node) else node

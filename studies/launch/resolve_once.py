@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.config.resolvers import CALL
 from studies.config.settings import Link, OutOfMemorySettings, StudySettings
-from studies.config.space import SearchSpace
+from studies.config.space import SearchSpace, plain_values
 from studies.secrets.names import is_secret_name
 from studies.secrets.sources import variables
 from studies.storage.following import depending
@@ -46,7 +46,7 @@ def resolve_once(settings: StudySettings) -> DictConfig:
     assert isinstance(template, DictConfig)
     for path in fixed:
         node = _at(template, path[:-1])
-        node[path[-1]] = _plain(_at(settings.template, path))
+        node[path[-1]] = plain_values(_at(settings.template, path))
     return template
 
 
@@ -78,25 +78,16 @@ def _is_the_same(template: DictConfig, space: SearchSpace, path: tuple[Any, ...]
     A text that differs from call to call counts too: all trials get the same one of its values.
     """
     try:
-        value, again = (_plain(_at(template, path)) for _ in range(2))
+        value, again = (plain_values(_at(template, path)) for _ in range(2))
         if value != again:
             return True
         points = space.corners(limit=N_POINTS)
-        return all(_plain(_at(space.apply(template, point), path)) == value for point in points)
-    except (
-        OmegaConfBaseException,
-        KeyError,
-        TypeError,
-        IndexError,
-    ):  # below a choice, or reported when the points are tried
-        return False
+        return all(plain_values(_at(space.apply(template, point), path)) == value for point in points)
+    except (OmegaConfBaseException, LookupError, TypeError):
+        return False  # below a choice, or reported when the points are tried
 
 
 def _at(node: Any, path: tuple[Any, ...]) -> Any:
     for key in path:
         node = node[key]
     return node
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value

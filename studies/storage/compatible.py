@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -24,7 +24,7 @@ from studies import schema
 from studies.config.parameter import Parameter, Value
 from studies.config.resolvers import leaves
 from studies.config.settings import FIXED_KEYS, StudySettings
-from studies.config.space import Point, SearchSpace, select
+from studies.config.space import Point, SearchSpace, plain_values, select
 from studies.errors import BadInput, Problem, nearest
 from studies.records.shapes import json_of, yaml_of
 from studies.records.stored import refuse_earlier_schema, trials_of
@@ -180,22 +180,17 @@ def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Val
         if name in trial.params and parameter.contains(trial.params[name]):
             named: Value = trial.params[name]
             return named
-        node = _node(trained, parameter.paths[0])
+        node = plain_values(select(trained, parameter.paths[0]), resolve=False)
         for choice, written in parameter.choices.items():
             if without_secrets(written) == node and isinstance(written, bool) == isinstance(node, bool):
                 return choice
         raise _Unfit(f"{name} was none of its choices here")
-    value = _node(trained, parameter.paths[0])
+    value = select(trained, parameter.paths[0])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit(f"{name} was not set")
     if not parameter.contains(value):
         raise _Unfit(f"{name} lies outside its values here")
     return float(value) if parameter.type == "float" else int(value)
-
-
-def _node(config: DictConfig, path: str) -> Any:
-    node = select(config, path)
-    return OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:

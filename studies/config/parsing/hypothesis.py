@@ -72,8 +72,7 @@ def _label(section: ConfigSection, name: str, space: SearchSpace) -> str:
     scientific = [parameter for parameter in space if parameter.role == "scientific"]
     known = [(level,) for level in scientific[0].levels or ()] if len(scientific) == 1 else []
     label = label_of([value], among=known)
-    if len(scientific) == 1:
-        levels = [label_of(level, among=known) for level in known]
-        if label not in levels:
-            section.problems.add(section.key(name), f"is {shown(value)}", f"give one of {', '.join(levels)}")
+    levels = [label_of(level, among=known) for level in known]
+    if len(scientific) == 1 and label not in levels:
+        section.problems.add(section.key(name), f"is {shown(value)}", f"give one of {', '.join(levels)}")
     return label

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from studies.config.resolvers import leaves
 from studies.config.settings import Link
-from studies.config.space import SearchSpace, path_exists, select
+from studies.config.space import SearchSpace, path_exists, plain_values, select
 from studies.errors import Problems
 
 SOURCE = "datamodule"
@@ -48,8 +48,7 @@ def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> t
 def _written(config: DictConfig) -> Any:
     """Return the resolved links, or None if they cannot be resolved. That is reported with the whole config."""
     try:
-        node = config.get("links")
-        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        return plain_values(config.get("links"))
     except OmegaConfBaseException:
         return None
 

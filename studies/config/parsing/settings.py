@@ -44,7 +44,7 @@ from studies.config.settings import (
     SamplerName,
     StudySettings,
 )
-from studies.config.space import SearchSpace
+from studies.config.space import SearchSpace, plain_values
 from studies.errors import Problem, Problems
 from studies.secrets.masking import remember_those_of
 
@@ -147,8 +147,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
         if OmegaConf.is_missing(config, name):
             continue
         try:
-            node = config[name]
-            values[name] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+            values[name] = plain_values(config[name])
             if name == "search_space":
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:

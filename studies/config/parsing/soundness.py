@@ -39,24 +39,22 @@ def refuse_unsound(config: DictConfig) -> None:
 
 def unsound(written: Any) -> list[Problem]:
     """Return the problems of plain values with unresolved references."""
-    looked_at = (_problem_of(path, value) for path, value in _walk(written, ()))
-    found = list(dict.fromkeys(problem for problem in looked_at if problem is not None))
-    return found or [problem for problem in [_too_much(written)] if problem is not None]
+    found = dict.fromkeys(problem for path, value in _walk(written, ()) for problem in _of_value(path, value))
+    return list(found) or list(_too_much(written))
 
 
-def _too_much(written: Any) -> Problem | None:
-    """Return a problem if the resolved values are too many, or a chain of references is too long."""
+def _too_much(written: Any) -> Iterator[Problem]:
+    """Yield a problem if the resolved values are too many, or a chain of references is too long."""
     try:
         size, steps = _Sizes(written).of((), written)
     except RecursionError:
         size, steps = 0, MOST_STEPS + 1
     if steps > MOST_STEPS:
         complaint = f"holds a reference that leads on to another one more than {MOST_STEPS} times"
-        return Problem("config", complaint, "refer to the last of them, or write its value")
-    if size > MOST:
+        yield Problem("config", complaint, "refer to the last of them, or write its value")
+    elif size > MOST:
         complaint = f"is more than {MOST} values, once its references are resolved"
-        return Problem("config", complaint, "write less, or refer to smaller parts")
-    return None
+        yield Problem("config", complaint, "write less, or refer to smaller parts")
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -75,17 +73,16 @@ def _part(key: Any) -> str:
     return "…" if isinstance(key, int) and key.bit_length() > MOST_BITS else str(key)
 
 
-def _problem_of(path: Path, value: Any) -> Problem | None:
+def _of_value(path: Path, value: Any) -> Iterator[Problem]:
     key = _key(path)
     if isinstance(value, Mapping | list) and len(path) > DEEPEST:
-        return _too_deep(path)
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        return Problem(key, f"is a whole number of {value.bit_length()} bits", f"give one of at most {MOST_BITS}")
-    if isinstance(value, str) and len(value) > LONGEST:
-        return Problem(key, f"is a text of {len(value)} characters", f"give one of at most {LONGEST}")
-    if isinstance(value, str) and not is_writable(value):
-        return Problem(key, f"is {value!r}, which holds half a character", "give a text that UTF-8 can write")
-    return None
+        yield _too_deep(path)
+    elif isinstance(value, int) and value.bit_length() > MOST_BITS:
+        yield Problem(key, f"is a whole number of {value.bit_length()} bits", f"give one of at most {MOST_BITS}")
+    elif isinstance(value, str) and len(value) > LONGEST:
+        yield Problem(key, f"is a text of {len(value)} characters", f"give one of at most {LONGEST}")
+    elif isinstance(value, str) and not is_writable(value):
+        yield Problem(key, f"is {value!r}, which holds half a character", "give a text that UTF-8 can write")
 
 
 def is_writable(text: str) -> bool:

@@ -46,7 +46,7 @@ def check_template(values: Mapping[str, Any], problems: Problems) -> None:
 
 
 def check_trainer(trainer: ConfigSection, devices_per_trial: int) -> None:
-    """Add a problem for each Trainer option that a study sets itself, or that contradicts its devices."""
+    """Add a problem for each Trainer option that a study sets itself, and for those against its devices."""
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
             trainer.problems.add(trainer.key(key), "is set by the framework", remedy)

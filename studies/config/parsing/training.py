@@ -17,6 +17,7 @@ from studies.config.parsing.limits import MOST_RUNGS, MOST_SECONDS, MOST_TRIALS
 from studies.config.parsing.section import ConfigSection
 from studies.config.resolvers import with_texts
 from studies.config.settings import TRAINING_SEED, CheckpointSettings, CheckSettings, OutOfMemorySettings
+from studies.config.space import plain_values
 from studies.errors import Problems
 
 REFERENCE = f"${{{TRAINING_SEED}}}"
@@ -38,8 +39,7 @@ def space_values(config: DictConfig) -> Any:
 
     Raises OmegaConf's errors if another interpolation cannot be resolved.
     """
-    node = _with(config, _MARK)["search_space"]
-    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    values = plain_values(_with(config, _MARK)["search_space"])
     return with_texts(values, lambda text: text.replace(_MARK, REFERENCE))
 
 
