@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing.connection
 import signal
 import time
@@ -52,12 +53,10 @@ class _LocalWorker:
         return self._end
 
     def _listen(self) -> None:
-        try:
+        with contextlib.suppress(EOFError, OSError):  # nothing, or half a message
             if not self._last_words and self.words.poll():
                 self._last_words.append(self.words.recv())
                 self._heard = time.monotonic()
-        except (EOFError, OSError):  # nothing, or half a message
-            return
 
     def _find_end(self) -> WorkerEnd:
         """Return how the process ended. Without a last word it has died, whatever its exit code is."""
@@ -77,8 +76,6 @@ class LocalLauncher:
         self._context = context
         self._settings = context.settings
         self._request = device_request(self._settings)
-        self._signals = context.signals
-        self._tell = context.tell
         self._gpus: list[str] = []
         self.logs = logs_of_this_run(self._settings.output_dir)
 
@@ -95,7 +92,7 @@ class LocalLauncher:
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes, as `WorkerPool.run` does."""
-        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool = WorkerPool(self._context.signals, max_failures=self._settings.max_failures, tell=self._context.tell)
         pool.run(self, range(len(self._slots())), deadline=deadline, on_tick=on_tick)
 
     def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[_LocalWorker]:

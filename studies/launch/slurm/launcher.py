@@ -31,8 +31,6 @@ class SlurmLauncher:
     def __init__(self, context: LaunchContext) -> None:
         self._context = context
         self._settings = context.settings
-        self._signals = context.signals
-        self._tell = context.tell
         self._options = parse_slurm(self._settings.launcher.options, Problems())
         own = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._folder = self._settings.output_dir.resolve() / "slurm" / own
@@ -60,7 +58,7 @@ class SlurmLauncher:
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run tasks until they leave or a signal comes, as `WorkerPool.run` does."""
-        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool = WorkerPool(self._context.signals, max_failures=self._settings.max_failures, tell=self._context.tell)
         try:
             pool.run(self, range(self._n_workers), deadline=deadline, on_tick=on_tick)
         finally:
@@ -71,7 +69,7 @@ class SlurmLauncher:
         """Submit a task for each of `numbers`."""
         jobs = self._slurm.submit([self._task(number, deadline) for number in numbers])
         for job in sorted({array_of(job.id) for job in jobs}):
-            self._tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
+            self._context.tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
         return jobs
 
     def _task(self, number: int, deadline: Deadline) -> SlurmTask:
@@ -91,7 +89,7 @@ class SlurmLauncher:
 
     def wait(self, workers: Sequence[SlurmWorker], *, seconds: float) -> None:
         """Wait so many seconds, or until a signal comes, and update the states."""
-        self._signals.wait(seconds)
+        self._context.signals.wait(seconds)
         self._slurm.refresh(workers)
 
     def stop(self, workers: Sequence[SlurmWorker], *, grace_s: float) -> None:
