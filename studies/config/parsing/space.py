@@ -51,9 +51,9 @@ def _is_mapping(name: Any, entries: ConfigSection) -> bool:
         return False
     if value is None:
         removed = f"remove it with ~{key}" if is_key(key) else "remove it"
-        entries.problems.add(entries.key(name), "is null", removed)
+        entries.complain(name, "is null", removed)
     elif not isinstance(value, Mapping):
-        entries.problems.add(entries.key(name), f"is {shown(value)}", "give a mapping of keys to values")
+        entries.complain(name, f"is {shown(value)}", "give a mapping of keys to values")
     return isinstance(value, Mapping)
 
 
@@ -80,12 +80,12 @@ def _parse_parameter(name: str, entry: ConfigSection) -> Parameter:
 
 def _parse_paths(entry: ConfigSection) -> tuple[str, ...]:
     if entry.has("path") == entry.has("paths"):
-        entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
+        entry.complain("path", "and paths are both given or both missing", "give one of them")
     given = entry.values.get("paths") or [entry.values.get("path")]
     paths = tuple(given) if isinstance(given, list) else (given,)
     if not all(isinstance(path, str) and path for path in paths):
         if entry.has("path") or entry.has("paths"):
-            entry.problems.add(entry.key("path"), f"is {shown(given)}", "give the dotted config key that it sets")
+            entry.complain("path", f"is {shown(given)}", "give the dotted config key that it sets")
         return ()
     return tuple(str(path) for path in paths)
 

@@ -49,21 +49,19 @@ def check_trainer(trainer: ConfigSection, devices_per_trial: int) -> None:
     """Add a problem for each Trainer option that a study sets itself, and for those against its devices."""
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
-            trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
+            trainer.complain(key, "is set by the framework", remedy)
     devices = trainer.values.get("devices", 1)
     if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
         remedy = "give 1 (a worker uses one device), or launcher.devices_per_trial=N to train each trial on N of them"
-        trainer.problems.add(trainer.key("devices"), f"is {shown(devices)}", remedy)
+        trainer.complain("devices", f"is {shown(devices)}", remedy)
     if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
-        trainer.problems.add(
-            trainer.key("num_nodes"), f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it"
-        )
+        trainer.complain("num_nodes", f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it")
     strategy = trainer.values.get("strategy") or "auto"
     if devices_per_trial > 1 and strategy not in STRATEGIES:
         trainer.problems.unknown(trainer.key("strategy"), f"is {shown(strategy)}", STRATEGIES)
     if devices_per_trial <= 1 and strategy != "auto":
         remedy = "give auto, or launcher.devices_per_trial=N to train each trial on N devices by DDP"
-        trainer.problems.add(trainer.key("strategy"), f"is {shown(strategy)} for trials on one device", remedy)
+        trainer.complain("strategy", f"is {shown(strategy)} for trials on one device", remedy)
 
 
 def check_vars(template: DictConfig, space: SearchSpace, problems: Problems) -> None:

@@ -51,11 +51,11 @@ def parse_budget(section: ConfigSection) -> Budget:
     rungs = section.optional_whole("rungs", low=1, high=MOST_RUNGS)
     if unit == "epochs":
         if rungs not in (None, amount):
-            section.problems.add(section.key("rungs"), f"is {rungs}", "leave it null: each epoch is a rung")
+            section.complain("rungs", f"is {rungs}", "leave it null: each epoch is a rung")
         return Budget(unit, int(amount), int(amount))
     rungs = rungs or 10
     if unit == "steps" and rungs > amount:
-        section.problems.add(section.key("rungs"), f"is {rungs} for {amount} steps", "give no more rungs than steps")
+        section.complain("rungs", f"is {rungs} for {amount} steps", "give no more rungs than steps")
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
