@@ -8,14 +8,14 @@ naming it. Only a comparison of some points shows that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.config.resolvers import CALL
-from studies.config.settings import Link, OutOfMemorySettings, StudySettings
+from studies.config.settings import StudySettings
 from studies.config.space import SearchSpace, plain_values
 from studies.secrets.names import is_secret_name
 from studies.secrets.sources import variables
@@ -24,7 +24,7 @@ from studies.storage.following import depending
 BUILT_IN = "oc."  # resolvers that every process has; only `oc.env` differs between them
 ENVIRONMENT = "oc.env"
 N_POINTS = 6  # at which a call has to give the same value
-ACCUMULATE = "trainer.accumulate_grad_batches"
+ACCUMULATE = "trainer.accumulate_grad_batches"  # which a retry after out-of-memory writes, with the batch size
 
 
 def resolve_once(settings: StudySettings) -> DictConfig:
@@ -32,9 +32,9 @@ def resolve_once(settings: StudySettings) -> DictConfig:
 
     SLURM's settings are written into a file, so their secrets stay calls.
     """
-    changing = depending(
-        settings.template, settings.space, besides=_changed_in_a_trial(settings.links, settings.out_of_memory)
-    )
+    linked, halves = [link.target for link in settings.links], settings.out_of_memory.retry != "none"
+    halved = [settings.out_of_memory.batch_size, ACCUMULATE] if halves else []
+    changing = depending(settings.template, settings.space, besides=[*linked, *halved])
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(map(str, path)) not in changing]
     if settings.launcher.name == "slurm":
@@ -48,13 +48,6 @@ def resolve_once(settings: StudySettings) -> DictConfig:
         node = _at(template, path[:-1])
         node[path[-1]] = plain_values(_at(settings.template, path))
     return template
-
-
-def _changed_in_a_trial(links: Sequence[Link], out_of_memory: OutOfMemorySettings) -> list[str]:
-    """Return the keys that links and out-of-memory retries write, besides the point."""
-    linked = [link.target for link in links]
-    halved = [out_of_memory.batch_size, ACCUMULATE] if out_of_memory.retry != "none" else []
-    return [*linked, *halved]
 
 
 def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:

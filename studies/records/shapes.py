@@ -233,12 +233,9 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
 }
 OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
-    **dict.fromkeys(
-        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE, schema.DEVICE_SLOT), TEXT
-    ),
-    **dict.fromkeys(
-        (schema.PROCESSOR, schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT
-    ),
+    **dict.fromkeys((schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE), TEXT),
+    **dict.fromkeys((schema.DEVICE_SLOT, schema.PROCESSOR, schema.WORKER, schema.RESTARTED), TEXT),
+    **dict.fromkeys((schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
     **dict.fromkeys((schema.REDRAWN, schema.VOID), (_is_flag, "truth value")),

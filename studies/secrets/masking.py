@@ -29,12 +29,12 @@ class Masked(str):
     __slots__ = ()
 
 
-def without_secrets(values: Any, written: Any = None, *, key: str = "") -> Any:
+def without_secrets(values: Any, written: Any = None) -> Any:
     """Return a copy of plain config values in which secrets are masked, whole ones and those within texts.
 
     `written` is the same config with its interpolations. The name of an environment variable counts as a key does.
     """
-    return _Copy(written, masked, lambda shown, *_: shown).of(values, written, key=key)
+    return _Copy(written, masked, lambda shown, *_: shown).of(values, written)
 
 
 def compared_without_secrets(values: Any, written: Any = None) -> Any:

@@ -40,6 +40,7 @@ OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the tria
         *(schema.LEASE, schema.IMPORTED_FROM),
     }
 )
+OF_THE_CONFIG = (*FIXED_KEYS, "search_space", "replicates")
 KEY = "import_from"
 SHOWN_KEYS = 3  # of those that differ, in a reason
 
@@ -160,17 +161,13 @@ def _stored_trials(study: optuna.Study) -> list[FrozenTrial]:
 def _refuse_another_task(own: Mapping[str, Any], study: optuna.Study) -> None:
     """Raise `BadInput` where the identities differ in anything besides a trial's config, such as metric or budget."""
     here, there = (
-        {key: value for key, value in compared(values).items() if not _is_of_the_config(key)}
+        {key: value for key, value in compared(values).items() if key.partition(".")[0] not in OF_THE_CONFIG}
         for values in (own, json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     )
     keys = _differing(here, there)
     if keys:
         shown = {key: (here.get(key), there.get(key)) for key in keys}
         raise BadInput(_told(shown, study.study_name))
-
-
-def _is_of_the_config(key: str) -> bool:
-    return key.partition(".")[0] in (*FIXED_KEYS, "search_space", "replicates")
 
 
 def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Value:

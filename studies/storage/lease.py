@@ -29,6 +29,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
+from studies.process.leaving import is_zombie
 from studies.records.objectives import rungs_of
 
 
@@ -56,16 +57,7 @@ def is_dead(worker: str) -> bool:
         return True
     except PermissionError:
         return False
-    return _is_zombie(int(pid))
-
-
-def _is_zombie(pid: int) -> bool:
-    """Return whether the process has ended and waits for its parent to collect it."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    return is_zombie(int(pid))
 
 
 class Lease:

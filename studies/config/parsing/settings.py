@@ -209,14 +209,12 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)
     if settings.storage.address in IN_MEMORY and settings.launcher.name != "serial":
         remedy = "set launcher=serial, or storage=sqlite"
-        complaint = f"is {settings.storage.address} but launcher is {settings.launcher.name}"
-        problems.add("storage.url", complaint, remedy)
+        problems.add("storage.url", f"is {settings.storage.address} but launcher is {settings.launcher.name}", remedy)
     if settings.objective.test and settings.devices_per_trial > 1:
         complaint = f"is true, and launcher.devices_per_trial is {settings.devices_per_trial}"
         problems.add("objective.test", complaint, "test the chosen configuration by studies.retrain, or train on one")
     if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
-        remedy = "set launcher=local, or workers=1"
-        problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)
+        problems.add("workers", f"is {settings.workers} but launcher is serial", "set launcher=local, or workers=1")
     for parameter in settings.space:
         for path in {"seed", TRAINING_SEED}.intersection(parameter.paths):
             remedy = "vary another key: every trial's seed follows from seed and its replicate"

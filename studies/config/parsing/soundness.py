@@ -95,8 +95,7 @@ def is_writable(text: str) -> bool:
 
 
 def _too_deep(path: Path) -> Problem:
-    remedy = f"give at most {DEEPEST} mappings or lists in each other"
-    return Problem(_key(path), "is nested too deeply", remedy)
+    return Problem(_key(path), "is nested too deeply", f"give at most {DEEPEST} mappings or lists in each other")
 
 
 def _key(path: Path) -> str:

@@ -36,8 +36,7 @@ def parse_choices(entry: ConfigSection) -> dict[str, Any]:
         return {"choices": STAND_IN}
     odd = [choice for choice in given if isinstance(choice, int | float) and not _is_storable(choice)]
     if odd:
-        remedy = "give finite numbers, or a mapping that names each choice"
-        entry.complain("choices", f"holds {shown(odd[0])}", remedy)
+        entry.complain("choices", f"holds {shown(odd[0])}", "give finite numbers, or a mapping that names each choice")
         return {"choices": STAND_IN}
     if len(set(given)) < len(given):
         entry.complain("choices", f"is {shown(given)}", "give each choice once")

@@ -98,9 +98,8 @@ class RayLauncher:
         if time.monotonic() - self._told_queue > QUEUE_TOLD_S:
             self._told_queue = time.monotonic()
             if all(worker.is_queued() for worker in workers):
-                self._context.tell(
-                    f"all {len(workers)} workers wait for room in the cluster (ray status tells what it has)"
-                )
+                who = f"all {len(workers)} workers"
+                self._context.tell(f"{who} wait for room in the cluster (ray status tells what it has)")
 
     def stop(self, workers: Sequence[RayWorker], *, grace_s: float) -> None:
         """Ask `workers` to free their trials and leave. Kill those that wait for a place, and the others in time."""

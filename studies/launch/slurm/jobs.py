@@ -51,8 +51,7 @@ class SlurmWorker:
 
     def end(self) -> WorkerEnd | None:
         """Return how it ended, or None while it runs or waits."""
-        if self._end is None:
-            self._end = self._find_end()
+        self._end = self._end or self._find_end()
         return self._end
 
     def _find_end(self) -> WorkerEnd | None:
