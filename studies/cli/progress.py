@@ -19,8 +19,8 @@ from rich.text import Text
 from studies.analysis.choice import best_of
 from studies.analysis.same_runs import same_runs_note
 from studies.schema import failure_of, is_imported
-from studies.storage.device_time import DeviceTime
 from studies.storage.slots import Rules, read_slots
+from studies.storage.stopping import DeviceTime
 
 LINE_EVERY_S = 15.0
 

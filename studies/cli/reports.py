@@ -36,8 +36,7 @@ from studies.sampler_benchmark.stored_runs import is_benchmark
 from studies.schema import is_imported
 from studies.secrets.texts import masked
 from studies.selection.steps import Selection
-from studies.storage.described_space import space_of
-from studies.storage.described_study import budget_of, metric_of, repeats_points
+from studies.storage.described_study import budget_of, metric_of, repeats_points, space_of
 from studies.storage.importing import told
 from studies.storage.slots import Rules, read_slots, rules_of
 from studies.storage.stopping import stopping_of

@@ -24,12 +24,11 @@ from studies.search.samplers import sampler_notes
 from studies.storage.checkpoints import checkpoints_of
 from studies.storage.compatible import Compatible
 from studies.storage.creation import open_study
-from studies.storage.device_time import DeviceTime
 from studies.storage.gone import deletion_told
 from studies.storage.importing import bring_in, told
 from studies.storage.lease import Watch
 from studies.storage.slots import rules_of
-from studies.storage.stopping import StoppingRule, stopping_of
+from studies.storage.stopping import DeviceTime, StoppingRule, stopping_of
 from studies.text.wording import counted
 
 

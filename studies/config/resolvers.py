@@ -7,7 +7,7 @@ begins, and the module of a `_target_` may register resolvers on import. A worke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -37,13 +37,27 @@ def load_resolvers(config: DictConfig) -> None:
                 continue
 
 
-def texts(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+def texts(values: Any) -> Iterator[tuple[str, str]]:
     """Yield each text in plain values with its dotted key."""
-    if isinstance(values, Mapping | list):
+    return ((key, value) for key, value in leaves(values) if isinstance(value, str))
+
+
+def leaves(values: Any, prefix: str = "", *, in_lists: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield each value that holds no others with its dotted key. A list is one if `in_lists` is false."""
+    if values and isinstance(values, Mapping | list if in_lists else Mapping):
         for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
-            yield from texts(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(values, str):
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key), in_lists=in_lists)
+    else:
         yield prefix, values
+
+
+def with_texts(values: Any, change: Callable[[str], Any]) -> Any:
+    """Return a copy of plain values with each text changed."""
+    if isinstance(values, Mapping):
+        return {key: with_texts(value, change) for key, value in values.items()}
+    if isinstance(values, list):
+        return [with_texts(value, change) for value in values]
+    return change(values) if isinstance(values, str) else values
 
 
 def _missing(names: set[str]) -> bool:

@@ -37,14 +37,8 @@ TRAINING_LOSS = "training_loss"  # metric: the mean loss since the last rung, un
 
 TRAINING_SEED = "training_seed"  # config key of the trial's seed; outside of a trial, the study's
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed", "vars")  # the config of a trial
-CONTEXT_KEYS = (
-    "study_name",
-    "output_dir",
-    "mode",
-    "objective",
-    "budget",
-    TRAINING_SEED,
-)  # keys that the fixed config may refer to (${output_dir})
+# keys that the fixed config may refer to (${output_dir})
+CONTEXT_KEYS = ("study_name", "output_dir", "mode", "objective", "budget", TRAINING_SEED)
 TEMPLATE_KEYS = (*FIXED_KEYS, *CONTEXT_KEYS)
 
 

@@ -60,11 +60,9 @@ def without_secrets_in(text: str, *, package: str = "") -> str:
     shown = to_be_shown(config, key=next(filter(is_secret_name, package.split(".")), ""))
     if shown == config:
         return text
-    return (
-        f"{shown}\n"
-        if isinstance(shown, str)
-        else yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=1000)
-    )
+    if isinstance(shown, str):
+        return f"{shown}\n"
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _name(argument: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,41 +57,40 @@ class SearchSpace:
 
     def suggest(self, trial: BaseTrial) -> Point:
         """Ask `trial` for a value of each active parameter."""
-        point: Point = {}
-        for parameter in self.parameters:
-            if is_active(parameter, point):
-                point[parameter.name] = parameter.suggest(trial)
-        return point
+        return self.point(lambda parameter: parameter.suggest(trial))
 
     def from_unit(self, u: Sequence[float]) -> Point:
         """Return the point at `u`, one quantile in [0, 1) a parameter. Those of inactive parameters are ignored."""
+        quantiles = dict(zip(self.names, u, strict=True))
+        return self.point(lambda parameter: parameter.from_unit(float(quantiles[parameter.name])))
+
+    def point(self, value_of: Callable[[Parameter], Value]) -> Point:
+        """Return the point with `value_of` each active parameter."""
         point: Point = {}
-        for parameter, quantile in zip(self.parameters, u, strict=True):
+        for parameter in self.parameters:
             if is_active(parameter, point):
-                point[parameter.name] = parameter.from_unit(float(quantile))
+                point[parameter.name] = value_of(parameter)
         return point
 
     def grid(self) -> list[Point]:
         """Return every cell once: the product of the levels of all parameters that are active together."""
-        return self._product({parameter.name: parameter.levels or () for parameter in self.parameters})
+        return self._product()
 
     def count_cells(self, *, limit: int) -> int | None:
         """Return the number of cells of the grid, or None if there are more than `limit`."""
-        if not self.is_conditional:
+        if self.is_conditional:
+            n_cells = len(self._product(limit=limit))
+        else:
             n_cells = math.prod(len(parameter.levels or ()) for parameter in self.parameters)
-            return n_cells if n_cells <= limit else None
-        levels = {parameter.name: parameter.levels or () for parameter in self.parameters}
-        points = self._product(levels, limit=limit)
-        return len(points) if len(points) <= limit else None
+        return n_cells if n_cells <= limit else None
 
     def corners(self, *, limit: int) -> list[Point]:
         """Return up to `limit` extreme points: all low, all high, then each end and each choice at least once."""
-        values = {parameter.name: parameter.corners() for parameter in self.parameters}
+        ends = {parameter.name: parameter.corners() for parameter in self.parameters}
         middles = {parameter.name: parameter.spread(3)[len(parameter.spread(3)) // 2] for parameter in self.parameters}
-        points = [self._active({name: ends[0] for name, ends in values.items()})]
-        points.append(self._active({name: ends[-1] for name, ends in values.items()}))
-        for name, ends in values.items():
-            points += [self._reach(name, value, middles) for value in ends]
+        points = [self.point(lambda parameter: ends[parameter.name][0])]
+        points.append(self.point(lambda parameter: ends[parameter.name][-1]))
+        points += [self._reach(name, value, middles) for name, values in ends.items() for value in values]
         distinct = [point for i, point in enumerate(points) if point not in points[:i]]
         return distinct[:limit]
 
@@ -112,24 +111,17 @@ class SearchSpace:
             OmegaConf.update(applied, path, copy.deepcopy(written), merge=False, force_add=True)
         return applied
 
-    def _product(self, levels: Mapping[str, Sequence[Value]], *, limit: int | None = None) -> list[Point]:
+    def _product(self, *, limit: int | None = None) -> list[Point]:
         """Return every combination of the levels, or `limit` + 1 of them if there are more than `limit`."""
         points: list[Point] = [{}]
         for parameter in self.parameters:
             longer = (
                 {**point, parameter.name: level} if level is not _INACTIVE else point
                 for point in points
-                for level in (levels[parameter.name] if is_active(parameter, point) else (_INACTIVE,))
+                for level in ((parameter.levels or ()) if is_active(parameter, point) else (_INACTIVE,))
             )
             points = list(longer if limit is None else itertools.islice(longer, limit + 1))
         return points
-
-    def _active(self, values: Mapping[str, Value]) -> Point:
-        point: Point = {}
-        for parameter in self.parameters:
-            if is_active(parameter, point):
-                point[parameter.name] = values[parameter.name]
-        return point
 
     def _reach(self, name: str, value: Value, middles: Mapping[str, Value]) -> Point:
         """Return the middle point with `name` at `value`, and with the conditions met that make it active."""
@@ -140,7 +132,7 @@ class SearchSpace:
                 if wanted[parent] not in allowed:
                     wanted[parent] = allowed[0]
                 pending.append(parent)
-        return self._active(wanted)
+        return self.point(lambda parameter: wanted[parameter.name])
 
 
 _INACTIVE: Any = object()
@@ -175,5 +167,9 @@ def select(config: DictConfig, path: str) -> Any:
 
 def select_plain(config: DictConfig, path: str) -> Any:
     """Return what `select` does, with a mapping or list as plain values."""
-    node = select(config, path)
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return plain_values(select(config, path))
+
+
+def plain_values(node: Any, *, resolve: bool = True) -> Any:
+    """Return a node of a config as plain values, or a value as it is."""
+    return OmegaConf.to_container(node, resolve=resolve) if OmegaConf.is_config(node) else node

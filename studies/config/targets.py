@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 from studies.text.printable import described
@@ -20,16 +19,12 @@ def find_target(name: str) -> Any:
 
     Raises `TargetBroken` if an import fails, unless the module does not exist.
     """
-    parts = name.split(".")
-    if not all(parts):
+    if not all(name.split(".")):
         return None
-    for split in range(len(parts) - 1, 0, -1):
-        found = _find_module(".".join(parts[:split]))
-        if found is not None:
-            for part in parts[split:]:
-                found = getattr(found, part, None)
-            return found
-    return None
+    found, members = where_it_ends(name)
+    for member in members if found is not None else ():
+        found = getattr(found, member, None)
+    return found
 
 
 def target_of(node: Any) -> Any:
@@ -41,8 +36,8 @@ def target_of(node: Any) -> Any:
         return None
 
 
-def where_it_ends(name: str) -> tuple[ModuleType | None, str]:
-    """Return the module at the start of a dotted name, or None, and the first member that it lacks.
+def where_it_ends(name: str) -> tuple[Any, list[str]]:
+    """Return the module at the start of a dotted name, or None, and the names after it.
 
     Raises `TargetBroken` like `find_target`.
     """
@@ -50,8 +45,8 @@ def where_it_ends(name: str) -> tuple[ModuleType | None, str]:
     for split in range(len(parts) - 1, 0, -1):
         found = _find_module(".".join(parts[:split]))
         if found is not None:
-            return found, parts[split]
-    return None, parts[0]
+            return found, parts[split:]
+    return None, parts
 
 
 def signature_of(target: Any) -> inspect.Signature | None:

@@ -1,4 +1,4 @@
-"""The contract of all launchers, and the choice of one by the config.
+"""The contract of all launchers, the choice of one by the config, and the check of its options.
 
 Only the chosen launcher is imported: `serial` loads torch, `slurm` and `ray` need an optional extra.
 """
@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from omegaconf import ListConfig
 from optuna.storages import BaseStorage
 
 from studies.config.settings import StudySettings
@@ -17,10 +18,10 @@ from studies.errors import BadInput, Problem, Problems
 from studies.launch.context import LaunchContext
 from studies.launch.local.device_slots import available_cores, device_slots
 from studies.launch.local.launcher import LocalLauncher
-from studies.launch.local.options import device_request
-from studies.launch.ray.options import parse_ray, ray_problems
+from studies.launch.local.options import check_local, device_request
+from studies.launch.ray.options import check_ray, parse_ray, ray_problems
 from studies.launch.resolve_once import resolve_once
-from studies.launch.slurm.options import slurm_problems
+from studies.launch.slurm.options import check_slurm, slurm_problems
 from studies.process.deadline import Deadline
 
 
@@ -33,7 +34,7 @@ class Launcher(Protocol):
         """Build the model, try a first batch, and return the problems."""
 
     def describe(self) -> Sequence[str]:
-        """Return lines that say where the workers run. Call `preflight` first."""
+        """Return lines about the places of the workers. Call `preflight` first."""
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes. Raises the `StudyError` of a worker.
@@ -63,6 +64,22 @@ def make_launcher(context: LaunchContext, storage: BaseStorage) -> Launcher:
 
         return RayLauncher(context)
     return LocalLauncher(context)
+
+
+def check_launcher(settings: StudySettings, problems: Problems) -> None:
+    """Add unknown options, wrong values, and options that exclude each other to `problems`."""
+    launcher, trainer = settings.launcher, settings.trainer
+    devices = trainer.get("devices", 1)
+    if launcher.name != "serial" and isinstance(devices, ListConfig) and len(devices) == 1 and devices[0] != 0:
+        remedy = "give 1: each worker sees its own devices only"
+        remedy += "; export CUDA_VISIBLE_DEVICES to choose among them" if launcher.name == "local" else ""
+        problems.add("trainer.devices", f"is {devices!r} but launcher is {launcher.name}", remedy)
+    if launcher.name == "slurm":
+        check_slurm(launcher.options, problems, workers=settings.workers, trainer=trainer, url=settings.storage.url)
+    elif launcher.name == "ray":
+        check_ray(launcher.options, problems, trainer=trainer)
+    else:
+        check_local(launcher, problems)
 
 
 def launcher_problems(name: str) -> list[Problem]:

@@ -95,7 +95,7 @@ def enter(folder: Path) -> None:
 
 
 def describe_worker(number: int, where: str, *, threads: int) -> str:
-    """Return where a worker of a cluster runs, with the devices that this process sees."""
+    """Return the place of a worker of a cluster, with the devices that this process sees."""
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or ""
     device = f"GPU {gpus}" if gpus and gpus != "NoDevFiles" else "CPU"
     return f"worker {number}: {where}, {device}, {threads} thread{'s' if threads != 1 else ''}"

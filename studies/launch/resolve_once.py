@@ -8,15 +8,15 @@ naming it. Only a comparison of some points shows that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from studies.config.resolvers import CALL
-from studies.config.settings import Link, OutOfMemorySettings, StudySettings
-from studies.config.space import SearchSpace
+from studies.config.settings import StudySettings
+from studies.config.space import SearchSpace, plain_values
 from studies.secrets.names import is_secret_name
 from studies.secrets.sources import variables
 from studies.storage.following import depending
@@ -24,7 +24,7 @@ from studies.storage.following import depending
 BUILT_IN = "oc."  # resolvers that every process has; only `oc.env` differs between them
 ENVIRONMENT = "oc.env"
 N_POINTS = 6  # at which a call has to give the same value
-ACCUMULATE = "trainer.accumulate_grad_batches"
+ACCUMULATE = "trainer.accumulate_grad_batches"  # which a retry after out-of-memory writes, with the batch size
 
 
 def resolve_once(settings: StudySettings) -> DictConfig:
@@ -32,9 +32,9 @@ def resolve_once(settings: StudySettings) -> DictConfig:
 
     SLURM's settings are written into a file, so their secrets stay calls.
     """
-    changing = depending(
-        settings.template, settings.space, besides=_changed_in_a_trial(settings.links, settings.out_of_memory)
-    )
+    linked, halves = [link.target for link in settings.links], settings.out_of_memory.retry != "none"
+    halved = [settings.out_of_memory.batch_size, ACCUMULATE] if halves else []
+    changing = depending(settings.template, settings.space, besides=[*linked, *halved])
     written = OmegaConf.to_container(settings.template, resolve=False)
     calls = [path for path in _calls(written, ()) if ".".join(map(str, path)) not in changing]
     if settings.launcher.name == "slurm":
@@ -46,15 +46,8 @@ def resolve_once(settings: StudySettings) -> DictConfig:
     assert isinstance(template, DictConfig)
     for path in fixed:
         node = _at(template, path[:-1])
-        node[path[-1]] = _plain(_at(settings.template, path))
+        node[path[-1]] = plain_values(_at(settings.template, path))
     return template
-
-
-def _changed_in_a_trial(links: Sequence[Link], out_of_memory: OutOfMemorySettings) -> list[str]:
-    """Return the keys that links and out-of-memory retries write, besides the point."""
-    linked = [link.target for link in links]
-    halved = [out_of_memory.batch_size, ACCUMULATE] if out_of_memory.retry != "none" else []
-    return [*linked, *halved]
 
 
 def _calls(node: Any, path: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -78,25 +71,16 @@ def _is_the_same(template: DictConfig, space: SearchSpace, path: tuple[Any, ...]
     A text that differs from call to call counts too: all trials get the same one of its values.
     """
     try:
-        value, again = (_plain(_at(template, path)) for _ in range(2))
+        value, again = (plain_values(_at(template, path)) for _ in range(2))
         if value != again:
             return True
         points = space.corners(limit=N_POINTS)
-        return all(_plain(_at(space.apply(template, point), path)) == value for point in points)
-    except (
-        OmegaConfBaseException,
-        KeyError,
-        TypeError,
-        IndexError,
-    ):  # below a choice, or reported when the points are tried
-        return False
+        return all(plain_values(_at(space.apply(template, point), path)) == value for point in points)
+    except (OmegaConfBaseException, LookupError, TypeError):
+        return False  # below a choice, or reported when the points are tried
 
 
 def _at(node: Any, path: tuple[Any, ...]) -> Any:
     for key in path:
         node = node[key]
     return node
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value

@@ -1,6 +1,6 @@
 """What a worker process does from its first to its last line, however it was launched.
 
-The command imports this file too, so `serve` imports late what loads torch.
+The command imports this file too, so `_run_trials` imports late what loads torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from studies.config.resolvers import load_resolvers
 from studies.config.settings import StudySettings
 from studies.errors import StorageUnusable, StudyError
 from studies.launch.local.device_slots import DeviceSlot
@@ -20,7 +21,10 @@ from studies.launch.logs import write_to
 from studies.process.deadline import Deadline
 from studies.process.leaving import ends_in_time
 from studies.process.signals import StopSignals
-from studies.worker import WorkerContext
+from studies.secrets.masking import remember_those_of
+from studies.storage.opening import open_patiently
+from studies.storage.patience import Patience
+from studies.worker import WorkerContext, work
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +57,9 @@ def serve(context: WorkerContext, *, threads: int, devices: Sequence[str] = ()) 
     `devices` are for CUDA_VISIBLE_DEVICES. Leave them empty if a cluster has set it. Raises `StudyError`. Any other
     exception is the death of the worker. A worker whose context `is_renewable` may end the process.
     """
-    from studies.launch.run_trials import run_trials
-
     log.info("%s, process %d", context.device_slot, os.getpid())
     try:
-        run_trials(context, threads=threads, devices=devices)
+        _run_trials(context, threads=threads, devices=devices)
     except StudyError as error:
         reason = context.signals.reason()
         if isinstance(error, StorageUnusable) and reason is not None:  # the command no longer waits for the storage
@@ -65,3 +67,18 @@ def serve(context: WorkerContext, *, threads: int, devices: Sequence[str] = ()) 
             return
         log.error("%s", error)
         raise
+
+
+def _run_trials(context: WorkerContext, *, threads: int, devices: Sequence[str]) -> None:
+    """Claim and run trials on these devices until nothing is left to do. Raises `StudyError`."""
+    from studies.launch.torch_devices import limit_threads, use_devices
+    from studies.trial.objective import run_trial
+
+    use_devices(devices)
+    limit_threads(threads)
+    settings = context.settings
+    load_resolvers(settings.template)
+    remember_those_of(settings.template)
+    patience = Patience(settings.storage.patience_s, context.signals.wait)
+    storage = open_patiently(settings.storage.address, patience=patience)
+    work(storage, context=context, run_trial=run_trial)

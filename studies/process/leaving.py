@@ -123,6 +123,11 @@ def lives(pid: int) -> bool:
     return _figures_of(pid)[:1] not in ([], ["Z"])
 
 
+def is_zombie(pid: int) -> bool:
+    """Return whether a process has ended and waits for its parent to collect it."""
+    return _figures_of(pid)[:1] == ["Z"]
+
+
 def parent_of(pid: int) -> int | None:
     """Return the parent of a process, or None if the system does not say."""
     figures = _figures_of(pid)

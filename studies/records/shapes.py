@@ -90,20 +90,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _of(kind: type) -> Check:
+    return lambda value: isinstance(value, kind)
 
 
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
+_is_text, _is_mapping, _is_list, _is_flag = map(_of, (str, Mapping, list, bool))
 
 
 def _are_plain(value: Any) -> bool:
@@ -126,25 +117,16 @@ def _is_origin(value: Any) -> bool:
 
 
 def _is_half(value: Any) -> bool:
-    keys = {"batch_size", "accumulate_grad_batches"}
-    return _is_mapping_of(value, _is_count) and value.keys() == keys
+    return _is_mapping_of(value, _is_count) and value.keys() == {"batch_size", "accumulate_grad_batches"}
 
 
 def _is_mapping_of(value: Any, check: Check) -> bool:
     return _is_mapping(value) and all(map(check, value.values()))
 
 
-def _are_named_numbers(value: Any) -> bool:
-    return _is_mapping_of(value, _is_number)
-
-
 def _is_config(value: Any) -> bool:
     config: Any = yaml_of(value) if _is_text(value) else None
     return _is_mapping(config) and _is_mapping(config.get("datamodule") or {})
-
-
-def _is_json_mapping(value: Any) -> bool:
-    return _is_text(value) and _is_mapping(json_of(value))
 
 
 def _is_space(value: Any) -> bool:
@@ -233,6 +215,7 @@ TEXT: Final[Shape] = (_is_text, "text")
 NUMBER: Final[Shape] = (_is_number, "number")
 NUMBERS: Final[Shape] = (_are_numbers, "list of numbers")
 MAPPING: Final[Shape] = (_is_mapping, "mapping")
+NAMED_NUMBERS: Final[Shape] = (lambda value: _is_mapping_of(value, _is_number), "mapping of numbers")
 
 OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_SCHEMA: COUNT,
@@ -245,17 +228,14 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
     schema.STUDY_HYPOTHESIS: (_is_hypothesis, "mapping of a claim and its rule"),
     schema.STUDY_CREATOR: TEXT,
-    schema.STUDY_IDENTITY: (_is_json_mapping, "mapping in JSON"),
+    schema.STUDY_IDENTITY: (lambda value: _is_text(value) and _is_mapping(json_of(value)), "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
 }
 OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     **dict.fromkeys((schema.SLOT, schema.REPLICATE, schema.SEED, schema.ATTEMPT, schema.LEASE, schema.RETRY_OF), COUNT),
-    **dict.fromkeys(
-        (schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE, schema.DEVICE_SLOT), TEXT
-    ),
-    **dict.fromkeys(
-        (schema.PROCESSOR, schema.WORKER, schema.RESTARTED, schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT
-    ),
+    **dict.fromkeys((schema.SOURCE, schema.FAILURE_MESSAGE, schema.LEFT_CHANGED, schema.DEVICE), TEXT),
+    **dict.fromkeys((schema.DEVICE_SLOT, schema.PROCESSOR, schema.WORKER, schema.RESTARTED), TEXT),
+    **dict.fromkeys((schema.TRAJECTORY, schema.WEIGHTS_DIFFER), TEXT),
     schema.FAILURE: (lambda value: value in tuple(schema.Failure), "kind of failure"),
     schema.IMPORTED_FROM: (_is_origin, "mapping of study and trial"),
     **dict.fromkeys((schema.REDRAWN, schema.VOID), (_is_flag, "truth value")),
@@ -263,7 +243,7 @@ OF_A_TRIAL: Final[Mapping[str, Shape]] = {
     schema.RUNGS: (_are_rungs, "list of pairs of a rung and its value"),
     **dict.fromkeys((schema.STEPS, schema.SECONDS, schema.PEAK_MEMORY_MB), (_or_none(_is_number), "number")),
     **dict.fromkeys((schema.THREADS, schema.N_PARAMETERS, schema.CONVERGENCE), (_or_none(_is_count), COUNT[1])),
-    **dict.fromkeys((schema.TEST, schema.FOUND), (_are_named_numbers, "mapping of numbers")),
+    **dict.fromkeys((schema.TEST, schema.FOUND), NAMED_NUMBERS),
     **dict.fromkeys((schema.RESULT, schema.LINKED, schema.LOGGER_FAILURES), MAPPING),
     schema.BATCH_HALVED: (_is_half, "mapping of batch_size and accumulate_grad_batches"),
     **dict.fromkeys((schema.CHECKPOINT, schema.RESUMED_FROM), (_or_none(_is_mapping), "mapping")),

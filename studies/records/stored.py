@@ -86,11 +86,6 @@ def damage_of(study: Study) -> str | None:
     return f"damaged: {found[0]}{more}" if found else None
 
 
-def check_stored(study: Study) -> None:
-    """Raise `BadInput` if `study` is ours, and an attribute of it or of a trial was damaged."""
-    trials_of(study)
-
-
 def attributes_of(study: Study) -> Mapping[str, Any]:
     """Return the attributes of a study of ours. It is empty if another tool made the study."""
     return study.user_attrs if schema.is_ours(study.user_attrs) else {}

@@ -15,11 +15,8 @@ def check_search(settings: StudySettings, problems: Problems) -> None:
     check_pruner(pruner, objective, problems, rungs=settings.budget.rungs)
     if not settings.is_designed or pruner.name == "none":
         return
-    asking = [
-        f"search_space.{parameter.name}.role=scientific"
-        for parameter in settings.space
-        if parameter.role == "scientific"
-    ]
+    scientific = [parameter.name for parameter in settings.space if parameter.role == "scientific"]
+    asking = [f"search_space.{name}.role=scientific" for name in scientific]
     if settings.hypothesis is not None and settings.hypothesis.rule != "none":
         asking.insert(0, f"hypothesis.rule={settings.hypothesis.rule}")
     if asking:

@@ -33,7 +33,7 @@ def make_design(settings: StudySettings) -> Design | None:
         case "random":
             return random_design(space, seed=seed)
         case "qmc":
-            return qmc_design(space, seed=seed)
+            return lambda slot: sobol_point(space, design_seed(seed), index=slot)
     return None
 
 
@@ -57,11 +57,6 @@ def random_design(space: SearchSpace, *, seed: int) -> Design:
     return lambda slot: random_point(space, [design_seed(seed), slot])
 
 
-def qmc_design(space: SearchSpace, *, seed: int) -> Design:
-    """Return a scrambled Sobol sequence (Sobol 1967; Owen's scrambling, as in scipy.stats.qmc)."""
-    return lambda slot: sobol_point(space, design_seed(seed), index=slot)
-
-
 def missing_value(space: SearchSpace, name: str, *, seed: int, slot: int) -> Value:
     """Draw a parameter that became active by an enqueued choice and is missing in the slot's design."""
     quantiles = np.random.default_rng([design_seed(seed), slot]).random(len(space))
@@ -74,7 +69,10 @@ def redraw(space: SearchSpace, *, seed: int, slot: int, n_before: int) -> Point:
 
 
 def sobol_point(space: SearchSpace, seed: int, *, index: int) -> Point:
-    """Return the point `index` (from 0) of the scrambled Sobol sequence of `seed`, one dimension a parameter."""
+    """Return the point `index` (from 0) of the scrambled Sobol sequence of `seed`, one dimension a parameter.
+
+    Sobol 1967, with Owen's scrambling, as in scipy.stats.qmc.
+    """
     sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
     if index:
         sequence.fast_forward(index)

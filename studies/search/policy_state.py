@@ -13,6 +13,7 @@ policy as it is rebuilt. Cost: late in a search, points of others teach next to 
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping
@@ -44,9 +45,8 @@ class PolicyState:
 
     def copy(self) -> PolicyState:
         """Return a copy that learns on its own."""
-        other = PolicyState(self._space, rates=self._rates, baseline_decay=self._baseline_decay, sign=self._sign)
-        other.policies, other.n_read, other._last = dict(self.policies), self.n_read, self._last
-        other._rank_keys, other._baseline = list(self._rank_keys), self._baseline
+        other = copy.copy(self)
+        other._rank_keys = list(self._rank_keys)  # all else is replaced, never changed
         return other
 
     def continues_in(self, trials: list[FrozenTrial], *, sign: float) -> bool:

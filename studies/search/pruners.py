@@ -20,7 +20,7 @@ from studies.config.parsing.section import is_number
 from studies.config.settings import Named, ObjectiveSettings
 from studies.errors import Problems, nearest
 from studies.search.options import check_kinds
-from studies.search.rung_rule import RULES, make_rule
+from studies.search.rung_rule import make_rule
 
 PRUNERS: Mapping[str, type[BasePruner]] = {
     "none": optuna.pruners.NopPruner,
@@ -31,6 +31,7 @@ PRUNERS: Mapping[str, type[BasePruner]] = {
     "patient": optuna.pruners.PatientPruner,
     "threshold": optuna.pruners.ThresholdPruner,
 }
+RULES = ("median", "percentile", "asha", "patient", "threshold")  # that two objectives may have
 OURS = ("max_resource", "wrapped_pruner")
 
 
@@ -44,7 +45,7 @@ def make_pruner(pruner: Named, objective: ObjectiveSettings, *, rungs: int) -> B
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if objective.second is not None and name in RULES:
-            return make_rule(name, options, last=rungs)
+            return make_rule(PRUNERS[name], options, last=rungs)
         made = PRUNERS[name](**options)
     return WholeStudy(made) if name == "hyperband" else made
 

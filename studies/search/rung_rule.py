@@ -15,32 +15,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import optuna
 from optuna import Study
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, SuccessiveHalvingPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.records.objectives import by_first, rungs_of
 
-RULES: Mapping[str, type[BasePruner]] = {
-    "median": optuna.pruners.MedianPruner,
-    "percentile": optuna.pruners.PercentilePruner,
-    "asha": optuna.pruners.SuccessiveHalvingPruner,
-    "patient": optuna.pruners.PatientPruner,
-    "threshold": optuna.pruners.ThresholdPruner,
-}
 
-
-def make_rule(name: str, options: Mapping[str, Any], *, last: int) -> BasePruner:
-    """Return a pruner for two objectives that answers as Optuna's pruner `name` does for one.
+def make_rule(kind: type[BasePruner], options: Mapping[str, Any], *, last: int) -> BasePruner:
+    """Return a pruner for two objectives that answers as Optuna's pruner of this kind does for one.
 
     `last` is the last rung of a trial, where none is stopped. Raises what Optuna's pruner raises for bad `options`.
     """
-    pruner = RULES[name](**options)
-    if name != "asha":
+    pruner = kind(**options)
+    if kind is not SuccessiveHalvingPruner:
         return ByFirst(pruner, last=last)
-    bound = inspect.signature(RULES[name]).bind(**options)
+    bound = inspect.signature(kind).bind(**options)
     bound.apply_defaults()
     return Halving(**bound.arguments, last=last)
 

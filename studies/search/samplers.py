@@ -64,7 +64,7 @@ def check_sampler(sampler: Named, objective: ObjectiveSettings, space: SearchSpa
             problems.add(
                 f"sampler.{option}", f"is not an option of {name}", nearest(option, [*known, OPTION] if known else [])
             )
-        elif name != REINFORCE and _is_number(parameters[option].default) and not (is_number(value) and value >= 0):
+        elif name != REINFORCE and is_number(parameters[option].default) and not (is_number(value) and value >= 0):
             problems.add(f"sampler.{option}", f"is {shown(value)}", "give a number of at least 0")
         elif name != REINFORCE:
             check_kinds("sampler", {option: value}, parameters, problems)
@@ -137,7 +137,7 @@ class StudySampler(BaseSampler):
         self._trials = study.get_trials(deepcopy=False)
         self._chains.read(self._trials)
         slot = self._chains.slot_of(trial)
-        design = self._design_of(slot)
+        design = self._exploration.point if self._exploration.takes(slot) else self._design  # None: a model is asked
         self._fixed = self._point(slot, trial, design)
         self._model = self._begin_model(self._seed_of(trial, slot)) if design is None else None
         if self._model is not None:
@@ -181,10 +181,6 @@ class StudySampler(BaseSampler):
         seen = copy.copy(trial)
         seen.number = self._chains.slot_of(trial)
         return seen
-
-    def _design_of(self, slot: int) -> Design | None:
-        """Return the design that has the point of `slot`. None where a model is asked."""
-        return self._exploration.point if self._exploration.takes(slot) else self._design
 
     def _point(self, slot: int, trial: FrozenTrial, design: Design | None) -> Point:
         """Return what is known of the trial's point before any model is asked."""
@@ -232,7 +228,3 @@ class StudySampler(BaseSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return MODELS[name](**options)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -58,14 +58,13 @@ def warm_start(
     }
     best = sorted(means[source], key=lambda cell: -means[source][cell])[:N_BEST]
     goal = {cell for cell, mean in means[target].items() if mean >= max(means[target].values()) - near}
-    replays = [
+    scratch, warm = (
         [
             _replay(values[target], space, first=first, goal=goal, maximize=maximize, seed=sampler_seed(seed, k))
             for k in range(N_REPLAYS)
         ]
         for first in ((), best)
-    ]
-    scratch, warm = replays
+    )
     return WarmStart(source, target, float(np.mean(scratch)), float(np.mean(warm)), paired(scratch, warm).difference)
 
 

@@ -29,12 +29,12 @@ class Masked(str):
     __slots__ = ()
 
 
-def without_secrets(values: Any, written: Any = None, *, key: str = "") -> Any:
+def without_secrets(values: Any, written: Any = None) -> Any:
     """Return a copy of plain config values in which secrets are masked, whole ones and those within texts.
 
     `written` is the same config with its interpolations. The name of an environment variable counts as a key does.
     """
-    return _Copy(written, masked, lambda shown, *_: shown).of(values, written, key=key)
+    return _Copy(written, masked, lambda shown, *_: shown).of(values, written)
 
 
 def compared_without_secrets(values: Any, written: Any = None) -> Any:
@@ -69,7 +69,8 @@ def to_be_shown(written: Any, *, key: str = "") -> Any:
 
 def remember(values: Any, written: Any = None) -> None:
     """Mask the secrets among these config values in all later output of this process."""
-    know(value for value, shown in _pairs(values, compared_without_secrets(values, written)) if _is_whole(shown))
+    pairs = _pairs(values, compared_without_secrets(values, written))
+    know(value for value, shown in pairs if isinstance(shown, Masked))
 
 
 def remember_those_of(config: DictConfig) -> None:
@@ -130,10 +131,6 @@ def _child(written: Any, name: Any) -> Any:
     if isinstance(written, Mapping):
         return written.get(name)
     return written[name] if isinstance(written, list) and name < len(written) else None
-
-
-def _is_whole(shown: object) -> bool:
-    return isinstance(shown, Masked)
 
 
 def _pairs(values: Any, shown: Any) -> Iterator[tuple[str, Any]]:

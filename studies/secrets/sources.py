@@ -17,6 +17,7 @@ REFERENCE = re.compile(r"\$\{\s*([^${}:]+?)\s*\}")
 SELECTED = re.compile(r"\$\{\s*oc\.(?:select|deprecated):\s*([^${},]+)")
 PLAIN = re.compile(r"(?:true|false|null|none|[-+]?[\d.][\d._e+-]*)", re.IGNORECASE)
 HOPS = 10  # longest chain of references
+LONGEST_INDEX = 10  # digits; Python refuses to read thousands of them
 
 
 def variables(text: str) -> list[str]:
@@ -41,7 +42,7 @@ def names_behind(written: str, path: Path, root: Any, seen: frozenset[Path] = fr
     """Yield the names of all variables and keys behind the text at `path`, through any references."""
     yield from variables(written)
     for name in (*REFERENCE.findall(written), *SELECTED.findall(written)):
-        node, target = _at(root, _target(name, path))
+        node, target = _at(root, target_of(name, path))
         if isinstance(node, str) and target not in seen:
             yield from target
             yield from names_behind(node, target, root, seen | {target})
@@ -53,11 +54,11 @@ def followed(written: Any, path: Path, root: Any) -> tuple[Any, Path]:
         found = REFERENCE.fullmatch(written) if isinstance(written, str) else None
         if found is None:
             break
-        written, path = _at(root, _target(found[1], path))
+        written, path = _at(root, target_of(found[1], path))
     return written, path
 
 
-def _target(name: str, path: Path) -> Path:
+def target_of(name: str, path: Path) -> Path:
     """Return the path that a reference at `path` names. `.x` is a sibling of `path`, `..x` of its parent."""
     plain = name.strip().replace("[", ".").replace("]", "")
     dots = len(plain) - len(plain.lstrip("."))
@@ -71,12 +72,14 @@ def _at(root: Any, path: Path, hops: int = HOPS) -> tuple[Any, Path]:
     for name in path:
         found = REFERENCE.fullmatch(node) if isinstance(node, str) and hops else None
         if found is not None:
-            node, here = _at(root, _target(found[1], here), hops - 1)
-        node, here = _child(node, name), (*here, name)
+            node, here = _at(root, target_of(found[1], here), hops - 1)
+        node, here = child_of(node, name), (*here, name)
     return node, here
 
 
-def _child(node: Any, name: str) -> Any:
+def child_of(node: Any, name: str) -> Any:
+    """Return what a mapping or list holds under this part of a path, or None."""
+    index = int(name) if name.isdecimal() and len(name) < LONGEST_INDEX else None
     if isinstance(node, Mapping):
-        return node.get(name, node.get(int(name)) if name.isdecimal() else None)
-    return node[int(name)] if isinstance(node, list) and name.isdecimal() and int(name) < len(node) else None
+        return node.get(name, None if index is None else node.get(index))
+    return node[index] if isinstance(node, list) and index is not None and index < len(node) else None

@@ -13,10 +13,10 @@ from studies.config.composing.own_options import BY_PATH, SCHEME
 from studies.errors import Problem
 from studies.secrets.texts import masked
 from studies.text.quoting import argument, command_line
+from studies.text.wording import nearby
 
 SPACE = "search_space"
 NOT_TAKEN_OVER = ("study_name", "resume", "import_from", "output_dir")  # of the command that goes on
-ABSENT = object()
 
 
 def changes_in_words(problems: Sequence[Problem], now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
@@ -48,15 +48,11 @@ def command_to_go_on(name: str, problems: Sequence[Problem], *, taken: Collectio
     kept = [one for one in asked if one.lstrip("+~").partition("=")[0] not in NOT_TAKEN_OVER]
     sources = given.runtime.config_sources if given is not None else []
     places = [Path(source.path) for source in sources if source.schema == SCHEME]
-    files = [_from_here(path) for path in places if not path.is_dir()]  # a study that was named by its path
-    folders = [word for path in places if path.is_dir() for word in ("--config-dir", _from_here(path))]
+    files = [nearby(path) for path in places if not path.is_dir()]  # a study that was named by its path
+    folders = [word for path in places if path.is_dir() for word in ("--config-dir", nearby(path))]
     again = [masked(one) for one in kept if not (files and one.startswith(f"+{BY_PATH}="))]
     named = [argument("study_name", f"{name}-{number}"), argument("import_from", name)]
     return command_line("run", *folders, *files, *again, *named)
-
-
-def _from_here(path: Path) -> str:
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _of_parameter(prefix: str, keys: Sequence[str], now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
@@ -64,13 +60,13 @@ def _of_parameter(prefix: str, keys: Sequence[str], now: Mapping[str, Any], befo
         return "is new, and the stored study does not vary it"
     if not any(key.startswith(prefix) for key in now):
         return "is missing, and the stored study varies it"
-    pairs = [f"{key.removeprefix(prefix)} {_shown(before, key)} → {_shown(now, key)}" for key in keys]
+    pairs = [f"{key.removeprefix(prefix)} {shown_at(before, key)} → {shown_at(now, key)}" for key in keys]
     return f"has changed since the stored study ({', '.join(pairs)})"
 
 
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    found = values.get(key, ABSENT)
-    return "absent" if found is ABSENT else repr(found)
+def shown_at(values: Mapping[str, Any], key: str) -> str:
+    """Return a value of flat keys for a message."""
+    return repr(values[key]) if key in values else "absent"
 
 
 def _parameter(key: str) -> str | None:

@@ -12,7 +12,7 @@ Another machine may see the files at another path, so folder name and file name 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -43,7 +43,7 @@ class StudyCheckpoints:
 
     def discard_useless(self, trials: Sequence[FrozenTrial]) -> None:
         """Delete the recorded checkpoints of `trials` that the study no longer needs."""
-        needed = _names(self._needed_paths(trials))
+        needed = self._needed(trials)
         for trial in trials:
             path = checkpoint_of(trial)
             if path is not None and _name(path) not in needed and trial.state not in RUNS:
@@ -55,7 +55,7 @@ class StudyCheckpoints:
 
         Other files stay: other names, files from before the first trial, folders of running or unknown trials.
         """
-        needed = _names(self._needed_paths(trials))
+        needed = self._needed(trials)
         own = [trial for trial in trials if schema.IMPORTED_FROM not in trial.user_attrs]
         begun = min((t.datetime_start for t in own if t.datetime_start is not None), default=None)
         if begun is None:
@@ -89,12 +89,13 @@ class StudyCheckpoints:
             return None
         return checkpoint_in(self.output_dir, path, study_name=self.study_name)
 
-    def _needed_paths(self, trials: Sequence[FrozenTrial]) -> set[Path]:
+    def _needed(self, trials: Sequence[FrozenTrial]) -> set[tuple[str, str]]:
+        """Return the names of the checkpoints that the study needs."""
         paths = {checkpoint_of(trial) for trial in self.best(trials)}
         for slot in read_slots(trials):
             if not self.rules.is_finished(slot):
                 paths |= _needed_in(slot, self.rules)
-        return {path for path in paths if path is not None}
+        return {_name(path) for path in paths if path is not None}
 
     def _discard_own(self, trials: Sequence[FrozenTrial]) -> None:
         """Delete the files of checkpoint callbacks, but for the best trials and those that may be tried again."""
@@ -147,10 +148,6 @@ def _needed_in(slot: Slot, rules: Rules) -> set[Path | None]:
         if schema.REDRAWN in trial.user_attrs:
             break
     return set()
-
-
-def _names(paths: Iterable[Path]) -> set[tuple[str, str]]:
-    return {_name(path) for path in paths}
 
 
 def _name(path: Path) -> tuple[str, str]:

@@ -11,25 +11,26 @@ Both configs are compared as resolved without a point, since studies record them
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.config.parameter import Parameter, Value
+from studies.config.resolvers import leaves
 from studies.config.settings import FIXED_KEYS, StudySettings
-from studies.config.space import Point, SearchSpace, is_active, select
+from studies.config.space import Point, SearchSpace, plain_values, select
 from studies.errors import BadInput, Problem, nearest
 from studies.records.shapes import json_of, yaml_of
 from studies.records.stored import refuse_earlier_schema, trials_of
 from studies.secrets.masking import without_secrets
 from studies.secrets.texts import MASK
-from studies.storage.described_space import space_of
+from studies.storage.described_study import space_of
 from studies.storage.identity import compared, identity, public_config
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -39,6 +40,7 @@ OF_THE_OTHER_STUDY = frozenset(  # attributes that mean something among the tria
         *(schema.LEASE, schema.IMPORTED_FROM),
     }
 )
+OF_THE_CONFIG = (*FIXED_KEYS, "search_space", "replicates")
 KEY = "import_from"
 SHOWN_KEYS = 3  # of those that differ, in a reason
 
@@ -108,10 +110,7 @@ class _Comparison:
         if trial.state not in ENDED_WELL:
             raise _Unfit("did not end with a result")
         trained = self._trained(trial)
-        point: Point = {}
-        for parameter in self.space:
-            if is_active(parameter, point):
-                point[parameter.name] = _value(parameter, trial, trained)
+        point = self.space.point(lambda parameter: _value(parameter, trial, trained))
         try:
             ours = self.space.apply(self.here, point)
         except KeyError as error:
@@ -162,17 +161,13 @@ def _stored_trials(study: optuna.Study) -> list[FrozenTrial]:
 def _refuse_another_task(own: Mapping[str, Any], study: optuna.Study) -> None:
     """Raise `BadInput` where the identities differ in anything besides a trial's config, such as metric or budget."""
     here, there = (
-        {key: value for key, value in compared(values).items() if not _is_of_the_config(key)}
+        {key: value for key, value in compared(values).items() if key.partition(".")[0] not in OF_THE_CONFIG}
         for values in (own, json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     )
     keys = _differing(here, there)
     if keys:
         shown = {key: (here.get(key), there.get(key)) for key in keys}
         raise BadInput(_told(shown, study.study_name))
-
-
-def _is_of_the_config(key: str) -> bool:
-    return key.partition(".")[0] in (*FIXED_KEYS, "search_space", "replicates")
 
 
 def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Value:
@@ -182,12 +177,12 @@ def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Val
         if name in trial.params and parameter.contains(trial.params[name]):
             named: Value = trial.params[name]
             return named
-        node = _node(trained, parameter.paths[0])
+        node = plain_values(select(trained, parameter.paths[0]), resolve=False)
         for choice, written in parameter.choices.items():
             if without_secrets(written) == node and isinstance(written, bool) == isinstance(node, bool):
                 return choice
         raise _Unfit(f"{name} was none of its choices here")
-    value = _node(trained, parameter.paths[0])
+    value = select(trained, parameter.paths[0])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit(f"{name} was not set")
     if not parameter.contains(value):
@@ -195,22 +190,8 @@ def _value(parameter: Parameter, trial: FrozenTrial, trained: DictConfig) -> Val
     return float(value) if parameter.type == "float" else int(value)
 
 
-def _node(config: DictConfig, path: str) -> Any:
-    node = select(config, path)
-    return OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
-
-
 def _flat(config: DictConfig) -> dict[str, Any]:
-    return compared(dict(_keys(OmegaConf.to_container(config))))
-
-
-def _keys(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a config, also those of lists: a parameter may set one of them."""
-    children = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
-    if not children or not values:
-        yield prefix, values
-    for key, value in children:
-        yield from _keys(value, f"{prefix}.{key}" if prefix else str(key))
+    return compared(dict(leaves(OmegaConf.to_container(config))))  # a parameter may set a member of a list
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset[str]:

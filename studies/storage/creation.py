@@ -26,14 +26,7 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.config.settings import Direction, ObjectiveSettings, StudySettings
 from studies.errors import StudyError
-from studies.storage.identity import (
-    describe_space,
-    fingerprint,
-    identity,
-    public_config,
-    refuse_changes,
-    search_of,
-)
+from studies.storage.identity import describe_space, fingerprint, identity, public_config, refuse_changes, search_of
 from studies.storage.lease import is_dead, worker_id
 from studies.storage.patience import Pause, wait
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from studies.config.resolvers import texts
 from studies.config.settings import FIXED_KEYS, TRAINING_SEED
 from studies.config.space import SearchSpace
+from studies.secrets.sources import target_of
 
 REFERENCE = re.compile(r"\$\{([^${}:]+)\}")  # an interpolation of a node, also inside the arguments of a resolver
 SELECTED = re.compile(r"\$\{oc\.(?:select|deprecated|dict\.keys|dict\.values):([^${},]+)")  # one that names a node
@@ -49,10 +50,7 @@ def depending(template: DictConfig, space: SearchSpace, *, besides: Collection[s
 def _targets(key: str, text: str) -> Iterator[str]:
     """Yield the paths that interpolations in `text` at `key` name: `.x` is a sibling of `key`, `..x` of its parent."""
     for name in (*REFERENCE.findall(text), *SELECTED.findall(text)):
-        path = name.strip().replace("[", ".").replace("]", "")
-        dots = len(path) - len(path.lstrip("."))
-        above = key.split(".")[:-dots] if dots else []
-        yield ".".join([*above, path.lstrip(".")])
+        yield ".".join(target_of(name, tuple(key.split("."))))
 
 
 def _meet(target: str, paths: list[str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 
 from studies import schema
 from studies.config.parameter import Parameter
-from studies.config.resolvers import texts
+from studies.config.resolvers import leaves, texts
 from studies.config.settings import FIXED_KEYS, Direction, HypothesisSettings, Named, StudySettings
 from studies.config.space import SearchSpace
 from studies.errors import Problem, StudyChanged
@@ -27,7 +27,7 @@ from studies.records.stored import trials_of
 from studies.secrets.masking import Masked, compared_without_secrets, without_secrets
 from studies.secrets.names import is_secret_name
 from studies.secrets.texts import MASK
-from studies.storage.changed import changes_in_words, command_to_go_on
+from studies.storage.changed import changes_in_words, command_to_go_on, shown_at
 from studies.storage.following import following
 
 NOT_IDENTITY = re.compile(
@@ -67,8 +67,8 @@ def identity(settings: StudySettings) -> dict[str, Any]:
     space = describe_space(settings.space, compared_without_secrets, with_levels=settings.is_designed)
     objective, budget = settings.objective, settings.budget
     values = {
-        **dict(_flat(fixed)),
-        **dict(_flat(space, prefix="search_space")),
+        **dict(leaves(fixed, in_lists=False)),
+        **dict(leaves(space, "search_space", in_lists=False)),
         **{f"interpolated.{key}": as_written[key] for key in following(settings.template, settings.space)},
         "objective.metric": objective.metric,
         "objective.direction": objective.direction,
@@ -182,12 +182,13 @@ def refuse_changes(values: Mapping[str, Any], study: optuna.Study, *, taken: set
     stored = compared(json_of(study.user_attrs[schema.STUDY_IDENTITY]))
     before = {key: schema.in_present_words(value) for key, value in stored.items()}
     unknown = {key for key, value in before.items() if value == MASK or (key not in now and _is_hidden(key))}
-    changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    absent = object()
+    changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, absent) != before.get(key, absent)]
     if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":
         changed = [key for key in changed if key != "budget.rungs"]  # each epoch is one
     if changed:
         problems = [
-            Problem(key, f"is {_shown(now, key)} but {_shown(before, key)} in the stored study", REMEDY)
+            Problem(key, f"is {shown_at(now, key)} but {shown_at(before, key)} in the stored study", REMEDY)
             for key in changed
         ]
         command = None if is_designed else command_to_go_on(study.study_name, problems, taken=taken)
@@ -206,21 +207,6 @@ def _refuse_another_direction(directions: tuple[Direction, ...], study: optuna.S
     if stored != wanted:
         key = "objective.direction" if len(directions) == len(study.directions) == 1 else "objective"
         raise StudyChanged([Problem(key, f"is {wanted} but {stored} in the stored study", REMEDY)])
-
-
-_ABSENT = object()
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "absent"
-
-
-def _flat(values: Any, *, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, Mapping) and values:
-        for key, value in values.items():
-            yield from _flat(value, prefix=f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, values
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -11,6 +11,7 @@ An imported trial fills no slot. Models, pruners, the analysis and the choice of
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from optuna import Study
@@ -90,7 +91,8 @@ def _try_to_import(found: Compatible, study: Study, storage: BaseStorage, wait: 
     except UpdateFinishedTrialError:
         return  # others took this command for dead, and continue
     finally:
-        _end(storage, mark)
+        with contextlib.suppress(UpdateFinishedTrialError):
+            storage.set_trial_state_values(mark, TrialState.FAIL)
 
 
 def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wait: Pause) -> None:
@@ -116,13 +118,6 @@ def _import(found: Compatible, study: Study, storage: BaseStorage, mark: int, wa
 def _mark(origin: str) -> FrozenTrial:
     attributes = {schema.VOID: True, schema.IMPORTED_FROM: {"study": origin, "trial": None}, schema.WORKER: worker_id()}
     return create_trial(state=TrialState.RUNNING, user_attrs=attributes)
-
-
-def _end(storage: BaseStorage, mark: int) -> None:
-    try:
-        storage.set_trial_state_values(mark, TrialState.FAIL)
-    except UpdateFinishedTrialError:
-        return
 
 
 def _marks(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

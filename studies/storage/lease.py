@@ -12,6 +12,7 @@ Optuna's own heartbeat misses a trial that dies before its first beat, and works
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -28,6 +29,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies import schema
+from studies.process.leaving import is_zombie
 from studies.records.objectives import rungs_of
 
 
@@ -55,16 +57,7 @@ def is_dead(worker: str) -> bool:
         return True
     except PermissionError:
         return False
-    return _is_zombie(int(pid))
-
-
-def _is_zombie(pid: int) -> bool:
-    """Return whether the process has ended and waits for its parent to collect it."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    return is_zombie(int(pid))
 
 
 class Lease:
@@ -92,10 +85,8 @@ class Lease:
             beats += 1
             try:
                 self._trial.set_user_attr(schema.LEASE, beats)
-            except UpdateFinishedTrialError:
-                return  # somebody took the trial over: the training's next report will notice
-            except KeyError:
-                return  # somebody deleted the study: the next report will notice
+            except (UpdateFinishedTrialError, KeyError):
+                return  # somebody took the trial over or deleted the study: the training's next report will notice
             except StorageInternalError:
                 continue  # an outage: the training's next report raises it, and the next beat tries again
 
@@ -153,9 +144,8 @@ class Watch:
         """Tell FAIL. Several watchers may do this at once: all write the same, and one of them succeeds."""
         study_id = self._storage.get_study_id_from_name(study.study_name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-        try:
+        # another watcher may be first, or the worker may come back and finish the trial
+        with contextlib.suppress(UpdateFinishedTrialError, ValueError):
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
             study.tell(trial.number, state=TrialState.FAIL)
-        except (UpdateFinishedTrialError, ValueError):
-            return  # another watcher was first, or the worker came back and finished the trial

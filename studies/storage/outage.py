@@ -33,14 +33,7 @@ PASSING_STATES = {
     *("53300", "25P03"),  # too many connections, closed as idle in a transaction
     *("40001", "40P01", "55P03"),  # serialisation failure, deadlock, lock not available
 }
-CREATED_STATES = {
-    "42P07",
-    "42710",
-    "23505",
-    "40P01",
-    "40001",
-    "XX000",
-}  # exists, exists, not unique, …, updated at once
+CREATED_STATES = {"42P07", "42710", "23505", "40P01", "40001", "XX000"}  # exists (2), not unique, …, updated at once
 # libpq gives no SQLSTATE for a connection that was refused.
 REFUSED = re.compile(r"authentication failed|pg_hba\.conf|role .* does not exist|database .* does not exist")
 

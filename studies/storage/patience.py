@@ -145,10 +145,8 @@ class PatientStorage(BaseStorage):
         """Do as Optuna does. A study that is gone is no error for a second try."""
 
         def again() -> None:
-            try:
+            with contextlib.suppress(KeyError):
                 self._storage.delete_study(study_id)
-            except KeyError:
-                return
 
         self._try(lambda: self._storage.delete_study(study_id), again=again)
 

@@ -62,7 +62,7 @@ EXCEPTIONS = {  # a file of a room, and what it knows all the same
     ("trial.judge", "optuna"),  # the same: a training becomes an outcome
     ("trial.outcome", "optuna"),
     ("trial.reports", "optuna"),
-    ("launch.run_trials", "studies.trial"),  # what its workers run
+    ("launch.worker_process", "studies.trial"),  # what its workers run
     ("launch.serial", "studies.trial"),  # the same
     ("launch.preflight.batches", "studies.trial"),  # what is tried before the first worker starts
     ("launch.preflight.findings", "studies.trial"),  # types of what was found

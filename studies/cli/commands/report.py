@@ -23,7 +23,7 @@ from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import AnalysisSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems, StudyChanged, nearest
-from studies.records.stored import check_stored
+from studies.records.stored import trials_of
 from studies.schema import searched_study
 from studies.selection.run import selection_of
 from studies.storage.identity import find_study
@@ -74,7 +74,7 @@ def _stored_study(config: DictConfig, storage: BaseStorage) -> Study:
         complaint = f"is {config.study_name}, which the storage does not hold"
         raise BadInput([Problem("study_name", complaint, nearest(str(config.study_name), names))])
     study = optuna.load_study(study_name=str(config.study_name), storage=storage)
-    check_stored(study)
+    trials_of(study)  # raises `BadInput` for damaged ones
     return study
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from studies.config.composing.own_options import register, source_of
 from studies.config.parsing.direction import OBJECTIVES, flat_keys, forget_directions
+from studies.config.space import plain_values
 from studies.errors import Problem
 from studies.text.quoting import in_quotes
 
@@ -76,7 +78,8 @@ def undirected(config: DictConfig, overrides: Sequence[str], searched: Sequence[
     given = {key for own in keys for key in own}
     if not given.intersection(f"{objective}.metric" for objective in OBJECTIVES):
         return config
-    others = [override for override, own in zip(overrides, keys, strict=True) if not _is_of_objective(own)]
+    is_of_objective = [any(key.partition(".")[0] == OBJECTIVES[0] for key in own) for own in keys]
+    others = [override for override, is_one in zip(overrides, is_of_objective, strict=True) if not is_one]
     forget_directions(config, hydra.compose("config", overrides=[*others, *searched]), given)
     return config
 
@@ -100,10 +103,6 @@ def _keys(override: str) -> set[str]:
     return set(flat_keys(None if parsed.is_delete() else parsed.value(), parsed.key_or_group))
 
 
-def _is_of_objective(keys: set[str]) -> bool:
-    return any(key.partition(".")[0] == OBJECTIVES[0] for key in keys)
-
-
 def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """Return the parameters of the command line's search space that the study's own file replaces.
 
@@ -115,7 +114,8 @@ def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     asked = hydra.compose("config", [f"search_space={chosen[-1]}", *search_path()]).search_space
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
     untouched = [str(key) for key in asked if not any(f"{name}.".startswith(f"search_space.{key}.") for name in given)]
-    return [key for key in untouched if _plain(asked[key]) != _plain(config.search_space.get(key))]
+    written = partial(plain_values, resolve=False)
+    return [key for key in untouched if written(asked[key]) != written(config.search_space.get(key))]
 
 
 def given_overrides() -> list[str]:
@@ -132,10 +132,6 @@ def search_path() -> list[str]:
 def _as_written(overrides: Any) -> list[str]:
     written = OmegaConf.to_container(overrides, resolve=False)
     return [str(override) for override in written] if isinstance(written, list) else []
-
-
-def _plain(node: object) -> object:
-    return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
 
 
 def group_options(group: str, *, config_dirs: Sequence[str] = ()) -> list[str]:

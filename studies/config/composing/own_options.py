@@ -146,7 +146,7 @@ def _parsed(text: str, path: Path, *, root: str) -> DictConfig:
     if not isinstance(parsed, DictConfig):
         raise BadInput([Problem(str(path), "is a list", "give a mapping of keys to values")])
     if doubtful:
-        raise BadInput([Problem(f"{path}, line {d.line}:", d.complaint, d.remedy) for d in doubtful])
+        raise BadInput([Problem(f"{path}, {one.key}", one.complaint, one.remedy) for one in doubtful])
     return parsed
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from studies.errors import Problem
 from studies.text.yaml_text import tree_of
 
 Path = tuple[str, ...]
@@ -52,15 +52,6 @@ OCTAL = re.compile(r"[-+]?0[0-7_]+")
 UNDERSCORED = re.compile(r"[-+]?[1-9][0-9]*(_[0-9]+)+")
 
 
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """A value that YAML does not read as its text, and its line."""
-
-    line: int
-    complaint: str
-    remedy: str
-
-
 def with_quoted_names(text: str, *, root: str = "") -> str:
     """Return `text` with quotes around its plain names. Its content is merged at the dotted key `root`.
 
@@ -73,8 +64,11 @@ def with_quoted_names(text: str, *, root: str = "") -> str:
     return text
 
 
-def doubtful_values(text: str, *, root: str = "") -> list[Doubtful]:
-    """Return the values of parameters in `text` that may be meant as texts. Raises `yaml.YAMLError`."""
+def doubtful_values(text: str, *, root: str = "") -> list[Problem]:
+    """Return a problem with its line for each value of a parameter in `text` that may be meant as a text.
+
+    YAML does not read it as its text. Raises `yaml.YAMLError`.
+    """
     found = {node.start_mark.index: problem for node, problem in _doubtful(tree_of(text), _split(root))}
     return [found[index] for index in sorted(found)]
 
@@ -93,7 +87,7 @@ def _names(node: Node | None, path: Path) -> Iterator[ScalarNode]:
             yield from (key for key, _ in inner.value if isinstance(key, ScalarNode) and _is_plain(key))
 
 
-def _doubtful(node: Node | None, path: Path) -> Iterator[tuple[ScalarNode, Doubtful]]:
+def _doubtful(node: Node | None, path: Path) -> Iterator[tuple[ScalarNode, Problem]]:
     for inner, place in _walk(node, path):
         if not _is_one_of(place, VALUES):
             continue
@@ -117,10 +111,11 @@ def _read_as(text: str, *, is_mixed: bool) -> str | None:
     return None
 
 
-def _told(place: Path, member: ScalarNode, read: str) -> Doubtful:
+def _told(place: Path, member: ScalarNode, read: str) -> Problem:
     key, text = ".".join(place), member.value
     complaint = f"{key} holds {text}, which YAML reads as {read}"
-    return Doubtful(member.start_mark.line + 1, complaint, f"write '{text}' in quotes for the text, or {read}")
+    line = f"line {member.start_mark.line + 1}:"
+    return Problem(line, complaint, f"write '{text}' in quotes for the text, or {read}")
 
 
 def _walk(node: Node | None, path: Path) -> Iterator[tuple[Node, Path]]:

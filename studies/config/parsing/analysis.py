@@ -28,7 +28,7 @@ def _parse_params(section: ConfigSection, space: SearchSpace | None) -> tuple[st
         return None
     if not isinstance(given, list) or not given or len({str(name) for name in given}) < len(given):
         remedy = "give a list of parameter names, each once, or null for all"
-        section.problems.add(section.key("params"), f"is {given!r}", remedy)
+        section.complain("params", f"is {given!r}", remedy)
         return None
     for i, name in enumerate(given):
         _check_searched(str(name), section.key(f"params.{i}"), space, section.problems)

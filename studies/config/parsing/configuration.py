@@ -1,24 +1,30 @@
-"""Parses a `best.yaml`, the configuration for `studies.retrain config=…`. Users may have edited it."""
+"""Parses a `best.yaml`, the configuration for `studies.retrain config=…`. Users may have edited it.
+
+Its secrets are references to environment variables, or are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from studies.config.parsing.given_secrets import missing_secrets, with_secrets
 from studies.config.parsing.limits import LARGEST_SEED, MOST_SEEDS, MOST_WORKERS
 from studies.config.parsing.output_folder import short
 from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.soundness import unsound
 from studies.config.parsing.template import check_template, check_trainer
 from studies.config.parsing.training import parse_budget
+from studies.config.resolvers import texts, with_texts
 from studies.config.settings import Direction
 from studies.errors import BadInput, Problem, Problems
-from studies.secrets.masking import remember
+from studies.secrets.masking import LEFT_OUT, remember
+from studies.secrets.sources import CALL, variables
 from studies.text.yaml_text import Unreadable, parsed, read_yaml_text
 
 KEYS = ("model", "training_seed", "objective", "budget")
@@ -52,6 +58,33 @@ def read_configuration(path: Path) -> dict[str, Any]:
     whole = {key: with_secrets(value) if key in (*GROUPS, "model") else value for key, value in values.items()}
     remember(whole, values)
     return whole
+
+
+def with_secrets(values: Any) -> Any:
+    """Return a copy of plain config values with the values of their environment variables."""
+    return with_texts(values, _with_secrets_in)
+
+
+def missing_secrets(values: Any) -> Iterator[Problem]:
+    """Yield a problem for each missing secret."""
+    for key, text in texts(values):
+        if text == LEFT_OUT:
+            remedy = "write its value there, or ${oc.env:NAME} and export NAME"
+            yield Problem(key, f"is {LEFT_OUT}, a secret that was left out of the file", remedy)
+        for found in CALL.finditer(text):
+            try:
+                _called(found[0])
+            except OmegaConfBaseException:
+                name = (variables(found[0]) or [found[0]])[-1]  # the others default to it
+                yield Problem(key, f"reads the environment variable {name}, which is not set", f"export {name}")
+
+
+def _with_secrets_in(text: str) -> Any:
+    return _called(text) if CALL.fullmatch(text) else CALL.sub(lambda found: str(_called(found[0])), text)
+
+
+def _called(call: str) -> Any:
+    return OmegaConf.create({"value": call}).value
 
 
 def _values(path: Path) -> Any:

@@ -30,7 +30,7 @@ def parse_hypothesis(section: ConfigSection, space: SearchSpace) -> HypothesisSe
     before = _label(section, "from", space) if rule == "contrast" else None
     after = _label(section, "to", space) if rule == "contrast" else None
     if before and before == after:
-        section.problems.add(section.key("to"), f"is {after}, as {section.key('from')} is", "give another value")
+        section.complain("to", f"is {after}, as {section.key('from')} is", "give another value")
     return HypothesisSettings(
         claim=section.text("claim"),
         rule=rule,
@@ -48,7 +48,7 @@ def _rule(section: ConfigSection) -> HypothesisRule:
         rule: HypothesisRule = section.word("rule", get_args(HypothesisRule), default="none")
         return rule
     listed = ", ".join(f"{rule} ({what})" for rule, what in RULES.items())
-    section.problems.add(section.key("rule"), "is missing", f"give the rule that decides: {listed}")
+    section.complain("rule", "is missing", f"give the rule that decides: {listed}")
     return "none"
 
 
@@ -59,7 +59,7 @@ def _parameter(section: ConfigSection, space: SearchSpace) -> str:
     if str(given) not in scientific:
         complaint = "is missing" if given is None else f"is {given}"
         remedy = f"name a scientific parameter of the space ({', '.join(scientific) or 'there is none'})"
-        section.problems.add(section.key("of"), complaint, remedy)
+        section.complain("of", complaint, remedy)
     return str(given)
 
 
@@ -67,13 +67,12 @@ def _label(section: ConfigSection, name: str, space: SearchSpace) -> str:
     """Return a value of the parameter, or of several crossed ones, as tables label it."""
     value = section.values.get(name)
     if value is None or isinstance(value, list | dict):
-        section.problems.add(section.key(name), f"is {shown(value)}", "give one of the parameter's values")
+        section.complain(name, f"is {shown(value)}", "give one of the parameter's values")
         return ""
     scientific = [parameter for parameter in space if parameter.role == "scientific"]
     known = [(level,) for level in scientific[0].levels or ()] if len(scientific) == 1 else []
     label = label_of([value], among=known)
-    if len(scientific) == 1:
-        levels = [label_of(level, among=known) for level in known]
-        if label not in levels:
-            section.problems.add(section.key(name), f"is {shown(value)}", f"give one of {', '.join(levels)}")
+    levels = [label_of(level, among=known) for level in known]
+    if len(scientific) == 1 and label not in levels:
+        section.complain(name, f"is {shown(value)}", f"give one of {', '.join(levels)}")
     return label

@@ -5,14 +5,15 @@ Until a trial has built its data, a target keeps its value in the config, or nul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.config.resolvers import leaves
 from studies.config.settings import Link
-from studies.config.space import SearchSpace, path_exists, select
+from studies.config.space import SearchSpace, path_exists, plain_values, select
 from studies.errors import Problems
 
 SOURCE = "datamodule"
@@ -20,16 +21,11 @@ TARGETS = ("model", "callbacks", "trainer")
 
 
 def with_targets(config: DictConfig) -> DictConfig:
-    """Return `config` with null at each link's target that has no value."""
-    links = dict(_flat(_written(config)))
-    if not links:
-        return config
-    filled = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
-    assert isinstance(filled, DictConfig)
-    for target in links:
-        if path_exists(filled, target) and select(filled, target) is None:
-            OmegaConf.update(filled, target, None, force_add=True)
-    return filled
+    """Return `config` with null at each link's target that has no value. The config itself is changed."""
+    for target in _flat(_written(config)):
+        if path_exists(config, target) and select(config, target) is None:
+            OmegaConf.update(config, target, None, force_add=True)
+    return config
 
 
 def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> tuple[Link, ...]:
@@ -37,7 +33,7 @@ def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> t
     written = _written(config)
     if written is not None and not isinstance(written, Mapping):
         problems.add("links", f"is {written!r}", "give a mapping of config paths to attributes of the data module")
-    found = dict(_flat(written))
+    found = _flat(written)
     datamodule = select(config, SOURCE)
     if found and not (isinstance(datamodule, DictConfig) and "_target_" in datamodule):
         remedy = "name a data module, or remove the links"
@@ -52,23 +48,18 @@ def parse_links(config: DictConfig, space: SearchSpace, problems: Problems) -> t
 def _written(config: DictConfig) -> Any:
     """Return the resolved links, or None if they cannot be resolved. That is reported with the whole config."""
     try:
-        node = config.get("links")
-        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        return plain_values(config.get("links"))
     except OmegaConfBaseException:
         return None
 
 
-def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield targets and sources.
+def _flat(written: Any) -> dict[str, Any]:
+    """Return targets with their sources.
 
     On the command line, `+links.model.n_classes=…` makes a nested mapping, which comes after the same target of a file.
     """
-    for key, value in values.items() if isinstance(values, Mapping) else ():
-        path = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping):
-            yield from _flat(value, path)
-        elif value is not None:
-            yield path, value
+    found = leaves(written if isinstance(written, Mapping) else {}, in_lists=False)
+    return {target: source for target, source in found if source is not None and not isinstance(source, Mapping)}
 
 
 def _check_target(target: str, config: DictConfig, space: SearchSpace, problems: Problems) -> None:

@@ -7,20 +7,11 @@ from typing import get_args
 from studies.config.budget import Budget
 from studies.config.parsing.direction import is_never_negative, usual_direction
 from studies.config.parsing.section import ConfigSection
-from studies.config.settings import (
-    TRAINING_LOSS,
-    TRAINING_METRICS,
-    Direction,
-    ObjectiveSettings,
-    SecondObjective,
-)
+from studies.config.settings import TRAINING_LOSS, TRAINING_METRICS, Direction, ObjectiveSettings, SecondObjective
 from studies.errors import Problems, nearest
 
 USUAL_NOISE = {"seconds": 0.1, "peak_memory_mb": 0.05}  # relative, for the clock and memory of a shared machine
-SPENT_ALIKE = {
-    "seconds": "seconds",
-    "steps": "steps",
-}  # a second metric: the budget unit that fixes it
+SPENT_ALIKE = {"seconds": "seconds", "steps": "steps"}  # a second metric: the budget unit that fixes it
 
 
 def parse_objective(section: ConfigSection) -> ObjectiveSettings:
@@ -81,9 +72,8 @@ def _parse_second(objective: ConfigSection) -> SecondObjective:
     A figure of the training needs its name only, as less of it is better. A logged metric needs a direction.
     """
     given, key = objective.values["second"], objective.key("second")
-    section = ConfigSection(
-        {"metric": given} if isinstance(given, str) else given, prefix=key, problems=objective.problems
-    )
+    values = {"metric": given} if isinstance(given, str) else given
+    section = ConfigSection(values, prefix=key, problems=objective.problems)
     section.only(("metric", "direction", "direction_is_meant", "noise"))
     if isinstance(given, str) and given not in TRAINING_METRICS:
         named = f"{key}={{metric: {given}, direction: minimize}}"

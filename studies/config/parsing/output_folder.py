@@ -23,9 +23,10 @@ def parse_output_dir(given: str, *, study_name: str, problems: Problems) -> Path
     path = Path(given)
     if why_no_name(study_name) is not None and given.endswith(study_name):
         return path  # the name is reported elsewhere
-    why = _why_not_of_its_own(given, study_name)
-    if why is not None:
-        problems.add("study_name", f"is {shown_name(study_name)}, {why}", REMEDY)
+    is_folder = f"/{given}".endswith(f"/{study_name}")
+    if is_folder and any(part in ("", ".", "..") for part in study_name.split("/")):
+        complaint = f"is {shown_name(study_name)}, which names no folder of its own in output_dir"
+        problems.add("study_name", complaint, REMEDY)
         return path
     why = why_no_folder(path)
     if why is not None:
@@ -65,12 +66,3 @@ def short(path: str) -> str:
     """Return `path` for a message, without its middle if it is long."""
     shown = printable(path, strict=True, one_line=True)
     return shown if len(shown) <= LONGEST_PART else f"{shown[:40]}…{shown[-40:]}"
-
-
-def _why_not_of_its_own(given: str, study_name: str) -> str | None:
-    """Return why the study's name cannot name its folder, or None if it can or does not."""
-    if not f"/{given}".endswith(f"/{study_name}"):
-        return None
-    if any(part in ("", ".", "..") for part in study_name.split("/")):
-        return "which names no folder of its own in output_dir"
-    return None

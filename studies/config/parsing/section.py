@@ -26,6 +26,10 @@ class ConfigSection:
         """Return the full dotted key of `name`."""
         return f"{self.prefix}.{name}" if self.prefix else name
 
+    def complain(self, name: str, complaint: str, remedy: str) -> None:
+        """Add a problem with the value at `name`."""
+        self.problems.add(self.key(name), complaint, remedy)
+
     def has(self, name: str) -> bool:
         """Return whether `name` is present and not null."""
         return self.values.get(name) is not None
@@ -36,7 +40,7 @@ class ConfigSection:
             if name not in known:
                 now = key_now(self.key(str(name)))
                 remedy = nearest(str(name), known) if now is None else f"it is called {now} now"
-                self.problems.add(self.key(str(name)), "is not a known key", remedy)
+                self.complain(str(name), "is not a known key", remedy)
 
     def check_name(self, name: object) -> None:
         """Add a problem for a key that cannot name a file, column or label."""
@@ -61,7 +65,7 @@ class ConfigSection:
         value = self.text(name)
         why = why_no_name(value) if value else None
         if why is not None:
-            self.problems.add(self.key(name), f"is {shown_name(value)}, {why}", REMEDY)
+            self.complain(name, f"is {shown_name(value)}, {why}", REMEDY)
         return value
 
     def word(self, name: str, known: Sequence[str], *, default: str | None = None) -> Any:
@@ -126,7 +130,7 @@ class ConfigSection:
         return self.whole(name, low=low, high=high) if self.has(name) else None
 
     def _refuse(self, name: str, value: object, remedy: str) -> None:
-        self.problems.add(self.key(name), f"is {shown(value)}", remedy)
+        self.complain(name, f"is {shown(value)}", remedy)
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

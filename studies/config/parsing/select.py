@@ -21,7 +21,7 @@ def parse_select(section: ConfigSection) -> SelectSettings:
     if name == "none":
         for option in section.values:
             if option in OPTIONS:
-                section.problems.add(section.key(option), *NOTHING_SELECTED)
+                section.complain(option, *NOTHING_SELECTED)
         return SelectSettings()
     _check_cost(section)
     per_value = section.flag("per_value")
@@ -76,7 +76,7 @@ def _check_cost(section: ConfigSection) -> None:
     usual = SelectSettings()
     if section.values.get("rule", usual.rule) == "best" and section.values.get("cost", usual.cost) != usual.cost:
         complaint = f"is {section.values['cost']} but {section.key('rule')} is best, which looks at no cost"
-        section.problems.add(section.key("cost"), complaint, "set select.rule=one_standard_error, or remove it")
+        section.complain("cost", complaint, "set select.rule=one_standard_error, or remove it")
 
 
 def _whole(section: ConfigSection, name: str, *, low: int, default: int) -> int:

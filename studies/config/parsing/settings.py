@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,12 +22,17 @@ from studies.config.parsing.section import ConfigSection
 from studies.config.parsing.select import check_select, parse_select
 from studies.config.parsing.space import parse_space
 from studies.config.parsing.storage import parse_storage
-from studies.config.parsing.template import check_template, check_trainer
-from studies.config.parsing.training import parse_budget, parse_check, parse_checkpoint, parse_out_of_memory
-from studies.config.parsing.training_seed import space_values, with_stand_in
+from studies.config.parsing.template import check_template, check_trainer, check_vars
+from studies.config.parsing.training import (
+    parse_budget,
+    parse_check,
+    parse_checkpoint,
+    parse_out_of_memory,
+    space_values,
+    with_stand_in,
+)
 from studies.config.parsing.trials import parse_enqueue, parse_n_trials
-from studies.config.parsing.vars import check_vars
-from studies.config.resolvers import REMEDY, load_resolvers
+from studies.config.resolvers import REMEDY, load_resolvers, texts
 from studies.config.settings import (
     CONTEXT_KEYS,
     FIXED_KEYS,
@@ -39,7 +44,7 @@ from studies.config.settings import (
     SamplerName,
     StudySettings,
 )
-from studies.config.space import SearchSpace
+from studies.config.space import SearchSpace, plain_values
 from studies.errors import Problem, Problems
 from studies.secrets.masking import remember_those_of
 
@@ -47,26 +52,12 @@ COMMAND_KEYS = ("trial", "config", "dashboard")
 KEYS = (
     *TEMPLATE_KEYS,
     *COMMAND_KEYS,
-    *(
-        "n_trials",
-        "replicates",
-        "timeout_s",
-        "stop_at",
-        "device_seconds",
-        "workers",
-        "max_trial_s",
-        "max_retries",
-        "max_failures",
-        "resume",
-        "import_from",
-        "enqueue",
-    ),
+    *("n_trials", "replicates", "timeout_s", "stop_at", "device_seconds", "workers", "max_trial_s", "max_retries"),
+    *("max_failures", "resume", "import_from", "enqueue"),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
     *("hypothesis", "check", "links"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that processes cannot share
-
-
 Check = Callable[[StudySettings, Problems], None]
 
 
@@ -91,11 +82,8 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
     fixed = OmegaConf.masked_copy(config, [key for key in (*FIXED_KEYS, TRAINING_SEED) if key in config])
     check_template(values, problems)
     space = parse_space(values.get("search_space"), config=fixed, problems=problems)
-    space = (
-        _without_nuisance(space, problems)
-        if top.word("mode", ("tuned", "fixed"), default="tuned") == "fixed"
-        else space
-    )
+    if top.word("mode", ("tuned", "fixed"), default="tuned") == "fixed":
+        space = _without_nuisance(space, problems)
     sampler = _parse_named(top.section("sampler"), SamplerName)
     replicates = top.whole("replicates", low=1, high=MOST_SEEDS)
     settings = StudySettings(
@@ -148,8 +136,9 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
 def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
     """Return the config as plain values. Each interpolation that fails is a problem."""
     values: dict[str, Any] = {}
-    for missing in _missing(OmegaConf.to_container(config, resolve=False), ""):
-        problems.add(missing, "is missing", "give it a value")
+    for path, text in texts(OmegaConf.to_container(config, resolve=False)):
+        if text == "???":
+            problems.add(path, "is missing", "give it a value")
     for key in config:
         name = str(key)
         if not isinstance(key, str):
@@ -158,8 +147,7 @@ def _plain(config: DictConfig, problems: Problems) -> dict[str, Any]:
         if OmegaConf.is_missing(config, name):
             continue
         try:
-            node = config[name]
-            values[name] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+            values[name] = plain_values(config[name])
             if name == "search_space":
                 values[name] = space_values(config)
         except OmegaConfBaseException as error:
@@ -175,15 +163,6 @@ def _follows(problem: Problem, unresolved: Sequence[Problem]) -> bool:
     """Return whether a value may only seem missing because its whole section could not be resolved."""
     section = problem.key.partition(".")[0]
     return any(section == re.split(r"[.\[]", other.key)[0] for other in unresolved)
-
-
-def _missing(node: Any, path: str) -> Iterator[str]:
-    """Yield the dotted keys that are still ???."""
-    if node == "???":
-        yield path
-    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in children:
-        yield from _missing(child, f"{path}.{key}" if path else str(key))
 
 
 def _without_nuisance(space: SearchSpace, problems: Problems) -> SearchSpace:
@@ -220,9 +199,8 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         remedy = "set sampler=grid, or replicates=1"
         problems.add("replicates", f"is {settings.replicates} but sampler is {settings.sampler.name}", remedy)
     if settings.is_designed and settings.enqueue:
-        problems.add(
-            "enqueue", "does nothing for a grid, which runs each cell anyway", "remove it, or change the sampler"
-        )
+        remedy = "remove it, or change the sampler"
+        problems.add("enqueue", "does nothing for a grid, which runs each cell anyway", remedy)
     if settings.is_designed and settings.import_from is not None:
         remedy = "remove it, or change the sampler"
         problems.add("import_from", "does nothing for a grid, which runs each cell with each seed itself", remedy)
@@ -231,14 +209,12 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)
     if settings.storage.address in IN_MEMORY and settings.launcher.name != "serial":
         remedy = "set launcher=serial, or storage=sqlite"
-        complaint = f"is {settings.storage.address} but launcher is {settings.launcher.name}"
-        problems.add("storage.url", complaint, remedy)
+        problems.add("storage.url", f"is {settings.storage.address} but launcher is {settings.launcher.name}", remedy)
     if settings.objective.test and settings.devices_per_trial > 1:
         complaint = f"is true, and launcher.devices_per_trial is {settings.devices_per_trial}"
         problems.add("objective.test", complaint, "test the chosen configuration by studies.retrain, or train on one")
     if settings.launcher.name == "serial" and (settings.workers or 1) > 1:
-        remedy = "set launcher=local, or workers=1"
-        problems.add("workers", f"is {settings.workers} but launcher is serial", remedy)
+        problems.add("workers", f"is {settings.workers} but launcher is serial", "set launcher=local, or workers=1")
     for parameter in settings.space:
         for path in {"seed", TRAINING_SEED}.intersection(parameter.paths):
             remedy = "vary another key: every trial's seed follows from seed and its replicate"

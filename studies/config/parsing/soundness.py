@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from studies.errors import BadInput, Problem
+from studies.secrets.sources import Path, child_of, target_of
 from studies.text.yaml_text import DEEPEST, MOST
 
 LONGEST = 1_000_000  # characters of a text
@@ -22,8 +24,6 @@ SHOWN_KEYS = 4  # of a path, in messages
 PER_VALUE = 1000  # characters of a text that count as one value
 MOST_STEPS = 30  # references in a chain; OmegaConf makes 15 nested calls for each
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.(?:select|dict\.(?:keys|values))\s*:\s*)?['\"]?([^${}:,'\"\s]+)['\"]?\s*[,}]")
-PART = re.compile(r"[^.\[\]]+")
-Path = tuple[str, ...]
 
 
 def refuse_unsound(config: DictConfig) -> None:
@@ -39,24 +39,22 @@ def refuse_unsound(config: DictConfig) -> None:
 
 def unsound(written: Any) -> list[Problem]:
     """Return the problems of plain values with unresolved references."""
-    looked_at = (_problem_of(path, value) for path, value in _walk(written, ()))
-    found = list(dict.fromkeys(problem for problem in looked_at if problem is not None))
-    return found or [problem for problem in [_too_much(written)] if problem is not None]
+    found = dict.fromkeys(problem for path, value in _walk(written, ()) for problem in _of_value(path, value))
+    return list(found) or list(_too_much(written))
 
 
-def _too_much(written: Any) -> Problem | None:
-    """Return a problem if the resolved values are too many, or a chain of references is too long."""
+def _too_much(written: Any) -> Iterator[Problem]:
+    """Yield a problem if the resolved values are too many, or a chain of references is too long."""
     try:
         size, steps = _Sizes(written).of((), written)
     except RecursionError:
         size, steps = 0, MOST_STEPS + 1
     if steps > MOST_STEPS:
         complaint = f"holds a reference that leads on to another one more than {MOST_STEPS} times"
-        return Problem("config", complaint, "refer to the last of them, or write its value")
-    if size > MOST:
+        yield Problem("config", complaint, "refer to the last of them, or write its value")
+    elif size > MOST:
         complaint = f"is more than {MOST} values, once its references are resolved"
-        return Problem("config", complaint, "write less, or refer to smaller parts")
-    return None
+        yield Problem("config", complaint, "write less, or refer to smaller parts")
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -75,17 +73,16 @@ def _part(key: Any) -> str:
     return "…" if isinstance(key, int) and key.bit_length() > MOST_BITS else str(key)
 
 
-def _problem_of(path: Path, value: Any) -> Problem | None:
+def _of_value(path: Path, value: Any) -> Iterator[Problem]:
     key = _key(path)
     if isinstance(value, Mapping | list) and len(path) > DEEPEST:
-        return _too_deep(path)
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        return Problem(key, f"is a whole number of {value.bit_length()} bits", f"give one of at most {MOST_BITS}")
-    if isinstance(value, str) and len(value) > LONGEST:
-        return Problem(key, f"is a text of {len(value)} characters", f"give one of at most {LONGEST}")
-    if isinstance(value, str) and not is_writable(value):
-        return Problem(key, f"is {value!r}, which holds half a character", "give a text that UTF-8 can write")
-    return None
+        yield _too_deep(path)
+    elif isinstance(value, int) and value.bit_length() > MOST_BITS:
+        yield Problem(key, f"is a whole number of {value.bit_length()} bits", f"give one of at most {MOST_BITS}")
+    elif isinstance(value, str) and len(value) > LONGEST:
+        yield Problem(key, f"is a text of {len(value)} characters", f"give one of at most {LONGEST}")
+    elif isinstance(value, str) and not is_writable(value):
+        yield Problem(key, f"is {value!r}, which holds half a character", "give a text that UTF-8 can write")
 
 
 def is_writable(text: str) -> bool:
@@ -98,8 +95,7 @@ def is_writable(text: str) -> bool:
 
 
 def _too_deep(path: Path) -> Problem:
-    remedy = f"give at most {DEEPEST} mappings or lists in each other"
-    return Problem(_key(path), "is nested too deeply", remedy)
+    return Problem(_key(path), "is nested too deeply", f"give at most {DEEPEST} mappings or lists in each other")
 
 
 def _key(path: Path) -> str:
@@ -134,23 +130,5 @@ class _Sizes:
                 yield (*path, _part(key)), child
         elif isinstance(node, str) and "${" in node:
             for reference in REFERENCE.findall(node):
-                target = _target(reference, path)
-                yield target, _at(self._written, target)
-
-
-def _target(reference: str, path: Path) -> Path:
-    """Return the path that a reference at `path` names. Each leading dot after the first goes up one level."""
-    parts = tuple(PART.findall(reference))
-    n_dots = len(reference) - len(reference.lstrip("."))
-    return (*path[: max(0, len(path) - n_dots)], *parts) if n_dots else parts
-
-
-def _at(node: Any, path: Path) -> Any:
-    for part in path:
-        if isinstance(node, Mapping):
-            node = node.get(part)
-        elif isinstance(node, list) and part.isdecimal() and len(part) < 10 and int(part) < len(node):
-            node = node[int(part)]
-        else:
-            return None
-    return node
+                target = target_of(reference, path)
+                yield target, reduce(child_of, target, self._written)

@@ -31,8 +31,7 @@ def parse_space(values: Any, *, config: DictConfig, problems: Problems) -> Searc
     sections = {name: entries.section(name) for name in entries.values if _is_mapping(name, entries)}
     read = {name: _parse_parameter(name, section) for name, section in sections.items()}
     read = {name: _with_named_conditions(parameter, read) for name, parameter in read.items()}
-    ordered = _in_order(read, problems)
-    ordered = [parameter for parameter in ordered if parameter.role != "fixed"]
+    ordered = [parameter for parameter in _in_order(read, problems) if parameter.role != "fixed"]
     if read and all(parameter.role == "fixed" for parameter in read.values()):
         problems.add("search_space", "holds only fixed parameters", "give at least one another role")
     space = SearchSpace(tuple(ordered))
@@ -52,9 +51,9 @@ def _is_mapping(name: Any, entries: ConfigSection) -> bool:
         return False
     if value is None:
         removed = f"remove it with ~{key}" if is_key(key) else "remove it"
-        entries.problems.add(entries.key(name), "is null", removed)
+        entries.complain(name, "is null", removed)
     elif not isinstance(value, Mapping):
-        entries.problems.add(entries.key(name), f"is {shown(value)}", "give a mapping of keys to values")
+        entries.complain(name, f"is {shown(value)}", "give a mapping of keys to values")
     return isinstance(value, Mapping)
 
 
@@ -72,30 +71,23 @@ def _parse_parameter(name: str, entry: ConfigSection) -> Parameter:
         paths=_parse_paths(entry),
         type=kind,
         role=entry.word("role", get_args(Role), default="nuisance"),
-        when=_parse_when(entry.section("when")),
+        when={str(key): tuple(v) if isinstance(v, list) else (v,) for key, v in entry.section("when").values.items()},
         **values,
     )
-    return (
-        replace(parameter, levels=parse_levels(parameter, entry))
-        if len(entry.problems.found) == n_before
-        else replace(parameter, levels=(None,))
-    )
+    is_sound = len(entry.problems.found) == n_before
+    return replace(parameter, levels=parse_levels(parameter, entry) if is_sound else (None,))
 
 
 def _parse_paths(entry: ConfigSection) -> tuple[str, ...]:
     if entry.has("path") == entry.has("paths"):
-        entry.problems.add(entry.key("path"), "and paths are both given or both missing", "give one of them")
+        entry.complain("path", "and paths are both given or both missing", "give one of them")
     given = entry.values.get("paths") or [entry.values.get("path")]
     paths = tuple(given) if isinstance(given, list) else (given,)
     if not all(isinstance(path, str) and path for path in paths):
         if entry.has("path") or entry.has("paths"):
-            entry.problems.add(entry.key("path"), f"is {shown(given)}", "give the dotted config key that it sets")
+            entry.complain("path", f"is {shown(given)}", "give the dotted config key that it sets")
         return ()
     return tuple(str(path) for path in paths)
-
-
-def _parse_when(when: ConfigSection) -> dict[str, tuple[Value, ...]]:
-    return {str(name): tuple(v) if isinstance(v, list) else (v,) for name, v in when.values.items()}
 
 
 def _with_named_conditions(parameter: Parameter, read: Mapping[str, Parameter]) -> Parameter:

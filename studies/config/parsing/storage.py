@@ -21,18 +21,16 @@ def parse_storage(section: ConfigSection) -> StorageSettings:
     variable = section.text("url_env") if section.has("url_env") else None
     if url is not None and variable is not None and not (variable == USUAL and url.startswith(SERVERS)):
         remedy = "give storage.url=null to follow the variable, or storage.url_env=null to follow the URL"
-        section.problems.add(section.key("url_env"), f"is {variable} but storage.url is given too", remedy)
+        section.complain("url_env", f"is {variable} but storage.url is given too", remedy)
     if url is None and variable is None:
-        section.problems.add(
-            section.key("url"), "is None", "give a non-empty text, such as sqlite:///outputs/studies.db"
-        )
+        section.complain("url", "is None", "give a non-empty text, such as sqlite:///outputs/studies.db")
         url = UNKNOWN
     if url is None and not os.environ.get(str(variable)):
         remedy = f"export {variable}=…, or give storage.url"
-        section.problems.add(section.key("url_env"), f"is {variable}, an environment variable that is not set", remedy)
+        section.complain("url_env", f"is {variable}, an environment variable that is not set", remedy)
         url = UNKNOWN
     if variable is not None and not is_writable(os.environ.get(variable, "")):
-        section.problems.add(section.key("url_env"), f"is {variable}, which holds no text", "export a URL in UTF-8")
+        section.complain("url_env", f"is {variable}, which holds no text", "export a URL in UTF-8")
         url = UNKNOWN
     return StorageSettings(
         url=url,

@@ -1,12 +1,17 @@
-"""Checks the parts of a training: model, data, callbacks, loggers and options of the Trainer."""
+"""Checks the parts of a training: model, data, callbacks, loggers, options of the Trainer, and the user's `vars`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from studies.config.parsing.limits import shown
 from studies.config.parsing.section import ConfigSection
+from studies.config.resolvers import texts
+from studies.config.settings import FIXED_KEYS
+from studies.config.space import SearchSpace
 from studies.errors import Problems
 
 TRAINER_KEYS_OF_OURS = {
@@ -41,21 +46,30 @@ def check_template(values: Mapping[str, Any], problems: Problems) -> None:
 
 
 def check_trainer(trainer: ConfigSection, devices_per_trial: int) -> None:
-    """Add a problem for each Trainer option that a study sets itself, or that contradicts its devices."""
+    """Add a problem for each Trainer option that a study sets itself, and for those against its devices."""
     for key, remedy in TRAINER_KEYS_OF_OURS.items():
         if trainer.has(key):
-            trainer.problems.add(trainer.key(key), "is set by the framework", remedy)
+            trainer.complain(key, "is set by the framework", remedy)
     devices = trainer.values.get("devices", 1)
     if not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
         remedy = "give 1 (a worker uses one device), or launcher.devices_per_trial=N to train each trial on N of them"
-        trainer.problems.add(trainer.key("devices"), f"is {shown(devices)}", remedy)
+        trainer.complain("devices", f"is {shown(devices)}", remedy)
     if trainer.has("num_nodes") and trainer.values["num_nodes"] != 1:
-        trainer.problems.add(
-            trainer.key("num_nodes"), f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it"
-        )
+        trainer.complain("num_nodes", f"is {shown(trainer.values['num_nodes'])}", "give 1, or remove it")
     strategy = trainer.values.get("strategy") or "auto"
     if devices_per_trial > 1 and strategy not in STRATEGIES:
         trainer.problems.unknown(trainer.key("strategy"), f"is {shown(strategy)}", STRATEGIES)
     if devices_per_trial <= 1 and strategy != "auto":
         remedy = "give auto, or launcher.devices_per_trial=N to train each trial on N devices by DDP"
-        trainer.problems.add(trainer.key("strategy"), f"is {shown(strategy)} for trials on one device", remedy)
+        trainer.complain("strategy", f"is {shown(strategy)} for trials on one device", remedy)
+
+
+def check_vars(template: DictConfig, space: SearchSpace, problems: Problems) -> None:
+    """Add a problem for each searched variable of the section `vars` that no key of a trial's config uses."""
+    written = OmegaConf.to_container(OmegaConf.masked_copy(template, list(FIXED_KEYS)), resolve=False)
+    references = [text for _, text in texts(written) if "${" in text]
+    for parameter in space:
+        for path in parameter.paths:
+            if path.startswith("vars.") and not any(path in text or "${." in text for text in references):
+                remedy = f"write ${{{path}}} where a trial needs it, or search another key"
+                problems.add(f"search_space.{parameter.name}.path", f"is {path}, which no key refers to", remedy)

@@ -1,15 +1,46 @@
-"""Parses the training of a trial: its budget, its checkpoints, and its retry after out-of-memory."""
+"""Parses the training of a trial: its seed, its budget, its checkpoints, and its retry after out-of-memory.
+
+The training seed of each trial is known only when the trial begins. While a config is parsed, the key holds the study's
+seed, so that every `${training_seed}` can be resolved. A choice of the search space keeps the reference as text, as it
+is written into a trial's config later.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from omegaconf import DictConfig, OmegaConf
+
 from studies.config.budget import Budget, Unit
 from studies.config.parsing.limits import MOST_RUNGS, MOST_SECONDS, MOST_TRIALS
 from studies.config.parsing.section import ConfigSection
-from studies.config.settings import CheckpointSettings, CheckSettings, OutOfMemorySettings
+from studies.config.resolvers import with_texts
+from studies.config.settings import TRAINING_SEED, CheckpointSettings, CheckSettings, OutOfMemorySettings
+from studies.config.space import plain_values
 from studies.errors import Problems
+
+REFERENCE = f"${{{TRAINING_SEED}}}"
+_MARK = f"<{TRAINING_SEED}>"  # in place of the reference while the search space is resolved
+
+
+def with_stand_in(config: DictConfig, problems: Problems) -> DictConfig:
+    """Return a copy of `config` with the study's seed as training seed. Add a problem if the config sets one."""
+    given = config.get(TRAINING_SEED)
+    if given is not None:
+        remedy = f"set seed instead, and write {REFERENCE} where the config needs it"
+        problems.add(TRAINING_SEED, f"is {given!r}, but each trial has a training seed of its own", remedy)
+    seed = None if OmegaConf.is_missing(config, "seed") else config.get("seed")
+    return _with(config, seed if isinstance(seed, int) else 0)
+
+
+def space_values(config: DictConfig) -> Any:
+    """Return the resolved `search_space` of `config` as plain values. References to the training seed stay.
+
+    Raises OmegaConf's errors if another interpolation cannot be resolved.
+    """
+    values = plain_values(_with(config, _MARK)["search_space"])
+    return with_texts(values, lambda text: text.replace(_MARK, REFERENCE))
 
 
 def parse_budget(section: ConfigSection) -> Budget:
@@ -20,11 +51,11 @@ def parse_budget(section: ConfigSection) -> Budget:
     rungs = section.optional_whole("rungs", low=1, high=MOST_RUNGS)
     if unit == "epochs":
         if rungs not in (None, amount):
-            section.problems.add(section.key("rungs"), f"is {rungs}", "leave it null: each epoch is a rung")
+            section.complain("rungs", f"is {rungs}", "leave it null: each epoch is a rung")
         return Budget(unit, int(amount), int(amount))
     rungs = rungs or 10
     if unit == "steps" and rungs > amount:
-        section.problems.add(section.key("rungs"), f"is {rungs} for {amount} steps", "give no more rungs than steps")
+        section.complain("rungs", f"is {rungs} for {amount} steps", "give no more rungs than steps")
     return Budget(unit, amount if unit == "seconds" else int(amount), rungs)
 
 
@@ -64,3 +95,10 @@ def parse_out_of_memory(section: ConfigSection, values: Mapping[str, Any], probl
         remedy = "name the config key that holds the batch size"
         problems.add(section.key("batch_size"), f"is {path}, where the config has no whole number", remedy)
     return OutOfMemorySettings(retry, path)
+
+
+def _with(config: DictConfig, value: int | str) -> DictConfig:
+    copied = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    assert isinstance(copied, DictConfig)
+    copied[TRAINING_SEED] = value
+    return copied

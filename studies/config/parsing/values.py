@@ -19,30 +19,27 @@ def parse_choices(entry: ConfigSection) -> dict[str, Any]:
     """Return the choices of a categorical by their names."""
     for key in ("low", "high", "log", "step", "linear"):
         if entry.has(key):
-            entry.problems.add(entry.key(key), "does nothing for a categorical", "remove it")
+            entry.complain(key, "does nothing for a categorical", "remove it")
     given = entry.values.get("choices")
     if isinstance(given, Mapping | list) and len(given) > MOST_VALUES:
-        entry.problems.add(entry.key("choices"), f"holds {len(given)} values", f"give at most {MOST_VALUES}")
+        entry.complain("choices", f"holds {len(given)} values", f"give at most {MOST_VALUES}")
         return {"choices": STAND_IN}
     if isinstance(given, Mapping) and given:
         if len({str(name) for name in given}) < len(given):
-            entry.problems.add(entry.key("choices"), f"is {shown(given)}", "give each choice a name of its own")
+            entry.complain("choices", f"is {shown(given)}", "give each choice a name of its own")
         return {"choices": {str(name): choice for name, choice in given.items()}}
     if not isinstance(given, list) or not given:
-        entry.problems.add(
-            entry.key("choices"), f"is {shown(given)}", "give a list of values, or a mapping of names to values"
-        )
+        entry.complain("choices", f"is {shown(given)}", "give a list of values, or a mapping of names to values")
         return {"choices": STAND_IN}
     if not all(choice is None or isinstance(choice, bool | int | float | str) for choice in given):
-        entry.problems.add(entry.key("choices"), "holds lists or mappings", "give a mapping that names each choice")
+        entry.complain("choices", "holds lists or mappings", "give a mapping that names each choice")
         return {"choices": STAND_IN}
     odd = [choice for choice in given if isinstance(choice, int | float) and not _is_storable(choice)]
     if odd:
-        remedy = "give finite numbers, or a mapping that names each choice"
-        entry.problems.add(entry.key("choices"), f"holds {shown(odd[0])}", remedy)
+        entry.complain("choices", f"holds {shown(odd[0])}", "give finite numbers, or a mapping that names each choice")
         return {"choices": STAND_IN}
     if len(set(given)) < len(given):
-        entry.problems.add(entry.key("choices"), f"is {shown(given)}", "give each choice once")
+        entry.complain("choices", f"is {shown(given)}", "give each choice once")
     return {"choices": {choice: choice for choice in given}}
 
 
@@ -54,7 +51,7 @@ def _is_storable(choice: float) -> bool:
 def parse_range(entry: ConfigSection, kind: ParameterType) -> dict[str, Any]:
     """Return low, high, log and step of a numeric parameter."""
     if entry.has("choices"):
-        entry.problems.add(entry.key("choices"), f"does nothing for type {kind}", "remove it, or use type: categorical")
+        entry.complain("choices", f"does nothing for type {kind}", "remove it, or use type: categorical")
     most = LARGEST if kind == "float" else LARGEST_WHOLE
     low, high = entry.number("low", high=most, default=1.0), entry.number("high", high=most, default=2.0)
     log = entry.flag("log") or kind == "power_of_two"
@@ -110,11 +107,9 @@ def parse_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...
     if isinstance(given, list) and given:
         return _listed_levels(given, parameter, entry)
     if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        entry.problems.add(
-            entry.key("levels"), f"is {shown(given)}", "give a number of levels, a list of values, or all"
-        )
+        entry.complain("levels", f"is {shown(given)}", "give a number of levels, a list of values, or all")
     elif given > MOST_VALUES:
-        entry.problems.add(entry.key("levels"), f"is {given}", f"give at most {MOST_VALUES} levels")
+        entry.complain("levels", f"is {given}", f"give at most {MOST_VALUES} levels")
     else:
         return parameter.spread(given)
     return None
@@ -122,23 +117,23 @@ def parse_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...
 
 def _all_levels(parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if parameter.type == "float" and parameter.step is None:
-        entry.problems.add(entry.key("levels"), "is all for a continuous parameter", "give a number of levels")
+        entry.complain("levels", "is all for a continuous parameter", "give a number of levels")
         return None
     if parameter.n_values > MOST_VALUES:
         complaint = f"is all, which are {parameter.n_values} values"
-        entry.problems.add(entry.key("levels"), complaint, f"give a number of levels, at most {MOST_VALUES}")
+        entry.complain("levels", complaint, f"give a number of levels, at most {MOST_VALUES}")
         return None
     return parameter.spread(MOST_VALUES)
 
 
 def _listed_levels(given: list[Any], parameter: Parameter, entry: ConfigSection) -> tuple[Value, ...] | None:
     if len(given) > MOST_VALUES:
-        entry.problems.add(entry.key("levels"), f"holds {len(given)} values", f"give at most {MOST_VALUES}")
+        entry.complain("levels", f"holds {len(given)} values", f"give at most {MOST_VALUES}")
         return None
     levels = tuple(map(parameter.own, given))
     outside = [level for level in levels if not parameter.contains(level)]
     if outside:
-        entry.problems.add(entry.key("levels"), f"holds {shown(outside)}", "give values that the parameter can take")
+        entry.complain("levels", f"holds {shown(outside)}", "give values that the parameter can take")
     elif len(set(levels)) < len(levels):
-        entry.problems.add(entry.key("levels"), f"is {shown(given)}", "give each level once")
+        entry.complain("levels", f"is {shown(given)}", "give each level once")
     return levels

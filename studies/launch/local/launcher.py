@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing.connection
 import signal
 import time
@@ -52,12 +53,10 @@ class _LocalWorker:
         return self._end
 
     def _listen(self) -> None:
-        try:
+        with contextlib.suppress(EOFError, OSError):  # nothing, or half a message
             if not self._last_words and self.words.poll():
                 self._last_words.append(self.words.recv())
                 self._heard = time.monotonic()
-        except (EOFError, OSError):  # nothing, or half a message
-            return
 
     def _find_end(self) -> WorkerEnd:
         """Return how the process ended. Without a last word it has died, whatever its exit code is."""
@@ -77,17 +76,14 @@ class LocalLauncher:
         self._context = context
         self._settings = context.settings
         self._request = device_request(self._settings)
-        self._signals = context.signals
-        self._tell = context.tell
         self._gpus: list[str] = []
         self.logs = logs_of_this_run(self._settings.output_dir)
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems. Also counts the GPUs."""
-        log = self.logs / "preflight.log"
-        found = try_first_batch(self._context, log=log)
-        self._gpus = found.gpus
-        return found.problems
+        found = try_first_batch(self._context, log=self.logs / "preflight.log")
+        self._gpus = list(found.gpus)
+        return list(found.problems)
 
     def describe(self) -> list[str]:
         """Return a line for each worker, and notes. Call `preflight` first."""
@@ -96,7 +92,7 @@ class LocalLauncher:
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes, as `WorkerPool.run` does."""
-        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool = WorkerPool(self._context.signals, max_failures=self._settings.max_failures, tell=self._context.tell)
         pool.run(self, range(len(self._slots())), deadline=deadline, on_tick=on_tick)
 
     def start(self, numbers: Sequence[int], *, deadline: Deadline) -> list[_LocalWorker]:

@@ -51,8 +51,7 @@ def check_local(launcher: Named, problems: Problems) -> None:
 
 def _check_count(option: str, value: object, problems: Problems, *, otherwise: str = "") -> None:
     if not _is_count(value):
-        remedy = f"give {otherwise}a whole number of at least 1"
-        problems.add(f"launcher.{option}", f"is {shown(value)}", remedy)
+        problems.add(f"launcher.{option}", f"is {shown(value)}", f"give {otherwise}a whole number of at least 1")
     elif isinstance(value, int) and value > MOST_WORKERS:
         problems.add(f"launcher.{option}", f"is {value}", f"give {otherwise}a whole number of at most {MOST_WORKERS}")
 

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstBatch:
-    """The findings of a first batch: the GPUs of this machine, problems and notes."""
-
-    gpus: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The study to check, the points besides the middle of its space, and the end of the check."""
 
@@ -46,9 +37,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One piece of the findings of a check."""
+    """One piece of the findings of a check, or all those of a first batch."""
 
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()  # of this machine
     until: float | None = None  # the end of the check
     is_procedure: bool = False
     problems: tuple[Problem, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studies.errors import Problem, StudyError
 from studies.launch.context import LaunchContext
-from studies.launch.preflight.findings import FirstBatch
+from studies.launch.preflight.findings import Found
 from studies.launch.preflight.process import run_first_batch
 from studies.launch.processes.child import BY_THE_SYSTEM, Child, Reader, pipe, start, stop
 from studies.launch.processes.restarts import STARTS, pause_s
@@ -18,7 +18,7 @@ POLL_S = 0.5
 LEAVE_S = 2 * GRACE_S  # for a process that has sent all its findings
 
 
-def try_first_batch(context: LaunchContext, *, log: Path) -> FirstBatch:
+def try_first_batch(context: LaunchContext, *, log: Path) -> Found:
     """Return the findings of a first batch, none if a signal comes first. Its notes are told.
 
     Raises `StudyError` if the system kills each process that tries it.
@@ -33,7 +33,7 @@ def try_first_batch(context: LaunchContext, *, log: Path) -> FirstBatch:
             for note in found.notes:
                 tell(note)
             return found
-    return FirstBatch()
+    return Found()
 
 
 def each_start(
@@ -62,26 +62,26 @@ def of_ended(child: Child, what: str, log: Path) -> Problem:
     return Problem("model", f"ended the process of its {what} ({child.in_words()})", f"see {log}")
 
 
-def _findings(ours: Reader, child: Child, log: Path, signals: StopSignals) -> FirstBatch | None:
+def _findings(ours: Reader, child: Child, log: Path, signals: StopSignals) -> Found | None:
     """Return the findings of `child`, or None if the system killed it."""
     try:
         return _answer(ours, child, signals)
     except (EOFError, OSError):  # nothing, or half a message
         if signals.reason() is not None:  # the signal reached the whole group
-            return FirstBatch()
+            return Found()
         child.join(None)
-        return None if child.was_killed() else FirstBatch(problems=[of_ended(child, "first batch", log)])
+        return None if child.was_killed() else Found(problems=(of_ended(child, "first batch", log),))
 
 
-def _answer(ours: Reader, child: Child, signals: StopSignals) -> FirstBatch:
+def _answer(ours: Reader, child: Child, signals: StopSignals) -> Found:
     """Wait for the findings of `child`. Raises EOFError if it ends without any."""
     while child.is_alive() and not ours.poll(POLL_S):
         if signals.reason() is not None:
             stop([child], grace_s=POLL_S)
-            return FirstBatch()
+            return Found()
     if not ours.poll():
         raise EOFError  # a process that it has started may hold the pipe open
-    found: FirstBatch = ours.recv()
+    found: Found = ours.recv()
     child.join(LEAVE_S)
     stop([child], grace_s=0.0)
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.launch.logs import write_to
-from studies.launch.preflight.findings import FirstBatch, Found, Plan
+from studies.launch.preflight.findings import Found, Plan
 from studies.process.leaving import ends_in_time
 from studies.process.signals import SIGNALS, follow_parent
 from studies.text.printable import described
@@ -24,7 +24,7 @@ LAST_BATCH_S = 1.0  # to end between two batches, before the command kills the p
 
 
 def run_first_batch(settings: StudySettings, log: Path, answers: Connection) -> None:
-    """Try a first batch and send a `FirstBatch`."""
+    """Try a first batch and send what was `Found`."""
     _begin(log)
     from studies.launch.preflight.batches import find_problems
     from studies.launch.torch_devices import gpu_ids
@@ -35,7 +35,7 @@ def run_first_batch(settings: StudySettings, log: Path, answers: Connection) -> 
             problems = find_problems(settings, tell=notes.append)
         except Exception as error:  # noqa: BLE001 - logged, and reported by the command
             problems = [_of_failure(error, log)]
-        answers.send(FirstBatch(gpu_ids(), problems, notes))
+        answers.send(Found(gpus=tuple(gpu_ids()), problems=tuple(problems), notes=tuple(notes)))
 
 
 def run_check(plan: Plan, log: Path, answers: Connection) -> None:

@@ -24,6 +24,7 @@ from studies.launch.remote import storage_notes
 from studies.launch.worker_pool import WorkerPool
 from studies.process.deadline import Deadline
 from studies.secrets.texts import known
+from studies.text.wording import counted
 
 QUEUE_TOLD_S = 60.0  # a node may be on its way
 
@@ -34,8 +35,6 @@ class RayLauncher:
     def __init__(self, context: LaunchContext) -> None:
         self._context = context
         self._settings = context.settings
-        self._signals = context.signals
-        self._tell = context.tell
         self._options = parse_ray(self._settings.launcher.options, Problems())
         self._cluster = Cluster(self._options)
         self._room = 0
@@ -44,12 +43,11 @@ class RayLauncher:
 
     def preflight(self) -> list[Problem]:
         """Try a first batch and return its problems, or join the cluster. Raises `BadInput` if that fails."""
-        log = self.logs / "preflight.log"
-        problems = try_first_batch(self._context, log=log).problems
-        if not problems and self._signals.reason() is None:
+        problems = try_first_batch(self._context, log=self.logs / "preflight.log").problems
+        if not problems and self._context.signals.reason() is None:
             self._cluster.join()
             self._room = self._cluster.room()
-        return problems
+        return list(problems)
 
     def describe(self) -> list[str]:
         """Return what the workers take of the cluster, and notes on its room and the storage."""
@@ -57,7 +55,7 @@ class RayLauncher:
         each = f"each {options.cpus_per_worker:g} CPU"
         each += f" and {options.gpus_per_worker:g} GPU" if options.gpus_per_worker else ""
         where = options.address or f"its own on {platform.node()}"
-        lines = [f"{n_workers} Ray actor{'s' if n_workers != 1 else ''}, {each}; cluster: {where}"]
+        lines = [f"{counted(n_workers, 'Ray actor', 'Ray actors')}, {each}; cluster: {where}"]
         if n_workers > self._room:
             lines.append(
                 f"note: the cluster has room for {self._room} of {n_workers} workers; the others wait for theirs"
@@ -70,7 +68,7 @@ class RayLauncher:
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run actors until they leave or a signal comes, as `WorkerPool.run` does."""
-        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool = WorkerPool(self._context.signals, max_failures=self._settings.max_failures, tell=self._context.tell)
         try:
             pool.run(self, range(self._n_workers), deadline=deadline, on_tick=on_tick)
         finally:
@@ -100,14 +98,15 @@ class RayLauncher:
         if time.monotonic() - self._told_queue > QUEUE_TOLD_S:
             self._told_queue = time.monotonic()
             if all(worker.is_queued() for worker in workers):
-                self._tell(f"all {len(workers)} workers wait for room in the cluster (ray status tells what it has)")
+                who = f"all {len(workers)} workers"
+                self._context.tell(f"{who} wait for room in the cluster (ray status tells what it has)")
 
     def stop(self, workers: Sequence[RayWorker], *, grace_s: float) -> None:
         """Ask `workers` to free their trials and leave. Kill those that wait for a place, and the others in time."""
         living = [worker for worker in workers if worker.end() is None]
         placed = [worker for worker in living if grace_s > 0 and not worker.is_queued()]
         for worker in placed:
-            worker.handle.stop.remote(self._signals.reason() or "the command ends its workers")
+            worker.handle.stop.remote(self._context.signals.reason() or "the command ends its workers")
         for worker in living:
             if worker not in placed:
                 ray.kill(worker.handle)

@@ -22,11 +22,11 @@ from studies.launch.slurm.task import SlurmTask, logs_of_job, run_task
 from studies.launch.worker_pool import EndReason, WorkerEnd
 from studies.process.signals import ctrl_c_blocked
 
+GONE = "GONE"  # not a state of SLURM, which forgets ended jobs after some minutes
 ENDED = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
-    *("PREEMPTED", "REVOKED", "TIMEOUT"),
+    *("PREEMPTED", "REVOKED", "TIMEOUT", GONE),
 )
-GONE = "GONE"  # not a state of SLURM, which forgets ended jobs after some minutes
 MAY_HAVE_A_RESULT = ("COMPLETED", GONE)
 COMMAND_S = 60.0
 ASK_EVERY_S = 2.0
@@ -51,8 +51,7 @@ class SlurmWorker:
 
     def end(self) -> WorkerEnd | None:
         """Return how it ended, or None while it runs or waits."""
-        if self._end is None:
-            self._end = self._find_end()
+        self._end = self._end or self._find_end()
         return self._end
 
     def _find_end(self) -> WorkerEnd | None:
@@ -63,11 +62,9 @@ class SlurmWorker:
             return None
         if self.state in MAY_HAVE_A_RESULT and time.monotonic() - self.ended_since < RESULT_LATE_S:
             return None
-        words = f"SLURM job {self.id}: {self.state.lower().replace('_', ' ')}; see {self._where_to_look()}"
+        log = self.log if self.log.exists() else self.submitted.paths.stderr
+        words = f"SLURM job {self.id}: {self.state.lower().replace('_', ' ')}; see {log}"
         return WorkerEnd(EndReason.WITHDRAWN if self.state == "CANCELLED" else EndReason.DIED, words=words)
-
-    def _where_to_look(self) -> Path:
-        return self.log if self.log.exists() else Path(self.submitted.paths.stderr)
 
 
 class Slurm:
@@ -90,13 +87,7 @@ class Slurm:
                 submitted = executor.map_array(run_task, tasks)
         except submitit.core.utils.FailedJobError as error:
             raise StudyError(f"SLURM refuses the job: {_refusal(error)}") from error
-        output_dir = tasks[0].settings.output_dir
-        return [
-            SlurmWorker(
-                task.number, job.job_id, job, worker_log(logs_of_job(output_dir, array_of(job.job_id)), task.number)
-            )
-            for task, job in zip(tasks, submitted, strict=True)
-        ]
+        return [_worker(task, job) for task, job in zip(tasks, submitted, strict=True)]
 
     def refresh(self, jobs: Sequence[SlurmWorker]) -> None:
         """Update the states of `jobs`, at most every `ASK_EVERY_S`. They stay as they are if SLURM does not answer."""
@@ -109,7 +100,7 @@ class Slurm:
             return
         for job in jobs:
             job.state = states.get(job.id, GONE)
-            if job.state not in ENDED and job.state != GONE:
+            if job.state not in ENDED:
                 job.ended_since = None
             elif job.ended_since is None:
                 job.ended_since = now
@@ -140,6 +131,11 @@ class Slurm:
             "additional_parameters": {"ntasks": 1, "requeue": True, **options.additional_parameters},
             **{key: value for key, value in chosen.items() if value is not None},
         }
+
+
+def _worker(task: SlurmTask, job: Any) -> SlurmWorker:
+    logs = logs_of_job(task.settings.output_dir, array_of(job.job_id))
+    return SlurmWorker(task.number, job.job_id, job, worker_log(logs, task.number))
 
 
 def array_of(job_id: str) -> str:

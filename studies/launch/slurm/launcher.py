@@ -10,7 +10,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from uuid import uuid4
 
 from studies.errors import Problem, Problems
@@ -23,6 +22,7 @@ from studies.launch.slurm.options import parse_slurm
 from studies.launch.slurm.task import SlurmTask, logs_of_job
 from studies.launch.worker_pool import TICK_S, WorkerPool
 from studies.process.deadline import Deadline
+from studies.text.wording import counted
 
 
 class SlurmLauncher:
@@ -31,35 +31,34 @@ class SlurmLauncher:
     def __init__(self, context: LaunchContext) -> None:
         self._context = context
         self._settings = context.settings
-        self._signals = context.signals
-        self._tell = context.tell
         self._options = parse_slurm(self._settings.launcher.options, Problems())
-        self._folder = (
-            self._settings.output_dir.resolve() / "slurm" / f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
-        )
+        own = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._folder = self._settings.output_dir.resolve() / "slurm" / own
+        self._called_off = self._folder / "called-off"
         self._slurm = Slurm(self._options, folder=self._folder, name=f"studies-{self._settings.study_name}")
         self.logs = self._settings.output_dir / "logs"
 
     def preflight(self) -> list[Problem]:
         """Try a first batch on this machine and return its problems."""
         log = logs_of_this_run(self._settings.output_dir) / "preflight.log"
-        return try_first_batch(self._context, log=log).problems
+        return list(try_first_batch(self._context, log=log).problems)
 
     def describe(self) -> list[str]:
         """Return what the tasks ask of SLURM, and notes on the storage."""
         options, n_workers = self._options, self._n_workers
-        each = [_counted(options.cpus_per_task, "CPU")]
+        each = [counted(options.cpus_per_task, "CPU", "CPUs")]
         if options.gpus_per_task:
-            each.append(_counted(options.gpus_per_task, "GPU"))
+            each.append(counted(options.gpus_per_task, "GPU", "GPUs"))
         if options.mem_gb is not None:
             each.append(f"{options.mem_gb:g} GB")
         partition = f" in partition {options.partition}" if options.partition else ""
-        line = f"{_counted(n_workers, 'SLURM task')}{partition}, each {', '.join(each)}, {options.timeout_min} min"
+        tasks = counted(n_workers, "SLURM task", "SLURM tasks")
+        line = f"{tasks}{partition}, each {', '.join(each)}, {options.timeout_min} min"
         return [line, *storage_notes(self._settings.storage.address)]
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run tasks until they leave or a signal comes, as `WorkerPool.run` does."""
-        pool = WorkerPool(self._signals, max_failures=self._settings.max_failures, tell=self._tell)
+        pool = WorkerPool(self._context.signals, max_failures=self._settings.max_failures, tell=self._context.tell)
         try:
             pool.run(self, range(self._n_workers), deadline=deadline, on_tick=on_tick)
         finally:
@@ -70,7 +69,7 @@ class SlurmLauncher:
         """Submit a task for each of `numbers`."""
         jobs = self._slurm.submit([self._task(number, deadline) for number in numbers])
         for job in sorted({array_of(job.id) for job in jobs}):
-            self._tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
+            self._context.tell(f"submitted SLURM job {job}; logs in {logs_of_job(self._settings.output_dir, job)}")
         return jobs
 
     def _task(self, number: int, deadline: Deadline) -> SlurmTask:
@@ -85,16 +84,12 @@ class SlurmLauncher:
         )
 
     @property
-    def _called_off(self) -> Path:
-        return self._folder / "called-off"
-
-    @property
     def _n_workers(self) -> int:
         return max(1, min(self._settings.workers or 1, self._settings.n_trials))
 
     def wait(self, workers: Sequence[SlurmWorker], *, seconds: float) -> None:
         """Wait so many seconds, or until a signal comes, and update the states."""
-        self._signals.wait(seconds)
+        self._context.signals.wait(seconds)
         self._slurm.refresh(workers)
 
     def stop(self, workers: Sequence[SlurmWorker], *, grace_s: float) -> None:
@@ -120,7 +115,3 @@ class SlurmLauncher:
             self._slurm.refresh(living)
             living = [job for job in living if job.ended_since is None and job.end() is None]
         return living
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' if n != 1 else ''}"

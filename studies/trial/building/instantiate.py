@@ -72,7 +72,7 @@ def _why(name: str) -> str:
     """Return the remedy for a dotted name that leads nowhere."""
     if (now := key_now(name)) is not None:
         return f"it is called {now} now"
-    module, lacking = where_it_ends(name)
+    module, (lacking, *_) = where_it_ends(name)
     if module is None:
         return "give the dotted name of a class or function that can be imported (is its folder on PYTHONPATH?)"
     close = get_close_matches(lacking, dir(module), n=1)

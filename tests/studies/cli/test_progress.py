@@ -12,8 +12,8 @@ from rich.console import Console
 from studies import schema
 from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
 from studies.errors import StudyStopped
-from studies.storage.device_time import DeviceTime
 from studies.storage.slots import Rules
+from studies.storage.stopping import DeviceTime
 
 N_TRIALS = 8
 RULES = Rules(N_TRIALS, max_retries=0, redraws=False)

@@ -76,7 +76,7 @@ def test_all_else_is_read_as_before() -> None:
 )
 def test_a_choice_that_may_be_meant_as_a_text_is_told(values: str, told: list[str]) -> None:
     found = doubtful_values(f"search_space:\n  norm:\n    choices: {values}\n")
-    assert [problem.line for problem in found] == [3] * len(told)
+    assert [problem.key for problem in found] == ["line 3:"] * len(told)
     for problem, part in zip(found, told, strict=True):
         assert f"search_space.norm.choices holds {part}" in f"{problem.complaint}: {problem.remedy}"
     assert doubtful_values(f"norm: {{when: {{a: {values}}}}}", root="search_space")[:1] or not told

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from studies.cli.command import command
 from studies.cli.uncomposed import COMPOSITION_ERRORS, all_problems
 from studies.config.composing.configs import compose
+from studies.config.shown_config import without_secrets_in
 
 SECRETS = {
     "api_key": "literal-secret",
@@ -96,3 +97,14 @@ def test_an_override_that_does_not_compose_is_told_without_its_secret(override: 
     (problem,) = all_problems(given, caught.value)
     assert "unseen-secret" not in str(problem)
     assert problem.key in ("vars.inner", "vars.passphrase", "varz.api_key")
+
+
+def test_a_config_that_is_shown_hides_secrets_and_keeps_references() -> None:
+    shown = without_secrets_in("a: {api_key: abcdef, hf_token: '${oc.env:HF}', class_token: false}\n")
+    assert "abcdef" not in shown
+    assert "hf_token: ${oc.env:HF}" in shown
+    assert "class_token: false" in shown
+    assert without_secrets_in("user: bob\nport: 3\n", package="vars.credentials") == "user: '***'\nport: 3\n"
+    assert without_secrets_in("bob\n", package="vars.api_key") == "***\n"
+    assert without_secrets_in("--- of\n- no: YAML\n  api_key: bob\n as: a whole\n").count("bob") == 0
+    assert without_secrets_in("b:   1 # as it stands\n") == "b:   1 # as it stands\n"

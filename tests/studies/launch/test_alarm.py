@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from studies.launch.preflight.alarm import AGAIN_S, alarm
+from studies.launch.preflight.check import AGAIN_S, alarm
 from studies.process.signals import TimeIsUp
 
 pytestmark = pytest.mark.timeout(60, method="thread")  # a limit by the alarm would take this one's place

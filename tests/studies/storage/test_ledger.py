@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.schema import fills_a_slot
-from studies.storage.ledger import Ledger
+from studies.storage.claim import Ledger
 from studies.storage.slots import Chains, Rules, Slot, read_slots
 
 N_TRIALS = 6

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from studies.config.parsing.configuration import read_configuration
+from studies.config.parsing.configuration import missing_secrets, read_configuration, with_secrets
 from studies.errors import BadInput, StudyError
 from studies.retrain import retrain
 
+SECRETS = {"model": {"hf_token": "${oc.env:MY_HF_TOKEN}", "keys": [{"api_key": "???"}], "lr": 0.1}}
 GOOD: dict[str, Any] = {
     "study": "digits",
     "trial": 3,
@@ -109,3 +110,30 @@ def test_a_configuration_without_its_study_is_trained(tmp_path: Path, capsys: py
     with pytest.raises(StudyError, match="the training failed"):
         retrain(OmegaConf.create({"config": str(path)}))
     assert "training trial 3 for 2 epochs" in capsys.readouterr().out
+
+
+def test_a_secret_that_is_not_there_is_asked_for_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_HF_TOKEN", raising=False)
+    told = [str(problem) for problem in missing_secrets(SECRETS)]
+    assert len(told) == 2
+    assert told[0].startswith("model.hf_token reads the environment variable MY_HF_TOKEN, which is not set")
+    assert told[1].startswith("model.keys.0.api_key is ")
+
+
+def test_a_secret_of_the_environment_is_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_HF_TOKEN", "the value")
+    assert with_secrets(SECRETS)["model"]["hf_token"] == "the value"
+    assert [problem.key for problem in missing_secrets(SECRETS)] == ["model.keys.0.api_key"]
+
+
+def test_variables_in_quotes_in_defaults_and_with_none_are_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_OWN", raising=False)
+    monkeypatch.setenv("MY_HF_TOKEN", "the value")
+    written = ["${oc.env:MY_OWN,${oc.env:MY_HF_TOKEN}}", "${oc.env:'MY_HF_TOKEN'}", "${oc.env:MY_OWN,null}", "a ${x}"]
+    assert not [*missing_secrets({"a": written})]
+    assert with_secrets(written) == ["the value", "the value", None, "a ${x}"]
+    monkeypatch.delenv("MY_HF_TOKEN")
+    told = [str(problem) for problem in missing_secrets({"a": written})]
+    assert [problem.partition(",")[0] for problem in told] == [
+        f"a.{i} reads the environment variable MY_HF_TOKEN" for i in (0, 1)
+    ]

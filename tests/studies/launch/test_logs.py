@@ -4,7 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from studies.launch.log_limit import ShortLog
+from studies.launch.logs import ShortLog
 
 
 def test_a_short_log_stays_as_it_is(tmp_path: Path) -> None:
