@@ -45,7 +45,8 @@ def write_report(
     Raises the error of a section, such as `BadInput` for an analysis of parameters that no trial has. The other
     sections are written even then.
     """
-    patterns = [*pages, *(pattern for section in sections for pattern in section.files)]
+    leaving = [section for section in sections if view.settings is not None or not section.needs_config]
+    patterns = [*pages, *(pattern for section in leaving for pattern in section.files)]
     writer = Writer(folder, patterns=patterns)
     title = f"Study {view.name}"
     found = [None if section.is_slow else section.compute(view) for section in sections]

@@ -15,4 +15,5 @@ class ReportSection:
 
     compute: Callable[[StudyView], Finding | None]  # None: nothing to say about this study
     files: tuple[str, ...] = ()  # patterns of all its paths below the output folder
+    needs_config: bool = False  # whether its files do: a report from the storage alone leaves earlier ones alone
     is_slow: bool = False  # whether it needs the analysis, which may take minutes
