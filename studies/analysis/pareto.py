@@ -26,6 +26,7 @@ from scipy.stats import norm, t
 from studies import schema
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL
 from studies.analysis.paired import mean
 from studies.records.eligible import can_be_best
 
@@ -120,7 +121,9 @@ def front_of(
     measured = hypervolume(means * sign, reference)
     areas = [hypervolume(drawn * sign, reference) for drawn in draws]
     n_seeds = (min(map(len, points)), max(map(len, points)))
-    half_width = float(np.std(areas)) * float(t.ppf(0.975, n_seeds[1] - 1) if n_seeds[1] > 1 else norm.ppf(0.975))
+    half_width = float(np.std(areas)) * float(
+        t.ppf((1 + LEVEL) / 2, n_seeds[1] - 1) if n_seeds[1] > 1 else norm.ppf((1 + LEVEL) / 2)
+    )
     area = max(0.0, 2 * measured - float(np.mean(areas)))
     box = float(np.prod(reference - (means * sign).min(axis=0)))
     order = sorted(range(len(points)), key=lambda i: ((means[i] * sign)[::-1].tolist(), points[i][0].number))

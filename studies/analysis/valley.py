@@ -14,6 +14,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import t as student
 
 from studies.analysis.axis import Array
+from studies.analysis.levels import LEVEL
 
 Integers = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
@@ -147,7 +148,7 @@ class ValleyFit:
         """Return Fieller's 95 % interval for the slope, (−inf, inf) if it is unbounded."""
         top, bottom, v = -self.c[0], 2 * self.c[1], self.covariance()
         v_top, v_both, v_bottom = v[0, 0], -2 * v[0, 1], 4 * v[1, 1]
-        quantile = student.ppf(0.975, self.n_free) ** 2
+        quantile = student.ppf((1 + LEVEL) / 2, self.n_free) ** 2
         square, half = bottom**2 - quantile * v_bottom, top * bottom - quantile * v_both
         root = half**2 - square * (top**2 - quantile * v_top)
         if square <= 0 or root < 0:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from studies.analysis.axis import Array
-from studies.analysis.levels import MIN_RELIABLE_TRIALS
+from studies.analysis.levels import LEVEL, MIN_RELIABLE_TRIALS
 
 Level = Literal["ok", "caution", "unreliable"]
 LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
@@ -143,7 +143,7 @@ def replicate_noise(
     variance = float(y.var()) if len(y) else 0.0
     if freedom < MIN_PURE_FREEDOM or variance == 0:
         return None, n_duplicates
-    return min(1.0, squares / float(chi2.ppf(0.975, freedom)) / variance), n_duplicates
+    return min(1.0, squares / float(chi2.ppf((1 + LEVEL) / 2, freedom)) / variance), n_duplicates
 
 
 def _tied(worst_first: Array, rounding: float) -> int:

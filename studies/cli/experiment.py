@@ -12,6 +12,7 @@ from rich.console import Console
 from studies.analysis.same_runs import same_runs_note
 from studies.cli.reports import view_of
 from studies.cli.validation import validate_and_open
+from studies.config.parsing.output_folder import refusals_told
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, Problem
 from studies.hypotheses.conclusion import PartTrials, conclude
@@ -43,8 +44,9 @@ def conclude_experiment(config: DictConfig, console: Console) -> None:
         same_runs = same_runs_note(view.trials) or ""
         is_over = rules.are_all_finished(view.trials)
         parts.append(PartTrials(part.name, settings, view, is_over, rule_of(study), same_runs))
-    found = conclude(parts)
-    write_hypothesis(Path(str(config.output_dir)), found, parts, console=console)
+    found, folder = conclude(parts), Path(str(config.output_dir))
+    with refusals_told(folder):
+        write_hypothesis(folder, found, parts, console=console)
 
 
 def is_finished(part: StudyPart) -> bool:

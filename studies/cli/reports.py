@@ -45,14 +45,14 @@ from studies.text.wording import nearby
 
 SECTIONS = (
     ReportSection(outcome.compute),
-    ReportSection(best.compute, best.FILES),
-    ReportSection(selection.compute, selection.FILES),
-    ReportSection(values.compute, values.FILES),
+    ReportSection(best.compute, best.FILES, needs_config=True),
+    ReportSection(selection.compute, selection.FILES, needs_config=True),
+    ReportSection(values.compute, values.FILES, needs_config=True),
     ReportSection(front.compute, front.FILES),
     ReportSection(cells.compute),
     ReportSection(endings.compute, endings.FILES),
-    ReportSection(benchmark.compute, benchmark.FILES),
-    ReportSection(fitted_values.compute, fitted_values.FILES, is_slow=True),
+    ReportSection(benchmark.compute, benchmark.FILES, needs_config=True),
+    ReportSection(fitted_values.compute, fitted_values.FILES, needs_config=True, is_slow=True),
     ReportSection(effects.compute, effects.FILES, is_slow=True),
     ReportSection(next_round.compute, next_round.FILES, is_slow=True),
 )

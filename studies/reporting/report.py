@@ -43,6 +43,7 @@ class ReportSection:
 
     compute: Callable[[StudyView], Finding | None]  # None: nothing to say about this study
     files: tuple[str, ...] = ()  # patterns of all its paths below the output folder
+    needs_config: bool = False  # whether its files do: a report from the storage alone leaves earlier ones alone
     is_slow: bool = False  # whether it needs the analysis, which may take minutes
 
 
@@ -59,7 +60,8 @@ def write_report(
     Raises the error of a section, such as `BadInput` for an analysis of parameters that no trial has. The other
     sections are written even then.
     """
-    patterns = [*pages, *(pattern for section in sections for pattern in section.files)]
+    leaving = [section for section in sections if view.settings is not None or not section.needs_config]
+    patterns = [*pages, *(pattern for section in leaving for pattern in section.files)]
     writer = Writer(folder, patterns=patterns)
     title = f"Study {view.name}"
     found = [None if section.is_slow else section.compute(view) for section in sections]

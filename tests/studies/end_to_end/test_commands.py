@@ -300,6 +300,12 @@ def test_a_space_of_the_command_line_that_the_studys_own_file_overrules_is_refus
     assert "mode is" in shell.run("check", "+study=digits", "search_space=mlp", "mode=neither", code=2)
 
 
+def test_a_report_that_cannot_be_written_after_a_search_is_told_by_the_key_of_its_folder(shell: Shell) -> None:
+    (shell.folder / "out" / "report.md").mkdir(parents=True)
+    told = shell.run("run", *PLAIN, "n_trials=1", "launcher=serial", "analysis=none", "output_dir=out", code=2)
+    assert "output_dir is out, and out/report.md cannot be written" in told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["my study (v2)", 'it\'s "2024_01" #étude'])
 def test_the_command_in_best_yaml_is_pasted_as_it_stands(shell: Shell, name: str) -> None:

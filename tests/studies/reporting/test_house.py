@@ -72,6 +72,14 @@ def test_what_a_section_no_longer_leaves_goes_and_nothing_else(view: StudyView, 
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "report.md", "report.json"}
 
 
+def test_a_report_from_the_storage_alone_leaves_the_files_that_need_the_config(view: StudyView, tmp_path: Path) -> None:
+    for name in ("best.yaml", "select.csv", "pareto.csv"):
+        (tmp_path / name).touch()
+    written(view, tmp_path, *SECTIONS)
+    assert {path.name for path in tmp_path.iterdir()} >= {"best.yaml", "select.csv"}
+    assert not (tmp_path / "pareto.csv").exists()
+
+
 def test_a_file_that_no_section_declares_is_an_error(view: StudyView, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no section declares that it leaves count\.txt"):
         written(view, tmp_path, ReportSection(toy_section))
