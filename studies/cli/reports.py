@@ -18,7 +18,7 @@ from rich.console import Console
 from studies import schema
 from studies.analysis.table import powers_of_two
 from studies.analysis.values.row import DesignedStudy
-from studies.config.composing.configs import given_overrides
+from studies.config.composing.configs import file_with_space, given_overrides
 from studies.config.composing.own_options import BY_PATH, SCHEME
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
@@ -98,6 +98,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
     objective, second = settings.objective, settings.objective.second
     objectives = [Objective(objective.metric, objective.direction)]
     objectives += [Objective(second.metric, second.direction)] if second is not None else []
+    is_designed, file = settings.is_designed, _space_file()
     return StudyView(
         name=settings.study_name,
         trials=trials,
@@ -113,13 +114,14 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         budget=settings.budget,
         space=settings.space,
         powers_of_two=frozenset(p.name for p in settings.space if p.type == "power_of_two"),
-        repeats_points=settings.is_designed,
+        repeats_points=is_designed,
         has_one_best=not is_benchmark(settings.template),
         settings=settings,
         design=design_of(settings),
         selection=selection,
         device_seconds=stopping_of(settings).device_time.of_each(trials),
-        next_command=_next_command(settings.study_name, settings.output_dir, imports=not settings.is_designed),
+        next_command="" if file else _next_command(settings.study_name, settings.output_dir, imports=not is_designed),
+        space_file=file,
     )
 
 
@@ -166,6 +168,11 @@ def view_of_stored(study: Study, wanted: AnalysisSettings, *, seed: int, rounds:
         repeats_points=repeats_points(study),
         rounds=rounds,
     )
+
+
+def _space_file() -> str:
+    found = file_with_space() if HydraConfig.initialized() else None
+    return nearby(found) if found is not None else ""
 
 
 def _next_command(study_name: str, output_dir: Path, *, imports: bool) -> str:

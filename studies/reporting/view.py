@@ -66,6 +66,7 @@ class StudyView:
         rounds: Names of the studies of a selection. Only in a report without the config, which cannot read them.
         device_seconds: Number of a trial → seconds on its devices.
         next_command: The command that runs the next round. Empty if not known.
+        space_file: The study's own file, if it sets the search space. No option of the command line replaces that.
     """
 
     name: str
@@ -90,6 +91,7 @@ class StudyView:
     rounds: Sequence[str] = ()
     device_seconds: Mapping[int, float] = field(default_factory=dict)
     next_command: str = ""
+    space_file: str = ""
 
     @property
     def metric(self) -> str:

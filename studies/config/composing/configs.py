@@ -21,13 +21,14 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from studies.config.composing.own_options import register, source_of
+from studies.config.composing.own_options import SCHEME, read_text, register, source_of
 from studies.config.parsing.direction import OBJECTIVES, flat_keys, forget_directions
 from studies.config.space import plain_values
 from studies.errors import Problem
 from studies.text.quoting import in_quotes
 
 OPTION = re.compile(r"[\w/-]+")
+SETS_SPACE = re.compile(r"^[\"']?search_space[\"']?\s*:", re.MULTILINE)
 
 
 def config_dir() -> Path:
@@ -116,6 +117,18 @@ def overruled(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     untouched = [str(key) for key in asked if not any(f"{name}.".startswith(f"search_space.{key}.") for name in given)]
     written = partial(plain_values, resolve=False)
     return [key for key in untouched if written(asked[key]) != written(config.search_space.get(key))]
+
+
+def file_with_space() -> Path | None:
+    """Return the study's own file if it sets a `search_space`, which an option of that group cannot replace.
+
+    For the running command. Files that the study's file names in its `defaults` are not read.
+    """
+    running = HydraConfig.get().runtime
+    option = f"{running.choices.get('study')}.yaml"
+    places = [Path(source.path) for source in running.config_sources if source.schema in (SCHEME, "file")]
+    files = [place / "study" / option if place.is_dir() else place for place in places]
+    return next((file for file in files if file.is_file() and SETS_SPACE.search(read_text(file))), None)
 
 
 def given_overrides() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -180,3 +181,31 @@ def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(she
         assert f"of {n_before} trials of study {before} were imported" in output
         assert "12 of 12 trials finished, " in output
         assert f"study {after} is finished" in shell.run("run", *command[3:])
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("--config-dir", "own", "+study=walk"), "own/study/walk.yaml"),
+        (("walk.yaml",), "walk.yaml"),
+    ],
+)
+def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it(
+    shell: Shell, words: tuple[str, ...], place: str
+) -> None:
+    """An option of the command line cannot replace that space, so no command is given."""
+    file = shell.folder / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    study, model, space = (
+        (USERS / "conf" / group / "bowl.yaml").read_text() for group in ("study", "model", "search_space")
+    )
+    study = study.replace("model: bowl", "model: null").replace("search_space: bowl", "search_space: empty")
+    blocks = [f"{key}:\n{textwrap.indent(text, '  ')}" for key, text in (("model", model), ("search_space", space))]
+    file.write_text("\n".join([study, *blocks]))
+    shell.run(
+        "run", *words, "search_space.x.high=0.5", "analysis=full", "n_trials=12", "launcher=serial", "study_name=walk"
+    )
+    report = (shell.folder / "outputs" / "walk" / "report.md").read_text()
+    assert f"{place} has a search_space of its own. Copy that file" in report
+    assert "and run the copy with import_from=walk." in report
+    assert "python -m studies.run" not in report

@@ -13,12 +13,14 @@ from studies.reporting.finding import Block, Command, File, Finding, Paragraph, 
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, interval_text
+from studies.text.quoting import argument
 from studies.text.wording import NONE, counted, fixed, shown
 
 if TYPE_CHECKING:
     from studies.analysis.next_round.boundary import Place
     from studies.analysis.next_round.infeasible import Rate, Region
     from studies.analysis.next_round.round import NextRound
+    from studies.analysis.next_round.space import NextSpace
     from studies.config.parameter import Parameter
 
 TABLE = "next_round.csv"
@@ -27,21 +29,33 @@ FILES = (TABLE, SPACE, "figures/best_of_m.png", "figures/best_of_m.csv")
 COLUMNS = ("params", "low", "high", "best", "at_low", "at_high", "basis", "n", "next_low", "next_high", "reason")
 LIMITED = 0.005  # a confidence this near to 1 is written as "> 99 %"
 COPY = f"Copy it to {GROUP}/ of your config folder and name it: {GROUP}={OPTION}."
-OVERRULED = f"A {GROUP} in the study's own file overrules this one: put these lines there instead."
 
 
 def compute(view: StudyView) -> Finding | None:
     """Return the conclusions for the next round. None without an analysis."""
     if not view.is_analysed:
         return None
-    blocks = next_round_blocks(view.next_round, study_name=view.name, metric=view.metric, command=view.next_command)
+    command = view.next_command
+    how = "Run it:" if command else _edited(view) if view.space_file else COPY
+    blocks = next_round_blocks(view.next_round, study_name=view.name, metric=view.metric, how=how, command=command)
     return Finding("Next round", blocks=tuple(blocks))
 
 
-def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command: str = "") -> Iterator[Block]:
+def _edited(view: StudyView) -> str:
+    """Return how to run the next round of a study whose own file sets the space."""
+    imports = "" if view.repeats_points else f" with {argument('import_from', view.name)}"
+    return (
+        f"{view.space_file} has a {GROUP} of its own. Copy that file under a new name, put these lines in place of its "
+        f"{GROUP}, and run the copy{imports}."
+    )
+
+
+def next_round_blocks(
+    found: NextRound, *, study_name: str, metric: str, how: str = COPY, command: str = ""
+) -> Iterator[Block]:
     """Yield the limits, failing regions, whether there were enough trials, and the next space as a file.
 
-    `command` runs the next round, if it is known.
+    `how` tells how to run the next round, by `command` where one does it.
     """
     yield from _limits(found)
     yield from map(_region, found.regions)
@@ -50,21 +64,20 @@ def next_round_blocks(found: NextRound, *, study_name: str, metric: str, command
         yield best_of_m(found.best_of_m, metric=metric)
     yield from bullets([f"{hint}." for hint in found.next.hints])
     yield File("next round", TABLE, csv_text(COLUMNS, _rows(found)))
-    yield from _space(found, study_name, command)
-
-
-def _space(found: NextRound, study_name: str, command: str) -> Iterator[Block]:
-    """Yield the next space, and how to run it."""
     if not found.can_be_written:
         yield Paragraph("The config paths of the parameters are not known here, so no search_space file is written.")
         return
-    yield File("next search space", SPACE, space_yaml(found.next, study_name=study_name))
-    if not found.next.changes:
+    yield from _space(found.next, study_name, how, command)
+
+
+def _space(found: NextSpace, study_name: str, how: str, command: str) -> Iterator[Block]:
+    """Yield the next space, and how to run it."""
+    yield File("next search space", SPACE, space_yaml(found, study_name=study_name))
+    if not found.changes:
         yield Paragraph(f"Limits and choices stay as they are ({SPACE}): a next round would be more trials.")
         return
-    n_changes = counted(len(found.next.changes), "change", "changes")
-    how = "Run it:" if command else COPY
-    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {OVERRULED} {how}")
+    n_changes = counted(len(found.changes), "change", "changes")
+    yield Paragraph(f"The next space ({n_changes}) is in {SPACE}. {how}")
     if command:
         yield Command(command)
 
