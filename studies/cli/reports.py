@@ -29,7 +29,7 @@ from studies.reporting.sections.selection import section as selection
 from studies.reporting.sections.values import section as values
 from studies.reporting.view import Objective, StudyView
 from studies.sampler_benchmark import section as benchmark
-from studies.sampler_benchmark.stored_runs import is_benchmark
+from studies.sampler_benchmark.runs import is_benchmark
 from studies.schema import is_imported
 from studies.selection.steps import Selection
 from studies.storage.described_space import space_of

@@ -10,8 +10,8 @@ import numpy as np
 from studies.analysis.levels import SIGNIFICANCE
 from studies.reporting.wording import estimate_text
 from studies.sampler_benchmark.comparisons import PairwiseComparison
+from studies.sampler_benchmark.curves import TimeToTarget
 from studies.sampler_benchmark.runs import BenchmarkRun, base, problems_of, samplers_of
-from studies.sampler_benchmark.times_to_target import TimeToTarget
 from studies.text.wording import counted, listed, p_value
 
 Pairs = Sequence[PairwiseComparison]

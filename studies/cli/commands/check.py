@@ -25,7 +25,7 @@ from studies.launch.preflight.check import check_in_time
 from studies.launch.preflight.findings import Checked, Plan
 from studies.records.stored import refuse_earlier_schema
 from studies.search.designs import typical_points
-from studies.selection.remaining import remaining_of
+from studies.selection.run import remaining_of
 from studies.storage.compatible import compatible_trials
 from studies.storage.identity import find_study
 from studies.storage.importing import is_to_import

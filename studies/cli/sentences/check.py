@@ -9,8 +9,8 @@ from studies.cli.progress import duration
 from studies.config.settings import StudySettings
 from studies.launch.preflight.findings import Checked, Plan
 from studies.reporting.goal import goal, goal_notes
-from studies.selection.remaining import Remaining
 from studies.selection.rounds import announcement
+from studies.selection.run import Remaining
 from studies.storage.compatible import Compatible
 from studies.text.wording import counted
 
