@@ -22,10 +22,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.axis import Array, Axis, levelled
+from studies.analysis.axis import Array, Axis, axes_of, encoded, is_inside, levelled
 from studies.analysis.common_step import CommonStep, common_step
 from studies.analysis.same_runs import distinct
-from studies.analysis.trial_axes import axes_of, encoded, is_inside
 from studies.errors import BadInput, Problem
 from studies.records.eligible import is_feasible, is_finite
 from studies.records.objectives import by_first
