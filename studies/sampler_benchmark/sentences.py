@@ -110,9 +110,8 @@ def _against_random(pairs: Pairs) -> Iterator[str]:
     every = _over_all(pairs)
     for name in _names(every):
         pair = _between(every, name, BASE)
-        if pair is None or name == BASE or name != base(name):
-            continue
-        yield f"{_verdict(pair)} (p {p_value(pair.p)})."
+        if pair is not None and name == base(name):
+            yield f"{_verdict(pair)} (p {p_value(pair.p)})."
 
 
 def _over_reinforce(runs: Runs, pairs: Pairs) -> Iterator[str]:
