@@ -15,6 +15,7 @@ from studies.analysis.verdict import (
     Verdict,
     trials_wanted,
 )
+from studies.text.wording import counted
 
 
 def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
@@ -32,20 +33,15 @@ def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
         return (f"check the metric: no trial differs from another{at}",)
     if not evidence.n_parameters:
         return ("let at least one parameter vary",)
-    found = [
-        *_more_trials(evidence),
-        *_better_trials(evidence),
-    ]
-    return tuple(found) or ("look at what both estimators say before you use the index in doubt",)
+    found = (*_more_trials(evidence), *_better_trials(evidence))
+    return found or ("look at what both estimators say before you use the index in doubt",)
 
 
 def space_filling_needed(evidence: Evidence) -> int:
     """Return how many more quasi-random trials bring their number and share to the wanted ones."""
     missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
-    share = evidence.space_filling or 0.0
+    share = SPACE_FILLING if evidence.space_filling is None else evidence.space_filling  # unknown: nothing is wanted
     for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
-    if evidence.space_filling is None:
-        for_share = 0
     unpredicted = not evidence.explained >= CAUTION_Q2 and not missing
     return max(missing, for_share, evidence.n if unpredicted else 0)
 
@@ -53,13 +49,14 @@ def space_filling_needed(evidence: Evidence) -> int:
 def _more_trials(evidence: Evidence) -> list[str]:
     found = []
     needed = space_filling_needed(evidence)
-    trials = "trial" if needed == 1 else "trials"
+    more = counted(needed, "more trial", "more trials")
     if evidence.space_filling is None:
         found.append("say who proposed the points if you know it (analysis.source=random, qmc, grid, tpe, …)")
     elif needed and evidence.is_grid:
-        found.append(f"give the grid more levels or replicates: {needed} more {trials}")
+        found.append(f"give the grid more levels or replicates: {more}")
     if needed and not evidence.is_grid:
-        found.append(f"run {needed} more quasi-random {trials} (sampler=qmc, or Optuna's QMCSampler)")
+        points = counted(needed, "more quasi-random trial", "more quasi-random trials")
+        found.append(f"run {points} (sampler=qmc, or Optuna's QMCSampler)")
     if evidence.survivors_only and evidence.steps_differ:
         found.append("let all trials report at the same steps (epochs, say), or run without a pruner")
     elif evidence.survivors_only:

@@ -72,7 +72,7 @@ def analyse(
         anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
         tuning=tuning,
-        screen=tuple(_screen(whole.table, seed)),
+        screen=tuple(screen(whole.table.axes, whole.table.x, whole.table.loss, seed=seed)),
         advice=advice(whole.evidence, whole.verdict),
         budget_unit=budget_unit,
         seed=seed,
@@ -143,14 +143,3 @@ def anova_of(table: TrialsTable) -> Anova:
     levels = {axis.name: [axis.decode(x) for x in table.x[:, i]] for i, axis in enumerate(table.axes)}
     declared = all(replicate is not None for replicate in table.replicates)
     return anova(levels, table.y, block=list(table.replicates) if declared and len(set(table.replicates)) > 1 else None)
-
-
-def _screen(table: TrialsTable, seed: int) -> list[ScreenRow]:
-    return screen(
-        table.x,
-        table.loss,
-        names=table.names,
-        categorical=[axis.kind == "categorical" for axis in table.axes],
-        bounds=[(axis.low, axis.high) for axis in table.axes],
-        seed=seed,
-    )

@@ -73,7 +73,6 @@ def chaos(bases: Sequence[Array], degrees: Sequence[Integers], y: Array) -> Chao
     constant value and bases without variation give zeros with `q2` NaN. Neither the order of trials or parameters nor
     an affine change of `y` changes the result. At most 10 terms a trial and 3000 in all are candidates, the lowest
     degrees first. With 60 trials of more than 30 parameters, or 200 of 60, no pair is looked at, and its share is 0.
-
     """
     d = len(bases)
     scaled = y / (np.max(np.abs(y), initial=0.0) or 1.0)

@@ -137,16 +137,10 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
         )
 
     for i, name in enumerate(names):
-        index, other = (
-            (NOTHING, math.nan) if first is None else (first.mains[i], float(second.main[i]) if second else math.nan)
-        )
+        index, other = (first.mains[i], float(second.main[i])) if first and second else (NOTHING, math.nan)
         yield effect((name,), "main", 1, index, other)
     for i, j in itertools.combinations(range(len(names)), 2):
-        index, other = (
-            (NOTHING, math.nan)
-            if first is None
-            else (first.pairs[i, j], float(second.pairs[i, j]) if second else math.nan)
-        )
+        index, other = (first.pairs[i, j], float(second.pairs[i, j])) if first and second else (NOTHING, math.nan)
         yield effect((names[i], names[j]), "interaction", 2, index, other)
     yield effect((), "unexplained", 3, NOTHING if first is None else first.unexplained, math.nan)
     yield effect((), "noise", 0, NOTHING if first is None else first.noise, math.nan)
@@ -155,10 +149,7 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
 def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
     """Return the fit's verdict with the evidence against this index alone."""
     (lo, hi), own = index.estimate.ends, index.estimate.value
-    for witness, said in (
-        ("polynomial chaos", other),
-        ("the average of all fits that the trials allow", index.median),
-    ):
+    for witness, said in (("polynomial chaos", other), ("the average of all fits that the trials allow", index.median)):
         if disagrees(own, said, width=hi - lo):
             verdict = verdict.and_also("caution", f"{witness} says {said:.2f}")
     return verdict
@@ -167,8 +158,7 @@ def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
 def _scopes(table: TrialsTable) -> Iterator[tuple[str, ...]]:
     """Yield the conditional parameters, alone and in pairs."""
     conditional = [name for name in table.names if not table.active([name]).all()]
-    yield from ((name,) for name in conditional)
-    yield from itertools.combinations(conditional, 2)
+    yield from itertools.chain.from_iterable(itertools.combinations(conditional, n) for n in (1, 2))
 
 
 def _scope(fit: Fit, whole: Fit) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ to first order, but not to second.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, lapack
@@ -101,17 +103,16 @@ class Model:
     y: Array
     bases: list[Array]
     kernels: list[AxisKernel]
-    pairs: tuple[tuple[int, int], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        d = len(self.bases)
-        object.__setattr__(self, "pairs", tuple((i, j) for i in range(d) for j in range(i + 1, d)))
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs (i, j) of parameters, with i < j."""
+        return tuple(combinations(range(len(self.bases)), 2))
 
     @property
     def n_triples(self) -> int:
         """How many triples of parameters there are."""
-        d = len(self.bases)
-        return d * (d - 1) * (d - 2) // 6
+        return math.comb(len(self.bases), 3)
 
     def rows(self, chosen: np.typing.NDArray[np.intp]) -> Model:
         """Return the same model of some of the trials."""
@@ -126,14 +127,8 @@ class Model:
     def start(self, length: float) -> Array:
         """Return a vector to start from."""
         d, p = len(self.bases), len(self.pairs)
-        return np.concatenate(
-            [
-                np.full(d, np.log(length)),
-                np.full(d, 0.4),
-                np.full(p, 0.2),
-                [0.2 if self.n_triples else 0.0, np.log(0.3)],
-            ]
-        )
+        rest = 0.2 if self.n_triples else 0.0
+        return np.array([np.log(length)] * d + [0.4] * d + [0.2] * p + [rest, np.log(0.3)])
 
     def bounds(self) -> list[tuple[float, float]]:
         """Return the box in which the vector lies."""
@@ -144,8 +139,7 @@ class Model:
     def penalty(self, vector: Array) -> tuple[float, Array, Array]:
         """Return minus the log prior (up to a constant), its gradient and its curvature."""
         d, p = len(self.bases), len(self.pairs)
-        main, pair, rest = AMPLITUDE_SCALES
-        scales = np.concatenate([np.full(d, main), np.full(p, pair / np.sqrt(max(1, p))), [rest]])
+        scales = np.repeat(np.divide(AMPLITUDE_SCALES, [1.0, np.sqrt(max(1, p)), 1.0]), [d, p, 1])
         t = vector[d:-1] / scales
         lengths, noise = (vector[:d] - LENGTH[0]) / LENGTH[1], (vector[-1] - NOISE[0]) / NOISE[1]
         value = float(np.log1p(t**2).sum() + (lengths**2).sum() / 2 + noise**2 / 2)
@@ -181,9 +175,10 @@ class Model:
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         return Solution(inverse, inverse @ self.y, float(np.log(np.diag(lower)).sum()))
 
-    def gradient(self, theta: Theta, matrices: Matrices, weight: Array) -> Gradient:
-        """Return Σ weight ∘ ∂K for every hyperparameter. `weight` (n, n) is the derivative by the covariance matrix."""
+    def gradient(self, theta: Theta, matrices: Matrices, solution: Solution) -> Gradient:
+        """Return the derivative of minus the log likelihood: Σ weight ∘ ∂K, weight (n, n) that by the covariance K."""
         d = len(self.bases)
+        weight = (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2
         lengths, mains, products = np.zeros(d), np.zeros(d), np.zeros((d, d))
         for rows in self._blocks():
             axes = self._axes(matrices.covariances, rows)
@@ -229,12 +224,10 @@ class Model:
             solution = self.solve(matrices)
         except LinAlgError:
             return 1e10, np.zeros_like(vector)
-        weight = (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2
-        by = self.gradient(theta, matrices, weight)
+        by = self.gradient(theta, matrices, solution)
         amplitudes = [2 * theta.mains * by.mains, 2 * theta.pairs * by.pairs, [2 * theta.rest * by.rest]]
         gradient = np.concatenate([by.lengths, *amplitudes, [2 * theta.noise_variance * by.noise]])
-        _, slope, _ = self.penalty(vector)
-        return self.minus_log_posterior(vector, solution), gradient + slope
+        return self.minus_log_posterior(vector, solution), gradient + self.penalty(vector)[1]
 
     def minus_log_posterior(self, vector: Array, solution: Solution) -> float:
         """Return it for the hyperparameters, up to a constant."""
@@ -245,17 +238,15 @@ class Model:
         theta, d = self.theta(vector), len(self.bases)
         matrices = self.matrices(theta)
         solution = self.solve(matrices)
-        by = self.gradient(theta, matrices, (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2)
+        by = self.gradient(theta, matrices, solution)
         information = _information(solution.inverse, self._derivatives(theta, matrices), k=len(vector))
-        _, _, curvature = self.penalty(vector)
-        curvature = curvature + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
+        curvature = self.penalty(vector)[2] + 2 * np.concatenate([np.zeros(d), by.mains, by.pairs, [by.rest, 0.0]])
         return np.asarray(information + np.diag(curvature))
 
     def _derivatives(self, theta: Theta, matrices: Matrices) -> Iterator[Array]:
         """Return the derivatives of the covariance by all hyperparameters, in the order of their vector."""
-        everything = slice(0, len(self.y))
-        axes = self._axes(matrices.covariances, everything)
-        yield from self._length_slopes(theta, matrices, axes, everything)
+        axes = self._axes(matrices.covariances, slice(None))
+        yield from self._length_slopes(theta, matrices, axes, slice(None))
         for t, axis in zip(theta.mains, axes, strict=True):
             yield 2 * t * axis
         for t, (i, j) in zip(theta.pairs, self.pairs, strict=True):

@@ -32,7 +32,6 @@ from studies.analysis.valley import (
     NoValley,
     Runs,
     ValleyFit,
-    below_worst,
     check_table,
     first_line,
     fit_around,
@@ -42,6 +41,7 @@ from studies.analysis.valley import (
 LAWS = {"constant": 0.0, "square root": 0.5, "linear": 1.0}  # α of each. All but the first need two log10 axes.
 CURVED, PERHAPS_CURVED = 0.01, 0.05  # p-values of a bend below which it is the verdict, or is told beside it
 WINDOWS = (0.5, 0.75, 1.0, 1.5)  # times the window: the sensitivity table
+MIN_TIES = 3  # runs that share the worst loss, as diverged ones do
 HIGH = 0.1  # share of the runs in the window that lie above it without a note
 LINE_POINTS = 7
 UNBOUNDED = Estimate(math.nan, -math.inf, math.inf)
@@ -128,7 +128,8 @@ def _fit_valley(table: Array, window: float) -> tuple[Runs, ValleyFit]:
             return runs, fit
     except NoValley:
         pass
-    runs = replace(runs, low=below_worst(runs.loss))
+    worst = runs.loss == runs.loss.max()
+    runs = replace(runs, low=~worst if worst.sum() >= MIN_TIES else np.full(len(worst), True))
     return runs, follow(runs, start)
 
 

@@ -31,7 +31,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.analysis.axis import Array
+from studies.analysis.axis import Array, Axis
 from studies.analysis.levels import MIN_FITTED_TRIALS
 
 Method = Literal["ped-anova", "fanova"]
@@ -62,38 +62,25 @@ class ScreenRow:
     above_null: bool
 
 
-def screen(
-    x: Array,
-    y: Array,
-    *,
-    names: Sequence[str],
-    categorical: Sequence[bool],
-    bounds: Sequence[tuple[float, float]],
-    seed: int,
-) -> list[ScreenRow]:
-    """Return both measures for encoded parameters `x` (n, d) and values `y` (n,). Lower values are better.
+def screen(axes: Sequence[Axis], x: Array, y: Array, *, seed: int) -> list[ScreenRow]:
+    """Return both measures for positions `x` (n, d) on the axes and values `y` (n,). Lower values are better.
 
-    A categorical column holds indices, its bounds are the first and the last one. Rows of PED-ANOVA come first, in each
-    method the largest first. Parameters that never varied are left out. Empty with fewer than 10 trials or a constant
-    value.
+    Rows of PED-ANOVA come first, in each method the largest first. Parameters that never varied are left out. Empty
+    with fewer than 10 trials or a constant value.
     """
-    varied = [i for i in range(len(names)) if np.ptp(x[:, i]) > 0] if len(y) else []
+    varied = [i for i in range(len(axes)) if np.ptp(x[:, i]) > 0] if len(y) else []
     if len(y) < MIN_FITTED_TRIALS or np.ptp(y) == 0 or not varied:
         return []
-    trials = [_column(x[:, i], bounds[i], is_categorical=categorical[i]) for i in varied]
-    study = _study([names[i] for i in varied], trials)
+    study = _study([axes[i].name for i in varied], [_column(axes[i], x[:, i]) for i in varied])
     values = (y - y.min()) / np.ptp(y)
     return [row for method in METHODS for row in _rows(method, study, values, seed=seed)]
 
 
-def _column(
-    column: Array, bounds: tuple[float, float], *, is_categorical: bool
-) -> tuple[list[float], BaseDistribution]:
+def _column(axis: Axis, x: Array) -> tuple[list[float], BaseDistribution]:
     """Return a parameter's values on [0, 1] for Optuna, with their distribution. Trees work in single precision."""
-    low, high = bounds
-    if is_categorical:
-        return [round(v - low) for v in column], CategoricalDistribution(tuple(range(round(high - low) + 1)))
-    return np.clip((column - low) / (high - low), 0.0, 1.0).tolist(), FloatDistribution(0.0, 1.0)
+    if axis.kind == "categorical":
+        return [round(v - axis.low) for v in x], CategoricalDistribution(tuple(range(round(axis.high - axis.low) + 1)))
+    return axis.unit(x).tolist(), FloatDistribution(0.0, 1.0)
 
 
 def _study(names: Sequence[str], columns: Sequence[tuple[list[float], BaseDistribution]]) -> optuna.Study:

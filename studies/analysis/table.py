@@ -22,10 +22,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.axis import Array, Axis, levelled
+from studies.analysis.axis import Array, Axis, axes_of, encoded, is_inside, levelled
 from studies.analysis.common_step import CommonStep, common_step
 from studies.analysis.same_runs import distinct
-from studies.analysis.trial_axes import axes_of, encoded, is_inside
 from studies.errors import BadInput, Problem
 from studies.records.eligible import is_feasible, is_finite
 from studies.records.objectives import by_first
@@ -162,10 +161,9 @@ def trials_table(
     Of several objectives the first counts, unless there is a `target`. Raises `BadInput` for parameters that no trial
     has, and for final values if more than a tenth of the trials were pruned.
     """
-    trials = trials_of(study)
     stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     return table_of(
-        trials,
+        trials_of(study),
         maximize=target is None and study.directions[0] == StudyDirection.MAXIMIZE,
         params=params,
         target=None if target is None else lambda trial: target(stored[trial.number]),
@@ -187,8 +185,7 @@ def table_of(
     powers_of_two: frozenset[str] = frozenset(),
     n_objectives: int = 1,
 ) -> TrialsTable:
-    """Return the table of `trials`, as `trials_table`. Constraints are about the objectives, so a `target` has all
-    trials."""
+    """Return the table of `trials`, as `trials_table`. With a `target`, infeasible trials count: it is no objective."""
     trials = distinct(by_first(trials) if target is None else trials)
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]
@@ -291,12 +288,11 @@ def _with_tried_levels(table: TrialsTable) -> TrialsTable:
 
 
 def _is_grid(table: TrialsTable) -> bool:
-    """Return whether the trials were proposed as a grid, or fill one: all combinations of the values of two or more
-    axes."""
+    """Return whether the trials were proposed as a grid, or have all combinations of two or more axes' values."""
     known = {source for source in table.sources if source is not None}
     if known:
         return known == {"grid"} and None not in table.sources
     if len(table.axes) < 2 or np.isnan(table.x).any() or not len(table.y):
         return False
-    n_levels = [len(np.unique(column)) for column in table.x.T]
-    return len(np.unique(table.x, axis=0)) == math.prod(n_levels) if math.prod(n_levels) <= len(table.y) else False
+    n_cells = math.prod(len(np.unique(column)) for column in table.x.T)
+    return n_cells <= len(table.y) and len(np.unique(table.x, axis=0)) == n_cells

@@ -23,7 +23,6 @@ MIN_RUNS, MIN_LEVELS, MIN_VALUES = 12, 3, 3
 MIN_FREE = 4  # cells in the window beyond the number of coefficients
 MAX_CATEGORIES = 12  # with more values of the second parameter its effect is a cubic, not one mean a level
 HEIGHT = 0.6  # of the way up from a level's least loss, where a quadratic ends
-MIN_TIES = 3  # runs that share the worst loss, as diverged ones do
 OUTLIER = 6.0  # times the distance from the 5 % quantile to the median: losses above count as this much
 NOISE = 0.01  # p-value that the first parameter's effect must beat
 SLOPES = np.linspace(-1.5, 1.5, 61)  # first guesses, in ranges of the first parameter over the range of the second
@@ -47,6 +46,10 @@ class Line:
     def at(self, z: Array | float) -> Array:
         """Return x at z."""
         return np.asarray(self.intercept + self.slope * z)
+
+    def moved(self, by: Line, share: float = 1.0) -> Line:
+        """Return the line after a share of the way `by`."""
+        return Line(self.intercept + share * by.intercept, self.slope + share * by.slope)
 
     def reach(self) -> float:
         """Return the largest |x| on it."""
@@ -90,9 +93,8 @@ class Runs:
         by_level = len(levels) <= min(MAX_CATEGORIES, len(x) // 4)
         own = np.eye(len(levels))[level_of] if by_level else np.vander(2 * z, 4)
         nuisance = _nuisance(table[:, 3:], room=len(x) // 3 - own.shape[1] - 3)
-        cells = np.unique(
-            np.column_stack([np.round((x - x.min()) / np.ptp(x), 9), level_of]), axis=0, return_inverse=True
-        )[1].ravel()
+        places = np.column_stack([np.round((x - x.min()) / np.ptp(x), 9), level_of])
+        cells = np.unique(places, axis=0, return_inverse=True)[1].ravel()
         typical, least = np.median(loss), np.quantile(loss, 0.05)
         if typical > least:
             loss = np.minimum(loss, least + OUTLIER * (typical - least))
@@ -141,8 +143,7 @@ class ValleyFit:
 
     def ridge(self) -> Line:
         """Return the line moved onto the minimum."""
-        move = self.vertex()
-        return Line(self.line.intercept + move.intercept, self.line.slope + move.slope)
+        return self.line.moved(self.vertex())
 
     def interval(self) -> tuple[float, float]:
         """Return Fieller's 95 % interval for the slope, (−inf, inf) if it is unbounded."""
@@ -173,9 +174,9 @@ class ValleyFit:
 
 def check_table(table: Array) -> None:
     """Raise NoValley for a table of x, second parameter and loss that is too poor for a ridge."""
-    n, n_values, n_levels = len(table), len(np.unique(table[:, 0])), len(np.unique(table[:, 1]))
-    if n < MIN_RUNS:
-        raise NoValley(f"{n} runs with a value are too few: run at least {MIN_RUNS}, better 50")
+    n_values, n_levels = len(np.unique(table[:, 0])), len(np.unique(table[:, 1]))
+    if len(table) < MIN_RUNS:
+        raise NoValley(f"{len(table)} runs with a value are too few: run at least {MIN_RUNS}, better 50")
     if n_levels < MIN_LEVELS:
         raise NoValley(f"{{1}} has {n_levels} of the {MIN_LEVELS} values that a line needs: run more values of {{1}}")
     if n_values < MIN_VALUES:
@@ -194,8 +195,7 @@ def _nuisance(others: Array, *, room: int) -> Array:
 
 
 def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
-    """Return the mask of runs (n,) in low cells: with a mean below `HEIGHT` of the way up from the least of their
-    group.
+    """Return the mask of runs (n,) in cells with a mean below `HEIGHT` of the way up from the least of their group.
 
     Least and worst are means of two and of three cells, so that no single lucky or unlucky one decides.
     """
@@ -207,18 +207,12 @@ def _low(loss: Array, cells: Integers, groups: Integers) -> Booleans:
     return np.asarray(means <= least[group] + HEIGHT * (worst - least[group]))[cells]
 
 
-def below_worst(loss: Array) -> Booleans:
-    """Return the mask of runs (n,) that do not share the worst loss with two or more others, as diverged ones do."""
-    worst = loss == loss.max()
-    return ~worst if worst.sum() >= MIN_TIES else np.full(len(loss), True)
-
-
 def first_line(runs: Runs) -> Line:
     """Return a first ridge: the slope with the smooth function of the distance that explains the loss best."""
     u = _orthonormal(runs.base)
     y = runs.loss - u @ (u.T @ runs.loss)
-    best, start = float(y @ y), Line(float(runs.x.mean()), 0.0)
-    everything = best
+    best = everything = float(y @ y)
+    start = Line(float(runs.x.mean()), 0.0)
     for slope in SLOPES * np.ptp(runs.x):
         along = runs.x - slope * runs.z
         middle, half = (along.min() + along.max()) / 2, max(np.ptp(along) / 2, 1e-9)
@@ -248,8 +242,7 @@ def follow(runs: Runs, line: Line, *, window: float = 1.0) -> ValleyFit:
         if move.reach() < STILL * window:
             return fit
         past.append(line)
-        share = 0.7 if step < MAX_STEPS // 3 else 0.3
-        line = Line(line.intercept + share * move.intercept, line.slope + share * move.slope)
+        line = line.moved(move, 0.7 if step < MAX_STEPS // 3 else 0.3)
     cycle = past[MAX_STEPS // 2 :]
     middle = Line(float(np.mean([p.intercept for p in cycle])), float(np.mean([p.slope for p in cycle])))
     return fit_around(runs, middle, window)

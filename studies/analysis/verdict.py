@@ -17,6 +17,7 @@ from scipy.stats import chi2
 
 from studies.analysis.axis import Array
 from studies.analysis.levels import LEVEL, MIN_RELIABLE_TRIALS
+from studies.text.wording import counted
 
 Level = Literal["ok", "caution", "unreliable"]
 LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
@@ -177,7 +178,9 @@ def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
         what = "reported at steps that the others do not share" if evidence.steps_differ else "reported nothing"
         found.append(f"many trials were pruned and {what}: only survivors are seen")
     if evidence.n < UNRELIABLE_TRIALS * evidence.n_parameters:
-        found.append(f"{_counted(evidence.n, 'trial')} for {_counted(evidence.n_parameters, 'parameter')}")
+        found.append(
+            f"{counted(evidence.n, 'trial', 'trials')} for {counted(evidence.n_parameters, 'parameter', 'parameters')}"
+        )
     if evidence.failed > MOST_LOST:
         found.append(f"{evidence.failed:.0%} of the trials gave no value")
     if evidence.infeasible > MOST_LOST:
@@ -199,7 +202,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(f"Q² {evidence.explained:.2f}")
     wanted = trials_wanted(evidence.n_parameters)
     if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
-        found.append(f"{_counted(evidence.n, 'trial')}, fewer than {wanted}")
+        found.append(f"{counted(evidence.n, 'trial', 'trials')}, fewer than {wanted}")
     if evidence.space_filling is None:
         found.append("who proposed the points is not recorded")
     elif evidence.space_filling < SPACE_FILLING:
@@ -213,13 +216,9 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.n_duplicates:
-        verb = "repeats" if evidence.n_duplicates == 1 else "repeat"
-        found.append(f"{_counted(evidence.n_duplicates, 'trial')} {verb} a point without another training seed")
+        repeating = counted(evidence.n_duplicates, "trial repeats", "trials repeat")
+        found.append(f"{repeating} a point without another training seed")
     return [("caution", reason) for reason in found]
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _infeasible(evidence: Evidence) -> str:

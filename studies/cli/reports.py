@@ -32,7 +32,7 @@ from studies.reporting.sections.selection import section as selection
 from studies.reporting.sections.values import section as values
 from studies.reporting.view import Objective, StudyView
 from studies.sampler_benchmark import section as benchmark
-from studies.sampler_benchmark.stored_runs import is_benchmark
+from studies.sampler_benchmark.runs import is_benchmark
 from studies.schema import is_imported
 from studies.secrets.texts import masked
 from studies.selection.steps import Selection

@@ -20,7 +20,7 @@ from studies.config.parsing.soundness import refuse_unsound
 from studies.config.parsing.storage import parse_storage
 from studies.config.settings import TEMPLATE_KEYS, StorageSettings, StudySettings
 from studies.errors import BadInput, Problem, Problems
-from studies.hypotheses.check import check_hypothesis
+from studies.hypotheses.parts import check_hypothesis
 from studies.launch.launcher import check_launcher
 from studies.search.checks import check_search
 from studies.storage.opening import open_existing, open_storage, open_to_read

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from optuna.trial import FrozenTrial
 
@@ -114,23 +115,18 @@ def conclude(parts: Sequence[PartTrials]) -> Conclusion:
 
 
 def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
-    """Add what decides an undecided part: `seeds` in all."""
+    """Add what decides an undecided part: `seeds` in all, in another study, for a study keeps its number of them."""
     n_cells = part.settings.n_trials // part.settings.replicates
     gain, hypothesis = found.tests[part.name].gain, part.settings.hypothesis
     counts_trials = hypothesis is not None and hypothesis.rule == "independence"
     found.more_trials[part.name] = (seeds - (gain.n or 0)) * (1 if counts_trials else n_cells)
     replicates = math.ceil(seeds / n_cells) if counts_trials else seeds
-    found.remedies[part.name] = _remedy(part, replicates, n_trials=replicates * n_cells)
-
-
-def _remedy(part: PartTrials, replicates: int, *, n_trials: int) -> str:
-    """Return how to decide an undecided part: by another study, because a study keeps its number of seeds."""
     name = part.settings.study_name
     whole = name.removesuffix(f"_{part.name}") if part.name else name
     another = pasted("study_name", f"{whole}-2")
-    return (
+    found.remedies[part.name] = (
         f"About {replicates} seeds would decide it; a study that has begun takes no more of them, so run another one: "
-        f"replicates={replicates} {another} ({n_trials} trainings{' of this part' if part.name else ''})."
+        f"replicates={replicates} {another} ({replicates * n_cells} trainings{' of this part' if part.name else ''})."
     )
 
 
@@ -163,26 +159,15 @@ def _test(part: PartTrials, found: Conclusion) -> HypothesisTest:
 
 def _warm_starts(values: Mapping[str, Values], part: PartTrials, *, near: float) -> Iterator[str]:
     """Yield what a search on each task saves by starting from the best settings of each other task."""
-    settings = part.settings
-    for source in values:
-        for target in values:
-            if source != target:
-                found = warm_start(
-                    values,
-                    settings.space,
-                    source=source,
-                    target=target,
-                    near=near,
-                    maximize=settings.objective.maximize,
-                    seed=settings.seed,
-                )
-                saved = found.saved
-                yield (
-                    f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch "
-                    f"and {found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
-                    f"{estimate_text(saved, '.1f')} trials saved (over {saved.n} replays on the "
-                    f"{len(values[target])} cells as they were measured)."
-                )
+    space, maximize, seed = part.settings.space, part.settings.objective.maximize, part.settings.seed
+    for source, target in permutations(values, 2):
+        found = warm_start(values, space, source=source, target=target, near=near, maximize=maximize, seed=seed)
+        yield (
+            f"On {target}, TPE comes within {near:g} of the best after {found.scratch:.1f} trials from scratch and "
+            f"{found.warm:.1f} beginning with the {N_BEST} best settings of {source}: "
+            f"{estimate_text(found.saved, '.1f')} trials saved (over {found.saved.n} replays on the "
+            f"{len(values[target])} cells as they were measured)."
+        )
 
 
 def _independence(part: PartTrials, found: Conclusion, boundary: float) -> HypothesisTest:

@@ -9,17 +9,18 @@ from rich.console import Console
 
 from studies.hypotheses.conclusion import Conclusion, PartTrials
 from studies.hypotheses.figures import regret_drawing, verdict_drawing
-from studies.hypotheses.held_fixed import held_fixed
 from studies.reporting.csv_table import Row, csv_text
 from studies.reporting.finding import Block, Drawing, File, Finding, Paragraph, Table
 from studies.reporting.renderers import markdown
 from studies.reporting.report import write_findings
 from studies.reporting.wording import estimate_text, interval_text
 from studies.reporting.writer import Writer
+from studies.storage.identity import fixed_config
 from studies.text.wording import NONE
 
 PAGE, TABLE = "hypothesis.md", "hypothesis.csv"
 FILES = (PAGE, TABLE, *(f"figures/{name}.{ending}" for name in ("verdict", "regret*") for ending in ("png", "csv")))
+NOT_SHOWN = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
 COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
 RULE = (
     "Supported: the whole 95 % interval lies at or above the boundary. Contradicted: all of it lies below. Undecided: "
@@ -35,12 +36,12 @@ def remove_hypothesis(folder: Path) -> None:
 
 def write_hypothesis(folder: Path, found: Conclusion, parts: Sequence[PartTrials], *, console: Console) -> None:
     """Write hypothesis.md, hypothesis.csv and the figures into `folder`. Print the verdict."""
-    findings = [hypothesis_finding(found, parts), held_fixed_finding(parts)]
+    findings = [_verdict(found, parts), Finding("Held fixed", blocks=tuple(_held_fixed(parts)))]
     write_findings(Writer(folder, patterns=FILES), findings, title=found.claim, pages={PAGE: markdown.report})
     console.print("\n".join([*findings[0].headline, f"  hypothesis: {folder / PAGE}"]), markup=False)
 
 
-def hypothesis_finding(found: Conclusion, parts: Sequence[PartTrials]) -> Finding:
+def _verdict(found: Conclusion, parts: Sequence[PartTrials]) -> Finding:
     """Return the verdict and the numbers behind it."""
     why = " ".join(f"{name + ': ' if name else ''}{reason}." for name, reason in found.missing.items())
     told = " ".join(filter(None, [" on this task.", found.combined, _shortly(found), why]))
@@ -56,11 +57,6 @@ def hypothesis_finding(found: Conclusion, parts: Sequence[PartTrials]) -> Findin
             File("numbers", TABLE, csv_text(COLUMNS, _rows(found))),
         ),
     )
-
-
-def held_fixed_finding(parts: Sequence[PartTrials]) -> Finding:
-    """Return the settings that no part varied."""
-    return Finding("Held fixed", blocks=tuple(held_fixed(parts)))
 
 
 def _rule(found: Conclusion) -> Iterator[Block]:
@@ -131,3 +127,36 @@ def _shortly(found: Conclusion) -> str:
         needs = f"needs {test.boundary:+g} ({test.unit}, n = {gain.n})"
         told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}")
     return "; ".join(told) + "." if told else ""
+
+
+def _held_fixed(parts: Sequence[PartTrials]) -> Iterator[Block]:
+    """Yield a table of the fixed settings in which parts differ, and one of the common ones."""
+    each = [_held(part) for part in parts]
+    keys = list(dict.fromkeys(key for held in each for key in held))
+    values = {key: [held.get(key, NONE) for held in each] for key in keys}
+    common = [(key, found[0]) for key, found in values.items() if len(set(found)) == 1]
+    apart = [(key, *found) for key, found in values.items() if len(set(found)) > 1]
+    if apart:
+        yield Table(("setting", *(part.name for part in parts)), tuple(apart))
+        yield Paragraph("In all parts:")
+    yield Table(("setting", "value"), tuple(common))
+
+
+def _held(part: PartTrials) -> dict[str, str]:
+    """Return the settings of model, data and budget that no parameter varied."""
+    settings = part.settings
+    varied = [path for parameter in settings.space for path in parameter.paths]
+    config = fixed_config(settings.template)
+    flat = [*_flat(config.get("model"), "model"), *_flat(config.get("datamodule"), "datamodule")]
+    kept = {key: str(value) for key, value in flat if not any((key + ".").startswith(path + ".") for path in varied)}
+    budget = settings.budget
+    return {"budget": f"{budget.amount:g} {budget.unit}", **kept}
+
+
+def _flat(node: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in NOT_SHOWN:
+                yield from _flat(value, f"{path}.{key}")
+    else:
+        yield path, node

@@ -2,6 +2,7 @@
 
 A part is the whole config with some keys changed (`hypothesis.parts`): a study with a name and a folder of its own. A
 later part may start from the model of an earlier one by `${hypothesis.checkpoints.NAME}`, a choice of a parameter.
+`check_hypothesis` refuses a study that cannot decide its hypothesis.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from studies.analysis.levels import MIN_BLOCKS, MIN_SEEDS
 from studies.config.composing.configs import given_overrides
 from studies.config.parsing.direction import flat_keys, forget_directions
-from studies.errors import BadInput, Problem
+from studies.config.settings import StudySettings
+from studies.errors import BadInput, Problem, Problems
 from studies.text.naming import shown_name, why_no_name
 
 OPEN = ("search_space", "hypothesis")  # where a part may add keys
@@ -57,6 +60,23 @@ def parts_of(config: DictConfig, *, checkpoint_of: Callable[[DictConfig], str | 
 def part_names(config: DictConfig) -> list[str]:
     """Return the names of the parts of `config`. Empty for one study."""
     return list(_parts(config))
+
+
+def check_hypothesis(settings: StudySettings, problems: Problems) -> None:
+    """Add a problem for a hypothesis that no result of the study could decide."""
+    if settings.hypothesis is None or settings.hypothesis.rule == "none":
+        return
+    rule = settings.hypothesis.rule
+    if not settings.is_designed:
+        complaint = f"is {rule}, which judges the cells of a grid, but sampler is {settings.sampler.name}"
+        problems.add("hypothesis.rule", complaint, "set sampler=grid, or hypothesis=null")
+        return
+    fewest = MIN_BLOCKS if rule == "independence" else MIN_SEEDS
+    if settings.replicates < fewest:
+        complaint = (
+            f"is {settings.replicates}, and hypothesis.rule={rule} decides nothing with fewer than {fewest} seeds"
+        )
+        problems.add("replicates", complaint, f"give {fewest} or more, or hypothesis=null")
 
 
 def _is_taken(name: str, config: DictConfig, parts: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL
@@ -53,32 +54,28 @@ def regret_matrix(
         if all(all(seed in cells.get(cell, {}) for seed in seeds) for cells in values.values())
     ]
     whole = {task: {cell: cells[cell] for cell in shared} for task, cells in values.items()}
-    best = {task: cross_fit(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
-    tasks = tuple(task for task, found in best.items() if found is not None)
+    fitted = {task: cross_fit(cells, seeds=seeds, maximize=maximize) for task, cells in whole.items()}
+    best = {task: found for task, found in fitted.items() if found is not None}
+    tasks = tuple(best)
     sign = 1.0 if maximize else -1.0
     level = 1 - (1 - LEVEL) / max(1, len(tasks) * (len(tasks) - 1))
     level_ahead = 1 - (1 - level) / max(1, len(shared) - 1)
     regret, ahead = {}, {}
-    for source in tasks:
-        for target in tasks:
-            theirs, own = best[source], best[target]
-            if source == target or theirs is None or own is None:
-                continue
-            best_there = [sign * own.values[s] for s in seeds]
-            borrowed = [sign * whole[target][theirs.judged[s]][s] for s in seeds]
-            found = paired(best_there, borrowed, widened=max(own.widened, theirs.widened), level=level).difference
-            ahead[source, target] = tuple(
-                paired(
-                    *([sign * whole[target][c][s] for s in seeds] for c in (cell, taken)), level=level_ahead
-                ).difference
-                for taken in set(theirs.judged.values())
-                for cell in shared
-                if cell != taken
-            )
-            ends = [cell.hi for cell in ahead[source, target]]
-            most = None if None in ends else max([0.0, found.value, *(end for end in ends if end is not None)])
-            regret[source, target] = replace(found, hi=most)
-    settings = {task: found.cell for task, found in best.items() if found is not None}
+    for source, target in permutations(tasks, 2):
+        theirs, own = best[source], best[target]
+        best_there = [sign * own.values[s] for s in seeds]
+        borrowed = [sign * whole[target][theirs.judged[s]][s] for s in seeds]
+        found = paired(best_there, borrowed, widened=max(own.widened, theirs.widened), level=level).difference
+        ahead[source, target] = tuple(
+            paired(*([sign * whole[target][c][s] for s in seeds] for c in (cell, taken)), level=level_ahead).difference
+            for taken in set(theirs.judged.values())
+            for cell in shared
+            if cell != taken
+        )
+        ends = [cell.hi for cell in ahead[source, target]]
+        most = None if None in ends else max([0.0, found.value, *(end for end in ends if end is not None)])
+        regret[source, target] = replace(found, hi=most)
+    settings = {task: found.cell for task, found in best.items()}
     return RegretMatrix(tasks, tuple(shared), settings, regret, ahead)
 
 

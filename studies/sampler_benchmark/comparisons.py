@@ -10,10 +10,11 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binom, binomtest, norm
 
+from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL
 from studies.analysis.paired import holm
-from studies.sampler_benchmark.runs import Array, BenchmarkRun, problems_of, runs_on, samplers_of
+from studies.sampler_benchmark.runs import BenchmarkRun, problems_of, runs_on, samplers_of
 
 
 @dataclass(frozen=True, slots=True)

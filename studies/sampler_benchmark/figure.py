@@ -53,19 +53,9 @@ def best_so_far(curves: Sequence[Curve], *, near: float) -> Drawing:
 def curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
     """Yield the rows of the CSV, one for each place of a curve."""
     for curve in curves:
-        columns = (curve.spent, curve.median, curve.median_lo, curve.median_hi, curve.mean, curve.mean_lo)
-        for spent, median, median_lo, median_hi, mean, mean_lo, mean_hi in zip(*columns, curve.mean_hi, strict=True):
-            yield {
-                "series": curve.sampler,
-                "spent": float(spent),
-                "median": float(median),
-                "median_lo": float(median_lo),
-                "median_hi": float(median_hi),
-                "mean": float(mean),
-                "mean_lo": float(mean_lo),
-                "mean_hi": float(mean_hi),
-                "n": curve.n,
-            }
+        for place in range(len(curve.spent)):
+            numbers_there = {name: float(getattr(curve, name)[place]) for name in COLUMNS[1:-1]}
+            yield {"series": curve.sampler, **numbers_there, "n": curve.n}
 
 
 def _draw(figure: Figure, rows: Rows, *, heading: str, label: str, near: float) -> None:

@@ -66,7 +66,8 @@ def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:
     """
     levels = {p.name: p.spread(1) for p in space}
     for parameter in (p for p in space if p.type == "categorical"):
-        levels = _if_room(space, {**levels, parameter.name: parameter.spread(n)}, levels, n)
+        finer = {**levels, parameter.name: parameter.spread(n)}
+        levels = finer if _has_room(space, finer, n) else levels
     growing = [p for p in space if p.type != "categorical"]
     while growing:
         growing = [p for p in growing if _grow(space, p, levels, n)]
@@ -75,20 +76,16 @@ def coarsened(space: SearchSpace, n: int) -> dict[str, tuple[Any, ...]]:
 
 def _grow(space: SearchSpace, parameter: Parameter, levels: dict[str, tuple[Any, ...]], n: int) -> bool:
     """Give `parameter` one level more, in place. Return whether that was possible."""
-    now = levels[parameter.name]
-    finer = parameter.spread(len(now) + 1)
-    if len(finer) <= len(now):
+    n_now = len(levels[parameter.name])
+    finer = parameter.spread(n_now + 1)
+    if len(finer) <= n_now or not _has_room(space, {**levels, parameter.name: finer}, n):
         return False
-    found = _if_room(space, {**levels, parameter.name: finer}, levels, n)
-    levels.update(found)
-    return levels[parameter.name] != now
+    levels[parameter.name] = finer
+    return True
 
 
-def _if_room(
-    space: SearchSpace, wanted: dict[str, tuple[Any, ...]], instead: dict[str, tuple[Any, ...]], n: int
-) -> dict[str, tuple[Any, ...]]:
-    refined = SearchSpace(tuple(replace(p, levels=wanted[p.name]) for p in space))
-    return wanted if len(refined.grid()) <= n else instead
+def _has_room(space: SearchSpace, levels: Mapping[str, tuple[Any, ...]], n: int) -> bool:
+    return len(SearchSpace(tuple(replace(p, levels=levels[p.name]) for p in space)).grid()) <= n
 
 
 def _with_levels(search_space: Mapping[str, Mapping[str, Any]], n: int) -> dict[str, dict[str, Any]]:

@@ -14,12 +14,20 @@ from studies.reporting.finding import Block, Drawing, File, Finding, Heading, Pa
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text
 from studies.sampler_benchmark.comparisons import PairwiseComparison, comparisons
-from studies.sampler_benchmark.curves import curves
+from studies.sampler_benchmark.curves import TimeToTarget, curves, times_to_target
 from studies.sampler_benchmark.figure import COLUMNS, best_so_far, curve_rows
-from studies.sampler_benchmark.runs import MEASURES, BenchmarkRun, Measure, base, problems_of, runs_on, samplers_of
+from studies.sampler_benchmark.runs import (
+    MEASURES,
+    BenchmarkRun,
+    Measure,
+    base,
+    is_benchmark,
+    problems_of,
+    runs_of,
+    runs_on,
+    samplers_of,
+)
 from studies.sampler_benchmark.sentences import amount, chance, headline, regret, sentences
-from studies.sampler_benchmark.stored_runs import is_benchmark, runs_of
-from studies.sampler_benchmark.times_to_target import TimeToTarget, times_to_target
 from studies.text.wording import NONE, p_value
 
 TITLE, FOLDER = "Samplers compared", "sampler_benchmark"

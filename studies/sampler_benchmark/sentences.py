@@ -10,8 +10,8 @@ import numpy as np
 from studies.analysis.levels import SIGNIFICANCE
 from studies.reporting.wording import estimate_text
 from studies.sampler_benchmark.comparisons import PairwiseComparison
+from studies.sampler_benchmark.curves import TimeToTarget
 from studies.sampler_benchmark.runs import BenchmarkRun, base, problems_of, samplers_of
-from studies.sampler_benchmark.times_to_target import TimeToTarget
 from studies.text.wording import counted, listed, p_value
 
 Pairs = Sequence[PairwiseComparison]
@@ -110,9 +110,8 @@ def _against_random(pairs: Pairs) -> Iterator[str]:
     every = _over_all(pairs)
     for name in _names(every):
         pair = _between(every, name, BASE)
-        if pair is None or name == BASE or name != base(name):
-            continue
-        yield f"{_verdict(pair)} (p {p_value(pair.p)})."
+        if pair is not None and name == base(name):
+            yield f"{_verdict(pair)} (p {p_value(pair.p)})."
 
 
 def _over_reinforce(runs: Runs, pairs: Pairs) -> Iterator[str]:

@@ -19,6 +19,7 @@ from studies.config.settings import POINTS, Named, RoundSettings, SelectSettings
 from studies.config.space import SearchSpace
 from studies.schema import Round, Stage
 from studies.storage.identity import fingerprint, identity
+from studies.text.wording import counted
 
 SHORT = 6  # hexadecimal digits of a digest
 
@@ -75,7 +76,7 @@ def announcement(settings: StudySettings) -> str:
     select, space, is_designed = settings.select, settings.space, settings.is_designed
     n_races = _n_races(select, space, is_designed=is_designed)
     crossed = " × ".join(parameter.name for parameter in scientific(space, select))
-    each = f", for each of {n_races} value{_s(n_races)} of {crossed}" if crossed else ""
+    each = f", for each of {counted(n_races, 'value', 'values')} of {crossed}" if crossed else ""
     beyond = ", beyond device_seconds" if settings.device_seconds is not None else ""
     return (
         f"select: {select.k} configurations × up to {select.seeds} seeds, then {select.estimate_seeds} fresh seeds of "
@@ -95,11 +96,12 @@ def describe_round(settings: RoundSettings) -> str:
     stage, number = settings.recorded.stage, settings.recorded.number
     n_points = len({json.dumps(point, sort_keys=True) for point in settings.points})
     n_seeds = len(set(settings.replicates))
-    if stage == "estimate" and n_seeds == 1:  # seeds change nothing in it
-        return f"select: the winner{_s(n_points)} once more"
     if stage == "estimate":
-        return f"select: the winner{_s(n_points)} on {n_seeds} fresh seed{_s(n_seeds)}"
-    return f"select, round {number}: {n_points} configuration{_s(n_points)} on {n_seeds} seed{_s(n_seeds)}"
+        winners = "the winner" if n_points == 1 else "the winners"
+        again = f"on {n_seeds} fresh seeds" if n_seeds > 1 else "once more"  # seeds change nothing in it
+        return f"select: {winners} {again}"
+    points = counted(n_points, "configuration", "configurations")
+    return f"select, round {number}: {points} on {counted(n_seeds, 'seed', 'seeds')}"
 
 
 def scientific(space: SearchSpace, select: SelectSettings) -> list[Parameter]:
@@ -107,14 +109,5 @@ def scientific(space: SearchSpace, select: SelectSettings) -> list[Parameter]:
     return [parameter for parameter in space if parameter.role == "scientific"] if select.per_value else []
 
 
-def _s(n: int) -> str:
-    """Return the ending of a counted noun."""
-    return "" if n == 1 else "s"
-
-
 def _n_races(select: SelectSettings, space: SearchSpace, *, is_designed: bool) -> int:
-    counts = [
-        len(parameter.levels or ()) if is_designed else len(parameter.spread(10**3))
-        for parameter in scientific(space, select)
-    ]
-    return math.prod(counts)
+    return math.prod(len((p.levels or ()) if is_designed else p.spread(10**3)) for p in scientific(space, select))

@@ -1,8 +1,12 @@
-"""Run a selection: round after round, until the storage holds its conclusion or something ends the command."""
+"""Run a selection: round after round, until the storage holds its conclusion or something ends the command.
+
+And tell what a study has still to train, its selection included.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from optuna import Study
 from optuna.storages import BaseStorage
@@ -11,7 +15,7 @@ from rich.console import Console
 
 from studies.config.settings import StudySettings
 from studies.process.signals import StopSignals
-from studies.selection.rounds import describe_round
+from studies.selection.rounds import describe_round, most_trainings
 from studies.selection.steps import Selection, next_step, reader
 from studies.storage.lease import Watch
 from studies.storage.slots import Rules, rules_of
@@ -20,6 +24,19 @@ from studies.text.wording import counted
 
 POLL_S = 0.5
 RunRound = Callable[[StudySettings], bool]  # runs a study as far as it gets; returns whether to go on afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What a study has still to train."""
+
+    trials: int  # of the search
+    trainings: int  # of the selection, at most
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the study has come to its end."""
+        return not self.trials and not self.trainings
 
 
 def select(
@@ -53,6 +70,14 @@ def selection_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage
         return None
     step = next_step(settings, trials, reader(storage))
     return step if isinstance(step, Selection) else None
+
+
+def remaining_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Remaining:
+    """Return what the study of these `trials` has still to train."""
+    if selection_of(settings, trials, storage) is not None:
+        return Remaining(0, 0)
+    n_trainings = most_trainings(settings.select, settings.space, is_designed=settings.is_designed)
+    return Remaining(settings.n_trials - rules_of(settings).n_finished(trials), n_trainings)
 
 
 def _is_over(trials: Sequence[FrozenTrial], rules: Rules, stopping: StoppingRule) -> bool:

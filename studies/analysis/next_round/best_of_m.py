@@ -37,6 +37,8 @@ from studies.analysis.levels import MIN_CURVE_TRIALS, PERCENTILES
 from studies.analysis.table import SPACE_FILLING, TrialsTable
 from studies.records.eligible import can_be_best
 
+Basis = Literal["all", "space-filling", "sequential"]
+
 MIN_SPACE_FILLING = 12
 N_RESAMPLES = 1000
 MAX_POINTS = 200  # of the curve
@@ -61,7 +63,7 @@ class BestOfM:
     hi: Array
     gain: Estimate
     last_gain: Estimate
-    basis: Literal["all", "space-filling", "sequential"]
+    basis: Basis
     n_lost: int
     policy: str = "final"
 
@@ -120,19 +122,14 @@ def _weights(n: int, sizes: Sequence[int]) -> Array:
     return np.where(possible, np.exp(logarithm), 0.0)
 
 
-def _exchangeable(
-    trials: Sequence[FrozenTrial],
-) -> tuple[Sequence[FrozenTrial], Literal["all", "space-filling", "sequential"]]:
-    sources = [trial.user_attrs.get(schema.SOURCE) for trial in trials]
-    filling = [trial for trial, source in zip(trials, sources, strict=True) if source in SPACE_FILLING]
+def _exchangeable(trials: Sequence[FrozenTrial]) -> tuple[Sequence[FrozenTrial], Basis]:
+    filling = [trial for trial in trials if trial.user_attrs.get(schema.SOURCE) in SPACE_FILLING]
     if len(filling) == len(trials):
         return trials, "all"
     return (filling, "space-filling") if len(filling) >= MIN_SPACE_FILLING else (trials, "sequential")
 
 
-def _curve(
-    loss: Array, *, maximize: bool, basis: Literal["all", "space-filling", "sequential"], n_lost: int, seed: int
-) -> BestOfM:
+def _curve(loss: Array, *, maximize: bool, basis: Basis, n_lost: int, seed: int) -> BestOfM:
     n, sign = len(loss), -1.0 if maximize else 1.0
     sizes = list(range(1, n + 1))
     if n > MAX_POINTS:

@@ -102,18 +102,9 @@ def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
     if isinstance(distribution, CategoricalDistribution):
         return Parameter(name, (), "categorical", choices={choice: choice for choice in distribution.choices})
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    kind, step = ("float", distribution.step) if isinstance(distribution, FloatDistribution) else ("int", None)
-    if isinstance(distribution, IntDistribution) and distribution.step > 1:
-        step = float(distribution.step)
-    return Parameter(
-        name,
-        (),
-        "float" if kind == "float" else "int",
-        low=float(distribution.low),
-        high=float(distribution.high),
-        log=distribution.log,
-        step=step,
-    )
+    is_float, low, high = isinstance(distribution, FloatDistribution), float(distribution.low), float(distribution.high)
+    step = None if (not is_float and distribution.step == 1) or distribution.step is None else float(distribution.step)
+    return Parameter(name, (), "float" if is_float else "int", low=low, high=high, log=distribution.log, step=step)
 
 
 def _failure(trial: FrozenTrial) -> str | None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import SIGNIFICANCE
@@ -116,13 +117,10 @@ def _best(cells: Mapping[Cell, Mapping[int, float]], seeds: Sequence[int], *, ma
 def compare(rows: Sequence[CrossFitted | None]) -> list[ValueComparison]:
     """Compare all pairs of `rows` over their common seeds, with Holm's correction, but rows without a value."""
     pairs = []
-    for i, a in enumerate(rows):
-        for j, b in enumerate(rows[i + 1 :], start=i + 1):
-            if a is not None and b is not None:
-                seeds = [seed for seed in a.values if seed in b.values]
-                widened = max(a.widened, b.widened)
-                found = paired([a.values[s] for s in seeds], [b.values[s] for s in seeds], widened=widened)
-                pairs.append((i, j, found))
+    for (i, a), (j, b) in combinations(enumerate(rows), 2):
+        if a is not None and b is not None:
+            seeds, widened = [seed for seed in a.values if seed in b.values], max(a.widened, b.widened)
+            pairs.append((i, j, paired([a.values[s] for s in seeds], [b.values[s] for s in seeds], widened=widened)))
     adjusted = holm([found.p for _, _, found in pairs])
     return [ValueComparison(i, j, found, p) for (i, j, found), p in zip(pairs, adjusted, strict=True)]
 
@@ -135,11 +133,10 @@ def changes(before: Sequence[CrossFitted | None], after: Sequence[CrossFitted | 
     to differ in one view and not in the other, with its wider intervals, although nothing differs between them.
     """
     found = []
-    for i in range(len(before)):
-        for j in range(i + 1, len(before)):
-            rows = [row for row in (before[i], before[j], after[i], after[j]) if row is not None]
-            if len(rows) == 4:
-                found.append((i, j, *_change(*rows)))
+    for i, j in combinations(range(len(before)), 2):
+        rows = [row for row in (before[i], before[j], after[i], after[j]) if row is not None]
+        if len(rows) == 4:
+            found.append((i, j, *_change(*rows)))
     adjusted = holm([shift.p for *_, shift in found])
     return [
         DifferenceChange(i, j, old, new, shift.difference, p)
@@ -173,7 +170,7 @@ class Ranking:
 
     best: int | None
     standings: tuple[RowStanding, ...] = ()
-    comparisons: tuple[ValueComparison, ...] = field(default=())
+    comparisons: tuple[ValueComparison, ...] = ()
 
     def verdict(self, i: int, j: int) -> int:
         """Return 1 if row i is shown to have the greater value than row j, -1 if the smaller, 0 if they tie."""
@@ -191,17 +188,12 @@ def rank(rows: Sequence[CrossFitted | None], *, maximize: bool) -> Ranking:
     comparisons with it alone would let too many false ones pass.
     """
     sign = 1.0 if maximize else -1.0
-    known = [i for i, row in enumerate(rows) if row is not None]
-    if not known:
+    means = {i: row.mean.value for i, row in enumerate(rows) if row is not None}
+    if not means:
         return Ranking(None, tuple(RowStanding("none") for _ in rows))
-    best = max(known, key=lambda i: sign * _mean(rows[i]))
+    best = max(means, key=lambda i: sign * means[i])
     comparisons = compare(rows)
     return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
-
-
-def _mean(row: CrossFitted | None) -> float:
-    assert row is not None
-    return row.mean.value
 
 
 def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> RowStanding:

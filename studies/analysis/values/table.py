@@ -189,14 +189,13 @@ def _table(
         row_of(label_of(key, among=order), cells[key], found, standing, groups[key], study)
         for key, found, standing in zip(order, fitted, ranking.standings, strict=True)
     )
-    honest = all(found.is_honest for found in fitted if found is not None)
     return ValueTable(
         name=" × ".join(names),
         metric=study.metric,
         view=view,
         rows=rows,
         ranking=ranking,
-        is_honest=honest,
+        is_honest=all(found.is_honest for found in fitted if found is not None),
         fitted=tuple(fitted),
         n_seeds=study.replicates,
         is_plain=study.varies_nuisance and len(names) == len(list(study.space)),

@@ -29,8 +29,8 @@ from studies.launch.preflight.findings import Checked, Plan
 from studies.records.stored import refuse_earlier_schema
 from studies.reporting.goal import goal, goal_notes
 from studies.search.designs import typical_points
-from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import announcement
+from studies.selection.run import Remaining, remaining_of
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.identity import find_study
 from studies.storage.importing import is_to_import

@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 import studies.analysis.screen
+from studies.analysis.axis import Axis
 from studies.analysis.screen import ScreenRow, screen
 
 Array = npt.NDArray[np.float64]
@@ -40,14 +41,9 @@ def screened(
     seed: int = 0,
 ) -> list[ScreenRow]:
     d = x.shape[1]
-    return screen(
-        x,
-        y,
-        names=names or "abcdef"[:d],
-        categorical=categorical or [False] * d,
-        bounds=bounds or [UNIT] * d,
-        seed=seed,
-    )
+    columns = zip(names or "abcdef"[:d], categorical or [False] * d, bounds or [UNIT] * d, strict=True)
+    axes = [Axis(name, "categorical" if chosen else "continuous", "linear", *ends) for name, chosen, ends in columns]
+    return screen(axes, x, y, seed=seed)
 
 
 def of(rows: Sequence[ScreenRow], method: str) -> dict[str, ScreenRow]:

@@ -16,9 +16,8 @@ from studies.analysis.racing import run_race
 from studies.config.settings import StudySettings
 from studies.reporting.sections.selection.section import selection_blocks
 from studies.reporting.sections.selection.words import claim
-from studies.selection.comparison import WinnerComparison
 from studies.selection.race import Candidate, Race
-from studies.selection.steps import Selection
+from studies.selection.steps import Selection, WinnerComparison
 
 MakeSettings = Callable[..., StudySettings]
 RACE = ("select=race", "select.k=3", "select.seeds=4", "select.estimate_seeds=5")

@@ -8,9 +8,8 @@ import pytest
 from scipy.stats import binomtest
 
 from studies.sampler_benchmark.comparisons import PairwiseComparison, comparisons, median_interval, wilson
-from studies.sampler_benchmark.curves import curves
+from studies.sampler_benchmark.curves import TimeToTarget, curves, times_to_target
 from studies.sampler_benchmark.runs import BenchmarkRun
-from studies.sampler_benchmark.times_to_target import TimeToTarget, times_to_target
 
 
 def run(

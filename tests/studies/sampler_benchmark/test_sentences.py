@@ -11,11 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from studies.sampler_benchmark.comparisons import comparisons
-from studies.sampler_benchmark.curves import curves
+from studies.sampler_benchmark.curves import curves, times_to_target
 from studies.sampler_benchmark.figure import best_so_far, colours_and_styles
 from studies.sampler_benchmark.runs import BenchmarkRun
 from studies.sampler_benchmark.sentences import headline, sentences
-from studies.sampler_benchmark.times_to_target import times_to_target
 
 
 def runs_of(

@@ -15,8 +15,8 @@ from pytorch_lightning import Callback
 from studies.cli.commands.check import estimate
 from studies.config.settings import StudySettings
 from studies.search.designs import typical_points
-from studies.selection.remaining import Remaining, remaining_of
 from studies.selection.rounds import most_trainings
+from studies.selection.run import Remaining, remaining_of
 from studies.trial.job import Job
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight.batch_limit import BatchLimit

@@ -11,8 +11,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies.analysis.racing import run_race
-from studies.selection.comparison import compared
 from studies.selection.race import Candidate, Race, estimated
+from studies.selection.steps import compared
 
 SEEDS = [0.9, 0.92, 0.91, 0.89, 0.6, 0.62, 0.61, 0.59]  # what the seeds give: the last four are harder
 FRESH = [0.8, 0.75, 0.85, 0.7, 0.9]
