@@ -229,7 +229,7 @@ def first_line(runs: Runs) -> Line:
     n_free = len(y) - u.shape[1] - DEGREE - 1
     ratio = (everything - best) / (DEGREE + 1) * n_free / max(best, 1e-300)
     if f_distribution.sf(ratio, DEGREE + 1, n_free) > NOISE:
-        raise NoValley("{0} explains no more of the loss than chance would: run replicates, or a wider range of {0}")
+        raise NoValley("{0} explains no more of the results than chance would: run replicates, or a wider range of {0}")
     return start
 
 

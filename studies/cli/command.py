@@ -28,6 +28,7 @@ from studies.config.parsing.soundness import refuse_unsound
 from studies.config.shown_config import hide_secrets_of_sweep, run_with_secrets_hidden
 from studies.errors import BadInput, Problem, StudyError
 from studies.process.leaving import exits_in_time
+from studies.process.signals import EndedBySignal
 from studies.text.printable import printable
 
 Task = Callable[[DictConfig], int]
@@ -132,7 +133,7 @@ def _interrupt(*_: object) -> None:
 
     Raise no KeyboardInterrupt: when it passes through an `exec`, CPython ends itself by SIGINT even if it was caught.
     """
-    sys.exit(INTERRUPTED_EXIT_CODE)
+    raise EndedBySignal(INTERRUPTED_EXIT_CODE)
 
 
 def _of_lost(names: Sequence[str], overrides: Sequence[str]) -> Problem:

@@ -14,6 +14,7 @@ from studies.config.budget import Budget
 from studies.errors import BadInput, Problem, StudyError
 from studies.process.leaving import children_ended
 from studies.process.signals import StopSignals
+from studies.reporting.wording import estimate_text
 from studies.selection.evaluations import count_evaluation, evaluations_in, in_words, retrainings
 from studies.text.wording import nearby
 from studies.trial.checkpoints.files import symlink_target
@@ -66,8 +67,10 @@ def train_and_tell(chosen: Mapping[str, Any], folder: Path, console: Console, *,
         (folder / "error.log").write_text(traced(error), encoding="utf-8", errors="backslashreplace")
         raise StudyError(f"the training failed ({classify(error)[1]}). See {nearby(folder / 'error.log')}") from error
     console.print(_value_line(chosen, tested.value))
-    for name, value in tested.metrics.items():
-        console.print(f"{name} {value:.4f}{tested.interval(name)}")
+    for name in tested.metrics:
+        found = tested.estimate(name)
+        samples = f" (n = {found.n} test samples)" if found.n else ""
+        console.print(f"{name} {estimate_text(found)}{samples}")
     if tested.metrics:
         count_evaluation(folder, before=own)
         note = in_words(earlier, evaluated)

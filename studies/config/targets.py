@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from studies.process.signals import EndedBySignal
 from studies.text.printable import described
 
 
@@ -80,5 +81,7 @@ def _find_module(name: str) -> Any:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return None
         raise TargetBroken(described(error)) from error
+    except EndedBySignal:
+        raise
     except (Exception, SystemExit) as error:
         raise TargetBroken(described(error)) from error

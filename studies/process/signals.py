@@ -20,6 +20,10 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the end follows later
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
+class EndedBySignal(SystemExit):
+    """A signal ends the command. No module of a user asks for this end."""
+
+
 class TimeIsUp(BaseException):
     """The time is up. This is no error of the interrupted code."""
 

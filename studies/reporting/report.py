@@ -32,7 +32,7 @@ ANNOUNCED = 50  # trials: an analysis of fewer is over before anyone wonders
 UNFINISHED = Finding(
     "What matters, and what interacts",
     blocks=(
-        Paragraph("Not analysed: an error or an interruption ended the analysis. What was printed then says which."),
+        Paragraph("Not analysed: an error or an interruption ended the analysis. studies.report writes it again."),
     ),
 )
 

@@ -11,6 +11,8 @@ import torch
 import yaml
 from scipy.stats import binomtest
 
+from studies.analysis.estimate import Estimate
+from studies.analysis.levels import LEVEL
 from studies.config.budget import Budget
 from studies.config.settings import FIXED_KEYS, Link
 from studies.errors import StudyError
@@ -36,13 +38,13 @@ class RetrainingResult:
     n: int | None  # test samples, None if unknown
     checkpoint: Path
 
-    def interval(self, name: str) -> str:
-        """Return the 95 % interval of a share (Wilson 1927) in words, empty for a metric that is no share."""
+    def estimate(self, name: str) -> Estimate:
+        """Return a metric of the test. A share of the samples has its interval (Wilson 1927)."""
         value = self.metrics[name]
         if not is_share(name) or not 0 <= value <= 1 or not self.n:
-            return ""
-        found = binomtest(round(value * self.n), self.n).proportion_ci(0.95, method="wilson")
-        return f" (95 % interval {found.low:.4f}–{found.high:.4f}, n = {self.n} test samples)"
+            return Estimate(value)
+        found = binomtest(round(value * self.n), self.n).proportion_ci(LEVEL, method="wilson")
+        return Estimate(value, found.low, found.high, self.n)
 
 
 def train_and_test(

@@ -41,13 +41,14 @@ def report_experiment(config: DictConfig) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
     need_study(config)
-    for part in each_part(config):
-        _report_study(part.config, console)
-    conclude_experiment(config, console)
+    are_known = [_report_study(part.config, console) for part in each_part(config)]
+    if all(are_known):
+        conclude_experiment(config, console)
     return 0
 
 
-def _report_study(config: DictConfig, console: Console) -> None:
+def _report_study(config: DictConfig, console: Console) -> bool:
+    """Report a stored study. Return whether its config is known."""
     asked, seed = _analysis_of(config)
     storage = storage_to_read(config)
     study = _stored_study(config, storage)
@@ -57,13 +58,14 @@ def _report_study(config: DictConfig, console: Console) -> None:
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
         with refusals_told(settings.output_dir):
             report_study(study, settings, console=console, selection=selection)
-        return
+        return True
     console.print("no config of this study was given (+study=…): the report is made from the storage alone")
     rounds = [s.study_name for s in storage.get_all_studies() if searched_study(s.user_attrs) == study.study_name]
     folder = _folder(str(config.output_dir), study.study_name)
     make_folder(folder)
     with refusals_told(folder):
         report_stored(study, folder, asked, seed=seed, rounds=rounds, console=console)
+    return False
 
 
 def _stored_study(config: DictConfig, storage: BaseStorage) -> Study:

@@ -76,10 +76,10 @@ def _more(view: StudyView) -> str:
     lost = [trial for slot in view.slots for trial in slot.chain if rules.has_failed(trial)]
     fate = "replaced by others" if rules.redraws else "with no result"
     failures = f"; {counted(len(lost), 'point', 'points')} failed for good (error or killed), {fate}" if lost else ""
-    goes_on = "; the same command goes on" if len(view.ended) < view.settings.n_trials else ""
+    goes_on = "; studies.run goes on" if len(view.ended) < view.settings.n_trials else ""
     is_unselected = view.settings.select.name != "none" and view.selection is None and view.best is not None
     if is_unselected:
-        goes_on = "; nothing is selected yet; the same command goes on"
+        goes_on = "; nothing is selected yet; studies.run goes on"
     return f"{failures}{goes_on}"
 
 

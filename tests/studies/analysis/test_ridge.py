@@ -200,7 +200,7 @@ def test_noise_alone_has_no_ridge() -> None:
     x, b = grid()
     verdicts = [fitted(x, b, noise(seed, len(x))).verdict for seed in range(20)]
     assert sum(verdict.startswith("no ridge") for verdict in verdicts) >= 19
-    assert sum("no more of the loss than chance would" in verdict for verdict in verdicts) >= 17
+    assert sum("no more of the results than chance would" in verdict for verdict in verdicts) >= 17
 
 
 def test_a_maximum_is_no_ridge() -> None:
@@ -313,7 +313,7 @@ def test_runs_without_a_finite_value_change_nothing() -> None:
 
 def test_a_loss_that_the_first_parameter_does_not_move_is_told() -> None:
     x, b = (a.ravel() for a in np.meshgrid(LR[:4], BATCH[:4]))
-    assert "no more of the loss than chance would" in fitted(x, b, (b > BATCH[1]) * 1.0).verdict
+    assert "no more of the results than chance would" in fitted(x, b, (b > BATCH[1]) * 1.0).verdict
 
 
 def test_values_far_beyond_any_scale_are_taken() -> None:

@@ -50,7 +50,7 @@ def test_the_main_job_on_digits_from_search_to_test(shell: Shell) -> None:
 
     retrained = shell.run("retrain", *FAST)
     assert f"val/accuracy {best['value']:.4f} at the last rung ({best['value']:.4f} in the search)" in retrained
-    assert re.search(r"test/accuracy 0\.\d+ \(95 % interval 0\.\d+–\d\.\d+, n = \d+ test samples\)", retrained)
+    assert re.search(r"test/accuracy 0\.\d+ \[0\.\d+, \d\.\d+\] \(n = \d+ test samples\)", retrained)
     assert (folder / "retrain" / f"trial-{best['trial']}" / "model.ckpt").exists()
     assert not list((folder / "retrain").rglob("*.part"))
     from_file = shell.run("retrain", "config=outputs/digits/best.yaml")

@@ -130,7 +130,10 @@ def test_a_report_with_another_config_than_the_studys_own_writes_nothing(selecte
 
 
 def test_a_report_from_the_storage_alone_tells_of_the_selection_that_followed(selected_study: Shell) -> None:
+    (selected_study.folder / "out").mkdir()
+    (selected_study.folder / "out" / "hypothesis.md").write_text("what the config's claim came to")
     told = selected_study.run("report", "study_name=plain", "output_dir=out", "analysis=none")
     assert "no config of this study was given (+study=…): the report is made from the storage alone" in told
     assert "of the search alone 0.5000 (trial 0); 1 trial finished; a selection among its best followed" in told
     assert "plain.select-1-abcdef" in (selected_study.folder / "out" / "report.md").read_text(encoding="utf-8")
+    assert (selected_study.folder / "out" / "hypothesis.md").exists()

@@ -135,16 +135,14 @@ def test_the_report_tells_the_best_configuration_and_how_trials_ended(make_setti
 def test_a_study_without_a_value_has_no_best_configuration(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
     printed = written(settings, [trial(settings, 0, STOPPED, failure="diverged")])
-    assert printed.splitlines()[0] == "1 of 6 trials finished, none of them with a value; the same command goes on."
+    assert printed.splitlines()[0] == "1 of 6 trials finished, none of them with a value; studies.run goes on."
     assert not (settings.output_dir / "best.yaml").exists()
     assert "## Best configuration" not in (settings.output_dir / "report.md").read_text()
 
 
 def test_a_study_without_a_trial_has_a_report_all_the_same(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    assert written(settings, []).startswith(
-        "0 of 6 trials finished, none of them with a value; the same command goes on."
-    )
+    assert written(settings, []).startswith("0 of 6 trials finished, none of them with a value; studies.run goes on.")
 
 
 def test_points_that_failed_for_good_are_told(make_settings: MakeSettings) -> None:
@@ -179,7 +177,7 @@ def test_what_ended_without_a_full_result_is_told_with_why(make_settings: MakeSe
 
 def test_a_failure_that_is_still_to_be_retried_is_not_finished(make_settings: MakeSettings) -> None:
     settings = six(make_settings)
-    assert "; 5 of 6 trials finished; the same command goes on" in written(settings, every_ending(settings)[:6])
+    assert "; 5 of 6 trials finished; studies.run goes on" in written(settings, every_ending(settings)[:6])
     assert "after an error, an interruption" not in (settings.output_dir / "report.md").read_text()
 
 

@@ -57,7 +57,7 @@ def test_before_the_selection_has_come_to_its_end_the_best_of_the_search_is_told
     selection, _ = selection_of(settings, storage, Landscape(by_dropout))
     report_of(settings, storage, selection)
     printed, report = report_of(settings, storage, None)
-    assert "nothing is selected yet; the same command goes on." in printed
+    assert "nothing is selected yet; studies.run goes on." in printed
     assert "optimistic" in report
     assert not (settings.output_dir / "select.csv").exists()
     assert f"removed, of an earlier report: {settings.output_dir / 'select.csv'}" in printed

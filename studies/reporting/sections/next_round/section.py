@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from studies.analysis.levels import AT_LIMIT
 from studies.analysis.next_round.best_of_m import BestOfM, is_enough
 from studies.reporting.csv_table import Row, csv_text, fields_of
 from studies.reporting.figures.best_of_m import best_of_m
@@ -146,6 +147,8 @@ def _reasons(found: NextRound, name: str) -> list[str]:
 def _confidence(share: float) -> str:
     if math.isnan(share):
         return NONE
+    if share < AT_LIMIT:
+        return f"{math.floor(100 * share)} %"  # never rounded up to a confidence that moves a limit
     return "> 99 %" if share > 1 - LIMITED else f"{100 * share:.0f} %"
 
 
