@@ -48,7 +48,7 @@ class StudyView:
 
     Attributes:
         trials: All trials, by number.
-        ended: The ended trials that count: one for each slot. All but void ones if the slots are not known.
+        ended: The trials that count: the last of each finished slot. All but void ones if the slots are not known.
         imported: Trials from another study.
         imports: The imported trials and those left out, in words.
         slots: The slots of the budget with their trials. Empty if not known.

@@ -72,7 +72,7 @@ def round_settings(
 
 
 def announcement(settings: StudySettings) -> str:
-    """Tell what the selection costs at most."""
+    """Return the highest cost of the selection, in words."""
     select, space, is_designed = settings.select, settings.space, settings.is_designed
     n_races = _n_races(select, space, is_designed=is_designed)
     crossed = " × ".join(parameter.name for parameter in scientific(space, select))

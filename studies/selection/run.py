@@ -35,7 +35,7 @@ class Remaining:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether the study has come to its end."""
+        """Whether the study is finished."""
         return not self.trials and not self.trainings
 
 
@@ -48,7 +48,7 @@ def select(
     signals: StopSignals,
     console: Console,
 ) -> None:
-    """Run what the selection lacks, if the search has come to its end."""
+    """Run what the selection lacks, if the search is finished."""
     watch = Watch(storage, lease_s=settings.storage.lease_s)
     trials = _settled(study, rules_of(settings), stopping_of(settings), watch, signals)
     if trials is None:
@@ -65,7 +65,7 @@ def select(
 
 
 def selection_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage: BaseStorage) -> Selection | None:
-    """Return what the selection after a search with these `trials` came to. None while it has not ended."""
+    """Return the result of the selection after a search with these `trials`. None while it is not finished."""
     if settings.select.name == "none" or not _is_over(trials, rules_of(settings), stopping_of(settings)):
         return None
     step = next_step(settings, trials, reader(storage))
