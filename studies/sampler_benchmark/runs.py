@@ -32,7 +32,7 @@ NO_PRUNER = "none"
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """What a run came to after each of its trials. All arrays have the shape (n,)."""
+    """The state of a run after each of its trials. All arrays have the shape (n,)."""
 
     problem: str
     sampler: str  # and its pruner, as in `tpe + median`
@@ -96,7 +96,7 @@ def is_benchmark(template: DictConfig) -> bool:
 
 
 def runs_of(trials: Sequence[FrozenTrial], space: SearchSpace, template: DictConfig) -> list[BenchmarkRun]:
-    """Return the searches that came to their end, by problem and sampler in the order of the search space."""
+    """Return the finished searches, by problem and sampler in the order of the search space."""
     whole = [t for t in trials if t.state == TrialState.COMPLETE and "regret" in t.user_attrs.get(schema.RESULT, {})]
     runs = [_run(trial, space, template) for trial in whole]
     labels = dict.fromkeys(str(choice) for p in space for choice in p.choices)

@@ -53,7 +53,7 @@ def compute(view: StudyView) -> Finding | None:
         return None
     runs = runs_of(view.ended, view.settings.space, view.settings.template)
     if not runs:
-        return Finding(TITLE, headline=("No search has come to its end yet.",))
+        return Finding(TITLE, headline=("No search is finished yet.",))
     pairs, times = comparisons(runs), times_to_target(runs, seed=view.seed)
     return Finding(
         TITLE,

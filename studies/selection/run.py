@@ -81,7 +81,7 @@ def remaining_of(settings: StudySettings, trials: Sequence[FrozenTrial], storage
 
 
 def _is_over(trials: Sequence[FrozenTrial], rules: Rules, stopping: StoppingRule) -> bool:
-    """Return whether the search has come to its end, by its budget or early, and nothing runs any more."""
+    """Return whether the search is over, by its budget or early, and nothing runs any more."""
     if rules.are_all_finished(trials):
         return True
     return stopping.applies(trials) and not any(trial.state == TrialState.RUNNING for trial in trials)
@@ -90,7 +90,7 @@ def _is_over(trials: Sequence[FrozenTrial], rules: Rules, stopping: StoppingRule
 def _settled(
     study: Study, rules: Rules, stopping: StoppingRule, watch: Watch, signals: StopSignals
 ) -> Sequence[FrozenTrial] | None:
-    """Return the trials of a search that has come to its end, else None.
+    """Return the trials of a search that is over, else None.
 
     After an early end, wait for trials that still run elsewhere: all commands must find the same candidates.
     """

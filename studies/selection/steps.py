@@ -46,7 +46,7 @@ class WinnerComparison:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A selection that has come to its end."""
+    """A finished selection."""
 
     asked: SelectSettings
     races: tuple[Race, ...]
@@ -64,7 +64,7 @@ class Selection:
 def next_step(settings: StudySettings, trials: Sequence[FrozenTrial], read: Read) -> StudySettings | Selection | None:
     """Return the round to run next, or the finished selection. None if the search has no candidate.
 
-    `trials` are those of the search, which must have come to its end.
+    `trials` are those of the search, which must be finished.
     """
     select, maximize = settings.select, settings.objective.maximize
     races = races_of(trials, select, settings.space, maximize=maximize, is_designed=settings.is_designed)

@@ -1,4 +1,4 @@
-"""Turns what a training or a procedure came to into the outcome of its trial: diverged, pruned, or complete."""
+"""Turns the result of a training or a procedure into the outcome of its trial: diverged, pruned, or complete."""
 
 from __future__ import annotations
 
