@@ -27,8 +27,8 @@ from studies.analysis.chaos import chaos
 from studies.config.budget import Budget
 from studies.trial.building.package import Package
 from studies.trial.job import Job
-from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.rungs.batch_limit import BatchLimit
 
 DEGREE = 10
 FITS = ((6, 200, 1.0), (10, 1000, 15.0))  # parameters, trials, target in seconds

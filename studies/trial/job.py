@@ -30,9 +30,9 @@ from studies.trial.checkpoints.saver import CheckpointSaver, SavingRule
 from studies.trial.loggers.loggers import build_loggers
 from studies.trial.loggers.tracked_run import TrackedRun
 from studies.trial.other_callbacks import OtherCallbacks
-from studies.trial.preflight.batch_limit import BatchLimit, EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, StopTogether, TrialRanks
+from studies.trial.ranks.agreement import ALONE, StopTogether, TrialRanks
 from studies.trial.run import Run
+from studies.trial.rungs.batch_limit import BatchLimit, EndAtBatchLimit
 from studies.trial.rungs.budget_steps import ScheduleLength
 from studies.trial.rungs.clocks import NEVER, Clock, TimeLimit
 from studies.trial.rungs.real_number import guard_metrics

@@ -22,7 +22,7 @@ from studies.trial.checkpoints.state_file import secrets_kept_out
 from studies.trial.job import Job
 from studies.trial.loggers.tracked_run import tracked_retraining
 from studies.trial.run import Run
-from studies.trial.test_set import evaluate_test_set
+from studies.trial.testing import evaluate_test_set
 from studies.trial.training import Training, Watchers, never
 
 MODEL, PART, RESULT = "model.ckpt", "model.part", "result.yaml"

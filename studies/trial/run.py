@@ -21,11 +21,11 @@ from studies.trial.failures import classify
 from studies.trial.loggers.loggers import Loggers
 from studies.trial.memory import PeakMemory
 from studies.trial.other_callbacks import OtherCallbacks
-from studies.trial.preflight.batch_limit import EndAtBatchLimit
-from studies.trial.ranks.ranks import ALONE, TrialRanks
+from studies.trial.ranks.agreement import ALONE, TrialRanks
+from studies.trial.rungs.batch_limit import EndAtBatchLimit
 from studies.trial.rungs.clocks import TimeLimit
 from studies.trial.rungs.rungs import Interrupted, Rungs
-from studies.trial.test_set import evaluate_test_set
+from studies.trial.testing import evaluate_test_set
 from studies.trial.training import Training, Watchers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from studies.trial.building.links import Plain
 from studies.trial.checkpoints.saver import SavedCheckpoint
 from studies.trial.rungs.rungs import Rung
-from studies.trial.test_set import TestScores
+from studies.trial.testing import TestScores
 
 
 def decline(_news: object) -> bool:

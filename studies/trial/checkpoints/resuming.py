@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from studies.trial.building.package import loaders_in
-from studies.trial.ranks.ranks import TrialRanks
+from studies.trial.ranks.agreement import TrialRanks
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -13,8 +13,8 @@ from studies.config.space import Point
 from studies.errors import BadInput, Problem, nearest
 from studies.trial.building.mixing import PackagesMixed
 from studies.trial.failures import classify_own
-from studies.trial.preflight.batch_limit import MonitoredMetric, Observed
 from studies.trial.run import Run
+from studies.trial.rungs.batch_limit import MonitoredMetric, Observed
 from studies.trial.rungs.real_number import NotReal
 from studies.trial.rungs.rungs import MetricMissing
 from studies.trial.rungs.samples import SamplesUnknown

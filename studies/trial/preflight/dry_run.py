@@ -22,15 +22,15 @@ from studies.trial.job import Job
 from studies.trial.memory import free_memory, set_imports_aside
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight import diagnosis
-from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
-from studies.trial.preflight.procedures import try_rung
+from studies.trial.preflight.first_rung import try_rung
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.process_state.state import import_targets, kept
 from studies.trial.ranks.processes import train_in_ranks
 from studies.trial.run import Run
+from studies.trial.rungs.batch_limit import BatchLimit
 from studies.trial.rungs.rungs import Interrupted
-from studies.trial.test_set import evaluate_test_set, has_test_set
+from studies.trial.testing import evaluate_test_set, has_test_set
 from studies.trial.training import Watchers, never
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from studies.trial.preflight.dry_run import (
     dry_run_ranks,
     estimate_time,
 )
-from studies.trial.preflight.procedures import building_problems
+from studies.trial.preflight.first_rung import building_problems
 from studies.trial.procedures.procedure import is_procedure, misplaced
 from studies.trial.training import tell_nobody
 

@@ -20,7 +20,7 @@ import torch
 from torch import distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from studies.trial.ranks.ranks import RanksOutOfStep, SyncPoint, TrialRanks
+from studies.trial.ranks.agreement import RanksOutOfStep, SyncPoint, TrialRanks
 
 SYNC_POINTS: tuple[str, ...] = get_args(SyncPoint)
 WIDTH = 3  # at most so many numbers are shared at once

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from studies.config.settings import TRAINING_LOSS
-from studies.trial.ranks.ranks import TrialRanks
+from studies.trial.ranks.agreement import TrialRanks
 from studies.trial.rungs.real_number import real, refuse_unreal
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from studies.config.budget import Budget
 from studies.config.settings import TRAINING_LOSS
 from studies.trial.checkpoints.resuming import KEY, capture_generators, end_restart, restore_state
-from studies.trial.ranks.ranks import ALONE, TrialRanks
+from studies.trial.ranks.agreement import ALONE, TrialRanks
 from studies.trial.rungs.metrics import Losses, Metrics
 from studies.trial.rungs.metrics import MetricMissing as MetricMissing
 from studies.trial.rungs.samples import SamplesSeen

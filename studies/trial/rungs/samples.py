@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import Problem
-from studies.trial.ranks.ranks import TrialRanks
+from studies.trial.ranks.agreement import TrialRanks
 from studies.trial.rungs.sizes import MISSES, NumberPath, Step, agreed_number, number_paths, sizes_of
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from studies.selection.rounds import most_trainings
 from studies.selection.run import Remaining, remaining_of
 from studies.trial.job import Job
 from studies.trial.point_config import PointConfig
-from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.dry_run import dry_run_briefly, estimate_time
 from studies.trial.preflight.duration import N_TIMED, Stopwatch, whole_training_s
+from studies.trial.rungs.batch_limit import BatchLimit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -12,10 +12,10 @@ from studies.config.settings import StudySettings
 from studies.errors import Problem
 from studies.trial.job import Job
 from studies.trial.point_config import PointConfig
-from studies.trial.preflight.batch_limit import BatchLimit
 from studies.trial.preflight.dry_run import THOROUGH, DryRun, dry_run, dry_run_briefly, estimate_time
 from studies.trial.preflight.preflight import Preflight, preflight
 from studies.trial.run import Run
+from studies.trial.rungs.batch_limit import BatchLimit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]

@@ -19,8 +19,8 @@ from studies.search.seeds import training_seed
 from studies.storage.slots import rules_of
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight.dry_run import dry_run_briefly
+from studies.trial.preflight.first_rung import whole_s
 from studies.trial.preflight.preflight import preflight
-from studies.trial.preflight.procedures import whole_s
 from studies.trial.procedures.procedure import is_procedure
 from studies.trial.procedures.running import ProcedureResult
 from studies.trial.rungs.rungs import Rung

@@ -10,7 +10,7 @@ from trainings import TRAINER
 
 from studies.config.budget import Budget
 from studies.trial.job import Job
-from studies.trial.ranks.ranks import ALONE, TrialRanks
+from studies.trial.ranks.agreement import ALONE, TrialRanks
 from studies.trial.run import Run
 from studies.trial.rungs.rungs import Interrupted, MetricMissing, Rung
 from studies.trial.training import Watchers
