@@ -152,6 +152,9 @@ def _explain(override: str, error: Exception, good: Sequence[str], folders: Sequ
         return key, "is no key, since the names of links have dots", f"write {shlex.quote(listed)}"
     if not override.startswith("+") and not isinstance(node, DictConfig) and key.startswith(EXTENSIBLE):
         return key, "is not a key of the config", f"+{key}=… adds it where it may be added"
+    top = key.partition(".")[0]
+    if not override.startswith("+") and top not in (*config, "hydra"):
+        return key, "is not a key of the config", nearest(top, [str(known) for known in config])
     why = "" if is_secret else f" ({_first_line(error)})"
     return key, f"is {value}, which does not work{why}", "correct or quote the value"
 

@@ -143,6 +143,8 @@ def test_keys_below_a_null_are_given_together() -> None:
     ]
     (misspelt,) = told("+study=digits", "objective.metrik.name=x")
     assert misspelt.startswith("objective.metrik.name is x, which does not work")
+    (misspelt,) = told("+study=digits", "objectiv.metric=x")
+    assert misspelt.startswith("objectiv.metric is not a key of the config: did you mean objective?")
 
 
 def test_what_is_there_already_is_not_added() -> None:
