@@ -60,9 +60,10 @@ def followed(written: Any, path: Path, root: Any) -> tuple[Any, Path]:
 
 def target_of(name: str, path: Path) -> Path:
     """Return the path that a reference at `path` names. `.x` is a sibling of `path`, `..x` of its parent."""
-    plain = name.strip().replace("[", ".").replace("]", "")
+    plain = name.strip()
     dots = len(plain) - len(plain.lstrip("."))
-    return (*(path[:-dots] if dots else ()), *(part for part in plain.split(".") if part))
+    parts = plain.replace("[", ".").replace("]", "").split(".")
+    return (*(path[:-dots] if dots else ()), *filter(None, parts))
 
 
 def _at(root: Any, path: Path, hops: int = HOPS) -> tuple[Any, Path]:

@@ -148,6 +148,8 @@ def test_a_known_secret_is_masked_as_python_json_and_urls_write_it(write: Callab
         ("${oc.env:HF_TOKEN,${hub}}", LEFT_OUT),
         ("${.token}", "${oc.env:HF_TOKEN}"),
         ("${..hub}", "${oc.env:HF_TOKEN}"),
+        ("${[hub]}", "${oc.env:HF_TOKEN}"),
+        ("${.[token]}", "${oc.env:HF_TOKEN}"),
         ("by ${.token}", LEFT_OUT),
         ("${oc.select:hub}", LEFT_OUT),
     ],

@@ -67,9 +67,10 @@ def bomb(first: Any, again: Any) -> dict[str, Any]:
         {"vars": {"v": "x" * 1_000_000, "w": ["${vars.v}"] * 100}},
         bomb([1], lambda reference: [reference.replace("{", "{oc.select: ").replace("}", ", null}")] * 10),
         bomb([1], lambda reference: [reference.replace("{", "{oc.select:'").replace("}", "'}")] * 10),
+        bomb([1], lambda reference: [reference.replace("{vars.", "{[vars].")] * 10),
         bomb({"a": 1}, lambda reference: dict.fromkeys(range(10), reference.replace("{", "{oc.dict.values:"))),
     ],
-    ids=["lists", "texts", "long texts", "selected", "quoted", "of mappings"],
+    ids=["lists", "texts", "long texts", "selected", "quoted", "in brackets", "of mappings"],
 )
 def test_references_that_make_a_value_as_large_as_the_memory_are_refused(config: dict[str, Any]) -> None:
     assert "config is more than 100000 values, once its references are resolved" in told(config)
