@@ -176,7 +176,7 @@ class Model:
         return Solution(inverse, inverse @ self.y, float(np.log(np.diag(lower)).sum()))
 
     def gradient(self, theta: Theta, matrices: Matrices, solution: Solution) -> Gradient:
-        """Return the derivative of minus the log likelihood: Σ weight ∘ ∂K, weight (n, n) that by the covariance K."""
+        """Return the derivative of minus the log likelihood: Σ weight ∘ ∂K. `weight` (n, n) is its derivative by K."""
         d = len(self.bases)
         weight = (solution.inverse - np.outer(solution.alpha, solution.alpha)) / 2
         lengths, mains, products = np.zeros(d), np.zeros(d), np.zeros((d, d))

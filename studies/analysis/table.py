@@ -161,9 +161,10 @@ def trials_table(
     Of several objectives the first counts, unless there is a `target`. Raises `BadInput` for parameters that no trial
     has, and for final values if more than a tenth of the trials were pruned.
     """
-    stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    trials = trials_of(study)
+    stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}  # read later, so it has them all
     return table_of(
-        trials_of(study),
+        trials,
         maximize=target is None and study.directions[0] == StudyDirection.MAXIMIZE,
         params=params,
         target=None if target is None else lambda trial: target(stored[trial.number]),
@@ -185,7 +186,7 @@ def table_of(
     powers_of_two: frozenset[str] = frozenset(),
     n_objectives: int = 1,
 ) -> TrialsTable:
-    """Return the table of `trials`, as `trials_table`. With a `target`, infeasible trials count: it is no objective."""
+    """Return the table of `trials`, as `trials_table`. With a `target`, infeasible trials count too."""
     trials = distinct(by_first(trials) if target is None else trials)
     replaced = {number for trial in trials if (number := trial.user_attrs.get(schema.RETRY_OF)) is not None}
     finished = [t for t in trials if t.state.is_finished() and not t.user_attrs.get(schema.VOID)]

@@ -99,6 +99,8 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
     objectives = [Objective(objective.metric, objective.direction)]
     objectives += [Objective(second.metric, second.direction)] if second is not None else []
     is_designed, file = settings.is_designed, _space_file()
+    named = [argument("study_name", _next_name(settings.study_name))]
+    named += [] if is_designed else [argument("import_from", settings.study_name)]
     return StudyView(
         name=settings.study_name,
         trials=trials,
@@ -120,7 +122,8 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         design=design_of(settings),
         selection=selection,
         device_seconds=stopping_of(settings).device_time.of_each(trials),
-        next_command="" if file else _next_command(settings.study_name, settings.output_dir, imports=not is_designed),
+        next_command="" if file else _next_command(settings.study_name, settings.output_dir, named),
+        next_arguments=" ".join(named),
         space_file=file,
     )
 
@@ -175,11 +178,11 @@ def _space_file() -> str:
     return nearby(found) if found is not None else ""
 
 
-def _next_command(study_name: str, output_dir: Path, *, imports: bool) -> str:
+def _next_command(study_name: str, output_dir: Path, named: Sequence[str]) -> str:
     """Return the command. It uses the next search space in the study's output folder.
 
-    Name, space, enqueued points and output folder of this round are left out. With `imports`, the next round imports
-    the trials that fit.
+    Name, space, enqueued points and output folder of this round are left out. `named` are the arguments that name the
+    next round and the trials that it imports.
     """
     given = HydraConfig.get() if HydraConfig.initialized() else None
     asked = given_overrides() if given is not None else [f"+study={study_name}"]
@@ -189,12 +192,10 @@ def _next_command(study_name: str, output_dir: Path, *, imports: bool) -> str:
     folders = [path for path in theirs if path not in files]
     kept = [override for override in asked if not DROPPED.match(override)]
     kept = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
-    named = [f"{GROUP}={OPTION}", argument("study_name", _next_name(study_name))]
-    origin = [argument("import_from", study_name)] if imports else []
     config_dir = [nearby(Path(folders[0]))] if folders else [str(output_dir)]
     searched = [f"hydra.searchpath=[{in_quotes(f'file://{output_dir.resolve()}')}]"] if folders else []
     words = ["--config-dir", *config_dir, *(nearby(Path(file)) for file in files)]
-    return command_line("run", *words, *map(masked, kept), *named, *origin, *searched)
+    return command_line("run", *words, *map(masked, kept), f"{GROUP}={OPTION}", *named, *searched)
 
 
 def _next_name(name: str) -> str:

@@ -70,7 +70,8 @@ def train_and_tell(chosen: Mapping[str, Any], folder: Path, console: Console, *,
     for name in tested.metrics:
         found = tested.estimate(name)
         samples = f" (n = {found.n} test samples)" if found.n else ""
-        console.print(f"{name} {estimate_text(found)}{samples}")
+        text = f"{found.value:.4f}" if found.lo is None else estimate_text(found)  # NaN is told as such
+        console.print(f"{name} {text}{samples}")
     if tested.metrics:
         count_evaluation(folder, before=own)
         note = in_words(earlier, evaluated)

@@ -34,7 +34,7 @@ class Launcher(Protocol):
         """Build the model, try a first batch, and return the problems."""
 
     def describe(self) -> Sequence[str]:
-        """Return lines about the places of the workers. Call `preflight` first."""
+        """Return lines that say where the workers run. Call `preflight` first."""
 
     def run(self, deadline: Deadline, *, on_tick: Callable[[], int]) -> None:
         """Run workers until they leave or a signal comes. Raises the `StudyError` of a worker.

@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
 class EndedBySignal(SystemExit):
-    """A signal ends the command. No module of a user asks for this end."""
+    """A signal ends the command. A user's module raises only a plain SystemExit."""
 
 
 class TimeIsUp(BaseException):

@@ -66,6 +66,7 @@ class StudyView:
         rounds: Names of the studies of a selection. Only in a report without the config, which cannot read them.
         device_seconds: Number of a trial → seconds on its devices.
         next_command: The command that runs the next round. Empty if not known.
+        next_arguments: The arguments that name the next round and the study whose trials it imports.
         space_file: The study's own file, if it sets the search space. No option of the command line replaces that.
     """
 
@@ -91,6 +92,7 @@ class StudyView:
     rounds: Sequence[str] = ()
     device_seconds: Mapping[int, float] = field(default_factory=dict)
     next_command: str = ""
+    next_arguments: str = ""
     space_file: str = ""
 
     @property

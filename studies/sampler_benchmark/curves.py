@@ -1,4 +1,4 @@
-"""Best-so-far curves: the regret of a sampler on a problem as its budget is spent. And times to target.
+"""Best-so-far curves: the regret of a sampler on a problem as its budget is spent, and the time to a target.
 
 The target is a regret within 1 % of the best.
 """

@@ -24,6 +24,11 @@ def shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def whole_percent(share: float) -> int:
+    """Return a share in whole percent, rounded down: 94.9 % is no 95 %."""
+    return math.floor(100 * share + 1e-9)
+
+
 def fixed(value: float | None, digits: int = 3) -> str:
     """Return a number with so many decimals, or a dash for None."""
     return NONE if value is None or math.isnan(value) else f"{value:.{digits}f}"

@@ -6,7 +6,6 @@ that shrinks towards a fixed limit leads away from a best beyond it. A person is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from studies.analysis.next_round.infeasible import Region, Side
 from studies.analysis.next_round.limits import extended, narrowed, passes_one, width, with_limit
 from studies.config.parameter import Parameter
 from studies.config.space import SearchSpace
+from studies.text.wording import whole_percent
 
 WORTHWHILE = 0.2  # of the range: less is not worth cutting off
 LEAST = 0.25  # of the range stays, however surely worse the rest is
@@ -112,7 +112,7 @@ def _with_limits(old: Parameter, place: Place | None, sides: Sequence[tuple[Side
 
 
 def _leaning(parameter: Parameter, place: Place, end: Literal["low", "high"]) -> str:
-    percent = math.floor(100 * max(place.at_low, place.at_high))
+    percent = whole_percent(max(place.at_low, place.at_high))
     return (
         f"{parameter.name}: {percent} % that the best lies at the {end} limit, too little to move it: more trials, or "
         "widen it yourself"

@@ -7,6 +7,7 @@ If the user's file won instead, a shipped study would quietly train on another d
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from studies.config.composing.own_options import SCHEME, read_text, register, source_of
 from studies.config.parsing.direction import OBJECTIVES, flat_keys, forget_directions
 from studies.config.space import plain_values
-from studies.errors import Problem
+from studies.errors import BadInput, Problem
 from studies.text.quoting import in_quotes
 
 OPTION = re.compile(r"[\w/-]+")
@@ -128,7 +129,9 @@ def file_with_space() -> Path | None:
     option = f"{running.choices.get('study')}.yaml"
     places = [Path(source.path) for source in running.config_sources if source.schema in (SCHEME, "file")]
     files = [place / "study" / option if place.is_dir() else place for place in places]
-    return next((file for file in files if file.is_file() and SETS_SPACE.search(read_text(file))), None)
+    with contextlib.suppress(BadInput):  # of a file that was replaced since it was composed
+        return next((file for file in files if file.is_file() and SETS_SPACE.search(read_text(file))), None)
+    return None
 
 
 def given_overrides() -> list[str]:

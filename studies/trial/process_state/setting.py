@@ -19,7 +19,7 @@ class ProcessSetting:
 
 
 def of_attributes(name: str, *places: tuple[Any, str]) -> ProcessSetting:
-    """Return the setting `name` that attributes make up. Each is given as its owner and its own name."""
+    """Return the setting `name` that attributes make up. `places` are pairs of an object and its attribute."""
 
     def write(before: list[Any]) -> None:
         for (owner, attribute), value in zip(places, before, strict=True):

@@ -134,7 +134,7 @@ TORCH = (
     ),
     ProcessSetting("torch's autocast", _autocast, _set_autocast),
     of_attributes("torch's backends", *((torch.backends.cudnn, name) for name in CUDNN)),
-    ProcessSetting("torch's backends", _attention, _set_attention),
+    ProcessSetting("torch's attention kernels", _attention, _set_attention),
     of_attributes(
         "how torch rounds on GPUs",
         (torch.backends.cudnn, "allow_tf32"),

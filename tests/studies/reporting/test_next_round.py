@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 import textwrap
 from collections.abc import Callable
@@ -207,5 +208,12 @@ def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it
     )
     report = (shell.folder / "outputs" / "walk" / "report.md").read_text()
     assert f"{place} has a search_space of its own. Copy that file" in report
-    assert "and run the copy with import_from=walk." in report
+    assert '"override /search_space: empty" into its defaults' in report
+    told = re.search(r"and run the copy with (.*)\.$", report, re.MULTILINE)
+    assert told is not None
     assert "python -m studies.run" not in report
+    space = (shell.folder / "outputs" / "walk" / "search_space" / "next_search_space.yaml").read_text()
+    kept, mark, _ = file.read_text().partition("search_space:\n")
+    (shell.folder / "copy.yaml").write_text(kept + mark + textwrap.indent(space, "  "))
+    again = shell.run("run", "copy.yaml", *told[1].split(), "n_trials=12", "launcher=serial")
+    assert "of 12 trials of study walk were imported" in again

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from reports import shown
 
@@ -15,6 +16,7 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.racing import run_race
 from studies.config.settings import StudySettings
 from studies.reporting.sections.selection.section import selection_blocks
+from studies.reporting.sections.selection.select_csv import selection_csv
 from studies.reporting.sections.selection.words import claim
 from studies.selection.race import Candidate, Race
 from studies.selection.steps import Selection, WinnerComparison
@@ -145,3 +147,12 @@ def test_what_raced_is_told_of_each_value(make_settings: MakeSettings) -> None:
     told = f"The best {settings.select.k} of each value of the search (but optimizer = sgd has 2) were trained again"
     assert told in told_of(found, settings)
     assert "(but" not in told_of(replace(found, races=(races[0], races[0])), settings)
+
+
+def test_a_choice_of_none_is_told_from_an_inactive_parameter(make_settings: MakeSettings) -> None:
+    selection = selection_of(make_settings(*RACE), LEADER, NEAR)
+    trial = selection.races[0].candidates[0].trial
+    trial.distributions = {"decay": CategoricalDistribution([None, "step"])}
+    trial.params = {"decay": None}
+    first, second = csv.DictReader(selection_csv(selection, names=["lr", "decay"]).splitlines())
+    assert (first["params_decay"], second["params_decay"]) == ("None", "")

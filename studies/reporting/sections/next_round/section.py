@@ -14,8 +14,7 @@ from studies.reporting.finding import Block, Command, File, Finding, Paragraph, 
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION, space_yaml
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, interval_text
-from studies.text.quoting import argument
-from studies.text.wording import NONE, counted, fixed, shown
+from studies.text.wording import NONE, counted, fixed, shown, whole_percent
 
 if TYPE_CHECKING:
     from studies.analysis.next_round.boundary import Place
@@ -44,10 +43,9 @@ def compute(view: StudyView) -> Finding | None:
 
 def _edited(view: StudyView) -> str:
     """Return how to run the next round of a study whose own file sets the space."""
-    imports = "" if view.repeats_points else f" with {argument('import_from', view.name)}"
     return (
         f"{view.space_file} has a {GROUP} of its own. Copy that file under a new name, put these lines in place of its "
-        f"{GROUP}, and run the copy{imports}."
+        f'{GROUP} and "override /{GROUP}: empty" into its defaults, and run the copy with {view.next_arguments}.'
     )
 
 
@@ -56,7 +54,7 @@ def next_round_blocks(
 ) -> Iterator[Block]:
     """Yield the limits, failing regions, whether there were enough trials, and the next space as a file.
 
-    `how` tells how to run the next round, by `command` where one does it.
+    `how` is a sentence on how to run the next round. `command` follows it, unless it is empty.
     """
     yield from _limits(found)
     yield from map(_region, found.regions)
@@ -148,7 +146,7 @@ def _confidence(share: float) -> str:
     if math.isnan(share):
         return NONE
     if share < AT_LIMIT:
-        return f"{math.floor(100 * share)} %"  # never rounded up to a confidence that moves a limit
+        return f"{whole_percent(share)} %"
     return "> 99 %" if share > 1 - LIMITED else f"{100 * share:.0f} %"
 
 

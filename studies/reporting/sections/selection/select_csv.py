@@ -32,7 +32,7 @@ def _rows(race: Race, selection: Selection) -> list[dict[str, Cell]]:
             "selected": i == race.winner and race is selection.best,
             "cost": race.cost(i),
             **(_worth(race) if i == race.winner else {}),
-            **{f"params_{name}": value for name, value in candidate.trial.params.items()},
+            **{f"params_{name}": str(v) if v is None else v for name, v in candidate.trial.params.items()},
         }
         for i, candidate in enumerate(race.candidates)
     ]
