@@ -38,6 +38,7 @@ IN_README = {
 }  # the picture of each that the README shows
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
+MEANING = re.compile(r"(?<=\.) (Means over training seeds|All else at its default|Each value at its best).*")
 TITLES = {"tables": "Tables", "hypotheses": "Hypotheses", "": "Samplers"}
 
 
@@ -171,11 +172,15 @@ def _benchmark_text(folder: Path) -> Iterator[str]:
 
 
 def summary(experiments: Sequence[Experiment], *, link: str = "") -> str:
-    """Return a table with the main result of each experiment: the first paragraph of its own page."""
+    """Return a table with the main result of each experiment, from the first paragraph of its own page.
+
+    The caption of a table goes on with the meaning of its numbers, which is left out.
+    """
     lines = ["| experiment | what was found |\n| --- | --- |"]
     for experiment in experiments:
         anchor = experiment.title.replace(" ", "-")
         found = _text(experiment).partition("\n\n")[0].replace("\n", " ")
+        found = MEANING.sub("", found)
         lines.append(f"| [{experiment.title}]({link}#{anchor}) | {found.replace('|', '∣')} |")
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from studies.hypotheses.conclusion import Conclusion, PartTrials
 from studies.hypotheses.figures import regret_drawing, verdict_drawing
 from studies.reporting.csv_table import Row, csv_text
-from studies.reporting.finding import Block, Drawing, File, Finding, Paragraph, Table
+from studies.reporting.finding import Block, Drawing, File, Finding, Paragraph, Table, bullets
 from studies.reporting.renderers import markdown
 from studies.reporting.report import write_findings
 from studies.reporting.wording import estimate_text, interval_text
@@ -37,7 +38,8 @@ def remove_hypothesis(folder: Path) -> None:
 def write_hypothesis(folder: Path, found: Conclusion, parts: Sequence[PartTrials], *, console: Console) -> None:
     """Write hypothesis.md, hypothesis.csv and the figures into `folder`. Print the verdict."""
     findings = [_verdict(found, parts), Finding("Held fixed", blocks=tuple(_held_fixed(parts)))]
-    write_findings(Writer(folder, patterns=FILES), findings, title=found.claim, pages={PAGE: markdown.report})
+    told = [replace(finding, headline=()) for finding in findings]  # the page's first paragraph says it
+    write_findings(Writer(folder, patterns=FILES), told, title=found.claim, pages={PAGE: markdown.report})
     console.print("\n".join([*findings[0].headline, f"  hypothesis: {folder / PAGE}"]), markup=False)
 
 
@@ -52,6 +54,7 @@ def _verdict(found: Conclusion, parts: Sequence[PartTrials]) -> Finding:
         (
             Paragraph(told, lead=found.word.capitalize()),
             *_rule(found),
+            *bullets(list(_sentences(found))),
             *_table(found),
             *_drawings(found, parts),
             File("numbers", TABLE, csv_text(COLUMNS, _rows(found))),

@@ -19,10 +19,9 @@ STYLE = (
 
 
 def page(finding: Finding, layout: Layout) -> str:
-    """Return the page. Wide tables scroll by themselves."""
+    """Return the page without the headline. Wide tables scroll by themselves."""
     title = escape(layout.title)
-    lead = escape(" ".join(finding.headline))
-    body = "\n".join([f"<h1>{title}</h1>", f"<p>{lead}</p>", *_blocks(finding, layout)])
+    body = "\n".join([f"<h1>{title}</h1>", *_blocks(finding, layout)])
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style>"

@@ -31,8 +31,8 @@ def report(findings: Sequence[Finding], layout: Layout) -> str:
 
 
 def page(finding: Finding, layout: Layout) -> str:
-    """Return one finding as a page of its own."""
-    parts = [f"# {plain(layout.title)}", plain(" ".join(finding.headline)), *_blocks(finding, layout)]
+    """Return one finding as a page of its own. Its headline is left out: the blocks say more."""
+    parts = [f"# {plain(layout.title)}", *_blocks(finding, layout)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -483,7 +483,8 @@ def test_the_page_fits_a_narrow_window_and_says_the_verdict(make_settings: MakeS
     write_finding(tmp_path, values_finding(tables), title="page")
     page, latex = (tmp_path / "table.html").read_text(), (tmp_path / "table.tex").read_text()
     assert '<meta name="viewport"' in page
-    assert page.index(f"<p>{sentence(tables.main, how=True)} ") < page.index("<table>")
+    assert page.index(sentence(tables.main)) < page.index("<table>")
+    assert page.count(sentence(tables.main)) == 1
     assert page.count('<div class="scroll" tabindex="0"><table>') == 2
     assert "td{white-space:nowrap}" in page
     assert f"% {disagreements_of(tables)[0]}\n" in latex

@@ -47,7 +47,7 @@ def compute(view: StudyView) -> Finding | None:
 def values_finding(tables: ValueTables) -> Finding:
     """Return verdict, tables, disagreements and notes."""
     views = [view for view in (tables.tuned, tables.fixed) if view is not None]
-    headline = (sentence(tables.main, how=True), *disagreements_of(tables))
+    headline = (sentence(tables.main, how=True), *(f"{told}." for told in disagreements_of(tables)))
     csv_rows = [_row(view, row) for view in views for row in view.rows]
     halves = "each half of the seeds is judged in the cell that the other half chooses, and " if tables.tuned else ""
     return Finding(
