@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reports import shown
 
 from studies.analysis.axis import Axis, levelled
 from studies.analysis.estimate import Estimate
 from studies.analysis.next_round.boundary import Place
 from studies.analysis.next_round.infeasible import Rate, Region, Side
 from studies.analysis.next_round.limits import extended, narrowed
+from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import next_space
 from studies.config.parameter import Parameter, ParameterType
 from studies.config.space import SearchSpace
+from studies.reporting.sections.next_round.section import next_round_blocks
 
 
 def ranged(kind: ParameterType, low: float, high: float, **more: Any) -> Parameter:
@@ -256,3 +259,12 @@ def test_a_choice_that_is_left_out_takes_its_own_parameters_along() -> None:
     assert found.space["beta"].when == {"optimizer": ("adam",)}
     assert [change.key for change in found.changes] == ["choices", "when", "when"]
     assert math.isnan(worse.at_low)
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.616, "61 %"), (0.9499, "94 %"), (0.29, "29 %"), (0.95, "95 %")])
+def test_the_table_of_limits_and_the_hint_tell_one_confidence(share: float, told: str) -> None:
+    space, where = SearchSpace((LR,)), [place(at_high=share)]
+    found = next_space(space, where, [])
+    text = shown(next_round_blocks(NextRound(space, tuple(where), (), None, found, 0.01), study_name="x", metric="m"))
+    assert f"| {told} |" in text
+    assert all(f" {told} that" in hint for hint in found.hints if "too little to move it" in hint)
