@@ -18,13 +18,13 @@ from optuna import Study
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
 from studies.analysis.levels import CLAIM
-from studies.analysis.sobol import METHOD, Index
+from studies.analysis.sobol import METHOD
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
 from studies.analysis.verdict import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
-NOTHING = Index(Estimate(math.nan))
+NOTHING = Estimate(math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +117,13 @@ def effects_of(fits: Sequence[Fit], *, seed: int) -> list[Effect]:
 def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]:
     names, first, second = fit.table.names, fit.sobol, fit.chaos
 
-    def effect(params: tuple[str, ...], kind: Kind, order: int, index: Index, other: float) -> Effect:
+    def effect(params: tuple[str, ...], kind: Kind, order: int, index: Estimate, other: float) -> Effect:
         verdict = _verdict(fit.verdict, index, other)
         return Effect(
             params=params,
             kind=kind,
             order=order,
-            estimate=index.estimate,
+            estimate=index,
             verdict=verdict.level,
             reasons=verdict.reasons,
             n_used=len(fit.table.y),
@@ -146,12 +146,11 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
     yield effect((), "noise", 0, NOTHING if first is None else first.noise, math.nan)
 
 
-def _verdict(verdict: Verdict, index: Index, other: float) -> Verdict:
+def _verdict(verdict: Verdict, index: Estimate, other: float) -> Verdict:
     """Return the fit's verdict with the evidence against this index alone."""
-    (lo, hi), own = index.estimate.ends, index.estimate.value
-    for witness, said in (("polynomial chaos", other), ("the average of all fits that the trials allow", index.median)):
-        if disagrees(own, said, width=hi - lo):
-            verdict = verdict.and_also("caution", f"{witness} says {said:.2f}")
+    lo, hi = index.ends
+    if disagrees(index.value, other, width=hi - lo):
+        return verdict.and_also("caution", f"polynomial chaos says {other:.2f}")
     return verdict
 
 

@@ -53,7 +53,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     if n < MIN_FITTED_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
-    first = sobol(table.axes, table.unit, table.y, seed=seed)
+    first = sobol(table.axes, table.unit, table.y, seed=seed, completions=table.completions)
     bases = [axis.basis(table.unit[:, i]) for i, axis in enumerate(table.axes)]
     second = chaos(bases, [np.array(axis.degrees()) for axis in table.axes], table.y)
     evidence = _evidence(table, first, is_constant=False)
@@ -91,7 +91,8 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         infeasible=table.n_infeasible / max(1, table.n_finished),
         capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
-        unexplained=0.0 if found is None else found.unexplained.estimate.value,
+        error=0.0 if found is None else found.error,
+        unexplained=0.0 if found is None else found.unexplained.value,
         is_grid=table.is_grid,
     )
 
@@ -116,10 +117,10 @@ def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
     """
     points = _points(table)
     counts = np.bincount(points)
-    means = np.bincount(points, weights=table.y) / counts
-    pure = float(np.sum((table.y - means[points]) ** 2))
+    means = np.bincount(points, weights=found.residual) / counts
+    pure = float(np.sum((found.residual - means[points]) ** 2))
     pure_freedom = len(table.y) - len(counts)
-    about = float(np.sum((means[points] - found.fitted) ** 2))
+    about = float(np.sum(means[points] ** 2))
     freedom = len(counts) - found.n_effective
     if freedom < 1 or pure_freedom < 1 or pure == 0:
         return None

@@ -7,11 +7,14 @@ k_i·k_j times a variance of its own, and `rest` the mean of all products of thr
 the measure, and an effect of three parameters is not pushed into pairs (Durrande et al. 2013, arXiv:1106.3571). Lu,
 Boukouvalas and Hensman (2022) let all components of an order share a variance. That was measured to be worse.
 
-Hyperparameters are found by MAP. Variances are t², and t has a Cauchy prior about 0, narrower if there are more pairs.
-An unneeded component vanishes under it, a needed one is hardly shrunk. A normal prior fitted 60 shuffled trials of 6
-parameters with a leave-one-out Q² of up to .9, this one of .24. Around the MAP the posterior is taken as normal
-(Laplace). Its precision is the expected information plus the exact curvature of t: at t = 0 the likelihood is flat in t
-to first order, but not to second.
+Variances are t², and t has a Cauchy prior about 0. An unneeded component vanishes under it, a needed one is hardly
+shrunk. A normal prior fitted 60 shuffled trials of 6 parameters with a leave-one-out Q² of up to .9, this one of .24.
+The hyperparameters' mode is found first, and then they are drawn from around it (posterior.py). The precision at the
+mode is the expected information plus the exact curvature of t: at t = 0 the likelihood is flat in t to first order, but
+not to second.
+
+A trial's value may be known only roughly, such as one that is predicted from the curve of a pruned training. The
+covariance of such errors is given and is added to that of the noise.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from itertools import combinations
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, lapack
-from scipy.optimize import minimize
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.kernel import AxisKernel, kernel_of
@@ -32,14 +34,14 @@ CONSTANT_VARIANCE = 4.0  # of the standardised target's mean over the measure
 JITTER = 1e-8
 LENGTH = (np.log(0.5), 0.8)  # prior mean and sd of the log length scale, in units of the range
 LENGTH_BOUNDS = (np.log(0.05), np.log(5.0))
-AMPLITUDE_SCALES = (0.3, 0.1, 0.03)  # of t's Cauchy prior: a main, a pair (over √ their number), rest
+AMPLITUDE_SCALES = (0.3, 0.1, 0.1)  # of t's Cauchy prior: a main, a pair, rest
 AMPLITUDE_BOUNDS = (0.01, 5.0)  # never exactly 0: the gradient by t is 0 there, for all data
-NOISE = (np.log(0.2), 1.5)  # prior mean and sd of the log noise sd
+NOISE = (np.log(0.2), 0.7)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-3), np.log(2.0))
-START_LENGTHS = (0.3, 0.8)
 BLOCK = 64  # rows of a matrix product that are held at once
 CACHED_NUMBERS = 250_000  # of a block's kernels: 2 MB
-START_ROWS = 250  # the starts are compared on so many trials
+FAILED = 1e10  # minus the log posterior where the covariance cannot be inverted
+LEAST_PRECISION = 0.1  # of a direction in the hyperparameters: their priors alone know more
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,17 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The data and the kernels: `y` (n,) standardised, `bases` the axes' basis functions at the trials, (n, M_i)."""
+    """The data and the kernels.
+
+    y: (n,) standardised
+    bases: the axes' basis functions at the trials, (n, M_i)
+    errors: the covariance of the values' own errors (n, n), None if all are exact
+    """
 
     y: Array
     bases: list[Array]
     kernels: list[AxisKernel]
+    errors: Array | None = None
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -116,7 +124,8 @@ class Model:
 
     def rows(self, chosen: np.typing.NDArray[np.intp]) -> Model:
         """Return the same model of some of the trials."""
-        return Model(self.y[chosen], [basis[chosen] for basis in self.bases], self.kernels)
+        errors = None if self.errors is None else self.errors[np.ix_(chosen, chosen)]
+        return Model(self.y[chosen], [basis[chosen] for basis in self.bases], self.kernels, errors)
 
     def theta(self, vector: Array) -> Theta:
         """Return the hyperparameters in a flat vector: lengths, mains, pairs, rest, noise."""
@@ -127,19 +136,17 @@ class Model:
     def start(self, length: float) -> Array:
         """Return a vector to start from."""
         d, p = len(self.bases), len(self.pairs)
-        rest = 0.2 if self.n_triples else 0.0
-        return np.array([np.log(length)] * d + [0.4] * d + [0.2] * p + [rest, np.log(0.3)])
+        return np.array([np.log(length)] * d + [0.4] * d + [0.2] * p + [0.2, np.log(0.3)])
 
     def bounds(self) -> list[tuple[float, float]]:
         """Return the box in which the vector lies."""
         d, p = len(self.bases), len(self.pairs)
-        rest = AMPLITUDE_BOUNDS if self.n_triples else (0.0, 0.0)
-        return [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * (d + p) + [rest, NOISE_BOUNDS]
+        return [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * (d + p + 1) + [NOISE_BOUNDS]
 
     def penalty(self, vector: Array) -> tuple[float, Array, Array]:
         """Return minus the log prior (up to a constant), its gradient and its curvature."""
         d, p = len(self.bases), len(self.pairs)
-        scales = np.repeat(np.divide(AMPLITUDE_SCALES, [1.0, np.sqrt(max(1, p)), 1.0]), [d, p, 1])
+        scales = np.repeat(AMPLITUDE_SCALES, [d, p, 1])
         t = vector[d:-1] / scales
         lengths, noise = (vector[:d] - LENGTH[0]) / LENGTH[1], (vector[-1] - NOISE[0]) / NOISE[1]
         value = float(np.log1p(t**2).sum() + (lengths**2).sum() / 2 + noise**2 / 2)
@@ -163,6 +170,8 @@ class Model:
             if triples is not None:
                 triples[rows] = mean_triple(axes, self.n_triples)
                 total[rows] += theta.rest**2 * triples[rows]
+        if self.errors is not None:
+            total += self.errors
         total[np.diag_indices(n)] += theta.noise_variance + JITTER
         return matrices
 
@@ -223,11 +232,29 @@ class Model:
         try:
             solution = self.solve(matrices)
         except LinAlgError:
-            return 1e10, np.zeros_like(vector)
+            return FAILED, np.zeros_like(vector)
         by = self.gradient(theta, matrices, solution)
         amplitudes = [2 * theta.mains * by.mains, 2 * theta.pairs * by.pairs, [2 * theta.rest * by.rest]]
         gradient = np.concatenate([by.lengths, *amplitudes, [2 * theta.noise_variance * by.noise]])
         return self.minus_log_posterior(vector, solution), gradient + self.penalty(vector)[1]
+
+    def potential(self, vector: Array) -> tuple[float, Array]:
+        """Return minus the log posterior and its gradient as `objective`, infinite outside the bounds.
+
+        An amplitude may have either sign: the covariance has its square.
+        """
+        d = len(self.bases)
+        low, high = np.array(self.bounds()).T
+        low[d:-1] = -high[d:-1]
+        if np.any(vector < low) or np.any(vector > high):
+            return math.inf, np.zeros_like(vector)
+        value, gradient = self.objective(vector)
+        return (value if value < FAILED else math.inf), gradient
+
+    def log_evidence(self, vector: Array) -> float:
+        """Return the log marginal likelihood by Laplace's approximation around the mode, up to a constant."""
+        eigenvalues = np.linalg.eigvalsh(self.precision(vector))
+        return -self.objective(vector)[0] - float(np.log(np.maximum(eigenvalues, LEAST_PRECISION)).sum()) / 2
 
     def minus_log_posterior(self, vector: Array, solution: Solution) -> float:
         """Return it for the hyperparameters, up to a constant."""
@@ -269,21 +296,11 @@ def _information(inverse: Array, derivatives: Iterator[Array], *, k: int) -> Arr
     return information / 2
 
 
-def fit(model: Model, *, lengths: Sequence[float] = START_LENGTHS) -> Array:
-    """Return the MAP vector of hyperparameters, from starts at several length scales.
-
-    The starts are compared on up to 250 evenly spread trials.
-    """
-    n = len(model.y)
-    some = model.rows(np.unique(np.linspace(0, n - 1, min(n, START_ROWS)).round().astype(np.intp)))
-    found = [_descend(some, some.start(length)) for length in lengths]
-    best = min(found, key=lambda pair: pair[0])[1]
-    return best if len(some.y) == n else _descend(model, best)[1]
-
-
-def model_of(axes: Sequence[Axis], unit: Array, y: Array) -> Model:
-    """Return the model of trials at `unit` (n, d), positions in [0, 1], with standardised target `y` (n,)."""
-    return Model(y, [axis.basis(unit[:, i]) for i, axis in enumerate(axes)], [kernel_of(axis) for axis in axes])
+def model_of(axes: Sequence[Axis], unit: Array, y: Array, *, errors: Array | None = None) -> Model:
+    """Return the model of trials at `unit` (n, d), positions in [0, 1], with standardised target `y` (n,) whose own
+    errors have the covariance `errors` (n, n)."""
+    bases = [axis.basis(unit[:, i]) for i, axis in enumerate(axes)]
+    return Model(y, bases, [kernel_of(axis) for axis in axes], errors)
 
 
 def mean_triple(matrices: Array, n_triples: int) -> Array:
@@ -291,9 +308,3 @@ def mean_triple(matrices: Array, n_triples: int) -> Array:
     squares = matrices * matrices
     first, second, third = matrices.sum(axis=0), squares.sum(axis=0), (squares * matrices).sum(axis=0)
     return np.asarray((first * (first * first - 3 * second) + 2 * third) / (6 * n_triples))
-
-
-def _descend(model: Model, start: Array) -> tuple[float, Array]:
-    options = {"maxiter": 200, "ftol": 1e-8, "gtol": 1e-4, "maxcor": 40}
-    found = minimize(model.objective, start, jac=True, method="L-BFGS-B", bounds=model.bounds(), options=options)
-    return float(found.fun), np.asarray(found.x)

@@ -47,18 +47,21 @@ def tuning_cost(surface: Surface, *, n_trials: int, maximize: bool, seed: int) -
     rng = np.random.default_rng(seed)
     found = [lattice.one_at_a_time(n_trials, rng), lattice.together(n_trials, rng)]
     best = np.min([lattice.minimum(rng), *(values.min(axis=1) for values in found)], axis=0)
-    apart, together = (values.mean(axis=1) - best for values in found)
+    least = lattice.losses(best[:, None])[:, 0]
+    apart, together = (lattice.losses(values).mean(axis=1) - least for values in found)
     return TuningCost(_estimate(apart), _estimate(together), _estimate(apart - together), n_trials)
 
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """All functions of a surface on a lattice. Lower wins.
+    """All functions of a surface on a lattice, on the scale of the fit. Lower wins.
 
     mains: of each axis i, (F, L_i)
     pairs: of axes i and j, (F, L_i, L_j), both ways round
     """
 
+    surface: Surface
+    sign: float
     sizes: tuple[int, ...]
     mains: list[Array]
     pairs: dict[tuple[int, int], Array]
@@ -68,12 +71,17 @@ class Lattice:
         """Return the functions of `surface`, with the other sign if more is better."""
         sign = -1.0 if maximize else 1.0
         bases = [axis.basis(positions_of(axis)) for axis in surface.axes]
-        mains = [sign * (main @ basis.T) for main, basis in zip(surface.mains, bases, strict=True)]
+        mains = [sign * (main @ basis.T) for main, basis in zip(surface.latent.mains, bases, strict=True)]
         pairs = {}
-        for (i, j), pair in surface.pairs.items():
+        for (i, j), pair in surface.latent.pairs.items():
             pairs[i, j] = sign * (bases[i] @ pair @ bases[j].T)
             pairs[j, i] = pairs[i, j].transpose(0, 2, 1)
-        return cls(tuple(len(basis) for basis in bases), mains, pairs)
+        return cls(surface, sign, tuple(len(basis) for basis in bases), mains, pairs)
+
+    def losses(self, values: Array) -> Array:
+        """Return the metric, lower is better, for values on the lattice (F, P)."""
+        latent = self.surface.latent.constants[:, None] + self.sign * values
+        return np.asarray(self.sign * self.surface.metric(latent))
 
     def values(self, points: Indices) -> Array:
         """Return the values at lattice points (F, P, d): (F, P)."""

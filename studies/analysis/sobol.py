@@ -1,9 +1,14 @@
 """Sobol indices of first and second order, with 95 % intervals, from scattered trials.
 
-An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function. Both
-are of the additive Gaussian process: the estimate in closed form from its mean, the interval from draws of its
-posterior, hyperparameters included. If nothing is learned, a share of nothing would be noise. The indices are then 0
-with the interval [0, 1]. This is judged by a leave-one-out Q² that shuffled values might give.
+An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function. The
+functions are drawn from the posterior of the additive Gaussian process, on the scale that the trials prefer
+(response.py), and mapped back to the metric. The estimate is the posterior mean of the index.
+
+The interval is made of three things. Draws give its shape. Trials that were left out of the fit give its width: it is
+stretched by the root mean square of their standardised errors, if that is above 1. What they do not confirm may belong
+anywhere: the interval is widened towards [0, 1] by a share of 1 − Q². If nothing is learned, the indices are 0 with the
+interval [0, 1]. That is judged by a Q² that
+shuffled values might give, on the metric's scale or on that of the fit.
 """
 
 from __future__ import annotations
@@ -17,114 +22,167 @@ import numpy.typing as npt
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.gaussian_process import Model, fit, model_of
-from studies.analysis.posterior import Draw, Posterior, Variances, laplace_draws, posterior_at
-from studies.analysis.surface import Surface
+from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.left_out import LeftOut, left_out, q2_of
+from studies.analysis.levels import PERCENTILES
+from studies.analysis.mode import START_LENGTHS, mode_of
+from studies.analysis.posterior import Draws, hyperparameters, posterior_at
+from studies.analysis.projection import Projection
+from studies.analysis.response import Response, responses
+from studies.analysis.surface import Functions, Surface
 from studies.analysis.threads import one_thread
 
-METHOD = "additive-gp-1"
+METHOD = "additive-gp-2"
 N_THETAS = 64  # draws of the hyperparameters
-N_FUNCTIONS = 6  # draws of the function at each
+N_FUNCTIONS = 4  # draws of the function at each
 MOST_LEARNED_FROM_NOISE = 0.4
-TRIALS_PER_HYPERPARAMETER = 10  # with fewer, hyperparameters are found anew for left-out predictions
-N_FOLDS = 5
+UNCONFIRMED = 0.15  # of 1 − Q², by which intervals are widened
 ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
-FOLD_LENGTHS = (0.5,)
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A share of variance, and the median of the draws that its interval comes from."""
-
-    estimate: Estimate
-    median: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Sobol:
-    """Indices of `axes` (d): `mains` (d), `pairs` by (i, j) with i < j, `unexplained` by both (products of three),
-    `noise` as a share of the target's whole variance. `predicted` (n,) are leave-one-out predictions and `fitted` (n,)
-    those from all trials, with `n_effective` parameters."""
+    """Indices of `axes` (d).
+
+    mains: (d)
+    pairs: by (i, j) with i < j
+    unexplained: by both, such as a product of three
+    noise: a share of the target's whole variance on the scale of the fit
+    q2: of the trials that were left out, in the metric's unit
+    stretch: of the intervals
+    error: the expected sum of the absolute errors of mains and pairs
+    predicted: (n,), each trial from the others, in the metric's unit
+    residual: (n,), the trials' values less those that are fitted to all of them, on the scale of the fit
+    n_effective: the number of parameters behind the fitted values
+    """
 
     axes: tuple[Axis, ...]
-    mains: tuple[Index, ...]
-    pairs: dict[tuple[int, int], Index]
-    unexplained: Index
-    noise: Index
+    mains: tuple[Estimate, ...]
+    pairs: dict[tuple[int, int], Estimate]
+    unexplained: Estimate
+    noise: Estimate
     q2: float
+    stretch: float
+    error: float
     predicted: Array
-    fitted: Array
+    residual: Array
     n_effective: float
     surface: Surface
     log_lengths: tuple[float, ...]
 
 
 @one_thread
-def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int) -> Sobol:
+def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions: Array | None = None) -> Sobol:
     """Estimate the indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not
     constant.
 
-    Trials and axes are put into an order of their own first, so that theirs makes no difference.
+    `completions` (draws, n) are draws of values that are not known exactly. Trials and axes are put into an order of
+    their own first, so that theirs makes no difference.
     """
     columns = sorted(range(len(axes)), key=lambda i: axes[i].name)
     rows = np.lexsort((y, *(unit[:, i] for i in reversed(columns))))
-    ordered = [axes[i] for i in columns]
-    mean, sd = float(y[rows].mean()), float(y[rows].std())
-    data = unit[rows][:, columns]
-    model = model_of(ordered, data, (y[rows] - mean) / sd)
-    points = _left_out_together(ordered, data)
-    vector = fit(model)
-    posterior = posterior_at(model, vector)
     back = np.argsort(rows)
-    predicted = mean + sd * _left_out(model, posterior, points, seed=seed)[back]
-    fitted, n_effective = posterior.fitted()
-    q2 = _q2(y, predicted, points=points[back])
-    draws = _draws(model, vector, np.random.default_rng(seed))
-    surface = Surface.of(axes, columns, posterior.mean(), draws, mean=mean, sd=sd)
-    estimates = _shares(posterior.variances())
-    lo, median, hi = np.percentile([_shares(draw.variances) for draw in draws], [2.5, 50.0, 97.5], axis=0)
-    estimates, lo, hi = (np.where(np.abs(shares) < ROUNDING, 0.0, shares) for shares in (estimates, lo, hi))
-    lo, hi = np.minimum(lo, estimates), np.maximum(hi, estimates)
-    if not q2 > _learned_from_noise(len(y), n_components=len(estimates) - 2):
-        estimates, lo, hi = _nothing_learned(estimates, lo, hi)
-        median[:-1] = math.nan
-    ends = zip(estimates.tolist(), lo.tolist(), hi.tolist(), strict=True)
-    found = [Index(Estimate(*own), middle) for own, middle in zip(ends, median.tolist(), strict=True)]
+    ordered = [axes[i] for i in columns]
+    drawn_y = None if completions is None else completions[:, rows]
+    response, model, mode = _fitted(ordered, unit[rows][:, columns], y[rows], drawn_y)
+    points = _left_out_together(ordered, unit[rows][:, columns])
+    out = left_out(model, points, seed=seed)
+    predicted = response.expected(out.mean, out.sd)
+    q2 = q2_of(y[rows], predicted, points)
+    rng = np.random.default_rng(seed)
+    projection = Projection.of(ordered)
+    draws = [
+        posterior_at(model, vector).draws(N_FUNCTIONS, projection.bases, rng)
+        for vector in hyperparameters(model, mode, N_THETAS, rng)
+    ]
+    surface, shares = _metric(axes, columns, draws, response, projection)
+    noise = np.repeat([_noise_share(d) for d in draws], N_FUNCTIONS)
+    learned = max(q2, q2_of(model.y, out.mean, points)) > _learned_from_noise(len(y), n_components=shares.shape[1] - 1)
+    estimates = _estimates(shares, out, q2) if learned else [Estimate(0.0, 0.0, 1.0)] * shares.shape[1]
     d, p = len(axes), len(model.pairs)
-    position = {column: i for i, column in enumerate(columns)}
+    place = {column: i for i, column in enumerate(columns)}
     pairs = {}
-    for (i, j), index in zip(model.pairs, found[d : d + p], strict=True):
-        pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = index
+    for (i, j), estimate in zip(model.pairs, estimates[d : d + p], strict=True):
+        pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = estimate
+    fitted, n_effective = posterior_at(model, mode).fitted()
     return Sobol(
         axes=tuple(axes),
-        mains=tuple(found[position[i]] for i in range(d)),
+        mains=tuple(estimates[place[i]] for i in range(d)),
         pairs=dict(sorted(pairs.items())),
-        unexplained=found[d + p],
-        noise=found[d + p + 1],
+        unexplained=estimates[d + p],
+        noise=_interval(noise),
         q2=q2,
-        predicted=predicted,
-        fitted=mean + sd * fitted[back],
+        stretch=out.stretch,
+        error=float(np.abs(shares - shares.mean(axis=0))[:, : d + p].mean(axis=0).sum()) * max(1.0, out.stretch),
+        predicted=predicted[back],
+        residual=(model.y - fitted)[back],
         n_effective=n_effective,
         surface=surface,
-        log_lengths=tuple(float(vector[position[i]]) for i in range(d)),
+        log_lengths=tuple(float(mode[place[i]]) for i in range(d)),
     )
 
 
-def _left_out(model: Model, posterior: Posterior, points: npt.NDArray[np.intp], *, seed: int) -> Array:
-    """Predict each point from the others: (n,).
+def _fitted(axes: Sequence[Axis], unit: Array, y: Array, completions: Array | None) -> tuple[Response, Model, Array]:
+    """Return the scale of the highest evidence, with its model and the mode of its hyperparameters."""
+    found = []
+    candidates = responses(y, seen=completions)
+    for response in candidates:
+        z = response.forward(y if completions is None else completions)
+        errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
+        values = z if completions is None else z.mean(axis=0)
+        model = model_of(axes, unit, values, errors=errors)
+        mode = mode_of(model, lengths=START_LENGTHS)
+        evidence = model.log_evidence(mode) + response.log_jacobian(y) if len(candidates) > 1 else 0.0
+        found.append((evidence, response, model, mode))
+    _, response, model, mode = max(found, key=lambda own: own[0])
+    return response, model, mode
 
-    If trials are few for so many hyperparameters, these were fitted to the very point too, and Q² is too good to be
-    true (.97 for .56 on a real search). They are then found anew without a fifth of the points at a time.
-    """
-    if len(model.y) >= TRIALS_PER_HYPERPARAMETER * len(model.bounds()):
-        return posterior.left_out(points)
-    predicted = np.empty(len(model.y))
-    shuffled = np.random.default_rng(seed).permutation(np.unique(points))
-    for fold in np.array_split(shuffled, N_FOLDS):
-        out = np.isin(points, fold)
-        vector = fit(model.rows(np.flatnonzero(~out)), lengths=FOLD_LENGTHS)
-        predicted[out] = posterior_at(model, vector).left_out(points)[out]
-    return predicted
+
+def _metric(
+    axes: Sequence[Axis], columns: Sequence[int], draws: Sequence[Draws], response: Response, projection: Projection
+) -> tuple[Surface, Array]:
+    """Return the drawn functions on the metric's scale, and the shares of their components: (draws, d + p + 1)."""
+    values = [response.expected(draw.values, draw.noise) for draw in draws]
+    components = projection.components(np.concatenate([_mean_first(values)]))
+    effects = Functions.of(axes, columns, components.constants, components.mains, components.pairs)
+    d = len(axes)
+    latent = Functions.of(
+        axes,
+        columns,
+        _mean_first([draw.constants for draw in draws]),
+        [_mean_first([draw.mains[i] for draw in draws]) for i in range(d)],
+        [_mean_first([draw.pairs[k] for draw in draws]) for k in range(d * (d - 1) // 2)],
+    )
+    noise = _mean_first([np.full(N_FUNCTIONS + 1, draw.noise) for draw in draws])
+    return Surface(latent, effects, response, noise), components.shares[1:]
+
+
+def _mean_first(values: Sequence[Array]) -> Array:
+    """Return the mean of the posterior means, then all drawn ones. Each of `values` has its mean first."""
+    mean = np.mean([own[0] for own in values], axis=0)
+    return np.concatenate([mean[None], *(own[1:] for own in values)])
+
+
+def _noise_share(draw: Draws) -> float:
+    noise = draw.noise**2
+    return noise / (noise + float(draw.values[0].var()))
+
+
+def _estimates(shares: Array, out: LeftOut, q2: float) -> list[Estimate]:
+    """Return the indices with their intervals, from draws of the shares (draws, d + p + 1)."""
+    values = shares.mean(axis=0)
+    lo, hi = np.percentile(shares, PERCENTILES, axis=0)
+    values, lo, hi = (np.where(np.abs(part) < ROUNDING, 0.0, part) for part in (values, lo, hi))
+    stretch, widening = max(1.0, out.stretch), UNCONFIRMED * (1 - min(1.0, max(0.0, q2)))
+    lo = np.maximum(0.0, values - stretch * (values - np.minimum(lo, values))) * (1 - widening)
+    hi = np.minimum(1.0, values + stretch * (np.maximum(hi, values) - values))
+    hi = hi + (1 - hi) * widening
+    return [Estimate(*own) for own in zip(values.tolist(), lo.tolist(), hi.tolist(), strict=True)]
+
+
+def _interval(values: Array) -> Estimate:
+    lo, hi = np.percentile(values, PERCENTILES)
+    return Estimate(float(values.mean()), float(lo), float(hi))
 
 
 def _left_out_together(axes: Sequence[Axis], unit: Array) -> npt.NDArray[np.intp]:
@@ -138,39 +196,9 @@ def _left_out_together(axes: Sequence[Axis], unit: Array) -> npt.NDArray[np.intp
     return np.unique(unit, axis=0, return_inverse=True)[1].ravel()
 
 
-def _draws(model: Model, vector: Array, rng: np.random.Generator) -> list[Draw]:
-    return [
-        draw for posterior in laplace_draws(model, vector, N_THETAS, rng) for draw in posterior.draws(N_FUNCTIONS, rng)
-    ]
-
-
-def _shares(variances: Variances) -> Array:
-    """Return shares of the function's variance: mains, pairs, rest. Then comes the noise's share of the whole."""
-    function = max(variances.function, 1e-12)
-    components = np.concatenate([variances.mains, variances.pairs, [variances.rest]]) / function
-    return np.append(components, variances.noise / (variances.noise + variances.function))
-
-
 def _learned_from_noise(n: int, *, n_components: int) -> float:
     """Return a Q² that the best of so many components reaches on shuffled values now and then.
 
     Fitting one component to noise gains some χ² / n, and choosing among C of them 2 ln C / n more.
     """
     return min(MOST_LEARNED_FROM_NOISE, (15 + 2 * math.log(n_components)) / n)
-
-
-def _nothing_learned(estimates: Array, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
-    """Return zero with the interval [0, 1] for all but the noise."""
-    none = np.zeros(len(estimates) - 1)
-    return np.append(none, estimates[-1]), np.append(none, lo[-1]), np.append(none + 1, hi[-1])
-
-
-def _q2(y: Array, predicted: Array, *, points: npt.NDArray[np.intp]) -> float:
-    """Return 1 − squared errors of the left-out predictions ÷ those of the mean of the trials at other points."""
-    counts = np.bincount(points)[points]
-    sums = np.bincount(points, weights=y)[points]
-    others = len(y) - counts
-    if not np.all(others):
-        return float("nan")
-    baseline = (y.sum() - sums) / others
-    return float(1 - np.sum((y - predicted) ** 2) / np.sum((y - baseline) ** 2))

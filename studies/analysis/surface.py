@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.posterior import Draw
+from studies.analysis.response import Response
 
 
 @dataclass(frozen=True, slots=True)
-class Surface:
-    """Functions of the encoded parameters, in the target's unit: constant + mains + pairs, without the triples.
+class Functions:
+    """Functions of the encoded parameters: constant + mains + pairs.
 
     The first is the posterior mean, the K others are drawn. `constants` is (1 + K,), `mains[i]` (1 + K, M_i),
     `pairs[i, j]` (1 + K, M_i, M_j) with i < j, all on the orthonormal bases of `axes`.
@@ -26,28 +26,18 @@ class Surface:
 
     @classmethod
     def of(
-        cls,
-        axes: Sequence[Axis],
-        columns: Sequence[int],
-        mean_draw: Draw,
-        draws: Sequence[Draw],
-        *,
-        mean: float,
-        sd: float,
-    ) -> Surface:
-        """Return the surface of draws with `axes[columns[i]]` as their i-th axis, for a target with `mean` and `sd`."""
-        functions = [mean_draw, *draws]
-        mains = {c: sd * np.array([draw.mains[i] for draw in functions]) for i, c in enumerate(columns)}
-        pairs = {}
+        cls, axes: Sequence[Axis], columns: Sequence[int], constants: Array, mains: list[Array], pairs: list[Array]
+    ) -> Functions:
+        """Return functions with `axes[columns[i]]` as their i-th axis, for coefficients in that order."""
+        placed = {c: mains[i] for i, c in enumerate(columns)}
         order = [(i, j) for i in range(len(columns)) for j in range(i + 1, len(columns))]
-        for k, (i, j) in enumerate(order):
-            stacked = sd * np.array([draw.pairs[k] for draw in functions])
+        ordered = {}
+        for (i, j), pair in zip(order, pairs, strict=True):
             if columns[i] < columns[j]:
-                pairs[columns[i], columns[j]] = stacked
+                ordered[columns[i], columns[j]] = pair
             else:
-                pairs[columns[j], columns[i]] = stacked.transpose(0, 2, 1)
-        constants = mean + sd * np.array([draw.constant for draw in functions])
-        return cls(tuple(axes), constants, tuple(mains[i] for i in range(len(columns))), dict(sorted(pairs.items())))
+                ordered[columns[j], columns[i]] = pair.transpose(0, 2, 1)
+        return cls(tuple(axes), constants, tuple(placed[i] for i in range(len(columns))), dict(sorted(ordered.items())))
 
     def __call__(self, unit: Array) -> Array:
         """Return all functions at `unit` (m, d), positions in [0, 1]: (1 + K, m), the posterior mean first."""
@@ -59,9 +49,39 @@ class Surface:
             values += np.sum((bases[i] @ pair) * bases[j], axis=2)
         return values
 
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The fitted functions, in the metric's unit.
+
+    latent: on the scale of the fit, where they are sums of mains and pairs
+    effects: their mains and pairs on the metric's own scale
+    noise: the noise's standard deviation on the scale of the fit, (1 + K,)
+    """
+
+    latent: Functions
+    effects: Functions
+    response: Response
+    noise: Array
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The parameters' axes."""
+        return self.latent.axes
+
+    def metric(self, latent: Array) -> Array:
+        """Return the expected metric for latent values (1 + K, …), or (K, …) without the mean's."""
+        noise = self.noise[-len(latent) :]
+        return self.response.expected(latent, noise.reshape(-1, *(1,) * (latent.ndim - 1)))
+
+    def __call__(self, unit: Array) -> Array:
+        """Return all functions at `unit` (m, d), positions in [0, 1]: (1 + K, m), the posterior mean first."""
+        return self.metric(self.latent(unit))
+
     def main(self, i: int, unit: Array) -> Array:
         """Return the mean over all other parameters at positions `unit` (m,) of parameter i: (1 + K, m)."""
-        return np.asarray(self.constants[:, None] + self.mains[i] @ self.axes[i].basis(unit).T)
+        found = self.effects
+        return np.asarray(found.constants[:, None] + found.mains[i] @ self.axes[i].basis(unit).T)
 
     def pair(self, i: int, j: int, unit_i: Array, unit_j: Array, *, interaction_only: bool = False) -> Array:
         """Return the mean over all other parameters on the grid `unit_i` × `unit_j`: (1 + K, m_i, m_j), in any order of
@@ -71,9 +91,9 @@ class Surface:
         """
         if i > j:
             return self.pair(j, i, unit_j, unit_i, interaction_only=interaction_only).transpose(0, 2, 1)
-        basis_i, basis_j = self.axes[i].basis(unit_i), self.axes[j].basis(unit_j)
-        values = basis_i @ self.pairs[i, j] @ basis_j.T
+        found, basis_i, basis_j = self.effects, self.axes[i].basis(unit_i), self.axes[j].basis(unit_j)
+        values = basis_i @ found.pairs[i, j] @ basis_j.T
         if interaction_only:
             return np.asarray(values)
-        mains = (self.mains[i] @ basis_i.T)[:, :, None] + (self.mains[j] @ basis_j.T)[:, None, :]
-        return np.asarray(values + mains + self.constants[:, None, None])
+        mains = (found.mains[i] @ basis_i.T)[:, :, None] + (found.mains[j] @ basis_j.T)[:, None, :]
+        return np.asarray(values + mains + found.constants[:, None, None])

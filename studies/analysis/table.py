@@ -1,8 +1,9 @@
 """The trials table: one row a trial, with its encoded parameters, its value and where both come from.
 
 Only trials that ended well have a value of their own. Where more than a tenth were pruned, those alone would be an
-analysis of survivors: a true share of .24 came out as .10. All trials are then compared at a common rung, the last one
-that nine in ten of them reached.
+analysis of survivors: a true share of .24 came out as .10. The last values of pruned trials are then predicted from
+their curves (completion.py). On request, or where trials report at steps of their own, all are compared at a common
+step instead, the last one that nine in ten of them reached.
 
 A trial that violates a constraint is no candidate. It is left out and counted, for whatever ranks trials reads this
 table.
@@ -24,6 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.axis import Array, Axis, axes_of, encoded, is_inside, levelled
 from studies.analysis.common_step import CommonStep, common_step
+from studies.analysis.completion import completed
+from studies.analysis.learning_curves import Curves, curves_of
 from studies.analysis.same_runs import distinct
 from studies.errors import BadInput, Problem
 from studies.records.eligible import is_feasible, is_finite
@@ -90,6 +93,7 @@ class TrialsTable:
     assumed_source: str | None = None
     is_grid: bool = False
     dropped: Mapping[str, str] = field(default_factory=dict)
+    completions: Array | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,10 +112,25 @@ class TrialsTable:
 
     @property
     def compared(self) -> str:
-        """The value by which trials are compared, in words: `final`, or the rung where most were not pruned yet."""
+        """The value by which trials are compared, in words: `final`, or the rung where most were not pruned yet.
+
+        Completed values stand for final ones.
+        """
+        if self.is_completed:
+            return "final"
         if self.has_own_steps:
             return f"{self.policy} (each by its last report up to there)"
         return f"{self.policy} of {self.n_rungs}" if self.policy != "final" and self.n_rungs else self.policy
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the last values of pruned trials are predicted from their curves."""
+        return self.policy == "completed"
+
+    @property
+    def n_completed(self) -> int:
+        """How many values are predicted."""
+        return 0 if self.completions is None else int((np.ptp(self.completions, axis=0) > 0).sum())
 
     @property
     def has_own_steps(self) -> bool:
@@ -144,6 +163,7 @@ class TrialsTable:
             sources=tuple(self.sources[k] for k in kept),
             replicates=tuple(self.replicates[k] for k in kept),
             samples=tuple(self.samples[k] for k in kept),
+            completions=None if self.completions is None else self.completions[:, kept],
         )
 
 
@@ -200,7 +220,8 @@ def table_of(
         raise BadInput([Problem("value_policy", complaint, "use auto or common_rung")])
     wants_step = target is None and (value_policy == "common_rung" or (value_policy == "auto" and many))
     step = common_step(compared) if wants_step else None
-    values = [(t, _value(t, step, target)) for t in compared]
+    curves = curves_of(compared) if value_policy == "auto" and step is not None and step.is_shared else None
+    values = [(t, _value(t, step, target) if curves is None else curves.last(t)) for t in compared]
     lacking = [t for t, y in values if y is None]
     finite = [(t, y) for t, y in values if y is not None and is_finite(y)]
     infinite = len(compared) - len(lacking) - len(finite)
@@ -215,8 +236,8 @@ def table_of(
         numbers=np.array([t.number for t, _ in used], dtype=np.int64),
         sources=tuple(_source(t) or source for t, _ in used),
         replicates=tuple(_replicate(t) for t, _ in used),
-        samples=tuple(_samples(t, step) for t, _ in used),
-        policy="final" if step is None else step.policy,
+        samples=tuple(_samples(t, step if curves is None else None) for t, _ in used),
+        policy="completed" if curves is not None else "final" if step is None else step.policy,
         n_finished=len(finished),
         n_pruned=sum(t.state == TrialState.PRUNED for t in valued),
         n_failed=len(finished) - len(valued) + infinite,
@@ -233,7 +254,8 @@ def table_of(
         assumed_source=source if any(_source(t) is None for t, _ in used) else None,
         dropped=dropped,
     )
-    return _with_tried_levels(table)
+    table = _with_tried_levels(table)
+    return table if curves is None else _completed(table, curves)
 
 
 def powers_of_two(study: Study) -> frozenset[str]:
@@ -242,6 +264,12 @@ def powers_of_two(study: Study) -> frozenset[str]:
     if described is None:
         return frozenset()
     return frozenset(name for name, entry in yaml_of(described).items() if entry["type"] == "power_of_two")
+
+
+def _completed(table: TrialsTable, curves: Curves) -> TrialsTable:
+    """Predict the last values of pruned trials."""
+    draws = completed(curves.of(table.numbers), table.axes, table.unit, seed=0)
+    return replace(table, y=draws.mean(axis=0), completions=draws)
 
 
 def _value(trial: FrozenTrial, step: CommonStep | None, target: Target | None) -> float | None:

@@ -1,8 +1,9 @@
 """Whether a result may be believed: the gates of every analysis.
 
-*Unreliable*: the model does not predict left-out trials, there are fewer than 5 trials a parameter, only survivors of
-pruning are seen, or nothing varies. It does not predict if Q² < .5. If replicates tell the noise, Q² counts over the
-share that noise leaves. *Caution*: all else that is known to bias indices or their intervals. The rest is `ok`.
+*Unreliable*: the model does not predict left-out trials, the shares may be off by more than their sum, there are fewer
+than 5 trials a parameter, only survivors of pruning are seen, or nothing varies. It does not predict if Q² < .25. If
+replicates tell the noise, Q² counts over the share that noise leaves. *Caution*: all else that is known to bias indices
+or their intervals, and shares whose expected errors sum to more than .25. The rest is `ok`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from studies.text.wording import counted
 Level = Literal["ok", "caution", "unreliable"]
 LEVELS: tuple[Level, ...] = ("ok", "caution", "unreliable")
 
-UNRELIABLE_Q2 = 0.5
-LEAST_Q2 = 0.25  # however noisy replicates are: a smaller Q² says little of any function
-CAUTION_Q2 = 0.8
+UNRELIABLE_Q2 = 0.25
+CAUTION_Q2 = 0.5
+UNRELIABLE_ERROR = 1.0  # the expected sum of absolute errors of mains and pairs
+CAUTION_ERROR = 0.25
 UNRELIABLE_TRIALS = 5  # times the number of parameters
 CAUTION_TRIALS = 10  # times the number of parameters
 SPACE_FILLING = 0.20
@@ -59,6 +61,7 @@ class Evidence:
     """The evidence for a verdict.
 
     q2: NaN if nothing was fitted
+    error: the expected sum of the absolute errors of mains and pairs
     compared, survivors_only, steps_differ, has_own_steps: as in `TrialsTable`
     noise_share: the least noise that replicates allow, of the target's variance. None without replicates.
     lack_of_fit_p: None without replicates
@@ -84,6 +87,7 @@ class Evidence:
     infeasible: float = 0.0
     capped: float = 0.0
     n_duplicates: int = 0
+    error: float = 0.0
     unexplained: float = 0.0
     is_grid: bool = False
 
@@ -185,12 +189,10 @@ def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(f"{evidence.failed:.0%} of the trials gave no value")
     if evidence.infeasible > MOST_LOST:
         found.append(_infeasible(evidence))
-    if (
-        not (evidence.explained >= UNRELIABLE_Q2 and evidence.q2 >= LEAST_Q2)
-        and not evidence.is_constant
-        and evidence.n_parameters
-    ):
+    if not evidence.explained >= UNRELIABLE_Q2 and not evidence.is_constant and evidence.n_parameters:
         found.append("nothing was fitted" if math.isnan(evidence.q2) else f"Q² {evidence.explained:.2f}")
+    if evidence.error > UNRELIABLE_ERROR:
+        found.append(_error(evidence))
     if evidence.unexplained > UNEXPLAINED:
         found.append(f"{evidence.unexplained:.0%} of the variance needs three parameters together")
     return [("unreliable", reason) for reason in found]
@@ -200,6 +202,8 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
     found = []
     if UNRELIABLE_Q2 <= evidence.explained < CAUTION_Q2:
         found.append(f"Q² {evidence.explained:.2f}")
+    if CAUTION_ERROR < evidence.error <= UNRELIABLE_ERROR:
+        found.append(_error(evidence))
     wanted = trials_wanted(evidence.n_parameters)
     if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
         found.append(f"{counted(evidence.n, 'trial', 'trials')}, fewer than {wanted}")
@@ -219,6 +223,10 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         repeating = counted(evidence.n_duplicates, "trial repeats", "trials repeat")
         found.append(f"{repeating} a point without another training seed")
     return [("caution", reason) for reason in found]
+
+
+def _error(evidence: Evidence) -> str:
+    return f"the shares may be off by {evidence.error:.2f} in all"
 
 
 def _infeasible(evidence: Evidence) -> str:

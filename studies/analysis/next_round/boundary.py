@@ -96,7 +96,7 @@ def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
     best = lattice.minimizer(np.random.default_rng(seed))
     margin = MARGIN * float(fit.table.y.std())
     for i, axis in enumerate(fit.sobol.surface.axes):
-        along = lattice.least_along(i, best)[1:]  # without the posterior mean, which is no draw
+        along = lattice.losses(lattice.least_along(i, best))[1:]  # without the posterior mean, which is no draw
         at = along.argmin(axis=1)
         is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURELY_WORSE
         yield _place(axis, fit, positions_of(axis), at, is_worse, matters=_matters(fit.sobol, i))
@@ -105,7 +105,7 @@ def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
 def _matters(sobol: Sobol, i: int) -> bool:
     """Return whether the trials show an effect of the parameter, alone or with another."""
     own = (sobol.mains[i], *(pair for key, pair in sobol.pairs.items() if i in key))
-    return any(index.estimate.is_above(CLAIM) for index in own)
+    return any(index.is_above(CLAIM) for index in own)
 
 
 def _place(
