@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from studies.analysis.verdict import (
+    CAUTION_ERROR,
     CAUTION_Q2,
     LACK_OF_FIT_P,
     LOST,
@@ -42,7 +43,7 @@ def space_filling_needed(evidence: Evidence) -> int:
     missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
     share = SPACE_FILLING if evidence.space_filling is None else evidence.space_filling  # unknown: nothing is wanted
     for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
-    unpredicted = not evidence.explained >= CAUTION_Q2 and not missing
+    unpredicted = not (evidence.explained >= CAUTION_Q2 and evidence.error <= CAUTION_ERROR) and not missing
     return max(missing, for_share, evidence.n if unpredicted else 0)
 
 

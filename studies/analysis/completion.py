@@ -100,7 +100,7 @@ def _scale(before: Array, after: Array) -> float:
 
 
 def _shrunk(design: Array, kinds: Integers, y: Array) -> tuple[Array, Array, float]:
-    """Return mean and covariance of the coefficients, each kind with a variance of its own, and the noise's variance."""
+    """Return the coefficients' mean and covariance, each kind with a variance of its own, and the noise's variance."""
     precisions, noise = np.ones(KINDS), max(float(y.var()) / 2, ROUNDING)
     mean, covariance = np.zeros(len(kinds)), np.eye(len(kinds))
     for _ in range(N_ROUNDS):

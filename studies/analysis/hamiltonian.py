@@ -6,6 +6,7 @@ is adapted while the chain warms up (Hoffman & Gelman 2014, arXiv:1111.4246).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -42,11 +43,11 @@ def hamiltonian(
             momentum = momentum - step / 2 * (scales.T @ new_gradient)
             new = new + step * (scales @ momentum)
             new_energy, new_gradient = potential(new)
-            if not np.isfinite(new_energy):
+            if not math.isfinite(new_energy):
                 break
             momentum = momentum - step / 2 * (scales.T @ new_gradient)
-        change = before - new_energy - momentum @ momentum / 2
-        likely = float(np.exp(min(0.0, change))) if np.isfinite(change) else 0.0
+        change = float(before - new_energy - momentum @ momentum / 2)
+        likely = math.exp(min(0.0, change)) if math.isfinite(change) else 0.0
         if rng.random() < likely:
             state, energy, gradient = new, new_energy, new_gradient
         if k < n_warm_up:

@@ -61,6 +61,7 @@ class Lattice:
     """
 
     surface: Surface
+    maximize: bool
     sign: float
     sizes: tuple[int, ...]
     mains: list[Array]
@@ -69,19 +70,20 @@ class Lattice:
     @classmethod
     def of(cls, surface: Surface, *, maximize: bool) -> Lattice:
         """Return the functions of `surface`, with the other sign if more is better."""
-        sign = -1.0 if maximize else 1.0
+        sign = -1.0 if maximize != surface.response.is_turned else 1.0
         bases = [axis.basis(positions_of(axis)) for axis in surface.axes]
         mains = [sign * (main @ basis.T) for main, basis in zip(surface.latent.mains, bases, strict=True)]
         pairs = {}
         for (i, j), pair in surface.latent.pairs.items():
             pairs[i, j] = sign * (bases[i] @ pair @ bases[j].T)
             pairs[j, i] = pairs[i, j].transpose(0, 2, 1)
-        return cls(surface, sign, tuple(len(basis) for basis in bases), mains, pairs)
+        return cls(surface, maximize, sign, tuple(len(basis) for basis in bases), mains, pairs)
 
     def losses(self, values: Array) -> Array:
         """Return the metric, lower is better, for values on the lattice (F, P)."""
         latent = self.surface.latent.constants[:, None] + self.sign * values
-        return np.asarray(self.sign * self.surface.metric(latent))
+        metric = self.surface.metric(latent)
+        return -metric if self.maximize else metric
 
     def values(self, points: Indices) -> Array:
         """Return the values at lattice points (F, P, d): (F, P)."""

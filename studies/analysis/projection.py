@@ -1,8 +1,8 @@
 """The variance of functions taken apart: mains, pairs, and what is left.
 
 Functions are known by their values at quasi-random points of the axes' measure. Least squares on products of the
-orthonormal polynomials gives their components. What it leaves of the variance is unexplained by mains and pairs. Fitting
-by chance is subtracted.
+orthonormal polynomials gives their components. What it leaves of the variance is unexplained by mains and pairs. What
+many coefficients fit by chance is subtracted.
 """
 
 from __future__ import annotations
@@ -83,13 +83,15 @@ class Projection:
         n, k = self.design.shape
         left = np.square(values - coefficients @ self.design.T).sum(axis=1) / (n - k)  # the variance that is left
         d = len(self.bases)
-        parts, mains, pairs, start = [], [], [], 1
+        parts, start = [], 1
+        mains: list[Array] = []
+        pairs: list[Array] = []
         for own, term in zip(_owners(d), self.terms, strict=True):
             found = coefficients[:, start : start + len(term[0])]
             start += len(term[0])
             parts.append(np.maximum(0.0, np.square(found).sum(axis=1) - left * found.shape[1] / n))
             filled = np.zeros((len(values), *(self.bases[i].shape[1] for i in own)))
-            filled[:, *term] = found
+            filled[(slice(None), *term)] = found
             (mains if len(own) == 1 else pairs).append(filled)
         explained = np.array(parts).T
         rest = np.maximum(0.0, values.var(axis=1) - explained.sum(axis=1))

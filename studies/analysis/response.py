@@ -28,6 +28,8 @@ REACH = 10.0  # standard deviations: nothing is extrapolated further, so that no
 class Response:
     """A scale with the mean and the standard deviation of the trials on it, by which they are standardised.
 
+    sd: negative where the values are turned, so that their longer tail is above. Metrics of opposite sign then have the
+        same fit.
     margin: shares nearer to 0 or 1 than this count as so near
     """
 
@@ -58,6 +60,11 @@ class Response:
             case "logit":
                 return np.asarray(expit(scaled))
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether a higher value on the scale is a lower one of the metric."""
+        return self.sd < 0
+
     def expected(self, z: Array, noise: Array | float) -> Array:
         """Return the metric's expected values if normal noise of that standard deviation is added to `z`."""
         if self.name == "raw":
@@ -65,11 +72,11 @@ class Response:
         total = np.zeros(np.broadcast_shapes(np.shape(z), np.shape(noise)))
         for node, weight in zip(NODES, WEIGHTS, strict=True):
             total += weight * self.back(z + noise * node)
-        return total / WEIGHTS.sum()
+        return np.asarray(total / WEIGHTS.sum())
 
     def log_jacobian(self, y: Array) -> float:
         """Return the sum over `y` of the logarithm of the scale's slope."""
-        slopes = -len(y) * float(np.log(self.sd))
+        slopes = -len(y) * float(np.log(abs(self.sd)))
         match self.name:
             case "raw":
                 return slopes
@@ -99,4 +106,6 @@ def responses(y: Array, *, seen: Array | None = None) -> list[Response]:
 
 def _standardised(response: Response, y: Array) -> Response:
     scaled = response.forward(y)
-    return Response(response.name, float(scaled.mean()), float(scaled.std()) or 1.0, response.margin)
+    mean, sd = float(scaled.mean()), float(scaled.std()) or 1.0
+    turned = float(np.sum((scaled - mean) ** 3)) < 0
+    return Response(response.name, mean, -sd if turned else sd, response.margin)

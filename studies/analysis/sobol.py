@@ -6,16 +6,15 @@ functions are drawn from the posterior of the additive Gaussian process, on the 
 
 The interval is made of three things. Draws give its shape. Trials that were left out of the fit give its width: it is
 stretched by the root mean square of their standardised errors, if that is above 1. What they do not confirm may belong
-anywhere: the interval is widened towards [0, 1] by a share of 1 − Q². If nothing is learned, the indices are 0 with the
-interval [0, 1]. That is judged by a Q² that
-shuffled values might give, on the metric's scale or on that of the fit.
+anywhere: the interval is widened towards [0, 1] by a share of 1 − Q². It is [0, 1] if nothing is learned. That is
+judged by a Q² that shuffled values might give, on the metric's scale or on that of the fit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process import Model, model_of
 from studies.analysis.left_out import LeftOut, left_out, q2_of
 from studies.analysis.levels import PERCENTILES
-from studies.analysis.mode import START_LENGTHS, mode_of
+from studies.analysis.mode import mode_of, some_of
 from studies.analysis.posterior import Draws, hyperparameters, posterior_at
 from studies.analysis.projection import Projection
 from studies.analysis.response import Response, responses
@@ -33,10 +32,12 @@ from studies.analysis.surface import Functions, Surface
 from studies.analysis.threads import one_thread
 
 METHOD = "additive-gp-2"
-N_THETAS = 64  # draws of the hyperparameters
-N_FUNCTIONS = 4  # draws of the function at each
+N_DRAWS = 256
+N_THETAS = 64  # draws of the hyperparameters, each with an equal share of the functions
+N_THETAS_OF_MANY = 16  # where the trials are more than tell the hyperparameters
 MOST_LEARNED_FROM_NOISE = 0.4
 UNCONFIRMED = 0.15  # of 1 − Q², by which intervals are widened
+DIGITS = 9  # of standardised values: a chain of draws would make much of a rounding error in the metric's unit
 ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
 
 
@@ -86,19 +87,23 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
     drawn_y = None if completions is None else completions[:, rows]
     response, model, mode = _fitted(ordered, unit[rows][:, columns], y[rows], drawn_y)
     points = _left_out_together(ordered, unit[rows][:, columns])
-    out = left_out(model, points, seed=seed)
+    out = left_out(model, mode, points, seed=seed)
     predicted = response.expected(out.mean, out.sd)
     q2 = q2_of(y[rows], predicted, points)
     rng = np.random.default_rng(seed)
     projection = Projection.of(ordered)
+    some = some_of(model)
+    n_thetas = N_THETAS if some is model else N_THETAS_OF_MANY
     draws = [
-        posterior_at(model, vector).draws(N_FUNCTIONS, projection.bases, rng)
-        for vector in hyperparameters(model, mode, N_THETAS, rng)
+        posterior_at(model, vector).draws(N_DRAWS // n_thetas, projection.bases, rng)
+        for vector in hyperparameters(some, mode, N_THETAS, rng)[:: N_THETAS // n_thetas]
     ]
     surface, shares = _metric(axes, columns, draws, response, projection)
-    noise = np.repeat([_noise_share(d) for d in draws], N_FUNCTIONS)
+    noise = np.array([_noise_share(draw) for draw in draws])
     learned = max(q2, q2_of(model.y, out.mean, points)) > _learned_from_noise(len(y), n_components=shares.shape[1] - 1)
-    estimates = _estimates(shares, out, q2) if learned else [Estimate(0.0, 0.0, 1.0)] * shares.shape[1]
+    estimates = _estimates(shares, out, q2)
+    if not learned:
+        estimates = [replace(estimate, lo=0.0, hi=1.0) for estimate in estimates]
     d, p = len(axes), len(model.pairs)
     place = {column: i for i, column in enumerate(columns)}
     pairs = {}
@@ -125,14 +130,14 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
 def _fitted(axes: Sequence[Axis], unit: Array, y: Array, completions: Array | None) -> tuple[Response, Model, Array]:
     """Return the scale of the highest evidence, with its model and the mode of its hyperparameters."""
     found = []
-    candidates = responses(y, seen=completions)
-    for response in candidates:
+    for response in responses(y, seen=completions):
         z = response.forward(y if completions is None else completions)
         errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
         values = z if completions is None else z.mean(axis=0)
-        model = model_of(axes, unit, values, errors=errors)
-        mode = mode_of(model, lengths=START_LENGTHS)
-        evidence = model.log_evidence(mode) + response.log_jacobian(y) if len(candidates) > 1 else 0.0
+        model = model_of(axes, unit, np.round(values, DIGITS), errors=errors)
+        some = some_of(model)
+        mode = mode_of(some)
+        evidence = some.log_evidence(mode) + response.log_jacobian(y) * len(some.y) / len(y)
         found.append((evidence, response, model, mode))
     _, response, model, mode = max(found, key=lambda own: own[0])
     return response, model, mode
@@ -144,7 +149,6 @@ def _metric(
     """Return the drawn functions on the metric's scale, and the shares of their components: (draws, d + p + 1)."""
     values = [response.expected(draw.values, draw.noise) for draw in draws]
     components = projection.components(np.concatenate([_mean_first(values)]))
-    effects = Functions.of(axes, columns, components.constants, components.mains, components.pairs)
     d = len(axes)
     latent = Functions.of(
         axes,
@@ -153,7 +157,11 @@ def _metric(
         [_mean_first([draw.mains[i] for draw in draws]) for i in range(d)],
         [_mean_first([draw.pairs[k] for draw in draws]) for k in range(d * (d - 1) // 2)],
     )
-    noise = _mean_first([np.full(N_FUNCTIONS + 1, draw.noise) for draw in draws])
+    if response.name == "raw":
+        effects = latent.scaled(response.mean, response.sd)
+    else:
+        effects = Functions.of(axes, columns, components.constants, components.mains, components.pairs)
+    noise = _mean_first([np.full(len(draw.values), draw.noise) for draw in draws])
     return Surface(latent, effects, response, noise), components.shares[1:]
 
 

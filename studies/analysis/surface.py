@@ -39,6 +39,11 @@ class Functions:
                 ordered[columns[j], columns[i]] = pair.transpose(0, 2, 1)
         return cls(tuple(axes), constants, tuple(placed[i] for i in range(len(columns))), dict(sorted(ordered.items())))
 
+    def scaled(self, mean: float, sd: float) -> Functions:
+        """Return the functions times `sd` plus `mean`."""
+        mains = tuple(sd * main for main in self.mains)
+        return Functions(self.axes, mean + sd * self.constants, mains, {k: sd * pair for k, pair in self.pairs.items()})
+
     def __call__(self, unit: Array) -> Array:
         """Return all functions at `unit` (m, d), positions in [0, 1]: (1 + K, m), the posterior mean first."""
         bases = [axis.basis(unit[:, i]) for i, axis in enumerate(self.axes)]

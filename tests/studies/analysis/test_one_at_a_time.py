@@ -23,7 +23,9 @@ def narrow_diagonal_valley() -> Known:
 def test_a_diagonal_valley_costs_what_one_sweep_leaves() -> None:
     found = cost(narrow_diagonal_valley())
     # From (x, y), setting x and then y to their best ends near y' ≈ y: (2y − 1)² is left, 1/3 on average.
-    assert found.one_at_a_time.value == pytest.approx(1 / 3 * (24 / 26) ** 2 * 25 / 26, abs=0.06)
+    expected = 1 / 3 * (24 / 26) ** 2 * 25 / 26
+    assert found.one_at_a_time.value == pytest.approx(expected, abs=0.1)  # two standard deviations over 32 starts
+    assert found.one_at_a_time.lo < expected < found.one_at_a_time.hi
     assert found.together.value < found.one_at_a_time.value
     assert found.cost.lo > 0
     assert found.cost.lo < found.cost.value < found.cost.hi

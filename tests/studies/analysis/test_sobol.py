@@ -31,8 +31,8 @@ def indices(table: TrialsTable, *, seed: int = 0) -> Sobol:
 
 def estimates(found: Sobol) -> dict[tuple[str, ...], float]:
     names = [axis.name for axis in found.axes]
-    mains = {(name,): main.estimate.value for name, main in zip(names, found.mains, strict=True)}
-    return mains | {(names[i], names[j]): pair.estimate.value for (i, j), pair in found.pairs.items()}
+    mains = {(name,): main.value for name, main in zip(names, found.mains, strict=True)}
+    return mains | {(names[i], names[j]): pair.value for (i, j), pair in found.pairs.items()}
 
 
 def test_the_known_indices_are_those_of_quadrature() -> None:
@@ -55,7 +55,7 @@ def test_indices_of_known_functions_are_found(make: Callable[[], Known]) -> None
     for params, estimate in estimates(found).items():
         assert estimate == pytest.approx(function.indices[params], abs=0.03), params
     assert found.q2 > 0.95
-    assert found.noise.estimate.value == pytest.approx(0.01 / 1.01, abs=0.005)
+    assert found.noise.value == pytest.approx(0.01 / 1.01, abs=0.005)
 
 
 def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
@@ -64,20 +64,21 @@ def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
         function = ishigami()
         found = indices(function.table(100, noise=0.3, seed=seed))
         for index, true in zip(found.mains, [function.indices[axis.name,] for axis in function.axes], strict=True):
-            assert index.estimate.lo <= index.estimate.value <= index.estimate.hi
-            hits.append(true < 0.01 or index.estimate.lo <= true <= index.estimate.hi)
+            assert index.lo <= index.value <= index.hi
+            hits.append(true < 0.01 or index.lo <= true <= index.hi)
     assert np.mean(hits) > 0.8
 
 
 def test_an_additive_function_has_no_pairs() -> None:
     found = indices(additive().table(200, noise=0.3, seed=0))
-    assert max(pair.estimate.value for pair in found.pairs.values()) < 0.02
-    assert max(pair.estimate.lo for pair in found.pairs.values()) < 0.01
+    assert max(pair.value for pair in found.pairs.values()) < 0.02
+    assert max(pair.lo for pair in found.pairs.values()) < 0.01
 
 
-def test_what_three_parameters_do_together_is_unexplained_and_not_predicted() -> None:
+def test_what_three_parameters_do_together_is_unexplained_though_predicted() -> None:
     found = indices(three_way().table(200, noise=0.1, seed=0))
-    assert found.q2 < 0.5
+    assert found.unexplained.lo > 0.9
+    assert found.q2 > 0.9
 
 
 @pytest.mark.slow
@@ -85,8 +86,8 @@ def test_of_shuffled_values_nothing_is_learned() -> None:
     table = additive().table(200, noise=0.3, seed=0)
     found = indices(replace(table, y=np.random.default_rng(0).permutation(table.y)))
     assert found.q2 < 0.1
-    assert {(pair.estimate.value, *pair.estimate.ends) for pair in found.pairs.values()} == {(0.0, 0.0, 1.0)}
-    assert found.noise.estimate.value > 0.8
+    assert {(pair.value, *pair.ends) for pair in found.pairs.values()} == {(0.0, 0.0, 1.0)}
+    assert found.noise.value > 0.8
 
 
 @pytest.mark.slow
@@ -106,13 +107,13 @@ def test_order_of_trials_and_columns_unit_and_sign_of_the_target_make_no_differe
             assert estimate == pytest.approx(same, abs=0.001)
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_other_intervals() -> None:
+def test_the_same_seed_gives_the_same_numbers_and_another_other_draws() -> None:
     table = product_of_two().table(60, noise=0.3, seed=0)
     first, second, other = indices(table), indices(table), indices(table, seed=1)
     assert first.mains == second.mains
     assert first.pairs == second.pairs
-    assert first.mains[0].estimate.value == other.mains[0].estimate.value
-    assert first.mains[0].estimate.lo != other.mains[0].estimate.lo
+    assert first.mains[0].value == pytest.approx(other.mains[0].value, abs=0.02)  # half of a posterior's deviation
+    assert first.mains[0].lo != other.mains[0].lo
 
 
 @pytest.mark.slow
@@ -122,7 +123,7 @@ def test_the_surface_is_the_function() -> None:
     points = np.random.default_rng(9).random((50, 6))
     values = found.surface(points)
     assert np.corrcoef(values[0], function.function(points))[0, 1] > 0.99
-    assert values.shape[0] > 300
+    assert values.shape[0] > 200
     inside = (np.percentile(values[1:], 2.5, axis=0) <= function.function(points)) & (
         function.function(points) <= np.percentile(values[1:], 97.5, axis=0)
     )
@@ -143,20 +144,12 @@ def test_mains_and_pairs_of_the_surface_are_means_over_the_other_parameters() ->
     assert found.surface.pair(2, 0, at, at) == pytest.approx(over.transpose(0, 2, 1), abs=1e-6)
     alone = found.surface.pair(0, 2, at, at, interaction_only=True)
     rest = found.surface.main(0, at)[:, :, None] + found.surface.main(2, at)[:, None, :]
-    assert alone + rest - found.surface.constants[:, None, None] == pytest.approx(over, abs=1e-6)
+    assert alone + rest - found.surface.effects.constants[:, None, None] == pytest.approx(over, abs=1e-6)
 
 
 def test_levels_are_known_from_their_own_trials() -> None:
     function = categorical()
     table = function.table(60, noise=0.1, seed=0)
     alone = indices(table.over(np.ones(60, dtype=bool), ["optimizer"]))
-    assert alone.mains[0].estimate.value == pytest.approx(1.0, abs=0.01)
+    assert alone.mains[0].value == pytest.approx(1.0, abs=0.01)
     assert alone.pairs == {}
-
-
-@pytest.mark.slow
-def test_few_trials_are_predicted_by_hyperparameters_that_never_saw_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = friedman().table(60, noise=1.0, seed=1)
-    honest = indices(table)
-    monkeypatch.setattr("studies.analysis.sobol.TRIALS_PER_HYPERPARAMETER", 0)
-    assert indices(table).q2 > honest.q2 + 0.05

@@ -73,12 +73,27 @@ def test_up_to_a_tenth_of_pruned_trials_the_finished_ones_count_with_their_final
     assert (found.policy, list(found.y), found.n_pruned) == ("final", [0.5] * 9, 1)
 
 
-def test_above_a_tenth_of_pruned_trials_all_count_at_the_last_rung_that_nine_in_ten_reached() -> None:
+def test_above_a_tenth_of_pruned_trials_their_last_values_are_predicted_from_their_curves() -> None:
     trials = [trial(0.1, 0.3, 0.5, i=i) for i in range(8)]
     found = table([*trials, pruned(0.0, 0.05), pruned(0.0, 0.05, 0.06)])
+    assert (found.policy, found.compared, len(found.y), found.survivors_only) == ("completed", "final", 10, False)
+    assert list(found.y[:8]) == [0.5] * 8
+    assert found.completions is not None
+    assert found.y == pytest.approx(found.completions.mean(axis=0))
+    assert found.n_completed == 1  # the other one reported at the last rung, too
+    assert found.y[8] > 0.05
+    assert found.y[9] == 0.06
+    some = found.over(np.arange(10) > 4, found.names)
+    assert some.completions is not None
+    assert some.completions.shape[1] == 5
+
+
+def test_on_request_or_with_few_whole_curves_all_count_at_the_last_rung_that_nine_in_ten_reached() -> None:
+    trials = [trial(0.1, 0.3, 0.5, i=i) for i in range(8)]
+    found = table([*trials, pruned(0.0, 0.05), pruned(0.0, 0.05, 0.06)], value_policy="common_rung")
     assert (found.policy, len(found.y), found.survivors_only) == ("rung 3", 9, False)
-    more = table([*trials, pruned(0.0, 0.05), pruned(0.0, 0.05), pruned(0.0, 0.05)])
-    assert (more.policy, list(more.y)) == ("rung 2", [0.3] * 8 + [0.05] * 3)
+    more = table([*trials[:7], pruned(0.0, 0.05), pruned(0.0, 0.05), pruned(0.0, 0.05)])
+    assert (more.policy, list(more.y)) == ("rung 2", [0.3] * 7 + [0.05] * 3)
 
 
 def test_final_values_of_a_much_pruned_study_are_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from known_functions import additive
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from studies.analysis import gaussian_process, sobol
+from studies.analysis import mode, sobol
 from studies.analysis.threads import one_thread
 
 
@@ -27,13 +27,13 @@ def test_one_thread_holds_as_long_as_the_function_runs() -> None:
 
 def test_indices_are_found_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[int]] = []
-    fit: Callable[..., object] = gaussian_process.fit
+    mode_of: Callable[..., object] = mode.mode_of
 
     def seeing(*arguments: object, **options: object) -> object:
         seen.append(threads())
-        return fit(*arguments, **options)
+        return mode_of(*arguments, **options)
 
-    monkeypatch.setattr(sobol, "fit", seeing)
+    monkeypatch.setattr(sobol, "mode_of", seeing)
     table = additive().table(40, noise=0.1, seed=0)
     with threadpool_limits(2):
         sobol.sobol(table.axes, table.unit, table.y, seed=0)

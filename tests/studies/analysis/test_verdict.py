@@ -22,15 +22,15 @@ def test_good_evidence_is_ok_and_needs_no_advice() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"q2": 0.49}, "Q² 0.49"),
+        ({"q2": 0.24}, "Q² 0.24"),
         ({"q2": math.nan}, "nothing was fitted"),
-        ({"q2": 0.3, "noise_share": 0.3}, "Q² 0.43"),
+        ({"q2": 0.15, "noise_share": 0.3}, "Q² 0.21"),
+        ({"error": 1.01}, "the shares may be off by 1.01 in all"),
         ({"n": 14}, "14 trials for 3 parameters"),
         ({"n": 1, "n_parameters": 1}, "1 trial for 1 parameter"),
         ({"n": 0, "n_parameters": 0}, "no trial has a value"),
         ({"survivors_only": True}, "only survivors"),
         ({"failed": 0.31}, "31% of the trials gave no value"),
-        ({"q2": 0.24, "noise_share": 0.7}, "Q² 0.80"),
         ({"is_constant": True}, "the same value"),
         ({"n_parameters": 0}, "no parameter varies"),
         ({"unexplained": 0.6}, "three parameters together"),
@@ -47,7 +47,9 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"q2": 0.79}, "Q² 0.79"),
+        ({"q2": 0.49}, "Q² 0.49"),
+        ({"q2": 0.24, "noise_share": 0.3}, "Q² 0.34"),
+        ({"error": 0.26}, "the shares may be off by 0.26 in all"),
         ({"n": 49}, "49 trials, fewer than 50"),
         ({"n": 59, "n_parameters": 6}, "59 trials, fewer than 60"),
         ({"space_filling": 0.19}, "19% space-filling"),
@@ -70,8 +72,9 @@ def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"q2": 0.8},
-        {"q2": 0.61, "noise_share": 0.25},
+        {"q2": 0.5},
+        {"q2": 0.38, "noise_share": 0.25},
+        {"error": 0.25},
         {"n": 50},
         {"space_filling": 0.2},
         {"failed": 0.05},
@@ -93,7 +96,8 @@ def test_the_worst_reason_decides_and_all_are_told() -> None:
 def test_advice_counts_the_trials_that_are_missing() -> None:
     assert space_filling_needed(replace(GOOD, n=30)) == 20
     assert space_filling_needed(replace(GOOD, n=100, space_filling=0.0)) == 25  # 25 of 125 are a fifth
-    assert space_filling_needed(replace(GOOD, q2=0.6)) == 200
+    assert space_filling_needed(replace(GOOD, q2=0.4)) == 200
+    assert space_filling_needed(replace(GOOD, error=0.3)) == 200
     assert advice(replace(GOOD, n=30), Verdict("caution")) == (
         "run 20 more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)",
     )
