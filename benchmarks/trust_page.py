@@ -30,6 +30,7 @@ from studies.analysis.estimate import Estimate
 
 BOTH: tuple[Kind, Kind] = ("main", "pair")
 OURS = "ours"
+MIN_STUDIES = 6  # for a paired difference: fewer have no bootstrap interval to speak of
 VERSIONS = ("optuna", "scikit-learn", "numpy", "scipy")
 HEAD = """# Trust: how often the analysis is right
 
@@ -167,7 +168,7 @@ def _beside(here: Sequence[Scored], name: str, measure: Callable[[Scored], float
         return mean
     _, _, apart = difference(ours, own, measure)
     text = f"{mean} ({_signed(apart)}; {apart.n})"
-    return f"**{text}**" if apart.is_above(0.0) else text
+    return f"**{text}**" if len(own) >= MIN_STUDIES and apart.is_above(0.0) else text
 
 
 def _gives_pairs(found: Sequence[Scored], name: str) -> bool:

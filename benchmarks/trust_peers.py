@@ -145,11 +145,14 @@ def _ax(table: TrialsTable, study: optuna.Study) -> Shares:
     Where trials were pruned it gets all reports with their rungs, of which it makes a feature of its model. The card
     has the sign of a parameter's trend, which is dropped, and one column for each choice.
     """
-    from ax.analysis.plotly.sensitivity import SensitivityAnalysisPlot
-    from ax.api.client import Client
+    import torch
 
+    torch.set_num_threads(1)
     curves = {trial.number: trial for trial in study.get_trials(deepcopy=False)} if table.policy != "final" else {}
     with _silence():
+        from ax.analysis.plotly.sensitivity import SensitivityAnalysisPlot
+        from ax.api.client import Client
+
         client = Client(random_seed=0)
         client.configure_experiment(parameters=[_ax_parameter(axis) for axis in table.axes])
         client.configure_optimization(objective=METRIC if table.maximize else f"-{METRIC}")
