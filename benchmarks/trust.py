@@ -54,7 +54,7 @@ class Job:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    asked = _arguments(argv)
+    asked = arguments(argv)
     jobs = jobs_of(asked)
     begun = time.time()
     found: list[Scored] = []
@@ -67,6 +67,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(text)
     if asked.write is not None:
         asked.write.write_text(text)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what the command line asks for. The recorded table has more seeds, unless their number is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--surfaces", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")
+    parser.add_argument("--searches", nargs="+", choices=list(SEARCHES), default=list(SEARCHES), metavar="NAME")
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="numbers of trials")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--recorded-seeds", type=int, help=f"of the recorded table; {RECORDED_SEEDS} without --seeds")
+    parser.add_argument("--estimators", nargs="+", type=_estimator, default=list(ESTIMATORS), metavar="NAME[:K]")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="a folder for trials and estimates")
+    parser.add_argument("--write", type=Path, help="a file for the page, such as docs/trust.md")
+    asked = parser.parse_args(argv)
+    if asked.recorded_seeds is None:
+        asked.recorded_seeds = RECORDED_SEEDS if asked.seeds == SEEDS else asked.seeds
+    return asked
 
 
 def jobs_of(asked: argparse.Namespace) -> list[Job]:
@@ -149,29 +167,14 @@ def _begin() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--surfaces", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")
-    parser.add_argument("--searches", nargs="+", choices=list(SEARCHES), default=list(SEARCHES), metavar="NAME")
-    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="numbers of trials")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--recorded-seeds", type=int, help=f"of the recorded table; {RECORDED_SEEDS} without --seeds")
-    parser.add_argument("--estimators", nargs="+", type=_estimator, default=list(ESTIMATORS), metavar="NAME[:K]")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cache", type=Path, help="a folder for trials and estimates")
-    parser.add_argument("--write", type=Path, help="a file for the page, such as docs/trust.md")
-    asked = parser.parse_args(argv)
-    if asked.recorded_seeds is None:
-        asked.recorded_seeds = RECORDED_SEEDS if asked.seeds == SEEDS else asked.seeds
-    return asked
-
-
 def _command(asked: argparse.Namespace) -> str:
     """Return the command without the options that change no number."""
-    usual, words = _arguments([]), ["python benchmarks/trust.py"]
+    implied = arguments(["--seeds", str(asked.seeds)]).recorded_seeds
+    usual = {**vars(arguments([])), "recorded_seeds": implied}
+    words = ["python benchmarks/trust.py"]
     for key in ("surfaces", "searches", "sizes", "seeds", "recorded_seeds", "estimators"):
         value = getattr(asked, key)
-        if value != getattr(usual, key):
+        if value != usual[key]:
             words += [f"--{key.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
     return " ".join(words)
 
