@@ -35,22 +35,25 @@ def test_indices_are_those_of_a_closed_form() -> None:
 
 def test_a_conditional_parameter_has_its_effect_where_it_is_active() -> None:
     space = {
-        "choice": {"type": "categorical", "choices": ["with", "without"]},
+        "choice": {"type": "categorical", "choices": ["one", "two", "without"]},
         "factor": {"type": "int", "low": 1, "high": 2},
-        "share": {"type": "float", "low": 0.0, "high": 1.0, "when": {"choice": ["with"]}},
+        "share": {"type": "float", "low": 0.0, "high": 1.0, "when": {"choice": ["one", "two"]}},
     }
-    found = true_indices(
-        tensor(space, lambda columns: (columns["choice"] == "with") * columns["factor"] * columns["share"])
-    )
-    # everywhere the means over the share are .5, 1, 0, 0; inside, the variance of factor · share is 13/48
-    whole, inside = 11 / 64, 13 / 48
-    assert found == pytest.approx(
+
+    def function(columns: Columns) -> np.ndarray:
+        weight = np.select([columns["choice"] == "one", columns["choice"] == "two"], [1, 2], 0)
+        return np.asarray(weight * columns["factor"] * columns["share"], dtype=float)
+
+    # weight, factor and share are independent, so variances of their product are products of moments
+    whole, inside = 23 / 48, 157 / 192
+    assert true_indices(tensor(space, function)) == pytest.approx(
         {
-            ("choice",): 9 / 64 / whole,
-            ("factor",): 1 / 64 / whole,
-            ("choice", "factor"): 1 / 64 / whole,
-            ("share",): 9 / 48 / inside,
-            ("factor", "share"): 1 / 48 / inside,
+            ("choice",): 3 / 8 / whole,
+            ("factor",): 1 / 16 / whole,
+            ("choice", "factor"): 1 / 24 / whole,
+            ("share",): 27 / 64 / inside,
+            ("choice", "share"): 3 / 64 / inside,
+            ("factor", "share"): 3 / 64 / inside,
             UNEXPLAINED: 0.0,
         },
         abs=1e-9,
