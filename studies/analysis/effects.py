@@ -17,7 +17,7 @@ from optuna import Study
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
-from studies.analysis.levels import CLAIM
+from studies.analysis.levels import CLAIM, KNOWN
 from studies.analysis.sobol import METHOD
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
@@ -59,6 +59,12 @@ class Effect:
         return "*".join(self.params) if self.params else f"({self.kind})"
 
     @property
+    def is_known(self) -> bool:
+        """Whether the interval says anything."""
+        lo, hi = self.estimate.ends
+        return hi - lo < KNOWN
+
+    @property
     def is_claimed(self) -> bool:
         """Whether this is an interaction that the trials show."""
         return self.order == 2 and self.verdict == "ok" and self.estimate.is_above(CLAIM)
@@ -82,7 +88,8 @@ def get_param_interactions(
 
     params: the parameters to look at. The effects of all others then count as noise.
     target: maps a trial to a number to analyse instead of its value
-    value_policy: `final`, `common_rung`, or `auto`: a common rung if more than 10 % of the trials were pruned
+    value_policy: `final`, `common_rung`, or `auto`: if more than 10 % of the trials were pruned, their last values are
+        predicted from their curves
     source: the sampler of trials without a recorded one (`random`, `qmc`, `grid`, `tpe`, …). An unknown origin calls
         for caution.
     """
@@ -148,8 +155,7 @@ def _effects(fit: Fit, *, scope: tuple[str, ...], seed: int) -> Iterator[Effect]
 
 def _verdict(verdict: Verdict, index: Estimate, other: float) -> Verdict:
     """Return the fit's verdict with the evidence against this index alone."""
-    lo, hi = index.ends
-    if disagrees(index.value, other, width=hi - lo):
+    if disagrees(index, other):
         return verdict.and_also("caution", f"polynomial chaos says {other:.2f}")
     return verdict
 

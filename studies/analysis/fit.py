@@ -14,12 +14,15 @@ import numpy.typing as npt
 from scipy.stats import f as f_distribution
 
 from studies.analysis.chaos import Chaos, chaos
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
-from studies.analysis.verdict import Evidence, Verdict, capped_share, judge, replicate_noise
+from studies.analysis.verdict import Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
+from studies.text.wording import listed
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
+HEADLINE = 0.05  # of the variance: what speaks against a smaller index does not count against the whole fit
 MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precision
 
 
@@ -51,12 +54,12 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     n, d = table.x.shape
     is_constant = n > 1 and float(np.ptp(table.y)) <= 1e-12 * float(np.abs(table.y).max())
     if n < MIN_FITTED_TRIALS or not d or is_constant:
-        evidence = _evidence(table, None, is_constant=is_constant)
+        evidence = _evidence(table, None, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
     first = sobol(table.axes, table.unit, table.y, seed=seed, completions=table.completions)
     bases = [axis.basis(table.unit[:, i]) for i, axis in enumerate(table.axes)]
     second = chaos(bases, [np.array(axis.degrees()) for axis in table.axes], table.y)
-    evidence = _evidence(table, first, is_constant=False)
+    evidence = _evidence(table, first, second, is_constant=False)
     return Fit(table, whole, first, second, evidence, judge(evidence))
 
 
@@ -72,7 +75,7 @@ def _sample(table: TrialsTable, seed: int) -> TrialsTable:
     return table.over(rows, table.names)
 
 
-def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> Evidence:
+def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, is_constant: bool) -> Evidence:
     n, d = table.x.shape
     noise, n_duplicates = replicate_noise(table.y, _points(table), table.replicates)
     return Evidence(
@@ -92,9 +95,30 @@ def _evidence(table: TrialsTable, found: Sobol | None, *, is_constant: bool) -> 
         capped=_capped(table),
         n_duplicates=n_duplicates if d else 0,
         error=0.0 if found is None else found.error,
+        against=() if found is None else _against(table, found, second),
         unexplained=0.0 if found is None else found.unexplained.value,
         is_grid=table.is_grid,
     )
+
+
+def _against(table: TrialsTable, found: Sobol, second: Chaos | None) -> tuple[str, ...]:
+    """Return what speaks against the largest main effect and the largest pair."""
+    mains: dict[tuple[int, ...], Estimate] = {(i,): main for i, main in enumerate(found.mains)}
+    largest = [max(own, key=lambda key: own[key].value) for own in (mains, dict(found.pairs)) if own]
+    numbers = listed([str(table.numbers[row]) for row in sorted(found.influential)])
+    against = []
+    for key in largest:
+        estimate = (mains | found.pairs)[key]
+        if not estimate.value >= HEADLINE:
+            continue
+        name, (lo, hi) = " × ".join(table.names[i] for i in key), estimate.ends
+        has = f"instead of {estimate.value:.2f} [{lo:.2f}, {hi:.2f}]"
+        if not lo <= found.without[key] <= hi:
+            against.append(f"without trials {numbers}, {name} would have {found.without[key]:.2f} {has}")
+        said = math.nan if second is None else float(second.main[key[0]] if len(key) == 1 else second.pairs[key])
+        if disagrees(estimate, said):
+            against.append(f"polynomial chaos gives {name} {said:.2f} {has}")
+    return tuple(against)
 
 
 def _capped(table: TrialsTable) -> float:

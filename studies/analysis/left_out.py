@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from studies.analysis.axis import Array
 from studies.analysis.gaussian_process import Model
-from studies.analysis.mode import MOST_ROWS, mode_of
+from studies.analysis.mode import FOLD_LENGTHS, FOLD_TOLERANCE, MOST_ROWS, mode_of
 from studies.analysis.posterior import predicted
 
 N_FOLDS = 10
-FOLD_LENGTHS = (0.5,)
-FOLD_TOLERANCE = 1e-5
 MIN_KNOWN = 10  # values that are known exactly, from which the stretch may be taken alone
 
 

@@ -14,8 +14,10 @@ from studies.analysis.axis import Array
 from studies.analysis.gaussian_process import Model
 
 START_LENGTHS = (0.3, 0.8)
+FOLD_LENGTHS = (0.5,)  # where some trials are left out
 MOST_ROWS = 250
 TOLERANCE = 1e-8  # relative, of the log posterior
+FOLD_TOLERANCE = 1e-5
 
 
 def some_of(model: Model) -> Model:

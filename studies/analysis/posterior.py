@@ -63,7 +63,7 @@ class Posterior:
 
     def fitted(self) -> tuple[Array, float]:
         """Return constant, mains and pairs at the trials (n,), and the effective number of parameters behind them."""
-        components = self._components()
+        components = self.components()
         return components @ self.solution.alpha, float(np.vdot(components, self.solution.inverse))
 
     def draws(self, n: int, far: list[Array], rng: np.random.Generator) -> Draws:
@@ -107,7 +107,7 @@ class Posterior:
     def _has_rest(self) -> bool:
         return self.matrices.triples is not None and abs(self.theta.rest) >= LEAST_AMPLITUDE
 
-    def _components(self) -> Array:
+    def components(self) -> Array:
         """Return the covariance of constant, mains and pairs."""
         components = self.matrices.total.copy()
         components[np.diag_indices(len(components))] -= self.theta.noise_variance + JITTER

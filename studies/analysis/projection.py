@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -91,7 +92,8 @@ class Projection:
             start += len(term[0])
             parts.append(np.maximum(0.0, np.square(found).sum(axis=1) - left * found.shape[1] / n))
             filled = np.zeros((len(values), *(self.bases[i].shape[1] for i in own)))
-            filled[(slice(None), *term)] = found
+            index: tuple[Any, ...] = (slice(None), *term)
+            filled[index] = found
             (mains if len(own) == 1 else pairs).append(filled)
         explained = np.array(parts).T
         rest = np.maximum(0.0, values.var(axis=1) - explained.sum(axis=1))

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.influence import most_influential, shares_without
 from studies.analysis.left_out import LeftOut, left_out, q2_of
 from studies.analysis.levels import PERCENTILES
 from studies.analysis.mode import mode_of, some_of
@@ -52,6 +53,8 @@ class Sobol:
     q2: of the trials that were left out, in the metric's unit
     stretch: of the intervals
     error: the expected sum of the absolute errors of mains and pairs
+    influential: the rows of the three trials that make most of the fit
+    without: the indices without these trials, by the columns of one axis or of two
     predicted: (n,), each trial from the others, in the metric's unit
     residual: (n,), the trials' values less those that are fitted to all of them, on the scale of the fit
     n_effective: the number of parameters behind the fitted values
@@ -65,6 +68,8 @@ class Sobol:
     q2: float
     stretch: float
     error: float
+    influential: npt.NDArray[np.intp]
+    without: dict[tuple[int, ...], float]
     predicted: Array
     residual: Array
     n_effective: float
@@ -109,7 +114,11 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
     pairs = {}
     for (i, j), estimate in zip(model.pairs, estimates[d : d + p], strict=True):
         pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = estimate
-    fitted, n_effective = posterior_at(model, mode).fitted()
+    whole = posterior_at(model, mode)
+    fitted, n_effective = whole.fitted()
+    influential = most_influential(whole)
+    without = shares_without(model, influential, response, projection, rng)
+    owners = [*((columns[i],) for i in range(d)), *(tuple(sorted((columns[i], columns[j]))) for i, j in model.pairs)]
     return Sobol(
         axes=tuple(axes),
         mains=tuple(estimates[place[i]] for i in range(d)),
@@ -119,6 +128,8 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
         q2=q2,
         stretch=out.stretch,
         error=float(np.abs(shares - shares.mean(axis=0))[:, : d + p].mean(axis=0).sum()) * max(1.0, out.stretch),
+        influential=rows[influential],
+        without=dict(zip(owners, without[: d + p].tolist(), strict=True)),
         predicted=predicted[back],
         residual=(model.y - fitted)[back],
         n_effective=n_effective,

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from studies.analysis.axis import Array
+from studies.analysis.estimate import Estimate
 from studies.analysis.levels import LEVEL, MIN_RELIABLE_TRIALS
 from studies.text.wording import counted
 
@@ -69,6 +70,7 @@ class Evidence:
     failed: the share of trials without a value, pruned ones not counted
     infeasible: the share of trials that violate a constraint
     capped: the share at the worst value
+    against: what speaks against the largest effects, in words
     n_duplicates: trials that repeat a point without another training seed
     """
 
@@ -88,6 +90,7 @@ class Evidence:
     capped: float = 0.0
     n_duplicates: int = 0
     error: float = 0.0
+    against: tuple[str, ...] = ()
     unexplained: float = 0.0
     is_grid: bool = False
 
@@ -105,9 +108,10 @@ def judge(evidence: Evidence) -> Verdict:
     return verdict
 
 
-def disagrees(estimate: float, second: float, *, width: float) -> bool:
-    """Return whether a second estimate speaks against an index with an interval of that width. NaN never does."""
-    return abs(estimate - second) > max(DISAGREEMENT, width / 2)
+def disagrees(index: Estimate, second: float) -> bool:
+    """Return whether a second estimate lies beyond an index's interval, and not close to its value. NaN never does."""
+    lo, hi = index.ends
+    return (second < lo or second > hi) and abs(index.value - second) > DISAGREEMENT
 
 
 def capped_share(loss: Array) -> float:
@@ -204,6 +208,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(f"Q² {evidence.explained:.2f}")
     if CAUTION_ERROR < evidence.error <= UNRELIABLE_ERROR:
         found.append(_error(evidence))
+    found.extend(evidence.against)
     wanted = trials_wanted(evidence.n_parameters)
     if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
         found.append(f"{counted(evidence.n, 'trial', 'trials')}, fewer than {wanted}")

@@ -145,7 +145,7 @@ class AnalysisSettings:
 
     name: AnalysisName
     params: tuple[str, ...] | None  # names to analyse; None: all
-    value_policy: ValuePolicy  # auto: the final value, or that at the last common rung if over 10 % were pruned
+    value_policy: ValuePolicy  # auto: the final value, predicted from their curves if over 10 % were pruned
     law: tuple[tuple[str, str], ...] | None  # pairs (tuned, followed); None: learning rate × batch size, if there
     source: str | None = None  # the sampler of trials without a recorded one; None: unknown
 

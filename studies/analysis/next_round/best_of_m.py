@@ -89,7 +89,10 @@ def best_of_m(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -
     if len(found) + n_lost < MIN_CURVE_TRIALS or not found:
         return None
     loss = np.array([*found, *[max(found)] * n_lost])
-    return replace(_curve(loss, maximize=table.maximize, basis=basis, n_lost=n_lost, seed=seed), policy=table.policy)
+    return replace(
+        _curve(loss, maximize=table.maximize, basis=basis, n_lost=n_lost, seed=seed),
+        policy=table.compared if table.is_completed else table.policy,
+    )
 
 
 def expected_best(loss: Array, sizes: Sequence[int]) -> Array:

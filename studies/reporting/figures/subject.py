@@ -61,7 +61,7 @@ def plain(text: str) -> str:
 
 def policy_in_words(table: TrialsTable) -> str:
     """Say which value of a trial is compared."""
-    return "final values" if table.policy == "final" else f"values at {table.policy}"
+    return "final values" if table.compared == "final" else f"values at {table.policy}"
 
 
 def title(what: str, fit: Fit, *, width: float) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import CLAIM
+from studies.analysis.levels import CLAIM, NO_EFFECT
+from studies.analysis.mode import MOST_ROWS
 from studies.reporting.figures.coverage import coverage
 from studies.reporting.figures.leave_one_out import leave_one_out
 from studies.reporting.figures.levels import metric_by_level
@@ -24,7 +25,7 @@ from studies.reporting.sections.effects.analysis_json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, share_of_variance
-from studies.text.wording import counted, crossed
+from studies.text.wording import counted, crossed, listed
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -140,6 +141,12 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
     if trials.policy == "final":
         pruned = f", {trials.n_pruned} of {trials.n_finished} trials were pruned" if trials.n_pruned else ""
         said = f"Trials count with their final values{pruned}{without}."
+    elif trials.is_completed:
+        pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
+        said = (
+            f"{pruned}. The last values of {trials.n_completed} of them are predicted from their curves{without}. The "
+            "shares are those of final values, and their intervals have the predictions' uncertainty."
+        )
     elif trials.n_pruned:
         pruned = f"{trials.n_pruned} of {counted(trials.n_finished, 'trial was', 'trials were')} pruned"
         said = (
@@ -153,6 +160,10 @@ def _values(trials: TrialsTable, fit: Fit) -> str:
         sentences.append(
             f"The storage does not say who proposed some of the trials. analysis.source says it was "
             f"{trials.assumed_source}."
+        )
+    if len(fit.table.y) > MOST_ROWS and fit.sobol is not None:
+        sentences.append(
+            f"{MOST_ROWS} trials, evenly spread, tell how smooth the function is and how much noise there is."
         )
     if fit.n_trials > len(fit.table.y):
         sentences.append(f"{len(fit.table.y)} of {fit.n_trials} trials, drawn evenly, are fitted.")
@@ -191,12 +202,16 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     for effect in mains:
         yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
     if not mains:
-        yield "No parameter shows an effect on its own."
+        yield "No parameter is shown to matter on its own: none has an interval wholly above 1 % of the variance."
     claimed = _claimed(analysis)
     for effect in claimed:
         yield f"{crossed(effect.params)} interact: {share_of_variance(effect.estimate)}{where(effect)}."
     if not claimed:
         yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
+    for order, what in ((1, "main effect"), (2, "interaction")):
+        without = [crossed(e.params) for e in analysis.effects if e.order == order and e.estimate.is_below(NO_EFFECT)]
+        if without:
+            yield f"No {what} above {NO_EFFECT:.0%} of the variance: {listed(without)}."
     for ridge in analysis.ridges:
         yield f"The best {ridge.params[0]} as {ridge.params[1]} changes: {ridge.verdict}."
     if analysis.tuning is not None and len(analysis.whole.table.axes) > 1:
@@ -204,8 +219,8 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
 
 
 def _strongest_main(analysis: Analysis) -> list[Effect]:
-    """Return the strongest reliable main effect, if any."""
-    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
+    """Return the strongest main effect that is shown, if any."""
+    mains = [e for e in analysis.effects if e.order == 1 and e.estimate.is_above(CLAIM)]
     return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
 
 

@@ -38,7 +38,8 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
     note = (
         "Share: of the variance of the noise-free function over the search space, by an additive Gaussian process "
         "(Sobol indices). The last row is the noise's share of the whole variance. A pair's share is what the two do "
-        "together beyond their main effects. It is claimed if its lower end exceeds 0.01 and its verdict is ok. "
+        "together beyond their main effects. It is claimed if its lower end exceeds 0.01 and its verdict is ok. An "
+        "effect is not known if its interval says nothing: more trials would tell. "
         f"Chaos: the same by polynomial chaos, a second estimator.{more}"
     )
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
@@ -54,12 +55,12 @@ def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
     names = {"unexplained": "unexplained (three or more together)", "noise": "noise"}
     own = [reason for reason in effect.reasons if reason not in known]
     claimed = ("yes" if effect.is_claimed else "no") if effect.order == 2 else ""
-    is_unknown = (effect.estimate.value, *effect.estimate.ends) == (0.0, 0.0, 1.0)
+    is_unknown = not effect.is_known and not math.isnan(effect.estimate.value)
     if is_unknown:  # nothing that a second witness could contradict
         own = [reason for reason in own if not reason.startswith(WITNESS)]
     return (
         f"{crossed(effect.params) or names[effect.kind]}{where(effect)}",
-        "unknown" if is_unknown else fixed(effect.estimate.value),
+        "not known" if is_unknown else fixed(effect.estimate.value),
         interval_text(effect.estimate, ".3f"),
         NONE if is_unknown else fixed(effect.second),
         f"{effect.verdict}: {'; '.join(own)}" if own else effect.verdict,

@@ -1,0 +1,37 @@
+"""The three trials that make most of the fit, and the indices without them.
+
+Their influence is that of Cook (1977): how far the fitted values move when the trial is left out, with the
+hyperparameters held. A result that rests on a few trials is no result of the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from studies.analysis.axis import Array
+from studies.analysis.gaussian_process import Model
+from studies.analysis.mode import FOLD_LENGTHS, FOLD_TOLERANCE, mode_of, some_of
+from studies.analysis.posterior import Posterior, posterior_at
+from studies.analysis.projection import Projection
+from studies.analysis.response import Response
+
+N_INFLUENTIAL = 3
+N_DRAWS = 48
+
+
+def most_influential(posterior: Posterior) -> npt.NDArray[np.intp]:
+    """Return the rows of the three trials that move the fitted values most, if there are as many."""
+    inverse, alpha = posterior.solution.inverse, posterior.solution.alpha
+    moves = np.linalg.norm(posterior.components() @ inverse, axis=0) * np.abs(alpha) / np.diag(inverse)
+    return np.sort(np.argsort(-moves, kind="stable")[:N_INFLUENTIAL])
+
+
+def shares_without(
+    model: Model, rows: npt.NDArray[np.intp], response: Response, projection: Projection, rng: np.random.Generator
+) -> Array:
+    """Return the mean shares of the components, with hyperparameters found anew without `rows`: (d + p + 1,)."""
+    kept = model.rows(np.setdiff1d(np.arange(len(model.y)), rows))
+    mode = mode_of(some_of(kept), lengths=FOLD_LENGTHS, tolerance=FOLD_TOLERANCE)
+    drawn = posterior_at(kept, mode).draws(N_DRAWS, projection.bases, rng)
+    return np.asarray(projection.components(response.expected(drawn.values, drawn.noise)[1:]).shares.mean(axis=0))
