@@ -17,7 +17,7 @@ from optuna import Study
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
-from studies.analysis.levels import CLAIM, KNOWN
+from studies.analysis.levels import CLAIM, NOT_KNOWN
 from studies.analysis.sobol import METHOD
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
@@ -62,7 +62,7 @@ class Effect:
     def is_known(self) -> bool:
         """Whether the interval says anything."""
         lo, hi = self.estimate.ends
-        return hi - lo < KNOWN
+        return hi - lo < NOT_KNOWN
 
     @property
     def is_claimed(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LEVEL = 0.95  # of every interval
 PERCENTILES = (2.5, 97.5)  # between which that share of draws lies
-KNOWN = 0.95  # of the variance: an effect with an interval as wide as this is not known
+NOT_KNOWN = 0.95  # of the variance: an effect with an interval as wide as this is not known
 NO_EFFECT = 0.05  # of the variance: no effect is claimed if its whole interval lies below this
 CLAIM = 0.01  # of the variance: an effect is claimed if its whole interval lies above this
 SIGNIFICANCE = 0.05  # the chance of any false finding among all tests that are corrected together

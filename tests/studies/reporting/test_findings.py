@@ -103,7 +103,7 @@ def test_beside_an_unknown_effect_stands_no_second_estimate(known: Analysis) -> 
         for e in known.effects[:1]
     ]
     text = shown(effects_blocks(replace(known, effects=(*unknown, *known.effects[1:]))))
-    assert "| model.lr | unknown | [0.000, 1.000] | – | caution: the prior decides |  |" in text
+    assert "| model.lr | not known | [0.000, 1.000] | – | caution: the prior decides |  |" in text
 
 
 def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> None:
@@ -112,8 +112,9 @@ def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> Non
     doubtful = replace(known, effects=tuple(effects))
     text = shown_effects(doubtful, metric="val/loss")
     assert f"| caution: {doubt} | no |" in text
-    assert "No parameter shows an effect on its own." in sentences(text)
-    assert "No interaction is shown" in sentences(text)
+    assert "What may matter on its own: model.lr" in sentences(text)
+    assert "What may interact: " in sentences(text)
+    assert "The table says what speaks against it." in sentences(text)
     assert "% of the variance [" not in sentences(text)
     assert clause(doubtful) is None
 
@@ -235,7 +236,7 @@ def test_claims_need_a_lower_bound_above_one_percent(known: Analysis) -> None:
         known,
         effects=tuple(replace(e, estimate=replace(e.estimate, lo=0.01)) if e is pair else e for e in known.effects),
     )
-    assert "No interaction is shown" in shown_effects(at_the_line, metric="loss")
+    assert "Nothing is shown to interact" in shown_effects(at_the_line, metric="loss")
 
 
 def test_a_path_is_told_from_the_working_folder_where_it_lies_below(

@@ -202,12 +202,12 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     for effect in mains:
         yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
     if not mains:
-        yield "No parameter is shown to matter on its own: none has an interval wholly above 1 % of the variance."
+        yield _none_shown(analysis, 1, "matter on its own")
     claimed = _claimed(analysis)
     for effect in claimed:
         yield f"{crossed(effect.params)} interact: {share_of_variance(effect.estimate)}{where(effect)}."
     if not claimed:
-        yield "No interaction is shown: none has an interval wholly above 1 % of the variance and a verdict ok."
+        yield _none_shown(analysis, 2, "interact")
     for order, what in ((1, "main effect"), (2, "interaction")):
         without = [crossed(e.params) for e in analysis.effects if e.order == order and e.estimate.is_below(NO_EFFECT)]
         if without:
@@ -218,9 +218,17 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
         yield _tuning(analysis.tuning, metric, analysis.table)
 
 
+def _none_shown(analysis: Analysis, order: int, what: str) -> str:
+    """Say that no effect of an order is sure, and which ones are in doubt."""
+    doubtful = [crossed(e.params) for e in analysis.effects if e.order == order and e.estimate.is_above(CLAIM)]
+    if doubtful:
+        return f"What may {what}: {listed(doubtful)}. The table says what speaks against it."
+    return f"Nothing is shown to {what}: no interval lies wholly above {CLAIM:.0%} of the variance."
+
+
 def _strongest_main(analysis: Analysis) -> list[Effect]:
-    """Return the strongest main effect that is shown, if any."""
-    mains = [e for e in analysis.effects if e.order == 1 and e.estimate.is_above(CLAIM)]
+    """Return the strongest reliable main effect, if any."""
+    mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
     return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
 
 
