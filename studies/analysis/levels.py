@@ -7,9 +7,7 @@ PERCENTILES = (2.5, 97.5)  # between which that share of draws lies
 CLAIM = 0.01  # of the variance: an effect is claimed if its whole interval lies above this
 SIGNIFICANCE = 0.05  # the chance of any false finding among all tests that are corrected together
 POWER = 0.8  # the chance of a decision that a number of further seeds is told for
-SHARE_MARGIN = (
-    0.01  # of an accuracy or an error rate: a smaller difference does not matter, unless the config says otherwise
-)
+SHARE_MARGIN = 0.01  # of an accuracy or an error rate: less does not matter, unless the config says otherwise
 MOST_MORE_SEEDS = 1000  # more, where they would be needed, are not counted
 AT_LIMIT = 0.95  # the confidence from which the best counts as lying at a limit of the space
 SURELY_WORSE = 0.975  # the share of draws that have to lose by a value before it is left out

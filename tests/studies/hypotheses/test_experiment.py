@@ -352,7 +352,9 @@ def test_the_machine_is_the_one_that_the_trials_recorded() -> None:
 
 
 def evidence(*overrides: str, **more: Any) -> PartTrials:
-    settings = parse_settings(compose(["+study=hypotheses/more_layers_are_better", *overrides]), checks=CHECKS)
+    settings = parse_settings(
+        compose(["+study=hypotheses/more_layers_are_better", "replicates=6", *overrides]), checks=CHECKS
+    )
     return PartTrials("", settings, view_of_trials(settings), **{"recorded": settings.hypothesis, **more})
 
 

@@ -23,7 +23,7 @@ from studies.analysis.values import row
 from studies.analysis.values.table import ValueTable, ValueTables
 from studies.cli.reports import report_study
 from studies.config.budget import Budget
-from studies.config.composing.configs import group_options
+from studies.config.composing.configs import compose, group_options
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
 from studies.process.deadline import Deadline
@@ -43,6 +43,12 @@ MakeSettings = Callable[..., StudySettings]
 Truth = Callable[[Mapping[str, Any]], float | None]
 TABLES = [name for name in group_options("study") if name.startswith("tables/")]
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
+
+
+@pytest.fixture
+def make_settings(make_settings: MakeSettings) -> MakeSettings:
+    """Settings with six seeds a cell, unless a test gives another number: tables have more than a test needs."""
+    return lambda *more, study="": make_settings("replicates=6", *more, study=study) if study else make_settings(*more)
 
 
 def trials_of(settings: StudySettings, truth: Truth, *, noise: float = 0.001, **attributes: Any) -> list[FrozenTrial]:
@@ -312,7 +318,8 @@ def test_every_table_has_one_question_ten_validations_and_the_defaults_among_its
     settings = make_settings(study=name)
     assert settings.objective.test
     assert settings.budget.rungs >= 10
-    assert settings.replicates >= 5
+    assert compose([f"+study={name}"]).replicates >= 16, "a pilot shows that fewer decide too few values"
+    assert compose([f"+study={name}", "size=full"]).replicates == 48
     trials = trials_of(settings, lambda _: 0.9)
     tables = tables_of(trials, settings)
     assert tables is not None
