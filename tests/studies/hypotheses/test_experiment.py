@@ -301,6 +301,15 @@ def test_the_page_holds_what_the_runs_wrote(tmp_path: Path) -> None:
     assert readme.read_text() == text
 
 
+@pytest.mark.parametrize(("n_open", "more"), [(1, ""), (2, " `size=full` decides more of them.")])
+def test_the_page_says_how_many_values_of_a_table_are_decided(n_open: int, more: str, tmp_path: Path) -> None:
+    found = experiment(tmp_path, "tables/dropout", "table", "dropout = 0.2 gives 0.95")
+    words = ["best", "none", *["worse"] * 2, *["equivalent"] * (3 - n_open), *["not_shown"] * n_open]
+    (found.folder / "table.csv").write_text("standing\n" + "\n".join(words) + "\n")
+    text = build([found], tmp_path / "page").read_text()
+    assert f"took 12 s. {5 - n_open} of 5 comparisons with the best value are decided.{more}\n" in text
+
+
 def test_a_readme_without_marks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(ValueError, match="lacks the marks"):

@@ -159,8 +159,8 @@ def seeds_needed(tables: ValueTables) -> list[str]:
     if not wanted:
         return []
     return [
-        f"{roughly(max(wanted.values()))} seeds in all would decide {listed(list(wanted))} (in either table): a "
-        "study that has begun takes no more of them, so run another one with replicates and study_name"
+        f"{roughly(max(wanted.values()))} seeds in all would decide {listed(list(wanted))}: a study that has begun "
+        "takes no more of them, so run another one with replicates and study_name"
     ]
 
 
