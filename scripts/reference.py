@@ -133,10 +133,8 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
             yield f"## {title}"
         for experiment in members:
             yield f"### {experiment.title}"
-            took = f"took {experiment.seconds:.0f} s."
-            yield " ".join(
-                filter(None, [f"`python -m studies.run +study={experiment.name}`", took, _decided(experiment)])
-            )
+            command = f"`python -m studies.run +study={experiment.name}`"
+            yield f"{command} took {experiment.seconds:.0f} s. {_decided(experiment)}".rstrip()
             yield from _body(experiment, page)
 
 
