@@ -7,6 +7,7 @@ are the results of the runs below `outputs/`, with the date and the kind of mach
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -39,6 +40,7 @@ IN_README = {
 PICTURES = ("values", "verdict", "regret", "best_so_far")
 MACHINE = (schema.DEVICE, schema.PROCESSOR)
 MEANING = re.compile(r"(?<=\.) (Means over training seeds|All else at its default|Each value at its best).*")
+ENOUGH_DECIDED = 0.8  # of the values of a table
 TITLES = {"tables": "Tables", "hypotheses": "Hypotheses", "": "Samplers"}
 
 
@@ -131,8 +133,22 @@ def _page(experiments: Sequence[Experiment], page: Path) -> Iterator[str]:
             yield f"## {title}"
         for experiment in members:
             yield f"### {experiment.title}"
-            yield f"`python -m studies.run +study={experiment.name}` took {experiment.seconds:.0f} s."
+            command = f"`python -m studies.run +study={experiment.name}`"
+            yield f"{command} took {experiment.seconds:.0f} s. {_decided(experiment)}".rstrip()
             yield from _body(experiment, page)
+
+
+def _decided(experiment: Experiment) -> str:
+    """Return how many values of a table are worse or equivalent, and what decides more if these are few."""
+    path = experiment.folder / "table.csv"
+    if experiment.group != "tables" or not path.exists():
+        return ""
+    with path.open(encoding="utf-8", newline="") as file:
+        words = [row["standing"] for row in csv.DictReader(file)]
+    others = [word for word in words if word not in ("best", "none")]
+    n = sum(word in ("worse", "equivalent") for word in others)
+    more = "" if n >= ENOUGH_DECIDED * len(others) else " `size=full` decides more of them."
+    return f"{n} of {len(others)} comparisons with the best value are decided.{more}"
 
 
 def _body(experiment: Experiment, page: Path) -> Iterator[str]:

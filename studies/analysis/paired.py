@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import LEVEL
+from studies.analysis.levels import LEVEL, POWER
 
 SAME = 1e-12  # a relative spread below it is rounding
 
@@ -89,26 +90,39 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(found: Estimate, *, boundary: float) -> int | None:
+def at_level(found: Estimate, level: float) -> Estimate:
+    """Return a mean of `mean` or `paired` with its interval at another `level`."""
+    if found.lo is None or found.hi is None or found.n is None:
+        return replace(found, level=level)
+    half = (found.hi - found.value) * _quantile(level, found.n) / _quantile(found.level, found.n)
+    return replace(found, lo=found.value - half, hi=found.value + half, level=level)
+
+
+def needed(found: Estimate, *, boundary: float, power: float = POWER) -> int | None:
     """Return how many seeds in all would part the mean from `boundary`, if mean and spread stay as they are.
 
-    The interval shrinks with the root of their number and with the quantile of Student's t. None if the mean lies on
-    the boundary, or without an interval.
+    The new interval leaves out the boundary with a chance of `power`. It shrinks with the root of their number and with
+    the quantile of Student's t. None if the mean lies on the boundary, or without an interval.
     """
     distance, n = abs(found.value - boundary), found.n
     if found.lo is None or found.hi is None or n is None or not distance > 0:
         return None
     towards = found.value - found.lo if boundary < found.value else found.hi - found.value
     spread = towards * math.sqrt(n) / _quantile(found.level, n)
-    low, high = n + 1, max(n + 1, math.ceil(n * (towards / distance) ** 2))
+
+    def reach(m: int) -> float:
+        return (_quantile(found.level, m) + float(t.ppf(power, float(m - 1)))) * spread / math.sqrt(m)
+
+    low, high = n + 1, max(n + 1, math.ceil(n * (reach(n) / distance) ** 2))
     while low < high:
         middle = (low + high) // 2
-        if _quantile(found.level, middle) * spread / math.sqrt(middle) <= distance:
+        if reach(middle) <= distance:
             high = middle
         else:
             low = middle + 1
     return low
 
 
+@cache
 def _quantile(level: float, n: int) -> float:
     return float(t.ppf((1 + level) / 2, float(n - 1)))

@@ -143,6 +143,7 @@ def design_of(settings: StudySettings) -> DesignedStudy | None:
         n_rungs=settings.budget.rungs,
         has_epochs=settings.budget.unit == "epochs",
         varies_nuisance=settings.template.get("mode") != "fixed",
+        margin=settings.analysis.margin,
     )
 
 

@@ -148,6 +148,7 @@ class AnalysisSettings:
     value_policy: ValuePolicy  # auto: the final value, predicted from their curves if over 10 % were pruned
     law: tuple[tuple[str, str], ...] | None  # pairs (tuned, followed); None: learning rate × batch size, if there
     source: str | None = None  # the sampler of trials without a recorded one; None: unknown
+    margin: float | None = None  # in the metric's unit: values nearer to the best are equivalent; None: by its kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from itertools import permutations
 
 from optuna.trial import FrozenTrial
 
+from studies.analysis.levels import MOST_MORE_SEEDS
 from studies.analysis.same_runs import distinct
 from studies.analysis.values.table import cells_by_value, value_tables
 from studies.config.settings import HypothesisSettings, StudySettings
@@ -18,6 +19,7 @@ from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text
 from studies.search.warm_start import N_BEST, Values, warm_start
 from studies.text.quoting import pasted
+from studies.text.wording import rounded_up
 
 SAYS: dict[Word, str] = {
     "supported": "supports it",
@@ -55,7 +57,8 @@ class Conclusion:
     claim: str
     tests: dict[str, HypothesisTest] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # why a part says nothing
-    more_trials: dict[str, int] = field(default_factory=dict)
+    more_seeds: dict[str, int] = field(default_factory=dict)  # beside the present ones, to decide an undecided part
+    more_trials: dict[str, int] = field(default_factory=dict)  # likewise
     remedies: dict[str, str] = field(default_factory=dict)  # what would decide an undecided part
     matrices: dict[str, RegretMatrix] = field(default_factory=dict)
     beside: list[str] = field(default_factory=list)  # further findings, which decide nothing
@@ -116,16 +119,23 @@ def conclude(parts: Sequence[PartTrials]) -> Conclusion:
 
 def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
     """Add what decides an undecided part: `seeds` in all, in another study, for a study keeps its number of them."""
-    n_cells = part.settings.n_trials // part.settings.replicates
-    gain, hypothesis = found.tests[part.name].gain, part.settings.hypothesis
+    present, n_cells = part.settings.replicates, part.settings.n_trials // part.settings.replicates
+    hypothesis = part.settings.hypothesis
     counts_trials = hypothesis is not None and hypothesis.rule == "independence"
-    found.more_trials[part.name] = (seeds - (gain.n or 0)) * (1 if counts_trials else n_cells)
     replicates = math.ceil(seeds / n_cells) if counts_trials else seeds
+    if replicates - present >= MOST_MORE_SEEDS:
+        found.more_seeds[part.name] = MOST_MORE_SEEDS
+        found.remedies[part.name] = f"Over {MOST_MORE_SEEDS} more seeds would be needed: the gain is near its boundary."
+        return
+    replicates = rounded_up(replicates)
+    found.more_seeds[part.name] = replicates - present
+    found.more_trials[part.name] = (replicates - present) * n_cells
     name = part.settings.study_name
     whole = name.removesuffix(f"_{part.name}") if part.name else name
     another = pasted("study_name", f"{whole}-2")
     found.remedies[part.name] = (
-        f"About {replicates} seeds would decide it; a study that has begun takes no more of them, so run another one: "
+        f"About {replicates} seeds would decide it with a chance of 80 %, if gain and spread stay as they are; a "
+        "study that has begun takes no more of them, so run another one: "
         f"replicates={replicates} {another} ({replicates * n_cells} trainings{' of this part' if part.name else ''})."
     )
 

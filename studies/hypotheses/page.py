@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from studies.analysis.levels import MOST_MORE_SEEDS
 from studies.hypotheses.conclusion import Conclusion, PartTrials
 from studies.hypotheses.figures import regret_drawing, verdict_drawing
 from studies.reporting.csv_table import Row, csv_text
@@ -17,12 +18,12 @@ from studies.reporting.report import write_findings
 from studies.reporting.wording import estimate_text, interval_text
 from studies.reporting.writer import Writer
 from studies.storage.identity import fixed_config
-from studies.text.wording import NONE
+from studies.text.wording import NONE, roughly
 
 PAGE, TABLE = "hypothesis.md", "hypothesis.csv"
 FILES = (PAGE, TABLE, *(f"figures/{name}.{ending}" for name in ("verdict", "regret*") for ending in ("png", "csv")))
 NOT_SHOWN = ("_convert_", "_partial_", "data_dir", "eval_batch_size", "fused", "eps")  # of what was held fixed
-COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_trials", "what")
+COLUMNS = ("part", "verdict", "gain", "ci_lo", "ci_hi", "boundary", "unit", "n", "more_seeds", "more_trials", "what")
 RULE = (
     "Supported: the whole 95 % interval lies at or above the boundary. Contradicted: all of it lies below. Undecided: "
     "it holds the boundary."
@@ -106,6 +107,7 @@ def _rows(found: Conclusion) -> Iterator[Row]:
             "boundary": test.boundary,
             "unit": test.unit,
             "n": gain.n,
+            "more_seeds": found.more_seeds.get(name),
             "more_trials": found.more_trials.get(name),
             "what": test.what,
         }
@@ -128,7 +130,9 @@ def _shortly(found: Conclusion) -> str:
     for name, test in found.tests.items():
         gain, part = test.gain, f"{name.replace('_', ' ')}: " if name and len(found.tests) > 1 else ""
         needs = f"needs {test.boundary:+g} ({test.unit}, n = {gain.n})"
-        told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}")
+        seeds = found.more_seeds.get(name)
+        more = f", {roughly(seeds, most=MOST_MORE_SEEDS)} more seeds would decide it" if seeds is not None else ""
+        told.append(f"{part}{estimate_text(gain, signed=True)}, {needs}{more}")
     return "; ".join(told) + "." if told else ""
 
 

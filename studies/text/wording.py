@@ -24,6 +24,17 @@ def shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def roughly(n: int, *, most: int | None = None) -> str:
+    """Return a count that is only an estimate, rounded up: about 35. From `most` on it is told as over 1000."""
+    return f"over {most}" if most is not None and n >= most else f"about {rounded_up(n)}"
+
+
+def rounded_up(n: int) -> int:
+    """Return a count rounded up: to fives from 10 on, and to fifties from 100 on."""
+    step = 1 if n < 10 else 5 if n < 100 else 50
+    return -(-n // step) * step
+
+
 def whole_percent(share: float) -> int:
     """Return a share in whole percent, rounded down: 94.9 % is no 95 %."""
     return math.floor(100 * share + 1e-9)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import SIGNIFICANCE
+from studies.analysis.levels import MIN_SEEDS, SIGNIFICANCE
 from studies.analysis.paired import Paired, holm, mean, paired
 
 Cell = Hashable  # one combination of the nuisance parameters
@@ -63,8 +63,8 @@ class ValueComparison:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the two differ beyond what the seeds explain."""
-        return self.p_holm <= SIGNIFICANCE
+        """Whether the two differ beyond what the seeds explain. The differences of a few may agree by chance."""
+        return self.p_holm <= SIGNIFICANCE and (self.paired.difference.n or 0) >= MIN_SEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,57 +150,3 @@ def _change(*rows: CrossFitted) -> tuple[Estimate, Estimate, Paired]:
     old = [old_i.values[seed] - old_j.values[seed] for seed in seeds]
     new = [new_i.values[seed] - new_j.values[seed] for seed in seeds]
     return mean(old), mean(new), paired(new, old, widened=max(row.widened for row in rows))
-
-
-@dataclass(frozen=True, slots=True)
-class RowStanding:
-    """How a row stands to the best one: `best`, `tie`, `worse`, or `none` for a row without a value.
-
-    A tie is not shown to differ, and need not be equal. `difference` is that from the best. The best itself has none.
-    """
-
-    word: str
-    difference: Estimate | None = None
-    p_holm: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """All rows compared with all, and each with the best."""
-
-    best: int | None
-    standings: tuple[RowStanding, ...] = ()
-    comparisons: tuple[ValueComparison, ...] = ()
-
-    def verdict(self, i: int, j: int) -> int:
-        """Return 1 if row i is shown to have the greater value than row j, -1 if the smaller, 0 if they tie."""
-        for c in self.comparisons:
-            if {c.first, c.second} == {i, j} and c.is_shown:
-                sign = 1 if c.paired.difference.value > 0 else -1
-                return sign if c.first == i else -sign
-        return 0
-
-
-def rank(rows: Sequence[CrossFitted | None], *, maximize: bool) -> Ranking:
-    """Return the best row by its mean, and whether each other one ties with it.
-
-    The tests are paired, with Holm's correction over all pairs. The best is not known beforehand, so a correction over
-    comparisons with it alone would let too many false ones pass.
-    """
-    sign = 1.0 if maximize else -1.0
-    means = {i: row.mean.value for i, row in enumerate(rows) if row is not None}
-    if not means:
-        return Ranking(None, tuple(RowStanding("none") for _ in rows))
-    best = max(means, key=lambda i: sign * means[i])
-    comparisons = compare(rows)
-    return Ranking(best, tuple(_standing(i, best, rows[i], comparisons) for i in range(len(rows))), tuple(comparisons))
-
-
-def _standing(i: int, best: int, row: CrossFitted | None, comparisons: Sequence[ValueComparison]) -> RowStanding:
-    if row is None:
-        return RowStanding("none")
-    if i == best:
-        return RowStanding("best")
-    found = next(c for c in comparisons if {c.first, c.second} == {i, best})
-    difference = found.paired.difference if found.first == i else found.paired.difference.turned
-    return RowStanding("worse" if found.is_shown else "tie", difference, found.p_holm)

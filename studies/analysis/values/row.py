@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import schema
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import mean
-from studies.analysis.values.cross_fitted import Cell, CrossFitted, RowStanding
+from studies.analysis.values.cross_fitted import Cell, CrossFitted
+from studies.analysis.values.standing import RowStanding
 from studies.config.parameter import Parameter, Value
 from studies.config.space import SearchSpace
 from studies.records.objectives import convergence, rungs_of
@@ -31,12 +32,13 @@ class DesignedStudy:
     config: Any  # the composed config, into which a point is written
     metric: str
     maximize: bool
-    tolerance: float  # a difference in the metric that does not matter
+    tolerance: float  # a run has converged once it stays this near to its final value
     replicates: int
     n_trials: int
     n_rungs: int
     has_epochs: bool  # each rung is an epoch
     varies_nuisance: bool  # False: nuisance parameters stay at the config's own values
+    margin: float | None = None  # a difference that does not matter; None: that of the metric's kind
 
     @property
     def scientific(self) -> tuple[str, ...]:

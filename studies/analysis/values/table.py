@@ -1,4 +1,4 @@
-"""The table of a scientific parameter: time, convergence, accuracy and memory of each value at its best, and ties.
+"""The table of a scientific parameter: time, convergence, accuracy and memory of each value at its best.
 
 There are two views of the same trials. *Tuned* has each value in its own best cell. *Fixed* has all nuisance parameters
 at the config's own values, as textbooks do it. The table says so if the two disagree: if the difference itself changes
@@ -17,21 +17,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.conditions import at_once
+from studies.analysis.levels import SHARE_MARGIN
 from studies.analysis.same_runs import same_runs
 from studies.analysis.values.cross_fitted import (
     Cell,
     CrossFitted,
     DifferenceChange,
-    Ranking,
     changes,
     cross_fit,
-    rank,
 )
 from studies.analysis.values.row import DesignedStudy, ValueRow, place, row_of
+from studies.analysis.values.standing import Ranking, StandingWord, rank
 from studies.config.parameter import Parameter, Value, label_of
 from studies.config.parsing.section import is_number
 from studies.config.space import select_plain
 from studies.records.objectives import by_first
+from studies.schema import bounds_of
 
 View = Literal["tuned", "fixed"]
 ENOUGH_RUNGS = 10  # validations a run, below which a time of convergence is coarse
@@ -64,17 +65,30 @@ class ValueTable:
         return None if self.ranking.best is None else self.rows[self.ranking.best]
 
     @property
-    def ties(self) -> tuple[ValueRow, ...]:
-        """The rows that are not shown to be worse than the best, without it."""
-        return tuple(row for row in self.rows if row.standing.word == "tie")
+    def worse(self) -> list[ValueRow]:
+        """The rows that are surely worse than the best, the worst first."""
+        return sorted(self._with("worse"), key=lambda row: row.standing.behind, reverse=True)
+
+    @property
+    def equivalent(self) -> list[ValueRow]:
+        """The rows that are behind the best by less than the margin."""
+        return self._with("equivalent")
+
+    @property
+    def not_shown(self) -> list[ValueRow]:
+        """The rows that may be worse or equivalent."""
+        return self._with("not_shown")
+
+    def _with(self, word: StandingWord) -> list[ValueRow]:
+        return [row for row in self.rows if row.standing.word == word]
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
     """Two values that compare differently in the two views.
 
-    `fixed` and `tuned` are 1 (`first` is greater), 0 (tie) or -1. `change` goes from the defaults to tuned. Either both
-    views show a difference, in opposite directions, or the change itself is shown.
+    `fixed` and `tuned` are 1 (`first` is greater), 0 (not shown) or -1. `change` goes from the defaults to tuned.
+    Either both views show a difference, in opposite directions, or the change itself is shown.
     """
 
     first: str
@@ -184,7 +198,7 @@ def _table(
     cells = {key: _cells(groups[key], names) for key in order}
     values = {key: _values(found) for key, found in cells.items()}
     fitted = [cross_fit(values[key], seeds=seeds, maximize=study.maximize) for key in order]
-    ranking = rank(fitted, maximize=study.maximize)
+    ranking = rank(fitted, maximize=study.maximize, margin=_margin(study, fitted))
     rows = tuple(
         row_of(label_of(key, among=order), cells[key], found, standing, groups[key], study)
         for key, found, standing in zip(order, fitted, ranking.standings, strict=True)
@@ -200,6 +214,13 @@ def _table(
         n_seeds=study.replicates,
         is_plain=study.varies_nuisance and len(names) == len(list(study.space)),
     )
+
+
+def _margin(study: DesignedStudy, fitted: Sequence[CrossFitted | None]) -> float | None:
+    """Return the difference that does not matter. Only an accuracy or an error rate has one by its kind."""
+    values = [value for found in fitted if found is not None for value in found.values.values()]
+    is_share = math.isfinite(bounds_of(study.metric, values)[1])
+    return study.margin if study.margin is not None else SHARE_MARGIN if is_share else None
 
 
 def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:

@@ -12,13 +12,14 @@ from studies.errors import Problems, nearest
 
 def parse_analysis(section: ConfigSection, space: SearchSpace | None) -> AnalysisSettings:
     """Return the analysis settings. Parameter names are checked against `space`, or later against the trials."""
-    section.only(("name", "params", "value_policy", "law", "source"))
+    section.only(("name", "params", "value_policy", "law", "source", "margin"))
     return AnalysisSettings(
         name=section.word("name", get_args(AnalysisName), default="full"),
         params=_parse_params(section, space),
         value_policy=section.word("value_policy", get_args(ValuePolicy), default="auto"),
         law=_parse_law(section, space),
         source=section.word("source", get_args(SamplerName)) if section.has("source") else None,
+        margin=section.optional_number("margin", above=0),
     )
 
 

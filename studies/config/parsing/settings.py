@@ -204,6 +204,11 @@ def _check_together(settings: StudySettings, problems: Problems) -> None:
     if settings.is_designed and settings.import_from is not None:
         remedy = "remove it, or change the sampler"
         problems.add("import_from", "does nothing for a grid, which runs each cell with each seed itself", remedy)
+    compares_values = settings.is_designed and any(parameter.role == "scientific" for parameter in settings.space)
+    if settings.analysis.margin is not None and not compares_values:
+        complaint = f"is {settings.analysis.margin:g}, but no table compares the values of a parameter"
+        remedy = "remove it, or set sampler=grid and give a parameter role: scientific"
+        problems.add("analysis.margin", complaint, remedy)
     if len(settings.enqueue) > settings.n_trials:
         remedy = "raise n_trials or remove points"
         problems.add("enqueue", f"holds {len(settings.enqueue)} points for {settings.n_trials} trials", remedy)

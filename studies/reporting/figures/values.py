@@ -20,8 +20,8 @@ NAME = "values"
 WIDTH, HEIGHT = 7.4, 4.2  # inches
 LOOKS = {"tuned": (BLUE, "o", "at its best"), "fixed": (ORANGE, "s", "all else at its default")}
 APART = 0.12  # of a value's place
-RINGS = {"best": "-", "tie": "--"}
-SQUEEZED = 4  # all values spread so many times as far as the best and its ties: the axis shows these
+RINGS = {"best": "-", "equivalent": "--", "not_shown": ":"}
+SQUEEZED = 4  # all values spread so many times as far as the best and those not shown to be worse: the axis shows these
 ROOM = 0.1  # of their range, around what is shown
 
 
@@ -80,7 +80,7 @@ def _draw(figure: Figure, rows: Rows, *, name: str, metric: str) -> None:
         if window is not None:
             _mark_outside(axes, places, middle, window, colour=colour)
     axes.set_xticks(range(len(labels)), labels, rotation=20 if max(map(len, labels)) > 8 else 0)
-    title = "ring: the best; dashed: not shown to differ from it"
+    title = "ring: the best; dashed: equivalent; dotted: neither shown; none: worse"
     if window is not None:
         axes.set_ylim(*window)
         title += "; arrow: beyond the axis, at that number"
@@ -89,9 +89,9 @@ def _draw(figure: Figure, rows: Rows, *, name: str, metric: str) -> None:
 
 
 def _window(rows: Rows) -> tuple[float, float] | None:
-    """Return the ends of the axis if far values would squeeze the best and its ties. None if all values fit.
+    """Return the ends of the axis if values far off would squeeze those near the best. None if all values fit.
 
-    The axis then holds the values within one spread of the best and its ties.
+    The axis then holds the values within one spread of those that are not worse.
     """
     middle, lo, hi = (numbers(rows, column) for column in ("metric", "ci_lo", "ci_hi"))
     lo, hi = np.where(np.isnan(lo), middle, lo), np.where(np.isnan(hi), middle, hi)

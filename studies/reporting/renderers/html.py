@@ -14,7 +14,7 @@ STYLE = (
     "p,li,figcaption{max-width:50rem}.scroll{overflow-x:auto}table{border-collapse:collapse;margin-top:.5rem}"
     "th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #ddd}td{white-space:nowrap}"
     "th{vertical-align:bottom}th:first-child,td:first-child{text-align:left}img{max-width:100%}"
-    "tr.best{font-weight:600;background:#eef6ee}tr.tie{background:#f4f4f4}h1{overflow-wrap:anywhere}"
+    "tr.best{font-weight:600;background:#eef6ee}tr.equivalent{background:#f6faf6}tr.worse{color:#777}tr.not_shown{font-style:italic}h1{overflow-wrap:anywhere}"
 )
 
 

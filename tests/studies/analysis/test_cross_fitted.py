@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from studies.analysis.paired import mean, paired
-from studies.analysis.values.cross_fitted import CrossFitted, changes, compare, cross_fit, rank
+from studies.analysis.values.cross_fitted import CrossFitted, changes, compare, cross_fit
+from studies.analysis.values.standing import rank
 
 SEEDS = range(6)
 T3 = 3.18245  # Student's t(.975; 3)
@@ -115,28 +116,6 @@ def test_equal_values_are_told_apart_no_more_often_than_allowed() -> None:
         ]
         wrong += any(c.is_shown for c in rank(rows, maximize=True).comparisons)
     assert wrong / 300 < 0.08
-
-
-def test_a_worse_value_is_told_and_a_tie_is_kept() -> None:
-    rng = np.random.default_rng(3)
-    base = rng.normal(size=8)
-    shifts = [0.0, 0.01, -3.0]
-    rows = [
-        cross_fit({0: dict(enumerate(base + s + rng.normal(0, 0.1, 8)))}, seeds=range(8), maximize=True) for s in shifts
-    ]
-    ranking = rank([*rows, None], maximize=True)
-    assert {ranking.standings[0].word, ranking.standings[1].word} == {"best", "tie"}
-    assert ranking.standings[2].word == "worse"
-    assert ranking.standings[2].difference is not None
-    assert ranking.standings[2].difference.value == pytest.approx(-3.0, abs=0.2)
-    assert ranking.standings[3].word == "none"
-    assert (ranking.verdict(0, 2), ranking.verdict(2, 0), ranking.verdict(0, 1)) == (1, -1, 0)
-
-
-def test_where_less_is_better_the_least_is_best() -> None:
-    rows = [cross_fit({0: dict.fromkeys(range(3), v)}, seeds=range(3), maximize=False) for v in (2.0, 1.0)]
-    assert rank(rows, maximize=False).best == 1
-    assert rank([None], maximize=False).best is None
 
 
 def row(values: list[float]) -> CrossFitted | None:

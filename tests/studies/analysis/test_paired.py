@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import t, ttest_rel
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.paired import Paired, holm, mean, needed, paired
+from studies.analysis.paired import Paired, at_level, holm, mean, needed, paired
 
 
 def test_a_paired_comparison_is_the_paired_t_test() -> None:
@@ -92,12 +92,29 @@ def test_the_seeds_needed_are_the_fewest_whose_interval_leaves_out_the_boundary(
         half = float(t.ppf((1 + level) / 2, n - 1)) / math.sqrt(n)
         return Estimate(0.5, 0.5 - half, 0.5 + half, n, level)
 
-    n = needed(interval(5), boundary=0.2)
+    n = needed(interval(5), boundary=0.2, power=0.5)
     assert n is not None
     assert (interval(n).lo or 0.0) >= 0.2 > (interval(n - 1).lo or 1.0)
     many = needed(interval(5), boundary=0.5 - 1e-12)
     assert many is not None
     assert many > 1e23
+
+
+def test_the_seeds_needed_decide_with_the_power_that_is_told() -> None:
+    """Normal values of mean .5 and spread 1: the interval of so many of them is above 0 in 80 % of the draws."""
+    rng, half = np.random.default_rng(3), float(t.ppf(0.975, 9)) / math.sqrt(10)
+    known = Estimate(0.5, 0.5 - half, 0.5 + half, 10)
+    n = needed(known, boundary=0.0)
+    assert n == 34
+    shown = [mean(rng.normal(0.5, 1, n)).is_above(0.0) for _ in range(2000)]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
+    assert (needed(known, boundary=0.0, power=0.5) or 0) < n < (needed(known, boundary=0.0, power=0.95) or 0)
+
+
+def test_another_level_is_that_of_the_values_themselves() -> None:
+    values = [1.0, 2.0, 4.0]
+    assert at_level(mean(values), 0.8).ends == pytest.approx(mean(values, level=0.8).ends)
+    assert at_level(mean([1.0]), 0.8) == mean([1.0], level=0.8)
 
 
 def test_the_seeds_needed_follow_the_side_of_the_boundary() -> None:

@@ -14,8 +14,9 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import anova
 from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import mean, needed
-from studies.analysis.values.cross_fitted import cross_fit, rank
+from studies.analysis.values.cross_fitted import cross_fit
 from studies.analysis.values.row import ValueRow
+from studies.analysis.values.standing import rank
 from studies.analysis.values.table import ValueTable
 from studies.hypotheses.regret import RegretMatrix, one_fits_all, regret_matrix
 from studies.hypotheses.rule import HypothesisTest, NotTestable, contrast, independence, together

@@ -19,6 +19,7 @@ from studies.reporting.sections.values.words import (
     compared,
     disagreements_of,
     judged_at,
+    seeds_needed,
     sentence,
 )
 from studies.reporting.view import StudyView
@@ -30,7 +31,8 @@ FILES = (*(f"{PAGE}.{ending}" for ending in ("csv", "md", "html", "tex")), f"fig
 COLUMNS = (
     *("view", "value", "nuisance", "n", "n_lost", "seconds", "convergence_seconds", "convergence_epochs"),
     *("convergence_samples", "metric", "metric_lo", "metric_hi", "test", "test_lo", "test_hi", "peak_memory_mb"),
-    *("standing", "difference", "difference_lo", "difference_hi", "p_holm", "at_limit", "best_cell"),
+    *("standing", "difference", "difference_lo", "difference_hi", "at_least", "more_seeds"),
+    *("p_holm", "at_limit", "best_cell"),
 )
 MEASURED = ("training s", "convergence s", "epochs to conv.", "samples to conv.")
 REST = ("test [95 %]", "peak MB", "n", "against the best")
@@ -58,7 +60,7 @@ def values_finding(tables: ValueTables) -> Finding:
             values_drawing(views, metric=views[0].metric),
             *paragraphs(f"Means over training seeds: {halves}values are compared seed by seed (paired t tests)."),
             *_compared(tables),
-            *bullets(tables.notes),
+            *bullets([*tables.notes, *seeds_needed(tables)]),
             File(
                 "table (csv)",
                 f"{PAGE}.csv",
@@ -74,9 +76,8 @@ def table_of(view: ValueTable) -> Table:
     names = _nuisance_names(view)
     header = (view.name, *names, *MEASURED, f"{view.metric} [95 %]", *REST)
     marks = tuple(row.standing.word for row in view.rows)
-    return Table(
-        header, tuple(tuple(_cells(row, names)) for row in view.rows), f"{sentence(view)} {caption_of(view)}", marks
-    )
+    rows = tuple(tuple(_cells(row, names, view.ranking.margin)) for row in view.rows)
+    return Table(header, rows, f"{sentence(view)} {caption_of(view)}", marks)
 
 
 def _compared(tables: ValueTables) -> Iterator[Block]:
@@ -95,7 +96,7 @@ def _nuisance_names(view: ValueTable) -> list[str]:
     return list(dict.fromkeys(name for row in view.rows for cell in (row.nuisance, *row.judged) for name in cell))
 
 
-def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
+def _cells(row: ValueRow, names: Sequence[str], margin: float | None) -> list[str]:
     epochs = NONE if row.convergence_epochs is None else f"{row.convergence_epochs:g}"
     samples = NONE if row.convergence_samples is None else f"{row.convergence_samples:.0f}"
     return [
@@ -103,7 +104,7 @@ def _cells(row: ValueRow, names: Sequence[str]) -> list[str]:
         *(judged_at(row, name) for name in names),
         *(fixed(row.seconds, 2), fixed(row.convergence_seconds, 2), epochs, samples),
         *(estimate_text(row.metric), estimate_text(row.test)),
-        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row)),
+        *(fixed(row.peak_memory_mb, 0), str(row.n), against_best(row, margin=margin)),
     ]
 
 
@@ -119,6 +120,8 @@ def _row(view: ValueTable, row: ValueRow) -> Row:
         **estimate_cells("test", row.test, ends="test"),
         "standing": row.standing.word,
         **estimate_cells("difference", row.standing.difference, ends="difference"),
+        "at_least": row.standing.at_least,
+        "more_seeds": row.standing.more_seeds,
         "p_holm": row.standing.p_holm,
         "at_limit": "; ".join(row.at_limit),
         "best_cell": "; ".join(f"{name}={value}" for name, value in row.nuisance.items()),

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from studies.analysis.levels import MOST_MORE_SEEDS
 from studies.analysis.values.row import ValueRow
+from studies.analysis.values.standing import RowStanding
 from studies.analysis.values.table import Disagreement, ValueTable, ValueTables
-from studies.reporting.wording import FEWEST_OF_TIE, estimate_text
-from studies.text.wording import NONE, counted, listed, p_value, shown
+from studies.reporting.wording import estimate_text
+from studies.text.wording import NONE, listed, p_value, roughly, shown
 
 UNCHANGED = "From the defaults to tuned, no pair of values changes its difference beyond what the seeds explain."
 
 
 def sentence(table: ValueTable, *, how: bool = False) -> str:
-    """Return the verdict: the best value with its interval, and its ties.
+    """Return the verdict: the best value with its interval, then the worse, the equivalent and the undecided ones.
 
     With `how` it also says how values were judged. A caption says that too (`caption_of`).
     """
-    best, ties = table.best, [row.label for row in table.ties]
+    best = table.best
     whole = f"all {table.n_seeds} seeds" if table.n_seeds not in (None, 1) else "its seed"
     if best is None or best.metric is None:
         return f"No value of {table.name} has a result: that needs a cell that {whole} trained to the end."
     without = [row.label for row in table.rows if row.metric is None]
-    others = f"; {listed(ties)} {'is' if len(ties) == 1 else 'are'} not shown to be worse" if ties else ""
-    if len(table.rows) > 1 and not ties and not without:
-        others = ", and is shown to be the best"
+    others = ", and is shown to be the best" if len(table.worse) == len(table.rows) - 1 > 0 else ""
+    others += "".join(f"; {told}" for told in _standings(table))
     if without:
         others += f"; nothing is known of {listed(without)}, without a cell that {whole} trained to the end"
     judged = _how(table) if how else ""
     return f"{table.name} = {best.label} gives {estimate_text(best.metric)} (n = {best.n}){judged}{others}."
+
+
+def _standings(table: ValueTable) -> Iterator[str]:
+    """Yield the worse values, the worst first, then the equivalent ones, then those of which neither is shown."""
+    if table.worse:
+        yield f"worse (by at least): {listed([_with(row.label, _at_least(row.standing)) for row in table.worse])}"
+    if table.equivalent:
+        yield f"equivalent within {table.ranking.margin:g}: {listed([row.label for row in table.equivalent])}"
+    if table.not_shown:
+        told = [_with(row.label, _more_seeds(row.standing)) for row in table.not_shown]
+        is_known = any(row.standing.more_seeds is not None for row in table.not_shown)
+        yield f"not shown{' (more seeds it takes)' if is_known else ''}: {listed(told)}"
+
+
+def _with(label: str, number: str) -> str:
+    return f"{label} ({number})" if number else label
+
+
+def _at_least(standing: RowStanding) -> str:
+    """Return by how much a row is surely worse. Empty if that rounds to nothing."""
+    told = f"{standing.at_least or 0.0:.4f}"
+    return told if float(told) else ""
+
+
+def _more_seeds(standing: RowStanding) -> str:
+    """Return how many more seeds would decide a row: a rough number. Empty if nobody can tell."""
+    return "" if standing.more_seeds is None else roughly(standing.more_seeds, most=MOST_MORE_SEEDS)
 
 
 def _how(table: ValueTable) -> str:
@@ -45,14 +73,19 @@ def _chosen_by(table: ValueTable) -> str:
 
 
 def caption_of(view: ValueTable) -> str:
-    """Return the meaning of a table's numbers and ties."""
-    n_pairs = len(view.ranking.comparisons)
-    if not n_pairs:
+    """Return the meaning of a table's numbers and standings."""
+    if not view.ranking.comparisons:
         return _what(view)
-    over = f" over all {n_pairs} pairs" if n_pairs > 1 else ""
+    margin = view.ranking.margin
+    equivalent = (
+        f"Equivalent: surely less than {margin:g} behind it (analysis.margin)."
+        if margin is not None
+        else f"None is called equivalent, because {view.metric} has no usual margin: set analysis.margin, in its unit."
+    )
     return (
-        f"{_what(view)} A tie is not shown to differ from the best, which does not make it equal. p is corrected{over} "
-        "(Holm). The 95 % interval before it is that of one pair alone."
+        f"{_what(view)} Worse: surely behind the best value, by so much at least. {equivalent} Not shown: neither of "
+        "these. The further seeds decide it with a chance of 80 %, if difference and spread stay as they are. In "
+        "brackets: the difference from the best. Each end holds for all rows together with a chance of 95 %."
     )
 
 
@@ -97,20 +130,38 @@ def _direction(difference: float) -> str:
     return "lower" if difference < 0 else "higher"
 
 
-def against_best(row: ValueRow) -> str:
-    """Return how a row compares with the best, in words."""
+def against_best(row: ValueRow, *, margin: float | None) -> str:
+    """Return how a row stands to the best, in words."""
     standing = row.standing
     if standing.word == "best":
         return "best"
-    if standing.word == "none" or standing.difference is None:
+    if standing.word == "none":
         return "no value"
-    found = standing.difference
-    difference = f"{estimate_text(found, signed=True)}, p {p_value(standing.p_holm)} (Holm)"
-    if standing.word != "tie":
-        return difference
-    n = found.n or 0
-    word = "tie" if n >= FEWEST_OF_TIE else f"not distinguished by {counted(n, 'seed', 'seeds')}"
-    return f"{word}, {difference}"
+    difference = estimate_text(standing.difference, signed=True)
+    if standing.word == "equivalent":
+        return f"equivalent within {margin:g}, {difference}"
+    if standing.word == "worse":
+        at_least = _at_least(standing)
+        return f"worse{f' by {at_least} at least' if at_least else ''}, {difference}"
+    more = _more_seeds(standing)
+    return f"not shown{f' ({more} more seeds)' if more else ''}, {difference}"
+
+
+def seeds_needed(tables: ValueTables) -> list[str]:
+    """Return how to decide the values that are not shown, as a sentence. Empty without such a value."""
+    views = [view for view in (tables.tuned, tables.fixed) if view is not None]
+    wanted = {
+        row.label: row.standing.more_seeds + row.n
+        for view in views
+        for row in view.not_shown
+        if row.standing.more_seeds is not None and row.standing.more_seeds < MOST_MORE_SEEDS
+    }
+    if not wanted:
+        return []
+    return [
+        f"{roughly(max(wanted.values()))} seeds in all would decide {listed(list(wanted))}: a study that has begun "
+        "takes no more of them, so run another one with replicates and study_name"
+    ]
 
 
 def judged_at(row: ValueRow, name: str, *, written: Callable[[object], str] = shown) -> str:

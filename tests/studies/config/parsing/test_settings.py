@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from studies.cli.validation import CHECKS
 from studies.config.budget import Budget
 from studies.config.parsing.settings import parse_settings
 from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
-from studies.config.settings import AnalysisSettings
-from studies.errors import Problem
+from studies.config.settings import AnalysisSettings, StudySettings
+from studies.errors import BadInput, Problem
+
+MakeSettings = Callable[..., StudySettings]
 
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"n_trails": 3}, "n_trails", "is not a known key", "did you mean n_trials?"),
@@ -285,6 +288,18 @@ def test_an_analysis_is_read_as_it_is_written() -> None:
     wanted = {"name": "full", "params": ["lr"], "value_policy": "common_rung", "law": [LAW]}
     assert read(analysis=wanted).analysis == AnalysisSettings("full", ("lr",), "common_rung", (("lr", "batch_size"),))
     assert read(analysis__law=[]).analysis.law == ()
+
+
+def test_a_margin_is_a_positive_number_for_a_study_that_compares_values(make_settings: MakeSettings) -> None:
+    table = "tables/dropout"
+    assert make_settings(study=table).analysis.margin is None
+    assert make_settings("analysis.margin=0.02", study=table).analysis.margin == 0.02
+    for given in ("0", "-0.1", "small"):
+        with pytest.raises(BadInput, match=rf"analysis\.margin is '?{given}'?: give a number"):
+            make_settings(f"analysis.margin={given}", study=table)
+    for more, study in ((), "digits"), (("search_space.batch_size.role=nuisance",), "digits_grid"):
+        with pytest.raises(BadInput, match=r"analysis\.margin is 0\.02, but no table compares"):
+            make_settings("analysis.margin=0.02", *more, study=study)
 
 
 def test_a_config_that_says_nothing_of_analysis_is_analysed_in_full() -> None:
