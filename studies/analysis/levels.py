@@ -9,9 +9,13 @@ SIGNIFICANCE = 0.05  # the chance of any false finding among all tests that are 
 AT_LIMIT = 0.95  # the confidence from which the best counts as lying at a limit of the space
 SURELY_WORSE = 0.975  # the share of draws that have to lose by a value before it is left out
 
+POWER = 0.8  # the chance that a designed study shows an effect of the size that it is planned for
+ASKED_SHARE = 0.05  # that size, a share of the variance of the noise-free function over the grid
+
 MIN_FITTED_TRIALS = 10  # below this, no function is fitted
 MIN_RELIABLE_TRIALS = 50  # that an analysis asks for, however few the parameters
 MIN_CURVE_TRIALS = 8  # two doublings, of the best-of-m curve
 MIN_TREND_TRIALS = 12  # in the outer range of a parameter, for a trend towards its limit
 MIN_SEEDS = 4  # that a verdict on a hypothesis rests on
+MIN_NOISE_DF = 5  # of trainings that differ by their seeds, for their variance to be believed
 MIN_BLOCKS = 2  # seeds without which an analysis of variance has no error term
