@@ -19,7 +19,7 @@ from scipy.special import chdtri
 from studies.analysis.axis import Array
 from studies.analysis.levels import MIN_FITTED_TRIALS, MIN_NOISE_DF, PERCENTILES
 from studies.analysis.table import SPACE_FILLING, TrialsTable
-from studies.text.wording import counted
+from studies.text.wording import counted, whole_percent
 
 if TYPE_CHECKING:
     from studies.analysis.effects import Effect
@@ -63,17 +63,17 @@ def noise_ratio(
             signal = max(0.0, _spread(table) - pooled.value) * share
             groups = counted(pooled.n_groups, what.removesuffix("s"), what)
             basis = f"by {pooled.df + pooled.n_groups} trainings of {groups} with other seeds"
-            return NoiseRatio(pooled.upper / signal if signal > 0 else math.inf, f"{basis}, {of_share}")
+            return NoiseRatio(pooled.upper / signal if signal > 0 else math.inf, f"{basis}; {of_share}")
     left = next((e.estimate.value for e in effects if e.kind == "noise"), math.nan)
     if math.isnan(left):
         return assumed("the trials do not tell the noise")
     signal = (1 - left) * share
-    return NoiseRatio(left / signal if signal > 0 else math.inf, f"by what the fit leaves over, {of_share}")
+    return NoiseRatio(left / signal if signal > 0 else math.inf, f"by what the fit leaves over; {of_share}")
 
 
 def assumed(why: str) -> NoiseRatio:
     """Return the ratio that is assumed where nothing is known."""
-    return NoiseRatio(ASSUMED, f"{why}, so it is taken as {ASSUMED:.0%} of the variance over the grid")
+    return NoiseRatio(ASSUMED, f"{why}, so it is taken as {whole_percent(ASSUMED)} % of the variance over the grid")
 
 
 def pooled_variance(groups: Iterable[Array]) -> PooledVariance | None:
@@ -106,10 +106,10 @@ def _share_of(names: Sequence[str], table: TrialsTable, effects: Sequence[Effect
     One parameter has no other in its grid, so its effect is a share of the whole.
     """
     if len(names) == 1:
-        return 1.0, "against all parameters"
+        return 1.0, "against the effects of all parameters"
     own = [effect for effect in effects if effect.params and {*effect.params} <= {*names}]
     values = [effect.estimate.value if effect.verdict != "unreliable" else math.nan for effect in own]
     if values and not any(map(math.isnan, values)):
         return min(1.0, sum(values)), f"against the effects of {', '.join(names)}"
     n = max(len(names), len(table.names))
-    return len(names) / n, f"against {len(names)} of {n} parameters with equal effects"
+    return len(names) / n, f"against {len(names)} of {n} effects, taken as equal"

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from rich.console import Console
 
 from studies import schema
-from studies.cli.question_yaml import FILE, OWN, QuestionStudy, question_yaml
+from studies.cli.question_yaml import FILE, OWN, RUN, QuestionStudy, question_yaml
 from studies.cli.reports import view_of
 from studies.cli.uncomposed import COMPOSITION_ERRORS
 from studies.cli.validation import CHECKS, validate_and_open
@@ -39,7 +39,7 @@ from studies.selection.run import selection_of
 from studies.storage.described_study import space_of
 from studies.storage.identity import find_study
 from studies.storage.slots import rules_of
-from studies.text.quoting import argument, command_line
+from studies.text.quoting import command_line
 from studies.text.wording import crossed, listed, nearby
 
 COMPARED = 3  # keys that differ from the file and are named
@@ -72,11 +72,14 @@ def designed_config(config: DictConfig, console: Console) -> DictConfig:
 
     Raises `BadInput` for a question that no grid can answer.
     """
-    search = _asked_search(config)
+    search, usual = _asked_search(config), compose()
     file = search.file
     with refusals_told(file.parent):
-        told = [] if _brought_back(search) else _write(search)
+        told = [] if _brought_back(search) else _write(search, usual)
     designed = _composed(file)
+    for key in RUN:
+        if designed[key] == usual[key]:
+            designed[key] = search.config[key]
     settings = parse_settings(designed, checks=CHECKS)
     console.print(f"question to study {search.settings.study_name}: {crossed(search.names)}")
     lines = [*grid_lines(settings.space, search.names, replicates=settings.replicates), *told]
@@ -137,7 +140,7 @@ def _named(file: Path, study_name: str) -> Path:
     return file.with_name(f"{UNNAMEABLE.sub('_', study_name)}.yaml")
 
 
-def _write(search: AskedSearch) -> list[str]:
+def _write(search: AskedSearch, usual: DictConfig) -> list[str]:
     """Write the file of the design in the storage, or else of a new one. Return what is told of it."""
     view, stored = search.view, _stored_design(search)
     if stored is not None:
@@ -156,7 +159,7 @@ def _write(search: AskedSearch) -> list[str]:
         "A parameter with one level is pinned. After its first trial a changed study needs another name.",
     ]
     study = QuestionStudy(search.question_name, _output_dir(search), space, replicates, head)
-    Writer(search.file.parent, patterns=(FILE,)).write({FILE: question_yaml(study, search.config)}, {})
+    Writer(search.file.parent, patterns=(FILE,)).write({FILE: question_yaml(study, search.config, usual)}, {})
     return told
 
 
@@ -174,11 +177,9 @@ def _stored_design(search: AskedSearch) -> tuple[SearchSpace, int] | None:
     return space, int(identity.get("replicates", 1))
 
 
-def _output_dir(search: AskedSearch) -> str | None:
-    """Return the folder of the designed study beside that of the search. None if it is the default one."""
+def _output_dir(search: AskedSearch) -> str:
+    """Return the folder of the designed study: beside that of the search if this has its name, else in it."""
     folder = search.settings.output_dir
-    if folder == Path(str(compose([argument("study_name", search.settings.study_name)]).output_dir)):
-        return None
     own = folder.name == search.settings.study_name
     return str(folder.with_name(search.question_name) if own else folder / search.question_name)
 
@@ -210,5 +211,7 @@ def _cost_line(search: AskedSearch, settings: StudySettings) -> str:
     if settings.study_name in names:
         study: Study = optuna.load_study(study_name=settings.study_name, storage=search.storage)
         n_done = rules_of(settings).n_finished(study.get_trials(deepcopy=False))
-    left = f" are left ({n_done} are finished)" if n_done else ""
+    if n_done == settings.n_trials:
+        return "cost: none, for all trainings are finished"
+    left = f" ({n_done} more are finished)" if n_done else ""
     return f"cost: {cost.of(settings.n_trials - n_done)}{left}"

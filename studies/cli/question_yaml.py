@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from studies.config.composing.configs import compose
 from studies.config.parsing.settings import COMMAND_KEYS
 from studies.config.resolvers import texts
 from studies.config.space import SearchSpace
@@ -22,8 +21,10 @@ from studies.text.printable import printable
 
 FILE = "question.yaml"
 GROUPS = ("model", "datamodule", "trainer", "storage", "launcher")  # replaced as a whole where they differ
+RUN = ("workers", "timeout_s")  # of a command, and no part of the file unless written there by hand
 OWN = (  # keys that the design decides
     *("study_name", "output_dir", "mode", "n_trials", "replicates", "search_space", "sampler", "pruner", "select"),
+    *RUN,
     *("analysis", "enqueue", "import_from", "stop_at", "resume", "hypothesis", "question", *COMMAND_KEYS),
 )
 INDENT = "  "
@@ -31,27 +32,28 @@ INDENT = "  "
 
 @dataclass(frozen=True, slots=True)
 class QuestionStudy:
-    """A grid as a study: its name, its output folder if that is not the default, and `notes` for the file's head."""
+    """A grid as a study. Its folder is written only if that of the search is not the default. `notes` come first."""
 
     name: str
-    output_dir: str | None
+    output_dir: str
     space: SearchSpace
     replicates: int
     notes: Sequence[str] = ()
 
 
-def question_yaml(study: QuestionStudy, config: DictConfig) -> str:
-    """Return the text of the file. `config` is that of the search.
+def question_yaml(study: QuestionStudy, config: DictConfig, usual: DictConfig) -> str:
+    """Return the text of the file. `config` is that of the search, `usual` that of no study.
 
     Raises `BadInput` if the config holds a secret as a plain text.
     """
-    written, usual = (OmegaConf.to_container(one, resolve=False) for one in (config, compose()))
+    written, default = (OmegaConf.to_container(one, resolve=False) for one in (config, usual))
     assert isinstance(written, dict)
-    assert isinstance(usual, dict)
-    changed = {key: value for key, value in written.items() if key not in OWN and value != usual.get(key)}
+    assert isinstance(default, dict)
+    changed = {key: value for key, value in written.items() if key not in OWN and value != default.get(key)}
     kept = to_be_given(changed, written)
     _refuse_secrets(changed, kept, study.space)
-    own = {"study_name": study.name, **({"output_dir": study.output_dir} if study.output_dir is not None else {})}
+    own = {"study_name": study.name, "output_dir": study.output_dir}
+    own = {key: value for key, value in own.items() if key != "output_dir" or written[key] != default[key]}
     options = {"search_space": "empty", "sampler": "grid", "pruner": "none"}
     options |= {group: "null" for group in GROUPS if group in kept}
     lines = [
