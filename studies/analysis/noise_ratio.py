@@ -1,9 +1,10 @@
 """The noise of trainings against the differences between the cells of a planned grid, by a stored search.
 
 The noise is that of trainings of equal points, else that of a race, else what the fitted function leaves over. The
-first two count at the upper end of the variance's interval (χ²). The last counts errors of the fit as noise, too. The
-variance of the noise-free function is that of the trials that spread evenly, less the noise. Of it a grid shows the
-effects of its own parameters alone: their main effects and interactions.
+first two count at the upper end of the variance's interval (χ²). A race trains good configurations, and others may have
+more noise. The last counts errors of the fit as noise, too. The variance of the noise-free function is that of the
+trials that spread evenly, less the noise. Of it a grid shows the effects of its own parameters alone: their main
+effects and interactions.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, CommandHelp] = {
         "search, select and report a study, or continue an unfinished one",
         (
             ("mnist", "a shipped study"),
-            ("my_study.yaml n_trials=20", "your own, a key changed"),
+            ("my_study.yaml n_trials=20", "yours, a key changed"),
             ("mnist 'question=[lr,batch_size]'", "then a grid of two"),
         ),
     ),

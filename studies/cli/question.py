@@ -82,7 +82,7 @@ def designed_config(config: DictConfig, console: Console) -> DictConfig:
             designed[key] = search.config[key]
     settings = parse_settings(designed, checks=CHECKS)
     console.print(f"question to study {search.settings.study_name}: {crossed(search.names)}")
-    lines = [*grid_lines(settings.space, search.names, replicates=settings.replicates), *told]
+    lines = [*grid_lines(settings.space, replicates=settings.replicates), *told]
     lines += [*_differences(search.config, designed), _cost_line(search, settings), f"file: {nearby(file)}"]
     for line in lines:
         console.print(f"  {line}")

@@ -12,7 +12,6 @@ from studies import schema
 from studies.analysis.levels import ASKED_SHARE
 from studies.analysis.noise_ratio import NoiseRatio, assumed, noise_ratio
 from studies.analysis.power import Replicates, replicates_for
-from studies.config.parameter import Parameter
 from studies.config.question import config_point, grid_levels, gridded
 from studies.config.settings import StudySettings
 from studies.config.space import Point, SearchSpace
@@ -73,12 +72,13 @@ def training_cost(view: StudyView, *, workers: int | None) -> TrainingCost:
     return TrainingCost(median(seconds) if seconds else None, workers or _at_once(view.trials))
 
 
-def grid_lines(space: SearchSpace, names: Sequence[str], *, replicates: int) -> Iterator[str]:
-    """Yield the levels of a grid over `names`, and the pinned values."""
-    levels = [f"{name}: {', '.join(map(shown, space[name].levels or ()))}" for name in names]
+def grid_lines(space: SearchSpace, *, replicates: int) -> Iterator[str]:
+    """Yield the levels of a grid, and the pinned values, which are those of parameters with one level."""
+    varied = [(parameter.name, parameter.levels) for parameter in space if len(parameter.levels or ()) > 1]
+    levels = [f"{name}: {', '.join(map(shown, values or ()))}" for name, values in varied]
     n_cells = counted(len(space.grid()), "cell", "cells")
     yield f"grid of {n_cells} × {counted(replicates, 'replicate', 'replicates')}: {'; '.join(levels)}"
-    pinned = [f"{parameter.name}={_pin(parameter)}" for parameter in space if parameter.name not in names]
+    pinned = [f"{p.name}={shown(p.levels[0])}" for p in space if p.levels is not None and len(p.levels) == 1]
     yield f"pinned: {', '.join(pinned) or 'nothing'}"
 
 
@@ -91,10 +91,6 @@ def power_line(design: QuestionDesign) -> str:
     least = "" if found.are_enough else ", which is too low: an effect may stay open"
     seen = f"{counted(found.n, 'replicate', 'replicates')} show {what} of {percent} % {of}"
     return f"{seen} with a power of {found.power:.2f}{least} (noise {design.noise.basis})"
-
-
-def _pin(parameter: Parameter) -> str:
-    return shown(parameter.levels[0]) if parameter.levels else ""
 
 
 def _configuration(view: StudyView, settings: StudySettings, names: Sequence[str]) -> tuple[Point, str]:

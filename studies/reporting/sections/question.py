@@ -76,7 +76,7 @@ def _designs(view: StudyView) -> Iterator[QuestionDesign]:
 
 
 def _blocks(view: StudyView, design: QuestionDesign, cost: TrainingCost) -> Iterator[Block]:
-    lines = [*grid_lines(design.space, design.names, replicates=design.replicates.n), power_line(design)]
+    lines = [*grid_lines(design.space, replicates=design.replicates.n), power_line(design)]
     yield Paragraph(
         f" is open: neither is an interaction shown, nor that there is none. A designed study tells. It costs "
         f"{cost.of(design.n_trainings)}:",
