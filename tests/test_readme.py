@@ -71,7 +71,8 @@ def test_each_command_is_admitted(command: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("STUDIES_STORAGE_URL", "postgresql://me:password@host/studies")
     words = shlex.split(command)
     settings = parse_settings(
-        compose([w for w in words if "=" in w and not w.startswith("--")] or ["+study=mnist"]), checks=CHECKS
+        compose([w for w in words if "=" in w and not w.startswith(("--", "question="))] or ["+study=mnist"]),
+        checks=CHECKS,
     )
     assert settings.n_trials > 0
 

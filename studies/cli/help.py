@@ -14,7 +14,7 @@ PACKAGES = ("lightning-studies", "optuna", "torch", "lightning", "pytorch-lightn
 
 @dataclass(frozen=True, slots=True)
 class CommandHelp:
-    """A command: its task in a few words, and two examples of its arguments with their purpose."""
+    """A command: its task in a few words, and examples of its arguments with their purpose."""
 
     summary: str
     examples: Sequence[tuple[str, str]]
@@ -23,7 +23,11 @@ class CommandHelp:
 COMMANDS: Mapping[str, CommandHelp] = {
     "run": CommandHelp(
         "search, select and report a study, or continue an unfinished one",
-        (("mnist", "a shipped study"), ("my_study.yaml n_trials=20", "your own, a key changed")),
+        (
+            ("mnist", "a shipped study"),
+            ("my_study.yaml n_trials=20", "yours, a key changed"),
+            ("mnist 'question=[lr,batch_size]'", "then a grid of two"),
+        ),
     ),
     "check": CommandHelp(
         "find every mistake before an hour is spent, and estimate the time",

@@ -21,6 +21,7 @@ from studies.analysis.same_runs import same_runs_note
 from studies.schema import failure_of, is_imported
 from studies.storage.slots import Rules, read_slots
 from studies.storage.stopping import DeviceTime
+from studies.text.wording import duration
 
 LINE_EVERY_S = 15.0
 
@@ -175,14 +176,3 @@ class Progress:
             pace = (used - self._used_before) / elapsed  # devices at work
             left = min(left, max(0.0, self._device_time.limit_s - used) / pace) if pace > 0 else left
         return f"{60 * rate:.1f}", duration(left)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

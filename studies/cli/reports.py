@@ -24,7 +24,7 @@ from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.records.stored import trials_of
 from studies.reporting.goal import goal_sentence, stored_goal_sentence
 from studies.reporting.report import ReportSection, write_report
-from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome
+from studies.reporting.sections import best, cells, endings, fitted_values, front, outcome, question
 from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.next_round import section as next_round
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION
@@ -54,13 +54,15 @@ SECTIONS = (
     ReportSection(benchmark.compute, benchmark.FILES, needs_config=True),
     ReportSection(fitted_values.compute, fitted_values.FILES, needs_config=True, is_slow=True),
     ReportSection(effects.compute, effects.FILES, is_slow=True),
+    ReportSection(question.compute, is_slow=True),
     ReportSection(next_round.compute, next_round.FILES, is_slow=True),
 )
 DIRECTIONS: dict[StudyDirection, Direction] = {
     StudyDirection.MAXIMIZE: "maximize",
     StudyDirection.MINIMIZE: "minimize",
 }
-DROPPED = re.compile(r"[+~]*(study_name|search_space|import_from|resume|output_dir|enqueue)\b")
+DROPPED = re.compile(r"[+~]*(study_name|search_space|import_from|resume|output_dir|enqueue|question)\b")
+ONCE = re.compile(r"[+~]*(resume|question)\b")  # what the next command shall not repeat
 ROUND = re.compile(r"^(.*)-round(\d+)$")
 
 
@@ -124,6 +126,7 @@ def view_of(study: Study, settings: StudySettings, *, rules: Rules, selection: S
         device_seconds=stopping_of(settings).device_time.of_each(trials),
         next_command="" if file else _next_command(settings.study_name, settings.output_dir, named),
         next_arguments=" ".join(named),
+        run_arguments=_run_arguments(settings.study_name),
         space_file=file,
     )
 
@@ -185,18 +188,29 @@ def _next_command(study_name: str, output_dir: Path, named: Sequence[str]) -> st
     Name, space, enqueued points and output folder of this round are left out. `named` are the arguments that name the
     next round and the trials that it imports.
     """
-    given = HydraConfig.get() if HydraConfig.initialized() else None
-    asked = given_overrides() if given is not None else [f"+study={study_name}"]
-    sources = given.runtime.config_sources if given is not None else []
-    theirs = [str(source.path) for source in sources if source.schema == SCHEME]
-    files = [path for path in theirs if not Path(path).is_dir()]  # studies that were named by their path
-    folders = [path for path in theirs if path not in files]
+    folders, files, asked = _given(study_name)
     kept = [override for override in asked if not DROPPED.match(override)]
-    kept = [override for override in kept if not (files and override.startswith(f"+{BY_PATH}="))]
-    config_dir = [nearby(Path(folders[0]))] if folders else [str(output_dir)]
+    config_dir = folders[:1] or [str(output_dir)]
     searched = [f"hydra.searchpath=[{in_quotes(f'file://{output_dir.resolve()}')}]"] if folders else []
-    words = ["--config-dir", *config_dir, *(nearby(Path(file)) for file in files)]
-    return command_line("run", *words, *map(masked, kept), f"{GROUP}={OPTION}", *named, *searched)
+    return command_line("run", "--config-dir", *config_dir, *files, *kept, f"{GROUP}={OPTION}", *named, *searched)
+
+
+def _run_arguments(study_name: str) -> tuple[str, ...]:
+    """Return the arguments that run the study again."""
+    folders, files, asked = _given(study_name)
+    named = [word for folder in folders for word in ("--config-dir", folder)]
+    return (*named, *files, *(override for override in asked if not ONCE.match(override)))
+
+
+def _given(study_name: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the folders of options, the studies named by their path and the overrides of the running command."""
+    if not HydraConfig.initialized():
+        return [], [], [f"+study={study_name}"]
+    sources = HydraConfig.get().runtime.config_sources
+    theirs = [Path(source.path) for source in sources if source.schema == SCHEME]
+    folders, files = ([nearby(path) for path in theirs if path.is_dir() == is_folder] for is_folder in (True, False))
+    asked = [override for override in given_overrides() if not (files and override.startswith(f"+{BY_PATH}="))]
+    return folders, files, list(map(masked, asked))
 
 
 def _next_name(name: str) -> str:

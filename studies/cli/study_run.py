@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.cli.progress import Progress, duration
+from studies.cli.progress import Progress
 from studies.cli.session import RunOutcome, Session
 from studies.config.settings import Direction, StudySettings
 from studies.errors import BadInput, StudyStopped
@@ -29,7 +29,7 @@ from studies.storage.importing import bring_in, told
 from studies.storage.lease import Watch
 from studies.storage.slots import rules_of
 from studies.storage.stopping import DeviceTime, StoppingRule, stopping_of
-from studies.text.wording import counted
+from studies.text.wording import counted, duration
 
 
 def search(session: Session, *, imports: Compatible | None = None) -> tuple[Study, RunOutcome]:

@@ -21,6 +21,7 @@ from studies.config.composing.own_options import BY_PATH, place_of
 from studies.config.parsing.renamed import key_now, option_now, present_names
 from studies.config.parsing.select import NOTHING_SELECTED, OPTIONS
 from studies.config.parsing.template import TRAINER_KEYS_OF_OURS
+from studies.config.question import KEY
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.secrets.names import is_secret_name
 from studies.text.quoting import in_quotes, is_key, is_read, pasted
@@ -79,10 +80,10 @@ def _failure_of(overrides: Sequence[str], folders: Sequence[str]) -> Exception |
 
 
 def _problems_of(overrides: Sequence[str], folders: Sequence[str]) -> list[Problem]:
-    """Return the problems of the config that the good overrides make, if they name a study."""
+    """Return the problems of the config that the good overrides make, if they name a study. A question is not asked."""
     from studies.cli.validation import validate_and_open
 
-    config = compose(overrides, config_dirs=folders)
+    config = compose([one for one in overrides if not one.startswith(f"{KEY}=")], config_dirs=folders)
     if OmegaConf.is_missing(config, "study_name"):
         return []
     try:

@@ -41,6 +41,7 @@ class Parameter:
     step: float | None = None
     choices: Mapping[Value, Any] = field(default_factory=dict)  # names for samplers: values for the config
     levels: tuple[Value, ...] | None = None  # the values of a grid
+    levels_are_given: bool = False  # by the config; else they are all values of a discrete parameter
     role: Role = "nuisance"
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)  # other parameters: values that activate it
 

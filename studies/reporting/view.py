@@ -67,6 +67,7 @@ class StudyView:
         device_seconds: Number of a trial → seconds on its devices.
         next_command: The command that runs the next round. Empty if not known.
         next_arguments: The arguments that name the next round and the study whose trials it imports.
+        run_arguments: The arguments that run this study again. Empty if not known.
         space_file: The study's own file, if it sets the search space. No option of the command line replaces that.
     """
 
@@ -93,6 +94,7 @@ class StudyView:
     device_seconds: Mapping[int, float] = field(default_factory=dict)
     next_command: str = ""
     next_arguments: str = ""
+    run_arguments: tuple[str, ...] = ()
     space_file: str = ""
 
     @property

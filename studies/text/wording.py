@@ -58,3 +58,14 @@ def listed(words: Sequence[str], *, last: str = "and") -> str:
 def crossed(params: Sequence[str]) -> str:
     """Return the names of parameters that act together: lr × batch_size."""
     return " × ".join(params)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words: 0.4 s, 45 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

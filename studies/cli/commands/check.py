@@ -17,7 +17,6 @@ from rich.console import Console
 
 from studies.cli.console import make_console
 from studies.cli.experiment import each_part
-from studies.cli.progress import duration
 from studies.cli.validation import validate_and_open
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
@@ -34,7 +33,7 @@ from studies.selection.run import Remaining, remaining_of
 from studies.storage.compatible import Compatible, compatible_trials
 from studies.storage.identity import find_study
 from studies.storage.importing import is_to_import
-from studies.text.wording import counted
+from studies.text.wording import counted, duration
 
 MAX_CORNERS = 40  # points that are tried to find mistakes
 N_TYPICAL = 8  # further points, whose mean time stands for all

@@ -1,6 +1,7 @@
 """`studies.run`: validate, find the stored study, search, select, conclude.
 
-An experiment has one study, or one for each part of a hypothesis. Its parts run one after the other.
+An experiment has one study, or one for each part of a hypothesis. Its parts run one after the other. A question to a
+study is answered by a designed study, which runs in its place.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rich.console import Console
 from studies.cli.command import INTERRUPTED_EXIT_CODE
 from studies.cli.console import make_console
 from studies.cli.experiment import conclude_experiment, each_part, is_finished
+from studies.cli.question import designed_config
 from studies.cli.reports import report_study
 from studies.cli.session import CommandClock, RunOutcome, Session
 from studies.cli.study_run import device_time_spent, search, tidy
@@ -61,6 +63,8 @@ def run_experiment(config: DictConfig) -> int:
 def _run_parts(config: DictConfig, console: Console, signals: StopSignals) -> int:
     """Run the studies of an experiment one after the other, and conclude it once all are finished."""
     clock = CommandClock()
+    if config.get("question") is not None:
+        config = designed_config(config, console)
     for part in each_part(config):
         if part.name:
             console.print(f"part {part.name}:")

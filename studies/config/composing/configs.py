@@ -22,11 +22,11 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from studies.config.composing.own_options import SCHEME, read_text, register, source_of
+from studies.config.composing.own_options import BY_PATH, SCHEME, option_of, read_text, register, source_of
 from studies.config.parsing.direction import OBJECTIVES, flat_keys, forget_directions
 from studies.config.space import plain_values
 from studies.errors import BadInput, Problem
-from studies.text.quoting import in_quotes
+from studies.text.quoting import argument, in_quotes
 
 OPTION = re.compile(r"[\w/-]+")
 SETS_SPACE = re.compile(r"^[\"']?search_space[\"']?\s*:", re.MULTILINE)
@@ -38,10 +38,10 @@ def config_dir() -> Path:
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
 
-def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> DictConfig:
+def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = (), with_hydra: bool = False) -> DictConfig:
     """Return the config of a command with these overrides, independent of the running command.
 
-    Raises Hydra's and OmegaConf's errors.
+    `with_hydra` keeps Hydra's own part. Raises Hydra's and OmegaConf's errors.
     """
     register()
     folders = ",".join(in_quotes(source_of(folder)) for folder in config_dirs)
@@ -50,10 +50,22 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return as_meant(hydra.compose("config", overrides=[*overrides, *searched]), overrides, searched)
+            config = hydra.compose("config", overrides=[*overrides, *searched], return_hydra_config=with_hydra)
+            return as_meant(config, overrides, searched)
     finally:
         if running is not None:
             GlobalHydra.instance().initialize(running)
+
+
+def compose_file(file: Path) -> DictConfig:
+    """Return the config of a study file, as a command with its path alone would. It is now that of the running command.
+
+    So what is told of the study later on, such as the command of its next round, names this file. Raises Hydra's and
+    OmegaConf's errors.
+    """
+    whole = compose([argument(f"+{BY_PATH}", option_of(file))], config_dirs=[str(file)], with_hydra=True)
+    HydraConfig.instance().set_config(whole)
+    return OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
 
 
 def as_meant(config: DictConfig, overrides: Sequence[str], searched: Sequence[str]) -> DictConfig:

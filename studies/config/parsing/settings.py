@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationTyp
 from studies.config.parsing.analysis import parse_analysis
 from studies.config.parsing.direction import with_usual_direction
 from studies.config.parsing.hypothesis import parse_hypothesis
-from studies.config.parsing.limits import LARGEST_SEED, MOST_SECONDS, MOST_SEEDS, MOST_TRIALS, MOST_WORKERS
+from studies.config.parsing.limits import LARGEST_SEED, MOST_SECONDS, MOST_SEEDS, MOST_TRIALS, MOST_WORKERS, shown
 from studies.config.parsing.links import parse_links, with_targets
 from studies.config.parsing.objective import check_objective, parse_objective
 from studies.config.parsing.output_folder import parse_output_dir
@@ -55,7 +55,7 @@ KEYS = (
     *("n_trials", "replicates", "timeout_s", "stop_at", "device_seconds", "workers", "max_trial_s", "max_retries"),
     *("max_failures", "resume", "import_from", "enqueue"),
     *("search_space", "sampler", "pruner", "select", "storage", "launcher", "analysis", "checkpoint", "out_of_memory"),
-    *("hypothesis", "check", "links"),
+    *("hypothesis", "check", "links", "question"),
 )
 IN_MEMORY = ("memory", "sqlite://", "sqlite:///:memory:")  # storages that processes cannot share
 Check = Callable[[StudySettings, Problems], None]
@@ -121,6 +121,9 @@ def parse_settings(config: DictConfig, *, checks: Sequence[Check] = ()) -> Study
         links=parse_links(given, space, problems),
     )
     _check_together(settings, problems)
+    if values.get("question") is not None:
+        remedy = f"leave it out, or name the file that studies.run wrote, {settings.output_dir}/question.yaml"
+        problems.add("question", f"is {shown(values['question'])}, and only studies.run answers one", remedy)
     check_objective(settings.objective, settings.budget, problems, stop_at=settings.stop_at)
     check_select(settings, problems)
     check_vars(template, space, problems)

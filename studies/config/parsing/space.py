@@ -72,6 +72,7 @@ def _parse_parameter(name: str, entry: ConfigSection) -> Parameter:
         type=kind,
         role=entry.word("role", get_args(Role), default="nuisance"),
         when={str(key): tuple(v) if isinstance(v, list) else (v,) for key, v in entry.section("when").values.items()},
+        levels_are_given=entry.has("levels"),
         **values,
     )
     is_sound = len(entry.problems.found) == n_before

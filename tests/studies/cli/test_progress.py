@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from studies import schema
-from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, duration, standing
+from studies.cli.progress import LINE_EVERY_S, Progress, StudyCounts, standing
 from studies.errors import StudyStopped
 from studies.storage.slots import Rules
 from studies.storage.stopping import DeviceTime
@@ -176,22 +176,3 @@ def test_the_terminal_is_given_back_when_the_study_stops() -> None:
     with pytest.raises(StudyStopped), watched.progress:
         raise StudyStopped("enough")
     assert watched.out.getvalue().rstrip().endswith("\x1b[?25h")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.0, "0.0 s"),
-        (0.44, "0.4 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (45.4, "45 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (3599, "59 min 59 s"),
-        (7500, "2 h 05 min"),
-        (90061, "25 h 01 min"),
-    ],
-)
-def test_a_duration_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

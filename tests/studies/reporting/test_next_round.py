@@ -101,7 +101,8 @@ def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again() -> None:
 
 def check_next_space(settings: StudySettings) -> None:
     """It composes as it is meant, by the command that the report gives."""
-    line = next(t for t in (settings.output_dir / "report.md").read_text().splitlines() if "studies.run" in t)
+    report = (settings.output_dir / "report.md").read_text()
+    line = next(line for line in report.splitlines() if "studies.run" in line and "next_search_space" in line)
     words = shlex.split(line)[3:]
     assert words[:2] == ["--config-dir", str(settings.output_dir)]
     assert {"study_name=digits-round2", "import_from=digits"} <= set(words)
@@ -211,7 +212,7 @@ def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it
     assert '"override /search_space: empty" into its defaults' in report
     told = re.search(r"and run the copy with (.*)\.$", report, re.MULTILINE)
     assert told is not None
-    assert "python -m studies.run" not in report
+    assert "search_space=next_search_space" not in report
     space = (shell.folder / "outputs" / "walk" / "search_space" / "next_search_space.yaml").read_text()
     kept, mark, _ = file.read_text().partition("search_space:\n")
     (shell.folder / "copy.yaml").write_text(kept + mark + textwrap.indent(space, "  "))

@@ -111,8 +111,10 @@ def test_the_headline_and_the_paths_are_printed(make_settings: MakeSettings) -> 
     assert lines[0] == "Best val/accuracy 0.9000 (trial 1); 6 of 6 trials finished."
     assert f"lr={shown(settings.space.from_unit([0.15] * 6)['lr'])}" in lines[1]
     labels = ["best configuration", "all trials", "effects", "report"]
-    assert [line.split(": ")[0].strip() for line in lines[2:]] == labels
-    for line in lines[2:]:
+    assert lines[2].startswith("lr × batch_size: whether they interact is open. A designed study costs ")
+    assert lines[2].endswith(": python -m studies.run +study=digits 'question=[lr,batch_size]'")
+    assert [line.split(": ")[0].strip() for line in lines[3:]] == labels
+    for line in lines[3:]:
         assert Path(line.split(": ")[1]).is_file()
 
 

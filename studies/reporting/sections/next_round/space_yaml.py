@@ -34,11 +34,12 @@ def _lines(found: NextSpace, study_name: str) -> Iterator[str]:
         if change.after is None:
             yield f"# {change.name} is left out: {change.reason}."
     for parameter in found.space:
-        yield f"{_plain(parameter.name)}:"
-        yield from _entry(parameter, [change for change in found.changes if change.name == parameter.name])
+        yield from entry_lines(parameter, [change for change in found.changes if change.name == parameter.name])
 
 
-def _entry(parameter: Parameter, changes: Sequence[SpaceChange]) -> Iterator[str]:
+def entry_lines(parameter: Parameter, changes: Sequence[SpaceChange] = ()) -> Iterator[str]:
+    """Yield the lines of a parameter's entry in a search space, with the reasons for its `changes`."""
+    yield f"{_plain(parameter.name)}:"
     reasons = {change.key: f"  # was {_before(change.before)}: {change.reason}" for change in changes}
     single = len(parameter.paths) == 1
     yield f"  path: {_plain(parameter.paths[0])}" if single else f"  paths: {_plain(list(parameter.paths))}"
@@ -82,7 +83,8 @@ def _levels(parameter: Parameter, levels: tuple[Any, ...]) -> str:
     is_discrete = parameter.step is not None or parameter.type in ("int", "power_of_two")
     if is_discrete and levels == parameter.spread(10**6):
         return "all"
-    return str(len(levels)) if levels == parameter.spread(len(levels)) else _plain(list(levels))
+    is_spread = len(levels) > 1 and levels == parameter.spread(len(levels))
+    return str(len(levels)) if is_spread else _plain(list(levels))
 
 
 def _number(parameter: Parameter, value: float) -> str:

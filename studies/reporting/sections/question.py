@@ -1,0 +1,90 @@
+"""The pairs that a search leaves open, each with the command of the designed study that decides it, and its cost."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from studies.analysis.levels import CLAIM
+from studies.config.question import question_argument
+from studies.errors import BadInput
+from studies.reporting.finding import Block, Command, Finding, Paragraph, bullets
+from studies.reporting.question_design import (
+    QuestionDesign,
+    TrainingCost,
+    grid_lines,
+    power_line,
+    question_design,
+    training_cost,
+)
+from studies.reporting.view import StudyView
+from studies.text.quoting import command_line
+from studies.text.wording import crossed
+
+if TYPE_CHECKING:
+    from studies.analysis.analyse import Analysis
+    from studies.analysis.effects import Effect
+
+TITLE = "Pairs left open"
+MOST_PAIRS = 2
+
+
+def compute(view: StudyView) -> Finding | None:
+    """Return the commands for the first open pairs. None for a design, and where no pair is open."""
+    settings = view.settings
+    if settings is None or settings.is_designed or not (view.is_analysed and view.has_one_best and view.run_arguments):
+        return None
+    designs = list(itertools.islice(_designs(view), MOST_PAIRS))
+    if not designs:
+        return None
+    cost = training_cost(view, workers=settings.workers)
+    told = f"{crossed(designs[0].names)}: whether they interact is open. A designed study costs"
+    return Finding(
+        TITLE,
+        headline=(f"{told} {cost.of(designs[0].n_trainings)}: {_command(view, designs[0])}",),
+        blocks=tuple(block for design in designs for block in _blocks(view, design, cost)),
+    )
+
+
+def undecided_pairs(analysis: Analysis) -> list[tuple[str, str]]:
+    """Return the pairs of which neither an interaction is shown nor that there is none.
+
+    The pairs of a law come first, such as learning rate and batch size, then the greatest estimates.
+    """
+    laws = [{*ridge.params} for ridge in analysis.ridges]
+
+    def place(effect: Effect) -> tuple[bool, float]:
+        value = effect.estimate.value
+        return {*effect.params} not in laws, math.inf if math.isnan(value) else -value
+
+    pairs = [effect for effect in analysis.effects if effect.order == 2 and not _is_decided(effect)]
+    return [(effect.params[0], effect.params[1]) for effect in sorted(pairs, key=place)]
+
+
+def _is_decided(effect: Effect) -> bool:
+    return effect.verdict == "ok" and (effect.estimate.is_above(CLAIM) or effect.estimate.is_below(CLAIM))
+
+
+def _designs(view: StudyView) -> Iterator[QuestionDesign]:
+    """Yield a design for each open pair that can have one. Parameters that are never active together have none."""
+    for pair in undecided_pairs(view.analysis):
+        with contextlib.suppress(BadInput):
+            yield question_design(view, pair)
+
+
+def _blocks(view: StudyView, design: QuestionDesign, cost: TrainingCost) -> Iterator[Block]:
+    lines = [*grid_lines(design.space, replicates=design.replicates.n), power_line(design)]
+    yield Paragraph(
+        f" is open: neither is an interaction shown, nor that there is none. A designed study tells. It costs "
+        f"{cost.of(design.n_trainings)}:",
+        lead=crossed(design.names),
+    )
+    yield Command(_command(view, design))
+    yield from bullets([f"{line[:1].upper()}{line[1:]}." for line in lines])
+
+
+def _command(view: StudyView, design: QuestionDesign) -> str:
+    return command_line("run", *view.run_arguments, question_argument(design.names))

@@ -1,0 +1,182 @@
+"""The pairs that a search leaves open, and the designed study of a question: what it pins, how often, at which cost."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import optuna
+import pytest
+from landscapes import Landscape, Point, run_study
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState, create_trial
+from reports import shown, view_of_trials
+from selections import MakeSettings, by_dropout, selection_of
+
+from studies import schema
+from studies.analysis.analyse import Analysis
+from studies.analysis.effects import Effect
+from studies.analysis.estimate import Estimate
+from studies.analysis.power import power
+from studies.cli.reports import view_of
+from studies.config.settings import StudySettings
+from studies.reporting.question_design import power_line, question_design, training_cost
+from studies.reporting.sections import question
+from studies.reporting.view import StudyView
+from studies.storage.slots import rules_of
+
+PAIR = ("lr", "batch_size")
+SEARCH = ("sampler=random", "pruner=none", "analysis=full", "launcher=serial")
+
+
+def by_pair(point: Point) -> float:
+    """Of two parameters, with an interaction."""
+    return 0.5 + 0.3 * float(point["dropout"]) - 0.1 * float(point["n_layers"]) * float(point["dropout"])
+
+
+def searched(settings: StudySettings, storage: BaseStorage, landscape: Landscape) -> StudyView:
+    run_study(settings, storage, landscape)
+    study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    return replace(view_of(study, settings, rules=rules_of(settings)), run_arguments=("+study=digits",))
+
+
+def test_without_a_selection_the_best_trial_is_pinned(make_settings: MakeSettings, storage: BaseStorage) -> None:
+    view = searched(make_settings(*SEARCH, "n_trials=12", "analysis=none"), storage, Landscape(by_dropout, noise=0))
+    assert view.best is not None
+    best = view.best.trial
+    found = question_design(view, PAIR)
+    assert found.pinned_to == f"trial {best.number}, the best of 12 finished trials"
+    pins = {parameter.name: parameter.levels for parameter in found.space if parameter.name not in PAIR}
+    assert pins == {name: (value,) for name, value in best.params.items() if name not in PAIR}
+    assert [len(found.space[name].levels or ()) for name in PAIR] == [7, 5]  # lr has levels of its own
+    assert found.n_trainings == 35 * found.replicates.n
+
+
+def test_after_a_selection_its_winner_is_pinned_and_its_race_tells_the_noise(
+    digits: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = digits("n_trials=20")
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout, noise=0.05))
+    assert selection.best is not None
+    assert selection.best.champion is not None
+    winner = selection.best.champion.trial
+    study = optuna.load_study(study_name=settings.study_name, storage=storage)
+    view = view_of(study, settings, rules=rules_of(settings), selection=selection)
+    assert view.best is not None
+    assert view.best.trial.number != winner.number  # luck made another one the best of the search
+    found = question_design(view, PAIR)
+    assert found.pinned_to == f"trial {winner.number}, the winner of the selection"
+    assert found.space["dropout"].levels == (winner.params["dropout"],)
+    assert "trainings of 4 raced points with other seeds" in found.noise.basis
+    n_levels = [len(found.space[name].levels or ()) for name in PAIR]
+    assert found.replicates.power == power(n_levels, replicates=found.replicates.n, noise=found.noise.value)
+
+
+def test_without_any_trial_the_configs_own_values_are_pinned(make_settings: MakeSettings) -> None:
+    settings = make_settings(*SEARCH)
+    found = question_design(view_of_trials(settings), PAIR)
+    assert found.pinned_to == "the config's own values, for no trial of the search has a value yet"
+    assert found.space["width"].levels == (settings.template.model.network.width,)
+    assert "no stored trial tells the noise" in power_line(found)
+    assert training_cost(view_of_trials(settings), workers=None).of(70) == "70 trainings"
+
+
+def test_the_best_with_a_conditional_parameter_is_pinned_for_a_question_about_it(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = make_settings(*SEARCH, "n_trials=20", "analysis=none", study="digits_optimizers")
+    assert settings.space["momentum"].when
+
+    def worth(point: Point) -> float:
+        return 0.0 if "momentum" in point else 1.0
+
+    view = searched(settings, storage, Landscape(worth, noise=0.01))
+    assert view.best is not None
+    assert "momentum" not in view.best.trial.params
+    found = question_design(view, ("lr", "momentum"))
+    best = next(choice.trial for choice in view.choices if "momentum" in choice.trial.params)
+    assert found.pinned_to == f"trial {best.number}, the best with lr × momentum of 20 finished trials"
+    assert found.space["optimizer"].levels == (best.params["optimizer"],)
+
+
+def test_the_cost_is_that_of_whole_trainings_by_the_workers_at_once(make_settings: MakeSettings) -> None:
+    settings, begun = make_settings(*SEARCH, "n_trials=6"), datetime(2026, 1, 1)
+    trials = []
+    for slot, seconds in enumerate((10.0, 20.0, 30.0, 1.0)):
+        is_whole = slot < 3
+        attributes = {schema.SLOT: slot, schema.SECONDS: seconds}
+        state = TrialState.COMPLETE if is_whole else TrialState.PRUNED
+        trial = create_trial(state=state, value=1.0 if is_whole else None, user_attrs=attributes)
+        trial.datetime_start = begun + timedelta(seconds=8 * slot)
+        trial.datetime_complete = trial.datetime_start + timedelta(seconds=10)
+        trials.append(trial)
+    view = view_of_trials(settings, trials)
+    assert training_cost(view, workers=None).of(30) == "30 trainings, about 5 min 00 s on 2 workers"
+    assert training_cost(view, workers=1).of(1) == "1 training, about 20 s on 1 worker"
+
+
+def test_an_open_pair_comes_with_the_command_that_decides_it_and_its_cost(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    view = searched(make_settings(*SEARCH, "n_trials=16"), storage, Landscape(by_pair, noise=0.02))
+    finding = question.compute(view)
+    assert finding is not None
+    design = question_design(view, PAIR)
+    cost = training_cost(view, workers=None).of(design.n_trainings)
+    command = "python -m studies.run +study=digits 'question=[lr,batch_size]'"
+    assert shlex.split(command)[-1] == "question=[lr,batch_size]"
+    assert finding.headline == (
+        f"lr × batch_size: whether they interact is open. A designed study costs {cost}: {command}",
+    )
+    text = shown(finding)
+    assert f"```sh\n{command}\n```" in text
+    assert f"It costs {cost}:" in text
+    assert text.count("```sh") == 2
+
+
+def test_a_design_and_a_study_of_unknown_arguments_have_no_open_pairs(make_settings: MakeSettings) -> None:
+    settings = make_settings("launcher=serial", study="digits_grid")
+    view = replace(view_of_trials(settings), run_arguments=("+study=digits_grid",))
+    assert question.compute(view) is None
+    search = view_of_trials(make_settings(*SEARCH))
+    assert question.compute(replace(search, run_arguments=())) is None
+
+
+def analysis_of(view: StudyView, *effects: Effect) -> Analysis:
+    return replace(view.analysis, effects=effects)
+
+
+def pair(a: str, b: str, lo: float, hi: float, verdict: str = "ok") -> Effect:
+    estimate = Estimate((lo + hi) / 2, lo, hi)
+    return Effect((a, b), "interaction", 2, estimate, verdict, (), 1, 0, 0, None, 1.0, 0)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def view(make_settings: MakeSettings, storage: BaseStorage) -> StudyView:
+    return searched(make_settings(*SEARCH, "n_trials=12"), storage, Landscape(by_dropout))
+
+
+def test_a_pair_is_open_unless_its_whole_interval_lies_on_one_side_and_the_verdict_is_ok(view: StudyView) -> None:
+    cases: list[tuple[tuple[float, float], str, bool]] = [
+        ((0.02, 0.3), "ok", False),
+        ((0.0, 0.009), "ok", False),
+        ((0.005, 0.3), "ok", True),
+        ((0.02, 0.3), "caution", True),
+        ((0.0, 0.009), "unreliable", True),
+    ]
+    for (lo, hi), verdict, is_open in cases:
+        found = question.undecided_pairs(analysis_of(view, pair("width", "dropout", lo, hi, verdict)))
+        assert bool(found) == is_open, (lo, hi, verdict)
+
+
+def test_learning_rate_and_batch_size_come_first_then_the_greatest(view: StudyView) -> None:
+    analysis = analysis_of(
+        view,
+        pair("lr", "width", 0.0, 0.1),
+        pair("lr", "dropout", 0.0, 0.4),
+        pair("width", "dropout", float("nan"), float("nan"), "unreliable"),
+        pair("batch_size", "lr", 0.0, 0.02),
+    )
+    pairs = question.undecided_pairs(analysis)
+    assert pairs == [("batch_size", "lr"), ("lr", "dropout"), ("lr", "width"), ("width", "dropout")]
