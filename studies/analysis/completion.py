@@ -25,6 +25,7 @@ MAX_DEGREE = 2  # of the parameters' polynomials
 DAMPING = 0.5  # of the parameters' columns beside the value's
 N_ROUNDS = 40  # of the search for the amounts of shrinkage
 KINDS = 6  # of coefficients: constant, slope and curvature of one rung, slope and curvature of all, parameters
+POOLED = 5  # residuals of other rungs that count for a rung's own noise
 FREE = -1  # the kind of the common constant, which is not shrunk
 ROUNDING = 1e-9
 
@@ -70,29 +71,42 @@ class _Steps:
         self.rungs = range(int(self.last.min()), curves.shape[1] - 1)
         self.scales = {r: _scale(curves[:, r], curves[:, r + 1]) for r in self.rungs}
         self.kinds = np.concatenate([np.tile([0, 1, 2], len(self.rungs)), [FREE, 3, 4], np.full(columns.shape[1], 5)])
-        design, changes = [], []
+        design, changes, rung_of = [], [], []
         for r in self.rungs:
-            both = ~np.isnan(curves[:, r]) & ~np.isnan(curves[:, r + 1])
+            both = np.flatnonzero(~np.isnan(curves[:, r]) & ~np.isnan(curves[:, r + 1]))
             design.append(self.design(r, curves[both, r], columns[both]))
             changes.append((curves[both, r + 1] - curves[both, r]) / self.scales[r])
-        self.mean, self.covariance, self.noise = _shrunk(np.concatenate(design), self.kinds, np.concatenate(changes))
-        weights = np.concatenate(
-            [np.full(len(c), np.log(self.scales[r])) for r, c in zip(self.rungs, changes, strict=True)]
-        )
-        self.log_likelihood = -len(weights) * np.log(self.noise) / 2 - float(weights.sum())
+            rung_of.append(np.full(len(both), r))
+        x, y, rung = np.concatenate(design), np.concatenate(changes), np.concatenate(rung_of)
+        self.mean, self.covariance, noise = _shrunk(x, self.kinds, y)
+        residual = y - x @ self.mean
+        self.noises = {r: _noise(residual[rung == r], noise) for r in self.rungs}
+        weights = np.array([self.noises[r] for r in rung]) / np.sqrt(noise)
+        self.mean, self.covariance, _ = _shrunk(x / weights[:, None], self.kinds, y / weights)
+        spreads = np.array([self.noises[r] * self.scales[r] for r in rung])
+        self.log_likelihood = -float(np.log(spreads).sum())
 
     def design(self, rung: int, values: Array, columns: Array) -> Array:
         """Return the regressors of the change after a rung: (…, p) for values (…)."""
         own = self.curves[:, rung]
         low, high = np.nanmin(own), np.nanmax(own)
-        z = (np.clip(values, low, high) - np.nanmean(own)) / (np.nanstd(own) + ROUNDING)
-        of_value = np.stack([np.ones_like(z), z, (z**2 - 1) / np.sqrt(2.0)], axis=-1)
+        mean, sd = np.nanmean(own), np.nanstd(own) + ROUNDING
+        z, inside = (
+            (values - mean) / sd,
+            (np.clip(values, low, high) - mean) / sd,
+        )  # a line goes on, a parabola does not
+        of_value = np.stack([np.ones_like(z), z, (inside**2 - 1) / np.sqrt(2.0)], axis=-1)
         k = 3 * self.rungs.index(rung)
         design = np.zeros((*z.shape, len(self.kinds)))
         design[..., k : k + 3] = of_value
         design[..., 3 * len(self.rungs) : 3 * len(self.rungs) + 3] = of_value
         design[..., 3 * len(self.rungs) + 3 :] = columns
         return design
+
+
+def _noise(residual: Array, pooled: float) -> float:
+    """Return the standard deviation of a rung's residuals, drawn towards that of all rungs."""
+    return float(np.sqrt((np.square(residual).sum() + POOLED * pooled) / (len(residual) + POOLED)))
 
 
 def _scale(before: Array, after: Array) -> float:
@@ -127,7 +141,7 @@ def _ends(steps: _Steps, response: Response, curves: Array, rng: np.random.Gener
         columns = np.broadcast_to(steps.columns[going], (N_DRAWS, len(going), steps.columns.shape[1]))
         design = steps.design(rung, values[:, going], columns)
         change = np.einsum("kip,kp->ki", design, drawn)
-        change += np.sqrt(steps.noise) * rng.standard_normal(change.shape)
+        change += steps.noises[rung] * rng.standard_normal(change.shape)
         values[:, going] += steps.scales[rung] * change
     ends = response.back(values)
     whole = ~np.isnan(curves[:, -1])

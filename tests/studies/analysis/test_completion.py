@@ -1,0 +1,67 @@
+"""Curves whose course is known: z goes to a·z + b + noise from rung to rung, and a pruner stops the worse half."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_functions import uniform
+
+from studies.analysis.axis import Array
+from studies.analysis.completion import completed
+
+N_RUNGS = 6
+
+
+def curves(n: int, *, seed: int, noise: float = 0.1) -> tuple[Array, Array, Array]:
+    """Return whole curves, the same without what was pruned, and positions."""
+    rng = np.random.default_rng(seed)
+    unit = rng.random((n, 2))
+    whole = np.empty((n, N_RUNGS))
+    whole[:, 0] = 4 * unit[:, 0] + rng.standard_normal(n)
+    for r in range(1, N_RUNGS):
+        whole[:, r] = 0.7 * whole[:, r - 1] - 1 + unit[:, 1] + noise * rng.standard_normal(n)
+    seen = whole.copy()
+    going = np.arange(n)
+    for r in range(1, N_RUNGS - 1):
+        worse = going[whole[going, r] > np.quantile(whole[going, r], 0.75)]
+        seen[worse, r + 1 :] = np.nan
+        going = np.setdiff1d(going, worse)
+    return whole, seen, unit
+
+
+def test_known_ends_are_kept_and_predicted_ones_hold_the_truth() -> None:
+    inside, errors, n_pruned = [], [], 0
+    for seed in range(20):
+        whole, seen, unit = curves(60, seed=seed)
+        found = completed(seen, uniform(2), unit, seed=0)
+        pruned = np.isnan(seen[:, -1])
+        n_pruned += int(pruned.sum())
+        assert np.ptp(found[:, ~pruned], axis=0).max() == 0
+        assert found[0, ~pruned] == pytest.approx(whole[~pruned, -1])
+        lo, hi = np.percentile(found[:, pruned], [2.5, 97.5], axis=0)
+        inside.extend((lo <= whole[pruned, -1]) & (whole[pruned, -1] <= hi))
+        errors.extend(found[:, pruned].mean(axis=0) - whole[pruned, -1])
+    assert n_pruned > 500
+    assert np.mean(inside) > 0.8  # the errors of one study are not independent: all its curves go on by one regression
+    assert abs(np.mean(errors)) < 0.1  # of ends that spread by 1
+    assert np.std(errors) < 0.3
+
+
+def test_the_same_seed_gives_the_same_draws() -> None:
+    _, seen, unit = curves(40, seed=1)
+    first, second = (completed(seen, uniform(2), unit, seed=3) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_parameter_that_was_not_active_counts_as_its_middle() -> None:
+    _, seen, unit = curves(40, seed=1)
+    unit[::3, 1] = np.nan
+    assert np.isfinite(completed(seen, uniform(2), unit, seed=0)).all()
+
+
+def test_shares_stay_shares() -> None:
+    whole, seen, unit = curves(60, seed=2)
+    shares = 1 / (1 + np.exp(whole))
+    found = completed(np.where(np.isnan(seen), np.nan, shares), uniform(2), unit, seed=0)
+    assert (found > 0).all()
+    assert (found < 1).all()
