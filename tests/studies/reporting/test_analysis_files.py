@@ -189,6 +189,6 @@ def test_the_same_analysis_gives_the_same_bytes(known: Analysis, written: Path, 
 def test_a_report_lists_tables_by_name_and_the_folder_of_figures(
     labels: dict[str, Path], written: Path, few: Analysis, tmp_path: Path
 ) -> None:
-    assert set(labels) == {"effects", "interactions", "ridges", "screens", "analysis", "figures"}
-    assert len(list((written / "figures").glob("*.png"))) == 7
+    assert set(labels) == {"tuning", "effects", "interactions", "ridges", "screens", "analysis", "figures"}
+    assert len(list((written / "figures").glob("*.png"))) == 8
     assert "figures" not in write_analysis(tmp_path, few, metric="loss")
