@@ -25,9 +25,7 @@ def tuning(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
     rows = analysis.tunability
     if not rows:
         return
-    heading = title(
-        "Lost if a parameter is not tuned: 95 % interval; dashed: does not matter", analysis.whole, width=WIDTH
-    )
+    what = "Lost if a parameter is not tuned: 95 % interval; dashed: does not matter"
     heading = title(what, analysis.whole, width=WIDTH)
     yield Drawing(
         name="tuning",

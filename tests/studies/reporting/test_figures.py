@@ -67,6 +67,13 @@ def test_every_figure_lies_beside_its_numbers_under_a_safe_name(folder: Path) ->
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
 
 
+def test_the_figure_on_tuning_shows_the_losses_of_the_table(folder: Path, known: Analysis) -> None:
+    rows = rows_of(folder / "tuning.csv")
+    assert [row["params"] for row in rows] == [row.name for row in known.tunability]
+    assert list(column(rows, "loss")) == [row.loss.value for row in known.tunability]
+    assert set(column(rows, "tolerance")) == {known.tunability[0].tolerance}
+
+
 def test_a_main_effect_is_the_mean_over_the_other_parameter(folder: Path, known: Analysis) -> None:
     """Truth: .3 ((u + 3.5 − mean)² + variance) over the equally likely batch sizes, u = log10 lr."""
     fitted = rows_of(folder / "main_model_lr.csv", "fit")

@@ -96,7 +96,7 @@ def clause(analysis: Analysis) -> str | None:
 
 
 def drawings(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """Yield losses, pair matrix, main effects, close looks at pairs, left-out trials, coverage. Nothing without a fit."""
+    """Yield losses, pair matrix, main effects, close looks at pairs, left-out trials, coverage. Nothing without fit."""
     if all(fit.sobol is None for fit in analysis.fits):
         return
     yield from tuning(analysis, metric=metric)

@@ -53,8 +53,8 @@ def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
         "surely worse",
     )
     note = (
-        f"Lost: how much worse the best {metric} is if the parameter keeps its default (the config's own value) and all "
-        "others are tuned. Unlike a share of variance this does not depend on how bad the worst corner is. Functions "
+        f"Lost: how much worse the best {metric} is if the parameter keeps its default (the config's own value) and "
+        "all others are tuned. A share of variance depends on how bad the worst corner is, this does not. Functions "
         f"drawn from the fit are optimised for it. Tune it: yes if the whole interval lies above {tolerance}, no if "
         f"below. A value is within {tolerance} of the best if that holds in at least half of the draws. It is surely "
         "worse if the interval of its own loss lies above."
