@@ -1,10 +1,12 @@
-"""The whole analysis of a study: effects, designed experiment, ridges, the cost of tuning one at a time, and advice."""
+"""The whole analysis of a study: what has to be tuned, effects, designed experiment, ridges, and advice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
+from studies.analysis.tunability import Tunability, tunability
 from studies.errors import BadInput, Problem, nearest
 
 LEARNING_RATES = frozenset({"lr", "learning_rate"})
@@ -31,11 +34,17 @@ Law = tuple[str, str]  # the parameter that is tuned, and the one that its optim
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What is known after a study. `fits[0]` is over all trials, the others over those where conditional parameters
-    were active. `anova` is None unless the trials form a grid, `tuning` unless something was fitted."""
+    """What is known after a study.
+
+    fits: the first is over all trials, the others over those where conditional parameters were active
+    tunability: the greatest loss first
+    anova: None unless the trials form a grid
+    tuning: None unless something was fitted
+    """
 
     table: TrialsTable
     fits: tuple[Fit, ...]
+    tunability: tuple[Tunability, ...]
     effects: tuple[Effect, ...]
     anova: Anova | None
     ridges: tuple[Ridge, ...]
@@ -53,9 +62,18 @@ class Analysis:
 
 @one_thread
 def analyse(
-    table: TrialsTable, *, seed: int, law: Sequence[Law] | None = None, budget_unit: str | None = None
+    table: TrialsTable,
+    *,
+    seed: int,
+    law: Sequence[Law] | None = None,
+    budget_unit: str | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    tolerance: float | None = None,
 ) -> Analysis:
     """Return everything that `table` tells. `law` names pairs of numeric parameters. None: learning rate × batch size.
+
+    `defaults` are parameters' values if nobody tunes them. `tolerance` is the difference in the metric that does not
+    matter.
 
     Raises `BadInput` where a law names an unknown or a categorical parameter.
     """
@@ -68,6 +86,7 @@ def analyse(
     return Analysis(
         table=table,
         fits=tuple(fits),
+        tunability=tunability(fits, defaults=defaults, tolerance=tolerance, seed=seed),
         effects=tuple(effects_of(fits, seed=seed)),
         anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),

@@ -10,6 +10,7 @@ CLAIM = 0.01  # of the variance: an effect is claimed if its whole interval lies
 SIGNIFICANCE = 0.05  # the chance of any false finding among all tests that are corrected together
 POWER = 0.8  # the chance of a decision by a study, or by the seeds, that is planned for
 SHARE_MARGIN = 0.01  # of an accuracy or an error rate: less does not matter, unless the config says otherwise
+NEAR_BEST = 0.1  # of the way from the best trial to the median one: less does not matter, where nothing else is known
 MOST_MORE_SEEDS = 1000  # more, where they would be needed, are not counted
 AT_LIMIT = 0.95  # the confidence from which the best counts as lying at a limit of the space
 SURELY_WORSE = 0.975  # the share of draws that have to lose by a value before it is left out

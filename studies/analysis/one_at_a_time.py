@@ -10,6 +10,7 @@ cost is the difference of the two losses, averaged over starts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ N_VALUES = 25  # positions of a continuous axis
 N_STARTS = 32  # games played on each function
 BOXES = (1.0, 0.5, 0.25)  # widths of the rounds in which parameters are tuned together
 N_DESCENTS = 32  # coordinate descents behind each function's minimum
+N_POOLED = 16  # of them where one parameter is held
+N_PASSES = 2
 MAX_SWEEPS = 20
 
 Indices = np.typing.NDArray[np.intp]
@@ -68,10 +71,14 @@ class Lattice:
     pairs: dict[tuple[int, int], Array]
 
     @classmethod
-    def of(cls, surface: Surface, *, maximize: bool) -> Lattice:
-        """Return the functions of `surface`, with the other sign if more is better."""
+    def of(cls, surface: Surface, *, maximize: bool, positions: Sequence[Array] | None = None) -> Lattice:
+        """Return the functions of `surface`, with the other sign if more is better.
+
+        `positions` are those of each axis in [0, 1], usually `positions_of` it.
+        """
         sign = -1.0 if maximize != surface.response.is_turned else 1.0
-        bases = [axis.basis(positions_of(axis)) for axis in surface.axes]
+        along = [positions_of(axis) for axis in surface.axes] if positions is None else positions
+        bases = [axis.basis(unit) for axis, unit in zip(surface.axes, along, strict=True)]
         mains = [sign * (main @ basis.T) for main, basis in zip(surface.latent.mains, bases, strict=True)]
         pairs = {}
         for (i, j), pair in surface.latent.pairs.items():
@@ -138,19 +145,26 @@ class Lattice:
         """Return the least value of each function by coordinate descents from random points: (F,)."""
         return np.asarray(self.values(self._descend(self._random(N_DESCENTS, rng))).min(axis=1))
 
-    def minimizer(self, rng: np.random.Generator) -> Indices:
-        """Return the lattice point of the least value of each function: (F, d)."""
-        points = self._descend(self._random(N_DESCENTS, rng))
-        return np.asarray(points[np.arange(len(points)), self.values(points).argmin(axis=1)])
+    def profiles(self, rng: np.random.Generator) -> list[Array]:
+        """Return the least value with each parameter held at each of its values, all others free: (F, L_i) for each.
 
-    def least_along(self, i: int, best: Indices) -> Array:
-        """Return the least value with parameter i held at each of its values, all others free: (F, L_i).
-
-        It is sought from the points `best` (F, d).
+        A descent from one point alone often ends elsewhere. So every held value begins at the best of all points that
+        any descent has found, and this is done twice.
         """
-        points = np.repeat(best[:, None, :], self.sizes[i], axis=1)
+        pool, found = self._descend(self._random(N_POOLED, rng)), []
+        for _ in range(N_PASSES):
+            found = [self._along(i, pool) for i in range(len(self.sizes))]
+            pool = np.concatenate([pool, *found], axis=1)
+        return [self.values(points) for points in found]
+
+    def _along(self, i: int, pool: Indices) -> Indices:
+        """Return the best found points with parameter i held at each of its values: (F, L_i, d)."""
+        profile = self.profile(pool, i)
+        own = np.take_along_axis(profile, pool[:, :, i, None], axis=2)
+        first = np.argmin(self.values(pool)[:, :, None] + profile - own, axis=1)
+        points = np.take_along_axis(pool, first[:, :, None], axis=1)
         points[:, :, i] = np.arange(self.sizes[i])
-        return self.values(self._descend(points, held=i))
+        return self._descend(points, held=i)
 
     def _descend(self, points: Indices, *, held: int | None = None) -> Indices:
         """Move `points` (F, P, d) by coordinate descents and return them. One parameter may be held."""

@@ -19,6 +19,7 @@ from studies.analysis.same_runs import distinct
 from studies.analysis.table import TrialsTable, table_of
 from studies.analysis.values.row import DesignedStudy
 from studies.config.budget import Budget
+from studies.config.defaults import defaults_of
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.config.space import SearchSpace
 from studies.records.objectives import by_first
@@ -163,15 +164,26 @@ class StudyView:
         law = self.wanted.law
         if law is not None and self.settings is not None:
             law = tuple(pair for pair in law if self._tried.issuperset(pair))
-        unit = self.budget.unit if self.budget is not None else None
-        return analyse(self.table, seed=self.seed, law=law, budget_unit=unit)
+        settings, unit = self.settings, self.budget.unit if self.budget is not None else None
+        return analyse(
+            self.table,
+            seed=self.seed,
+            law=law,
+            budget_unit=unit,
+            defaults={} if settings is None else defaults_of(settings.space, settings.template),
+            tolerance=self._tolerance,
+        )
 
     @cached_property
     def next_round(self) -> NextRound:
         """The conclusions for the next round."""
-        tolerance = self.settings.objective.tolerance if self.settings is not None else None
         trials = by_first(distinct(self.candidates))
-        return next_round(self.analysis, trials, space=self.space, tolerance=tolerance)
+        return next_round(self.analysis, trials, space=self.space, tolerance=self._tolerance)
+
+    @property
+    def _tolerance(self) -> float | None:
+        """The difference in the metric that does not matter."""
+        return self.settings.objective.tolerance if self.settings is not None else None
 
     @property
     def _tried(self) -> set[str]:

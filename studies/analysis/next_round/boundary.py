@@ -14,21 +14,18 @@ parameters and sides).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.levels import AT_LIMIT, CLAIM, MIN_TREND_TRIALS, SURELY_WORSE
-from studies.analysis.one_at_a_time import Lattice, positions_of
+from studies.analysis.levels import AT_LIMIT, MIN_TREND_TRIALS, SURELY_WORSE
+from studies.analysis.one_at_a_time import N_VALUES
 from studies.analysis.table import TrialsTable
-
-if TYPE_CHECKING:
-    from studies.analysis.fit import Fit
-    from studies.analysis.sobol import Sobol
+from studies.analysis.tunability import Tunability
 
 EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
 LIKELY = 0.5  # more likely at a limit than not
@@ -45,7 +42,7 @@ class Place:
 
     n: the trials with that parameter
     basis: the fitted `function`, the `trials`, or `nothing`
-    best: the median of the drawn functions' best values, or the best trial's value
+    best: the value with the least loss by the drawn functions, or the best trial's value
     at_low, at_high: the confidence that the best lies at that limit, NaN if not known
     worth: the least and the greatest encoded value that are not surely worse
     worse: the choices of a categorical that are
@@ -80,60 +77,30 @@ class Place:
         return "low" if self.at_low > self.at_high else "high"
 
 
-def places(table: TrialsTable, fits: Sequence[Fit], *, seed: int) -> tuple[Place, ...]:
-    """Return the place of the best along each parameter of `table`, by the largest fit that has it."""
-    usable = [fit for fit in fits if fit.sobol is not None and fit.verdict.level != "unreliable"]
-    found: dict[str, Place] = {}
-    for fit in sorted(usable, key=lambda fit: -fit.n_trials):
-        for place in _by_function(fit, seed):
-            found.setdefault(place.name, place)
+def places(table: TrialsTable, profiles: Sequence[Tunability]) -> tuple[Place, ...]:
+    """Return the place of the best along each parameter of `table`, by the fitted functions if they are usable."""
+    found = {profile.name: _by_function(profile, table) for profile in profiles if profile.level != "unreliable"}
     return tuple(found.get(axis.name) or _by_trials(table, axis) for axis in table.axes)
 
 
-def _by_function(fit: Fit, seed: int) -> Iterator[Place]:
-    assert fit.sobol is not None
-    lattice = Lattice.of(fit.sobol.surface, maximize=fit.table.maximize)
-    best = lattice.minimizer(np.random.default_rng(seed))
-    margin = MARGIN * float(fit.table.y.std())
-    for i, axis in enumerate(fit.sobol.surface.axes):
-        along = lattice.losses(lattice.least_along(i, best))[1:]  # without the posterior mean, which is no draw
-        at = along.argmin(axis=1)
-        is_worse = np.mean(along - along.min(axis=1, keepdims=True) > margin, axis=0) >= SURELY_WORSE
-        yield _place(axis, fit, positions_of(axis), at, is_worse, matters=_matters(fit.sobol, i))
-
-
-def _matters(sobol: Sobol, i: int) -> bool:
-    """Return whether the trials show an effect of the parameter, alone or with another."""
-    own = (sobol.mains[i], *(pair for key, pair in sobol.pairs.items() if i in key))
-    return any(index.is_above(CLAIM) for index in own)
-
-
-def _place(
-    axis: Axis,
-    fit: Fit,
-    positions: Array,
-    at: np.typing.NDArray[np.intp],
-    is_worse: np.typing.NDArray[np.bool_],
-    *,
-    matters: bool,
-) -> Place:
-    best = axis.decode(axis.low + float(np.median(positions[at])) * (axis.high - axis.low))
-    if axis.kind == "categorical":
-        best = axis.values[int(np.bincount(at).argmax())]
-    if not matters:  # the function would choose by its rounding errors
-        best = axis.decode(float(fit.table.x[np.argmin(fit.table.loss), fit.table.names.index(axis.name)]))
+def _by_function(found: Tunability, table: TrialsTable) -> Place:
+    axis, positions = found.axis, found.positions
+    own = found.losses - found.losses.min(axis=1, keepdims=True)
+    margin = MARGIN * float(table.y[table.active([axis.name])].std())
+    is_worse = np.mean(own > margin, axis=0) >= SURELY_WORSE
     if axis.kind == "categorical":
         worse = tuple(value for value, worse in zip(axis.values, is_worse, strict=True) if worse)
-        return Place(axis, fit.n_trials, "function", best, worse=worse)
-    if not matters:
-        return Place(axis, fit.n_trials, "function", best)
+        return Place(axis, found.n, "function", found.best, worse=worse)
+    if not found.matters:
+        return Place(axis, found.n, "function", found.best)
+    at = positions[own.argmin(axis=1)]
     return Place(
         axis,
-        fit.n_trials,
+        found.n,
         "function",
-        best,
-        at_low=float(np.mean(positions[at] <= EDGE)),
-        at_high=float(np.mean(positions[at] >= 1 - EDGE)),
+        found.best,
+        at_low=float(np.mean(at <= EDGE)),
+        at_high=float(np.mean(at >= 1 - EDGE)),
         worth=_worth(axis, positions, is_worse),
     )
 
@@ -147,7 +114,7 @@ def _worth(axis: Axis, positions: Array, is_worse: np.typing.NDArray[np.bool_]) 
         first, last = max(kept[0] - 1, 0), min(kept[-1] + 1, len(positions) - 1)
         ends = float(positions[first]), float(positions[last])
     else:
-        half = (positions[1] - positions[0]) / 2
+        half = 0.5 / N_VALUES
         ends = max(0.0, float(positions[kept[0]] - 3 * half)), min(1.0, float(positions[kept[-1]] + 3 * half))
     return axis.low + ends[0] * (axis.high - axis.low), axis.low + ends[1] * (axis.high - axis.low)
 

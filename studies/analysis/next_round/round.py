@@ -67,7 +67,7 @@ def next_round(
     says where the best lies: its minimum may violate a constraint, too.
     """
     known = space or space_of_trials(trials)
-    found = places(analysis.table, () if analysis.table.n_infeasible else analysis.fits, seed=analysis.seed)
+    found = places(analysis.table, () if analysis.table.n_infeasible else analysis.tunability)
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     tried = [trial for trial in ended if trial.params]
     regions = infeasible(known, [trial.params for trial in tried], [_failure(trial) for trial in tried])

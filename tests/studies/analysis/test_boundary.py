@@ -16,6 +16,7 @@ from studies import schema
 from studies.analysis.effects import fits_of
 from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.table import trials_table
+from studies.analysis.tunability import tunability
 
 UNIT = FloatDistribution(0.0, 1.0)
 SPACE: dict[str, BaseDistribution] = {"a": UNIT, "b": UNIT}
@@ -55,7 +56,10 @@ def found(
             )
         )
     table = trials_table(study)
-    return {place.name: place for place in places(table, fits_of(table, seed=0), seed=0)}
+    return {
+        place.name: place
+        for place in places(table, tunability(fits_of(table, seed=0), defaults={}, tolerance=None, seed=0))
+    }
 
 
 def bowl(at: float) -> Callable[[Point], float]:
@@ -112,7 +116,7 @@ def test_a_trend_counts_for_less_the_more_parameters_it_was_looked_for_in(n_othe
     for i, loss in enumerate(order):
         point = {name: 1 - (i + 0.5) / 40 if name == "a" else float(rng.uniform()) for name in names}
         study.add_trial(create_trial(value=loss, params=point, distributions=dict.fromkeys(names, UNIT)))
-    place = places(trials_table(study), [], seed=0)[0]
+    place = places(trials_table(study), [])[0]
     r = 1 - 6 * 112 / (13 * (13**2 - 1))
     p = t.sf(r * np.sqrt(11 / (1 - r**2)), 11)
     assert (place.name, place.basis, place.limit) == ("a", "trials", limit)

@@ -73,6 +73,21 @@ def test_effects_have_the_columns_that_are_documented_and_the_numbers_that_were_
     assert [row["claimed"] for row in rows] == ["False", "False", "True", "False", "False"]
 
 
+def test_the_file_on_tuning_has_the_losses_of_the_analysis_and_the_json_the_same(
+    written: Path, known: Analysis, document: dict[str, Any]
+) -> None:
+    rows = rows_of(written / "tuning.csv")
+    assert [row["params"] for row in rows] == [row.name for row in known.tunability]
+    for row, record, found in zip(rows, document["tunability"], known.tunability, strict=True):
+        ends = (found.loss.value, found.loss.lo, found.loss.hi)
+        assert tuple(float(row[name]) for name in ("loss", "ci_lo", "ci_hi")) == ends
+        assert (record["loss"], record["ci_lo"], record["ci_hi"]) == ends
+        assert row["need"] == record["need"] == found.need
+        assert row["near"] == "; ".join(map(str, found.near))
+        assert record["near"] == list(found.near)
+        assert (row["default"], record["default"]) == ("", None)
+
+
 def test_interactions_are_the_effects_of_order_two(written: Path) -> None:
     effects = rows_of(written / "effects.csv")
     assert rows_of(written / "interactions.csv") == [row for row in effects if row["order"] == "2"]
@@ -189,6 +204,6 @@ def test_the_same_analysis_gives_the_same_bytes(known: Analysis, written: Path, 
 def test_a_report_lists_tables_by_name_and_the_folder_of_figures(
     labels: dict[str, Path], written: Path, few: Analysis, tmp_path: Path
 ) -> None:
-    assert set(labels) == {"effects", "interactions", "ridges", "screens", "analysis", "figures"}
-    assert len(list((written / "figures").glob("*.png"))) == 7
+    assert set(labels) == {"tuning", "effects", "interactions", "ridges", "screens", "analysis", "figures"}
+    assert len(list((written / "figures").glob("*.png"))) == 8
     assert "figures" not in write_analysis(tmp_path, few, metric="loss")

@@ -62,9 +62,16 @@ def test_every_figure_lies_beside_its_numbers_under_a_safe_name(folder: Path) ->
     assert pictures == {path.stem for path in folder.glob("*.csv")}
     assert pictures == {
         *("interactions", "main_model_lr", "main_batch_size", "surface_model_lr_batch_size"),
-        *("loss_against_model_lr_for_each_batch_size", "leave_one_out", "coverage"),
+        *("loss_against_model_lr_for_each_batch_size", "leave_one_out", "coverage", "tuning"),
     }
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+
+
+def test_the_figure_on_tuning_shows_the_losses_of_the_table(folder: Path, known: Analysis) -> None:
+    rows = rows_of(folder / "tuning.csv")
+    assert [row["params"] for row in rows] == [row.name for row in known.tunability]
+    assert list(column(rows, "loss")) == [row.loss.value for row in known.tunability]
+    assert set(column(rows, "tolerance")) == {known.tunability[0].tolerance}
 
 
 def test_a_main_effect_is_the_mean_over_the_other_parameter(folder: Path, known: Analysis) -> None:
@@ -215,7 +222,7 @@ def test_a_parameter_whose_own_trials_were_too_few_has_no_figure(conditional: An
     names = {drawing.name for drawing in drawings(empty, metric="x")}
     assert names == {
         *("interactions", "main_model.lr", "main_batch_size", "main_activation"),
-        *("leave_one_out", "coverage"),
+        *("leave_one_out", "coverage", "tuning"),
     }
 
 

@@ -17,6 +17,7 @@ from studies.analysis.one_at_a_time import TuningCost
 from studies.analysis.verdict import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
+from studies.reporting.sections.effects.tuning import tuning_blocks, tuning_clause
 from studies.reporting.wording import interval_text, share_of_variance, table
 from studies.text.wording import counted, fixed, listed, nearby, p_value
 
@@ -54,6 +55,60 @@ def test_a_verdict_ok_gives_sentences_with_intervals(known: Analysis) -> None:
     assert "tuning one parameter at a time would be expected to end" in told
     assert "Trials count with their final values." in told
     assert clause(known) == f"model.lr × batch_size interact ({share_of_variance(pair.estimate)})"
+
+
+def losing(analysis: Analysis, **losses: Estimate) -> Analysis:
+    """The same with these losses, for parameters with defaults and a usable fit."""
+    rows = tuple(
+        replace(row, default=0.5, is_searched=True, level="ok", tolerance=0.01, loss=losses[row.name.split(".")[-1]])
+        for row in analysis.tunability
+    )
+    return replace(analysis, tunability=rows)
+
+
+def test_the_headline_names_first_what_has_to_be_tuned(known: Analysis) -> None:
+    both = losing(known, lr=Estimate(0.3, 0.2, 0.4), batch_size=Estimate(0.1, 0.02, 0.2))
+    one = losing(known, lr=Estimate(0.3, 0.2, 0.4), batch_size=Estimate(0.1, 0.0, 0.2))
+    said = "at its default 0.5 the best val/loss is worse by 0.3 [0.2, 0.4]"
+    assert effects_finding(both, metric="val/loss").headline[0] == f"Tune model.lr first, then batch_size: {said}."
+    assert effects_finding(one, metric="val/loss").headline[0] == f"Tune model.lr first: {said}."
+    text = shown_effects(one, metric="val/loss")
+    assert f"- Tune model.lr first: {said}.\n" in sentences(text)
+    assert text.index("### What has to be tuned") < text.index("### Effects")
+    assert "| model.lr | yes | 0.5 | 0.3 [0.2, 0.4] |" in text
+    assert "| batch_size | not known | 0.5 | 0.1 [0, 0.2] |" in text
+
+
+def test_that_nothing_has_to_be_tuned_is_said_only_of_all(known: Analysis) -> None:
+    small, open_ = Estimate(0.002, 0.0, 0.005), Estimate(0.002, 0.0, 0.05)
+    said = tuning_clause(losing(known, lr=small, batch_size=small), "val/loss")
+    assert said == "No parameter has to be tuned: each alone loses less than 0.01 in val/loss"
+    assert tuning_clause(losing(known, lr=small, batch_size=open_), "val/loss") is None
+
+
+@pytest.mark.parametrize("level", ["caution", "unreliable"])
+def test_in_doubt_the_headline_has_no_loss(known: Analysis, level: str) -> None:
+    losses = {"lr": Estimate(0.3, 0.2, 0.4), "batch_size": Estimate(0.1, 0.02, 0.2)}
+    assert tuning_clause(judged(losing(known, **losses), level), "val/loss") is None
+    own = losing(known, **losses)
+    own = replace(own, tunability=tuple(replace(row, level=level) for row in own.tunability))  # type: ignore[arg-type]
+    assert tuning_clause(own, "val/loss") is None
+    asked = "not known" if level == "unreliable" else "yes"
+    assert f"| model.lr | {asked} | 0.5 |" in shown_effects(own, metric="val/loss")
+
+
+def test_ranges_and_defaults_are_told_as_they_are(known: Analysis) -> None:
+    lr = replace(
+        known.tunability[0],
+        **{"default": 3.0, "is_searched": False, "near": (1e-4, 0.00123), "possible": (1e-4, 0.0456)},
+    )
+    text = shown(tuning_blocks(replace(known, tunability=(lr,)), "val/loss"))
+    assert "| 3 (not searched) |" in text
+    assert "| 0.0001 … 0.0012 | > 0.046 |" in text
+    assert "half of the range loses more than told" in text
+    none = shown(tuning_blocks(replace(known, tunability=(replace(lr, default=None, near=()),)), "val/loss"))
+    assert f"| {lr.name} | {'not known' if lr.need == 'open' else 'yes' if lr.need == 'tune' else 'no'} | – |" in none
+    assert "| not known | > 0.046 |" in none
 
 
 def test_a_share_is_told_in_percent_with_its_interval(known: Analysis) -> None:

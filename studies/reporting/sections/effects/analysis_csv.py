@@ -1,4 +1,4 @@
-"""The tables of an analysis: `effects.csv`, `interactions.csv`, `ridge.csv`, `anova.csv` and `screen.csv`."""
+"""The tables of an analysis: `tuning`, `effects`, `interactions`, `ridge`, `anova` and `screen`, each a CSV file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from studies.reporting.csv_table import Row, csv_text, estimate_cells, fields_of
+from studies.reporting.sections.effects.tuning import COLUMNS, tuning_rows
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -29,6 +30,7 @@ def csv_files(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
     version = package_version()
     pairs = [effect for effect in analysis.effects if effect.order == 2]
     columns = (*EFFECT, *BASIS)
+    yield "tuning", "tuning.csv", csv_text(COLUMNS, tuning_rows(analysis.tunability))
     yield "effects", "effects.csv", csv_text(columns, _effects(analysis.effects, version))
     yield "interactions", "interactions.csv", csv_text(columns, _effects(pairs, version))
     yield "ridges", "ridge.csv", csv_text((*RIDGE, *RIDGE_BASIS), map(_ridge, analysis.ridges))

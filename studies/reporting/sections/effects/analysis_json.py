@@ -14,6 +14,8 @@ Schema version 1. Strict JSON: missing and infinite numbers are null. Keys:
 - `evidence` for the verdict, and `advice`.
 - `fits`: one for all trials, then one for each set of trials with the same active conditional parameters.
   Each has `parameters`, `n_used` (of `n_trials`), `verdict`, `evidence`.
+- `tunability`: the rows of tuning.csv under the same names, the greatest loss first, with `near`, `possible`, `worse`
+  and `scope` as lists.
 - `effects`: the rows of effects.csv under the same names, `params`, `reasons` and `scope` as lists.
 - `anova`: null unless the trials are a grid. `rows` and `block` are as in anova.csv, with `term` as a list (empty: the
   error). Also `n`, `n_cells`, `n_missing_cells`, `balanced`, `replicates` (fewest, most), `lack_of_fit` (p), `notes`,
@@ -38,6 +40,7 @@ import numpy as np
 from studies.analysis.estimate import Estimate
 from studies.reporting.csv_table import fields_of
 from studies.reporting.sections.effects.analysis_csv import package_version
+from studies.reporting.sections.effects.tuning import tuning_records
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 CI = ("ci_lo", "ci_hi")
-ENDS = {"estimate": CI, "alpha": CI, "omega_sq": CI, "share": ("share_lo", "share_hi")}  # of each estimate
+ENDS = {"estimate": CI, "loss": CI, "alpha": CI, "omega_sq": CI, "share": ("share_lo", "share_hi")}  # of each estimate
 
 
 def analysis_json(analysis: Analysis, *, metric: str) -> str:
@@ -83,6 +86,7 @@ def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
         "evidence": whole.evidence,
         "advice": analysis.advice,
         "fits": [_fit(fit) for fit in analysis.fits],
+        "tunability": tuning_records(analysis.tunability),
         "effects": [{**fields_of(effect), "claimed": effect.is_claimed} for effect in analysis.effects],
         "anova": analysis.anova,
         "ridges": [_ridge(ridge) for ridge in analysis.ridges],

@@ -19,10 +19,12 @@ from studies.reporting.figures.levels import metric_by_level
 from studies.reporting.figures.main_effect import main_effects
 from studies.reporting.figures.pair_matrix import pair_matrix
 from studies.reporting.figures.surfaces import surfaces
+from studies.reporting.figures.tuning import tuning
 from studies.reporting.finding import Block, Drawing, File, Finding, Heading, Paragraph, bullets, paragraphs
 from studies.reporting.sections.effects.analysis_csv import csv_files
 from studies.reporting.sections.effects.analysis_json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
+from studies.reporting.sections.effects.tuning import tuning_blocks, tuning_clause
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, share_of_variance
 from studies.text.wording import counted, crossed, listed
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
 NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
-PICTURES = ("interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
+PICTURES = ("tuning", "interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
 FILES = (
-    *("effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv", "analysis.json"),
+    *("tuning.csv", "effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv", "analysis.json"),
     *(f"figures/{name}.{ending}" for name in PICTURES for ending in ("png", "csv")),
 )
 NEGLIGIBLE = 1e-6  # of the range of the trials' values: a smaller difference is none
@@ -60,16 +62,18 @@ def compute(view: StudyView) -> Finding:
 
 def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
     """Return the verdict, sentences or advice, tables and figures of `analysis`."""
-    headline, drawn = clause(analysis), list(drawings(analysis, metric=metric))
+    headline = filter(None, [tuning_clause(analysis, metric), clause(analysis)])
+    drawn = list(drawings(analysis, metric=metric))
     return Finding(
         TITLE,
         analysis.whole.verdict.level,
-        (f"{headline}.",) if headline else (),
+        tuple(f"{said}." for said in headline),
         (
             *paragraphs(_objective(analysis.table, metric)),
             _verdict(analysis.whole),
             *paragraphs(_values(analysis.table, analysis.whole)),
             *_told(analysis, metric),
+            *tuning_blocks(analysis, metric),
             *_tables(analysis),
             *([Heading("Figures")] if drawn else []),
             *drawn,
@@ -93,9 +97,10 @@ def clause(analysis: Analysis) -> str | None:
 
 
 def drawings(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
-    """Yield pair matrix, main effects, close looks at pairs, leave-one-out and coverage. Nothing without a fit."""
+    """Yield losses, pair matrix, main effects, close looks at pairs, left-out trials, coverage. Nothing without fit."""
     if all(fit.sobol is None for fit in analysis.fits):
         return
+    yield from tuning(analysis, metric=metric)
     yield pair_matrix(analysis, metric=metric)
     yield from main_effects(analysis, metric=metric)
     yield from surfaces(analysis, metric=metric)
@@ -198,6 +203,9 @@ def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
 
 
 def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
+    tuned = tuning_clause(analysis, metric)
+    if tuned is not None:
+        yield f"{tuned}."
     mains = _strongest_main(analysis)
     for effect in mains:
         yield f"{effect.params[0]} matters most on its own: {share_of_variance(effect.estimate)}."
@@ -215,7 +223,7 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     for ridge in analysis.ridges:
         yield f"The best {ridge.params[0]} as {ridge.params[1]} changes: {ridge.verdict}."
     if analysis.tuning is not None and len(analysis.whole.table.axes) > 1:
-        yield _tuning(analysis.tuning, metric, analysis.table)
+        yield _one_at_a_time(analysis.tuning, metric, analysis.table)
 
 
 def _none_shown(analysis: Analysis, order: int, what: str) -> str:
@@ -236,10 +244,10 @@ def _claimed(analysis: Analysis) -> list[Effect]:
     return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate.value)
 
 
-def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
+def _one_at_a_time(found: TuningCost, metric: str, trials: TrialsTable) -> str:
     """Say the cost of tuning one parameter at a time, by the fitted function."""
     least = NEGLIGIBLE * float(trials.y.max() - trials.y.min())
-    value, lo, hi = (0.0 if abs(number) < least else number for number in (tuning.cost.value, *tuning.cost.ends))
+    value, lo, hi = (0.0 if abs(number) < least else number for number in (found.cost.value, *found.cost.ends))
     cost = Estimate(value, lo, hi)
     if cost.is_above(0):
         told = f"{estimate_text(cost, '.2g')} worse in {metric} than"
@@ -247,5 +255,5 @@ def _tuning(tuning: TuningCost, metric: str, trials: TrialsTable) -> str:
         told = f"{estimate_text(cost.turned, '.2g')} better in {metric} than"
     else:
         told = f"no worse in {metric} (difference {estimate_text(cost, '.2g')}) than"
-    begin = f"With {tuning.n_trials} trials, tuning one parameter at a time would be expected to end"
+    begin = f"With {found.n_trials} trials, tuning one parameter at a time would be expected to end"
     return f"{begin} {told} tuning all together (both simulated on the fitted function)."
