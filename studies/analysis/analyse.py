@@ -18,6 +18,7 @@ from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
+from studies.analysis.training.training import TrainingAnalysis, training_of
 from studies.errors import BadInput, Problem, nearest
 
 LEARNING_RATES = frozenset({"lr", "learning_rate"})
@@ -32,7 +33,8 @@ Law = tuple[str, str]  # the parameter that is tuned, and the one that its optim
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What is known after a study. `fits[0]` is over all trials, the others over those where conditional parameters
-    were active. `anova` is None unless the trials form a grid, `tuning` unless something was fitted."""
+    were active. `anova` is None unless the trials form a grid, `tuning` unless something was fitted, and `training`
+    unless trials fall into two groups."""
 
     table: TrialsTable
     fits: tuple[Fit, ...]
@@ -40,6 +42,7 @@ class Analysis:
     anova: Anova | None
     ridges: tuple[Ridge, ...]
     tuning: TuningCost | None
+    training: TrainingAnalysis | None
     screen: tuple[ScreenRow, ...]
     advice: tuple[str, ...]
     budget_unit: str | None
@@ -72,6 +75,7 @@ def analyse(
         anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
         tuning=tuning,
+        training=training_of(table, seed=seed),
         screen=tuple(screen(whole.table.axes, whole.table.x, whole.table.loss, seed=seed)),
         advice=advice(whole.evidence, whole.verdict),
         budget_unit=budget_unit,

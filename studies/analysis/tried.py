@@ -26,8 +26,8 @@ class Tried:
     n_diverged: int
 
     def active_everywhere(self) -> Tried:
-        """Return the same trials with the parameters that all of them had."""
-        columns = np.flatnonzero(~np.isnan(self.x).any(axis=0))
+        """Return the same trials with the parameters that all of them had, by name."""
+        columns = sorted(np.flatnonzero(~np.isnan(self.x).any(axis=0)), key=lambda i: self.axes[i].name)
         return Tried(tuple(self.axes[i] for i in columns), self.x[:, columns], self.n_diverged)
 
     @property

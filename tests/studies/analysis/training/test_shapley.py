@@ -18,7 +18,7 @@ def grid(n: int, d: int) -> list[Array]:
 
 def by_brute_force(points: Array, values: Array) -> Array:
     """The mean over all orders in which parameters are told of the variance that each then explains, point by point."""
-    n, d = points.shape
+    d = points.shape[1]
     effects = np.zeros(d)
     orders = list(permutations(range(d)))
     for order in orders:
