@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.analysis.surface import Functions
 from studies.analysis.table import table_of
-from studies.analysis.training.classifier import classifier_of
 from studies.analysis.training.grids import MOST_POINTS, Grids
 from studies.analysis.training.shapley import shapley_effects
 from studies.analysis.training.training import TrainingAnalysis, training_of
@@ -149,17 +150,23 @@ def test_a_choice_at_which_all_trials_diverge_decides() -> None:
 
 
 def test_functions_on_grids_are_those_at_their_points() -> None:
-    table = table_of(trials(diverge=False, n=40), maximize=True)
-    functions = classifier_of(table.axes, table.unit, (table.y > 0.4).astype(float), seed=0).functions
-    grids = Grids.of(table.axes, (1, 3), np.ones(4), n=len(functions.constants) - 1, rng=np.random.default_rng(0))
+    rng, table = np.random.default_rng(0), table_of(trials(diverge=False, n=40), maximize=True)
+    sizes = [len(axis.degrees()) for axis in table.axes]
+    functions = Functions(
+        table.axes,
+        rng.standard_normal(4),
+        tuple(rng.standard_normal((4, size)) for size in sizes),
+        {(i, j): rng.standard_normal((4, sizes[i], sizes[j])) for i, j in combinations(range(4), 2)},
+    )
+    grids = Grids.of(table.axes, (1, 3), np.ones(4), n=3, rng=rng)
     values = grids.values(functions)  # on depth × optimizer, averaged over the others
     assert grids.weights == pytest.approx(np.full((DEPTHS, 2), 1 / 8))
     depth, is_sgd = np.meshgrid(table.axes[1].nodes()[0], table.axes[3].nodes()[0], indexing="ij")
-    middle = (np.arange(20) + 0.5) / 20
+    nodes, weights = table.axes[0].nodes()  # of both continuous ones
+    lr, dropout = (part.ravel() for part in np.meshgrid(nodes, nodes, indexing="ij"))
     for i, j in np.ndindex(DEPTHS, 2):
-        lr, dropout = (part.ravel() for part in np.meshgrid(middle, middle))
         unit = np.column_stack([lr, np.full(len(lr), depth[i, j]), dropout, np.full(len(lr), is_sgd[i, j])])
-        assert values[:, i, j] == pytest.approx(functions(unit)[1:].mean(axis=1), abs=0.02)
+        assert values[:, i, j] == pytest.approx(functions(unit)[1:] @ np.outer(weights, weights).ravel())
 
 
 def test_grids_of_continuous_parameters_begin_anywhere_and_have_more_points_where_it_matters() -> None:
