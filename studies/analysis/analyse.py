@@ -20,6 +20,7 @@ from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
+from studies.analysis.training.training import TrainingAnalysis, training_of
 from studies.analysis.tunability import Tunability, tunability
 from studies.errors import BadInput, Problem, nearest
 
@@ -40,6 +41,7 @@ class Analysis:
     tunability: the greatest loss first
     anova: None unless the trials form a grid
     tuning: None unless something was fitted
+    training: None unless trials fall into two groups
     """
 
     table: TrialsTable
@@ -49,6 +51,7 @@ class Analysis:
     anova: Anova | None
     ridges: tuple[Ridge, ...]
     tuning: TuningCost | None
+    training: TrainingAnalysis | None
     screen: tuple[ScreenRow, ...]
     advice: tuple[str, ...]
     budget_unit: str | None
@@ -91,6 +94,7 @@ def analyse(
         anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),
         tuning=tuning,
+        training=training_of(table, seed=seed),
         screen=tuple(screen(whole.table.axes, whole.table.x, whole.table.loss, seed=seed)),
         advice=advice(whole.evidence, whole.verdict),
         budget_unit=budget_unit,

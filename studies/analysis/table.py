@@ -23,11 +23,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.analysis.axis import Array, Axis, axes_of, encoded, is_inside, levelled
+from studies.analysis.axis import Array, Axis, axes_of, is_inside
 from studies.analysis.common_step import CommonStep, common_step
 from studies.analysis.completion import completed
 from studies.analysis.learning_curves import Curves, curves_of
 from studies.analysis.same_runs import distinct
+from studies.analysis.tried import Tried, points_of, tried_of, with_levels
 from studies.errors import BadInput, Problem
 from studies.records.eligible import is_feasible, is_finite
 from studies.records.objectives import by_first
@@ -66,6 +67,8 @@ class TrialsTable:
     assumed_source: stands for sources that the storage did not record
     is_grid: the trials fill a grid, or were proposed as one
     dropped: parameters left out, and why
+    completions: (draws, n), draws of the values if some are predicted
+    tried: trials that diverged or ran out of memory as well, None for a part of the trials
     """
 
     axes: tuple[Axis, ...]
@@ -94,6 +97,7 @@ class TrialsTable:
     is_grid: bool = False
     dropped: Mapping[str, str] = field(default_factory=dict)
     completions: Array | None = None
+    tried: Tried | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,6 +168,7 @@ class TrialsTable:
             replicates=tuple(self.replicates[k] for k in kept),
             samples=tuple(self.samples[k] for k in kept),
             completions=None if self.completions is None else self.completions[:, kept],
+            tried=None,
         )
 
 
@@ -224,13 +229,14 @@ def table_of(
     values = [(t, _value(t, step, target) if curves is None else curves.last(t)) for t in compared]
     lacking = [t for t, y in values if y is None]
     finite = [(t, y) for t, y in values if y is not None and is_finite(y)]
-    infinite = len(compared) - len(lacking) - len(finite)
     ranges, _ = axes_of([t for t, _ in finite], params, powers_of_two)
     used = [(t, y) for t, y in finite if is_inside(t, ranges)]
     axes, dropped = axes_of([t for t, _ in used], params, powers_of_two)
+    infinite = [t for t, y in values if y is not None and not is_finite(y)]
+    diverged = [*(t for t in finished if failure_of(t) in OF_THE_POINT), *infinite]
     table = TrialsTable(
         axes=axes,
-        x=np.array([[encoded(axis, t) for axis in axes] for t, _ in used], dtype=float).reshape(len(used), len(axes)),
+        x=points_of([t for t, _ in used], axes),
         y=np.array([y for _, y in used], dtype=float),
         maximize=maximize,
         numbers=np.array([t.number for t, _ in used], dtype=np.int64),
@@ -240,9 +246,9 @@ def table_of(
         policy="completed" if curves is not None else "final" if step is None else step.policy,
         n_finished=len(finished),
         n_pruned=sum(t.state == TrialState.PRUNED for t in valued),
-        n_failed=len(finished) - len(valued) + infinite,
-        n_diverged=sum(failure_of(t) in OF_THE_POINT for t in finished) + infinite,
-        n_infinite=infinite,
+        n_failed=len(finished) - len(valued) + len(infinite),
+        n_diverged=len(diverged),
+        n_infinite=len(infinite),
         n_infeasible=len(valued) - len(compared),
         n_outside=len(finite) - len(used),
         n_rungs=max((max(t.intermediate_values, default=0) for t in compared), default=0),
@@ -253,6 +259,7 @@ def table_of(
         n_objectives=n_objectives,
         assumed_source=source if any(_source(t) is None for t, _ in used) else None,
         dropped=dropped,
+        tried=tried_of([t for t, _ in used], diverged, params, powers_of_two),
     )
     table = _with_tried_levels(table)
     return table if curves is None else _completed(table, curves)
@@ -307,13 +314,8 @@ def _with_tried_levels(table: TrialsTable) -> TrialsTable:
     """Take a grid's levels as the measure of each numeric axis, for nothing is known between them."""
     if not _is_grid(table):
         return table
-    axes = []
-    for i, axis in enumerate(table.axes):
-        levels = np.unique(table.x[~np.isnan(table.x[:, i]), i])
-        numeric = axis.kind != "categorical" and len(levels) < (len(axis.levels) or math.inf)
-        values = [axis.decode(level) for level in levels]
-        axes.append(levelled(axis.name, "discrete", axis.scale, levels.tolist(), values) if numeric else axis)
-    return replace(table, axes=tuple(axes), is_grid=True)
+    tried = None if table.tried is None else replace(table.tried, axes=with_levels(table.tried.axes, table.tried.x))
+    return replace(table, axes=with_levels(table.axes, table.x), is_grid=True, tried=tried)
 
 
 def _is_grid(table: TrialsTable) -> bool:

@@ -29,6 +29,7 @@ from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.next_round import section as next_round
 from studies.reporting.sections.next_round.space_yaml import GROUP, OPTION
 from studies.reporting.sections.selection import section as selection
+from studies.reporting.sections.training import section as training
 from studies.reporting.sections.values import section as values
 from studies.reporting.view import Objective, StudyView
 from studies.sampler_benchmark import section as benchmark
@@ -53,6 +54,7 @@ SECTIONS = (
     ReportSection(endings.compute, endings.FILES),
     ReportSection(benchmark.compute, benchmark.FILES, needs_config=True),
     ReportSection(fitted_values.compute, fitted_values.FILES, needs_config=True, is_slow=True),
+    ReportSection(training.compute, training.FILES, is_slow=True),
     ReportSection(effects.compute, effects.FILES, is_slow=True),
     ReportSection(question.compute, is_slow=True),
     ReportSection(next_round.compute, next_round.FILES, is_slow=True),

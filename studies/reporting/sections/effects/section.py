@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
+TWO_GROUPS = (
+    "The trials fall into two groups, so most of the variance lies between both. The shares below tell what decides "
+    "whether a configuration trains. What decides how well, among those that train, is told in the section before."
+)
 NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
 PICTURES = ("tuning", "interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
 FILES = (
@@ -71,7 +75,7 @@ def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
         (
             *paragraphs(_objective(analysis.table, metric)),
             _verdict(analysis.whole),
-            *paragraphs(_values(analysis.table, analysis.whole)),
+            *paragraphs(_values(analysis.table, analysis.whole), TWO_GROUPS if analysis.training is not None else ""),
             *_told(analysis, metric),
             *tuning_blocks(analysis, metric),
             *_tables(analysis),

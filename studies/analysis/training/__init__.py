@@ -1,0 +1,1 @@
+"""What decides whether a configuration trains, and what decides how well among those that do."""

@@ -1,0 +1,1 @@
+"""The section on what decides whether a configuration trains, and how well."""
