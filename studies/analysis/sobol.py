@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.fitted_model import fitted_model
 from studies.analysis.influence import most_influential, shares_without
 from studies.analysis.left_out import LeftOut, left_out, q2_of
 from studies.analysis.levels import PERCENTILES
-from studies.analysis.mode import mode_of, some_of
+from studies.analysis.mode import some_of
 from studies.analysis.posterior import Draws, hyperparameters, posterior_at
 from studies.analysis.projection import Projection
-from studies.analysis.response import Response, responses
+from studies.analysis.response import Response
 from studies.analysis.surface import Functions, Surface
 from studies.analysis.threads import one_thread
 
@@ -39,7 +39,6 @@ N_THETAS_OF_MANY = 16  # where the trials are more than tell the hyperparameters
 LEARNED_FROM_NOISE = 4.0  # over the number of trials: Q² of ten folds of shuffled values was below in all of 36 cases
 MOST_LEARNED_FROM_NOISE = 0.4
 UNCONFIRMED = 0.15  # of 1 − Q², by which intervals are widened
-DIGITS = 9  # of standardised values: a chain of draws would make much of a rounding error in the metric's unit
 ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
 
 
@@ -91,7 +90,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
     back = np.argsort(rows)
     ordered = [axes[i] for i in columns]
     drawn_y = None if completions is None else completions[:, rows]
-    response, model, mode = _fitted(ordered, unit[rows][:, columns], y[rows], drawn_y)
+    response, model, mode = fitted_model(ordered, unit[rows][:, columns], y[rows], drawn_y)
     points = _left_out_together(ordered, unit[rows][:, columns])
     out = left_out(model, mode, points, seed=seed)
     predicted = response.expected(out.mean, out.sd)
@@ -137,22 +136,6 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
         surface=surface,
         log_lengths=tuple(float(mode[place[i]]) for i in range(d)),
     )
-
-
-def _fitted(axes: Sequence[Axis], unit: Array, y: Array, completions: Array | None) -> tuple[Response, Model, Array]:
-    """Return the scale of the highest evidence, with its model and the mode of its hyperparameters."""
-    found = []
-    for response in responses(y, seen=completions):
-        z = response.forward(y if completions is None else completions)
-        errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
-        values = z if completions is None else z.mean(axis=0)
-        model = model_of(axes, unit, np.round(values, DIGITS), errors=errors)
-        some = some_of(model)
-        mode = mode_of(some)
-        evidence = some.log_evidence(mode) + response.log_jacobian(y) * len(some.y) / len(y)
-        found.append((evidence, response, model, mode))
-    _, response, model, mode = max(found, key=lambda own: own[0])
-    return response, model, mode
 
 
 def _metric(

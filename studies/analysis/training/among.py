@@ -19,11 +19,11 @@ import numpy as np
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.fitted_model import fitted_model
 from studies.analysis.left_out import left_out, q2_of
-from studies.analysis.mode import mode_of
+from studies.analysis.mode import some_of
 from studies.analysis.posterior import hyperparameters, posterior_at
-from studies.analysis.response import Response, responses
+from studies.analysis.response import Response
 from studies.analysis.surface import Functions
 from studies.analysis.training.classifier import N_FUNCTIONS, N_THETAS, Classifier
 from studies.analysis.training.drawn import functions_of
@@ -100,14 +100,14 @@ def among_trained(
 
 
 def _fit(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions: Array | None) -> _Fit:
-    response, model, mode = _fitted(axes, unit, y, completions)
+    response, model, mode = fitted_model(axes, unit, y, completions, lengths=(START_LENGTH,))
     points = np.unique(unit, axis=0, return_inverse=True)[1].ravel()
-    out = left_out(model, points, seed=seed)
+    out = left_out(model, mode, points, seed=seed)
     rng = np.random.default_rng(seed)
     nowhere = [basis[:1] for basis in model.bases]
     draws = [
         posterior_at(model, vector).draws(N_FUNCTIONS, nowhere, rng)
-        for vector in hyperparameters(model, mode, N_THETAS, rng)
+        for vector in hyperparameters(some_of(model), mode, N_THETAS, rng)
     ]
     noise = np.repeat([draw.noise for draw in draws], N_FUNCTIONS)
     return _Fit(
@@ -117,19 +117,6 @@ def _fit(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions:
         q2_of(y, response.expected(out.mean, out.sd), points),
         out.stretch,
     )
-
-
-def _fitted(axes: Sequence[Axis], unit: Array, y: Array, completions: Array | None) -> tuple[Response, Model, Array]:
-    """Return the scale of the highest evidence, with its model and the mode of its hyperparameters."""
-    found = []
-    for response in responses(y, seen=completions):
-        z = response.forward(y if completions is None else completions)
-        errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
-        model = model_of(axes, unit, z if completions is None else z.mean(axis=0), errors=errors)
-        mode = mode_of(model, lengths=(START_LENGTH,))
-        found.append((model.log_evidence(mode) + response.log_jacobian(y), response, model, mode))
-    _, response, model, mode = max(found, key=lambda own: own[0])
-    return response, model, mode
 
 
 def _influences(functions: Functions) -> Array:

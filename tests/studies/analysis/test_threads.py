@@ -9,7 +9,7 @@ import pytest
 from known_functions import additive
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from studies.analysis import mode, sobol
+from studies.analysis import fitted_model, mode, sobol
 from studies.analysis.threads import one_thread
 
 
@@ -33,7 +33,7 @@ def test_indices_are_found_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append(threads())
         return mode_of(*arguments, **options)
 
-    monkeypatch.setattr(sobol, "mode_of", seeing)
+    monkeypatch.setattr(fitted_model, "mode_of", seeing)
     table = additive().table(40, noise=0.1, seed=0)
     with threadpool_limits(2):
         sobol.sobol(table.axes, table.unit, table.y, seed=0)

@@ -1,0 +1,41 @@
+"""The model of trials on the scale that they prefer, with the mode of its hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from studies.analysis.axis import Array, Axis
+from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.mode import START_LENGTHS, mode_of, some_of
+from studies.analysis.response import Response, responses
+
+DIGITS = 9  # of standardised values: a chain of draws would make much of a rounding error in the metric's unit
+
+
+def fitted_model(
+    axes: Sequence[Axis],
+    unit: Array,
+    y: Array,
+    completions: Array | None,
+    *,
+    lengths: Sequence[float] = START_LENGTHS,
+) -> tuple[Response, Model, Array]:
+    """Return the scale of the highest evidence, with its model and the mode of its hyperparameters.
+
+    The trials are at `unit` (n, d) with values `y` (n,). `completions` (draws, n) are draws of values that are not
+    known exactly.
+    """
+    found = []
+    for response in responses(y, seen=completions):
+        z = response.forward(y if completions is None else completions)
+        errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
+        values = z if completions is None else z.mean(axis=0)
+        model = model_of(axes, unit, np.round(values, DIGITS), errors=errors)
+        some = some_of(model)
+        mode = mode_of(some, lengths=lengths)
+        evidence = some.log_evidence(mode) + response.log_jacobian(y) * len(some.y) / len(y)
+        found.append((evidence, response, model, mode))
+    _, response, model, mode = max(found, key=lambda own: own[0])
+    return response, model, mode
