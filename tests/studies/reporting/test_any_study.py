@@ -53,8 +53,9 @@ def test_a_study_of_another_tool_gets_its_report(known_study: optuna.Study, tmp_
     assert lines[0] == "analysing 60 trials, 2 parameters …"
     assert lines[1].startswith(f"Best val/loss {best.value:.4f} (trial {best.number}); 60 trials finished")
     assert lines[2].startswith("Best configuration: model.lr=")
-    assert [line.split(": ")[0].strip() for line in lines[4:]] == ["all trials", "effects", "figures", "report"]
-    assert lines[3].startswith("model.lr × batch_size interact (")
+    assert [line.split(": ")[0].strip() for line in lines[5:]] == ["all trials", "effects", "figures", "report"]
+    assert lines[3].startswith("Tune model.lr first: at a value taken blindly the best val/loss is worse by ")
+    assert lines[4].startswith("model.lr × batch_size interact (")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for part in ("# Study known", "## Best configuration", "| complete | 60 |", "**Verdict: ", "### Effects"):
         assert part in text
