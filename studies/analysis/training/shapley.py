@@ -48,7 +48,8 @@ def _earned(sums: Array, weights: Array) -> dict[int, Array]:
         """Keep or sum over parameter i. The axes of the kept ones stand before its own."""
         if sums.ndim == 1 + players.bit_count():
             squares = np.divide(sums**2, weights, out=np.zeros_like(sums), where=weights > 0)
-            earned[players] = squares.reshape(len(sums), -1).sum(axis=1) / total
+            squares = squares.reshape(len(sums), -1).sum(axis=1)
+            earned[players] = np.divide(squares, total, out=np.full(len(sums), np.nan), where=total > 0)
             return
         own = 1 + players.bit_count()
         visit(sums, weights, i + 1, players | 1 << i)
