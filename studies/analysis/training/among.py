@@ -5,9 +5,9 @@ the uniform measure of the axes. Functions and regions are drawn in pairs from t
 pair are found on a grid. The interval is made as those of Sobol indices: it is stretched by the errors at left-out
 trials, and widened by what these do not confirm.
 
-Measured on 55 studies of 60 and 200 trials with two groups, from two surfaces of the trust benchmark: stretched by
-those errors alone, the intervals cover .91 of the effects above .01, and .86 at 200 trials. With 1.3 times that width
-they cover .93 and .91.
+Stretched by those errors alone, the intervals covered .91 of the effects above .01 in 55 studies of 60 and 200 trials
+with two groups, and .86 at 200 trials. So they are made 1.3 times as wide. In 89 such studies, from two surfaces of the
+trust benchmark, they then cover .95, those of the share that trains .96, and those of the classifier .92.
 """
 
 from __future__ import annotations
