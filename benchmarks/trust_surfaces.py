@@ -41,7 +41,7 @@ class Cliff(Accuracy):
         slow = 0.5 * -np.expm1(-(np.maximum(0.0, below - 0.5) ** 2) / 4.5)
         trained = 0.9 - slow - 0.04 * (9 - np.log2(columns["width"])) - 1.5 * (columns["dropout"] - 0.1) ** 2
         trained = trained - 0.04 * (columns["crop"] == "none")
-        return np.asarray(CHANCE + (trained - CHANCE) / (1 + np.exp(-below / 0.08)))
+        return np.asarray(CHANCE + (np.maximum(trained, CHANCE) - CHANCE) / (1 + np.exp(-below / 0.08)))
 
     def speed(self, columns: Columns) -> Array:
         """Return how early a training improves."""
