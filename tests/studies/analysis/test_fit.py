@@ -1,0 +1,45 @@
+"""What speaks against the largest effects of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from known_functions import ishigami, table, uniform
+
+from studies.analysis import fit
+from studies.analysis.chaos import Chaos, chaos
+from studies.analysis.fit import fit_table
+
+
+def test_a_sound_study_has_nothing_against_it() -> None:
+    found = fit_table(ishigami().table(120, noise=0.1, seed=0), seed=0)
+    assert found.evidence.against == ()
+    assert found.verdict.level == "ok"
+
+
+def test_an_effect_that_three_trials_make_is_told_with_their_numbers() -> None:
+    """All but three trials are noise. These lie together, far off."""
+    rng = np.random.default_rng(0)
+    unit, y = rng.random((60, 2)), 0.1 * rng.standard_normal(60)
+    unit[[5, 20, 41]] = [[0.95, 0.5], [0.96, 0.3], [0.97, 0.7]]
+    unit[:, 0] = np.where(np.isin(np.arange(60), [5, 20, 41]), unit[:, 0], 0.9 * unit[:, 0])
+    y[[5, 20, 41]] = 3.0
+    found = fit_table(table(uniform(2), unit, y), seed=0)
+    (reason,) = [own for own in found.verdict.reasons if own.startswith("without trials")]
+    assert reason.startswith("without trials 5, 20 and 41, x1 would have")
+    assert found.verdict.level != "ok"
+
+
+def test_a_second_estimator_that_contradicts_the_largest_effect_lowers_the_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def contradicting(*arguments: object) -> Chaos:
+        found = chaos(*arguments)  # type: ignore[arg-type]
+        return replace(found, main=np.zeros_like(found.main))
+
+    monkeypatch.setattr(fit, "chaos", contradicting)
+    found = fit_table(ishigami().table(120, noise=0.1, seed=0), seed=0)
+    assert found.verdict.level == "caution"
+    assert any(own.startswith("polynomial chaos gives x2 0.00 instead of 0.4") for own in found.verdict.reasons)
