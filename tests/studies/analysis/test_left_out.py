@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_functions import friedman, ishigami
+from known_functions import ishigami
 
 from studies.analysis.gaussian_process import Model, model_of
 from studies.analysis.influence import most_influential
@@ -39,11 +39,11 @@ def test_trials_at_one_point_are_left_out_together() -> None:
 
 def test_the_stretch_is_about_one_where_the_model_is_right() -> None:
     found = []
-    for seed in range(6):
-        table = friedman().table(120, noise=0.3, seed=seed)
+    for seed in range(4):
+        table = ishigami().table(80, noise=0.3, seed=seed)
         own = model_of(table.axes, table.unit, (table.y - table.y.mean()) / table.y.std())
-        found.append(left_out(own, mode_of(own), np.arange(120), seed=0).stretch)
-    assert np.mean(found) == pytest.approx(1.05, abs=0.12)
+        found.append(left_out(own, mode_of(own), np.arange(80), seed=0).stretch)
+    assert np.mean(found) == pytest.approx(1.05, abs=0.15)
 
 
 def test_q2_is_none_of_one_point_and_one_of_perfect_predictions() -> None:
