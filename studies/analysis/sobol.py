@@ -23,7 +23,8 @@ from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
 from studies.analysis.fitted_model import fitted_model
 from studies.analysis.influence import most_influential, shares_without
-from studies.analysis.left_out import LeftOut, left_out, q2_of
+from studies.analysis.intervals import intervals
+from studies.analysis.left_out import left_out, q2_of
 from studies.analysis.levels import PERCENTILES
 from studies.analysis.mode import some_of
 from studies.analysis.posterior import Draws, hyperparameters, posterior_at
@@ -38,8 +39,6 @@ N_THETAS = 64  # draws of the hyperparameters, each with an equal share of the f
 N_THETAS_OF_MANY = 16  # where the trials are more than tell the hyperparameters
 LEARNED_FROM_NOISE = 4.0  # over the number of trials: Q² of ten folds of shuffled values was below in all of 36 cases
 MOST_LEARNED_FROM_NOISE = 0.4
-UNCONFIRMED = 0.15  # of 1 − Q², by which intervals are widened
-ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
     surface, shares = _metric(axes, columns, draws, response, projection)
     noise = np.array([_noise_share(draw) for draw in draws])
     learned = max(q2, q2_of(model.y, out.mean, points)) > _learned_from_noise(len(y), n_components=shares.shape[1] - 1)
-    estimates = _estimates(shares, out, q2)
+    estimates = intervals(shares, stretch=out.stretch, confirmed=q2)
     if not learned:
         estimates = [replace(estimate, lo=0.0, hi=1.0) for estimate in estimates]
     d, p = len(axes), len(model.pairs)
@@ -169,18 +168,6 @@ def _mean_first(values: Sequence[Array]) -> Array:
 def _noise_share(draw: Draws) -> float:
     noise = draw.noise**2
     return noise / (noise + float(draw.values[0].var()))
-
-
-def _estimates(shares: Array, out: LeftOut, q2: float) -> list[Estimate]:
-    """Return the indices with their intervals, from draws of the shares (draws, d + p + 1)."""
-    values = shares.mean(axis=0)
-    lo, hi = np.percentile(shares, PERCENTILES, axis=0)
-    values, lo, hi = (np.where(np.abs(part) < ROUNDING, 0.0, part) for part in (values, lo, hi))
-    stretch, widening = max(1.0, out.stretch), UNCONFIRMED * (1 - min(1.0, max(0.0, q2)))
-    lo = np.maximum(0.0, values - stretch * (values - np.minimum(lo, values))) * (1 - widening)
-    hi = np.minimum(1.0, values + stretch * (np.maximum(hi, values) - values))
-    hi = hi + (1 - hi) * widening
-    return [Estimate(*own) for own in zip(values.tolist(), lo.tolist(), hi.tolist(), strict=True)]
 
 
 def _interval(values: Array) -> Estimate:

@@ -20,6 +20,7 @@ import numpy as np
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
 from studies.analysis.fitted_model import fitted_model
+from studies.analysis.intervals import intervals
 from studies.analysis.left_out import left_out, q2_of
 from studies.analysis.mode import some_of
 from studies.analysis.posterior import hyperparameters, posterior_at
@@ -28,7 +29,6 @@ from studies.analysis.surface import Functions
 from studies.analysis.training.classifier import N_FUNCTIONS, N_THETAS, Classifier
 from studies.analysis.training.drawn import functions_of
 from studies.analysis.training.grids import Grids
-from studies.analysis.training.intervals import intervals
 from studies.analysis.training.shapley import shapley_effects
 
 START_LENGTH = 0.5

@@ -13,12 +13,12 @@ import numpy as np
 
 from studies.analysis.axis import Axis
 from studies.analysis.estimate import Estimate
+from studies.analysis.intervals import intervals
 from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
 from studies.analysis.training.among import AmongTrained, among_trained
 from studies.analysis.training.classifier import Classifier, classifier_of
-from studies.analysis.training.intervals import intervals
 from studies.analysis.training.region import TrainingRegion, region_of
 from studies.analysis.training.two_groups import TwoGroups, two_groups
 

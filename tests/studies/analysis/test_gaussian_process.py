@@ -90,14 +90,16 @@ def test_predictions_are_those_of_a_posterior_without_the_trials() -> None:
     assert variance == pytest.approx(np.diag(expected), abs=1e-6)
 
 
-def test_fitted_values_are_those_of_the_mean_function(posterior: Posterior) -> None:
+def test_fitted_values_are_those_of_the_mean_function(posterior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("NEGLIGIBLE", "LEAST_AMPLITUDE"):
+        monkeypatch.setattr(f"studies.analysis.posterior.{limit}", 0.0)  # nothing is left out of the draws
     bases = posterior.model.bases
     mean = posterior.draws(1, bases, np.random.default_rng(0))
     values = mean.constants[0] + sum(basis @ main[0] for basis, main in zip(bases, mean.mains, strict=True))
     for pair, (i, j) in zip(mean.pairs, posterior.model.pairs, strict=True):
         values = values + np.sum((bases[i] @ pair[0]) * bases[j], axis=1)
     fitted, n_effective = posterior.fitted()
-    assert fitted == pytest.approx(values, abs=0.02)  # the draws leave out what is negligible
+    assert fitted == pytest.approx(values, abs=1e-6)
     assert 5 < n_effective < 60
 
 

@@ -1,4 +1,4 @@
-"""Intervals of shares from draws of them, by the rule of Sobol indices (sobol.py)."""
+"""Intervals of shares, from draws of them and from trials that were left out of the fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import numpy as np
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import PERCENTILES
-from studies.analysis.sobol import UNCONFIRMED
+
+UNCONFIRMED = 0.15  # of 1 − Q², by which intervals are widened
+ROUNDING = 1e-12  # a share below is none, whose sign and order would be those of rounding errors
 
 
 def intervals(shares: Array, *, stretch: float, confirmed: float) -> list[Estimate]:
@@ -18,6 +20,7 @@ def intervals(shares: Array, *, stretch: float, confirmed: float) -> list[Estima
     """
     values = shares.mean(axis=0)
     lo, hi = np.percentile(shares, PERCENTILES, axis=0)
+    values, lo, hi = (np.where(np.abs(part) < ROUNDING, 0.0, part) for part in (values, lo, hi))
     widening, stretch = UNCONFIRMED * (1 - min(1.0, max(0.0, confirmed))), max(1.0, stretch)
     lo = np.clip(values - stretch * (values - lo), 0.0, values) * (1 - widening)
     hi = np.clip(values + stretch * (hi - values), values, 1.0)
