@@ -90,6 +90,20 @@ def test_predictions_are_those_of_a_posterior_without_the_trials() -> None:
     assert variance == pytest.approx(np.diag(expected), abs=1e-6)
 
 
+def test_errors_that_trials_share_tell_nothing_of_a_trial_left_out() -> None:
+    exact = model(ishigami())
+    shared = 0.3 + 0.2 * np.eye(40)
+    rough = Model(exact.y, exact.bases, exact.kernels, shared)
+    vector, out, kept = vector_of(exact), np.array([3, 4]), np.setdiff1d(np.arange(40), [3, 4])
+    mean, variance = predicted(rough, vector, out, kept)
+    function = exact.matrices(exact.theta(vector)).total
+    inverse = np.linalg.inv((function + shared)[np.ix_(kept, kept)])
+    across = function[np.ix_(out, kept)]
+    assert mean == pytest.approx(across @ inverse @ exact.y[kept], abs=1e-8)
+    expected = (function + shared)[np.ix_(out, out)] - across @ inverse @ across.T
+    assert variance == pytest.approx(np.diag(expected), abs=1e-8)
+
+
 def test_fitted_values_are_those_of_the_mean_function(posterior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("NEGLIGIBLE", "LEAST_AMPLITUDE"):
         monkeypatch.setattr(f"studies.analysis.posterior.{limit}", 0.0)  # nothing is left out of the draws

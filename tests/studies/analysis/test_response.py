@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from known_functions import friedman
 
+from studies.analysis.fitted_model import fitted_model
 from studies.analysis.response import Response, responses
 from studies.analysis.sobol import sobol
 
@@ -52,3 +53,12 @@ def test_the_trials_choose_the_scale_on_which_they_are_simple() -> None:
     for y, name in ((z, "raw"), (np.exp(2 * z), "log"), (1 / (1 + np.exp(-2 * z)), "logit")):
         found = replace(table, y=y)
         assert sobol(found.axes, found.unit, found.y, seed=0).surface.response.name == name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_scale_of_pure_noise_is_the_one_on_which_it_is_normal(seed: int) -> None:
+    """All scales are standardised, so only the Jacobian tells them apart."""
+    rng = np.random.default_rng(seed)
+    axes, unit, noise = friedman().axes[:2], rng.random((60, 2)), rng.standard_normal(60)
+    for y, name in ((np.exp(noise), "log"), (5 + noise, "raw"), (1 / (1 + np.exp(-2 * noise)), "logit")):
+        assert fitted_model(axes, unit, y, None)[0].name == name

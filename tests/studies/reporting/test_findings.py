@@ -161,6 +161,15 @@ def test_beside_an_unknown_effect_stands_no_second_estimate(known: Analysis) -> 
     assert "| model.lr | not known | [0.000, 1.000] | – | caution: the prior decides |  |" in text
 
 
+def test_no_effect_is_claimed_only_where_the_whole_interval_is_small(known: Analysis) -> None:
+    main, *others = known.effects
+    for hi, is_claimed in ((0.049, True), (0.06, False)):
+        small = replace(main, estimate=Estimate(0.02, 0.0, hi))
+        text = sentences(shown_effects(replace(known, effects=(small, *others)), metric="val/loss"))
+        claimed = [line for line in text.splitlines() if "No main effect above 5% of the variance" in line]
+        assert any(main.name in line for line in claimed) == is_claimed
+
+
 def test_an_effect_in_doubt_says_why_and_has_no_sentence(known: Analysis) -> None:
     doubt = "polynomial chaos says 0.31"
     effects = [replace(e, verdict="caution", reasons=(doubt,)) if e.order else e for e in known.effects]
