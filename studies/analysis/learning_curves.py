@@ -1,4 +1,4 @@
-"""The learning curves of trials that report at common rungs."""
+"""The learning curves of trials: some of their reports, the first and the last one among them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.axis import Array
 
-MAX_RUNGS = 16  # of more, some are looked at
+MOST_REPORTS = 6  # of a trial: those between them tell little more
 MIN_WHOLE = 8  # complete trials, from which the ends of the others are learnt
-MIN_NEXT = 5  # trials that report at a rung and at the next one
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """The values of trials at some rungs, by trial number: (rungs,), NaN after a trial was pruned."""
+    """Reports of trials.
 
+    steps: at which a report of some trial is kept, ascending: (k,)
+    values: by trial number, at these steps: (k,), NaN where none is kept
+    """
+
+    steps: Array
     values: Mapping[int, Array]
 
     def last(self, trial: FrozenTrial) -> float | None:
@@ -28,35 +32,31 @@ class Curves:
         return None if curve is None else float(curve[~np.isnan(curve)][-1])
 
     def of(self, numbers: Sequence[int] | np.typing.NDArray[np.int64]) -> Array:
-        """Return the curves of these trials: (n, rungs)."""
+        """Return the curves of these trials: (n, k)."""
         return np.array([self.values[int(number)] for number in numbers])
 
 
 def curves_of(trials: Sequence[FrozenTrial]) -> Curves | None:
-    """Return the curves of `trials`. A complete one ends in its own value.
+    """Return the curves of `trials`. A complete one ends in its own value, at the last step of all.
 
-    None if too few trials were complete, or went on after some rung, to learn how curves go on.
+    None if there is one step only, or fewer than eight complete trials.
     """
-    steps = sorted({step for trial in trials for step in trial.intermediate_values})
-    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), MAX_RUNGS)).round().astype(int))
-    rungs = [steps[k] for k in chosen]
-    found = {trial.number: curve for trial in trials if (curve := _curve(trial, rungs)) is not None}
-    if not found or len(rungs) < 2:
+    end = max((step for trial in trials for step in trial.intermediate_values), default=0)
+    reports = {trial.number: own for trial in trials if (own := _reports(trial, end))}
+    steps = np.array(sorted({step for own in reports.values() for step in own}))
+    if len(steps) < 2 or sum(end in own for own in reports.values()) < MIN_WHOLE:
         return None
-    known = ~np.isnan(np.array(list(found.values())))
-    first = int(min(np.flatnonzero(own)[-1] for own in known))
-    enough = all((known[:, r] & known[:, r + 1]).sum() >= MIN_NEXT for r in range(first, len(rungs) - 1))
-    return Curves(found) if enough and known[:, -1].sum() >= MIN_WHOLE else None
+    return Curves(
+        steps.astype(float),
+        {number: np.array([own.get(step, np.nan) for step in steps]) for number, own in reports.items()},
+    )
 
 
-def _curve(trial: FrozenTrial, rungs: Sequence[int]) -> Array | None:
-    """Return the last report up to each rung that the trial reached, None if there is no finite one."""
-    reports = {step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)}
-    curve = np.full(len(rungs), np.nan)
-    for k, rung in enumerate(rungs):
-        reached = [step for step in reports if step <= rung]
-        if reached and max(trial.intermediate_values) >= rung:
-            curve[k] = reports[max(reached)]
+def _reports(trial: FrozenTrial, end: int) -> dict[int, float]:
+    """Return some reports of a trial by their step, those that are no number left out."""
+    reports = {step: value for step, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)}
     if trial.state == TrialState.COMPLETE and trial.value is not None and math.isfinite(trial.value):
-        curve[-1] = trial.value
-    return None if np.isnan(curve).all() else curve
+        reports[end] = trial.value
+    steps = list(reports)
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), MOST_REPORTS)).round().astype(int))
+    return {steps[k]: reports[steps[k]] for k in chosen}

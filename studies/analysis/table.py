@@ -275,7 +275,7 @@ def powers_of_two(study: Study) -> frozenset[str]:
 
 def _completed(table: TrialsTable, curves: Curves) -> TrialsTable:
     """Predict the last values of pruned trials."""
-    draws = completed(curves.of(table.numbers), table.axes, table.unit, seed=0)
+    draws = completed(curves.of(table.numbers), curves.steps, table.axes, table.unit, seed=0)
     return replace(table, y=draws.mean(axis=0), completions=draws)
 
 

@@ -1,0 +1,178 @@
+"""A Gaussian process of learning curves: values of many trials at steps of their trainings.
+
+A curve is the sum of three: what all trials share, what is smooth in the parameters, and what is the trial's own. Each
+of the three is a level, a line and a Wiener process in time, and variances say how much of each there is. So a slow
+learner keeps its own slope, as far as the others teach that slopes are kept. Values have independent noise on top.
+
+A pruner stops a trial because of the values that it has reported. The likelihood of all reports is then free of bias
+(missing at random, Rubin 1976). The steps are a dimension of the model, as in Swersky et al. 2014 (arXiv:1406.3896).
+Variances are t² with a Cauchy prior of t, as in gaussian_process.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, lapack, solve_triangular
+from scipy.optimize import minimize
+
+from studies.analysis.axis import Array, Axis
+
+Integers = np.typing.NDArray[np.intp]
+
+N_TIMES = 3  # a level, a line and a Wiener process
+LENGTH = (np.log(0.5), 1.0)  # prior mean and sd of a parameter's log length scale, in units of the range
+LENGTH_BOUNDS = (np.log(0.1), np.log(10.0))
+SMOOTH_SCALES = OWN_SCALES = (0.5, 0.5, 0.3)  # of the Cauchy priors of the amplitudes
+SHARED_SCALES = (1.0, 1.0, 0.3)
+AMPLITUDE_BOUNDS = (3e-3, 5.0)
+NOISE = (np.log(0.2), 1.0)  # prior mean and sd of the log noise sd
+NOISE_BOUNDS = (np.log(1e-2), np.log(2.0))
+START = (0.5, 0.5, 0.2, 0.3, 0.3, 0.1, 0.5, 0.5, 0.2)  # amplitudes
+JITTER = 1e-8
+FAILED = 1e10  # minus the log posterior where the covariance cannot be inverted
+MODE = {"maxiter": 60, "ftol": 1e-5}
+
+
+@dataclass(frozen=True, slots=True)
+class Amplitudes:
+    """Variances of the level, the line and the Wiener process of each kind: (3,)."""
+
+    smooth: Array
+    own: Array
+    shared: Array
+
+
+@dataclass(frozen=True, slots=True)
+class CurveModel:
+    """The values of trials at times.
+
+    distances: of the trials along each axis (d, n, n), squared
+    times: the covariance of each kind of course between all steps (3, k, k)
+    trial, step: of each value (N,), in the order of trials
+    y: the values (N,), standardised
+    """
+
+    distances: Array
+    times: Array
+    trial: Integers
+    step: Integers
+    y: Array
+
+    def mode(self, start: Array | None = None) -> tuple[Array, float]:
+        """Return the hyperparameters of the highest posterior density, and its logarithm up to a constant."""
+        d = len(self.distances)
+        start = np.concatenate([np.full(d, LENGTH[0]), START, [NOISE[0]]]) if start is None else start
+        bounds = [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * len(START) + [NOISE_BOUNDS]
+        objective = _Objective(self)
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=MODE)
+        return np.asarray(found.x), -float(found.fun)
+
+    def draws(self, vector: Array, trials: Integers, step: int, *, n: int, rng: np.random.Generator) -> Array:
+        """Return draws of the values of some trials at a step, with their noise: (n, trials)."""
+        noise = np.exp(2 * vector[-1])
+        steps = np.full(len(trials), step)
+        seen = self.covariance(vector, (self.trial, self.step), (self.trial, self.step))
+        seen[np.diag_indices(len(seen))] += noise + JITTER
+        lower = cholesky(seen, lower=True, check_finite=False)
+        across = self.covariance(vector, (self.trial, self.step), (trials, steps))
+        mean = across.T @ cho_solve((lower, True), self.y)
+        half = solve_triangular(lower, across, lower=True)
+        left = self.covariance(vector, (trials, steps), (trials, steps)) - half.T @ half
+        left[np.diag_indices(len(left))] += noise + JITTER
+        return np.asarray(mean + rng.standard_normal((n, len(trials))) @ cholesky(left, lower=True).T)
+
+    def covariance(self, vector: Array, first: tuple[Integers, Integers], second: tuple[Integers, Integers]) -> Array:
+        """Return the covariance between the curves at (trial, step) of two kinds, without noise."""
+        amplitudes = self.amplitudes(vector)
+        rows, columns = np.ix_(first[0], second[0])
+        near, same = self.nearness(vector)[rows, columns], rows == columns
+        times = self.times[(slice(None), *np.ix_(first[1], second[1]))]
+        found = np.zeros(near.shape)
+        for k, course in enumerate(times):
+            found += course * (
+                amplitudes.shared[k] ** 2 + amplitudes.smooth[k] ** 2 * near + amplitudes.own[k] ** 2 * same
+            )
+        return found
+
+    def nearness(self, vector: Array) -> Array:
+        """Return how alike trials are by their parameters: (n, n), 1 at the same point."""
+        lengths = np.exp(vector[: len(self.distances)])
+        return np.asarray(np.exp(-np.einsum("dij,d->ij", self.distances, lengths**-2) / 2))
+
+    def amplitudes(self, vector: Array) -> Amplitudes:
+        """Return the amplitudes in a vector of hyperparameters."""
+        d = len(self.distances)
+        return Amplitudes(*np.split(vector[d : d + 3 * N_TIMES], 3))
+
+
+class _Objective:
+    """Minus the log posterior of the hyperparameters, with its gradient."""
+
+    def __init__(self, model: CurveModel) -> None:
+        self.model = model
+        self.times = model.times[(slice(None), *np.ix_(model.step, model.step))].reshape(N_TIMES, -1)
+        self.own = np.flatnonzero(model.trial[:, None] == model.trial[None, :])  # pairs of values of one trial
+        self.own_times = self.times[:, self.own]
+        self.owners, self.starts = np.unique(model.trial, return_index=True)
+        self.scales = np.array([*SMOOTH_SCALES, *OWN_SCALES, *SHARED_SCALES])
+
+    def __call__(self, vector: Array) -> tuple[float, Array]:
+        model, d, n = self.model, len(self.model.distances), len(self.model.y)
+        amplitudes, noise = model.amplitudes(vector), np.exp(2 * vector[-1])
+        near = model.nearness(vector)[np.ix_(model.trial, model.trial)].ravel()
+        smooth = (amplitudes.smooth**2 @ self.times) * near
+        total = smooth + amplitudes.shared**2 @ self.times
+        total[self.own] += amplitudes.own**2 @ self.own_times
+        total[:: n + 1] += noise + JITTER
+        try:
+            lower = cholesky(total.reshape(n, n), lower=True, check_finite=False)
+        except LinAlgError:
+            return FAILED, np.zeros_like(vector)
+        inverse = lapack.dpotri(lower, lower=1)[0]
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        alpha = inverse @ model.y
+        weight = ((inverse - np.outer(alpha, alpha)) / 2).ravel()
+        weighted = (weight * smooth).reshape(n, n)
+        by_trial = np.add.reduceat(np.add.reduceat(weighted, self.starts, axis=0), self.starts, axis=1)
+        distances = model.distances[(slice(None), *np.ix_(self.owners, self.owners))]
+        lengths = np.tensordot(distances, by_trial, 2) * np.exp(-2 * vector[:d])
+        parts = [self.times @ (weight * near), self.own_times @ weight[self.own], self.times @ weight]
+        by_noise = 2 * noise * weight[:: n + 1].sum()
+        gradient = np.concatenate([lengths, 2 * vector[d:-1] * np.concatenate(parts), [by_noise]])
+        value = float(model.y @ alpha / 2 + np.log(np.diag(lower)).sum())
+        prior, slope = self._penalty(vector)
+        return value + prior, gradient + slope
+
+    def _penalty(self, vector: Array) -> tuple[float, Array]:
+        """Return minus the log prior, and its gradient."""
+        d = len(self.model.distances)
+        lengths, noise = (vector[:d] - LENGTH[0]) / LENGTH[1], (vector[-1] - NOISE[0]) / NOISE[1]
+        t = vector[d:-1] / self.scales
+        value = float((lengths**2).sum() / 2 + np.log1p(t**2).sum() + noise**2 / 2)
+        return value, np.concatenate([lengths / LENGTH[1], 2 * t / (1 + t**2) / self.scales, [noise / NOISE[1]]])
+
+
+def curve_model(axes: Sequence[Axis], unit: Array, times: Array, z: Array) -> CurveModel:
+    """Return the model of curves `z` (n, k) at `times` (k,) from 0 to 1, NaN where there is no value.
+
+    `unit` (n, d) are positions in [0, 1], NaN where a parameter was not active.
+    """
+    trial, step = np.nonzero(~np.isnan(z))
+    distances = [_squared(axis, unit[:, i]) for i, axis in enumerate(axes)]
+    courses = [np.ones((len(times), len(times))), np.outer(times, times), np.minimum.outer(times, times)]
+    n = len(z)
+    return CurveModel(np.array(distances).reshape(-1, n, n), np.array(courses), trial, step, z[trial, step])
+
+
+def _squared(axis: Axis, unit: Array) -> Array:
+    """Return the squared distances along an axis: 1 between choices, and to where the parameter was not active."""
+    active = ~np.isnan(unit)
+    squared = (unit[:, None] - unit[None, :]) ** 2
+    if axis.kind == "categorical":
+        squared = (squared > 0).astype(float)
+    squared = np.where(active[:, None] & active[None, :], squared, 1.0)
+    squared[np.ix_(~active, ~active)] = 0.0
+    return np.asarray(squared)
