@@ -2,7 +2,8 @@
 
 A curve is the sum of three: what all trials share, what is smooth in the parameters, and what is the trial's own. Each
 of the three is a level, a line and a Wiener process in time, and variances say how much of each there is. So a slow
-learner keeps its own slope, as far as the others teach that slopes are kept. Values have independent noise on top.
+learner keeps its own slope, as far as the others teach that slopes are kept. Level and slope are correlated: what
+begins far off may come nearer faster. Values have independent noise on top.
 
 A pruner stops a trial because of the values that it has reported. The likelihood of all reports is then free of bias
 (missing at random, Rubin 1976). The steps are a dimension of the model, as in Swersky et al. 2014 (arXiv:1406.3896).
@@ -22,12 +23,15 @@ from studies.analysis.axis import Array, Axis
 
 Integers = np.typing.NDArray[np.intp]
 
-N_TIMES = 3  # a level, a line and a Wiener process
+N_TIMES = 4  # a level, a line, a Wiener process, and level with line
+N_AMPLITUDES = 9  # of level, line and Wiener process: smooth, own, shared
 LENGTH = (np.log(0.5), 1.0)  # prior mean and sd of a parameter's log length scale, in units of the range
 LENGTH_BOUNDS = (np.log(0.1), np.log(10.0))
 SMOOTH_SCALES = OWN_SCALES = (0.5, 0.5, 0.3)  # of the Cauchy priors of the amplitudes
 SHARED_SCALES = (1.0, 1.0, 0.3)
 AMPLITUDE_BOUNDS = (3e-3, 5.0)
+MOST_CORRELATED = 0.95
+CORRELATION_SD = 0.3  # of the normal prior
 NOISE = (np.log(0.2), 1.0)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-2), np.log(2.0))
 START = (0.5, 0.5, 0.2, 0.3, 0.3, 0.1, 0.5, 0.5, 0.2)  # amplitudes
@@ -37,8 +41,8 @@ MODE = {"maxiter": 60, "ftol": 1e-5}
 
 
 @dataclass(frozen=True, slots=True)
-class Amplitudes:
-    """Variances of the level, the line and the Wiener process of each kind: (3,)."""
+class Variances:
+    """How much there is of each course of time, in what is smooth, own and shared: (4,) each."""
 
     smooth: Array
     own: Array
@@ -50,7 +54,7 @@ class CurveModel:
     """The values of trials at times.
 
     distances: of the trials along each axis (d, n, n), squared
-    times: the covariance of each kind of course between all steps (3, k, k)
+    times: the covariance of each kind of course between all steps (4, k, k)
     trial, step: of each value (N,), in the order of trials
     y: the values (N,), standardised
     """
@@ -64,9 +68,11 @@ class CurveModel:
     def mode(self, start: Array | None = None) -> tuple[Array, float]:
         """Return the hyperparameters of the highest posterior density, and its logarithm up to a constant."""
         d = len(self.distances)
-        start = np.concatenate([np.full(d, LENGTH[0]), START, [NOISE[0]]]) if start is None else start
-        bounds = [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * len(START) + [NOISE_BOUNDS]
-        objective = _Objective(self)
+        if start is None:
+            start = np.concatenate([np.full(d, LENGTH[0]), START, [0.0, 0.0, NOISE[0]]])
+        bounds = [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * N_AMPLITUDES
+        bounds += [(-MOST_CORRELATED, MOST_CORRELATED)] * 2 + [NOISE_BOUNDS]
+        objective = Objective(self)
         found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=MODE)
         return np.asarray(found.x), -float(found.fun)
 
@@ -86,15 +92,15 @@ class CurveModel:
 
     def covariance(self, vector: Array, first: tuple[Integers, Integers], second: tuple[Integers, Integers]) -> Array:
         """Return the covariance between the curves at (trial, step) of two kinds, without noise."""
-        amplitudes = self.amplitudes(vector)
+        variances = self.variances(vector)
         rows, columns = np.ix_(first[0], second[0])
         near, same = self.nearness(vector)[rows, columns], rows == columns
-        times = self.times[(slice(None), *np.ix_(first[1], second[1]))]
+        earlier, later = np.ix_(first[1], second[1])
         found = np.zeros(near.shape)
-        for k, course in enumerate(times):
-            found += course * (
-                amplitudes.shared[k] ** 2 + amplitudes.smooth[k] ** 2 * near + amplitudes.own[k] ** 2 * same
-            )
+        for smooth, own, shared, course in zip(
+            variances.smooth, variances.own, variances.shared, self.times, strict=True
+        ):
+            found += course[earlier, later] * (shared + smooth * near + own * same)
         return found
 
     def nearness(self, vector: Array) -> Array:
@@ -102,18 +108,22 @@ class CurveModel:
         lengths = np.exp(vector[: len(self.distances)])
         return np.asarray(np.exp(-np.einsum("dij,d->ij", self.distances, lengths**-2) / 2))
 
-    def amplitudes(self, vector: Array) -> Amplitudes:
-        """Return the amplitudes in a vector of hyperparameters."""
-        d = len(self.distances)
-        return Amplitudes(*np.split(vector[d : d + 3 * N_TIMES], 3))
+    def variances(self, vector: Array) -> Variances:
+        """Return the variances at a vector of hyperparameters."""
+        smooth, own, shared = np.split(vector[len(self.distances) : -3], 3)
+        together = vector[-3:-1] * (smooth[0] * smooth[1], own[0] * own[1])
+        return Variances(
+            *(np.append(t**2, both) for t, both in zip((smooth, own, shared), (*together, 0.0), strict=True))
+        )
 
 
-class _Objective:
+class Objective:
     """Minus the log posterior of the hyperparameters, with its gradient."""
 
     def __init__(self, model: CurveModel) -> None:
         self.model = model
-        self.times = model.times[(slice(None), *np.ix_(model.step, model.step))].reshape(N_TIMES, -1)
+        rows, columns = np.ix_(model.step, model.step)
+        self.times = model.times[:, rows, columns].reshape(N_TIMES, -1)
         self.own = np.flatnonzero(model.trial[:, None] == model.trial[None, :])  # pairs of values of one trial
         self.own_times = self.times[:, self.own]
         self.owners, self.starts = np.unique(model.trial, return_index=True)
@@ -121,11 +131,11 @@ class _Objective:
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         model, d, n = self.model, len(self.model.distances), len(self.model.y)
-        amplitudes, noise = model.amplitudes(vector), np.exp(2 * vector[-1])
+        variances, noise = model.variances(vector), np.exp(2 * vector[-1])
         near = model.nearness(vector)[np.ix_(model.trial, model.trial)].ravel()
-        smooth = (amplitudes.smooth**2 @ self.times) * near
-        total = smooth + amplitudes.shared**2 @ self.times
-        total[self.own] += amplitudes.own**2 @ self.own_times
+        smooth = (variances.smooth @ self.times) * near
+        total = smooth + variances.shared @ self.times
+        total[self.own] += variances.own @ self.own_times
         total[:: n + 1] += noise + JITTER
         try:
             lower = cholesky(total.reshape(n, n), lower=True, check_finite=False)
@@ -137,11 +147,13 @@ class _Objective:
         weight = ((inverse - np.outer(alpha, alpha)) / 2).ravel()
         weighted = (weight * smooth).reshape(n, n)
         by_trial = np.add.reduceat(np.add.reduceat(weighted, self.starts, axis=0), self.starts, axis=1)
-        distances = model.distances[(slice(None), *np.ix_(self.owners, self.owners))]
+        rows, columns = np.ix_(self.owners, self.owners)
+        distances = model.distances[:, rows, columns]
         lengths = np.tensordot(distances, by_trial, 2) * np.exp(-2 * vector[:d])
-        parts = [self.times @ (weight * near), self.own_times @ weight[self.own], self.times @ weight]
+        parts = self.times @ (weight * near), self.own_times @ weight[self.own], self.times @ weight
+        amplitudes, correlations = _by_amplitudes(vector[d:-1], *parts)
         by_noise = 2 * noise * weight[:: n + 1].sum()
-        gradient = np.concatenate([lengths, 2 * vector[d:-1] * np.concatenate(parts), [by_noise]])
+        gradient = np.concatenate([lengths, amplitudes, correlations, [by_noise]])
         value = float(model.y @ alpha / 2 + np.log(np.diag(lower)).sum())
         prior, slope = self._penalty(vector)
         return value + prior, gradient + slope
@@ -150,9 +162,22 @@ class _Objective:
         """Return minus the log prior, and its gradient."""
         d = len(self.model.distances)
         lengths, noise = (vector[:d] - LENGTH[0]) / LENGTH[1], (vector[-1] - NOISE[0]) / NOISE[1]
-        t = vector[d:-1] / self.scales
-        value = float((lengths**2).sum() / 2 + np.log1p(t**2).sum() + noise**2 / 2)
-        return value, np.concatenate([lengths / LENGTH[1], 2 * t / (1 + t**2) / self.scales, [noise / NOISE[1]]])
+        t = vector[d:-3] / self.scales
+        together = vector[-3:-1] / CORRELATION_SD
+        value = float((lengths**2).sum() / 2 + np.log1p(t**2).sum() + (together**2).sum() / 2 + noise**2 / 2)
+        slopes = 2 * t / (1 + t**2) / self.scales
+        return value, np.concatenate([lengths / LENGTH[1], slopes, together / CORRELATION_SD, [noise / NOISE[1]]])
+
+
+def _by_amplitudes(vector: Array, *by_variances: Array) -> tuple[Array, Array]:
+    """Return the derivatives by the nine amplitudes and the two correlations in `vector`, from those by the variances
+    of what is smooth, own and shared."""
+    amplitudes = vector[:N_AMPLITUDES].reshape(3, 3)
+    correlations = np.append(vector[N_AMPLITUDES:], 0.0)
+    found = 2 * amplitudes * np.array(by_variances)[:, :3]
+    together = np.array(by_variances)[:, 3]
+    found[:, :2] += (correlations * together)[:, None] * amplitudes[:, 1::-1]
+    return found.ravel(), (together * amplitudes[:, 0] * amplitudes[:, 1])[:2]
 
 
 def curve_model(axes: Sequence[Axis], unit: Array, times: Array, z: Array) -> CurveModel:
@@ -162,7 +187,8 @@ def curve_model(axes: Sequence[Axis], unit: Array, times: Array, z: Array) -> Cu
     """
     trial, step = np.nonzero(~np.isnan(z))
     distances = [_squared(axis, unit[:, i]) for i, axis in enumerate(axes)]
-    courses = [np.ones((len(times), len(times))), np.outer(times, times), np.minimum.outer(times, times)]
+    both = np.add.outer(times, times)
+    courses = [np.ones_like(both), np.outer(times, times), np.minimum.outer(times, times), both]
     n = len(z)
     return CurveModel(np.array(distances).reshape(-1, n, n), np.array(courses), trial, step, z[trial, step])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.analysis.learning_curves import MAX_RUNGS, curves_of
+from studies.analysis.learning_curves import MOST_REPORTS, curves_of
 
 
 def trial(*reports: float, number: int, value: float | None = None) -> FrozenTrial:
@@ -39,17 +39,21 @@ def test_a_complete_trial_ends_in_its_own_value() -> None:
 def test_a_report_that_is_no_number_is_no_value() -> None:
     found = curves_of([*whole(), trial(0.9, float("inf"), number=20), trial(float("nan"), number=21)])
     assert found is not None
-    assert found.of([20])[0] == pytest.approx([0.9, 0.9, np.nan], nan_ok=True)
+    assert found.of([20])[0] == pytest.approx([0.9, np.nan, np.nan], nan_ok=True)
     assert found.last(trial(float("nan"), number=21)) is None
 
 
-def test_of_many_rungs_some_are_looked_at_the_last_included() -> None:
+def test_of_many_reports_some_are_kept_the_first_and_the_last_included() -> None:
     found = curves_of([*whole(rungs=100), trial(*np.linspace(1, 0.5, 50), number=20)])
     assert found is not None
     curves = found.of([0, 20])
-    assert curves.shape == (2, MAX_RUNGS)
+    assert curves.shape == (2, len(found.steps))
+    assert list((~np.isnan(curves)).sum(axis=1)) == [MOST_REPORTS] * 2
+    assert found.steps[[0, -1]] == pytest.approx([1, 100])
+    assert curves[:, 0] == pytest.approx([1, 1])
     assert curves[0, -1] == 0.1
-    assert np.isnan(curves[1, -1])
+    assert curves[1, found.steps == 50] == 0.5
+    assert np.isnan(curves[1, found.steps > 50]).all()
 
 
 @pytest.mark.parametrize(
