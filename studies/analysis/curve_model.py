@@ -130,6 +130,7 @@ class Objective:
         self.scales = np.array([*SMOOTH_SCALES, *OWN_SCALES, *SHARED_SCALES])
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
+        """Return it at a vector of hyperparameters."""
         model, d, n = self.model, len(self.model.distances), len(self.model.y)
         variances, noise = model.variances(vector), np.exp(2 * vector[-1])
         near = model.nearness(vector)[np.ix_(model.trial, model.trial)].ravel()
