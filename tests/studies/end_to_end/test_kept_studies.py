@@ -21,10 +21,15 @@ from studies.list import list_studies
 from studies.report import report
 
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
+WHOLE_TOO = re.compile(rf"{NUMBER.pattern}|\d+")
 SHUFFLED = re.compile(r'"null":|^(?:\| )?(?:ped-anova|fanova)\b')  # of which a tie in the last digit makes another one
-OF_SHUFFLES = 0.02
+OF_SHUFFLES = 0.05
 RECORDED = re.compile(r"trials|best|select|anova|table|values")  # files of what is stored, or exact from it
+OF_LEVELS = re.compile(
+    r'^\s*\d+,?$|"best":|^(?:\| )?(?:x|width)\b(?! [×*])'
+)  # where whole numbers are found by a fit, too
 OF_FITS = 0.3  # of limits that come from some hundred draws, which the machine's linear algebra decides
+OF_SMALL_FITS = 0.06  # the same of small ones, not relative
 TOLERANCE = 1e-6
 
 
@@ -37,10 +42,12 @@ def differences(name: str, before: str, now: str) -> list[str]:
 
 
 def is_alike(name: str, old: str, new: str) -> bool:
-    numbers = zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(new)), strict=False)
     tolerance = TOLERANCE if RECORDED.search(name) else OF_SHUFFLES if SHUFFLED.search(old) else OF_FITS
-    close = all(math.isclose(a, b, rel_tol=tolerance, abs_tol=min(tolerance, 0.01)) for a, b in numbers)
-    return NUMBER.sub("#", old) == NUMBER.sub("#", new) and close
+    number = WHOLE_TOO if tolerance == OF_FITS and OF_LEVELS.search(old) else NUMBER
+    numbers = zip(map(float, number.findall(old)), map(float, number.findall(new)), strict=False)
+    least = 1.0 if number is WHOLE_TOO else OF_SMALL_FITS if tolerance == OF_FITS else min(tolerance, 0.01)
+    close = all(math.isclose(a, b, rel_tol=tolerance, abs_tol=least) for a, b in numbers)
+    return number.sub("#", old) == number.sub("#", new) and close
 
 
 @pytest.mark.usefixtures("user_modules")
@@ -54,8 +61,14 @@ def test_a_stored_study_is_reported_as_when_it_was_kept(tmp_path: Path, name: st
 def test_texts_that_differ_are_told_and_last_digits_are_not() -> None:
     assert differences("trials.csv", "x 0.123456789\n", "x 0.123456788\n") == []
     assert differences("trials.csv", "x 0.1234\n", "x 0.1235\n") == ["trials.csv: 'x 0.1234' is now 'x 0.1235'"]
-    assert differences("effects.csv", "x 0.12\n", "x 0.13\n") == []
-    assert differences("effects.csv", "x 0.12\n", "x 0.22\n") == ["effects.csv: 'x 0.12' is now 'x 0.22'"]
+    assert differences("effects.csv", "lr 0.12\n", "lr 0.17\n") == []
+    assert differences("effects.csv", "lr 0.12\n", "lr 0.22\n") == ["effects.csv: 'lr 0.12' is now 'lr 0.22'"]
+    assert differences("effects.csv", "lr 0.52\n", "lr 0.62\n") == []
+    assert differences("effects.csv", "width,1 %\n", "width,2 %\n") == []
+    assert differences("effects.csv", "width,25\n", "width,23\n") == []
+    assert differences("effects.csv", "width,1 %\n", "width,2 %\n") == []
+    assert differences("effects.csv", "width,25\n", "width,15\n") == ["effects.csv: 'width,25' is now 'width,15'"]
+    assert differences("effects.csv", "n 25\n", "n 23\n") == ["effects.csv: 'n 25' is now 'n 23'"]
     assert differences("a", "one 1.0\n", "two 1.0\n") == ["a: 'one 1.0' is now 'two 1.0'"]
     assert differences("a", "x\n", "x\ny\n") == ["a: 1 lines are now 2"]
 

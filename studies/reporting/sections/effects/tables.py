@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WITNESS = "polynomial chaos says"  # begins the reason of the second estimator
 MAX_PAIRS = 12  # in the table
+SHARE_DIGITS = 3
 
 
 def where(effect: Effect) -> str:
@@ -47,7 +48,8 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
 
 
 def _descending(effect: Effect) -> float:
-    return math.inf if math.isnan(effect.estimate.value) else -effect.estimate.value
+    """Return what to sort by. Shares that read alike stay in their order: their other digits are noise."""
+    return math.inf if math.isnan(effect.estimate.value) else -round(effect.estimate.value, SHARE_DIGITS)
 
 
 def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
