@@ -42,8 +42,7 @@ def completed(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *,
         pruned = np.flatnonzero(np.isnan(curves[rows, -1]))
         if len(pruned):
             model = _model(response, times, curves[rows], axes, unit[rows])
-            drawn = model.draws(vector, pruned, len(steps) - 1, n=N_DRAWS, rng=rng)
-            ends[:, rows[pruned]] = response.back(drawn)
+            ends[:, rows[pruned]] = response.back(model.ends(vector, pruned, n=N_DRAWS, rng=rng))
     return ends
 
 

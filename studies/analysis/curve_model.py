@@ -23,7 +23,6 @@ from studies.analysis.axis import Array, Axis
 
 Integers = np.typing.NDArray[np.intp]
 
-N_TIMES = 4  # a level, a line, a Wiener process, and level with line
 N_AMPLITUDES = 9  # of level, line and Wiener process: smooth, own, shared
 LENGTH = (np.log(0.5), 1.0)  # prior mean and sd of a parameter's log length scale, in units of the range
 LENGTH_BOUNDS = (np.log(0.1), np.log(10.0))
@@ -54,15 +53,14 @@ class CurveModel:
     """The values of trials at times.
 
     distances: of the trials along each axis (d, n, n), squared
-    times: the covariance of each kind of course between all steps (4, k, k)
-    trial, step: of each value (N,), in the order of trials
+    trial: of each value (N,), ascending
+    time: of each value (N,), from 0 to 1
     y: the values (N,), standardised
     """
 
     distances: Array
-    times: Array
     trial: Integers
-    step: Integers
+    time: Array
     y: Array
 
     def mode(self, start: Array | None = None) -> tuple[Array, float]:
@@ -76,32 +74,30 @@ class CurveModel:
         found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=MODE)
         return np.asarray(found.x), -float(found.fun)
 
-    def draws(self, vector: Array, trials: Integers, step: int, *, n: int, rng: np.random.Generator) -> Array:
-        """Return draws of the values of some trials at a step, with their noise: (n, trials)."""
+    def ends(self, vector: Array, trials: Integers, *, n: int, rng: np.random.Generator) -> Array:
+        """Return draws of the values of some trials at time 1, with their noise: (n, trials)."""
         noise = np.exp(2 * vector[-1])
-        steps = np.full(len(trials), step)
-        seen = self.covariance(vector, (self.trial, self.step), (self.trial, self.step))
+        values, ends = (self.trial, self.time), (trials, np.ones(len(trials)))
+        seen = self.covariance(vector, values, values)
         seen[np.diag_indices(len(seen))] += noise + JITTER
         lower = cholesky(seen, lower=True, check_finite=False)
-        across = self.covariance(vector, (self.trial, self.step), (trials, steps))
+        across = self.covariance(vector, values, ends)
         mean = across.T @ cho_solve((lower, True), self.y)
         half = solve_triangular(lower, across, lower=True)
-        left = self.covariance(vector, (trials, steps), (trials, steps)) - half.T @ half
+        left = self.covariance(vector, ends, ends) - half.T @ half
         left[np.diag_indices(len(left))] += noise + JITTER
         return np.asarray(mean + rng.standard_normal((n, len(trials))) @ cholesky(left, lower=True).T)
 
-    def covariance(self, vector: Array, first: tuple[Integers, Integers], second: tuple[Integers, Integers]) -> Array:
-        """Return the covariance between the curves at (trial, step) of two kinds, without noise."""
+    def covariance(self, vector: Array, first: tuple[Integers, Array], second: tuple[Integers, Array]) -> Array:
+        """Return the covariance between the curves at two kinds of (trial, time), without noise."""
         variances = self.variances(vector)
         rows, columns = np.ix_(first[0], second[0])
         near, same = self.nearness(vector)[rows, columns], rows == columns
-        earlier, later = np.ix_(first[1], second[1])
-        found = np.zeros(near.shape)
-        for smooth, own, shared, course in zip(
-            variances.smooth, variances.own, variances.shared, self.times, strict=True
-        ):
-            found += course[earlier, later] * (shared + smooth * near + own * same)
-        return found
+        weights = zip(variances.smooth, variances.own, variances.shared, strict=True)
+        courses = zip(weights, _courses(first[1], second[1]), strict=True)
+        return np.asarray(
+            sum(course * (shared + smooth * near + own * same) for (smooth, own, shared), course in courses)
+        )
 
     def nearness(self, vector: Array) -> Array:
         """Return how alike trials are by their parameters: (n, n), 1 at the same point."""
@@ -122,8 +118,7 @@ class Objective:
 
     def __init__(self, model: CurveModel) -> None:
         self.model = model
-        rows, columns = np.ix_(model.step, model.step)
-        self.times = model.times[:, rows, columns].reshape(N_TIMES, -1)
+        self.times = np.array([course.ravel() for course in _courses(model.time, model.time)])
         self.own = np.flatnonzero(model.trial[:, None] == model.trial[None, :])  # pairs of values of one trial
         self.own_times = self.times[:, self.own]
         self.owners, self.starts = np.unique(model.trial, return_index=True)
@@ -188,10 +183,14 @@ def curve_model(axes: Sequence[Axis], unit: Array, times: Array, z: Array) -> Cu
     """
     trial, step = np.nonzero(~np.isnan(z))
     distances = [_squared(axis, unit[:, i]) for i, axis in enumerate(axes)]
-    both = np.add.outer(times, times)
-    courses = [np.ones_like(both), np.outer(times, times), np.minimum.outer(times, times), both]
     n = len(z)
-    return CurveModel(np.array(distances).reshape(-1, n, n), np.array(courses), trial, step, z[trial, step])
+    return CurveModel(np.array(distances).reshape(-1, n, n), trial, times[step], z[trial, step])
+
+
+def _courses(first: Array, second: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the covariance of a level, a line, a Wiener process, and of level with line, between times."""
+    both = np.add.outer(first, second)
+    return np.ones_like(both), np.multiply.outer(first, second), np.minimum.outer(first, second), both
 
 
 def _squared(axis: Axis, unit: Array) -> Array:

@@ -37,12 +37,13 @@ def test_the_gradient_is_the_derivative(seed: int) -> None:
 def test_the_covariance_is_that_of_level_line_and_wiener_process() -> None:
     found = model()
     a, s, t = vector()[2:11], TIMES[1], TIMES[3]
-    same = found.covariance(vector(), (np.array([2]), np.array([1])), (np.array([2]), np.array([3])))[0, 0]
+    earlier, later = (np.array([2]), np.array([s])), (np.array([2]), np.array([t]))
+    same = found.covariance(vector(), earlier, later)[0, 0]
     smooth = a[0] ** 2 + a[1] ** 2 * s * t + a[2] ** 2 * s + 0.4 * a[0] * a[1] * (s + t)
     own = a[3] ** 2 + a[4] ** 2 * s * t + a[5] ** 2 * s - 0.5 * a[3] * a[4] * (s + t)
     shared = a[6] ** 2 + a[7] ** 2 * s * t + a[8] ** 2 * s
     assert same == pytest.approx(smooth + own + shared)
-    other = found.covariance(vector(), (np.array([2]), np.array([1])), (np.array([4]), np.array([3])))[0, 0]
+    other = found.covariance(vector(), earlier, (np.array([4]), np.array([t])))[0, 0]
     assert other == pytest.approx(shared + smooth * found.nearness(vector())[2, 4])
 
 
