@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from studies.analysis.axis import Array
-from studies.analysis.gaussian_process import Model
-from studies.analysis.mode import FOLD_LENGTHS, FOLD_TOLERANCE, mode_of, some_of
-from studies.analysis.posterior import Posterior, posterior_at
+from studies.analysis.gaussian_process.mode import FOLD_LENGTHS, FOLD_TOLERANCE, mode_of, some_of
+from studies.analysis.gaussian_process.model import Model
+from studies.analysis.gaussian_process.posterior import Posterior, posterior_at
+from studies.analysis.gaussian_process.response import Response
 from studies.analysis.projection import Projection
-from studies.analysis.response import Response
 
 N_INFLUENTIAL = 3
 N_DRAWS = 48

@@ -2,7 +2,7 @@
 
 An index is the variance of a component under the parameters' measure ÷ the variance of the noise-free function. The
 functions are drawn from the posterior of the additive Gaussian process, on the scale that the trials prefer
-(response.py), and mapped back to the metric. The estimate is the posterior mean of the index.
+(gaussian_process/response.py), and mapped back to the metric. The estimate is the posterior mean of the index.
 
 The interval is made of three things. Draws give its shape. Trials that were left out of the fit give its width: it is
 stretched by the root mean square of their standardised errors, if that is above 1. What they do not confirm may belong
@@ -21,15 +21,15 @@ import numpy.typing as npt
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.fitted_model import fitted_model
+from studies.analysis.gaussian_process.fitted_model import fitted_model
+from studies.analysis.gaussian_process.left_out import left_out, q2_of
+from studies.analysis.gaussian_process.mode import some_of
+from studies.analysis.gaussian_process.posterior import Draws, hyperparameters, posterior_at
+from studies.analysis.gaussian_process.response import Response
 from studies.analysis.influence import most_influential, shares_without
 from studies.analysis.intervals import intervals
-from studies.analysis.left_out import left_out, q2_of
 from studies.analysis.levels import PERCENTILES
-from studies.analysis.mode import some_of
-from studies.analysis.posterior import Draws, hyperparameters, posterior_at
 from studies.analysis.projection import Projection
-from studies.analysis.response import Response
 from studies.analysis.surface import Functions, Surface
 from studies.analysis.threads import one_thread
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.response import Response
+from studies.analysis.gaussian_process.response import Response
 
 
 @dataclass(frozen=True, slots=True)

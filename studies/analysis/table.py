@@ -2,8 +2,8 @@
 
 Only trials that ended well have a value of their own. Where more than a tenth were pruned, those alone would be an
 analysis of survivors: a true share of .24 came out as .10. The last values of pruned trials are then predicted from
-their curves (completion.py). On request, or where trials report at steps of their own, all are compared at a common
-step instead, the last one that nine in ten of them reached.
+their curves (curves/completion.py). On request, or where trials report at steps of their own, all are compared at a
+common step instead, the last one that nine in ten of them reached.
 
 A trial that violates a constraint is no candidate. It is left out and counted, for whatever ranks trials reads this
 table.
@@ -24,9 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
 from studies.analysis.axis import Array, Axis, axes_of, is_inside
-from studies.analysis.common_step import CommonStep, common_step
-from studies.analysis.completion import completed
-from studies.analysis.learning_curves import Curves, curves_of
+from studies.analysis.curves.common_step import CommonStep, common_step
+from studies.analysis.curves.completion import completed
+from studies.analysis.curves.learning_curves import Curves, curves_of
 from studies.analysis.same_runs import distinct
 from studies.analysis.tried import Tried, points_of, tried_of, with_levels
 from studies.errors import BadInput, Problem

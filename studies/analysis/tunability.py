@@ -30,10 +30,10 @@ import numpy as np
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
+from studies.analysis.gaussian_process.response import responses
 from studies.analysis.intervals import UNCONFIRMED
 from studies.analysis.levels import CLAIM, NEAR_BEST, PERCENTILES, SHARE_MARGIN
 from studies.analysis.one_at_a_time import Lattice, positions_of
-from studies.analysis.response import responses
 from studies.analysis.sobol import Sobol
 from studies.analysis.verdict import Level
 

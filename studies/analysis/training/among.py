@@ -19,12 +19,12 @@ import numpy as np
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.fitted_model import fitted_model
+from studies.analysis.gaussian_process.fitted_model import fitted_model
+from studies.analysis.gaussian_process.left_out import left_out, q2_of
+from studies.analysis.gaussian_process.mode import some_of
+from studies.analysis.gaussian_process.posterior import hyperparameters, posterior_at
+from studies.analysis.gaussian_process.response import Response
 from studies.analysis.intervals import intervals
-from studies.analysis.left_out import left_out, q2_of
-from studies.analysis.mode import some_of
-from studies.analysis.posterior import hyperparameters, posterior_at
-from studies.analysis.response import Response
 from studies.analysis.surface import Functions
 from studies.analysis.training.classifier import N_FUNCTIONS, N_THETAS, Classifier
 from studies.analysis.training.drawn import functions_of

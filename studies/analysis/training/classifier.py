@@ -2,10 +2,10 @@
 
     u(x) = constant + Σ f_i(x_i) + Σ f_ij(x_i, x_j) + noise,    x trains if u(x) > 0
 
-The functions and their priors are those of the analysis of values (gaussian_process.py). Expectation propagation (Minka
-2001; Rasmussen & Williams 2006, section 3.6) stands in for the unknown u of each trial: a value, with an error of its
-own. At its fixed point, these have the gradient of the marginal likelihood by the hyperparameters. So both are found
-in turn, and functions are then drawn as for values.
+The functions and their priors are those of the analysis of values (gaussian_process/model.py). Expectation propagation
+(Minka 2001; Rasmussen & Williams 2006, section 3.6) stands in for the unknown u of each trial: a value, with an error
+of its own. At its fixed point, these have the gradient of the marginal likelihood by the hyperparameters. So both are
+found in turn, and functions are then drawn as for values.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.gaussian_process import Model, model_of
-from studies.analysis.mode import mode_of
-from studies.analysis.posterior import hyperparameters, posterior_at
+from studies.analysis.gaussian_process.mode import mode_of
+from studies.analysis.gaussian_process.model import Model, model_of
+from studies.analysis.gaussian_process.posterior import hyperparameters, posterior_at
 from studies.analysis.projection import Projection
 from studies.analysis.surface import Functions
 from studies.analysis.training.drawn import functions_of

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.posterior import Draws
+from studies.analysis.gaussian_process.posterior import Draws
 from studies.analysis.surface import Functions
 
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from studies.analysis.axis import Axis, axis_of, levelled
-from studies.analysis.kernel import kernel_of
+from studies.analysis.gaussian_process.kernel import kernel_of
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "float": FloatDistribution(-1.0, 3.0),

@@ -9,7 +9,8 @@ import pytest
 from known_functions import additive
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from studies.analysis import fitted_model, mode, sobol
+from studies.analysis import sobol
+from studies.analysis.gaussian_process import fitted_model, mode
 from studies.analysis.threads import one_thread
 
 

@@ -20,7 +20,7 @@ from shell import Shell
 from trainings import run
 
 from studies import schema
-from studies.analysis.learning_curves import MIN_WHOLE
+from studies.analysis.curves.learning_curves import MIN_WHOLE
 from studies.analysis.table import trials_table
 from studies.cli.reports import report_study
 from studies.config.settings import StudySettings

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
+from studies.analysis.gaussian_process.mode import MOST_ROWS
 from studies.analysis.levels import CLAIM, NO_EFFECT
-from studies.analysis.mode import MOST_ROWS
 from studies.reporting.figures.coverage import coverage
 from studies.reporting.figures.leave_one_out import leave_one_out
 from studies.reporting.figures.levels import metric_by_level

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from known_functions import friedman
 
-from studies.analysis.fitted_model import fitted_model
-from studies.analysis.response import Response, responses
+from studies.analysis.gaussian_process.fitted_model import fitted_model
+from studies.analysis.gaussian_process.response import Response, responses
 from studies.analysis.sobol import sobol
 
 SHARES = np.array([0.1, 0.35, 0.8, 0.97])

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from studies.analysis.axis import Array
-from studies.analysis.gaussian_process import Model
-from studies.analysis.mode import FOLD_LENGTHS, FOLD_TOLERANCE, MOST_ROWS, mode_of
-from studies.analysis.posterior import predicted
+from studies.analysis.gaussian_process.mode import FOLD_LENGTHS, FOLD_TOLERANCE, MOST_ROWS, mode_of
+from studies.analysis.gaussian_process.model import Model
+from studies.analysis.gaussian_process.posterior import predicted
 
 N_FOLDS = 10
 MIN_KNOWN = 10  # values that are known exactly, from which the stretch may be taken alone

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from known_functions import ishigami
 
-from studies.analysis.gaussian_process import Model, model_of
+from studies.analysis.gaussian_process.left_out import left_out, q2_of
+from studies.analysis.gaussian_process.mode import mode_of
+from studies.analysis.gaussian_process.model import Model, model_of
+from studies.analysis.gaussian_process.posterior import posterior_at
 from studies.analysis.influence import most_influential
-from studies.analysis.left_out import left_out, q2_of
-from studies.analysis.mode import mode_of
-from studies.analysis.posterior import posterior_at
 
 
 def model(n: int = 50, *, outlier: float = 0.0) -> Model:

@@ -7,7 +7,7 @@ import pytest
 from known_functions import uniform
 
 from studies.analysis.axis import Array
-from studies.analysis.completion import completed
+from studies.analysis.curves.completion import completed
 
 N_RUNGS = 6
 STEPS = np.arange(1.0, N_RUNGS + 1)

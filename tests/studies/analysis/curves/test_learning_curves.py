@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.analysis.learning_curves import MOST_REPORTS, curves_of
+from studies.analysis.curves.learning_curves import MOST_REPORTS, curves_of
 
 
 def trial(*reports: float, number: int, value: float | None = None) -> FrozenTrial:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.curve_model import CurveModel, curve_model
-from studies.analysis.response import Response, responses
+from studies.analysis.curves.curve_model import CurveModel, curve_model
+from studies.analysis.gaussian_process.response import Response, responses
 from studies.analysis.threads import one_thread
 
 N_DRAWS = 300

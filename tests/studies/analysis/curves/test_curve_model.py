@@ -8,7 +8,7 @@ from known_functions import uniform
 from scipy.optimize import approx_fprime
 
 from studies.analysis.axis import Array, levelled
-from studies.analysis.curve_model import CurveModel, Objective, curve_model
+from studies.analysis.curves.curve_model import CurveModel, MinusLogPosterior, curve_model
 
 TIMES = np.linspace(0, 1, 4)
 
@@ -29,7 +29,7 @@ def vector(*, correlations: tuple[float, float] = (0.4, -0.5)) -> Array:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_is_the_derivative(seed: int) -> None:
-    objective = Objective(model(seed=seed))
+    objective = MinusLogPosterior(model(seed=seed))
     numerical = approx_fprime(vector(), lambda at: objective(at)[0], 1e-6)
     assert objective(vector())[1] == pytest.approx(numerical, abs=1e-3)
 

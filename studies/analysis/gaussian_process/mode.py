@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from studies.analysis.axis import Array
-from studies.analysis.gaussian_process import Model
+from studies.analysis.gaussian_process.model import Model
 
 START_LENGTHS = (0.3, 0.8)
 FOLD_LENGTHS = (0.5,)  # where some trials are left out

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from known_functions import Known, friedman, ishigami, lr_batch_ridge
 
-from studies.analysis.gaussian_process import CONSTANT_VARIANCE, Model, model_of
-from studies.analysis.mode import mode_of
-from studies.analysis.posterior import Posterior, hyperparameters, posterior_at, predicted
+from studies.analysis.gaussian_process.mode import mode_of
+from studies.analysis.gaussian_process.model import CONSTANT_VARIANCE, Model, model_of
+from studies.analysis.gaussian_process.posterior import Posterior, hyperparameters, posterior_at, predicted
 
 
 def model(known: Known, n: int = 40, noise: float = 0.2) -> Model:
@@ -41,7 +41,7 @@ def test_the_gradient_is_that_of_the_objective(known: Known) -> None:
 def test_blocks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     found = model(ishigami())
     whole = found.objective(vector_of(found))
-    monkeypatch.setattr("studies.analysis.gaussian_process.CACHED_NUMBERS", 1)
+    monkeypatch.setattr("studies.analysis.gaussian_process.model.CACHED_NUMBERS", 1)
     blocks = found.objective(vector_of(found))
     assert blocks[0] == pytest.approx(whole[0])
     assert blocks[1] == pytest.approx(whole[1])
@@ -106,7 +106,9 @@ def test_errors_that_trials_share_tell_nothing_of_a_trial_left_out() -> None:
 
 def test_fitted_values_are_those_of_the_mean_function(posterior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("NEGLIGIBLE", "LEAST_AMPLITUDE"):
-        monkeypatch.setattr(f"studies.analysis.posterior.{limit}", 0.0)  # nothing is left out of the draws
+        monkeypatch.setattr(
+            f"studies.analysis.gaussian_process.posterior.{limit}", 0.0
+        )  # nothing is left out of the draws
     bases = posterior.model.bases
     mean = posterior.draws(1, bases, np.random.default_rng(0))
     values = mean.constants[0] + sum(basis @ main[0] for basis, main in zip(bases, mean.mains, strict=True))

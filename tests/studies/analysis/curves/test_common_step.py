@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.analysis.common_step import CommonStep, common_step
+from studies.analysis.curves.common_step import CommonStep, common_step
 
 
 def complete(*steps: int) -> FrozenTrial:

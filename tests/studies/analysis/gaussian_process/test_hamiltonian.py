@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from studies.analysis.axis import Array
-from studies.analysis.hamiltonian import hamiltonian
+from studies.analysis.gaussian_process.hamiltonian import hamiltonian
 
 
 def test_draws_have_the_mean_and_covariance_of_a_normal_distribution() -> None:

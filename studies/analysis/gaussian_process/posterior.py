@@ -15,7 +15,8 @@ import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
 
 from studies.analysis.axis import Array
-from studies.analysis.gaussian_process import (
+from studies.analysis.gaussian_process.hamiltonian import hamiltonian
+from studies.analysis.gaussian_process.model import (
     CONSTANT_VARIANCE,
     JITTER,
     Matrices,
@@ -24,7 +25,6 @@ from studies.analysis.gaussian_process import (
     Theta,
     mean_triple,
 )
-from studies.analysis.hamiltonian import hamiltonian
 
 N_WARM_UP = 16
 N_FEATURES = 64  # of the products of three

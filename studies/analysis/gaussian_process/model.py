@@ -28,7 +28,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, lapack
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.kernel import AxisKernel, kernel_of
+from studies.analysis.gaussian_process.kernel import AxisKernel, kernel_of
 
 CONSTANT_VARIANCE = 4.0  # of the standardised target's mean over the measure
 JITTER = 1e-8

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
-from studies.analysis.gaussian_process import Model, model_of
-from studies.analysis.mode import START_LENGTHS, mode_of, some_of
-from studies.analysis.response import Response, responses
+from studies.analysis.gaussian_process.mode import START_LENGTHS, mode_of, some_of
+from studies.analysis.gaussian_process.model import Model, model_of
+from studies.analysis.gaussian_process.response import Response, responses
 
 DIGITS = 9  # of standardised values: a chain of draws would make much of a rounding error in the metric's unit
 

@@ -7,7 +7,7 @@ begins far off may come nearer faster. Values have independent noise on top.
 
 A pruner stops a trial because of the values that it has reported. The likelihood of all reports is then free of bias
 (missing at random, Rubin 1976). The steps are a dimension of the model, as in Swersky et al. 2014 (arXiv:1406.3896).
-Variances are t² with a Cauchy prior of t, as in gaussian_process.py.
+Variances are t² with a Cauchy prior of t, as in gaussian_process/model.py.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class CurveModel:
             start = np.concatenate([np.full(d, LENGTH[0]), START, [0.0, 0.0, NOISE[0]]])
         bounds = [LENGTH_BOUNDS] * d + [AMPLITUDE_BOUNDS] * N_AMPLITUDES
         bounds += [(-MOST_CORRELATED, MOST_CORRELATED)] * 2 + [NOISE_BOUNDS]
-        objective = Objective(self)
+        objective = MinusLogPosterior(self)
         found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=MODE)
         return np.asarray(found.x), -float(found.fun)
 
@@ -113,7 +113,7 @@ class CurveModel:
         )
 
 
-class Objective:
+class MinusLogPosterior:
     """Minus the log posterior of the hyperparameters, with its gradient."""
 
     def __init__(self, model: CurveModel) -> None:
