@@ -58,6 +58,7 @@ def test_indices_of_known_functions_are_found(make: Callable[[], Known]) -> None
     assert found.noise.value == pytest.approx(0.01 / 1.01, abs=0.005)
 
 
+@pytest.mark.slow
 def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
     hits = []
     for seed in range(6):
