@@ -22,14 +22,14 @@ import studies.analysis
 from studies.analysis.effects import effects_of, fits_of
 from studies.analysis.estimate import Estimate
 from studies.analysis.table import TrialsTable
-from studies.analysis.verdict import Level
+from studies.analysis.verdict import LEVELS, Level
 
 
 @dataclass(frozen=True)
 class Found:
     """What an estimator says of a study.
 
-    level: the verdict on the study, None if there is none
+    level: the verdict on the study, the worst one if several sets of trials were fitted, None if there is none
     claimed: the interactions that it says the trials show
     """
 
@@ -68,7 +68,7 @@ def ours(table: TrialsTable, _: optuna.Study) -> Found:
     effects = [effect for effect in effects_of(fits, seed=0) if effect.kind != "noise"]
     return Found(
         estimates={effect.params or UNEXPLAINED: effect.estimate for effect in effects},
-        level=fits[0].verdict.level,
+        level=max((fit.verdict.level for fit in fits), key=LEVELS.index),  # the errors of all fits are counted
         claimed=frozenset(effect.params for effect in effects if effect.is_claimed),
     )
 

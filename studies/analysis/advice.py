@@ -80,7 +80,7 @@ def _better_trials(evidence: Evidence) -> list[str]:
         found.append("narrow the ranges to where trials are feasible (see the next round)")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
-    if evidence.n_duplicates:
+    if evidence.is_repeated:
         found.append("give repeated points training seeds of their own (a grid with replicates does)")
     if evidence.unexplained > UNEXPLAINED:
         found.append("three parameters act together: fix one of them and study the other two in a grid")

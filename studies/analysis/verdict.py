@@ -33,6 +33,7 @@ CAUTION_TRIALS = 10  # times the number of parameters
 SPACE_FILLING = 0.20
 LOST = 0.05  # without a value, or capped
 MOST_LOST = 0.30
+REPEATED = 0.02  # of the trials: fewer repeats make no difference
 MIN_CAPPED = 3  # trials: two bad ones are no cap
 CAP_OF_TIES = 2  # times as many as have the next value
 APART = 0.2  # of the spread, between a cap's cluster and all others
@@ -93,6 +94,11 @@ class Evidence:
     against: tuple[str, ...] = ()
     unexplained: float = 0.0
     is_grid: bool = False
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether so many trials are duplicates that the others count for less."""
+        return self.n_duplicates > REPEATED * self.n
 
     @property
     def explained(self) -> float:
@@ -224,7 +230,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append("trials report at steps of their own, so values of different steps are compared")
     if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
-    if evidence.n_duplicates:
+    if evidence.is_repeated:
         repeating = counted(evidence.n_duplicates, "trial repeats", "trials repeat")
         found.append(f"{repeating} a point without another training seed")
     return [("caution", reason) for reason in found]

@@ -20,6 +20,12 @@ def test_good_evidence_is_ok_and_needs_no_advice() -> None:
     assert advice(GOOD, judge(GOOD)) == ()
 
 
+def test_one_repeat_among_many_trials_makes_no_difference() -> None:
+    evidence = replace(GOOD, n_duplicates=4)
+    assert judge(evidence) == Verdict("ok", ())
+    assert advice(evidence, judge(evidence)) == ()
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -59,8 +65,8 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"capped": 0.03, "failed": 0.03}, "3% lie together at the worst value"),
         ({"lack_of_fit_p": 0.001}, "lack of fit"),
         ({"against": ("polynomial chaos gives lr 0.05 instead of 0.57 [0.44, 0.59]",)}, "chaos gives lr 0.05"),
-        ({"n_duplicates": 1}, "1 trial repeats a point"),
-        ({"n_duplicates": 2}, "2 trials repeat a point"),
+        ({"n_duplicates": 5}, "5 trials repeat a point"),
+        ({"n_duplicates": 2, "n": 60}, "2 trials repeat a point"),
     ],
 )
 def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
