@@ -47,7 +47,8 @@ class Sobol:
 
     mains: (d)
     pairs: by (i, j) with i < j
-    unexplained: by both, such as a product of three
+    unexplained: by both, such as a product of three. Its upper end holds 1 − Q²: what is not predicted at trials that
+        were left out is noise, or what many parameters do together.
     noise: a share of the target's whole variance on the scale of the fit
     q2: of the trials that were left out, in the metric's unit
     stretch: of the intervals
@@ -122,7 +123,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
         axes=tuple(axes),
         mains=tuple(estimates[place[i]] for i in range(d)),
         pairs=dict(sorted(pairs.items())),
-        unexplained=estimates[d + p],
+        unexplained=_with_unpredicted(estimates[d + p], q2),
         noise=_interval(noise),
         q2=q2,
         stretch=out.stretch,
@@ -168,6 +169,12 @@ def _mean_first(values: Sequence[Array]) -> Array:
 def _noise_share(draw: Draws) -> float:
     noise = draw.noise**2
     return noise / (noise + float(draw.values[0].var()))
+
+
+def _with_unpredicted(unexplained: Estimate, q2: float) -> Estimate:
+    """Return the estimate with the share that is not predicted added to its upper end."""
+    hi = unexplained.ends[1]
+    return replace(unexplained, hi=hi + (1 - hi) * (1 - min(1.0, max(0.0, q2))))
 
 
 def _interval(values: Array) -> Estimate:

@@ -19,6 +19,7 @@ from known_functions import (
     lr_batch_ridge,
     product_of_two,
     three_way,
+    uniform,
 )
 
 from studies.analysis.sobol import Sobol, sobol
@@ -74,6 +75,16 @@ def test_an_additive_function_has_no_pairs() -> None:
     found = indices(additive().table(200, noise=0.3, seed=0))
     assert max(pair.value for pair in found.pairs.values()) < 0.02
     assert max(pair.lo for pair in found.pairs.values()) < 0.01
+
+
+def test_what_is_not_predicted_may_be_what_four_parameters_do_together() -> None:
+    unit = np.random.default_rng(0).random((60, 5))
+    z = np.sqrt(12) * (unit - 0.5)  # of variance 1
+    y = z.sum(axis=1) + np.sqrt(5 / 9) * z[:, :4].prod(axis=1)  # a tenth of the variance
+    found = sobol(uniform(5), unit, y, seed=0)
+    lo, hi = found.unexplained.ends
+    assert lo <= 0.1 <= hi
+    assert 0.1 < 1 - found.q2 <= hi
 
 
 def test_what_three_parameters_do_together_is_unexplained_though_predicted() -> None:

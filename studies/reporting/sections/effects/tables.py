@@ -40,7 +40,8 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
         "Share: of the variance of the noise-free function over the search space, by an additive Gaussian process "
         "(Sobol indices). The last row is the noise's share of the whole variance. A pair's share is what the two do "
         "together beyond their main effects. It is claimed if its lower end exceeds 0.01 and its verdict is ok. An "
-        "effect is not known if its interval says nothing: more trials would tell. "
+        "effect is not known if its interval says nothing: more trials would tell. The upper end of the unexplained "
+        "share holds 1 − Q²: noise, or what many parameters do together. "
         f"Chaos: the same by polynomial chaos, a second estimator.{more}"
     )
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
