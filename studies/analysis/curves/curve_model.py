@@ -1,9 +1,9 @@
 """A Gaussian process of learning curves: values of many trials at steps of their trainings.
 
-A curve is the sum of three: what all trials share, what is smooth in the parameters, and what is the trial's own. Each
-of the three is a level, a line and a Wiener process in time, and variances say how much of each there is. So a slow
-learner keeps its own slope, as far as the others teach that slopes are kept. Level and slope are correlated: what
-begins far off may come nearer faster. Values have independent noise on top.
+A curve has three parts. One is shared by all trials, one is smooth in the parameters, and one is the trial's own. Each
+part is a level, a line and a Wiener process in time, and variances say how much of each there is. So a slow learner
+keeps its own slope, as far as the others teach that slopes are kept. Level and slope are correlated: what begins far
+off may come nearer faster. Values have independent noise on top.
 
 A pruner stops a trial because of the values that it has reported. The likelihood of all reports is then free of bias
 (missing at random, Rubin 1976). The steps are a dimension of the model, as in Swersky et al. 2014 (arXiv:1406.3896).
