@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
 import trust
+import trust_estimators
 from trust import Job
 from trust_estimators import ESTIMATORS
 from trust_page import page
@@ -15,6 +17,7 @@ from trust_searches import study_of
 from trust_surfaces import indices_of
 
 from studies.analysis.table import trials_table
+from studies.analysis.verdict import Verdict
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "trust.py"
 
@@ -33,6 +36,14 @@ def test_a_finished_estimate_is_kept_and_the_page_is_the_same(tmp_path: Path) ->
     assert "## Intervals (2 studies)" in written
     assert "| recorded | pruned | 30 |" in written
     assert "; 1)" in written  # the forest saw one of them
+
+
+def test_a_study_is_judged_by_the_worst_of_its_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = [SimpleNamespace(verdict=Verdict(level)) for level in ("ok", "unreliable", "caution")]
+    monkeypatch.setattr(trust_estimators, "fits_of", lambda *_, **__: fits)
+    monkeypatch.setattr(trust_estimators, "effects_of", lambda *_, **__: [])
+    study = study_of("benign", "random", 30, 0)
+    assert trust_estimators.ours(trials_table(study), study).level == "unreliable"
 
 
 def test_estimators_see_as_many_seeds_as_asked() -> None:

@@ -25,9 +25,8 @@ WHOLE_TOO = re.compile(rf"{NUMBER.pattern}|\d+")
 SHUFFLED = re.compile(r'"null":|^(?:\| )?(?:ped-anova|fanova)\b')  # of which a tie in the last digit makes another one
 OF_SHUFFLES = 0.05
 RECORDED = re.compile(r"trials|best|select|anova|table|values")  # files of what is stored, or exact from it
-OF_LEVELS = re.compile(
-    r'^\s*\d+,?$|"best":|^(?:\| )?(?:x|width)\b(?! [×*])'
-)  # where whole numbers are found by a fit, too
+# Lines in which a fit finds whole numbers, too
+OF_LEVELS = re.compile(r'^\s*\d+,?$|"best":|^(?:\| )?(?:x|width)\b(?! [×*])')
 OF_FITS = 0.3  # of limits that come from some hundred draws, which the machine's linear algebra decides
 OF_SMALL_FITS = 0.06  # the same of small ones, not relative
 TOLERANCE = 1e-6
@@ -44,10 +43,15 @@ def differences(name: str, before: str, now: str) -> list[str]:
 def is_alike(name: str, old: str, new: str) -> bool:
     tolerance = TOLERANCE if RECORDED.search(name) else OF_SHUFFLES if SHUFFLED.search(old) else OF_FITS
     number = WHOLE_TOO if tolerance == OF_FITS and OF_LEVELS.search(old) else NUMBER
-    numbers = zip(map(float, number.findall(old)), map(float, number.findall(new)), strict=False)
-    least = 1.0 if number is WHOLE_TOO else OF_SMALL_FITS if tolerance == OF_FITS else min(tolerance, 0.01)
-    close = all(math.isclose(a, b, rel_tol=tolerance, abs_tol=least) for a, b in numbers)
+    pairs = zip(number.findall(old), number.findall(new), strict=False)
+    close = all(_is_close(a, b, tolerance) for a, b in pairs)
     return number.sub("#", old) == number.sub("#", new) and close
+
+
+def _is_close(a: str, b: str, tolerance: float) -> bool:
+    is_whole = a.isdecimal() and b.isdecimal()
+    least = 1.0 if is_whole else OF_SMALL_FITS if tolerance == OF_FITS else min(tolerance, 0.01)
+    return math.isclose(float(a), float(b), rel_tol=tolerance, abs_tol=least)
 
 
 @pytest.mark.usefixtures("user_modules")
@@ -66,6 +70,7 @@ def test_texts_that_differ_are_told_and_last_digits_are_not() -> None:
     assert differences("effects.csv", "lr 0.52\n", "lr 0.62\n") == []
     assert differences("effects.csv", "width,25\n", "width,23\n") == []
     assert differences("effects.csv", "width,1 %\n", "width,2 %\n") == []
+    assert differences("effects.csv", "width,0.5\n", "width,0.9\n") == ["effects.csv: 'width,0.5' is now 'width,0.9'"]
     assert differences("effects.csv", "width,25\n", "width,15\n") == ["effects.csv: 'width,25' is now 'width,15'"]
     assert differences("effects.csv", "n 25\n", "n 23\n") == ["effects.csv: 'n 25' is now 'n 23'"]
     assert differences("a", "one 1.0\n", "two 1.0\n") == ["a: 'one 1.0' is now 'two 1.0'"]

@@ -203,6 +203,13 @@ def test_only_the_strongest_pairs_are_listed_and_the_rest_counted(known: Analysi
     assert "3 weaker pairs are in interactions.csv" in text
 
 
+def test_shares_that_read_alike_keep_their_order(known: Analysis) -> None:
+    pair = next(effect for effect in known.effects if effect.order == 2)
+    pairs = [replace(pair, params=("x", f"y{i}"), estimate=Estimate(i / 1e6)) for i in range(3)]
+    rows = [line for line in shown(effects_blocks(replace(known, effects=tuple(pairs)))).splitlines() if " × y" in line]
+    assert [row.split(" | ")[0] for row in rows] == ["| x × y0", "| x × y1", "| x × y2"]
+
+
 def test_what_is_conditional_is_told_and_a_bar_breaks_no_table(conditional: Analysis) -> None:
     text = shown_effects(conditional, metric="loss")
     assert "| slope (where slope is active) |" in text

@@ -32,7 +32,7 @@ def curves(n: int, *, seed: int, noise: float = 0.1) -> tuple[Array, Array, Arra
 
 def test_known_ends_are_kept_and_predicted_ones_hold_the_truth() -> None:
     inside, errors, n_pruned = [], [], 0
-    for seed in range(10):
+    for seed in range(20):
         whole, seen, unit = curves(60, seed=seed)
         found = completed(seen, STEPS, uniform(2), unit, seed=0)
         pruned = np.isnan(seen[:, -1])
@@ -42,7 +42,7 @@ def test_known_ends_are_kept_and_predicted_ones_hold_the_truth() -> None:
         lo, hi = np.percentile(found[:, pruned], [2.5, 97.5], axis=0)
         inside.extend((lo <= whole[pruned, -1]) & (whole[pruned, -1] <= hi))
         errors.extend(found[:, pruned].mean(axis=0) - whole[pruned, -1])
-    assert n_pruned > 250
+    assert n_pruned > 500
     assert np.mean(inside) > 0.8  # the errors of one study are not independent: all its curves go on by one regression
     assert abs(np.mean(errors)) < 0.1  # of ends that spread by 1
     assert np.std(errors) < 0.3
