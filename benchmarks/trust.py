@@ -115,8 +115,9 @@ def run(job: Job) -> list[Scored]:
 def _scored(job: Job, name: str, study: optuna.Study) -> Scored:
     table = trials_table(study)
     estimator = ESTIMATORS[name]
-    trials = hashlib.sha256(repr([(t.params, t.intermediate_values) for t in study.get_trials()]).encode()).hexdigest()
-    label = f"{job.surface}-{job.search}-{job.n}-{job.seed}-{name}-{estimator.digest}-{trials[:8]}.json"
+    trials = repr([(t.params, t.intermediate_values) for t in study.get_trials()]).encode()
+    digest = hashlib.sha256(trials + table.y.tobytes()).hexdigest()
+    label = f"{job.surface}-{job.search}-{job.n}-{job.seed}-{name}-{estimator.digest}-{digest[:8]}.json"
     file = None if job.cache is None else job.cache / "estimates" / label
     if file is not None and file.exists():
         found, seconds = _read(json.loads(file.read_text()))

@@ -56,7 +56,7 @@ def fit_table(table: TrialsTable, *, seed: int) -> Fit:
     if n < MIN_FITTED_TRIALS or not d or is_constant:
         evidence = _evidence(table, None, None, is_constant=is_constant)
         return Fit(table, whole, None, None, evidence, judge(evidence))
-    first = sobol(table.axes, table.unit, table.y, seed=seed, completions=table.completions)
+    first = sobol(table.axes, table.unit, table.y, seed=seed, rough=table.rough)
     bases = [axis.basis(table.unit[:, i]) for i, axis in enumerate(table.axes)]
     second = chaos(bases, [np.array(axis.degrees()) for axis in table.axes], table.y)
     evidence = _evidence(table, first, second, is_constant=False)

@@ -26,6 +26,7 @@ from studies.analysis.gaussian_process.left_out import left_out, q2_of
 from studies.analysis.gaussian_process.mode import some_of
 from studies.analysis.gaussian_process.posterior import Draws, hyperparameters, posterior_at
 from studies.analysis.gaussian_process.response import Response
+from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.influence import most_influential, shares_without
 from studies.analysis.intervals import intervals
 from studies.analysis.levels import PERCENTILES
@@ -78,19 +79,19 @@ class Sobol:
 
 
 @one_thread
-def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions: Array | None = None) -> Sobol:
+def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, rough: RoughValues | None = None) -> Sobol:
     """Estimate the indices from trials at `unit` (n, d), positions in [0, 1] on the axes, with values `y` (n,), not
     constant.
 
-    `completions` (draws, n) are draws of values that are not known exactly. Trials and axes are put into an order of
-    their own first, so that theirs makes no difference.
+    `rough` says more of values that are not known exactly. Trials and axes are put into an order of their own first, so
+    that theirs makes no difference.
     """
     columns = sorted(range(len(axes)), key=lambda i: axes[i].name)
     rows = np.lexsort((y, *(unit[:, i] for i in reversed(columns))))
     back = np.argsort(rows)
     ordered = [axes[i] for i in columns]
-    drawn_y = None if completions is None else completions[:, rows]
-    response, model, mode = fitted_model(ordered, unit[rows][:, columns], y[rows], drawn_y)
+    rough = None if rough is None else rough.over(rows)
+    response, model, mode = fitted_model(ordered, unit[rows][:, columns], y[rows], rough)
     points = _left_out_together(ordered, unit[rows][:, columns])
     out = left_out(model, mode, points, seed=seed)
     predicted = response.expected(out.mean, out.sd)
@@ -105,7 +106,8 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
     ]
     surface, shares = _metric(axes, columns, draws, response, projection)
     noise = np.array([_noise_share(draw) for draw in draws])
-    learned = max(q2, q2_of(model.y, out.mean, points)) > _learned_from_noise(len(y), n_components=shares.shape[1] - 1)
+    on_scale = response.forward(y[rows])
+    learned = max(q2, q2_of(on_scale, out.mean, points)) > _learned_from_noise(len(y), n_components=shares.shape[1] - 1)
     estimates = intervals(shares, stretch=out.stretch, confirmed=q2)
     if not learned:
         estimates = [replace(estimate, lo=0.0, hi=1.0) for estimate in estimates]
@@ -131,7 +133,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions
         influential=rows[influential],
         without=dict(zip(owners, without[: d + p].tolist(), strict=True)),
         predicted=predicted[back],
-        residual=(model.y - fitted)[back],
+        residual=(on_scale - fitted)[back],
         n_effective=n_effective,
         surface=surface,
         log_lengths=tuple(float(mode[place[i]]) for i in range(d)),

@@ -27,6 +27,7 @@ from studies.analysis.axis import Array, Axis, axes_of, is_inside
 from studies.analysis.curves.common_step import CommonStep, common_step
 from studies.analysis.curves.completion import completed
 from studies.analysis.curves.learning_curves import Curves, curves_of
+from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.same_runs import distinct
 from studies.analysis.tried import Tried, points_of, tried_of, with_levels
 from studies.errors import BadInput, Problem
@@ -67,7 +68,7 @@ class TrialsTable:
     assumed_source: stands for sources that the storage did not record
     is_grid: the trials fill a grid, or were proposed as one
     dropped: parameters left out, and why
-    completions: (draws, n), draws of the values if some are predicted
+    rough: what is known of the values if some are predicted
     tried: trials that diverged or ran out of memory as well, None for a part of the trials
     """
 
@@ -96,7 +97,7 @@ class TrialsTable:
     assumed_source: str | None = None
     is_grid: bool = False
     dropped: Mapping[str, str] = field(default_factory=dict)
-    completions: Array | None = None
+    rough: RoughValues | None = None
     tried: Tried | None = None
 
     @property
@@ -134,7 +135,12 @@ class TrialsTable:
     @property
     def n_completed(self) -> int:
         """How many values are predicted."""
-        return 0 if self.completions is None else int((np.ptp(self.completions, axis=0) > 0).sum())
+        return 0 if self.rough is None else int((~self.rough.is_known).sum())
+
+    @property
+    def draws(self) -> Array:
+        """The values (1, n), or draws of them (draws, n) if some are predicted."""
+        return self.y[None] if self.rough is None else self.rough.draws
 
     @property
     def has_own_steps(self) -> bool:
@@ -167,7 +173,7 @@ class TrialsTable:
             sources=tuple(self.sources[k] for k in kept),
             replicates=tuple(self.replicates[k] for k in kept),
             samples=tuple(self.samples[k] for k in kept),
-            completions=None if self.completions is None else self.completions[:, kept],
+            rough=None if self.rough is None else self.rough.over(kept),
             tried=None,
         )
 
@@ -275,8 +281,8 @@ def powers_of_two(study: Study) -> frozenset[str]:
 
 def _completed(table: TrialsTable, curves: Curves) -> TrialsTable:
     """Predict the last values of pruned trials."""
-    draws = completed(curves.of(table.numbers), curves.steps, table.axes, table.unit, seed=0)
-    return replace(table, y=draws.mean(axis=0), completions=draws)
+    rough = completed(curves.of(table.numbers), curves.steps, table.axes, table.unit, seed=0)
+    return replace(table, y=rough.draws.mean(axis=0), rough=rough)
 
 
 def _value(trial: FrozenTrial, step: CommonStep | None, target: Target | None) -> float | None:

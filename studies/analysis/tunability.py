@@ -160,7 +160,7 @@ def _tolerance(table: TrialsTable) -> float:
 
 def _can_be(table: TrialsTable, scale: Literal["log", "logit"]) -> bool:
     """Return whether the metric has a scale: `logit` for shares, `log` for positive numbers."""
-    return any(response.name == scale for response in responses(table.y, seen=table.completions))
+    return any(response.name == scale for response in responses(table.y, seen=table.draws))
 
 
 def _rows(

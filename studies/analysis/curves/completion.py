@@ -1,7 +1,8 @@
 """The last values of pruned trials, predicted from their curves.
 
 A Gaussian process of all curves (curve_model.py) predicts them, on the scale of the metric and of time that the data
-prefer. Draws of the ends stand for what is not known of them: their mean for the value, their covariance for its error.
+prefer. A predicted end is drawn towards those of the trials near by. A model of the ends would do so once more, and
+would flatten effects. So what the curves themselves tell of the ends is told apart from what other ends tell.
 
 Measured on pruned searches of the recorded table, 60 trials each: the error of a predicted end is a third of the ends'
 standard deviation (root mean square), and .92 of the ends lie in their 95 % interval. A regression from step to step
@@ -11,12 +12,14 @@ erred by a whole standard deviation: it carried the noise of good curves over to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.curves.curve_model import CurveModel, curve_model
 from studies.analysis.gaussian_process.response import Response, responses
+from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.threads import one_thread
 
 N_DRAWS = 300
@@ -25,8 +28,8 @@ GROUP = 300  # trials that are predicted together
 
 
 @one_thread
-def completed(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *, seed: int) -> Array:
-    """Return draws of the last value of each trial: (300, n), all the same where it is known.
+def completed(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *, seed: int) -> RoughValues:
+    """Return the last value of each trial.
 
     `curves` is (n, k) at `steps` (k,), with NaN where there is no report, and `unit` (n, d) the positions in [0, 1],
     NaN where a parameter was not active. Of more than 300 trials, groups are predicted one by one.
@@ -35,15 +38,18 @@ def completed(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *,
     some = _evenly(n, LEARNT_FROM)
     response, times, vector = _learnt(curves[some], curves[~np.isnan(curves)], steps, axes, unit[some])
     rng = np.random.default_rng(seed)
-    ends = np.repeat(curves[:, -1][None], N_DRAWS, axis=0)
+    draws = np.repeat(curves[:, -1][None], N_DRAWS, axis=0)
+    told, errors = response.forward(curves[:, -1]), np.zeros((n, n))
     n_groups = -(-n // GROUP)
     for first in range(n_groups):
         rows = np.arange(first, n, n_groups)
         pruned = np.flatnonzero(np.isnan(curves[rows, -1]))
         if len(pruned):
             model = _model(response, times, curves[rows], axes, unit[rows])
-            ends[:, rows[pruned]] = response.back(model.ends(vector, pruned, n=N_DRAWS, rng=rng))
-    return ends
+            ends, rows = model.ends(vector, pruned), rows[pruned]
+            draws[:, rows] = response.back(ends.draws(N_DRAWS, rng))
+            told[rows], errors[np.ix_(rows, rows)] = ends.told()
+    return RoughValues(draws, response, told, errors)
 
 
 def _learnt(
@@ -55,17 +61,11 @@ def _learnt(
     """
     known = curves[~np.isnan(curves)]
 
-    def learn(response: Response, times: Array, start: Array | None) -> tuple[float, Response, Array, Array]:
-        vector, density = _model(response, times, curves, axes, unit).mode(start)
-        return density + response.log_jacobian(known), response, times, vector
-
-    by_log, by_line = _times(steps)
     found, start = [], None
-    for response in responses(seen):
-        found.append(learn(response, by_log, start))
-        start = found[-1][-1]
-    best = max(found, key=lambda own: own[0])
-    return max(best, learn(best[1], by_line, best[-1]), key=lambda own: own[0])[1:]
+    for times, response in product(_times(steps), responses(seen)):
+        start, density = _model(response, times, curves, axes, unit).mode(start)
+        found.append((density + response.log_jacobian(known), response, times, start))
+    return max(found, key=lambda own: own[0])[1:]
 
 
 def _times(steps: Array) -> tuple[Array, Array]:

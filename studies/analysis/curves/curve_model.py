@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, lapack, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh, lapack, solve_triangular
 from scipy.optimize import minimize
 
 from studies.analysis.axis import Array, Axis
@@ -35,6 +35,7 @@ NOISE = (np.log(0.2), 1.0)  # prior mean and sd of the log noise sd
 NOISE_BOUNDS = (np.log(1e-2), np.log(2.0))
 START = (0.5, 0.5, 0.2, 0.3, 0.3, 0.1, 0.5, 0.5, 0.2)  # amplitudes
 JITTER = 1e-8
+LEAST_LEFT, MOST_LEFT = 1e-9, 0.9  # of the variance of an end by other ends, after the curves are seen
 FAILED = 1e10  # minus the log posterior where the covariance cannot be inverted
 MODE = {"maxiter": 60, "ftol": 1e-5}
 
@@ -74,19 +75,23 @@ class CurveModel:
         found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=MODE)
         return np.asarray(found.x), -float(found.fun)
 
-    def ends(self, vector: Array, trials: Integers, *, n: int, rng: np.random.Generator) -> Array:
-        """Return draws of the values of some trials at time 1, with their noise: (n, trials)."""
-        noise = np.exp(2 * vector[-1])
-        values, ends = (self.trial, self.time), (trials, np.ones(len(trials)))
+    def ends(self, vector: Array, trials: Integers) -> Ends:
+        """Return what is known of the values of some trials at time 1, with their noise."""
+        others = self._ends(vector, trials, np.flatnonzero(self.time == 1))
+        return Ends(*self._ends(vector, trials, np.arange(len(self.y))), *others)
+
+    def _ends(self, vector: Array, trials: Integers, rows: Integers) -> tuple[Array, Array]:
+        """Return the mean and the covariance of the trials' values at time 1, from the values in `rows`."""
+        noise = np.exp(2 * vector[-1]) + JITTER
+        values, ends = (self.trial[rows], self.time[rows]), (trials, np.ones(len(trials)))
         seen = self.covariance(vector, values, values)
-        seen[np.diag_indices(len(seen))] += noise + JITTER
+        seen[np.diag_indices(len(seen))] += noise
         lower = cholesky(seen, lower=True, check_finite=False)
         across = self.covariance(vector, values, ends)
-        mean = across.T @ cho_solve((lower, True), self.y)
         half = solve_triangular(lower, across, lower=True)
         left = self.covariance(vector, ends, ends) - half.T @ half
-        left[np.diag_indices(len(left))] += noise + JITTER
-        return np.asarray(mean + rng.standard_normal((n, len(trials))) @ cholesky(left, lower=True).T)
+        left[np.diag_indices(len(left))] += noise
+        return np.asarray(across.T @ cho_solve((lower, True), self.y[rows])), left
 
     def covariance(self, vector: Array, first: tuple[Integers, Array], second: tuple[Integers, Array]) -> Array:
         """Return the covariance between the curves at two kinds of (trial, time), without noise."""
@@ -111,6 +116,40 @@ class CurveModel:
         return Variances(
             *(np.append(t**2, both) for t, both in zip((smooth, own, shared), (*together, 0.0), strict=True))
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What is known of m values.
+
+    mean, covariance: by all values of all curves (m), (m, m)
+    mean_by_ends, covariance_by_ends: by the ends of other trials alone
+    """
+
+    mean: Array
+    covariance: Array
+    mean_by_ends: Array
+    covariance_by_ends: Array
+
+    def draws(self, n: int, rng: np.random.Generator) -> Array:
+        """Return draws of the values: (n, m)."""
+        lower = cholesky(self.covariance, lower=True)
+        return np.asarray(self.mean + rng.standard_normal((n, len(self.mean))) @ lower.T)
+
+    def told(self) -> tuple[Array, Array]:
+        """Return the values as the curves tell them, and the covariance of their errors.
+
+        Together with what the other ends tell, they give the mean and the covariance by all values: precisions add.
+        """
+        lower = cholesky(self.covariance_by_ends, lower=True)
+        half = solve_triangular(lower, self.covariance, lower=True)
+        left, vectors = eigh(solve_triangular(lower, half.T, lower=True))  # variance that is left of each direction
+        left = np.clip(left, LEAST_LEFT, MOST_LEFT)
+        by_all, by_ends = (
+            vectors.T @ solve_triangular(lower, mean, lower=True) for mean in (self.mean, self.mean_by_ends)
+        )
+        back = lower @ vectors
+        return back @ ((by_all - left * by_ends) / (1 - left)), (back * (left / (1 - left))) @ back.T
 
 
 class MinusLogPosterior:

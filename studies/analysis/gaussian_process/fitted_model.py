@@ -9,7 +9,8 @@ import numpy as np
 from studies.analysis.axis import Array, Axis
 from studies.analysis.gaussian_process.mode import START_LENGTHS, mode_of, some_of
 from studies.analysis.gaussian_process.model import Model, model_of
-from studies.analysis.gaussian_process.response import Response, responses
+from studies.analysis.gaussian_process.response import Response, responses, standardised
+from studies.analysis.gaussian_process.rough_values import RoughValues
 
 DIGITS = 9  # of standardised values: a chain of draws would make much of a rounding error in the metric's unit
 
@@ -18,21 +19,19 @@ def fitted_model(
     axes: Sequence[Axis],
     unit: Array,
     y: Array,
-    completions: Array | None,
+    rough: RoughValues | None,
     *,
     lengths: Sequence[float] = START_LENGTHS,
 ) -> tuple[Response, Model, Array]:
     """Return the scale of the highest evidence, with its model and the mode of its hyperparameters.
 
-    The trials are at `unit` (n, d) with values `y` (n,). `completions` (draws, n) are draws of values that are not
-    known exactly.
+    The trials are at `unit` (n, d) with values `y` (n,). Where some are known only roughly, the scale is that of
+    `rough`.
     """
     found = []
-    for response in responses(y, seen=completions):
-        z = response.forward(y if completions is None else completions)
-        errors = None if completions is None else np.cov(z.T).reshape(len(y), len(y))
-        values = z if completions is None else z.mean(axis=0)
-        model = model_of(axes, unit, np.round(values, DIGITS), errors=errors)
+    for response in responses(y) if rough is None else [standardised(rough.response, y)]:
+        z, errors = (response.forward(y), None) if rough is None else rough.on(response)
+        model = model_of(axes, unit, np.round(z, DIGITS), errors=errors)
         some = some_of(model)
         mode = mode_of(some, lengths=lengths)
         evidence = some.log_evidence(mode) + response.log_jacobian(y) * len(some.y) / len(y)

@@ -101,11 +101,12 @@ def responses(y: Array, *, seen: Array | None = None) -> list[Response]:
         apart = np.minimum(every, 1 - every)
         margin = float(apart[apart > 0].min()) / 2 if (apart > 0).any() else LEAST_SHARE
         names = [*names, "logit"]
-    return [_standardised(Response(name, margin=margin), y) for name in names]
+    return [standardised(Response(name, margin=margin), y) for name in names]
 
 
-def _standardised(response: Response, y: Array) -> Response:
-    scaled = response.forward(y)
+def standardised(response: Response, y: Array) -> Response:
+    """Return the same scale, standardised by values `y` (n,)."""
+    scaled = Response(response.name, margin=response.margin).forward(y)
     mean, sd = float(scaled.mean()), float(scaled.std()) or 1.0
     turned = float(np.sum((scaled - mean) ** 3)) < 0
     return Response(response.name, mean, -sd if turned else sd, response.margin)

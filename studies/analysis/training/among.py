@@ -24,6 +24,7 @@ from studies.analysis.gaussian_process.left_out import left_out, q2_of
 from studies.analysis.gaussian_process.mode import some_of
 from studies.analysis.gaussian_process.posterior import hyperparameters, posterior_at
 from studies.analysis.gaussian_process.response import Response
+from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.intervals import intervals
 from studies.analysis.surface import Functions
 from studies.analysis.training.classifier import N_FUNCTIONS, N_THETAS, Classifier
@@ -71,15 +72,15 @@ def among_trained(
     classifier: Classifier,
     *,
     seed: int,
-    completions: Array | None = None,
+    rough: RoughValues | None = None,
 ) -> AmongTrained | None:
     """Return the effects from the trials in the region, at `unit` (n, d) with values `y` (n,). None if none is found.
 
     A trial in the region counts whatever its value is. To select trials by their values would flatten the function.
 
-    `completions` (draws, n) are draws of values that are not known exactly.
+    `rough` says more of values that are not known exactly.
     """
-    fit = _fit(axes, unit, y, seed=seed, completions=completions)
+    fit = _fit(axes, unit, y, seed=seed, rough=rough)
     rng = np.random.default_rng(seed)
     influences = _influences(fit.functions) + classifier.influences
     chosen = np.sort(np.argsort(-influences)[:MOST_PARAMETERS]).tolist()
@@ -99,8 +100,8 @@ def among_trained(
     )
 
 
-def _fit(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, completions: Array | None) -> _Fit:
-    response, model, mode = fitted_model(axes, unit, y, completions, lengths=(START_LENGTH,))
+def _fit(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, rough: RoughValues | None) -> _Fit:
+    response, model, mode = fitted_model(axes, unit, y, rough, lengths=(START_LENGTH,))
     points = np.unique(unit, axis=0, return_inverse=True)[1].ravel()
     out = left_out(model, mode, points, seed=seed)
     rng = np.random.default_rng(seed)

@@ -86,6 +86,6 @@ def _among(
 ) -> AmongTrained | None:
     if len(inside) < MIN_FITTED_TRIALS or np.ptp(table.y[inside]) == 0 or table.tried is None:
         return None
-    completions = None if table.completions is None else table.completions[:, inside]
+    rough = None if table.rough is None else table.rough.over(inside)
     unit = table.tried.active_everywhere().unit[inside]
-    return among_trained(classifier.axes, unit, table.y[inside], classifier, seed=seed, completions=completions)
+    return among_trained(classifier.axes, unit, table.y[inside], classifier, seed=seed, rough=rough)

@@ -63,11 +63,10 @@ class TwoGroups:
 def two_groups(table: TrialsTable) -> TwoGroups | None:
     """Return both groups of the trials of `table`, None if there are not two."""
     border = border_of(table.y)
-    draws = table.y[None] if table.completions is None else table.completions
     if border is None:
         trains = np.ones(len(table.y))
     else:
-        trains = ((draws >= border) if table.maximize else (draws <= border)).mean(axis=0)
+        trains = ((table.draws >= border) if table.maximize else (table.draws <= border)).mean(axis=0)
     found = TwoGroups(border, trains, 0 if table.tried is None else table.tried.n_diverged)
     smaller = min(found.n_trained, found.n_others)
     return found if smaller >= max(MIN_GROUP, LEAST_SHARE * (found.n_trained + found.n_others)) else None

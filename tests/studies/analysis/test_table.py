@@ -78,14 +78,14 @@ def test_above_a_tenth_of_pruned_trials_their_last_values_are_predicted_from_the
     found = table([*trials, pruned(0.0, 0.05), pruned(0.0, 0.05, 0.06)])
     assert (found.policy, found.compared, len(found.y), found.survivors_only) == ("completed", "final", 10, False)
     assert list(found.y[:8]) == [0.5] * 8
-    assert found.completions is not None
-    assert found.y == pytest.approx(found.completions.mean(axis=0))
+    assert found.rough is not None
+    assert found.y == pytest.approx(found.rough.draws.mean(axis=0))
     assert found.n_completed == 1  # the other one reported at the last rung, too
     assert found.y[8] > 0.05
     assert found.y[9] == 0.06
     some = found.over(np.arange(10) > 4, found.names)
-    assert some.completions is not None
-    assert some.completions.shape[1] == 5
+    assert some.rough is not None
+    assert some.rough.draws.shape[1] == 5
 
 
 def test_on_request_or_with_few_whole_curves_all_count_at_the_last_rung_that_nine_in_ten_reached() -> None:

@@ -34,7 +34,7 @@ def test_known_ends_are_kept_and_predicted_ones_hold_the_truth() -> None:
     inside, errors, n_pruned = [], [], 0
     for seed in range(20):
         whole, seen, unit = curves(60, seed=seed)
-        found = completed(seen, STEPS, uniform(2), unit, seed=0)
+        found = completed(seen, STEPS, uniform(2), unit, seed=0).draws
         pruned = np.isnan(seen[:, -1])
         n_pruned += int(pruned.sum())
         assert np.ptp(found[:, ~pruned], axis=0).max() == 0
@@ -57,7 +57,7 @@ def test_a_training_that_stays_at_chance_is_not_predicted_to_end_near_the_best()
     seen = whole.copy()
     seen[2:12, 4:] = np.nan
     seen[40:, 4:] = np.nan
-    found = completed(seen, np.arange(1.0, 9), uniform(1), unit, seed=0)
+    found = completed(seen, np.arange(1.0, 9), uniform(1), unit, seed=0).draws
     assert found[:, 2:12].mean(axis=0) == pytest.approx(whole[2:12, -1], abs=0.1)
     assert found[:, 40:].mean(axis=0) == pytest.approx(0.95, abs=0.02)
 
@@ -68,13 +68,28 @@ def test_a_slow_learner_keeps_its_slope() -> None:
     whole = slopes[:, None] * np.arange(1.0, 9) + 0.05 * rng.standard_normal((40, 8))
     seen = whole.copy()
     seen[::2, 4:] = np.nan
-    found = completed(seen, np.arange(1.0, 9), uniform(1), rng.random((40, 1)), seed=0)
+    found = completed(seen, np.arange(1.0, 9), uniform(1), rng.random((40, 1)), seed=0).draws
     assert np.abs(found.mean(axis=0) - whole[:, -1]).max() < 1  # of 24
+
+
+def test_straight_curves_on_the_scale_of_the_metric_are_known_as_such() -> None:
+    """By the logarithm of time and of the metric, the ends would be off by 1.5."""
+    errors = []
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        slopes = rng.uniform(0.5, 3, 40)
+        whole = 5 + slopes[:, None] * np.arange(1.0, 21) + 0.2 * rng.standard_normal((40, 20))
+        seen = whole[:, [0, 1, 2, 3, 4, 9, 19]].copy()
+        seen[::2, 5:] = np.nan
+        found = completed(seen, np.array([1.0, 2, 3, 4, 5, 10, 20]), uniform(1), rng.random((40, 1)), seed=0)
+        assert found.response.name == "raw"
+        errors.extend(found.draws.mean(axis=0)[::2] - whole[::2, -1])
+    assert np.sqrt(np.mean(np.square(errors))) < 1  # a line through five values with this noise errs by .95
 
 
 def test_many_trials_are_predicted_in_groups_each_from_its_own() -> None:
     whole, seen, unit = curves(700, seed=4)
-    found = completed(seen, STEPS, uniform(2), unit, seed=0)
+    found = completed(seen, STEPS, uniform(2), unit, seed=0).draws
     pruned = np.isnan(seen[:, -1])
     assert np.std(found[:, pruned].mean(axis=0) - whole[pruned, -1]) < 0.3
     assert found[0, ~pruned] == pytest.approx(whole[~pruned, -1])
@@ -82,19 +97,19 @@ def test_many_trials_are_predicted_in_groups_each_from_its_own() -> None:
 
 def test_the_same_seed_gives_the_same_draws() -> None:
     _, seen, unit = curves(40, seed=1)
-    first, second = (completed(seen, STEPS, uniform(2), unit, seed=3) for _ in range(2))
+    first, second = (completed(seen, STEPS, uniform(2), unit, seed=3).draws for _ in range(2))
     assert np.array_equal(first, second)
 
 
 def test_a_parameter_that_was_not_active_counts_as_its_middle() -> None:
     _, seen, unit = curves(40, seed=1)
     unit[::3, 1] = np.nan
-    assert np.isfinite(completed(seen, STEPS, uniform(2), unit, seed=0)).all()
+    assert np.isfinite(completed(seen, STEPS, uniform(2), unit, seed=0).draws).all()
 
 
 def test_shares_stay_shares() -> None:
     whole, seen, unit = curves(60, seed=2)
     shares = 1 / (1 + np.exp(whole))
-    found = completed(np.where(np.isnan(seen), np.nan, shares), STEPS, uniform(2), unit, seed=0)
+    found = completed(np.where(np.isnan(seen), np.nan, shares), STEPS, uniform(2), unit, seed=0).draws
     assert (found > 0).all()
     assert (found < 1).all()
