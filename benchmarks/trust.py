@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -28,11 +28,12 @@ from typing import Any
 
 import optuna
 from threadpoolctl import threadpool_limits
-from trust_estimators import ESTIMATORS, Found
+from trust_estimators import ESTIMATORS, Found, Training
 from trust_page import OURS, page
 from trust_scores import Scored, rows_of
 from trust_searches import SEARCHES, SIZES, study_of
-from trust_surfaces import NAMES, RECORDED, indices_of
+from trust_surfaces import NAMES, RECORDED, truths_of
+from trust_truth import Names
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.table import TrialsTable, trials_table
@@ -130,8 +131,8 @@ def _scored(job: Job, name: str, study: optuna.Study) -> Scored:
             aside = file.with_suffix(".tmp")
             aside.write_text(json.dumps(_written(found, seconds)))
             aside.replace(file)
-    rows = rows_of(found, indices_of(job.surface))
-    return Scored(job.surface, job.search, job.n, job.seed, name, found.level, seconds, rows)
+    rows, splits = rows_of(found, truths_of(job.surface)), found.training is not None
+    return Scored(job.surface, job.search, job.n, job.seed, name, found.level, seconds, rows, splits)
 
 
 def _asked(name: str, table: TrialsTable, study: optuna.Study) -> Found:
@@ -146,15 +147,31 @@ def _asked(name: str, table: TrialsTable, study: optuna.Study) -> Found:
 
 
 def _written(found: Found, seconds: float) -> dict[str, Any]:
-    estimates = [[list(names), own.value, own.lo, own.hi] for names, own in found.estimates.items()]
-    claimed = [list(names) for names in sorted(found.claimed)]
-    return {"estimates": estimates, "level": found.level, "claimed": claimed, "seconds": seconds}
+    training = found.training
+    return {
+        "estimates": _plain(found.estimates),
+        "level": found.level,
+        "claimed": [list(names) for names in sorted(found.claimed)],
+        "losses": _plain(found.losses),
+        "training": training and [training.border, _plain(training.decides), _plain(training.effects)],
+        "seconds": seconds,
+    }
 
 
 def _read(kept: dict[str, Any]) -> tuple[Found, float]:
-    estimates = {tuple(names): Estimate(value, lo, hi) for names, value, lo, hi in kept["estimates"]}
+    border, decides, effects = kept["training"] or (None, [], [])
+    training = Training(border, _estimates(decides), _estimates(effects)) if kept["training"] else None
     claimed = frozenset(tuple(names) for names in kept["claimed"])
-    return Found(estimates, kept["level"], claimed), float(kept["seconds"])
+    found = Found(_estimates(kept["estimates"]), kept["level"], claimed, _estimates(kept["losses"]), training)
+    return found, float(kept["seconds"])
+
+
+def _plain(found: Mapping[Names, Estimate]) -> list[Any]:
+    return [[list(names), own.value, own.lo, own.hi] for names, own in found.items()]
+
+
+def _estimates(plain: Sequence[Any]) -> dict[Names, Estimate]:
+    return {tuple(names): Estimate(value, lo, hi) for names, value, lo, hi in plain}
 
 
 def _pool(n_processes: int) -> ProcessPoolExecutor:

@@ -16,13 +16,29 @@ from pathlib import Path
 
 import optuna
 import trust_peers
-from trust_truth import UNEXPLAINED, Names
+from trust_truth import UNEXPLAINED, Names, middle_of
 
 import studies.analysis
 from studies.analysis.effects import effects_of, fits_of
 from studies.analysis.estimate import Estimate
 from studies.analysis.table import TrialsTable
+from studies.analysis.training.training import TrainingAnalysis, training_of
+from studies.analysis.tunability import tunability
 from studies.analysis.verdict import LEVELS, Level
+
+
+@dataclass(frozen=True)
+class Training:
+    """What decides whether a configuration trains, and what decides how well.
+
+    border: the value between both groups, None if all of the worse one diverged
+    decides: shares of the variance of the chance to train
+    effects: Shapley effects where it is at least one half
+    """
+
+    border: float | None
+    decides: Mapping[Names, Estimate]
+    effects: Mapping[Names, Estimate]
 
 
 @dataclass(frozen=True)
@@ -31,11 +47,15 @@ class Found:
 
     level: the verdict on the study, the worst one if several sets of trials were fitted, None if there is none
     claimed: the interactions that it says the trials show
+    losses: by each parameter at its middle, in the metric's unit
+    training: None if it sees no two groups of trials
     """
 
     estimates: Mapping[Names, Estimate]
     level: Level | None = None
     claimed: frozenset[Names] = frozenset()
+    losses: Mapping[Names, Estimate] = field(default_factory=dict)
+    training: Training | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +86,26 @@ class Estimator:
 def ours(table: TrialsTable, _: optuna.Study) -> Found:
     fits = fits_of(table, seed=0)
     effects = [effect for effect in effects_of(fits, seed=0) if effect.kind != "noise"]
+    defaults = {axis.name: middle_of(axis) for axis in table.axes}
+    tuning = tunability(fits, defaults=defaults, tolerance=None, seed=0)
     return Found(
         estimates={effect.params or UNEXPLAINED: effect.estimate for effect in effects},
         level=max((fit.verdict.level for fit in fits), key=LEVELS.index),  # the errors of all fits are counted
         claimed=frozenset(effect.params for effect in effects if effect.is_claimed),
+        losses={(row.name,): row.loss for row in tuning},
+        training=_training(training_of(table, seed=0)),
     )
+
+
+def _training(found: TrainingAnalysis | None) -> Training | None:
+    if found is None:
+        return None
+    names = [axis.name for axis in found.axes]
+    mains = {(name,): share for name, share in zip(names, found.mains, strict=True)}
+    pairs = {(names[i], names[j]): share for (i, j), share in found.pairs.items()}
+    among = found.among
+    effects = {} if among is None else zip([(names[i],) for i in among.chosen], among.effects, strict=True)
+    return Training(found.groups.border, mains | pairs, dict(effects))
 
 
 def peer(function: Callable[[TrialsTable, optuna.Study], Mapping[Names, float]]) -> Callable[..., Found]:

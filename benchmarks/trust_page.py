@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from trust_estimators import ESTIMATORS
 from trust_scores import (
+    EFFECTS,
     LARGE_ERROR,
     SMALL_ERROR,
     Kind,
@@ -21,6 +22,7 @@ from trust_scores import (
     false_claims,
     given,
     score,
+    splits,
     verdicts,
     width,
 )
@@ -28,7 +30,6 @@ from trust_surfaces import RECORDED
 
 from studies.analysis.estimate import Estimate
 
-BOTH: tuple[Kind, Kind] = ("main", "pair")
 OURS = "ours"
 MIN_STUDIES = 6  # for a paired difference: fewer have no bootstrap interval to speak of
 VERSIONS = ("optuna", "scikit-learn", "numpy", "scipy")
@@ -58,6 +59,14 @@ at most .02 of the pairs. A verdict `ok` for .80 of the studies with a small err
 one, at most.
 """
 
+ANSWERS = """## Tuning and training
+
+*Not tuned* is what is lost if a parameter stays in the middle of its range while the others are tuned, in standard
+deviations of the surface. Where trials fall into two groups, *decides whether it trains* are the indices of the chance
+to be in the better one. *Decides how well* are Shapley effects where that chance is at least one half. They are
+enumerated on the grid behind the true indices.
+"""
+
 
 def page(found: Sequence[Scored], *, command: str) -> str:
     """Return the page. Parts without studies are left out."""
@@ -75,16 +84,16 @@ def _head(found: Sequence[Scored], command: str) -> str:
 
 def _of_ours(ours: Sequence[Scored]) -> list[str]:
     kinds: list[tuple[str, tuple[Kind, ...]]] = [
-        ("mains and pairs", BOTH),
+        ("mains and pairs", EFFECTS),
         ("main", ("main",)),
         ("pair", ("pair",)),
         ("unexplained", ("unexplained",)),
     ]
     by_kind = [[words, *_scores(ours, *kinds_)] for words, kinds_ in kinds]
     sizes = sorted({study.n for study in ours})
-    by_size = [[str(n), *_scores(_where(ours, n=n), *BOTH)] for n in sizes]
+    by_size = [[str(n), *_scores(_where(ours, n=n), *EFFECTS)] for n in sizes]
     cells = [
-        [surface, search, *_scores(_where(ours, surface=surface, search=search), *BOTH)]
+        [surface, search, *_scores(_where(ours, surface=surface, search=search), *EFFECTS)]
         for surface in _distinct(ours, "surface")
         for search in _distinct(ours, "search")
     ]
@@ -97,7 +106,33 @@ def _of_ours(ours: Sequence[Scored]) -> list[str]:
         "By surface and search, mains and pairs, over all numbers of trials:\n",
         _table(["surface", "search", *columns], cells),
         *_recorded(ours, columns),
+        *_answers(ours, columns),
         _claims(ours),
+    ]
+
+
+def _answers(ours: Sequence[Scored], columns: Sequence[str]) -> list[str]:
+    """Return how right the answers on tuning and on training are, by surface."""
+    kinds: Sequence[tuple[str, Kind]] = [
+        ("not tuned", "loss"),
+        ("decides whether it trains", "decides"),
+        ("decides how well", "trained"),
+    ]
+    rows = []
+    for words, kind in kinds:
+        judged = [study for study in ours if study.judged(kind)]
+        rows += [[words, "all", *_scores(judged, kind)]] if judged else []
+        for surface in _distinct(judged, "surface") if len(_distinct(judged, "surface")) > 1 else ():
+            rows.append([words, surface, *_scores(_where(judged, surface=surface), kind)])
+    told = [
+        [surface, *(_number(splits(_where(ours, surface=surface, n=n)).value) for n in sorted({s.n for s in ours}))]
+        for surface in _distinct(ours, "surface")
+    ]
+    return [
+        ANSWERS,
+        _table(["answer", "surface", *columns], rows),
+        "Share of the studies that are said to have two groups of trials:\n",
+        _table(["surface", *(f"{n} trials" for n in sorted({study.n for study in ours}))], told),
     ]
 
 
@@ -106,7 +141,7 @@ def _recorded(ours: Sequence[Scored], columns: Sequence[str]) -> list[str]:
     if not recorded:
         return []
     rows = [
-        [search, str(n), *_scores(_where(recorded, search=search, n=n), *BOTH)]
+        [search, str(n), *_scores(_where(recorded, search=search, n=n), *EFFECTS)]
         for search in _distinct(recorded, "search")
         for n in sorted({study.n for study in recorded})
     ]

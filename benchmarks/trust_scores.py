@@ -14,14 +14,16 @@ from typing import Literal
 
 import numpy as np
 from trust_estimators import Found
+from trust_surfaces import Truths
 from trust_truth import Indices, Names
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.levels import CLAIM, LEVEL, PERCENTILES
 from studies.analysis.verdict import Level
 
-Kind = Literal["main", "pair", "unexplained"]
+Kind = Literal["main", "pair", "unexplained", "loss", "decides", "trained"]
 KINDS: Mapping[int, Kind] = {0: "unexplained", 1: "main", 2: "pair"}
+EFFECTS: tuple[Kind, Kind] = ("main", "pair")
 NARROW = 0.95  # a wider interval says nothing
 N_RESAMPLES = 2000
 SMALL_ERROR, LARGE_ERROR = 0.10, 0.30  # sums of a study's errors
@@ -29,19 +31,19 @@ SMALL_ERROR, LARGE_ERROR = 0.10, 0.30  # sums of a study's errors
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An index with its estimate. A value that is not given counts as 0."""
+    """A number with its estimate. A value that is not given counts as 0.
 
+    kind: an index of a parameter, of a pair, or of what they leave; a loss by a parameter that is not tuned, in
+        standard deviations of the surface; an index of the chance to train; or an effect where that is at least a half
+    """
+
+    kind: Kind
     names: Names
     true: float
     value: float
     lo: float | None
     hi: float | None
     is_claimed: bool
-
-    @property
-    def kind(self) -> Kind:
-        """Whether it is of a parameter, of a pair, or of what they leave."""
-        return KINDS[len(self.names)]
 
     @property
     def is_judged(self) -> bool:
@@ -98,6 +100,7 @@ class Scored:
     level: Level | None
     seconds: float  # of CPU
     rows: tuple[Row, ...]
+    splits: bool = False  # whether it sees two groups of trials
 
     @property
     def study(self) -> tuple[str, str, int, int]:
@@ -107,7 +110,7 @@ class Scored:
     @property
     def error(self) -> float:
         """The sum of the errors of all mains and pairs."""
-        return sum(row.error for row in self.rows if row.names)
+        return sum(row.error for row in self.rows if row.kind in EFFECTS)
 
     @property
     def mains_error(self) -> float:
@@ -126,24 +129,51 @@ class Scored:
         return [row for row in self.rows if row.is_judged and row.kind in kinds]
 
 
-def rows_of(found: Found, truth: Indices) -> tuple[Row, ...]:
-    """Return a row for each true index. The order of a pair's parameters makes no difference."""
-    estimates = {frozenset(names): estimate for names, estimate in found.estimates.items()}
-    claimed = {frozenset(names) for names in found.claimed}
-    return tuple(_row(names, true, estimates.get(frozenset(names)), claimed) for names, true in truth.items())
+def rows_of(found: Found, truths: Truths) -> tuple[Row, ...]:
+    """Return a row for each true number of a surface, as far as the estimator says something of its kind."""
+    claimed = frozenset(frozenset(names) for names in found.claimed)
+    rows = _rows(found.estimates, truths.indices, lambda names: KINDS[len(names)], claimed)
+    if found.losses:
+        scaled = {names: _over(loss, truths.losses[names].sd) for names, loss in found.losses.items()}
+        rows += _rows(scaled, {names: loss.share for names, loss in truths.losses.items()}, lambda _: "loss")
+    known = None if found.training is None else truths.training(found.training.border)
+    if found.training is not None and known is not None:
+        rows += _rows(found.training.decides, known.decides, lambda _: "decides")
+        rows += _rows(found.training.effects, known.effects, lambda _: "trained")
+    return rows
 
 
-def _row(names: Names, true: float, estimate: Estimate | None, claimed: set[frozenset[str]]) -> Row:
+def _rows(
+    found: Mapping[Names, Estimate],
+    truth: Indices,
+    kind: Callable[[Names], Kind],
+    claimed: frozenset[frozenset[str]] = frozenset(),
+) -> tuple[Row, ...]:
+    """Return a row for each true number. The order of a pair's parameters makes no difference."""
+    estimates = {frozenset(names): estimate for names, estimate in found.items()}
+    return tuple(
+        _row(kind(names), names, true, estimates.get(frozenset(names)), frozenset(names) in claimed)
+        for names, true in truth.items()
+    )
+
+
+def _over(estimate: Estimate, unit: float) -> Estimate:
+    lo, hi = (None if end is None else end / unit for end in (estimate.lo, estimate.hi))
+    return Estimate(estimate.value / unit, lo, hi)
+
+
+def _row(kind: Kind, names: Names, true: float, estimate: Estimate | None, is_claimed: bool) -> Row:
     value = math.nan if estimate is None else estimate.value
     lo, hi = (None, None) if estimate is None else (estimate.lo, estimate.hi)
     is_known = lo is not None and hi is not None and not math.isnan(lo) and not math.isnan(hi)
     return Row(
+        kind=kind,
         names=names,
         true=true,
         value=0.0 if math.isnan(value) else value,
         lo=lo if is_known else None,
         hi=hi if is_known else None,
-        is_claimed=frozenset(names) in claimed,
+        is_claimed=is_claimed,
     )
 
 
@@ -190,6 +220,11 @@ def false_claims(studies: Sequence[Scored]) -> tuple[int, int, int]:
     pairs = [row for study in studies for row in study.rows if row.kind == "pair"]
     false = sum(row.is_claimed and not row.is_judged for row in pairs)
     return false, sum(row.is_claimed for row in pairs), sum(not row.is_judged for row in pairs)
+
+
+def splits(studies: Sequence[Scored]) -> Estimate:
+    """Return the share of the studies in which two groups of trials are seen."""
+    return share(studies, lambda study: [study.splits])
 
 
 def verdicts(studies: Sequence[Scored]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -5,13 +5,27 @@ Five are closed forms (trust_training.py). The sixth is the recorded table of re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import ClassVar
 
 import numpy as np
 from trust_training import CHANCE, Accuracy, Loss, Surface
-from trust_truth import Array, Columns, Indices, Tensor, tensor, true_indices
+from trust_truth import (
+    UNEXPLAINED,
+    Array,
+    Columns,
+    Indices,
+    Names,
+    Tensor,
+    TrueLoss,
+    tensor,
+    true_effects,
+    true_indices,
+    true_losses,
+    unconditional,
+)
 
 from studies.sampler_benchmark.problem import BenchmarkProblem
 from studies.sampler_benchmark.table import RecordedTable
@@ -20,6 +34,7 @@ BATCH_SIZE = {"type": "power_of_two", "low": 16, "high": 512}
 DEPTH = {"type": "int", "low": 1, "high": 6}
 WIDTH = {"type": "power_of_two", "low": 32, "high": 512}
 DROPOUT = {"type": "float", "low": 0.0, "high": 0.5}
+LIKELY = 0.5  # the chance to train, from which a point lies in the region
 
 
 class Cliff(Accuracy):
@@ -212,10 +227,48 @@ def problem_of(name: str) -> BenchmarkProblem:
     return RecordedTable() if name == RECORDED else SURFACES[name]()
 
 
+@dataclass(frozen=True, slots=True)
+class TrueTraining:
+    """The indices of the chance to train, and the Shapley effects where it is at least one half."""
+
+    decides: Indices
+    effects: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """What is true of a surface.
+
+    losses: by a parameter at its middle, while the others are tuned
+    training: from the border between two groups. None for a surface of losses, which has one group.
+    """
+
+    indices: Indices
+    losses: Mapping[Names, TrueLoss] = field(default_factory=dict)
+    training: Callable[[float | None], TrueTraining | None] = lambda _: None
+
+
 @cache
-def indices_of(name: str) -> Indices:
-    """Return the true indices of a surface by its name."""
-    return true_indices(tensor_of(problem_of(name)))
+def truths_of(name: str) -> Truths:
+    """Return what is true of a surface by its name."""
+    problem = problem_of(name)
+    surface = tensor_of(problem)
+    losses = true_losses(surface, maximize=problem.direction == "maximize")
+    return Truths(true_indices(surface), losses, lambda border: _training(problem, surface, border))
+
+
+def _training(problem: BenchmarkProblem, surface: Tensor, border: float | None) -> TrueTraining | None:
+    if isinstance(problem, Accuracy) and border is not None:
+        chances = problem.chance(surface.values, border)
+    elif isinstance(problem, RecordedTable):
+        last = problem.table.values[..., -1]
+        trains = ~np.isnan(last) if border is None else np.nan_to_num(last, nan=-np.inf) >= border
+        chances = tensor(problem.search_space, lambda columns: _cells(trains.mean(axis=-1), problem, columns)).values
+    else:
+        return None
+    decides = unconditional(replace(surface, values=chances)).indices()
+    del decides[UNEXPLAINED]
+    return TrueTraining(decides, true_effects(surface, chances >= LIKELY))
 
 
 def tensor_of(problem: BenchmarkProblem, *, resolution: float = 1.0) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.stats import beta
 from trust_truth import Array, Columns, tensor
 
 from studies.config.settings import Direction
@@ -89,9 +90,15 @@ class Accuracy(Surface, ABC):
 
     def noisy(self, final: float, columns: Columns, random: np.random.Generator) -> float:
         """Draw an accuracy."""
+        return float(FLOOR + (CEILING - FLOOR) * random.beta(*self._parameters(np.asarray(final))))
+
+    def chance(self, final: Array, border: float) -> Array:
+        """Return the chance of an accuracy of at least `border`, where `final` is expected."""
+        return np.asarray(beta.sf((border - FLOOR) / (CEILING - FLOOR), *self._parameters(final)))
+
+    def _parameters(self, final: Array) -> tuple[Array, Array]:
         share = (final - FLOOR) / (CEILING - FLOOR)
-        drawn = random.beta(share * self.concentration, (1 - share) * self.concentration)
-        return float(FLOOR + (CEILING - FLOOR) * drawn)
+        return share * self.concentration, (1 - share) * self.concentration
 
 
 class Loss(Surface, ABC):

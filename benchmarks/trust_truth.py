@@ -1,4 +1,4 @@
-"""True Sobol indices of a surface: of the noise-free function, under the measure of the analysis's own axes.
+"""What is true of a surface: of the noise-free function, under the measure of the analysis's own axes.
 
 The function is evaluated on a tensor grid: all levels where an axis has levels, Gauss-Legendre nodes elsewhere. An
 effect of a conditional parameter is one among the points where it is active. For all other effects it is averaged
@@ -8,7 +8,8 @@ over, as the analysis does.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,10 +71,14 @@ class Tensor:
         )
         return kept if len(rows) > 1 else kept.without(name)
 
+    @property
+    def variance(self) -> float:
+        """The variance of the values."""
+        return float(self.mean_over((self.values - float(self.mean_over(self.values, []))) ** 2, []))
+
     def indices(self) -> Indices:
         """Return the index of each parameter and pair, and what they leave."""
-        centred = self.values - float(self.mean_over(self.values, []))
-        variance = float(self.mean_over(centred**2, []))
+        centred, variance = self.values - float(self.mean_over(self.values, [])), self.variance
         mains = [self.mean_over(centred, [i]) for i in range(len(self.names))]
         found: Indices = {(name,): float(self.weights[i] @ mains[i] ** 2) for i, name in enumerate(self.names)}
         for i, j in itertools.combinations(range(len(self.names)), 2):
@@ -84,6 +89,22 @@ class Tensor:
 
     def _axes(self) -> dict[str, tuple[Any, ...]]:
         return {"parameters": self.parameters, "nodes": self.nodes, "weights": self.weights}
+
+
+@dataclass(frozen=True, slots=True)
+class TrueLoss:
+    """What is lost if a parameter stays at its middle while the others are tuned, in the metric's unit.
+
+    sd: the standard deviation of the function
+    """
+
+    lost: float
+    sd: float
+
+    @property
+    def share(self) -> float:
+        """The loss in standard deviations of the function."""
+        return self.lost / self.sd
 
 
 def tensor(
@@ -100,19 +121,70 @@ def tensor(
 
 def true_indices(found: Tensor) -> Indices:
     """Return the indices of all parameters and pairs, those of a conditional parameter among its active points."""
+    indices = unconditional(found).indices()
+    for name, inside in _scopes(found):
+        indices |= {names: index for names, index in inside.indices().items() if name in names}
+    return indices
+
+
+def true_losses(found: Tensor, *, maximize: bool) -> dict[Names, TrueLoss]:
+    """Return what is lost by each parameter at its middle. That of a conditional one is among its active points."""
+    everywhere = unconditional(found)
+    losses = {(name,): _loss(everywhere, name, maximize=maximize) for name in everywhere.names}
+    return losses | {(name,): _loss(inside, name, maximize=maximize) for name, inside in _scopes(found)}
+
+
+def true_effects(found: Tensor, inside: npt.NDArray[np.bool_]) -> Indices:
+    """Return the Shapley effects (Owen 2014) where `inside` holds, a mask of the values' shape."""
+    d = len(found.names)
+    share = inside.astype(float)
+    earned = {}
+    for kept in itertools.chain.from_iterable(itertools.combinations(range(d), k) for k in range(d + 1)):
+        weight, total = found.mean_over(share, kept), found.mean_over(share * found.values, kept)
+        means = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+        squares = weight * means**2
+        for i in reversed(kept):
+            squares = np.tensordot(squares, found.weights[i], axes=([kept.index(i)], [0]))
+        earned[kept] = float(squares)
+    variance = earned[tuple(range(d))] - earned[()]
+    effects = dict.fromkeys([(name,) for name in found.names], 0.0)
+    for order in itertools.permutations(range(d)):
+        for place, i in enumerate(order):
+            before, after = tuple(sorted(order[:place])), tuple(sorted(order[: place + 1]))
+            effects[found.names[i],] += (earned[after] - earned[before]) / variance / math.factorial(d)
+    return effects
+
+
+def middle_of(axis: Axis) -> Any:
+    """Return the node of an axis in the middle, the upper one of two."""
+    nodes = _nodes(axis, 1.0)[0].tolist()
+    return nodes[len(nodes) // 2]
+
+
+def unconditional(found: Tensor) -> Tensor:
+    """Average over all conditional parameters."""
+    for parameter in found.parameters:
+        found = found.without(parameter.name) if parameter.when else found
+    return found
+
+
+def _scopes(found: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield each conditional parameter with the points where it is active, averaged over the other ones."""
     conditional = [parameter for parameter in found.parameters if parameter.when]
-    everywhere = found
-    for parameter in conditional:
-        everywhere = everywhere.without(parameter.name)
-    indices = everywhere.indices()
     for parameter in conditional:
         inside = found
         for other in conditional:
             inside = inside if other is parameter else inside.without(other.name)
         for parent, allowed in parameter.when.items():
             inside = inside.among(parent, allowed)
-        indices |= {names: index for names, index in inside.indices().items() if parameter.name in names}
-    return indices
+        yield parameter.name, inside
+
+
+def _loss(found: Tensor, name: str, *, maximize: bool) -> TrueLoss:
+    i = found.names.index(name)
+    values = -found.values if maximize else found.values
+    lost = float(np.take(values, len(found.nodes[i]) // 2, axis=i).min() - values.min())
+    return TrueLoss(lost, math.sqrt(found.variance))
 
 
 def _axis(parameter: Parameter) -> Axis:

@@ -14,7 +14,7 @@ from trust import Job
 from trust_estimators import ESTIMATORS
 from trust_page import page
 from trust_searches import study_of
-from trust_surfaces import indices_of
+from trust_surfaces import truths_of
 
 from studies.analysis.table import trials_table
 from studies.analysis.verdict import Verdict
@@ -41,7 +41,8 @@ def test_a_finished_estimate_is_kept_and_the_page_is_the_same(tmp_path: Path) ->
 def test_a_study_is_judged_by_the_worst_of_its_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = [SimpleNamespace(verdict=Verdict(level)) for level in ("ok", "unreliable", "caution")]
     monkeypatch.setattr(trust_estimators, "fits_of", lambda *_, **__: fits)
-    monkeypatch.setattr(trust_estimators, "effects_of", lambda *_, **__: [])
+    for name in ("effects_of", "tunability"):
+        monkeypatch.setattr(trust_estimators, name, lambda *_, **__: [])
     study = study_of("benign", "random", 30, 0)
     assert trust_estimators.ours(trials_table(study), study).level == "unreliable"
 
@@ -87,7 +88,7 @@ def test_an_estimator_gives_shares_of_the_surfaces_own_parameters(name: str) -> 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = study_of("conditional", "tpe", 40, 0)
     found = ESTIMATORS[name].function(trials_table(study), study)
-    own = {frozenset(names) for names in indices_of("conditional")}
+    own = {frozenset(names) for names in truths_of("conditional").indices}
     assert {frozenset(names) for names in found.estimates} <= own
     assert found.estimates["lr",].value > 0.1
     assert all(0 <= estimate.value <= 1 for estimate in found.estimates.values())

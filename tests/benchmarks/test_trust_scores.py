@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
-from trust_estimators import Found
+from trust_estimators import Found, Training
 from trust_scores import (
     Scored,
     coverage,
@@ -14,9 +15,12 @@ from trust_scores import (
     interval_score,
     rows_of,
     score,
+    splits,
     verdicts,
     width,
 )
+from trust_surfaces import TrueTraining, Truths
+from trust_truth import TrueLoss
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.verdict import Level
@@ -35,7 +39,7 @@ FOUND = Found(
 
 
 def scored(found: Found = FOUND, *, seed: int = 0, estimator: str = "ours") -> Scored:
-    return Scored("cliff", "random", 60, seed, estimator, found.level, 1.0, rows_of(found, TRUTH))
+    return Scored("cliff", "random", 60, seed, estimator, found.level, 1.0, rows_of(found, Truths(TRUTH)))
 
 
 def test_an_interval_pays_for_its_width_and_for_a_miss() -> None:
@@ -107,3 +111,24 @@ def test_a_difference_is_one_between_the_same_studies() -> None:
     assert (mean, other) == pytest.approx((0.015, 0.115))
     assert (apart.value, *apart.ends) == pytest.approx((-0.1, -0.1, -0.1))
     assert apart.n == 4
+
+
+def test_losses_are_counted_in_standard_deviations_and_effects_on_a_region_by_its_border() -> None:
+    found = Found(
+        {},
+        losses={("a",): Estimate(4.0, 2.0, 6.0)},
+        training=Training(0.3, {("b", "a"): Estimate(0.2, 0.1, 0.3)}, {("a",): Estimate(0.9, 0.8, 1.0)}),
+    )
+    known = {0.3: TrueTraining({("a", "b"): 0.4}, {("a",): 0.85, ("b",): 0.15})}
+    rows = rows_of(found, Truths({}, {("a",): TrueLoss(3.0, 2.0), ("b",): TrueLoss(1.0, 2.0)}, known.get))
+    assert [(row.kind, row.names, row.true, row.value) for row in rows] == [
+        ("loss", ("a",), 1.5, 2.0),
+        ("loss", ("b",), 0.5, 0.0),
+        ("decides", ("a", "b"), 0.4, 0.2),
+        ("trained", ("a",), 0.85, 0.9),
+        ("trained", ("b",), 0.15, 0.0),
+    ]
+    assert (rows[0].lo, rows[0].hi) == (1.0, 3.0)
+    study = replace(scored(), rows=rows, splits=True)
+    assert study.error == 0
+    assert splits([study, scored()]).value == 0.5
