@@ -32,8 +32,15 @@ def completed(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *,
     """Return the last value of each trial.
 
     `curves` is (n, k) at `steps` (k,), with NaN where there is no report, and `unit` (n, d) the positions in [0, 1],
-    NaN where a parameter was not active. Of more than 300 trials, groups are predicted one by one.
+    NaN where a parameter was not active. Trials are put into an order of their own first, by the lengths of their
+    curves, so that theirs makes no difference. Of more than 300, groups are predicted one by one.
     """
+    lengths = (~np.isnan(curves)).sum(axis=1)
+    order = np.lexsort((*np.nan_to_num(unit, nan=np.inf).T, *np.nan_to_num(curves, nan=np.inf).T, lengths))
+    return _ordered(curves[order], steps, axes, unit[order], seed=seed).over(np.argsort(order))
+
+
+def _ordered(curves: Array, steps: Array, axes: Sequence[Axis], unit: Array, *, seed: int) -> RoughValues:
     n = len(curves)
     some = _evenly(n, LEARNT_FROM)
     response, times, vector = _learnt(curves[some], curves[~np.isnan(curves)], steps, axes, unit[some])

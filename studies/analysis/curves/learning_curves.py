@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.analysis.axis import Array
+from studies.records.eligible import is_finite
 
 MOST_REPORTS = 6  # of a trial: those between them tell little more
 MIN_WHOLE = 8  # complete trials, from which the ends of the others are learnt
@@ -27,7 +27,10 @@ class Curves:
     values: Mapping[int, Array]
 
     def last(self, trial: FrozenTrial) -> float | None:
-        """Return the last value of a trial, None if it reported nothing."""
+        """Return the last value of a trial, None if it reported nothing. That of a diverged one is not finite."""
+        last = _last(trial)
+        if last is not None and not is_finite(last):
+            return last
         curve = self.values.get(trial.number)
         return None if curve is None else float(curve[~np.isnan(curve)][-1])
 
@@ -52,10 +55,16 @@ def curves_of(trials: Sequence[FrozenTrial]) -> Curves | None:
     )
 
 
+def _last(trial: FrozenTrial) -> float | None:
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+
+
 def _reports(trial: FrozenTrial, end: int) -> dict[int, float]:
     """Return some reports of a trial by their step, those that are no number left out."""
-    reports = {step: value for step, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)}
-    if trial.state == TrialState.COMPLETE and trial.value is not None and math.isfinite(trial.value):
+    reports = {step: value for step, value in sorted(trial.intermediate_values.items()) if is_finite(value)}
+    if trial.state == TrialState.COMPLETE and trial.value is not None and is_finite(trial.value):
         reports[end] = trial.value
     steps = list(reports)
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), MOST_REPORTS)).round().astype(int))

@@ -88,6 +88,16 @@ def test_above_a_tenth_of_pruned_trials_their_last_values_are_predicted_from_the
     assert some.rough.draws.shape[1] == 5
 
 
+def test_a_trial_that_diverged_gets_no_end_predicted() -> None:
+    trials = [trial(0.1, 0.3, 0.5, i=i) for i in range(8)]
+    diverged = [trial(0.1, 0.3, float("-inf"), i=8), pruned(0.0, float("nan"))]
+    found = table([*trials, *diverged, pruned(0.0, 0.05), pruned(0.0, 0.06)])
+    assert found.policy == "completed"
+    assert (len(found.y), found.n_completed, found.n_infinite, found.n_diverged) == (10, 2, 2, 2)
+    assert found.tried is not None
+    assert found.tried.n_diverged == 2
+
+
 def test_on_request_or_with_few_whole_curves_all_count_at_the_last_rung_that_nine_in_ten_reached() -> None:
     trials = [trial(0.1, 0.3, 0.5, i=i) for i in range(8)]
     found = table([*trials, pruned(0.0, 0.05), pruned(0.0, 0.05, 0.06)], value_policy="common_rung")

@@ -101,6 +101,15 @@ def test_the_same_seed_gives_the_same_draws() -> None:
     assert np.array_equal(first, second)
 
 
+def test_the_order_of_the_trials_makes_no_difference() -> None:
+    _, seen, unit = curves(80, seed=1)
+    order = np.random.default_rng(0).permutation(80)
+    found, turned = (completed(seen[rows], STEPS, uniform(2), unit[rows], seed=0) for rows in (np.arange(80), order))
+    assert np.array_equal(turned.draws, found.draws[:, order])
+    assert np.array_equal(turned.told, found.told[order])
+    assert np.array_equal(turned.errors, found.errors[np.ix_(order, order)])
+
+
 def test_a_parameter_that_was_not_active_counts_as_its_middle() -> None:
     _, seen, unit = curves(40, seed=1)
     unit[::3, 1] = np.nan

@@ -36,11 +36,19 @@ def test_a_complete_trial_ends_in_its_own_value() -> None:
     assert list(found.of([9])[0]) == [0.5, 0.4, 0.25]
 
 
-def test_a_report_that_is_no_number_is_no_value() -> None:
-    found = curves_of([*whole(), trial(0.9, float("inf"), number=20), trial(float("nan"), number=21)])
+def test_a_report_that_is_no_number_is_left_out() -> None:
+    found = curves_of([*whole(), trial(0.9, float("nan"), 0.7, number=20)])
     assert found is not None
-    assert found.of([20])[0] == pytest.approx([0.9, np.nan, np.nan], nan_ok=True)
-    assert found.last(trial(float("nan"), number=21)) is None
+    assert found.of([20])[0] == pytest.approx([0.9, np.nan, 0.7], nan_ok=True)
+
+
+@pytest.mark.parametrize("last", [float("inf"), float("-inf"), float("nan"), 1e101])
+def test_a_curve_that_diverged_ends_there(last: float) -> None:
+    """Its end is not predicted from what came before."""
+    found = curves_of([*whole(), trial(0.9, last, number=20)])
+    assert found is not None
+    assert found.last(trial(0.9, last, number=20)) == pytest.approx(last, nan_ok=True)
+    assert found.last(trial(0.9, 0.8, number=20, value=float("inf"))) == float("inf")
 
 
 def test_of_many_reports_some_are_kept_the_first_and_the_last_included() -> None:
