@@ -83,5 +83,5 @@ def _better_trials(evidence: Evidence) -> list[str]:
     if evidence.is_repeated:
         found.append("give repeated points training seeds of their own (a grid with replicates does)")
     if evidence.unexplained > UNEXPLAINED:
-        found.append("three parameters act together: fix one of them and study the other two in a grid")
+        found.append("three parameters may act together: fix one of them and study the other two in a grid")
     return found

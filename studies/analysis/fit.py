@@ -22,8 +22,8 @@ from studies.analysis.verdict import Evidence, Verdict, capped_share, disagrees,
 from studies.text.wording import listed
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
+MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: minutes on one core
 HEADLINE = 0.05  # of the variance: what speaks against a smaller index does not count against the whole fit
-MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: 1 GB in single precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from studies.analysis.gaussian_process.mode import FOLD_LENGTHS, FOLD_TOLERANCE,
 from studies.analysis.gaussian_process.model import Model
 from studies.analysis.gaussian_process.posterior import Posterior, posterior_at
 from studies.analysis.gaussian_process.response import Response
-from studies.analysis.projection import Projection
+from studies.analysis.projection import Additive, Projection
 
 N_INFLUENTIAL = 3
 N_DRAWS = 48
@@ -36,4 +36,5 @@ def shares_without(
     kept = model.rows(np.setdiff1d(np.arange(len(model.y)), rows))
     mode = mode_of(some_of(kept), lengths=FOLD_LENGTHS, tolerance=FOLD_TOLERANCE)
     drawn = posterior_at(kept, mode).draws(N_DRAWS, projection.bases, rng)
-    return np.asarray(projection.components(response.expected(drawn.values, drawn.noise)[1:]).shares.mean(axis=0))
+    values = response.expected(drawn.values, drawn.noise)[1:]
+    return np.asarray(projection.components(values, Additive.of([drawn], slice(1, None))).shares.mean(axis=0))

@@ -1,8 +1,9 @@
 """The variance of functions taken apart: mains, pairs, and what is left.
 
-Functions are known by their values at quasi-random points of the axes' measure. Least squares on products of the
-orthonormal polynomials gives their components. What it leaves of the variance is unexplained by mains and pairs. What
-many coefficients fit by chance is subtracted.
+A function is near a multiple of one whose components are known: that of the fit's own scale. The difference is known at
+quasi-random points of the axes' measure. Least squares on products of the orthonormal polynomials gives its components.
+What they leave of the variance is unexplained by mains and pairs. Of one parameter it belongs to the main, of two to
+the pair. What many coefficients fit by chance is subtracted.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import qmc
 
-from studies.analysis.axis import Array, Axis
+from studies.analysis.axis import MAX_DEGREE, Array, Axis
+from studies.analysis.gaussian_process.posterior import Draws
 
-MAIN_DEGREE = 8
-PAIR_DEGREES = range(7, 1, -1)  # of a product, in all: the highest that leaves few enough terms
+HIGHEST_DEGREE = 7  # of a product, in all, where three parameters may act together: higher ones pass for them
 MOST_TERMS = 1500
 POINTS_A_TERM = 2.5
 LEAST_POINTS = 1024
@@ -47,6 +48,35 @@ class Components:
     def shares(self) -> Array:
         """The variances over their sum, of each function."""
         return np.asarray(self.variances / np.maximum(self.variances.sum(axis=1), 1e-300)[:, None])
+
+
+@dataclass(frozen=True, slots=True)
+class Additive:
+    """K functions that are sums of mains and pairs.
+
+    constants: (K,)
+    parts: coefficients on the axes' bases, mains (K, M_i) and then pairs (K, M_i, M_j)
+    values: at the points (K, N)
+    """
+
+    constants: Array
+    parts: list[Array]
+    values: Array
+
+    @classmethod
+    def of(cls, draws: Sequence[Draws], rows: slice) -> Additive:
+        """Return some of the functions of each of `draws`, one after the other."""
+
+        def together(parts: Sequence[Array]) -> Array:
+            return np.concatenate([part[rows] for part in parts])
+
+        parts = [together(own) for own in zip(*([*draw.mains, *draw.pairs] for draw in draws), strict=True)]
+        return cls(together([draw.constants for draw in draws]), parts, together([draw.additive for draw in draws]))
+
+    def slopes(self, values: Array) -> Array:
+        """Return the slopes of functions with these values at the points on these ones: (K,)."""
+        centred = self.values - self.values.mean(axis=1, keepdims=True)
+        return np.asarray((centred * values).sum(axis=1) / np.maximum(np.square(centred).sum(axis=1), 1e-300))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +108,30 @@ class Projection:
         solver = cho_solve(cho_factor(design.T @ design), design.T)
         return cls(bases, terms, design, solver)
 
-    def components(self, values: Array) -> Components:
-        """Take functions with these values at the points (K, N) apart."""
-        coefficients = values @ self.solver.T
+    def components(self, values: Array, near: Additive) -> Components:
+        """Take functions with these values at the points (K, N) apart. Each is near a multiple of its own of `near`."""
+        slopes = near.slopes(values)
+        left = values - slopes[:, None] * near.values
+        coefficients = left @ self.solver.T
         n, k = self.design.shape
-        left = np.square(values - coefficients @ self.design.T).sum(axis=1) / (n - k)  # the variance that is left
-        d = len(self.bases)
+        rest = np.square(left - coefficients @ self.design.T).sum(axis=1) / (n - k)
         parts, start = [], 1
-        mains: list[Array] = []
-        pairs: list[Array] = []
-        for own, term in zip(_owners(d), self.terms, strict=True):
-            found = coefficients[:, start : start + len(term[0])]
+        found: list[Array] = []
+        for own, term in zip(near.parts, self.terms, strict=True):
+            added = coefficients[:, start : start + len(term[0])]
             start += len(term[0])
-            parts.append(np.maximum(0.0, np.square(found).sum(axis=1) - left * found.shape[1] / n))
-            filled = np.zeros((len(values), *(self.bases[i].shape[1] for i in own)))
+            whole = slopes.reshape(-1, *(1,) * (own.ndim - 1)) * own
             index: tuple[Any, ...] = (slice(None), *term)
-            filled[index] = found
-            (mains if len(own) == 1 else pairs).append(filled)
-        explained = np.array(parts).T
-        rest = np.maximum(0.0, values.var(axis=1) - explained.sum(axis=1))
-        return Components(coefficients[:, 0], mains, pairs, np.column_stack([explained, rest]))
+            whole[index] += added
+            variance = np.square(whole.reshape(len(values), -1)).sum(axis=1)
+            parts.append(np.maximum(0.0, variance - rest * added.shape[1] / n))
+            found.append(whole)
+        d = len(self.bases)
+        if d <= 2:
+            parts[-1] += rest
+            rest = np.zeros_like(rest)
+        constants = coefficients[:, 0] + slopes * near.constants
+        return Components(constants, found[:d], found[d:], np.column_stack([*parts, rest]))
 
 
 def _owners(d: int) -> list[tuple[int, ...]]:
@@ -105,8 +139,8 @@ def _owners(d: int) -> list[tuple[int, ...]]:
 
 
 def _terms(degrees: Sequence[Columns], most: int) -> list[tuple[Columns, ...]]:
-    """Return the columns of all mains and pairs, with products up to a degree."""
-    mains: list[tuple[Columns, ...]] = [(np.flatnonzero(degree <= MAIN_DEGREE),) for degree in degrees]
+    """Return the columns of all mains and pairs, up to a degree."""
+    mains: list[tuple[Columns, ...]] = [(np.flatnonzero(degree <= most),) for degree in degrees]
     pairs = [
         np.nonzero(degrees[i][:, None] + degrees[j][None, :] <= most) for i, j in combinations(range(len(degrees)), 2)
     ]
@@ -114,9 +148,9 @@ def _terms(degrees: Sequence[Columns], most: int) -> list[tuple[Columns, ...]]:
 
 
 def _most_terms(degrees: Sequence[Columns]) -> list[tuple[Columns, ...]]:
-    """Return the terms with the highest degree of products that keeps their number low."""
+    """Return the terms of the highest degree that keeps their number low."""
     found: list[tuple[Columns, ...]] = []
-    for most in PAIR_DEGREES:
+    for most in range(HIGHEST_DEGREE if len(degrees) > 2 else 2 * MAX_DEGREE, 0, -1):
         found = _terms(degrees, most)
         if _number(found) <= MOST_TERMS:
             break

@@ -24,13 +24,13 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process.fitted_model import fitted_model
 from studies.analysis.gaussian_process.left_out import left_out, q2_of
 from studies.analysis.gaussian_process.mode import some_of
-from studies.analysis.gaussian_process.posterior import Draws, hyperparameters, posterior_at
+from studies.analysis.gaussian_process.posterior import Draws, hyperparameters, mean_first, posterior_at
 from studies.analysis.gaussian_process.response import Response
 from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.influence import most_influential, shares_without
 from studies.analysis.intervals import intervals
 from studies.analysis.levels import PERCENTILES
-from studies.analysis.projection import Projection
+from studies.analysis.projection import Additive, Projection
 from studies.analysis.surface import Functions, Surface
 from studies.analysis.threads import one_thread
 
@@ -48,8 +48,8 @@ class Sobol:
 
     mains: (d)
     pairs: by (i, j) with i < j
-    unexplained: by both, such as a product of three. Its upper end holds 1 − Q²: what is not predicted at trials that
-        were left out is noise, or what many parameters do together.
+    unexplained: by both, such as a product of three, and nothing of fewer parameters. Its upper end holds 1 − Q²: what
+        is not predicted at trials that were left out is noise, or what many parameters do together.
     noise: a share of the target's whole variance on the scale of the fit
     q2: of the trials that were left out, in the metric's unit
     stretch: of the intervals
@@ -125,7 +125,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, rough: Roug
         axes=tuple(axes),
         mains=tuple(estimates[place[i]] for i in range(d)),
         pairs=dict(sorted(pairs.items())),
-        unexplained=_with_unpredicted(estimates[d + p], q2),
+        unexplained=_with_unpredicted(estimates[d + p], q2) if d > 2 else Estimate(0.0, 0.0, 0.0),
         noise=_interval(noise),
         q2=q2,
         stretch=out.stretch,
@@ -145,27 +145,18 @@ def _metric(
 ) -> tuple[Surface, Array]:
     """Return the drawn functions on the metric's scale, and the shares of their components: (draws, d + p + 1)."""
     values = [response.expected(draw.values, draw.noise) for draw in draws]
-    components = projection.components(np.concatenate([_mean_first(values)]))
-    d = len(axes)
-    latent = Functions.of(
-        axes,
-        columns,
-        _mean_first([draw.constants for draw in draws]),
-        [_mean_first([draw.mains[i] for draw in draws]) for i in range(d)],
-        [_mean_first([draw.pairs[k] for draw in draws]) for k in range(d * (d - 1) // 2)],
-    )
+    d, constants = len(axes), mean_first([draw.constants for draw in draws])
+    mains = [mean_first([draw.mains[i] for draw in draws]) for i in range(d)]
+    pairs = [mean_first([draw.pairs[k] for draw in draws]) for k in range(d * (d - 1) // 2)]
+    additive = Additive(constants, [*mains, *pairs], mean_first([draw.additive for draw in draws]))
+    components = projection.components(mean_first(values), additive)
+    latent = Functions.of(axes, columns, constants, mains, pairs)
     if response.name == "raw":
         effects = latent.scaled(response.mean, response.sd)
     else:
         effects = Functions.of(axes, columns, components.constants, components.mains, components.pairs)
-    noise = _mean_first([np.full(len(draw.values), draw.noise) for draw in draws])
+    noise = mean_first([np.full(len(draw.values), draw.noise) for draw in draws])
     return Surface(latent, effects, response, noise), components.shares[1:]
-
-
-def _mean_first(values: Sequence[Array]) -> Array:
-    """Return the mean of the posterior means, then all drawn ones. Each of `values` has its mean first."""
-    mean = np.mean([own[0] for own in values], axis=0)
-    return np.concatenate([mean[None], *(own[1:] for own in values)])
 
 
 def _noise_share(draw: Draws) -> float:

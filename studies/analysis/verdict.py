@@ -187,7 +187,7 @@ def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
         at = "" if evidence.compared == "final" else f" at {evidence.compared}"
         found.append(f"all trials have the same value{at}")
     elif not evidence.n_parameters:
-        found.append("no parameter varies")
+        found.append("no parameter varies in all trials")
     if evidence.survivors_only:
         what = "reported at steps that the others do not share" if evidence.steps_differ else "reported nothing"
         found.append(f"many trials were pruned and {what}: only survivors are seen")
@@ -204,7 +204,7 @@ def _unreliable(evidence: Evidence) -> list[tuple[Level, str]]:
     if evidence.error > UNRELIABLE_ERROR:
         found.append(_error(evidence))
     if evidence.unexplained > UNEXPLAINED:
-        found.append(f"{evidence.unexplained:.0%} of the variance needs three parameters together")
+        found.append(f"mains and pairs leave {evidence.unexplained:.0%} of the variance unexplained")
     return [("unreliable", reason) for reason in found]
 
 

@@ -8,6 +8,7 @@ prior, corrected by its difference from the data. The products of three are draw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -41,15 +42,23 @@ class Draws:
     constants: (K,)
     mains: coefficients on the axes' bases, (K, M_i)
     pairs: coefficients on their products, (K, M_i, M_j)
-    values: at the given points, products of three included, (K, N)
+    additive: their sum at the given points, (K, N)
+    values: with products of three, (K, N)
     noise: the noise's standard deviation
     """
 
     constants: Array
     mains: list[Array]
     pairs: list[Array]
+    additive: Array
     values: Array
     noise: float
+
+
+def mean_first(values: Sequence[Array]) -> Array:
+    """Return the mean of the posterior means, then all drawn ones. Each of `values` has its mean first."""
+    mean = np.mean([own[0] for own in values], axis=0)
+    return np.concatenate([mean[None], *(own[1:] for own in values)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +98,15 @@ class Posterior:
             i, j = model.pairs[k]
             products = (near[i][:, :, None] * near[j][:, None, :]).reshape(len(model.y), -1)
             pairs[k] = pairs[k] + theta.pairs[k] ** 2 * (v @ products).reshape(pairs[k].shape)
-        values = _values(constants, mains, pairs, there, drawn=self._drawn())
+        additive = _values(constants, mains, pairs, there, drawn=self._drawn())
+        values = additive
         if rest is not None:
-            values += rest.far + theta.rest**2 * (v @ self._triples(far).T)
+            values = additive + rest.far + theta.rest**2 * (v @ self._triples(far).T)
         return Draws(
             constants,
             [main @ root.T for main, root in zip(mains, roots, strict=True)],
             [roots[i] @ pair @ roots[j].T for pair, (i, j) in zip(pairs, model.pairs, strict=True)],
+            additive,
             values,
             float(np.sqrt(theta.noise_variance)),
         )

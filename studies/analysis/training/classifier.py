@@ -24,7 +24,7 @@ from studies.analysis.axis import Array, Axis
 from studies.analysis.gaussian_process.mode import mode_of
 from studies.analysis.gaussian_process.model import Model, model_of
 from studies.analysis.gaussian_process.posterior import hyperparameters, posterior_at
-from studies.analysis.projection import Projection
+from studies.analysis.projection import Additive, Projection
 from studies.analysis.surface import Functions
 from studies.analysis.training.drawn import functions_of
 
@@ -105,12 +105,13 @@ def classifier_of(axes: Sequence[Axis], unit: Array, trains: Array, *, seed: int
         for theta in hyperparameters(given, vector, N_THETAS, rng)
     ]
     chances = np.concatenate([ndtr(draw.values[1:] / draw.noise) for draw in draws])
+    additive = Additive.of(draws, slice(1, None))
     inside = posterior_at(given, vector).fitted()[0] >= 0
     errors = np.square(trains - sites.chances)
     return Classifier(
         axes=tuple(axes),
         functions=functions_of(axes, draws),
-        shares=projection.components(chances).shares,
+        shares=projection.components(chances, additive).shares,
         chances=sites.chances,
         inside=inside,
         confirmed=float(1 - errors.mean() / trains.var()),

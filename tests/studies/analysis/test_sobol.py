@@ -22,6 +22,7 @@ from known_functions import (
     uniform,
 )
 
+from studies.analysis.axis import levelled
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
 
@@ -85,6 +86,30 @@ def test_what_is_not_predicted_may_be_what_four_parameters_do_together() -> None
     lo, hi = found.unexplained.ends
     assert lo <= 0.1 <= hi
     assert 0.1 < 1 - found.q2 <= hi
+
+
+@pytest.mark.parametrize("waves", [6, 10])
+def test_all_of_one_parameter_is_its_main_effect(waves: int) -> None:
+    unit = np.random.default_rng(0).random((100, 1))
+    found = sobol(uniform(1), unit, np.sin(waves * np.pi * unit[:, 0]), seed=0)
+    assert found.mains[0].value > 0.99
+    assert found.unexplained.ends == (0.0, 0.0)
+
+
+def test_a_narrow_valley_of_two_parameters_is_their_pair() -> None:
+    unit = np.random.default_rng(0).random((150, 2))
+    found = sobol(uniform(2), unit, 1 - np.exp(-(((unit[:, 0] - unit[:, 1]) / 0.15) ** 2)), seed=0)
+    lo, hi = found.pairs[0, 1].ends
+    assert lo < 0.979 < hi  # by quadrature
+    assert found.pairs[0, 1].value > 0.9
+
+
+def test_an_effect_on_the_diagonal_of_a_grid_is_their_pair() -> None:
+    axes = [levelled(name, "int", "linear", list(map(float, range(7))), list(range(7))) for name in "ab"]
+    unit = np.array([(i / 6, j / 6) for i in range(7) for j in range(7)] * 2)
+    y = (unit[:, 0] == unit[:, 1]) + 0.01 * np.random.default_rng(0).standard_normal(len(unit))
+    found = sobol(axes, unit, y, seed=0)
+    assert found.pairs[0, 1].value == pytest.approx(1, abs=0.01)
 
 
 def test_what_three_parameters_do_together_is_unexplained_though_predicted() -> None:

@@ -39,7 +39,7 @@ def test_one_repeat_among_many_trials_makes_no_difference() -> None:
         ({"survivors_only": True}, "only survivors"),
         ({"failed": 0.31}, "31% of the trials gave no value"),
         ({"is_constant": True}, "the same value"),
-        ({"n_parameters": 0}, "no parameter varies"),
+        ({"n_parameters": 0}, "no parameter varies in all trials"),
         ({"unexplained": 0.6}, "three parameters together"),
     ],
 )
