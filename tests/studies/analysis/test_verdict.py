@@ -40,7 +40,7 @@ def test_one_repeat_among_many_trials_makes_no_difference() -> None:
         ({"failed": 0.31}, "31% of the trials gave no value"),
         ({"is_constant": True}, "the same value"),
         ({"n_parameters": 0}, "no parameter varies in all trials"),
-        ({"unexplained": 0.6}, "three parameters together"),
+        ({"unexplained": 0.6}, "of the variance unexplained"),
     ],
 )
 def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> None:
