@@ -29,7 +29,7 @@ smoke: $(INSTALLED)
 	[ -z "$$found" ] || $(MAKE) PYTHON="$${found#* }" VENV=".venv-$${found%% *}" check smoke-tests
 
 smoke-tests: $(INSTALLED)
-	$(BIN)/python -m pytest @tests/smoke.txt
+	$(BIN)/python -m pytest -n 2 --dist loadfile @tests/smoke.txt
 
 tables: $(INSTALLED)
 	$(BIN)/python scripts/reference.py
