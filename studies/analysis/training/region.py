@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import qmc
 from sklearn.tree import DecisionTreeClassifier
 
 from studies.analysis.axis import Array, Axis
+from studies.analysis.spread_points import spread_points
 from studies.analysis.training.classifier import Classifier
 
 N_POINTS = 2048
@@ -42,7 +42,7 @@ class TrainingRegion:
 
 def region_of(classifier: Classifier) -> TrainingRegion | None:
     """Return the rules for {x: P(trains | x) ≥ ½}, None if that is everywhere, nowhere or too small for such rules."""
-    axes, unit = classifier.axes, _points(classifier.axes)
+    axes, unit = classifier.axes, spread_points(classifier.axes, N_POINTS)
     inside = classifier.mean(unit) >= 0
     if inside.all() or not inside.any():
         return None
@@ -55,16 +55,6 @@ def region_of(classifier: Classifier) -> TrainingRegion | None:
     most = max(agreement for _, agreement in found)
     simple = [own for k, own in enumerate(found) if own[0] and own[1] >= most - WORTH * (len(found) - 1 - k)]
     return TrainingRegion(*simple[0]) if simple else None
-
-
-def _points(axes: Sequence[Axis]) -> Array:
-    """Return quasi-random positions in [0, 1] under the axes' measure: (N, d)."""
-    unit = qmc.Sobol(len(axes), rng=np.random.default_rng(0)).random(N_POINTS)
-    for i, axis in enumerate(axes):
-        if axis.levels:
-            nodes, weights = axis.nodes()
-            unit[:, i] = nodes[np.minimum(np.searchsorted(np.cumsum(weights), unit[:, i]), len(nodes) - 1)]
-    return np.asarray(unit)
 
 
 def _columns(axes: Sequence[Axis], unit: Array) -> tuple[Array, list[tuple[int, int | None]]]:
