@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import CLAIM
+from studies.analysis.levels import CLAIM, NOT_KNOWN
 from studies.reporting.csv_table import Row, csv_text, estimate_cells
 from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, Table, paragraphs
 from studies.reporting.sections.training.words import region_words
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TITLE = "What decides whether it trains, and how well"
 FILES = ("training.csv",)
 COLUMNS = ("question", "params", "share", "ci_lo", "ci_hi")
-WIDEST = 0.95  # an interval of a share as wide as this says nothing
 MAX_PAIRS = 6
 UNKNOWN = "not known"
 
@@ -113,7 +112,7 @@ def _how_well(found: TrainingAnalysis, metric: str) -> Iterator[Block]:
 
 def _cells(name: str, share: Estimate) -> tuple[str, str, str]:
     lo, hi = share.ends
-    return (name, UNKNOWN if hi - lo >= WIDEST else fixed(share.value), interval_text(share, ".3f"))
+    return (name, UNKNOWN if hi - lo >= NOT_KNOWN else fixed(share.value), interval_text(share, ".3f"))
 
 
 def _rows(found: TrainingAnalysis) -> Iterator[Row]:
