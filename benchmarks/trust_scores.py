@@ -18,13 +18,12 @@ from trust_surfaces import Truths
 from trust_truth import Indices, Names
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import CLAIM, LEVEL, PERCENTILES
+from studies.analysis.levels import CLAIM, LEVEL, NOT_KNOWN, PERCENTILES
 from studies.analysis.verdict import Level
 
 Kind = Literal["main", "pair", "unexplained", "loss", "decides", "trained"]
 KINDS: Mapping[int, Kind] = {0: "unexplained", 1: "main", 2: "pair"}
 EFFECTS: tuple[Kind, Kind] = ("main", "pair")
-NARROW = 0.95  # a wider interval says nothing
 N_RESAMPLES = 2000
 SMALL_ERROR, LARGE_ERROR = 0.10, 0.30  # sums of a study's errors
 
@@ -53,7 +52,7 @@ class Row:
     @property
     def is_given(self) -> bool:
         """Whether there is an interval that says something."""
-        return self.lo is not None and self.hi is not None and self.hi - self.lo < NARROW
+        return self.lo is not None and self.hi is not None and self.hi - self.lo < NOT_KNOWN
 
     @property
     def is_covered(self) -> bool:

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import qmc
 from sklearn.tree import DecisionTreeClassifier
 
 from studies.analysis.axis import Array, Axis
+from studies.analysis.spread_points import spread_points
 from studies.analysis.training.classifier import Classifier
 
 N_POINTS = 2048
 MOST_LEAVES = 6
 DEPTH = 3
 WORTH = 0.02  # of the agreement, which a further leaf has to add
+EVERYWHERE = ()  # the box without a condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class TrainingRegion:
 
 
 def region_of(classifier: Classifier) -> TrainingRegion | None:
-    """Return the rules for {x: P(trains | x) ≥ ½}, None if that is everywhere, nowhere or too small for such rules."""
-    axes, unit = classifier.axes, _points(classifier.axes)
+    """Return the rules for {x: P(trains | x) ≥ ½}. None if it is everywhere or nowhere, or too small for such rules."""
+    axes, unit = classifier.axes, spread_points(classifier.axes, N_POINTS)
     inside = classifier.mean(unit) >= 0
     if inside.all() or not inside.any():
         return None
@@ -53,18 +54,8 @@ def region_of(classifier: Classifier) -> TrainingRegion | None:
     ]
     found = [(_boxes(axes, owners, tree), float(tree.score(columns, inside))) for tree in trees]
     most = max(agreement for _, agreement in found)
-    simple = [own for k, own in enumerate(found) if own[0] and own[1] >= most - WORTH * (len(found) - 1 - k)]
-    return TrainingRegion(*simple[0]) if simple else None
-
-
-def _points(axes: Sequence[Axis]) -> Array:
-    """Return quasi-random positions in [0, 1] under the axes' measure: (N, d)."""
-    unit = qmc.Sobol(len(axes), rng=np.random.default_rng(0)).random(N_POINTS)
-    for i, axis in enumerate(axes):
-        if axis.levels:
-            nodes, weights = axis.nodes()
-            unit[:, i] = nodes[np.minimum(np.searchsorted(np.cumsum(weights), unit[:, i]), len(nodes) - 1)]
-    return np.asarray(unit)
+    simple = [own for k, own in enumerate(found) if own[1] >= most - WORTH * (len(found) - 1 - k)]
+    return next((TrainingRegion(*own) for own in simple if own[0] and EVERYWHERE not in own[0]), None)
 
 
 def _columns(axes: Sequence[Axis], unit: Array) -> tuple[Array, list[tuple[int, int | None]]]:

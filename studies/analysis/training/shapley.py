@@ -14,15 +14,18 @@ import numpy as np
 
 from studies.analysis.axis import Array
 
+ROUNDING = 1e-12  # of the greatest value
+
 
 def shapley_effects(values: Array, weights: Array) -> Array:
     """Return the effects of d parameters on K functions, shares of the variance: (K, d).
 
     `values` (K, n_1, …, n_d) are on grids, and `weights` of the same shape are the points' probabilities, up to a
-    factor. A function without variance has NaN.
+    factor. A function without variance has NaN: its deviations from the mean are the rounding errors of its values.
     """
     d = values.ndim - 1
-    earned = _earned(values * weights, weights)
+    deviations = values - _means(values, weights)
+    earned = _earned(deviations * weights, weights)
     effects = np.zeros((len(values), d))
     for i in range(d):
         for players in range(2**d):
@@ -31,9 +34,17 @@ def shapley_effects(values: Array, weights: Array) -> Array:
                 share = 1 / (d * math.comb(d - 1, n))
                 effects[:, i] += share * (earned[players | 1 << i] - earned[players])
     variance = earned[2**d - 1] - earned[0]
-    scale = np.maximum(earned[2**d - 1], np.finfo(float).tiny)
+    rounding = ROUNDING * np.where(weights > 0, np.abs(values), 0.0).reshape(len(values), -1).max(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(variance > 1e-12 * scale, 1.0, np.nan)[:, None] * effects / variance[:, None])
+        return np.asarray(np.where(variance > rounding**2, 1.0, np.nan)[:, None] * effects / variance[:, None])
+
+
+def _means(values: Array, weights: Array) -> Array:
+    """Return the weighted mean of each function, NaN without weights: (K, 1, …)."""
+    over = tuple(range(1, values.ndim))
+    total = weights.sum(axis=over, keepdims=True)
+    sums = (values * weights).sum(axis=over, keepdims=True)
+    return np.asarray(np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
 def _earned(sums: Array, weights: Array) -> dict[int, Array]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 from io import StringIO
 from pathlib import Path
 
@@ -44,12 +46,88 @@ def study(*, stuck: bool) -> optuna.Study:
     return made
 
 
+def coin_study() -> optuna.Study:
+    """A study of 60 random trials. A coin says which ones are stuck."""
+    rng = np.random.default_rng(1)
+    made = optuna.create_study(study_name="coin", direction="maximize")
+    for _ in range(60):
+        optimizer = "adam" if rng.random() < 0.5 else "sgd"
+        params = {"lr": 10 ** (4 * rng.random() - 4), "depth": int(rng.integers(1, 5)), "optimizer": optimizer}
+        value = (0.1 if rng.random() < 0.5 else 0.8) + 0.01 * rng.standard_normal()
+        made.add_trial(create_trial(value=float(value), params=params, distributions=SPACE))
+    return made
+
+
+def diverging_study() -> optuna.Study:
+    """A study of 60 random trials. Beyond a learning rate they diverge."""
+    rng = np.random.default_rng(0)
+    made = optuna.create_study(study_name="diverging", direction="maximize")
+    for lr in rng.random(60):
+        params = {"lr": 10 ** (4 * lr - 4), "depth": int(rng.integers(1, 5)), "optimizer": "adam"}
+        value = -math.inf if lr > 0.7 else 0.6 + 0.1 * lr + 0.01 * rng.standard_normal()
+        made.add_trial(create_trial(value=float(value), params=params, distributions=SPACE))
+    return made
+
+
+def section_of(folder: Path) -> str:
+    report = (folder / "report.md").read_text()
+    return report[report.index(f"## {TITLE}") :].partition("\n## ")[0]
+
+
+def test_groups_by_a_coin_are_told_with_what_is_not_known_of_them(tmp_path: Path) -> None:
+    report_stored(coin_study(), tmp_path, WANTED, seed=0, console=QUIET)
+    section = section_of(tmp_path)
+    assert "of 60 trials train, and" in section
+    assert "The trials do not tell what decides." in section
+    assert "Confirmed: " in section
+    assert "It trains where" not in section
+    assert "among configurations that train" not in section
+    assert "is told in the section before" not in (tmp_path / "report.md").read_text()
+    rows = list(csv.DictReader(StringIO((tmp_path / "training.csv").read_text())))
+    assert {(row["question"], float(row["ci_lo"]), float(row["ci_hi"])) for row in rows} == {("whether", 0.0, 1.0)}
+    training = json.loads((tmp_path / "analysis.json").read_text())["training"]
+    assert not training["learned"]
+    assert training["confirmed"] <= training["from_noise"]
+    assert training["region"] is None
+    assert training["how_well"] is None
+
+
+def test_diverged_trials_are_in_no_share_of_those_with_a_value(tmp_path: Path) -> None:
+    report_stored(diverging_study(), tmp_path, WANTED, seed=0, console=QUIET)
+    report = (tmp_path / "report.md").read_text()
+    assert "diverged or ran out of memory." in section_of(tmp_path)
+    assert "The shares below are among trials with a value." in report
+    assert "The shares below tell what decides whether a configuration trains." not in report
+    assert "most of the variance lies between both" not in report
+
+
+def test_both_answers_stand_in_the_file_for_programs(tmp_path: Path) -> None:
+    report_stored(study(stuck=True), tmp_path, WANTED, seed=0, console=QUIET)
+    training = json.loads((tmp_path / "analysis.json").read_text())["training"]
+    assert training["trained"] + training["others"] == training["used"] == 60
+    assert training["diverged"] == 0
+    assert 0.1 < training["border"] < 0.7
+    assert training["confirmed"] > training["from_noise"]
+    assert training["learned"]
+    assert training["region"]["text"] in section_of(tmp_path)
+    assert 0 < training["how_well"]["space"]["share"] < 1
+    rows = list(csv.DictReader(StringIO((tmp_path / "training.csv").read_text())))
+    for key, question in ((training["decides"], "whether"), (training["how_well"]["effects"], "how well")):
+        given = {"*".join(row["params"]): [row["share"], row["share_lo"], row["share_hi"]] for row in key}
+        assert given == {
+            row["params"]: pytest.approx([float(row[name]) for name in ("share", "ci_lo", "ci_hi")])
+            for row in rows
+            if row["question"] == question
+        }
+
+
 def test_a_study_with_two_groups_gets_both_answers(tmp_path: Path) -> None:
     report_stored(study(stuck=True), tmp_path, WANTED, seed=0, console=QUIET)
     report = (tmp_path / "report.md").read_text()
     section = report[report.index(f"## {TITLE}") :]
     assert "of 60 trials train, and" in section
     assert "It trains where lr < 0.0" in section
+    assert "Confirmed: 0." in section
     assert "What decides how well, among configurations that train" in section
     assert "The trials fall into two groups, so most of the variance lies between both." in report
     rows = list(csv.DictReader(StringIO((tmp_path / "training.csv").read_text())))

@@ -24,6 +24,12 @@ Schema version 1. Strict JSON: missing and infinite numbers are null. Keys:
   upper). `points` and `optima` are pairs (second, first parameter) on their search scales (log10 if logarithmic).
 - `tuning`: null, or `one_at_a_time`, `together` and `cost` at `n_trials`, each with `estimate`, `lo` and `hi` in the
   metric's unit.
+- `training`: null unless the trials fall into two groups. `border` in the metric's unit (null, if only trials without
+  a value do not train), `trained` and `others` (how many trials), `diverged` (among the others), `used` and `inside`
+  (of the classifier, and of these in the region). `confirmed`, `from_noise` (what shuffled groups reach) and `learned`.
+  `decides`: `params`, `share`, `share_lo`, `share_hi` of the variance of the chance to train. `region`: null, or `text`
+  and `agreement`. `how_well`: null, or `effects` (as in `decides`, of the variance of the metric among configurations
+  that train), `space` (what part of the search space trains, under the same names) and `q2`.
 - `screen`: the rows of screen.csv.
 """
 
@@ -41,6 +47,7 @@ from studies.analysis.estimate import Estimate
 from studies.reporting.csv_table import fields_of
 from studies.reporting.sections.effects.analysis_csv import package_version
 from studies.reporting.sections.effects.tuning import tuning_records
+from studies.reporting.sections.training.words import region_words
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
@@ -48,6 +55,8 @@ if TYPE_CHECKING:
     from studies.analysis.fit import Fit
     from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.ridge import Ridge
+    from studies.analysis.training.among import AmongTrained
+    from studies.analysis.training.training import TrainingAnalysis
 
 VERSION = 1
 CI = ("ci_lo", "ci_hi")
@@ -91,6 +100,7 @@ def described(analysis: Analysis, *, metric: str) -> dict[str, Any]:
         "anova": analysis.anova,
         "ridges": [_ridge(ridge) for ridge in analysis.ridges],
         "tuning": None if analysis.tuning is None else _tuning(analysis.tuning),
+        "training": None if analysis.training is None else _training(analysis.training),
         "screen": analysis.screen,
     }
 
@@ -126,6 +136,36 @@ def _tuning(tuning: TuningCost) -> dict[str, Any]:
     found: dict[str, Estimate] = {kind: getattr(tuning, kind) for kind in kinds}
     ends = {k: {"estimate": e.value, "lo": e.lo, "hi": e.hi, "median": e.value} for k, e in found.items()}
     return {**ends, "n_trials": tuning.n_trials}
+
+
+def _training(found: TrainingAnalysis) -> dict[str, Any]:
+    names = [axis.name for axis in found.axes]
+    mains = [([name], share) for name, share in zip(names, found.mains, strict=True)]
+    pairs = [([names[i], names[j]], share) for (i, j), share in found.pairs.items()]
+    region = found.region
+    return {
+        "border": found.groups.border,
+        "trained": found.groups.n_trained,
+        "others": found.groups.n_others,
+        "diverged": found.groups.n_diverged,
+        "used": found.n_used,
+        "inside": found.n_inside,
+        "confirmed": found.confirmed,
+        "from_noise": found.from_noise,
+        "learned": found.is_learned,
+        "decides": [{"params": params, "share": share} for params, share in (*mains, *pairs)],
+        "region": None if region is None else {"text": region_words(region.boxes), "agreement": region.agreement},
+        "how_well": None if found.among is None else _how_well(names, found.among),
+    }
+
+
+def _how_well(names: Sequence[str], among: AmongTrained) -> dict[str, Any]:
+    effects = zip(among.chosen, among.effects, strict=True)
+    return {
+        "effects": [{"params": [names[i]], "share": share} for i, share in effects],
+        "space": {"share": among.share},
+        "q2": among.q2,
+    }
 
 
 def _plain(value: Any) -> Any:

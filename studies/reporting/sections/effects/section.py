@@ -35,13 +35,16 @@ if TYPE_CHECKING:
     from studies.analysis.fit import Fit
     from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.table import TrialsTable
+    from studies.analysis.training.training import TrainingAnalysis
 
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
 TWO_GROUPS = (
     "The trials fall into two groups, so most of the variance lies between both. The shares below tell what decides "
-    "whether a configuration trains. What decides how well, among those that train, is told in the section before."
+    "whether a configuration trains."
 )
+SOME_DIVERGED = "The shares below are among trials with a value. Those that diverged or ran out of memory have none."
+HOW_WELL = "What decides how well, among those that train, is told in the section before."
 NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
 PICTURES = ("tuning", "interactions", "leave_one_out", "coverage", "main_*", "surface_*", "loss_against_*")
 FILES = (
@@ -75,7 +78,7 @@ def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
         (
             *paragraphs(_objective(analysis.table, metric)),
             _verdict(analysis.whole),
-            *paragraphs(_values(analysis.table, analysis.whole), TWO_GROUPS if analysis.training is not None else ""),
+            *paragraphs(_values(analysis.table, analysis.whole), _two_groups(analysis.training)),
             *_told(analysis, metric),
             *tuning_blocks(analysis, metric),
             *_tables(analysis),
@@ -197,6 +200,14 @@ def _left_out(trials: TrialsTable) -> Iterator[str]:
     if trials.n_outside:
         n = counted(trials.n_outside, "trial lies", "trials lie")
         yield f"{n} outside the ranges of the parameters: left out."
+
+
+def _two_groups(training: TrainingAnalysis | None) -> str:
+    """Say what two groups of trials mean for the shares. Trials without a value are in none of them."""
+    if training is None:
+        return ""
+    said = SOME_DIVERGED if training.groups.border is None else TWO_GROUPS
+    return said if training.among is None else f"{said} {HOW_WELL}"
 
 
 def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from studies.analysis.estimate import Estimate
-from studies.analysis.levels import CLAIM
+from studies.analysis.levels import CLAIM, NOT_KNOWN
 from studies.reporting.csv_table import Row, csv_text, estimate_cells
 from studies.reporting.finding import Block, File, Finding, Heading, Paragraph, Table, paragraphs
 from studies.reporting.sections.training.words import region_words
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TITLE = "What decides whether it trains, and how well"
 FILES = ("training.csv",)
 COLUMNS = ("question", "params", "share", "ci_lo", "ci_hi")
-WIDEST = 0.95  # an interval of a share as wide as this says nothing
 MAX_PAIRS = 6
 UNKNOWN = "not known"
 
@@ -37,9 +36,10 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def training_finding(found: TrainingAnalysis, *, metric: str, maximize: bool) -> Finding:
-    """Return the counts, both tables and the region in words."""
+    """Return the counts, both tables and the region in words. If nothing is learned, only the counts and that."""
     text = csv_text(COLUMNS, [*_rows(found)])
-    blocks = (*_groups(found, metric, maximize=maximize), *_whether(found), *_how_well(found, metric))
+    how_well = _how_well(found, metric) if found.is_learned else ()
+    blocks = (*_groups(found, metric, maximize=maximize), *_whether(found), *how_well)
     return Finding(TITLE, blocks=(*blocks, File("training", FILES[0], text)))
 
 
@@ -62,18 +62,31 @@ def _groups(found: TrainingAnalysis, metric: str, *, maximize: bool) -> Iterator
 
 
 def _whether(found: TrainingAnalysis) -> Iterator[Block]:
+    yield Heading("What decides whether it trains")
+    if not found.is_learned:
+        yield Paragraph(
+            "The trials do not tell what decides. From the others, the classifier predicts whether a trial trains no "
+            f"better than it predicts shuffled groups. {_confirmed(found)}"
+        )
+        return
     names = [axis.name for axis in found.axes]
     mains = sorted(zip(names, found.mains, strict=True), key=lambda own: -own[1].value)
     pairs = sorted(found.pairs.items(), key=lambda own: -own[1].value)[:MAX_PAIRS]
     rows = [_cells(name, share) for name, share in mains]
     rows += [_cells(crossed((names[i], names[j])), share) for (i, j), share in pairs if share.value > CLAIM]
-    yield Heading("What decides whether it trains")
     yield Table(("parameter", "share", "95 % interval"), tuple(rows))
     yield Paragraph(
         "Share: of the variance of the chance to train over the search space, by a Gaussian-process classifier. A "
-        "pair's share is what the two do together."
+        f"pair's share is what the two do together. {_confirmed(found)}"
     )
     yield from paragraphs(_region(found))
+
+
+def _confirmed(found: TrainingAnalysis) -> str:
+    return (
+        f"Confirmed: {fixed(found.confirmed, 2)} of the variance of whether a trial trains, by predicting each of "
+        f"{found.n_used} trials from the others. Shuffled groups reach up to {fixed(found.from_noise, 2)}."
+    )
 
 
 def _region(found: TrainingAnalysis) -> str:
@@ -113,7 +126,7 @@ def _how_well(found: TrainingAnalysis, metric: str) -> Iterator[Block]:
 
 def _cells(name: str, share: Estimate) -> tuple[str, str, str]:
     lo, hi = share.ends
-    return (name, UNKNOWN if hi - lo >= WIDEST else fixed(share.value), interval_text(share, ".3f"))
+    return (name, UNKNOWN if hi - lo >= NOT_KNOWN else fixed(share.value), interval_text(share, ".3f"))
 
 
 def _rows(found: TrainingAnalysis) -> Iterator[Row]:

@@ -76,3 +76,18 @@ def test_a_parameter_that_only_follows_another_one_gets_half_of_its_share() -> N
 def test_a_constant_function_has_no_effects() -> None:
     x, _ = grid(5, 2)
     assert np.isnan(shapley_effects(np.ones((1, *x.shape)), np.ones((1, *x.shape)))).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6, -1e6])
+def test_a_constant_makes_no_difference(shift: float) -> None:
+    x, y, _ = grid(10, 3)
+    values = (x + 2 * y) * 1e-2
+    inside = (x + y < 1.1)[None].astype(float)
+    expected = shapley_effects(values[None], inside)
+    assert shapley_effects(values[None] + shift, inside) == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(shapley_effects(np.full(inside.shape, 0.1) + shift, inside)).all()
+
+
+def test_a_function_without_weights_has_no_effects() -> None:
+    x, _ = grid(5, 2)
+    assert np.isnan(shapley_effects(x[None], np.zeros((1, *x.shape)))).all()

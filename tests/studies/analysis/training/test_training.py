@@ -17,7 +17,7 @@ from studies.analysis.surface import Functions
 from studies.analysis.table import table_of
 from studies.analysis.training.grids import MOST_POINTS, Grids
 from studies.analysis.training.shapley import shapley_effects
-from studies.analysis.training.training import TrainingAnalysis, training_of
+from studies.analysis.training.training import TrainingAnalysis, from_noise, training_of
 
 N = 150
 DEPTHS = 4
@@ -135,6 +135,34 @@ def test_a_study_with_one_group_has_no_such_answers() -> None:
     rng = np.random.default_rng(0)
     given = [trial(lr, 1 + k % DEPTHS, 0.5, False, lr**2 + 0.1 * rng.random()) for k, lr in enumerate(rng.random(60))]
     assert training_of(table_of(given, maximize=True), seed=0) is None
+
+
+def coin(n: int, seed: int) -> list[FrozenTrial]:
+    """Trials of which a coin says whether they train."""
+    rng = np.random.default_rng(seed)
+    values = np.where(rng.random(n) < 0.5, 0.1, 0.8) + 0.01 * rng.standard_normal(n)
+    return [
+        trial(rng.random(), int(rng.integers(1, DEPTHS + 1)), rng.random(), bool(rng.random() < 0.5), float(value))
+        for value in values
+    ]
+
+
+@pytest.mark.parametrize("n", [30, 60])
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_by_a_coin_tell_nothing(n: int, seed: int) -> None:
+    answer = training_of(table_of(coin(n, seed), maximize=True), seed=0)
+    assert answer is not None
+    assert not answer.is_learned
+    assert answer.confirmed <= answer.from_noise < found(diverge=False).confirmed
+    assert {share.ends for share in (*answer.mains, *answer.pairs.values())} == {(0.0, 1.0)}
+    assert answer.region is None
+    assert answer.among is None
+
+
+def test_shuffled_groups_reach_less_with_more_trials_and_more_with_more_parameters() -> None:
+    assert from_noise(20, n_parameters=4) == from_noise(10, n_parameters=4)
+    assert from_noise(60, n_parameters=4) > from_noise(200, n_parameters=4)
+    assert from_noise(200, n_parameters=6) > from_noise(200, n_parameters=4)
 
 
 def test_a_choice_at_which_all_trials_diverge_decides() -> None:

@@ -102,3 +102,22 @@ def test_the_better_side_of_the_border_trains() -> None:
         found = two_groups(table_of(trials, maximize=maximize))
         assert found is not None
         assert found.n_trained == n_trained
+
+
+def test_accuracies_that_hardly_differ_are_one_group_however_small_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    for better, worse, is_split in [(0.95, 0.94, False), (0.9, 0.1, True), (0.99, 0.5, True)]:
+        values = np.where(rng.random(60) < 0.5, better, worse) + 0.002 * rng.standard_normal(60)
+        assert border_of(values) is not None
+        for maximize in (True, False):
+            own = values if maximize else 1 - values
+            found = two_groups(table_of([trial(float(y)) for y in own], maximize=maximize))
+            assert (found is not None) == is_split
+
+
+def test_diverged_trials_are_the_worse_group_where_the_values_hardly_differ() -> None:
+    values = np.where(np.arange(60) % 2, 0.95, 0.94) + 0.002 * np.random.default_rng(0).standard_normal(60)
+    trials = [*(trial(float(y)) for y in values), *(trial(None) for _ in range(6))]
+    found = two_groups(table_of(trials, maximize=True))
+    assert found is not None
+    assert (found.border, found.n_trained, found.n_others) == (None, 60, 6)
