@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.stats import qmc
 
 from studies.analysis.axis import MAX_DEGREE, Array, Axis
 from studies.analysis.gaussian_process.posterior import Draws
+from studies.analysis.spread_points import spread_points
 
 HIGHEST_DEGREE = 7  # of a product, in all, where three parameters may act together: higher ones pass for them
 MOST_TERMS = 1500
@@ -99,7 +99,7 @@ class Projection:
         terms = _most_terms(degrees)
         n_terms = 1 + _number(terms)
         n_points = max(LEAST_POINTS, 2 ** math.ceil(math.log2(POINTS_A_TERM * n_terms)))
-        bases = [axis.basis(unit) for axis, unit in zip(axes, _points(axes, n_points).T, strict=True)]
+        bases = [axis.basis(unit) for axis, unit in zip(axes, spread_points(axes, n_points).T, strict=True)]
         columns = [np.ones((n_points, 1))]
         for own, term in zip(_owners(len(axes)), terms, strict=True):
             factors = [bases[i][:, column] for i, column in zip(own, term, strict=True)]
@@ -159,15 +159,3 @@ def _most_terms(degrees: Sequence[Columns]) -> list[tuple[Columns, ...]]:
 
 def _number(terms: Sequence[tuple[Columns, ...]]) -> int:
     return sum(len(term[0]) for term in terms)
-
-
-def _points(axes: Sequence[Axis], n: int) -> Array:
-    """Return quasi-random positions in [0, 1] under the axes' measure: (n, d)."""
-    unit = qmc.Sobol(len(axes), rng=np.random.default_rng(0)).random(n)
-    for i, axis in enumerate(axes):
-        if axis.levels:
-            nodes, weights = axis.nodes()
-            unit[:, i] = nodes[
-                np.minimum(np.searchsorted(np.cumsum(weights), unit[:, i], side="right"), len(nodes) - 1)
-            ]
-    return np.asarray(unit)

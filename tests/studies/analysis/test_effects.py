@@ -151,7 +151,10 @@ def constant(point: Point, rng: np.random.Generator) -> float:
         (study_of(40, constant, {"a": UNIT, "b": UNIT}), "the same value"),
         (study_of(6, product, {"a": UNIT, "b": UNIT}), "6 trials for 2 parameters"),
         (study_of(0, product, {"a": UNIT, "b": UNIT}), "no trial has a value"),
-        (study_of(30, lambda p, r: r.normal(), {"a": FloatDistribution(0.5, 0.5)}), "no parameter varies in all trials"),
+        (
+            study_of(30, lambda p, r: r.normal(), {"a": FloatDistribution(0.5, 0.5)}),
+            "no parameter varies in all trials",
+        ),
     ],
     ids=["constant", "few", "none", "single value"],
 )
