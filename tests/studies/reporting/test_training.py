@@ -82,7 +82,9 @@ def test_groups_by_a_coin_are_told_with_what_is_not_known_of_them(tmp_path: Path
     assert "Confirmed: " in section
     assert "It trains where" not in section
     assert "among configurations that train" not in section
-    assert "is told in the section before" not in (tmp_path / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text()
+    assert "The shares below tell what decides" not in report
+    assert "is told in the section before" not in report
     rows = list(csv.DictReader(StringIO((tmp_path / "training.csv").read_text())))
     assert {(row["question"], float(row["ci_lo"]), float(row["ci_hi"])) for row in rows} == {("whether", 0.0, 1.0)}
     training = json.loads((tmp_path / "analysis.json").read_text())["training"]
@@ -129,7 +131,9 @@ def test_a_study_with_two_groups_gets_both_answers(tmp_path: Path) -> None:
     assert "It trains where lr < 0.0" in section
     assert "Confirmed: 0." in section
     assert "What decides how well, among configurations that train" in section
-    assert "The trials fall into two groups, so most of the variance lies between both." in report
+    assert (
+        "lies between both. The shares below tell what decides whether a configuration trains. What decides" in report
+    )
     rows = list(csv.DictReader(StringIO((tmp_path / "training.csv").read_text())))
     whether = {row["params"]: float(row["share"]) for row in rows if row["question"] == "whether"}
     assert max(whether, key=lambda name: whether[name]) == "lr"

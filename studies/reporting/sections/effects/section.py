@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
-TWO_GROUPS = (
-    "The trials fall into two groups, so most of the variance lies between both. The shares below tell what decides "
-    "whether a configuration trains."
-)
+TWO_GROUPS = "The trials fall into two groups, so most of the variance lies between both."
+WHETHER = "The shares below tell what decides whether a configuration trains."
 SOME_DIVERGED = "The shares below are among trials with a value. Those that diverged or ran out of memory have none."
 HOW_WELL = "What decides how well, among those that train, is told in the section before."
 NO_DIRECTION = "Not analysed: the study does not say whether a small or a large value is good."
@@ -206,8 +204,10 @@ def _two_groups(training: TrainingAnalysis | None) -> str:
     """Say what two groups of trials mean for the shares. Trials without a value are in none of them."""
     if training is None:
         return ""
-    said = SOME_DIVERGED if training.groups.border is None else TWO_GROUPS
-    return said if training.among is None else f"{said} {HOW_WELL}"
+    said = (
+        [SOME_DIVERGED] if training.groups.border is None else [TWO_GROUPS, *([WHETHER] if training.is_learned else [])]
+    )
+    return " ".join(said if training.among is None else [*said, HOW_WELL])
 
 
 def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
