@@ -100,7 +100,7 @@ def test_diverged_trials_are_in_no_share_of_those_with_a_value(tmp_path: Path) -
     assert "diverged or ran out of memory." in section_of(tmp_path)
     assert "The shares below are among trials with a value." in report
     assert "The shares below tell what decides whether a configuration trains." not in report
-    assert "most of the variance lies between both" not in report
+    assert "much of the variance lies between both" not in report
 
 
 def test_both_answers_stand_in_the_file_for_programs(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."
-TWO_GROUPS = "The trials fall into two groups, so most of the variance lies between both."
+TWO_GROUPS = "The trials fall into two groups, so much of the variance lies between both."
 WHETHER = "The shares below tell what decides whether a configuration trains."
 SOME_DIVERGED = "The shares below are among trials with a value. Those that diverged or ran out of memory have none."
 HOW_WELL = "What decides how well, among those that train, is told in the section before."
