@@ -32,8 +32,8 @@ SMALL_ERROR, LARGE_ERROR = 0.10, 0.30  # sums of a study's errors
 class Row:
     """A number with its estimate. A value that is not given counts as 0.
 
-    kind: an index of a parameter, of a pair, or of what they leave; a loss by a parameter that is not tuned, in
-        standard deviations of the surface; an index of the chance to train; or an effect where that is at least a half
+    kind: an index of a parameter, of a pair, or of what they leave; a loss by a parameter that is not tuned, as a
+        share of the range of the surface; an index of the chance to train; or an effect where that is at least a half
     """
 
     kind: Kind
@@ -133,7 +133,7 @@ def rows_of(found: Found, truths: Truths) -> tuple[Row, ...]:
     claimed = frozenset(frozenset(names) for names in found.claimed)
     rows = _rows(found.estimates, truths.indices, lambda names: KINDS[len(names)], claimed)
     if found.losses:
-        scaled = {names: _over(loss, truths.losses[names].sd) for names, loss in found.losses.items()}
+        scaled = {names: _over(loss, truths.losses[names].range) for names, loss in found.losses.items()}
         rows += _rows(scaled, {names: loss.share for names, loss in truths.losses.items()}, lambda _: "loss")
     known = None if found.training is None else truths.training(found.training.border)
     if found.training is not None and known is not None:

@@ -95,16 +95,16 @@ class Tensor:
 class TrueLoss:
     """What is lost if a parameter stays at its middle while the others are tuned, in the metric's unit.
 
-    sd: the standard deviation of the function
+    range: from the best value of the function to the worst
     """
 
     lost: float
-    sd: float
+    range: float
 
     @property
     def share(self) -> float:
-        """The loss in standard deviations of the function."""
-        return self.lost / self.sd
+        """The loss as a share of the range, from 0 to 1."""
+        return self.lost / self.range
 
 
 def tensor(
@@ -184,7 +184,7 @@ def _loss(found: Tensor, name: str, *, maximize: bool) -> TrueLoss:
     i = found.names.index(name)
     values = -found.values if maximize else found.values
     lost = float(np.take(values, len(found.nodes[i]) // 2, axis=i).min() - values.min())
-    return TrueLoss(lost, math.sqrt(found.variance))
+    return TrueLoss(lost, float(np.ptp(values)))
 
 
 def _axis(parameter: Parameter) -> Axis:

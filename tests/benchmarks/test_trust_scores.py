@@ -113,7 +113,7 @@ def test_a_difference_is_one_between_the_same_studies() -> None:
     assert apart.n == 4
 
 
-def test_losses_are_counted_in_standard_deviations_and_effects_on_a_region_by_its_border() -> None:
+def test_losses_are_counted_as_shares_of_the_range_and_effects_on_a_region_by_its_border() -> None:
     found = Found(
         {},
         losses={("a",): Estimate(4.0, 2.0, 6.0)},
