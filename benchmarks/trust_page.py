@@ -62,9 +62,9 @@ one, at most.
 ANSWERS = """## Tuning and training
 
 *Not tuned* is what is lost if a parameter stays in the middle of its range while the others are tuned, as a share of
-the way from the best value of the surface to the worst. Where trials fall into two groups, *decides whether it trains* are the indices of the chance
-to be in the better one. *Decides how well* are Shapley effects where that chance is at least one half. They are
-enumerated on the grid behind the true indices.
+the way from the best value of the surface to the worst. Where trials fall into two groups, *decides whether it trains*
+are the indices of the chance to be in the better one. *Decides how well* are Shapley effects where that chance is at
+least one half. They are enumerated on the grid behind the true indices.
 """
 
 
