@@ -31,7 +31,7 @@ from studies.process.signals import StopSignals
 from studies.reporting.figures.values import values_drawing
 from studies.reporting.finding import Table
 from studies.reporting.sections.values.section import FILES, table_of, values_finding
-from studies.reporting.sections.values.words import disagreements_of, sentence
+from studies.reporting.sections.values.words import disagreements_of, seeds_needed, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.storage.creation import open_study
@@ -434,6 +434,19 @@ def test_a_value_that_is_not_shown_says_how_many_seeds_it_takes(make_settings: M
     (_, row) = csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text()))
     assert (row["standing"], row["more_seeds"], row["at_least"]) == ("not_shown", "19", "")
     assert "about 25 seeds in all would decide 0.5" in (tmp_path / "table.md").read_text()
+
+
+def test_a_value_that_is_open_in_both_views_takes_the_seeds_of_the_one_that_needs_more(
+    make_settings: MakeSettings,
+) -> None:
+    values = {0.0: [0.9, 0.91, 0.92, 0.93], 0.5: [0.89, 0.88, 0.93, 0.92]}
+    table = of_two(make_settings, values, "mode=fixed").main
+    first, second = table.rows
+    more = replace(second, standing=replace(second.standing, more_seeds=96))
+    needy = replace(table, rows=(first, more))
+    for tuned, fixed in ((needy, table), (table, needy)):
+        (told,) = seeds_needed(ValueTables(tuned, fixed, (), ()))
+        assert told.startswith("about 100 seeds in all would decide 0.5")
 
 
 def test_losers_are_named_first_the_worst_at_the_head(make_settings: MakeSettings) -> None:
