@@ -184,7 +184,7 @@ def _rows(
         middle, low, _ = widths.estimates(losses)
         matters = _matters(sobol, i)
         column = int(np.lexsort((losses.mean(axis=0), middle))[0])
-        best = axis.decode(axis.low + float(own[column]) * (axis.high - axis.low))
+        best = axis.value_at(own[column])
         if not matters:  # the function would choose by its rounding errors
             best = axis.decode(float(fit.table.x[np.argmin(fit.table.loss), i]))
         yield Tunability(
@@ -270,7 +270,7 @@ def _values(axis: Axis, positions: Array, kept: np.typing.NDArray[np.bool_]) -> 
     middles = (positions[1:] + positions[:-1]) / 2
     edges = positions if axis.levels else np.concatenate([[0.0], middles, [1.0]])
     ends = edges[columns[0]], edges[columns[-1] + (0 if axis.levels else 1)]
-    return tuple(axis.decode(axis.low + float(end) * (axis.high - axis.low)) for end in ends)
+    return tuple(map(axis.value_at, ends))
 
 
 def _choices(axis: Axis, kept: np.typing.NDArray[np.bool_]) -> tuple[Any, ...]:
