@@ -130,6 +130,7 @@ def test_a_default_is_met_on_a_logarithmic_scale_and_among_levels() -> None:
     at = rows(trials, defaults={"lr": 1e-2, "batch": 64})
     assert at["lr"].loss.value == pytest.approx((1 / 3) ** 2, abs=0.02)
     assert at["batch"].loss.value == pytest.approx(0.1, abs=0.02)
+    assert rows(trials, defaults={"batch": 64 * (1 + 1e-7)})["batch"].is_searched  # as in a table of values
     off = rows(trials, defaults={"lr": 0.0, "batch": 48})
     assert not off["lr"].is_searched
     assert not off["batch"].is_searched  # nothing is known between levels
