@@ -81,6 +81,14 @@ class Axis:
             return np.zeros_like(encoded)
         return np.asarray(np.clip((encoded - self.low) / (self.high - self.low), 0.0, 1.0))
 
+    def at(self, unit: Array) -> Array:
+        """Return positions in [0, 1] in encoded units: the inverse of `unit`, and exact at both ends."""
+        return np.asarray(np.where(unit < 1, self.low + unit * (self.high - self.low), self.high))
+
+    def value_at(self, unit: float) -> Any:
+        """Return the study's value at a position in [0, 1]."""
+        return self.decode(float(self.at(np.asarray(unit))))
+
     def nodes(self) -> tuple[Array, Array]:
         """Return positions in [0, 1] and weights (sum 1) that integrate over the axis's measure."""
         if self.levels:

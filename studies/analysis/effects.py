@@ -17,7 +17,7 @@ from optuna import Study
 
 from studies.analysis.estimate import Estimate
 from studies.analysis.fit import Fit, fit_table
-from studies.analysis.levels import CLAIM, NOT_KNOWN
+from studies.analysis.levels import CLAIM, NO_EFFECT, NOT_KNOWN
 from studies.analysis.sobol import METHOD
 from studies.analysis.table import Target, TrialsTable, ValuePolicy, trials_table
 from studies.analysis.threads import one_thread
@@ -68,6 +68,11 @@ class Effect:
     def is_claimed(self) -> bool:
         """Whether this is an interaction that the trials show."""
         return self.order == 2 and self.verdict == "ok" and self.estimate.is_above(CLAIM)
+
+    @property
+    def is_excluded(self) -> bool:
+        """Whether the trials show that there is no such effect above 5 % of the variance."""
+        return self.verdict == "ok" and self.estimate.is_below(NO_EFFECT)
 
 
 @one_thread

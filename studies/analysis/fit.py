@@ -77,7 +77,9 @@ def _sample(table: TrialsTable, seed: int) -> TrialsTable:
 
 def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, is_constant: bool) -> Evidence:
     n, d = table.x.shape
-    noise, n_duplicates = replicate_noise(table.y, _points(table), table.replicates)
+    points, rows = _points(table), np.flatnonzero(table.is_measured)  # a predicted value tells no noise
+    noise, _ = replicate_noise(table.y[rows], points[rows], [table.replicates[row] for row in rows])
+    _, n_duplicates = replicate_noise(table.y, points, table.replicates)
     return Evidence(
         n=n,
         n_parameters=d,

@@ -1,6 +1,6 @@
 """The noise of trainings against the differences between the cells of a planned grid, by a stored search.
 
-The noise is that of trainings of equal points, else that of a race, else what the fitted function leaves over. The
+The noise is that of trainings of equal points with other seeds, else that of a race, else what the fit leaves over. The
 first two count at the upper end of the variance's interval (χ²). A race trains good configurations, and others may have
 more noise. The last counts errors of the fit as noise, too. The variance of the noise-free function is that of the
 trials that spread evenly, less the noise. Of it a grid shows the effects of its own parameters alone: their main
@@ -10,6 +10,7 @@ effects and interactions.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -89,9 +90,18 @@ def pooled_variance(groups: Iterable[Array]) -> PooledVariance | None:
 
 
 def _repeated(table: TrialsTable) -> list[Array]:
-    """Return the values of each point that was trained more than once."""
-    _, point = np.unique(np.nan_to_num(table.x, nan=-np.inf), axis=0, return_inverse=True)
-    return [table.y[point == i] for i in range(int(point.max(initial=-1)) + 1)]
+    """Return the values of each point that was trained with several seeds, one for each seed.
+
+    A second training under the same seed, or one of an unknown seed, may be the first once more. A predicted value is
+    no training.
+    """
+    by_point: dict[tuple[float, ...], dict[int, float]] = defaultdict(dict)
+    points = np.nan_to_num(table.x, nan=-np.inf)
+    for row in np.flatnonzero(table.is_measured):
+        replicate = table.replicates[row]
+        if replicate is not None:
+            by_point[tuple(points[row].tolist())].setdefault(replicate, float(table.y[row]))
+    return [np.array([*by_seed.values()]) for by_seed in by_point.values() if len(by_seed) > 1]
 
 
 def _spread(table: TrialsTable) -> float:

@@ -133,9 +133,14 @@ class TrialsTable:
         return self.policy == "completed"
 
     @property
+    def is_measured(self) -> npt.NDArray[np.bool_]:
+        """Whether each value (n,) was measured. The others are predicted from curves."""
+        return np.ones(len(self.y), dtype=bool) if self.rough is None else self.rough.is_known
+
+    @property
     def n_completed(self) -> int:
         """How many values are predicted."""
-        return 0 if self.rough is None else int((~self.rough.is_known).sum())
+        return int((~self.is_measured).sum())
 
     @property
     def draws(self) -> Array:

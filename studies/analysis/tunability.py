@@ -36,6 +36,7 @@ from studies.analysis.levels import CLAIM, NEAR_BEST, PERCENTILES, SHARE_MARGIN
 from studies.analysis.one_at_a_time import Lattice, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.verdict import Level
+from studies.config.defaults import NEAR
 
 if TYPE_CHECKING:
     from studies.analysis.fit import Fit
@@ -45,7 +46,7 @@ MIN_DRAWS = 40  # functions that are kept at least
 N_BLIND = 24  # values taken blindly. An even number: of two choices, half of these are either
 UNEXPLAINED = 0.3  # of the standard deviation of what mains and pairs leave, by which intervals are widened
 MOST_UNEXPLAINED = 0.9
-SAME = 1e-9  # relative: a default that is a searched value up to rounding
+SAME = 1e-9  # of the range, or absolute: a default that is a limit, or a level near 0, up to rounding
 
 Columns = np.typing.NDArray[np.intp]
 Need = Literal["tune", "keep", "open"]
@@ -184,7 +185,7 @@ def _rows(
         middle, low, _ = widths.estimates(losses)
         matters = _matters(sobol, i)
         column = int(np.lexsort((losses.mean(axis=0), middle))[0])
-        best = axis.decode(axis.low + float(own[column]) * (axis.high - axis.low))
+        best = axis.value_at(own[column])
         if not matters:  # the function would choose by its rounding errors
             best = axis.decode(float(fit.table.x[np.argmin(fit.table.loss), i]))
         yield Tunability(
@@ -232,7 +233,7 @@ def _position(axis: Axis, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if axis.levels:
-        same = [math.isclose(own, value, rel_tol=SAME, abs_tol=SAME) for own in axis.values]
+        same = [math.isclose(own, value, rel_tol=NEAR, abs_tol=SAME) for own in axis.values]
         return float(axis.nodes()[0][same.index(True)]) if any(same) else None
     low, high = axis.decode(axis.low), axis.decode(axis.high)
     rounding = SAME * (high - low)
@@ -270,7 +271,7 @@ def _values(axis: Axis, positions: Array, kept: np.typing.NDArray[np.bool_]) -> 
     middles = (positions[1:] + positions[:-1]) / 2
     edges = positions if axis.levels else np.concatenate([[0.0], middles, [1.0]])
     ends = edges[columns[0]], edges[columns[-1] + (0 if axis.levels else 1)]
-    return tuple(axis.decode(axis.low + float(end) * (axis.high - axis.low)) for end in ends)
+    return tuple(map(axis.value_at, ends))
 
 
 def _choices(axis: Axis, kept: np.typing.NDArray[np.bool_]) -> tuple[Any, ...]:

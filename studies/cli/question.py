@@ -53,7 +53,7 @@ class AskedSearch:
     config: DictConfig  # without the question
     settings: StudySettings
     storage: BaseStorage
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # in the order of the search space, for one grid has one name
     view: StudyView
 
     @property
@@ -98,6 +98,7 @@ def _asked_search(config: DictConfig) -> AskedSearch:
     listed_roles = {str(name): str(entry.get("role", "nuisance")) for name, entry in without.search_space.items()}
     _refuse(settings, without)
     check_names(names, settings.space, listed_roles)
+    names = tuple(name for name in settings.space.names if name in names)
     study, settings = find_study(settings, storage)
     if study is None:
         study = optuna.create_study(directions=settings.objective.directions, storage=InMemoryStorage())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from omegaconf import DictConfig
 
+from studies.config.defaults import defaults_of
 from studies.config.parameter import Parameter, Value
-from studies.config.space import Point, SearchSpace, is_active, select_plain
+from studies.config.space import Point, SearchSpace, is_active
 from studies.errors import BadInput, Problem, Problems, nearest
 from studies.text.quoting import hydra_quoted
 
@@ -90,16 +90,10 @@ def _of_inactive(parameter: Parameter, names: Sequence[str]) -> Problem:
 
 def config_point(space: SearchSpace, config: DictConfig) -> Point:
     """Return the values that `config` itself has for the parameters of `space`, as far as these can take them."""
+    own = defaults_of(space, config)
     point: Point = {}
     for parameter in space:
-        written = select_plain(config, parameter.paths[0])
-        value = _choice(parameter, written) if parameter.type == "categorical" else written
-        if is_active(parameter, point) and parameter.contains(value):
-            point[parameter.name] = value
+        name = parameter.name
+        if name in own and is_active(parameter, point) and parameter.contains(own[name]):
+            point[name] = own[name]
     return point
-
-
-def _choice(parameter: Parameter, written: object) -> Any:
-    """Return the name of the choice that is `written` in the config, or what is no name if there is none."""
-    same = (name for name, choice in parameter.choices.items() if choice == written and type(choice) is type(written))
-    return next(same, ())

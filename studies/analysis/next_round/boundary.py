@@ -112,11 +112,12 @@ def _worth(axis: Axis, positions: Array, is_worse: np.typing.NDArray[np.bool_]) 
         return None
     if axis.levels:
         first, last = max(kept[0] - 1, 0), min(kept[-1] + 1, len(positions) - 1)
-        ends = float(positions[first]), float(positions[last])
+        ends = positions[[first, last]]
     else:
         half = 0.5 / N_VALUES
-        ends = max(0.0, float(positions[kept[0]] - 3 * half)), min(1.0, float(positions[kept[-1]] + 3 * half))
-    return axis.low + ends[0] * (axis.high - axis.low), axis.low + ends[1] * (axis.high - axis.low)
+        ends = np.clip([positions[kept[0]] - 3 * half, positions[kept[-1]] + 3 * half], 0.0, 1.0)
+    low, high = axis.at(ends).tolist()
+    return low, high
 
 
 def _by_trials(table: TrialsTable, axis: Axis) -> Place:

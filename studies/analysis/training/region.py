@@ -114,8 +114,8 @@ def _bounds(
     found = [
         Bound(
             axes[i],
-            low=None if low <= 0 else axes[i].low + low * (axes[i].high - axes[i].low),
-            high=None if high >= 1 else axes[i].low + high * (axes[i].high - axes[i].low),
+            low=None if low <= 0 else float(axes[i].at(np.asarray(low))),
+            high=None if high >= 1 else float(axes[i].at(np.asarray(high))),
         )
         for i, (low, high) in sorted(ranges.items())
     ]

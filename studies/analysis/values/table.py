@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,15 +28,14 @@ from studies.analysis.values.cross_fitted import (
 )
 from studies.analysis.values.row import DesignedStudy, ValueRow, place, row_of
 from studies.analysis.values.standing import Ranking, StandingWord, rank
+from studies.config.defaults import defaults_of, meets
 from studies.config.parameter import Parameter, Value, label_of
-from studies.config.parsing.section import is_number
-from studies.config.space import select_plain
+from studies.config.space import SearchSpace
 from studies.records.objectives import by_first
 from studies.schema import bounds_of
 
 View = Literal["tuned", "fixed"]
 ENOUGH_RUNGS = 10  # validations a run, below which a time of convergence is coarse
-NEAR = 1e-6  # relative: a level that is the config's own value up to rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +167,15 @@ def _at_defaults(
 ) -> list[FrozenTrial]:
     """Return the trials with nuisance parameters at the config's own values, once the scientific value is set."""
     config = study.space.apply(study.config, {name: value for name, value in point.items() if value is not None})
+    defaults = defaults_of(SearchSpace(tuple(others)), config)
     found = []
     for trial in trials:
-        active = [parameter for parameter in others if parameter.name in trial.params]
-        if all(_is_default(parameter, trial.params[parameter.name], config) for parameter in active):
+        active = {
+            parameter.name: trial.params[parameter.name] for parameter in others if parameter.name in trial.params
+        }
+        if all(name in defaults and meets(defaults[name], value) for name, value in active.items()):
             found.append(trial)
     return found
-
-
-def _is_default(parameter: Parameter, value: Value, config: Any) -> bool:
-    written = parameter.choices[value] if parameter.type == "categorical" else value
-    return all(_is_same(select_plain(config, path), written) for path in parameter.paths)
-
-
-def _is_same(own: Any, written: Any) -> bool:
-    if is_number(own) and is_number(written):
-        return math.isclose(own, written, rel_tol=NEAR)
-    return bool(own == written)
 
 
 def _table(

@@ -41,7 +41,7 @@ def along(axis: Axis, n: int) -> Array:
 
 def cells_at(axis: Axis, unit: Array) -> list[Cell]:
     """Return the cells at positions in [0, 1]."""
-    return cells_of(axis, axis.low + unit * (axis.high - axis.low))
+    return cells_of(axis, axis.at(unit))
 
 
 def cells_of(axis: Axis, encoded: Iterable[float]) -> list[Cell]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from studies.analysis.levels import CLAIM
+from studies.analysis.levels import NO_EFFECT
 from studies.config.question import question_argument
 from studies.errors import BadInput
 from studies.reporting.finding import Block, Command, Finding, Paragraph, bullets
@@ -50,7 +50,7 @@ def compute(view: StudyView) -> Finding | None:
 
 
 def undecided_pairs(analysis: Analysis) -> list[tuple[str, str]]:
-    """Return the pairs of which neither an interaction is shown nor that there is none.
+    """Return the pairs of which neither an interaction is shown nor that there is none above 5 % of the variance.
 
     The pairs of a law come first, such as learning rate and batch size, then the greatest estimates.
     """
@@ -60,12 +60,9 @@ def undecided_pairs(analysis: Analysis) -> list[tuple[str, str]]:
         value = effect.estimate.value
         return {*effect.params} not in laws, math.inf if math.isnan(value) else -value
 
-    pairs = [effect for effect in analysis.effects if effect.order == 2 and not _is_decided(effect)]
+    pairs = [effect for effect in analysis.effects if effect.order == 2]
+    pairs = [effect for effect in pairs if not effect.is_claimed and not effect.is_excluded]
     return [(effect.params[0], effect.params[1]) for effect in sorted(pairs, key=place)]
-
-
-def _is_decided(effect: Effect) -> bool:
-    return effect.verdict == "ok" and (effect.estimate.is_above(CLAIM) or effect.estimate.is_below(CLAIM))
 
 
 def _designs(view: StudyView) -> Iterator[QuestionDesign]:
@@ -78,8 +75,8 @@ def _designs(view: StudyView) -> Iterator[QuestionDesign]:
 def _blocks(view: StudyView, design: QuestionDesign, cost: TrainingCost) -> Iterator[Block]:
     lines = [*grid_lines(design.space, replicates=design.replicates.n), power_line(design)]
     yield Paragraph(
-        f" is open: neither is an interaction shown, nor that there is none. A designed study tells. It costs "
-        f"{cost.of(design.n_trainings)}:",
+        f" is open: neither is an interaction shown, nor that there is none above {NO_EFFECT:.0%} of the variance. A "
+        f"designed study tells. It costs {cost.of(design.n_trainings)}:",
         lead=crossed(design.names),
     )
     yield Command(_command(view, design))

@@ -37,6 +37,16 @@ def test_a_value_is_encoded_on_its_search_scale_and_back(name: str, value: objec
     assert decoded == pytest.approx(value) if isinstance(value, float) else decoded == value
 
 
+@pytest.mark.parametrize(("low", "high"), [(1e-3, 0.5), (1e-5, 0.3), (0.1, 0.7), (3e-4, 0.9)])
+def test_the_ends_of_the_unit_interval_are_exactly_those_of_the_axis(low: float, high: float) -> None:
+    for log in (False, True):
+        own = axis_of("x", [FloatDistribution(low, high, log=log)])
+        assert own is not None
+        assert own.at(np.array([0.0, 1.0])).tolist() == [own.low, own.high]
+        assert (own.value_at(0.0), own.value_at(1.0)) == (own.decode(own.low), own.decode(own.high))
+        assert own.unit(own.at(np.array([0.3, 0.8]))) == pytest.approx([0.3, 0.8])
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_basis_functions_are_orthonormal_and_have_zero_mean_under_the_axis_s_measure(name: str) -> None:
     nodes, weights = axis(name).nodes()

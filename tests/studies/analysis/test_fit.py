@@ -11,12 +11,27 @@ from known_functions import ishigami, table, uniform
 from studies.analysis import fit
 from studies.analysis.chaos import Chaos, chaos
 from studies.analysis.fit import fit_table
+from studies.analysis.gaussian_process.response import Response, standardised
+from studies.analysis.gaussian_process.rough_values import RoughValues
 
 
 def test_a_sound_study_has_nothing_against_it() -> None:
     found = fit_table(ishigami().table(120, noise=0.1, seed=0), seed=0)
     assert found.evidence.against == ()
     assert found.verdict.level == "ok"
+
+
+def test_predicted_values_tell_no_noise_of_replicates() -> None:
+    trials = ishigami().table(40, noise=1.0, seed=0)
+    again = replace(trials.over(np.arange(40) < 20, trials.names), replicates=(1,) * 20)
+    x, y = np.vstack([again.x, again.x]), np.concatenate([again.y, again.y + 0.5])
+    both = replace(trials, x=x, y=y, replicates=(0,) * 20 + (1,) * 20)
+    raw = standardised(Response("raw"), y)
+    rough = RoughValues(np.tile(y, (4, 1)), raw, raw.forward(y), np.diag(0.01 * (np.arange(40) >= 20)))
+    measured, predicted = (fit_table(own, seed=0).evidence for own in (both, replace(both, rough=rough)))
+    assert measured.noise_share is not None
+    assert predicted.noise_share is None
+    assert measured.n_duplicates == predicted.n_duplicates == 0
 
 
 def test_an_effect_that_three_trials_make_is_told_with_their_numbers() -> None:

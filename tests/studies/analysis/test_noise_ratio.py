@@ -16,6 +16,8 @@ from scipy.stats import chi2
 from studies import schema
 from studies.analysis.effects import Effect, effects_of, fits_of
 from studies.analysis.estimate import Estimate
+from studies.analysis.gaussian_process.response import Response, standardised
+from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.noise_ratio import ASSUMED, noise_ratio, pooled_variance
 from studies.analysis.table import TrialsTable, table_of
 
@@ -54,6 +56,38 @@ def test_trainings_of_equal_points_tell_the_noise_at_the_upper_end_of_its_interv
     expected = 0.2**2 / (10 / 12) * df / chi2.ppf(0.025, df)
     assert found.value == pytest.approx(expected, rel=0.1)
     assert found.basis == "by 1200 trainings of 400 points with other seeds; against the effects of a, b"
+
+
+def cells(replicates: Sequence[int | None], *, noise: float = 0.0) -> TrialsTable:
+    """The nine points of a 3×3 space again and again, under these replicates."""
+    rng = np.random.default_rng(0)
+    points = [(a / 2, b / 2) for a in range(3) for b in range(3)]
+    trials = []
+    for i, replicate in enumerate(replicates):
+        a, b = points[i % 9]
+        own = {} if replicate is None else {schema.REPLICATE: replicate}
+        trials.append(trial(a, b, 3 * a + b + noise * float(rng.standard_normal()), **own))
+    return table_of(trials, maximize=True)
+
+
+@pytest.mark.parametrize("replicates", [[None] * 45, [0] * 45, [i % 9 for i in range(45)]])
+def test_a_point_that_is_repeated_without_another_seed_tells_no_noise(replicates: Sequence[int | None]) -> None:
+    assert "other seeds" not in noise_ratio(("a", "b"), cells(replicates), EFFECTS).basis
+
+
+def test_a_training_that_is_repeated_under_its_seed_counts_once() -> None:
+    found = noise_ratio(("a", "b"), cells([i // 9 % 2 for i in range(45)], noise=0.2), EFFECTS)
+    assert found.basis.startswith("by 18 trainings of 9 points with other seeds")
+
+
+def test_a_predicted_value_is_no_training() -> None:
+    """Of the second replicates all but three were pruned: three pairs are too few."""
+    trials = cells([i // 9 for i in range(18)], noise=0.2)
+    predicted = np.arange(18) >= 12
+    raw = standardised(Response("raw"), trials.y)
+    rough = RoughValues(trials.y[None], raw, raw.forward(trials.y), np.diag(0.1 * predicted))
+    assert "by 18 trainings" in noise_ratio(("a", "b"), trials, EFFECTS).basis
+    assert "other seeds" not in noise_ratio(("a", "b"), replace(trials, rough=rough), EFFECTS).basis
 
 
 def test_a_grid_of_some_parameters_shows_their_effects_alone() -> None:

@@ -71,6 +71,14 @@ def test_a_parameter_without_effect_loses_nothing_anywhere() -> None:
     assert row.near == row.possible == (0.0, 1.0)
 
 
+def test_a_range_that_is_kept_whole_ends_at_the_limits_of_the_axis() -> None:
+    """1e-3 · 500 as logarithms is .49999999999999994, which would leave a little to be worse above."""
+    lr = log_axis("lr", 1e-3, 0.5)
+    unit = np.random.default_rng(0).uniform(size=(80, 2))
+    row = rows(table((lr, *uniform(1)), unit, unit[:, 1] ** 2), tolerance=0.1)["lr"]
+    assert row.near == row.possible == (lr.decode(lr.low), lr.decode(lr.high))
+
+
 def test_a_default_at_the_best_value_may_stay_and_one_far_off_has_to_be_tuned() -> None:
     trials = bowl_with_ridge().table(150, noise=0.02, seed=0)
     assert {name: row.need for name, row in rows(trials, defaults={"x1": 0.5, "x2": 0.0}).items()} == {
@@ -122,6 +130,7 @@ def test_a_default_is_met_on_a_logarithmic_scale_and_among_levels() -> None:
     at = rows(trials, defaults={"lr": 1e-2, "batch": 64})
     assert at["lr"].loss.value == pytest.approx((1 / 3) ** 2, abs=0.02)
     assert at["batch"].loss.value == pytest.approx(0.1, abs=0.02)
+    assert rows(trials, defaults={"batch": 64 * (1 + 1e-7)})["batch"].is_searched  # as in a table of values
     off = rows(trials, defaults={"lr": 0.0, "batch": 48})
     assert not off["lr"].is_searched
     assert not off["batch"].is_searched  # nothing is known between levels

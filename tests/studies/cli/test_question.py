@@ -97,6 +97,14 @@ def test_the_file_alone_composes_to_the_config_of_the_command(
     assert settings.analysis.name == "full"
 
 
+def test_the_order_of_the_names_makes_no_other_study(ask: Ask) -> None:
+    first, _ = ask("question=[lr,batch_size]")
+    turned, printed = ask("question=[batch_size,lr]")
+    assert turned == first
+    assert turned.study_name == "digits-lr-batch_size"
+    assert "question to study digits: lr × batch_size" in printed
+
+
 def test_what_the_best_trial_has_is_pinned_and_told_with_the_cost(
     ask: Ask, search: Callable[..., StudySettings]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
+from studies.config.defaults import defaults_of
 from studies.config.parameter import Parameter
 from studies.config.question import (
     check_names,
@@ -109,3 +110,13 @@ def test_the_configs_own_values_are_those_that_the_space_has() -> None:
     assert config_point(SPACE, config) == {"batch_size": 64, "n": 3, "optimizer": "sgd", "momentum": 0}
     other = OmegaConf.merge(config, {"optimizer": {"m": 0.3}, "lr": 0.01})
     assert config_point(SPACE, other) == {"lr": 0.01, "batch_size": 64, "n": 3}
+
+
+def test_the_configs_own_values_are_met_as_everywhere() -> None:
+    """By all paths, by numbers up to rounding, and by a choice's own entries, for other parameters may set more."""
+    both = Parameter("x", ("a", "b"), "float", 0.0, 1.0)
+    space = SearchSpace((both, OPTIMIZER))
+    config = OmegaConf.create({"a": 0.3, "b": 0.3 * (1 + 1e-9), "optimizer": {"m": 0, "lr": 0.1}})
+    assert config_point(space, config) == {"x": 0.3, "optimizer": "sgd"}
+    assert config_point(space, OmegaConf.merge(config, {"b": 0.4})) == {"optimizer": "sgd"}
+    assert config_point(space, config) == defaults_of(space, config)

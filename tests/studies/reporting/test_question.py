@@ -19,10 +19,12 @@ from studies.analysis.analyse import Analysis
 from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
 from studies.analysis.power import power
+from studies.analysis.verdict import Verdict
 from studies.cli.reports import view_of
 from studies.config.settings import StudySettings
 from studies.reporting.question_design import power_line, question_design, training_cost
 from studies.reporting.sections import question
+from studies.reporting.sections.effects.section import effects_finding
 from studies.reporting.view import StudyView
 from studies.storage.slots import rules_of
 
@@ -147,6 +149,11 @@ def analysis_of(view: StudyView, *effects: Effect) -> Analysis:
     return replace(view.analysis, effects=effects)
 
 
+def believed(analysis: Analysis) -> Analysis:
+    whole = replace(analysis.whole, verdict=Verdict("ok"))
+    return replace(analysis, fits=(whole, *analysis.fits[1:]))
+
+
 def pair(a: str, b: str, lo: float, hi: float, verdict: str = "ok") -> Effect:
     estimate = Estimate((lo + hi) / 2, lo, hi)
     return Effect((a, b), "interaction", 2, estimate, verdict, (), 1, 0, 0, None, 1.0, 0)  # type: ignore[arg-type]
@@ -161,13 +168,20 @@ def test_a_pair_is_open_unless_its_whole_interval_lies_on_one_side_and_the_verdi
     cases: list[tuple[tuple[float, float], str, bool]] = [
         ((0.02, 0.3), "ok", False),
         ((0.0, 0.009), "ok", False),
+        ((0.0, 0.049), "ok", False),
+        ((0.0, 0.051), "ok", True),
         ((0.005, 0.3), "ok", True),
         ((0.02, 0.3), "caution", True),
         ((0.0, 0.009), "unreliable", True),
+        ((0.0, 0.009), "caution", True),
     ]
     for (lo, hi), verdict, is_open in cases:
-        found = question.undecided_pairs(analysis_of(view, pair("width", "dropout", lo, hi, verdict)))
-        assert bool(found) == is_open, (lo, hi, verdict)
+        mains = [effect for effect in view.analysis.effects if effect.order == 1]
+        analysis = analysis_of(view, *mains, pair("lr", "dropout", lo, hi, verdict))
+        assert bool(question.undecided_pairs(analysis)) == is_open, (lo, hi, verdict)
+        told = shown(effects_finding(believed(analysis), metric="accuracy"))
+        is_said = "lr × dropout interact" in told or "No interaction above 5% of the variance: lr × dropout." in told
+        assert is_said != is_open, (lo, hi, verdict)
 
 
 def test_learning_rate_and_batch_size_come_first_then_the_greatest(view: StudyView) -> None:
@@ -176,7 +190,7 @@ def test_learning_rate_and_batch_size_come_first_then_the_greatest(view: StudyVi
         pair("lr", "width", 0.0, 0.1),
         pair("lr", "dropout", 0.0, 0.4),
         pair("width", "dropout", float("nan"), float("nan"), "unreliable"),
-        pair("batch_size", "lr", 0.0, 0.02),
+        pair("batch_size", "lr", 0.0, 0.06),
     )
     pairs = question.undecided_pairs(analysis)
     assert pairs == [("batch_size", "lr"), ("lr", "dropout"), ("lr", "width"), ("width", "dropout")]

@@ -14,24 +14,28 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from reports import shown, tables_of, write_finding
 from rich.console import Console
 
 from studies import schema
 from studies.analysis.values import row
-from studies.analysis.values.table import ValueTable, ValueTables
+from studies.analysis.values.row import DesignedStudy
+from studies.analysis.values.table import ValueTable, ValueTables, value_tables
 from studies.cli.reports import report_study
 from studies.config.budget import Budget
 from studies.config.composing.configs import compose, group_options
+from studies.config.parameter import Parameter
 from studies.config.settings import StudySettings
+from studies.config.space import SearchSpace
 from studies.errors import BadInput
 from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.reporting.figures.values import values_drawing
 from studies.reporting.finding import Table
 from studies.reporting.sections.values.section import FILES, table_of, values_finding
-from studies.reporting.sections.values.words import disagreements_of, sentence
+from studies.reporting.sections.values.words import disagreements_of, seeds_needed, sentence
 from studies.search.designs import grid_design
 from studies.search.seeds import replicate_of
 from studies.storage.creation import open_study
@@ -226,6 +230,26 @@ def test_a_level_5_percent_off_the_configs_own_value_is_another(
     tables = tables_of(trials_of(settings, lambda _: 0.9), settings)
     assert tables is not None
     assert (tables.fixed is not None) == is_default
+
+
+def test_a_choice_is_the_configs_own_by_its_own_entries() -> None:
+    """The config's optimizer has a learning rate, too, which another parameter may set."""
+    optimizers = {"adam": {"_target_": "Adam"}, "sgd": {"_target_": "SGD"}}
+    dropout = Parameter("dropout", ("dropout",), "float", 0.0, 1.0, levels=(0.0, 0.5), role="scientific")
+    optimizer = Parameter("optimizer", ("optimizer",), "categorical", choices=optimizers, levels=("adam", "sgd"))
+    space = SearchSpace((dropout, optimizer))
+    config = OmegaConf.create({"dropout": 0.1, "optimizer": {"_target_": "Adam", "lr": 0.1}})
+    design = DesignedStudy(space, config, "accuracy", True, 0.01, 4, 16, 1, has_epochs=True, varies_nuisance=True)
+    distributions = {parameter.name: parameter.distribution() for parameter in space}
+    trials = [
+        create_trial(value=0.9 + r / 100, params=cell, distributions=distributions, user_attrs={schema.REPLICATE: r})
+        for cell in space.grid()
+        for r in range(4)
+    ]
+    found = value_tables(trials, design)
+    assert found is not None
+    assert found.fixed is not None
+    assert [row.judged for row in found.fixed.rows] == [({"optimizer": "adam"},)] * 2
 
 
 def test_the_best_is_shown_to_be_so_only_where_every_other_value_has_a_number(make_settings: MakeSettings) -> None:
@@ -434,6 +458,19 @@ def test_a_value_that_is_not_shown_says_how_many_seeds_it_takes(make_settings: M
     (_, row) = csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text()))
     assert (row["standing"], row["more_seeds"], row["at_least"]) == ("not_shown", "19", "")
     assert "about 25 seeds in all would decide 0.5" in (tmp_path / "table.md").read_text()
+
+
+def test_a_value_that_is_open_in_both_views_takes_the_seeds_of_the_one_that_needs_more(
+    make_settings: MakeSettings,
+) -> None:
+    values = {0.0: [0.9, 0.91, 0.92, 0.93], 0.5: [0.89, 0.88, 0.93, 0.92]}
+    table = of_two(make_settings, values, "mode=fixed").main
+    first, second = table.rows
+    more = replace(second, standing=replace(second.standing, more_seeds=96))
+    needy = replace(table, rows=(first, more))
+    for tuned, fixed in ((needy, table), (table, needy)):
+        (told,) = seeds_needed(ValueTables(tuned, fixed, (), ()))
+        assert told.startswith("about 100 seeds in all would decide 0.5")
 
 
 def test_losers_are_named_first_the_worst_at_the_head(make_settings: MakeSettings) -> None:

@@ -232,7 +232,7 @@ def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:
     if not claimed:
         yield _none_shown(analysis, 2, "interact")
     for order, what in ((1, "main effect"), (2, "interaction")):
-        without = [crossed(e.params) for e in analysis.effects if e.order == order and e.estimate.is_below(NO_EFFECT)]
+        without = [crossed(e.params) for e in analysis.effects if e.order == order and e.is_excluded]
         if without:
             yield f"No {what} above {NO_EFFECT:.0%} of the variance: {listed(without)}."
     for ridge in analysis.ridges:

@@ -148,14 +148,16 @@ def against_best(row: ValueRow, *, margin: float | None) -> str:
 
 
 def seeds_needed(tables: ValueTables) -> list[str]:
-    """Return how to decide the values that are not shown, as a sentence. Empty without such a value."""
+    """Return how to decide the values that are not shown, as a sentence. Empty without such a value.
+
+    A value that is open in both views takes the seeds of the view that needs more.
+    """
     views = [view for view in (tables.tuned, tables.fixed) if view is not None]
-    wanted = {
-        row.label: row.standing.more_seeds + row.n
-        for view in views
-        for row in view.not_shown
-        if row.standing.more_seeds is not None and row.standing.more_seeds < MOST_MORE_SEEDS
-    }
+    wanted: dict[str, int] = {}
+    for row in (row for view in views for row in view.not_shown):
+        more = row.standing.more_seeds
+        if more is not None and more < MOST_MORE_SEEDS:
+            wanted[row.label] = max(wanted.get(row.label, 0), more + row.n)
     if not wanted:
         return []
     return [
