@@ -170,10 +170,10 @@ def _estimate(value: float, drawn: Array) -> Estimate:
     return Estimate(value, min(float(lo), value), max(float(hi), value))
 
 
-def is_enough(found: BestOfM, tolerance: float | None) -> bool | None:
+def is_enough(found: BestOfM, tolerance: float) -> bool | None:
     """Return whether as many trials again would surely bring less than `tolerance`. False: surely more. None: not
     known."""
-    if tolerance is None or math.isnan(found.gain.value):
+    if math.isnan(found.gain.value):
         return None
     if found.gain.is_below(tolerance):
         return True

@@ -142,7 +142,6 @@ def test_seeds_of_the_points_of_a_grid_are_no_trials_to_draw_from(source: str | 
 def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
     found = curve(study_of(np.random.default_rng(0).uniform(size=40).tolist()))
     assert is_enough(found, 10 * found.gain.hi)
-    assert is_enough(found, None) is None
     assert is_enough(found, found.gain.value) is None
 
 

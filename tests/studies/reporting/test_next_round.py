@@ -23,6 +23,7 @@ from shell import USERS, Shell
 from studies import schema
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import NextSpace, SpaceChange
+from studies.analysis.tolerance import GIVEN, Tolerance
 from studies.cli.reports import report_stored, report_study
 from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
@@ -90,7 +91,7 @@ def test_the_report_tells_limits_failures_and_whether_trials_were_enough(make_se
 def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again() -> None:
     lr = Parameter("lr", ("model.lr",), "float", 1e-4, 1e-2, log=True)
     space = SearchSpace((lr,))
-    found = NextRound(space, (), (), None, NextSpace(space, (), ()), 0.01)
+    found = NextRound(space, (), (), None, NextSpace(space, (), ()), Tolerance(0.01, GIVEN))
     section = shown(next_round_blocks(found, study_name="x", metric="loss", command="python -m studies.run it"))
     assert "Limits and choices stay as they are" in section
     assert "studies.run" not in section

@@ -182,10 +182,11 @@ def _enough(found: NextRound, metric: str) -> str:
         f"half as many at {best_of_half}; {n} more are expected to improve it by {estimate_text(gain)}"
     )
     verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}
-    verdict = is_enough(curve, found.tolerance)
-    if found.tolerance is not None:
+    if found.tolerance.value > 0:
+        verdict = is_enough(curve, found.tolerance.value)
         less = {True: "less than", False: "", None: "more or less than"}[verdict]
-        said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
+        said += f". {verdicts[verdict].capitalize()} {less}".rstrip()
+        said += f" {found.tolerance} ({found.tolerance.origin})"
     how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
     lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
     return (
