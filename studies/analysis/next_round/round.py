@@ -33,8 +33,8 @@ class NextRound:
 
     space: the study's own, without paths if they are not known
     best_of_m: None with too few trials, and for a grid
-    tolerance: the difference in the metric that does not matter, None if not known
-    compared: the value by which trials are compared, `final` or a rung
+    tolerance: the difference in the metric that does not matter
+    compared: the value by which trials are compared, as in `TrialsTable`
     n_infeasible: trials that violate a constraint
     """
 

@@ -191,9 +191,17 @@ def _enough(found: NextRound, metric: str) -> str:
     lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
     return (
         f"{said}. The upper end assumes that the best values thin out at least as fast as an exponential tail: rare "
-        f"and far better ones are not in it.{lost} Values are as measured, with noise, so the best of many is "
-        "optimistic."
+        f"and far better ones are not in it.{lost} {_values_behind(curve)} are as measured, with noise, so the best of "
+        "many is optimistic."
     )
+
+
+def _values_behind(curve: BestOfM) -> str:
+    """Return the subject of a sentence on measured values, after one on those that are predicted, if any are."""
+    if not curve.n_predicted:
+        return "Values"
+    predicted = counted(curve.n_predicted, "value is predicted", "values are predicted")
+    return f"{predicted} from the curves of pruned trials. The others"
 
 
 def _basis(curve: BestOfM) -> str:
