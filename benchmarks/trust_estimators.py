@@ -87,7 +87,8 @@ def ours(table: TrialsTable, _: optuna.Study) -> Found:
     fits = fits_of(table, seed=0)
     effects = [effect for effect in effects_of(fits, seed=0) if effect.kind != "noise"]
     defaults = {axis.name: middle_of(axis) for axis in table.axes}
-    tuning = tunability(fits, defaults=defaults, tolerance=None, seed=0)
+    metric = "accuracy" if table.maximize else "loss"  # of the surfaces, whose studies call it value
+    tuning = tunability(fits, defaults=defaults, tolerance=0.0, seed=0, metric=metric)
     return Found(
         estimates={effect.params or UNEXPLAINED: effect.estimate for effect in effects},
         level=max((fit.verdict.level for fit in fits), key=LEVELS.index),  # the errors of all fits are counted

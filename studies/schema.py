@@ -224,13 +224,17 @@ def is_share(name: str) -> bool:
     return SHARE.fullmatch(_last_part(name)) is not None
 
 
-def bounds_of(name: str, values: Iterable[float]) -> tuple[float, float]:
-    """Return the bounds of a mean of a metric's `values`.
+def is_bounded(name: str, values: Iterable[float]) -> bool:
+    """Return whether a metric is an accuracy or an error rate, by its name, with `values` from 0 to 1.
 
-    They are 0 and 1 for accuracies and error rates within them (percentages are not), and infinite for all others.
+    Percentages are not, and neither is a metric of another name, wherever its values lie.
     """
-    is_bounded = BOUNDED.fullmatch(_last_part(name)) is not None and all(0 <= value <= 1 for value in values)
-    return (0.0, 1.0) if is_bounded else (-math.inf, math.inf)
+    return BOUNDED.fullmatch(_last_part(name)) is not None and all(0 <= value <= 1 for value in values)
+
+
+def bounds_of(name: str, values: Iterable[float]) -> tuple[float, float]:
+    """Return the bounds of a mean of a metric's `values`: 0 and 1 if it `is_bounded`, else infinite ones."""
+    return (0.0, 1.0) if is_bounded(name, values) else (-math.inf, math.inf)
 
 
 def _last_part(name: str) -> str:

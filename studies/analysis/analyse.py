@@ -20,6 +20,7 @@ from studies.analysis.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
+from studies.analysis.tolerance import Tolerance, tolerance_of
 from studies.analysis.training.training import TrainingAnalysis, training_of
 from studies.analysis.tunability import Tunability, tunability
 from studies.errors import BadInput, Problem, nearest
@@ -38,6 +39,7 @@ class Analysis:
     """What is known after a study.
 
     fits: the first is over all trials, the others over those where conditional parameters were active
+    tolerance: the difference in the metric that does not matter
     tunability: the greatest loss first
     anova: None unless the trials form a grid
     tuning: None unless something was fitted
@@ -46,6 +48,7 @@ class Analysis:
 
     table: TrialsTable
     fits: tuple[Fit, ...]
+    tolerance: Tolerance
     tunability: tuple[Tunability, ...]
     effects: tuple[Effect, ...]
     anova: Anova | None
@@ -68,6 +71,7 @@ def analyse(
     table: TrialsTable,
     *,
     seed: int,
+    metric: str = "",
     law: Sequence[Law] | None = None,
     budget_unit: str | None = None,
     defaults: Mapping[str, Any] = MappingProxyType({}),
@@ -76,20 +80,21 @@ def analyse(
     """Return everything that `table` tells. `law` names pairs of numeric parameters. None: learning rate × batch size.
 
     `defaults` are parameters' values if nobody tunes them. `tolerance` is the difference in the metric that does not
-    matter.
+    matter, None if nobody gave one. The name of the `metric` then tells whether it is an accuracy or an error rate.
 
     Raises `BadInput` where a law names an unknown or a categorical parameter.
     """
     laws = _usual_laws(table) if law is None else _checked(table, law)
     fits = fits_of(table, seed=seed)
-    whole = fits[0]
+    whole, least = fits[0], tolerance_of(table, metric=metric, given=tolerance)
     tuning = None
     if whole.sobol is not None:
         tuning = tuning_cost(whole.sobol.surface, n_trials=whole.n_trials, maximize=table.maximize, seed=seed)
     return Analysis(
         table=table,
         fits=tuple(fits),
-        tunability=tunability(fits, defaults=defaults, tolerance=tolerance, seed=seed),
+        tolerance=least,
+        tunability=tunability(fits, defaults=defaults, tolerance=least.value, seed=seed, metric=metric),
         effects=tuple(effects_of(fits, seed=seed)),
         anova=anova_of(whole.whole) if table.is_grid else None,
         ridges=tuple(_ridge(table, tuned, followed, budget_unit) for tuned, followed in laws),

@@ -52,7 +52,8 @@ class TrialsTable:
     x: (n, d) in the axes' encoded units, NaN for a parameter that was not active
     y: (n,) in the metric's own unit
     sources, replicates, samples: of each trial, None if unknown. Samples are training samples seen.
-    policy: the value of a trial: `final`, `rung k`, or `step k`, the last report up to there
+    policy: the value of a trial: `final`, `completed` (final, but predicted for pruned trials), `rung k`, or `step k`,
+        the last report up to there
     n_finished: all finished trials
     n_pruned: of these the pruned ones, with a value or not
     n_failed: those without a value for other reasons

@@ -30,13 +30,13 @@ import numpy as np
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
-from studies.analysis.gaussian_process.response import responses
 from studies.analysis.intervals import UNCONFIRMED
-from studies.analysis.levels import CLAIM, NEAR_BEST, PERCENTILES, SHARE_MARGIN
+from studies.analysis.levels import CLAIM, PERCENTILES
 from studies.analysis.one_at_a_time import Lattice, positions_of
 from studies.analysis.sobol import Sobol
 from studies.analysis.verdict import Level
 from studies.config.defaults import NEAR
+from studies.schema import bounds_of
 
 if TYPE_CHECKING:
     from studies.analysis.fit import Fit
@@ -99,6 +99,16 @@ class Tunability:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of each parameter, as for `tunability`."""
+
+    defaults: Mapping[str, Any]
+    tolerance: float
+    metric: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Widths:
     """The widths of intervals, from trials that were left out of the fit.
 
@@ -135,50 +145,30 @@ def _unexplained_sd(sobol: Sobol) -> float:
 
 
 def tunability(
-    fits: Sequence[Fit], *, defaults: Mapping[str, Any], tolerance: float | None, seed: int
+    fits: Sequence[Fit], *, defaults: Mapping[str, Any], tolerance: float, seed: int, metric: str = ""
 ) -> tuple[Tunability, ...]:
     """Return the tunability of each parameter by the largest fit that has it, the greatest loss first.
 
-    `fits[0]` is over all trials. `tolerance` is the difference in the metric that does not matter. None: .01 of a
-    share, else a tenth of the way from the best trial to the median one.
+    `fits[0]` is over all trials. `tolerance` is the difference in the metric that does not matter. The name of the
+    `metric` tells its bounds.
     """
     found: dict[str, Tunability] = {}
     for fit in sorted(fits, key=lambda fit: -fit.n_trials):
         new = [name for name in fit.table.names if name not in found]
         if fit.sobol is not None and new:
-            least = _tolerance(fits[0].table) if tolerance is None else tolerance
             scope = tuple(name for name in fit.table.names if name not in fits[0].table.names)
-            rows = _rows(fit, fit.sobol, defaults=defaults, tolerance=least, scope=scope, seed=seed)
+            rows = _rows(fit, fit.sobol, _Asked(defaults, tolerance, metric, seed), scope=scope)
             found |= {row.name: row for row in rows if row.name in new}
     return tuple(sorted(found.values(), key=lambda row: -row.loss.value))
 
 
-def _tolerance(table: TrialsTable) -> float:
-    if _can_be(table, "logit"):
-        return SHARE_MARGIN
-    return NEAR_BEST * float(np.median(table.loss) - table.loss.min())
-
-
-def _can_be(table: TrialsTable, scale: Literal["log", "logit"]) -> bool:
-    """Return whether the metric has a scale: `logit` for shares, `log` for positive numbers."""
-    return any(response.name == scale for response in responses(table.y, seen=table.draws))
-
-
-def _rows(
-    fit: Fit,
-    sobol: Sobol,
-    *,
-    defaults: Mapping[str, Any],
-    tolerance: float,
-    scope: tuple[str, ...],
-    seed: int,
-) -> Iterator[Tunability]:
+def _rows(fit: Fit, sobol: Sobol, asked: _Asked, *, scope: tuple[str, ...]) -> Iterator[Tunability]:
     """Yield the tunability of each parameter of `fit`."""
-    axes = sobol.surface.axes
+    axes, defaults, tolerance = sobol.surface.axes, asked.defaults, asked.tolerance
     held = [_position(axis, defaults[axis.name]) if axis.name in defaults else None for axis in axes]
     positions = [_with(positions_of(axis), position) for axis, position in zip(axes, held, strict=True)]
     widths = _Widths.of(fit.table, sobol)
-    for i, losses in enumerate(_losses(fit.table, sobol, positions, seed=seed)):
+    for i, losses in enumerate(_losses(fit.table, sobol, positions, asked)):
         axis, own, position = axes[i], positions[i], held[i]
         at = losses[:, np.argmin(np.abs(own - position))] if position is not None else _blindly(axis, losses)
         (value,), (lo,), (hi,) = widths.estimates(at[:, None])
@@ -207,22 +197,23 @@ def _rows(
         )
 
 
-def _losses(table: TrialsTable, sobol: Sobol, positions: Sequence[Array], *, seed: int) -> list[Array]:
+def _losses(table: TrialsTable, sobol: Sobol, positions: Sequence[Array], asked: _Asked) -> list[Array]:
     """Return how much worse each drawn function's best is with each parameter held: (K, L_i)."""
     lattice = Lattice.of(sobol.surface, maximize=table.maximize, positions=positions)
-    profiles = lattice.profiles(np.random.default_rng(seed))
+    profiles = lattice.profiles(np.random.default_rng(asked.seed))
     values = [lattice.losses(profile)[1:] for profile in profiles]  # without the posterior mean, which is no draw
     best = np.min([own.min(axis=1) for own in values], axis=0)
     ordered = np.argsort(-best, kind="stable")
-    kept = np.sort(ordered[: max(MIN_DRAWS, int(np.sum(best >= _bound(table))))])
+    kept = np.sort(ordered[: max(MIN_DRAWS, int(np.sum(best >= _bound(table, asked.metric))))])
     return [own[kept] - best[kept, None] for own in values]
 
 
-def _bound(table: TrialsTable) -> float:
+def _bound(table: TrialsTable, metric: str) -> float:
     """Return the least loss that the metric allows: no accuracy is above 1, and no positive metric below 0."""
+    low, high = bounds_of(metric, table.y[table.is_measured])
     if table.maximize:
-        return -1.0 if _can_be(table, "logit") else -math.inf
-    return 0.0 if _can_be(table, "log") or _can_be(table, "logit") else -math.inf
+        return -high
+    return 0.0 if table.draws.min() > 0 else low
 
 
 def _position(axis: Axis, value: Any) -> float | None:

@@ -142,7 +142,7 @@ def design_of(settings: StudySettings) -> DesignedStudy | None:
         config=settings.template,
         metric=settings.objective.metric,
         maximize=settings.objective.maximize,
-        tolerance=settings.objective.tolerance,
+        tolerance=settings.objective.small,
         replicates=settings.replicates,
         n_trials=settings.n_trials,
         n_rungs=settings.budget.rungs,

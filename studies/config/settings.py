@@ -34,6 +34,7 @@ ValuePolicy = Literal["auto", "final", "common_rung"]
 POINTS = "points"  # the sampler of a selection's rounds, with listed points; no config has it
 TRAINING_METRICS = ("seconds", "peak_memory_mb", "steps")  # figures of the training itself
 TRAINING_LOSS = "training_loss"  # metric: the mean loss since the last rung, unless the module logs this name
+USUAL_TOLERANCE = 0.01  # where a number is needed before any trial is known
 
 TRAINING_SEED = "training_seed"  # config key of the trial's seed; outside of a trial, the study's
 FIXED_KEYS = ("model", "datamodule", "trainer", "callbacks", "loggers", "seed", "vars")  # the config of a trial
@@ -74,11 +75,19 @@ class ObjectiveSettings:
     metric: str
     direction: Direction
     value: Literal["last", "best"]  # the rung that gives a trial's value
-    tolerance: float  # in the metric's unit: a trial has converged once it stays this near to its final value
+    tolerance: float | None  # in the metric's unit: a difference that does not matter; None: nobody gave one
     test: bool = False  # evaluates the test part after each complete trial; nothing is chosen by it
     second: SecondObjective | None = None
-    noise: float | None = None  # standard deviation between training seeds, in the metric's unit; None: tolerance
+    noise: float | None = None  # standard deviation between training seeds, in the metric's unit; None: `small`
     direction_is_meant: bool = False  # confirms an unusual direction
+
+    @property
+    def small(self) -> float:
+        """A difference that does not matter, before any trial tells: the tolerance, or .01 if nobody gave one.
+
+        A trial has converged once it stays this near to its final value.
+        """
+        return USUAL_TOLERANCE if self.tolerance is None else self.tolerance
 
     @property
     def logged_second(self) -> str | None:

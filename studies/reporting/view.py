@@ -168,22 +168,18 @@ class StudyView:
         return analyse(
             self.table,
             seed=self.seed,
+            metric=self.metric,
             law=law,
             budget_unit=unit,
             defaults={} if settings is None else defaults_of(settings.space, settings.template),
-            tolerance=self._tolerance,
+            tolerance=None if settings is None else settings.objective.tolerance,
         )
 
     @cached_property
     def next_round(self) -> NextRound:
         """The conclusions for the next round."""
         trials = by_first(distinct(self.candidates))
-        return next_round(self.analysis, trials, space=self.space, tolerance=self._tolerance)
-
-    @property
-    def _tolerance(self) -> float | None:
-        """The difference in the metric that does not matter."""
-        return self.settings.objective.tolerance if self.settings is not None else None
+        return next_round(self.analysis, trials, space=self.space)
 
     @property
     def _tried(self) -> set[str]:

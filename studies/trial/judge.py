@@ -83,7 +83,7 @@ def _ended(
         return _failed(Failure.DIVERGED, done.diverged, attributes, state=TrialState.PRUNED)
     if done.rungs:
         values = {rung.index: rung.value for rung in done.rungs}
-        attributes[schema.CONVERGENCE] = convergence(values, tolerance=objective.tolerance)
+        attributes[schema.CONVERGENCE] = convergence(values, tolerance=objective.small)
     if done.out_of_time:
         attributes[schema.FAILURE_MESSAGE] = f"max_trial_s reached after {len(done.rungs)} rungs"
     if done.stopped:

@@ -6,8 +6,9 @@ Work*). Choice: the unbiased one, over all subsets of m trials: Σ x₍ᵢ₎ C(
 is the bootstrap's. Near m = n the curve rests on the very best trials, so no band is trustworthy there.
 
 The curve holds for exchangeable trials. Those of a sampler that learns are not, so only space-filling ones are taken if
-there are enough. A trial that was pruned, diverged or is infeasible counts as the worst of all. A grid has no curve:
-its points were not drawn.
+there are enough. A trial that was pruned counts with its predicted value, if the table has one. Without a value, a
+trial that was pruned, diverged or is infeasible counts as the worst of all. A grid has no curve: its points were not
+drawn.
 
 As many trials again: each doubling of a search brings less by a constant factor if values are bounded (the
 extreme-value law). The factor is read off the last two doublings. The bootstrap cannot see beyond the best trial: its
@@ -54,6 +55,7 @@ class BestOfM:
     last_gain: the improvement by the second half of the trials
     basis: the trials behind the curve
     n_lost: how many of them had no value
+    n_predicted: of how many the value is predicted from a curve
     policy: the value of a trial, as in `TrialsTable`
     """
 
@@ -65,6 +67,7 @@ class BestOfM:
     last_gain: Estimate
     basis: Basis
     n_lost: int
+    n_predicted: int = 0
     policy: str = "final"
 
     @property
@@ -91,6 +94,7 @@ def best_of_m(table: TrialsTable, trials: Sequence[FrozenTrial], *, seed: int) -
     loss = np.array([*found, *[max(found)] * n_lost])
     return replace(
         _curve(loss, maximize=table.maximize, basis=basis, n_lost=n_lost, seed=seed),
+        n_predicted=len({*table.numbers[~table.is_measured].tolist()} & {trial.number for trial in chosen}),
         policy=table.compared if table.is_completed else table.policy,
     )
 
@@ -170,10 +174,10 @@ def _estimate(value: float, drawn: Array) -> Estimate:
     return Estimate(value, min(float(lo), value), max(float(hi), value))
 
 
-def is_enough(found: BestOfM, tolerance: float | None) -> bool | None:
+def is_enough(found: BestOfM, tolerance: float) -> bool | None:
     """Return whether as many trials again would surely bring less than `tolerance`. False: surely more. None: not
     known."""
-    if tolerance is None or math.isnan(found.gain.value):
+    if math.isnan(found.gain.value):
         return None
     if found.gain.is_below(tolerance):
         return True

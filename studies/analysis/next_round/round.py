@@ -15,6 +15,7 @@ from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
 from studies.analysis.threads import one_thread
+from studies.analysis.tolerance import Tolerance
 from studies.config.parameter import Parameter
 from studies.config.space import SearchSpace
 from studies.records.eligible import is_feasible, is_finite
@@ -32,8 +33,8 @@ class NextRound:
 
     space: the study's own, without paths if they are not known
     best_of_m: None with too few trials, and for a grid
-    tolerance: the difference in the metric that does not matter, None if not known
-    compared: the value by which trials are compared, `final` or a rung
+    tolerance: the difference in the metric that does not matter
+    compared: the value by which trials are compared, as in `TrialsTable`
     n_infeasible: trials that violate a constraint
     """
 
@@ -42,7 +43,7 @@ class NextRound:
     regions: tuple[Region, ...]
     best_of_m: BestOfM | None
     next: NextSpace
-    tolerance: float | None
+    tolerance: Tolerance
     compared: str = "final"
     n_infeasible: int = 0
     is_grid: bool = False
@@ -59,7 +60,6 @@ def next_round(
     trials: Sequence[FrozenTrial],
     *,
     space: SearchSpace | None = None,
-    tolerance: float | None = None,
 ) -> NextRound:
     """Return the next round after the study of `analysis`, with finished `trials`.
 
@@ -77,7 +77,7 @@ def next_round(
         regions=regions,
         best_of_m=best_of_m(analysis.table, ended, seed=analysis.seed),
         next=next_space(known, found, regions),
-        tolerance=tolerance,
+        tolerance=analysis.tolerance,
         compared=analysis.table.compared,
         n_infeasible=analysis.table.n_infeasible,
         is_grid=analysis.table.is_grid,

@@ -7,7 +7,6 @@ beyond what the seeds explain. A difference shown in one view alone is no disagr
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from studies.config.defaults import defaults_of, meets
 from studies.config.parameter import Parameter, Value, label_of
 from studies.config.space import SearchSpace
 from studies.records.objectives import by_first
-from studies.schema import bounds_of
+from studies.schema import is_bounded
 
 View = Literal["tuned", "fixed"]
 ENOUGH_RUNGS = 10  # validations a run, below which a time of convergence is coarse
@@ -210,8 +209,9 @@ def _table(
 def _margin(study: DesignedStudy, fitted: Sequence[CrossFitted | None]) -> float | None:
     """Return the difference that does not matter. Only an accuracy or an error rate has one by its kind."""
     values = [value for found in fitted if found is not None for value in found.values.values()]
-    is_share = math.isfinite(bounds_of(study.metric, values)[1])
-    return study.margin if study.margin is not None else SHARE_MARGIN if is_share else None
+    if study.margin is not None:
+        return study.margin
+    return SHARE_MARGIN if is_bounded(study.metric, values) else None
 
 
 def _cells(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[Cell, dict[int, FrozenTrial]]:

@@ -23,7 +23,7 @@ def parse_objective(section: ConfigSection) -> ObjectiveSettings:
         direction=_parse_direction(section, metric, default=None),
         direction_is_meant=section.flag("direction_is_meant"),
         value=section.word("value", ("last", "best"), default="last"),
-        tolerance=section.number("tolerance", above=0, default=0.01),
+        tolerance=section.number("tolerance", above=0) if section.has("tolerance") else None,
         test=section.flag("test"),
         noise=section.number("noise", low=0) if section.has("noise") else None,
         second=_parse_second(section) if section.has("second") else None,

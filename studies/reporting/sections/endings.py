@@ -68,7 +68,7 @@ def _every_trial(view: StudyView) -> str:
         view.trials,
         budget=view.budget,
         second=objective.second if objective is not None else None,
-        tolerance=objective.tolerance if objective is not None else None,
+        tolerance=objective.small if objective is not None else None,
         device_seconds=view.device_seconds,
     )
 

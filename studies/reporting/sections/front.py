@@ -35,7 +35,7 @@ def compute(view: StudyView) -> Finding | None:
     if settings is None or settings.objective.second is None:
         return _plain_front(complete, view.objectives)
     objective, second = settings.objective, settings.objective.second
-    noise = objective.tolerance if objective.noise is None else objective.noise
+    noise = objective.small if objective.noise is None else objective.noise
     goals = (
         Goal(view.metric, view.maximize, noise),
         Goal(second.metric, view.objectives[1].maximize, second.noise, second.is_relative),

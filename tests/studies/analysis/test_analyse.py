@@ -6,11 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_functions import Array, additive, categorical, log_axis, lr_batch_ridge, powers_axis, table, three_way
+from known_functions import (
+    Array,
+    additive,
+    categorical,
+    known,
+    log_axis,
+    lr_batch_ridge,
+    powers_axis,
+    table,
+    three_way,
+    uniform,
+)
 
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import levelled
 from studies.analysis.table import TrialsTable
+from studies.analysis.tolerance import OF_THE_TRIALS, Tolerance
 from studies.errors import BadInput
 
 LR = log_axis("lr", 1e-4, 1e-1)
@@ -135,3 +147,15 @@ def test_three_parameters_together_are_told() -> None:
     found = analyse(three_way().table(200, noise=0.05, seed=1), seed=0)
     assert found.whole.verdict.level == "unreliable"
     assert found.advice
+
+
+def test_a_small_loss_is_no_accuracy_so_its_own_trials_say_what_matters() -> None:
+    """Of .001 + .004 · x1 + .002 · x2² all differences are less than .01, and x1 is worth tuning all the same."""
+    trials = known(uniform(2), lambda u: 0.001 + 0.004 * u[:, 0] + 0.002 * u[:, 1] ** 2).table(60, noise=0.0, seed=0)
+    found = analyse(trials, seed=0, metric="val/loss")
+    way = float(np.median(trials.y) - trials.y.min())
+    assert found.tolerance == Tolerance(0.1 * way, OF_THE_TRIALS)
+    first = found.tunability[0]
+    assert (first.name, first.need, first.tolerance) == ("x1", "tune", 0.1 * way)
+    given = analyse(trials, seed=0, metric="val/loss", tolerance=0.01)
+    assert {row.need for row in given.tunability} == {"keep"}

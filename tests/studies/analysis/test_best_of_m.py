@@ -139,10 +139,29 @@ def test_seeds_of_the_points_of_a_grid_are_no_trials_to_draw_from(source: str | 
     assert best_of_m(replace(table, is_grid=False), study.trials, seed=0) is not None
 
 
+def test_a_pruned_trial_counts_with_its_predicted_value_and_is_counted() -> None:
+    study = optuna.create_study(direction="maximize")
+    for i in range(12):
+        rungs = {1: 0.1 + i / 100, 2: 0.3 + i / 100, 3: 0.5 + i / 100}
+        is_pruned = i in (4, 7)
+        study.add_trial(
+            create_trial(
+                state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
+                value=None if is_pruned else rungs[3],
+                params={"x": i / 12},
+                distributions={"x": UNIT},
+                user_attrs={schema.SOURCE: "random"},
+                intermediate_values={step: rungs[step] for step in (1, 2) if is_pruned} or rungs,
+            )
+        )
+    found = curve(study)
+    assert (found.n, found.n_predicted, found.n_lost, found.policy) == (12, 2, 0, "final")
+    assert curve(study_of([i / 8 for i in range(8)])).n_predicted == 0
+
+
 def test_enough_is_what_surely_brings_less_than_the_tolerance() -> None:
     found = curve(study_of(np.random.default_rng(0).uniform(size=40).tolist()))
     assert is_enough(found, 10 * found.gain.hi)
-    assert is_enough(found, None) is None
     assert is_enough(found, found.gain.value) is None
 
 

@@ -58,7 +58,7 @@ def found(
     table = trials_table(study)
     return {
         place.name: place
-        for place in places(table, tunability(fits_of(table, seed=0), defaults={}, tolerance=None, seed=0))
+        for place in places(table, tunability(fits_of(table, seed=0), defaults={}, tolerance=0.01, seed=0))
     }
 
 

@@ -16,6 +16,7 @@ from studies.analysis.next_round.infeasible import Rate, Region, Side
 from studies.analysis.next_round.limits import extended, narrowed
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import next_space
+from studies.analysis.tolerance import GIVEN, Tolerance
 from studies.config.parameter import Parameter, ParameterType
 from studies.config.space import SearchSpace
 from studies.reporting.sections.next_round.section import next_round_blocks
@@ -265,6 +266,10 @@ def test_a_choice_that_is_left_out_takes_its_own_parameters_along() -> None:
 def test_the_table_of_limits_and_the_hint_tell_one_confidence(share: float, told: str) -> None:
     space, where = SearchSpace((LR,)), [place(at_high=share)]
     found = next_space(space, where, [])
-    text = shown(next_round_blocks(NextRound(space, tuple(where), (), None, found, 0.01), study_name="x", metric="m"))
+    text = shown(
+        next_round_blocks(
+            NextRound(space, tuple(where), (), None, found, Tolerance(0.01, GIVEN)), study_name="x", metric="m"
+        )
+    )
     assert f"| {told} |" in text
     assert all(f" {told} that" in hint for hint in found.hints if "too little to move it" in hint)

@@ -14,6 +14,7 @@ from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
 from studies.analysis.factorial import Anova
 from studies.analysis.one_at_a_time import TuningCost
+from studies.analysis.tolerance import GIVEN, Tolerance
 from studies.analysis.verdict import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks
@@ -63,7 +64,7 @@ def losing(analysis: Analysis, **losses: Estimate) -> Analysis:
         replace(row, default=0.5, is_searched=True, level="ok", tolerance=0.01, loss=losses[row.name.split(".")[-1]])
         for row in analysis.tunability
     )
-    return replace(analysis, tunability=rows)
+    return replace(analysis, tunability=rows, tolerance=Tolerance(0.01, GIVEN))
 
 
 def test_the_headline_names_first_what_has_to_be_tuned(known: Analysis) -> None:
@@ -82,7 +83,7 @@ def test_the_headline_names_first_what_has_to_be_tuned(known: Analysis) -> None:
 def test_that_nothing_has_to_be_tuned_is_said_only_of_all(known: Analysis) -> None:
     small, open_ = Estimate(0.002, 0.0, 0.005), Estimate(0.002, 0.0, 0.05)
     said = tuning_clause(losing(known, lr=small, batch_size=small), "val/loss")
-    assert said == "No parameter has to be tuned: each alone loses less than 0.01 in val/loss"
+    assert said == "No parameter has to be tuned: each alone loses less than 0.01 in val/loss (objective.tolerance)"
     assert tuning_clause(losing(known, lr=small, batch_size=open_), "val/loss") is None
 
 

@@ -15,14 +15,18 @@ import numpy as np
 import optuna
 import pytest
 import yaml
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from reports import shown
 from rich.console import Console
 from shell import USERS, Shell
 
 from studies import schema
+from studies.analysis.next_round.best_of_m import best_of_m
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import NextSpace, SpaceChange
+from studies.analysis.table import trials_table
+from studies.analysis.tolerance import GIVEN, Tolerance
 from studies.cli.reports import report_stored, report_study
 from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
@@ -87,10 +91,30 @@ def test_the_report_tells_limits_failures_and_whether_trials_were_enough(make_se
         assert not (none.output_dir / left).exists()
 
 
+def test_predicted_values_are_not_told_as_measured() -> None:
+    study = optuna.create_study()
+    for i in range(8):
+        study.add_trial(
+            create_trial(value=i / 8, params={"x": i / 8}, distributions={"x": FloatDistribution(0.0, 1.0)})
+        )
+    whole = best_of_m(trials_table(study), study.trials, seed=0)
+    assert whole is not None
+    space = SearchSpace(())
+    found = NextRound(space, (), (), whole, NextSpace(space, (), ()), Tolerance(0.01, GIVEN))
+    optimistic = "as measured, with noise, so the best of many is optimistic."
+    for n, told in (
+        (0, "Values are"),
+        (1, "1 value is predicted from the curves of pruned trials. The others are"),
+        (3, "3 values are predicted from the curves of pruned trials. The others are"),
+    ):
+        own = replace(found, best_of_m=replace(whole, n_predicted=n))
+        assert f". {told} {optimistic}" in shown(next_round_blocks(own, study_name="x", metric="loss"))
+
+
 def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again() -> None:
     lr = Parameter("lr", ("model.lr",), "float", 1e-4, 1e-2, log=True)
     space = SearchSpace((lr,))
-    found = NextRound(space, (), (), None, NextSpace(space, (), ()), 0.01)
+    found = NextRound(space, (), (), None, NextSpace(space, (), ()), Tolerance(0.01, GIVEN))
     section = shown(next_round_blocks(found, study_name="x", metric="loss", command="python -m studies.run it"))
     assert "Limits and choices stay as they are" in section
     assert "studies.run" not in section

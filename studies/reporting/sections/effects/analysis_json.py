@@ -4,7 +4,8 @@ Schema version 1. Strict JSON: missing and infinite numbers are null. Keys:
 
 - `version` (1), `package` (this package's version), `method`, `seed`, `metric`, `direction` (`maximize | minimize`),
   `budget_unit` (or null).
-- `value_policy`: the compared value of a trial, `final` or `rung k`.
+- `value_policy`: the compared value of a trial: `final`, `completed` (the final one, which is predicted for pruned
+  trials), `rung k`, or `step k` (the last report up to there).
 - `trials`: `finished`, `used` (with a compared value), `pruned`, `failed`, `diverged` (among the failed), and
   `infeasible`, if any violates a constraint.
 - `parameters`: a list of `name`, `kind` (`continuous | discrete | categorical`), `scale` (`linear | log10 | log2`),

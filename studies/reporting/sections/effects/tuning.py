@@ -33,7 +33,8 @@ def tuning_clause(analysis: Analysis, metric: str) -> str | None:
         order = f"Tune {first.name} first{f', then {then}' if then else ''}"
         return f"{order}: {_held(first)} the best {metric} is worse by {estimate_text(first.loss, '.2g')}"
     if all(row.need == "keep" for row in rows) and len(rows) == len(analysis.tunability):
-        return f"No parameter has to be tuned: each alone loses less than {rows[0].tolerance:.2g} in {metric}"
+        least = f"{analysis.tolerance} in {metric} ({analysis.tolerance.origin})"
+        return f"No parameter has to be tuned: each alone loses less than {least}"
     return None
 
 
@@ -42,7 +43,7 @@ def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
     rows = analysis.tunability
     if not rows:
         return
-    tolerance = f"{rows[0].tolerance:.2g}"
+    tolerance = analysis.tolerance
     header = (
         "parameter",
         "tune it",
@@ -57,7 +58,7 @@ def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
         "all others are tuned. A share of variance depends on how bad the worst corner is, this does not. Functions "
         f"drawn from the fit are optimised for it. Tune it: yes if the whole interval lies above {tolerance}, no if "
         f"below. A value is within {tolerance} of the best if that holds in at least half of the draws. It is surely "
-        "worse if the interval of its own loss lies above."
+        f"worse if the interval of its own loss lies above. {tolerance} is {tolerance.origin}."
     )
     if not all(row.is_searched for row in rows):
         note += " Without a default among the searched values, half of the range loses more than told, half less."

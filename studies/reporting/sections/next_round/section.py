@@ -182,17 +182,26 @@ def _enough(found: NextRound, metric: str) -> str:
         f"half as many at {best_of_half}; {n} more are expected to improve it by {estimate_text(gain)}"
     )
     verdicts = {True: "enough: that is", False: "not enough: that is more than", None: "undecided: that may be"}
-    verdict = is_enough(curve, found.tolerance)
-    if found.tolerance is not None:
+    if found.tolerance.value > 0:
+        verdict = is_enough(curve, found.tolerance.value)
         less = {True: "less than", False: "", None: "more or less than"}[verdict]
-        said += f". {verdicts[verdict].capitalize()} {less}".rstrip() + f" {found.tolerance:g} (objective.tolerance)"
+        said += f". {verdicts[verdict].capitalize()} {less}".rstrip()
+        said += f" {found.tolerance} ({found.tolerance.origin})"
     how = "gave no value or are infeasible" if found.n_infeasible else "gave no value"
     lost = f" {curve.n_lost} of them {how} and count as the worst." if curve.n_lost else ""
     return (
         f"{said}. The upper end assumes that the best values thin out at least as fast as an exponential tail: rare "
-        f"and far better ones are not in it.{lost} Values are as measured, with noise, so the best of many is "
-        "optimistic."
+        f"and far better ones are not in it.{lost} {_values_behind(curve)} are as measured, with noise, so the best of "
+        "many is optimistic."
     )
+
+
+def _values_behind(curve: BestOfM) -> str:
+    """Return the subject of a sentence on measured values, after one on those that are predicted, if any are."""
+    if not curve.n_predicted:
+        return "Values"
+    predicted = counted(curve.n_predicted, "value is predicted", "values are predicted")
+    return f"{predicted} from the curves of pruned trials. The others"
 
 
 def _basis(curve: BestOfM) -> str:

@@ -275,11 +275,17 @@ def test_everything_is_read_as_it_is_written() -> None:
         {"n_startup_trials": 4, "explore_fraction": None},
     )
     assert (settings.objective.metric, settings.objective.value) == ("val/loss", "best")
+    assert (settings.objective.tolerance, settings.objective.small) == (0.1, 0.1)
     assert settings.budget == Budget("steps", 100, 10)
     assert settings.enqueue == ({"lr": 0.01},)
     assert settings.space.names == ("lr", "batch_size")
     assert settings.storage.lease_s == 60
     assert not settings.is_designed
+
+
+def test_without_a_tolerance_a_hundredth_is_small_where_no_trial_tells() -> None:
+    objective = read().objective
+    assert (objective.tolerance, objective.small) == (None, 0.01)
 
 
 def test_an_analysis_is_read_as_it_is_written() -> None:
