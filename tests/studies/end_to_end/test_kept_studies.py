@@ -23,7 +23,7 @@ from studies.report import report
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 WHOLE_TOO = re.compile(rf"{NUMBER.pattern}|\d+")
 SHUFFLED = re.compile(r'"null":|^(?:\| )?(?:ped-anova|fanova)\b')  # of which a tie in the last digit makes another one
-OF_SHUFFLES = 0.05
+OF_SHUFFLES = 0.1
 RECORDED = re.compile(r"trials|best|select|anova|table|values")  # files of what is stored, or exact from it
 # Lines in which a fit finds whole numbers, too
 OF_LEVELS = re.compile(r'^\s*\d+,?$|"best":|^(?:\| )?(?:x|width)\b(?! [×*])')
