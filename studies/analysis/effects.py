@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,7 @@ from studies.analysis.verdict import Level, Verdict, disagrees
 
 Kind = Literal["main", "interaction", "unexplained", "noise"]
 NOTHING = Estimate(math.nan)
+SHARE_DIGITS = 3  # of a share in words and tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,19 @@ def fits_of(table: TrialsTable, *, seed: int) -> list[Fit]:
             inside = table.over(rows, [name for name in table.names if table.active([name])[rows].all()])
             fits.append(fit_table(_without_constants(inside), seed=seed))
     return fits
+
+
+def strongest_first(effects: Iterable[Effect]) -> list[Effect]:
+    """Return effects by their shares, the largest first and unknown ones last.
+
+    Shares that read alike stay in their order: their other digits are noise, and differ from processor to processor.
+    """
+
+    def place(effect: Effect) -> float:
+        share = effect.estimate.value
+        return math.inf if math.isnan(share) else -round(share, SHARE_DIGITS)
+
+    return sorted(effects, key=place)
 
 
 def effects_of(fits: Sequence[Fit], *, seed: int) -> list[Effect]:

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from studies.analysis.effects import strongest_first
+
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
@@ -46,7 +48,7 @@ def close_pairs(analysis: Analysis) -> list[tuple[tuple[str, str], Ridge | None]
 def strongest_pairs(effects: Sequence[Effect]) -> list[Effect]:
     """Return the pairs with an estimate, the largest first."""
     pairs = [effect for effect in effects if effect.order == 2 and math.isfinite(effect.estimate.value)]
-    return sorted(pairs, key=lambda effect: -effect.estimate.value)
+    return strongest_first(pairs)
 
 
 def short(name: str, letters: int = MAX_LETTERS) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from studies.analysis.effects import strongest_first
 from studies.analysis.levels import NO_EFFECT
 from studies.config.question import question_argument
 from studies.errors import BadInput
@@ -26,7 +26,6 @@ from studies.text.wording import crossed
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
-    from studies.analysis.effects import Effect
 
 TITLE = "Pairs left open"
 MOST_PAIRS = 2
@@ -56,13 +55,10 @@ def undecided_pairs(analysis: Analysis) -> list[tuple[str, str]]:
     """
     laws = [{*ridge.params} for ridge in analysis.ridges]
 
-    def place(effect: Effect) -> tuple[bool, float]:
-        value = effect.estimate.value
-        return {*effect.params} not in laws, math.inf if math.isnan(value) else -value
-
     pairs = [effect for effect in analysis.effects if effect.order == 2]
-    pairs = [effect for effect in pairs if not effect.is_claimed and not effect.is_excluded]
-    return [(effect.params[0], effect.params[1]) for effect in sorted(pairs, key=place)]
+    pairs = strongest_first(effect for effect in pairs if not effect.is_claimed and not effect.is_excluded)
+    pairs.sort(key=lambda effect: {*effect.params} not in laws)
+    return [(effect.params[0], effect.params[1]) for effect in pairs]
 
 
 def _designs(view: StudyView) -> Iterator[QuestionDesign]:

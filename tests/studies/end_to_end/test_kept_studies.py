@@ -24,7 +24,6 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 WHOLE_TOO = re.compile(rf"{NUMBER.pattern}|\d+")
 SHUFFLED = re.compile(r'"null":|^(?:\| )?(?:ped-anova|fanova)\b')  # of which a tie in the last digit makes another one
 OF_SHUFFLES = 0.1
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("search", "grid")]
 RECORDED = re.compile(r"trials|best|select|anova|table|values")  # files of what is stored, or exact from it
 # Lines in which a fit finds whole numbers, too
 OF_LEVELS = re.compile(r'^\s*\d+,?$|"best":|^(?:\| )?(?:x|width)\b(?! [×*])')
@@ -55,9 +54,8 @@ def _is_close(a: str, b: str, tolerance: float) -> bool:
     return math.isclose(float(a), float(b), rel_tol=tolerance, abs_tol=least)
 
 
-# Which pair of the slow ones is drawn is decided by a rounding error: no pair of them has an effect.
 @pytest.mark.usefixtures("user_modules")
-@pytest.mark.parametrize("name", [*SLOW, "race", FOREIGN])
+@pytest.mark.parametrize("name", [pytest.param("search", marks=pytest.mark.slow), "grid", "race", FOREIGN])
 def test_a_stored_study_is_reported_as_when_it_was_kept(tmp_path: Path, name: str) -> None:
     kept, now = kept_texts(name), write_report(name, tmp_path)
     assert set(now) == set(kept)

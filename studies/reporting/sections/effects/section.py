@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from studies.analysis.effects import strongest_first
 from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process.mode import MOST_ROWS
 from studies.analysis.levels import CLAIM, NO_EFFECT
@@ -252,11 +253,11 @@ def _none_shown(analysis: Analysis, order: int, what: str) -> str:
 def _strongest_main(analysis: Analysis) -> list[Effect]:
     """Return the strongest reliable main effect, if any."""
     mains = [e for e in analysis.effects if e.order == 1 and e.verdict == "ok" and e.estimate.is_above(CLAIM)]
-    return sorted(mains, key=lambda effect: -effect.estimate.value)[:1]
+    return strongest_first(mains)[:1]
 
 
 def _claimed(analysis: Analysis) -> list[Effect]:
-    return sorted((e for e in analysis.effects if e.is_claimed), key=lambda effect: -effect.estimate.value)
+    return strongest_first(e for e in analysis.effects if e.is_claimed)
 
 
 def _one_at_a_time(found: TuningCost, metric: str, trials: TrialsTable) -> str:

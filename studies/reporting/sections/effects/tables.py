@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from studies.analysis.effects import strongest_first
 from studies.reporting.finding import Block, Heading, Paragraph, Table, bullets
 from studies.reporting.wording import interval_text
 from studies.text.wording import NONE, counted, crossed, fixed, listed, p_value
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 WITNESS = "polynomial chaos says"  # begins the reason of the second estimator
 MAX_PAIRS = 12  # in the table
-SHARE_DIGITS = 3
 
 
 def where(effect: Effect) -> str:
@@ -31,7 +31,7 @@ def where(effect: Effect) -> str:
 def effects_blocks(analysis: Analysis) -> Iterator[Block]:
     """Yield the table of all parameters, the strongest pairs, the unexplained share and the noise."""
     by_order = {order: [e for e in analysis.effects if e.order == order] for order in (1, 2, 3, 0)}
-    mains, pairs = (sorted(by_order[order], key=_descending) for order in (1, 2))
+    mains, pairs = (strongest_first(by_order[order]) for order in (1, 2))
     known = frozenset(analysis.whole.verdict.reasons)
     rows = tuple(_effect(effect, known) for effect in (*mains, *pairs[:MAX_PAIRS], *by_order[3], *by_order[0]))
     n_more = len(pairs) - MAX_PAIRS
@@ -46,11 +46,6 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
     )
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
     yield from (Heading("Effects"), Table(header, rows), Paragraph(note))
-
-
-def _descending(effect: Effect) -> float:
-    """Return what to sort by. Shares that read alike stay in their order: their other digits are noise."""
-    return math.inf if math.isnan(effect.estimate.value) else -round(effect.estimate.value, SHARE_DIGITS)
 
 
 def _effect(effect: Effect, known: frozenset[str]) -> tuple[str, ...]:
