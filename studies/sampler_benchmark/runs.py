@@ -91,8 +91,9 @@ def resamples(n: int, *, seed: int) -> npt.NDArray[np.int64]:
 
 
 def is_benchmark(template: DictConfig) -> bool:
-    """Return whether the trials of a study with this `template` are searches."""
-    return find_target(str(OmegaConf.select(template, "model._target_"))) is Search
+    """Return whether the trials of a study with this `template` are searches. Imports no other class's module."""
+    name = str(OmegaConf.select(template, "model._target_"))
+    return name.rpartition(".")[2] == Search.__name__ and find_target(name) is Search
 
 
 def runs_of(trials: Sequence[FrozenTrial], space: SearchSpace, template: DictConfig) -> list[BenchmarkRun]:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from scipy.stats import binomtest
+from shell import USERS
 
 from studies.sampler_benchmark.comparisons import PairwiseComparison, comparisons, median_interval, wilson
 from studies.sampler_benchmark.curves import TimeToTarget, curves, times_to_target
-from studies.sampler_benchmark.runs import BenchmarkRun
+from studies.sampler_benchmark.runs import BenchmarkRun, is_benchmark
 
 
 def run(
@@ -182,3 +184,21 @@ def test_of_an_even_number_the_median_is_infinite_once_half_came_nowhere() -> No
 def test_epochs_are_counted_where_trials_are_cut_short() -> None:
     found = times_to_target([run("a", 0, [1.0, 0.01], epochs=8)], seed=0)
     assert time_in(found, "epochs").median.value == 16.0
+
+
+@pytest.mark.parametrize(
+    ("target", "is_one"),
+    [
+        ("studies.sampler_benchmark.Search", True),
+        ("studies.sampler_benchmark.search.Search", True),
+        ("studies.sampler_benchmark.Branin", False),
+        ("lightning_modules.mlp.MLP", False),
+    ],
+)
+def test_a_study_is_a_benchmark_if_its_model_is_a_search(target: str, is_one: bool) -> None:
+    assert is_benchmark(OmegaConf.create({"model": {"_target_": target}})) is is_one
+
+
+def test_a_model_of_another_name_is_not_imported_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(USERS))
+    assert not is_benchmark(OmegaConf.create({"model": {"_target_": "broken_module.Model"}}))
