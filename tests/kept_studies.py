@@ -34,7 +34,13 @@ FOREIGN = "foreign"
 TEXTS = (".csv", ".json", ".md", ".yaml", ".html", ".tex")
 STUDIES: Mapping[str, tuple[str, ...]] = {
     "search": ("n_trials=24", "pruner=median", "workers=2"),
-    "grid": ("sampler=grid", "n_trials=null", "replicates=2", "+search_space.kind.role=scientific"),
+    "grid": (
+        "sampler=grid",
+        "n_trials=null",
+        "replicates=2",
+        "+search_space.kind.role=scientific",
+        "objective.tolerance=0.1",
+    ),
     FOREIGN: (),
     "race": ("n_trials=10", "analysis=none", "select=race", "select.k=3", "select.seeds=3", "select.estimate_seeds=3"),
 }
