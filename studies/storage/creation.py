@@ -33,7 +33,8 @@ from studies.storage.patience import Pause, wait
 PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-core", "numpy")
 CREATOR_S = 20.0  # for a creator of which nothing is known
 POLL_S = 0.2
-SETTLE_S = 1.0  # until others that describe the study as well have written
+SPREAD_S = 1.0  # over which commands that take over the same study begin
+SETTLE_S = 4.0  # until others that describe the study as well have written, on a machine that is busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _take_over(description: Description, study: optuna.Study, pause: Pause) -> N
     if _is_by_us(study):
         is_described = _describe(description, study)
     else:
-        pause(random.uniform(0.0, SETTLE_S))
+        pause(random.uniform(0.0, SPREAD_S))
         is_described = _is_forlorn(study) and _describe(description, study)
         if is_described:
             pause(SETTLE_S)  # where two have written, all attributes shall be of one
