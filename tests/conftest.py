@@ -15,7 +15,7 @@ from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
 from services.ray_cluster import RayCluster
 from services.slurm import SlurmCluster
-from shell import USERS, Shell
+from shell import USERS, InProcess, Shell
 from sleepers import Sleepers
 
 from studies.cli.command import STOPPING
@@ -139,3 +139,14 @@ def ray_cluster() -> Iterator[RayCluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path,
+    data_dir: Path,
+    as_command: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> InProcess:
+    return InProcess(tmp_path, data_dir, monkeypatch, capsys)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.cli import command as command_line
 from studies.storage.opening import open_existing
 
 USERS = Path(__file__).parent / "studies" / "users"
@@ -70,6 +74,29 @@ class Shell:
                     return log
             time.sleep(0.1)
         raise AssertionError(f"no log {pattern} told: {text}")
+
+
+class InProcess(Shell):
+    """A folder in which commands are run in this process: at once, for what needs no process of its own."""
+
+    def __init__(
+        self, folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        super().__init__(folder, data)
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "path", [str(USERS), *sys.path])
+        monkeypatch.setenv("PYTHONPATH", self.environment["PYTHONPATH"])
+        monkeypatch.setattr(command_line, "exits_in_time", lambda tell: nullcontext())
+
+    def run(self, command: str, *arguments: str, code: int = 0) -> str:
+        self._monkeypatch.setattr(sys, "argv", [command, *arguments])
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(f"studies.{command}").main()
+        shown = self._capsys.readouterr()
+        assert ended.value.code == code, shown
+        return shown.out + shown.err
 
 
 def worker_of(trial: FrozenTrial) -> int:

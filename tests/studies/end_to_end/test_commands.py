@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from optuna.trial import TrialState
-from shell import PLAIN, USERS, Shell, trained
+from shell import PLAIN, USERS, InProcess, Shell, trained
 
 from studies.cli.uncomposed import all_problems
 from studies.config.composing.configs import config_dir
@@ -83,8 +83,8 @@ def test_what_cannot_be_tested_is_trained_and_kept_all_the_same(shell: Shell) ->
     assert "seed=3 would be ignored, since config= names a whole configuration" in broken
 
 
-def test_a_module_that_fails_at_its_import_is_one_problem(shell: Shell) -> None:
-    output = shell.run("run", *PLAIN, "model._target_=broken_module.Model", code=2)
+def test_a_module_that_fails_at_its_import_is_one_problem(in_process: InProcess) -> None:
+    output = in_process.run("run", *PLAIN, "model._target_=broken_module.Model", code=2)
     assert "whose import fails (RuntimeError: this module cannot be imported): correct that module" in output
     assert "Traceback" not in output
 
@@ -107,8 +107,8 @@ def test_a_metric_that_is_never_logged_is_found_before_anything_is_trained(shell
     assert "1 of 1 trials finished" in corrected
 
 
-def test_one_message_lists_every_problem(shell: Shell) -> None:
-    output = shell.run(
+def test_one_message_lists_every_problem(in_process: InProcess) -> None:
+    output = in_process.run(
         "run",
         "+study=digits",
         *("n_trails=3", "sampler=tpee", "search_space.lr.low=0", "search_space.dropout.path=model.network.dropuot"),
@@ -127,7 +127,7 @@ def test_one_message_lists_every_problem(shell: Shell) -> None:
     ):
         assert told in output, told
     assert "Traceback" not in output
-    assert not (shell.folder / "outputs").exists()
+    assert not (in_process.folder / "outputs").exists()
 
 
 def told(*arguments: str) -> list[str]:
@@ -199,14 +199,14 @@ def test_a_selection_is_turned_off_on_the_command_line(shell: Shell) -> None:
     assert "1 problem in the config:\n  - select.k is set but nothing is selected: add select=race" in refused
 
 
-def test_with_no_study_named_the_command_says_which_there_are(shell: Shell) -> None:
-    output = shell.run("run", code=2)
+def test_with_no_study_named_the_command_says_which_there_are(in_process: InProcess) -> None:
+    output = in_process.run("run", code=2)
     assert re.search(r"study is not named: .*digits.*mnist", output)
-    assert "study is added and not overridden: write +study=digits" in shell.run("run", "study=digits", code=2)
-    told = shell.run("run", "+study=digits", "model=3", "search_space=[1]", code=2)
+    assert "study is added and not overridden: write +study=digits" in in_process.run("run", "study=digits", code=2)
+    told = in_process.run("run", "+study=digits", "model=3", "search_space=[1]", code=2)
     assert "model is 3, which is no option of that group" in told
     assert "search_space is [1], which is no option of that group" in told
-    theirs = shell.run("run", "--config-dir", str(USERS / "conf"), "+study=plane", code=2)
+    theirs = in_process.run("run", "--config-dir", str(USERS / "conf"), "+study=plane", code=2)
     assert "did you mean plain?" in theirs
 
 
@@ -261,14 +261,14 @@ def test_the_dashboard_serves_the_studies_on_a_free_port(shell: Shell) -> None:
     assert process.returncode == 0, output
 
 
-def test_commands_on_a_storage_that_does_not_exist_say_so(shell: Shell) -> None:
+def test_commands_on_a_storage_that_does_not_exist_say_so(in_process: InProcess) -> None:
     for command in ("list", "dashboard"):
-        assert "a file that does not exist: run a study first" in shell.run(command, code=2)
+        assert "a file that does not exist: run a study first" in in_process.run(command, code=2)
 
 
-def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(shell: Shell) -> None:
-    assert "a file that does not exist: run a study first" in shell.run("retrain", "+study=digits", code=2)
-    assert "cannot be read" in shell.run("retrain", "config=nothing.yaml", code=2)
+def test_retrain_of_a_trial_that_is_not_there_says_which_there_are(in_process: InProcess) -> None:
+    assert "a file that does not exist: run a study first" in in_process.run("retrain", "+study=digits", code=2)
+    assert "cannot be read" in in_process.run("retrain", "config=nothing.yaml", code=2)
 
 
 @pytest.mark.slow
@@ -296,15 +296,15 @@ def test_a_module_from_lightnings_demos_runs_unchanged(shell: Shell) -> None:
     assert {trial.state for trial in shell.trials("lstm")} == {TrialState.COMPLETE}
 
 
-def test_a_space_of_the_command_line_that_the_studys_own_file_overrules_is_refused(shell: Shell) -> None:
-    refused = shell.run("check", "+study=tables/dropout", "search_space=mlp", "search_space.lr.low=1e-5", code=2)
+def test_a_space_of_the_command_line_that_the_studys_own_file_overrules_is_refused(in_process: InProcess) -> None:
+    refused = in_process.run("check", "+study=tables/dropout", "search_space=mlp", "search_space.lr.low=1e-5", code=2)
     assert "search_space is mlp, and the study's own file sets dropout of it otherwise" in refused
-    assert "mode is" in shell.run("check", "+study=digits", "search_space=mlp", "mode=neither", code=2)
+    assert "mode is" in in_process.run("check", "+study=digits", "search_space=mlp", "mode=neither", code=2)
 
 
-def test_a_report_that_cannot_be_written_after_a_search_is_told_by_the_key_of_its_folder(shell: Shell) -> None:
-    (shell.folder / "out" / "report.md").mkdir(parents=True)
-    told = shell.run("run", *PLAIN, "n_trials=1", "launcher=serial", "analysis=none", "output_dir=out", code=2)
+def test_a_report_that_cannot_be_written_after_a_search_is_told_by_the_key_of_its_folder(in_process: InProcess) -> None:
+    (in_process.folder / "out" / "report.md").mkdir(parents=True)
+    told = in_process.run("run", *PLAIN, "n_trials=1", "launcher=serial", "analysis=none", "output_dir=out", code=2)
     assert "output_dir is out, and out/report.md cannot be written" in told
 
 
