@@ -23,6 +23,7 @@ from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
+from studies.reporting import writer
 
 MakeSettings = Callable[..., StudySettings]
 
@@ -31,6 +32,18 @@ MakeSettings = Callable[..., StudySettings]
 def _quiet_and_single_threaded() -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture
+def pictures() -> None:
+    """A test that asks for them draws the pictures of its reports."""
+
+
+@pytest.fixture(autouse=True)
+def _no_other_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pictures are not at stake, their files stay empty: drawing takes most of the time of a report."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(writer, "draw_picture", lambda path, _: path.touch())
 
 
 @pytest.fixture(scope="session")

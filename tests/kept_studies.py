@@ -26,6 +26,7 @@ import optuna
 
 from studies.config.composing.configs import compose
 from studies.report import report
+from studies.reporting import writer
 from studies.schema import PROCESSOR, STUDY_GIT, WORKER
 
 USERS = Path(__file__).parent / "studies" / "users"
@@ -53,7 +54,8 @@ def overrides_of(name: str) -> list[str]:
 
 
 def report_here(name: str) -> None:
-    """Report the kept study of this name, whose storage lies in the current folder."""
+    """Report the kept study of this name, whose storage lies in the current folder. Its pictures are not kept."""
+    writer.draw_picture = lambda path, _: path.touch()
     report(compose(overrides_of(name), config_dirs=[str(USERS / "conf")]))
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from studies.config.parameter import Parameter, stepped
 
-MANY = 10**6  # more values than any grid has
 HALF = 0.5  # of the range's width
 DIGITS = 2  # of a new limit
 
@@ -37,9 +36,9 @@ def with_limit(parameter: Parameter, end: str, value: float) -> Parameter:
     moved = replace(parameter, low=value) if end == "low" else replace(parameter, high=value)
     if parameter.levels is None:
         return moved
-    had_all = len(parameter.levels) > 1 and set(parameter.levels) == set(parameter.spread(MANY))
     is_discrete = parameter.type != "float" or parameter.step is not None
-    return replace(moved, levels=moved.spread(MANY if had_all and is_discrete else len(parameter.levels)))
+    had_all = is_discrete and 1 < len(set(parameter.levels)) == parameter.n_values
+    return replace(moved, levels=moved.spread(moved.n_values if had_all else len(parameter.levels)))
 
 
 def narrowed(parameter: Parameter, *, low: float, high: float, outwards: bool = True) -> Parameter | None:

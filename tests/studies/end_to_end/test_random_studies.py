@@ -43,6 +43,8 @@ from studies.storage.identity import (
     search_of,
 )
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 MakeSettings = Callable[..., StudySettings]
 FULL = AnalysisSettings("full", None, "auto", None)
 SPACE = {"x": FloatDistribution(-5.0, 5.0)}

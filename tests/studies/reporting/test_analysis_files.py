@@ -15,6 +15,8 @@ from studies.reporting.sections.effects import analysis_json
 from studies.reporting.sections.effects.analysis_csv import package_version
 from studies.reporting.sections.effects.section import effects_finding
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 EFFECT_COLUMNS = [
     *("params", "order", "kind", "estimate", "ci_lo", "ci_hi", "verdict", "reasons", "claimed", "n_used", "n_pruned"),
     *("n_failed", "random_share", "q2", "second", "scope", "method", "version", "seed"),

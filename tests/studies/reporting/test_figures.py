@@ -35,6 +35,8 @@ from studies.reporting.finding import Drawing, Rows
 from studies.reporting.layout import safe
 from studies.reporting.sections.effects.section import drawings
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 

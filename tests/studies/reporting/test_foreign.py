@@ -25,6 +25,8 @@ from studies.config.settings import AnalysisSettings
 from studies.records.eligible import can_be_best
 from studies.records.stored import trials_of
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 FULL = AnalysisSettings("full", None, "auto", None)
 NONE = AnalysisSettings("none", None, "auto", None)
 SPACE: dict[str, BaseDistribution] = {"width": IntDistribution(1, 32), "x": FloatDistribution(0.0, 1.0)}

@@ -19,7 +19,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from reports import shown
 from rich.console import Console
-from shell import USERS, Shell
+from shell import USERS, InProcess, Shell
 
 from studies import schema
 from studies.analysis.next_round.best_of_m import best_of_m
@@ -217,10 +217,10 @@ def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(she
     ],
 )
 def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it(
-    shell: Shell, words: tuple[str, ...], place: str
+    in_process: InProcess, words: tuple[str, ...], place: str
 ) -> None:
     """An option of the command line cannot replace that space, so no command is given."""
-    file = shell.folder / place
+    file = in_process.folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
     study, model, space = (
         (USERS / "conf" / group / "bowl.yaml").read_text() for group in ("study", "model", "search_space")
@@ -228,17 +228,17 @@ def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it
     study = study.replace("model: bowl", "model: null").replace("search_space: bowl", "search_space: empty")
     blocks = [f"{key}:\n{textwrap.indent(text, '  ')}" for key, text in (("model", model), ("search_space", space))]
     file.write_text("\n".join([study, *blocks]))
-    shell.run(
+    in_process.run(
         "run", *words, "search_space.x.high=0.5", "analysis=full", "n_trials=12", "launcher=serial", "study_name=walk"
     )
-    report = (shell.folder / "outputs" / "walk" / "report.md").read_text()
+    report = (in_process.folder / "outputs" / "walk" / "report.md").read_text()
     assert f"{place} has a search_space of its own. Copy that file" in report
     assert '"override /search_space: empty" into its defaults' in report
     told = re.search(r"and run the copy with (.*)\.$", report, re.MULTILINE)
     assert told is not None
     assert "search_space=next_search_space" not in report
-    space = (shell.folder / "outputs" / "walk" / "search_space" / "next_search_space.yaml").read_text()
+    space = (in_process.folder / "outputs" / "walk" / "search_space" / "next_search_space.yaml").read_text()
     kept, mark, _ = file.read_text().partition("search_space:\n")
-    (shell.folder / "copy.yaml").write_text(kept + mark + textwrap.indent(space, "  "))
-    again = shell.run("run", "copy.yaml", *told[1].split(), "n_trials=12", "launcher=serial")
+    (in_process.folder / "copy.yaml").write_text(kept + mark + textwrap.indent(space, "  "))
+    again = in_process.run("run", "copy.yaml", *told[1].split(), "n_trials=12", "launcher=serial")
     assert "of 12 trials of study walk were imported" in again

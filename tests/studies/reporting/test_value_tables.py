@@ -312,6 +312,7 @@ def test_a_study_without_a_scientific_parameter_has_no_table(make_settings: Make
     assert tables_of(trials_of(settings, lambda _: 0.9), settings) is None
 
 
+@pytest.mark.usefixtures("pictures")
 def test_the_four_files_tell_the_same(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings(study="tables/optimizer")
     tables = tables_of(trials_of(settings, sgd_wants_another_rate), settings)
