@@ -198,6 +198,7 @@ def test_the_chance_of_an_accuracy_is_the_share_of_draws_above_the_border() -> N
         assert float(surface.chance(np.asarray(final), 0.5)) == pytest.approx((drawn >= 0.5).mean(), abs=0.025)
 
 
+@pytest.mark.slow
 def test_what_decides_is_known_where_there_are_two_groups() -> None:
     known = truths_of("cliff").training(0.4)
     assert known is not None

@@ -49,7 +49,10 @@ def test_the_known_indices_are_those_of_quadrature() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [ishigami, g_function, product_of_two, centred_product, lr_batch_ridge, log_parameter, categorical, integer_grid],
+    [
+        *(ishigami, product_of_two, log_parameter, categorical),
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (g_function, centred_product, lr_batch_ridge, integer_grid)),
+    ],
 )
 def test_indices_of_known_functions_are_found(make: Callable[[], Known]) -> None:
     function = make()

@@ -136,6 +136,7 @@ def test_a_default_is_met_on_a_logarithmic_scale_and_among_levels() -> None:
     assert not off["batch"].is_searched  # nothing is known between levels
 
 
+@pytest.mark.slow
 def test_the_best_of_the_mean_function_is_optimistic_and_the_draws_tell() -> None:
     """Under noise alone nothing is lost anywhere. The mean function says otherwise, the draws leave it open."""
     said = []

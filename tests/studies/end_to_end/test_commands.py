@@ -13,6 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
@@ -242,7 +243,8 @@ def test_a_signal_that_comes_at_the_very_start_ends_a_command_as_ctrl_c_does(
 
 
 def test_the_dashboard_serves_the_studies_on_a_free_port(shell: Shell) -> None:
-    shell.run("run", "+study=digits", "n_trials=1", "budget.amount=1", "launcher=serial")
+    (shell.folder / "outputs").mkdir()
+    optuna.create_study(study_name="digits", storage=f"sqlite:///{shell.folder}/outputs/studies.db")
     process = shell.start("dashboard", "+study=digits", "dashboard.port=18080")
     assert process.stdout is not None
     address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())

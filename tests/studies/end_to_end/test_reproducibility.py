@@ -21,7 +21,8 @@ from studies.trial.retraining import train_and_test
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*log_every_n_steps.*")
 MakeSettings = Callable[..., StudySettings]
-SAMPLERS = ("random", "tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "cmaes", "reinforce")))
+SLOW = ("random", "gp", "cmaes", "reinforce")
+SAMPLERS = ("tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW))
 PRUNED = ("pruner=median", "pruner.n_startup_trials=2", "pruner.n_warmup_steps=0")
 N = 8
 

@@ -55,6 +55,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_tiny_benchmark_from_search_to_sentences(tiny: MakeSettings) -> None:
     settings = tiny()
     trials = run(settings)
