@@ -18,11 +18,20 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.levels import MIN_FITTED_TRIALS
 from studies.analysis.sobol import Sobol, sobol
 from studies.analysis.table import TrialsTable
-from studies.analysis.verdict import Evidence, Verdict, capped_share, disagrees, judge, replicate_noise
+from studies.analysis.verdict import (
+    Evidence,
+    Verdict,
+    capped_share,
+    disagrees,
+    judge,
+    replicate_noise,
+    replicate_scatter,
+)
 from studies.text.wording import listed
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
 MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: minutes on one core
+SMALL_MISFIT = 0.1  # of the variance
 HEADLINE = 0.05  # of the variance: what speaks against a smaller index does not count against the whole fit
 
 
@@ -139,15 +148,20 @@ def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
 def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
     """Return p of the F test of the points' means about the fit against the scatter of replicates about their means.
 
-    The fit is a smoother: its effective number of parameters stands for the number of fitted ones.
+    The fit is a smoother: its effective number of parameters stands for the number of fitted ones. Predicted values
+    have no scatter of their own, and have no part in it. None if there is nothing to test, or if the misfit is a tenth
+    of the variance at most, which many replicates make significant.
     """
-    points = _points(table)
+    rows = np.flatnonzero(table.is_measured)
+    points = np.unique(_points(table)[rows], return_inverse=True)[1]
+    residual = found.residual[rows]
     counts = np.bincount(points)
-    means = np.bincount(points, weights=found.residual) / counts
-    pure = float(np.sum((found.residual - means[points]) ** 2))
-    pure_freedom = len(table.y) - len(counts)
+    means = np.bincount(points, weights=residual) / counts
+    pure, pure_freedom, _ = replicate_scatter(residual, points, [table.replicates[row] for row in rows])
     about = float(np.sum(means[points] ** 2))
     freedom = len(counts) - found.n_effective
     if freedom < 1 or pure_freedom < 1 or pure == 0:
         return None
-    return float(f_distribution.sf((about / freedom) / (pure / pure_freedom), freedom, pure_freedom))
+    noise, scatter = pure / pure_freedom, about / freedom
+    misfit = (scatter - noise) * len(counts) / len(rows)  # of values with variance 1
+    return float(f_distribution.sf(scatter / noise, freedom, pure_freedom)) if misfit > SMALL_MISFIT else None

@@ -66,7 +66,7 @@ class Evidence:
     error: the expected sum of the absolute errors of mains and pairs
     compared, survivors_only, steps_differ, has_own_steps: as in `TrialsTable`
     noise_share: the least noise that replicates allow, of the target's variance. None without replicates.
-    lack_of_fit_p: None without replicates
+    lack_of_fit_p: None without replicates, or if the misfit is small
     space_filling: the share of space-filling trials, None if unknown
     failed: the share of trials without a value, pruned ones not counted
     infeasible: the share of trials that violate a constraint
@@ -146,6 +146,17 @@ def replicate_noise(
     share is the lower end of its 95 % interval (χ²), for a verdict is not to profit from ignorance. It is None with
     fewer than 10 degrees of freedom.
     """
+    squares, freedom, n_duplicates = replicate_scatter(y, points, replicates)
+    variance = float(y.var()) if len(y) else 0.0
+    if freedom < MIN_PURE_FREEDOM or variance == 0:
+        return None, n_duplicates
+    return min(1.0, squares / float(chi2.ppf((1 + LEVEL) / 2, freedom)) / variance), n_duplicates
+
+
+def replicate_scatter(
+    values: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
+) -> tuple[float, int, int]:
+    """Return the squares of `values` (n,) about the means of replicated points, their freedom, and the duplicates."""
     squares, freedom, n_duplicates = 0.0, 0, 0
     for point in np.unique(points):
         rows = np.flatnonzero(points == point)
@@ -153,12 +164,9 @@ def replicate_noise(
         distinct = {replicate for replicate in declared if replicate is not None}
         n_duplicates += len(rows) - max(1, len(distinct))
         if len(rows) > 1 and len(distinct) > 1:
-            squares += float(np.sum((y[rows] - y[rows].mean()) ** 2))
+            squares += float(np.sum((values[rows] - values[rows].mean()) ** 2))
             freedom += len(rows) - 1
-    variance = float(y.var()) if len(y) else 0.0
-    if freedom < MIN_PURE_FREEDOM or variance == 0:
-        return None, n_duplicates
-    return min(1.0, squares / float(chi2.ppf((1 + LEVEL) / 2, freedom)) / variance), n_duplicates
+    return squares, freedom, n_duplicates
 
 
 def _tied(worst_first: Array, rounding: float) -> int:

@@ -13,6 +13,7 @@ from studies.analysis.chaos import Chaos, chaos
 from studies.analysis.fit import fit_table
 from studies.analysis.gaussian_process.response import Response, standardised
 from studies.analysis.gaussian_process.rough_values import RoughValues
+from studies.analysis.table import TrialsTable
 
 
 def test_a_sound_study_has_nothing_against_it() -> None:
@@ -32,6 +33,33 @@ def test_predicted_values_tell_no_noise_of_replicates() -> None:
     assert measured.noise_share is not None
     assert predicted.noise_share is None
     assert measured.n_duplicates == predicted.n_duplicates == 0
+
+
+def replicated(ripple: float) -> TrialsTable:
+    """A parabola with a ripple between every two points, which no smooth function follows: two seeds a point."""
+    rng = np.random.default_rng(0)
+    unit = np.repeat(rng.random((60, 2)), 2, axis=0)
+    off = ripple * np.repeat(rng.standard_normal(60), 2)
+    own = (unit[:, 0] - 0.4) ** 2 / 0.1 + off + 0.02 * rng.standard_normal(120)
+    return replace(table(uniform(2), unit, own), replicates=(0, 1) * 60)
+
+
+def test_a_misfit_beyond_the_noise_of_replicates_is_told_unless_it_is_small() -> None:
+    small, large = (fit_table(replicated(ripple), seed=0) for ripple in (0.2, 0.7))
+    assert small.evidence.lack_of_fit_p is None
+    assert not any("lack of fit" in reason for reason in small.verdict.reasons)
+    assert large.evidence.lack_of_fit_p is not None
+    assert any("replicates show lack of fit" in reason for reason in large.verdict.reasons)
+
+
+def test_repeats_under_one_seed_and_predicted_values_show_no_lack_of_fit() -> None:
+    """Both agree with each other as no two trainings do."""
+    trials = replicated(0.7)
+    assert fit_table(replace(trials, replicates=(0,) * 120), seed=0).evidence.lack_of_fit_p is None
+    raw = standardised(Response("raw"), trials.y)
+    second = np.diag(0.01 * (np.arange(120) % 2))
+    rough = RoughValues(np.tile(trials.y, (4, 1)), raw, raw.forward(trials.y), second)
+    assert fit_table(replace(trials, rough=rough), seed=0).evidence.lack_of_fit_p is None
 
 
 def test_an_effect_that_three_trials_make_is_told_with_their_numbers() -> None:
