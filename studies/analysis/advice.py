@@ -7,7 +7,6 @@ import math
 from studies.analysis.verdict import (
     CAUTION_ERROR,
     CAUTION_Q2,
-    LACK_OF_FIT_P,
     LOST,
     NOTICED,
     SPACE_FILLING,
@@ -78,7 +77,7 @@ def _better_trials(evidence: Evidence) -> list[str]:
         found.append(f"narrow the ranges so that fewer trials {told}")
     if evidence.infeasible:
         found.append("narrow the ranges to where trials are feasible (see the next round)")
-    if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
+    if evidence.is_misfit:
         found.append("add levels or trials where the fit misses the replicates' means (see the leave-one-out plot)")
     if evidence.is_repeated:
         found.append("give repeated points training seeds of their own (a grid with replicates does)")

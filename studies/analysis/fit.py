@@ -31,7 +31,6 @@ from studies.text.wording import listed
 
 MAX_TRIALS = 1500  # of more than these, a random sample is fitted
 MAX_NUMBERS = 250_000_000  # trials² × hyperparameters: minutes on one core
-SMALL_MISFIT = 0.1  # of the variance
 HEADLINE = 0.05  # of the variance: what speaks against a smaller index does not count against the whole fit
 
 
@@ -89,6 +88,7 @@ def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, 
     points, rows = _points(table), np.flatnonzero(table.is_measured)  # a predicted value tells no noise
     noise, _ = replicate_noise(table.y[rows], points[rows], [table.replicates[row] for row in rows])
     _, n_duplicates = replicate_noise(table.y, points, table.replicates)
+    lack, misfit = (None, 0.0) if found is None or noise is None else _lack_of_fit(table, found)
     return Evidence(
         n=n,
         n_parameters=d,
@@ -99,7 +99,8 @@ def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, 
         steps_differ=table.steps_differ,
         has_own_steps=table.has_own_steps,
         noise_share=noise,
-        lack_of_fit_p=None if found is None or noise is None else _lack_of_fit(table, found),
+        lack_of_fit_p=lack,
+        misfit=misfit,
         space_filling=table.space_filling_share,
         failed=table.n_failed / max(1, table.n_finished),
         infeasible=table.n_infeasible / max(1, table.n_finished),
@@ -145,12 +146,12 @@ def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
     return np.unique(table.x, axis=0, return_inverse=True)[1].ravel()
 
 
-def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
+def _lack_of_fit(table: TrialsTable, found: Sobol) -> tuple[float | None, float]:
     """Return p of the F test of the points' means about the fit against the scatter of replicates about their means.
 
     The fit is a smoother: its effective number of parameters stands for the number of fitted ones. Predicted values
-    have no scatter of their own, and have no part in it. None if there is nothing to test, or if the misfit is a tenth
-    of the variance at most, which many replicates make significant.
+    have no scatter of their own, and have no part in it. p is None if there is nothing to test. Return also the
+    variance of the points about the fit beyond that scatter, of the whole variance.
     """
     rows = np.flatnonzero(table.is_measured)
     points = np.unique(_points(table)[rows], return_inverse=True)[1]
@@ -161,7 +162,7 @@ def _lack_of_fit(table: TrialsTable, found: Sobol) -> float | None:
     about = float(np.sum(means[points] ** 2))
     freedom = len(counts) - found.n_effective
     if freedom < 1 or pure_freedom < 1 or pure == 0:
-        return None
+        return None, 0.0
     noise, scatter = pure / pure_freedom, about / freedom
-    misfit = (scatter - noise) * len(counts) / len(rows)  # of values with variance 1
-    return float(f_distribution.sf(scatter / noise, freedom, pure_freedom)) if misfit > SMALL_MISFIT else None
+    misfit = max(0.0, scatter - noise) * len(counts) / len(rows)  # of values with variance 1
+    return float(f_distribution.sf(scatter / noise, freedom, pure_freedom)), misfit

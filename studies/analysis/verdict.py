@@ -42,6 +42,7 @@ CAP_OF_GAPS = 2  # times every other gap
 NOTICED = 0.005  # a smaller share reads as 0 %
 MIN_PURE_FREEDOM = 10  # replicates beyond the first of each point, before their noise is taken into account
 LACK_OF_FIT_P = 0.01
+SMALL_MISFIT = 0.1  # of the variance: many replicates make a smaller one significant
 DISAGREEMENT = 0.05
 UNEXPLAINED = 0.5
 
@@ -66,7 +67,8 @@ class Evidence:
     error: the expected sum of the absolute errors of mains and pairs
     compared, survivors_only, steps_differ, has_own_steps: as in `TrialsTable`
     noise_share: the least noise that replicates allow, of the target's variance. None without replicates.
-    lack_of_fit_p: None without replicates, or if the misfit is small
+    lack_of_fit_p: None without replicates
+    misfit: the variance of the points about the fit beyond the noise of replicates, of the target's variance
     space_filling: the share of space-filling trials, None if unknown
     failed: the share of trials without a value, pruned ones not counted
     infeasible: the share of trials that violate a constraint
@@ -85,6 +87,7 @@ class Evidence:
     has_own_steps: bool = False
     noise_share: float | None = None
     lack_of_fit_p: float | None = None
+    misfit: float = 0.0
     space_filling: float | None = None
     failed: float = 0.0
     infeasible: float = 0.0
@@ -94,6 +97,12 @@ class Evidence:
     against: tuple[str, ...] = ()
     unexplained: float = 0.0
     is_grid: bool = False
+
+    @property
+    def is_misfit(self) -> bool:
+        """Whether replicates show a lack of fit that is not small."""
+        p = self.lack_of_fit_p
+        return p is not None and p < LACK_OF_FIT_P and self.misfit > SMALL_MISFIT
 
     @property
     def is_repeated(self) -> bool:
@@ -236,7 +245,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
         found.append(_infeasible(evidence))
     if evidence.has_own_steps:
         found.append("trials report at steps of their own, so values of different steps are compared")
-    if evidence.lack_of_fit_p is not None and evidence.lack_of_fit_p < LACK_OF_FIT_P:
+    if evidence.is_misfit:
         found.append(f"replicates show lack of fit (p = {evidence.lack_of_fit_p:.1g})")
     if evidence.is_repeated:
         repeating = counted(evidence.n_duplicates, "trial repeats", "trials repeat")

@@ -35,29 +35,28 @@ def test_predicted_values_tell_no_noise_of_replicates() -> None:
     assert measured.n_duplicates == predicted.n_duplicates == 0
 
 
-def replicated(ripple: float) -> TrialsTable:
-    """A parabola with a ripple between every two points, which no smooth function follows: two seeds a point."""
+def replicated(together: float) -> TrialsTable:
+    """A line in one parameter, and what four do together, which the fit has no term for: two seeds a point."""
     rng = np.random.default_rng(0)
-    unit = np.repeat(rng.random((60, 2)), 2, axis=0)
-    off = ripple * np.repeat(rng.standard_normal(60), 2)
-    own = (unit[:, 0] - 0.4) ** 2 / 0.1 + off + 0.02 * rng.standard_normal(120)
-    return replace(table(uniform(2), unit, own), replicates=(0, 1) * 60)
+    unit = np.repeat(rng.random((100, 4)), 2, axis=0)
+    own = 3.5 * unit[:, 0] + together * np.sign(unit - 0.5).prod(axis=1) + 0.02 * rng.standard_normal(200)
+    return replace(table(uniform(4), unit, own), replicates=(0, 1) * 100)
 
 
 def test_a_misfit_beyond_the_noise_of_replicates_is_told_unless_it_is_small() -> None:
-    small, large = (fit_table(replicated(ripple), seed=0) for ripple in (0.2, 0.7))
-    assert small.evidence.lack_of_fit_p is None
-    assert not any("lack of fit" in reason for reason in small.verdict.reasons)
-    assert large.evidence.lack_of_fit_p is not None
+    small, large = (fit_table(replicated(together), seed=0) for together in (0.3, 0.7))
+    assert small.evidence.misfit == pytest.approx(0.09 / 1.09, abs=0.02)
+    assert small.verdict.level == "ok"
+    assert large.evidence.misfit > 0.2
     assert any("replicates show lack of fit" in reason for reason in large.verdict.reasons)
 
 
 def test_repeats_under_one_seed_and_predicted_values_show_no_lack_of_fit() -> None:
     """Both agree with each other as no two trainings do."""
     trials = replicated(0.7)
-    assert fit_table(replace(trials, replicates=(0,) * 120), seed=0).evidence.lack_of_fit_p is None
+    assert fit_table(replace(trials, replicates=(0,) * 200), seed=0).evidence.lack_of_fit_p is None
     raw = standardised(Response("raw"), trials.y)
-    second = np.diag(0.01 * (np.arange(120) % 2))
+    second = np.diag(0.01 * (np.arange(200) % 2))
     rough = RoughValues(np.tile(trials.y, (4, 1)), raw, raw.forward(trials.y), second)
     assert fit_table(replace(trials, rough=rough), seed=0).evidence.lack_of_fit_p is None
 

@@ -63,7 +63,7 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"space_filling": None}, "not recorded"),
         ({"failed": 0.06}, "6% of the trials gave no value"),
         ({"capped": 0.03, "failed": 0.03}, "3% lie together at the worst value"),
-        ({"lack_of_fit_p": 0.001}, "lack of fit"),
+        ({"lack_of_fit_p": 0.001, "misfit": 0.2}, "lack of fit"),
         ({"against": ("polynomial chaos gives lr 0.05 instead of 0.57 [0.44, 0.59]",)}, "chaos gives lr 0.05"),
         ({"n_duplicates": 5}, "5 trials repeat a point"),
         ({"n_duplicates": 2, "n": 60}, "2 trials repeat a point"),
@@ -86,7 +86,8 @@ def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
         {"n": 50},
         {"space_filling": 0.2},
         {"failed": 0.05},
-        {"lack_of_fit_p": 0.02},
+        {"lack_of_fit_p": 0.02, "misfit": 0.2},
+        {"lack_of_fit_p": 1e-9, "misfit": 0.05},
         {"unexplained": 0.5},
     ],
 )
