@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import functools
+import re
 import shutil
 import signal
 import sys
@@ -11,6 +14,7 @@ import optuna
 import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
 from services.ray_cluster import RayCluster
@@ -59,12 +63,28 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
 
     def make(*overrides: str, study: str | None = "digits") -> StudySettings:
         named = [f"+study={study}"] if study else []
-        places = [f"output_dir={tmp_path}/out", f"storage.url=sqlite:///{tmp_path}/studies.db"]
+        places = {"output_dir": f"{tmp_path}/out", "storage.url": f"sqlite:///{tmp_path}/studies.db"}
         if study not in ("plain", "bowl", "sorts", "sampler_benchmark"):
-            places.append(f"datamodule.data_dir={data_dir}")
-        return parse_settings(compose([*named, *places, *overrides], config_dirs=[str(USERS / "conf")]), checks=CHECKS)
+            places["datamodule.data_dir"] = str(data_dir)
+        if any(re.match(r"[+~]*(output_dir|storage|datamodule)\b", override) for override in overrides):
+            config = composed(*named, *(f"{key}={value}" for key, value in places.items()), *overrides)
+        else:
+            config = composed(*named, *overrides)
+            for key, value in places.items():
+                OmegaConf.update(config, key, value)
+        return parse_settings(config, checks=CHECKS)
 
     return make
+
+
+def composed(*overrides: str) -> DictConfig:
+    """A copy of the config of these overrides, which are composed once a test run."""
+    return copy.deepcopy(_composed(*overrides))
+
+
+@functools.cache
+def _composed(*overrides: str) -> DictConfig:
+    return compose(overrides, config_dirs=[str(USERS / "conf")])
 
 
 @pytest.fixture

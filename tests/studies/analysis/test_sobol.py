@@ -75,6 +75,7 @@ def test_intervals_enclose_estimates_and_mostly_the_truth() -> None:
     assert np.mean(hits) > 0.8
 
 
+@pytest.mark.slow
 def test_an_additive_function_has_no_pairs() -> None:
     found = indices(additive().table(200, noise=0.3, seed=0))
     assert max(pair.value for pair in found.pairs.values()) < 0.02

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 from optuna.trial import TrialState
-from shell import Shell
+from shell import InProcess, Shell
 
 SEARCH = ("+study=digits", "n_trials=12", "budget.amount=1", "sampler=random", "pruner=none", "workers=2")
 SPACE = (
@@ -60,10 +60,10 @@ def test_the_line_of_a_report_answers_its_question(shell: Shell) -> None:
     assert "outputs/digits/question.yaml has a search_space of its own" in report  # the next round copies this file
 
 
-def test_a_wrong_question_is_one_error_and_help_shows_a_right_one(shell: Shell) -> None:
-    output = shell.run("run", "+study=digits", "question=[lr,batchsize]", code=2)
+def test_a_wrong_question_is_one_error_and_help_shows_a_right_one(in_process: InProcess) -> None:
+    output = in_process.run("run", "+study=digits", "question=[lr,batchsize]", code=2)
     assert "question names batchsize, which is no parameter of the search: did you mean batch_size?" in output
-    output = shell.run("run", "+study=digits", "question=[lr]", "n_trils=3", code=2)
+    output = in_process.run("run", "+study=digits", "question=[lr]", "n_trils=3", code=2)
     assert "n_trils is not a key" in output
     assert "studies.run answers" not in output
-    assert "python -m studies.run mnist 'question=[lr,batch_size]'" in shell.run("run", "--help")
+    assert "python -m studies.run mnist 'question=[lr,batch_size]'" in in_process.run("run", "--help")

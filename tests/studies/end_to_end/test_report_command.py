@@ -12,7 +12,7 @@ import pytest
 from conftest import MakeSettings
 from optuna.storages import RDBStorage
 from optuna.trial import create_trial
-from shell import PLAIN, Shell
+from shell import PLAIN, InProcess, Shell
 
 from studies import schema
 from studies.storage.creation import open_study
@@ -27,7 +27,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def plain_study(shell: Shell) -> Shell:
+def plain_study(in_process: InProcess) -> InProcess:
     """60 random trials of a valley whose floor moves by half a decade of lr for each decade of batch size."""
 
     def objective(trial: optuna.Trial) -> float:
@@ -35,17 +35,17 @@ def plain_study(shell: Shell) -> Shell:
         batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128, 256])
         return -((math.log10(lr) + 3 - 0.5 * (math.log10(batch_size) - 1.8)) ** 2)
 
-    storage = RDBStorage(f"sqlite:///{shell.folder}/mine.db")
+    storage = RDBStorage(f"sqlite:///{in_process.folder}/mine.db")
     study = optuna.create_study(
         study_name="mine", storage=storage, direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
     )
     study.optimize(objective, n_trials=60)
     storage.engine.dispose()
-    return shell
+    return in_process
 
 
 @pytest.mark.slow
-def test_a_study_of_plain_optuna_is_analysed_without_any_config(plain_study: Shell) -> None:
+def test_a_study_of_plain_optuna_is_analysed_without_any_config(plain_study: InProcess) -> None:
     where = ("study_name=mine", "storage.url=sqlite:///mine.db", "output_dir=out")
     output = plain_study.run("report", *where)
     folder = plain_study.folder / "out"
@@ -93,7 +93,7 @@ def test_our_own_study_is_reported_again_as_it_was_run(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_reported_is_one_clear_message(plain_study: Shell) -> None:
+def test_what_cannot_be_reported_is_one_clear_message(plain_study: InProcess) -> None:
     where = ("storage.url=sqlite:///mine.db", "output_dir=out")
     unknown = plain_study.run("report", "study_name=mien", *where, code=2)
     assert "study_name is mien, which the storage does not hold: did you mean mine?" in unknown
@@ -106,21 +106,21 @@ def test_what_cannot_be_reported_is_one_clear_message(plain_study: Shell) -> Non
 
 
 @pytest.fixture
-def selected_study(shell: Shell, make_settings: MakeSettings) -> Shell:
+def selected_study(in_process: InProcess, make_settings: MakeSettings) -> InProcess:
     """The study `plain` with one trial, which a round of a selection followed, and the report that it left."""
     settings = make_settings(study="plain")
-    (shell.folder / "outputs" / "plain").mkdir(parents=True)
-    (shell.folder / "outputs" / "plain" / "report.md").write_text("what was selected")
-    storage = open_storage(f"sqlite:///{shell.folder}/outputs/studies.db")
+    (in_process.folder / "outputs" / "plain").mkdir(parents=True)
+    (in_process.folder / "outputs" / "plain" / "report.md").write_text("what was selected")
+    storage = open_storage(f"sqlite:///{in_process.folder}/outputs/studies.db")
     open_study(settings, storage).add_trial(create_trial(value=0.5))
     selection = optuna.create_study(study_name="plain.select-1-abcdef", storage=storage)
     selection.set_user_attr(schema.STUDY_FINGERPRINT, "0" * 16)
     selection.set_user_attr(schema.STUDY_SCHEMA, schema.VERSION)
     selection.set_user_attr(schema.STUDY_SELECT, {"of": "plain", "stage": "race", "round": 1, "trials": [0]})
-    return shell
+    return in_process
 
 
-def test_a_report_with_another_config_than_the_studys_own_writes_nothing(selected_study: Shell) -> None:
+def test_a_report_with_another_config_than_the_studys_own_writes_nothing(selected_study: InProcess) -> None:
     told = selected_study.run("report", *PLAIN, "budget.amount=77", "objective.value=best", code=2)
     assert "budget.amount is 77 but " in told
     assert "objective.value is 'best' but 'last' in the stored study: give the overrides that the study was run" in told
@@ -129,7 +129,7 @@ def test_a_report_with_another_config_than_the_studys_own_writes_nothing(selecte
     assert (folder / "report.md").read_text() == "what was selected"
 
 
-def test_a_report_from_the_storage_alone_tells_of_the_selection_that_followed(selected_study: Shell) -> None:
+def test_a_report_from_the_storage_alone_tells_of_the_selection_that_followed(selected_study: InProcess) -> None:
     (selected_study.folder / "out").mkdir()
     (selected_study.folder / "out" / "hypothesis.md").write_text("what the config's claim came to")
     told = selected_study.run("report", "study_name=plain", "output_dir=out", "analysis=none")

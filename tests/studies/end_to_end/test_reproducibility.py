@@ -65,6 +65,7 @@ def test_a_study_in_pieces_is_the_study_in_one_piece(digits: MakeSettings, name:
     assert ends(trials) == ends(whole)
 
 
+@pytest.mark.slow
 def test_a_study_that_is_run_twice_is_the_same(plain: MakeSettings) -> None:
     """Its loader is torch's own, and it draws dropout and the order of samples from the global generator."""
     drawing = ("sampler=tpe", *PRUNED, "sampler.n_startup_trials=3", f"n_trials={N}", "+model.dropout=0.3")

@@ -133,7 +133,8 @@ def test_an_equal_of_the_best_keeps_its_state_until_its_second_value_is_known(pl
         assert kept == [True, is_kept, False]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_samplers_search_on_where_most_trials_are_pruned(plain: MakeSettings, sampler: str) -> None:
     rule = ("pruner=asha", "pruner.reduction_factor=2", "budget.amount=3")
     trials = run(plain(f"sampler={sampler}", *rule, "n_trials=14", STEPS, "seed=1"))

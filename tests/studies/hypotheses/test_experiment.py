@@ -22,7 +22,7 @@ from reference import MARKS, Experiment, build, experiment_of, machine, names, w
 from reports import view_of_trials
 from rich.console import Console
 from scipy.stats import t
-from shell import Shell
+from shell import InProcess, Shell
 
 from studies import schema
 from studies.analysis.estimate import Estimate
@@ -202,13 +202,13 @@ def test_no_part_is_retrained_before_it_is_named() -> None:
         retrain(compose(["+study=hypotheses/larger_batches_are_better"]))
 
 
-def test_the_time_limit_holds_for_all_parts_together(shell: Shell) -> None:
+def test_the_time_limit_holds_for_all_parts_together(in_process: InProcess) -> None:
     small = (
         *("+study=hypotheses/larger_batches_are_better", "datamodule=digits", "replicates=4", "launcher=serial"),
         *("hypothesis.parts.equal_epochs.budget.amount=1", "search_space.lr.levels=[1e-3]", "timeout_s=0.001"),
         "search_space.batch_size.levels=[32,512]",
     )
-    output = shell.run("run", *small)
+    output = in_process.run("run", *small)
     assert "the time is up" in output
     assert "part equal_epochs is not finished, so the others wait" in output
     begun = datetime.now(UTC) - timedelta(hours=1)

@@ -26,7 +26,7 @@ from studies.storage.creation import open_study
 from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
 
-ROUNDS = 20
+ROUNDS = 10
 NEW = [f"new-{number}" for number in range(ROUNDS)]
 FORLORN = [f"forlorn-{number}" for number in range(3)]  # begun by a command that has died
 
