@@ -57,6 +57,24 @@ def test_estimators_see_as_many_seeds_as_asked() -> None:
     assert all("ours" in job.estimators for job in jobs)
 
 
+def test_a_slow_estimator_sees_the_recorded_table_and_a_few_seeds_of_each_other_surface() -> None:
+    asked = [
+        "--surfaces",
+        "recorded",
+        "cliff",
+        "--sizes",
+        "60",
+        "--searches",
+        "tpe",
+        "--estimators",
+        "ours",
+        "forest:2",
+    ]
+    seeing = Counter(job.surface for job in trust.jobs_of(trust.arguments(asked)) if "forest" in job.estimators)
+    assert seeing == {"recorded": 24, "cliff": 2}
+    assert "oak:2" in trust.arguments([]).estimators
+
+
 def test_the_recorded_table_has_more_seeds_unless_asked() -> None:
     seeds = Counter(job.surface for job in trust.jobs_of(trust.arguments(["--sizes", "30", "--searches", "tpe"])))
     assert seeds["recorded"] == 24
