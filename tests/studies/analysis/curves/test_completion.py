@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from known_functions import uniform
 
 from studies.analysis.axis import Array
+from studies.analysis.curves import completion
 from studies.analysis.curves.completion import completed
 
 N_RUNGS = 6
@@ -93,6 +96,22 @@ def test_many_trials_are_predicted_in_groups_each_from_its_own() -> None:
     pruned = np.isnan(seen[:, -1])
     assert np.std(found[:, pruned].mean(axis=0) - whole[pruned, -1]) < 0.3
     assert found[0, ~pruned] == pytest.approx(whole[~pruned, -1])
+
+
+def test_the_trials_that_teach_have_curves_of_all_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, seen, unit = curves(400, seed=4)
+    learnt, taught = completion._learnt, []
+
+    def spy(own: Array, *rest: Any) -> Any:
+        taught.append((~np.isnan(own)).sum(axis=1))
+        return learnt(own, *rest)
+
+    monkeypatch.setattr(completion, "_learnt", spy)
+    completed(seen, STEPS, uniform(2), unit, seed=0)
+    (lengths,) = taught
+    shares, of_all = (np.bincount(own) / len(own) for own in (lengths, (~np.isnan(seen)).sum(axis=1)))
+    assert len(lengths) == completion.LEARNT_FROM
+    assert shares == pytest.approx(of_all, abs=0.02)
 
 
 def test_the_same_seed_gives_the_same_draws() -> None:
