@@ -13,8 +13,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies import schema
 from studies.analysis.axis import Array
+from studies.analysis.intervals import UNCONFIRMED
 from studies.analysis.surface import Functions
 from studies.analysis.table import table_of
+from studies.analysis.training import training
 from studies.analysis.training.grids import MOST_POINTS, Grids
 from studies.analysis.training.shapley import shapley_effects
 from studies.analysis.training.training import TrainingAnalysis, from_noise, training_of
@@ -98,6 +100,18 @@ def test_the_shares_of_the_chance_to_train_lie_in_their_intervals(diverge: bool)
         assert share.value == pytest.approx(truth, abs=0.15)
     assert answer.mains[2].is_above(0.1)
     assert answer.confirmed > 0.6
+
+
+def test_what_is_not_confirmed_widens_them_more_than_those_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = found(diverge=False)
+    monkeypatch.setattr(training, "UNCONFIRMED", 0.0)
+    narrow = training_of(table_of(trials(diverge=False), maximize=True), seed=0)
+    assert narrow is not None
+    by = 2 * UNCONFIRMED * (1 - narrow.confirmed)
+    assert by > 0.01
+    for share, before in zip(wide.mains, narrow.mains, strict=True):
+        lo, hi = before.ends
+        assert share.ends == pytest.approx((lo * (1 - by), hi + (1 - hi) * by))
 
 
 @pytest.mark.parametrize("diverge", [False, True])
