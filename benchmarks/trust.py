@@ -42,6 +42,7 @@ from studies.analysis.table import TrialsTable, trials_table
 SEEDS = 9  # 36 studies of a surface and search over the four sizes
 RECORDED_SEEDS = 24  # of the recorded table, where estimators are compared in pairs
 SLOW = {"oak": 2, "ax": 2}  # estimators with the seeds of each other surface that they see
+KEPT = {"estimates", "level", "claimed", "losses", "training", "seconds"}  # of a finished estimate
 USUAL = tuple(f"{name}:{SLOW[name]}" if name in SLOW else name for name in ESTIMATORS)
 
 
@@ -123,8 +124,9 @@ def _scored(job: Job, name: str, study: optuna.Study) -> Scored:
     digest = hashlib.sha256(trials + table.y.tobytes()).hexdigest()
     label = f"{job.surface}-{job.search}-{job.n}-{job.seed}-{name}-{estimator.digest}-{digest[:8]}.json"
     file = None if job.cache is None else job.cache / "estimates" / label
-    if file is not None and file.exists():
-        found, seconds = _read(json.loads(file.read_text()))
+    kept = json.loads(file.read_text()) if file is not None and file.exists() else {}
+    if kept.keys() == KEPT:  # those of an earlier program had others
+        found, seconds = _read(kept)
     else:
         begun = time.process_time()
         found = _asked(name, table, study)

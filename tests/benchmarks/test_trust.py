@@ -32,6 +32,9 @@ def test_a_finished_estimate_is_kept_and_the_page_is_the_same(tmp_path: Path) ->
     assert len(kept) == 2 + 2 + 1  # searches, ours, the forest's
     assert [scored for job in jobs for scored in trust.run(job)] == first
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")} == kept
+    (of_the_forest,) = tmp_path.rglob("*-forest-*.json")
+    of_the_forest.write_text('{"estimates": [], "seconds": 1.0}')  # as an earlier program kept it
+    assert [scored.rows for job in jobs for scored in trust.run(job)] == [scored.rows for scored in first]
     written = page(first, command="this")
     assert "## Intervals (2 studies)" in written
     assert "| recorded | pruned | 30 |" in written
