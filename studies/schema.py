@@ -54,6 +54,7 @@ STUDY_SEARCH: Final = "search"  # {sampler, pruner}: their names when the study 
 STUDY_SELECT: Final = "select"  # of a selection's round: {of, stage, round, trials} (see `Round`)
 STUDY_HYPOTHESIS: Final = "hypothesis"  # the claim under test and its rule, as of before the first trial
 STUDY_CREATOR: Final = "creator"  # the process that has described the study: host, namespace, number
+STUDY_DESCRIBER: Final = "described_by"  # the creator whose description this is, written last
 STUDY_IDENTITY: Final = "identity"  # JSON: the flat keys and values that the fingerprint is taken of
 IMPORTED: Final = "imported"  # of a study: {study, trials, left_out}, once all have been brought in
 

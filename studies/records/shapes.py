@@ -228,6 +228,7 @@ OF_A_STUDY: Final[Mapping[str, Shape]] = {
     schema.STUDY_SELECT: (_is_round, "mapping of a selection's round"),
     schema.STUDY_HYPOTHESIS: (_is_hypothesis, "mapping of a claim and its rule"),
     schema.STUDY_CREATOR: TEXT,
+    schema.STUDY_DESCRIBER: TEXT,
     schema.STUDY_IDENTITY: (lambda value: _is_text(value) and _is_mapping(json_of(value)), "mapping in JSON"),
     schema.IMPORTED: (_is_import, "mapping of study, trials and left_out"),
 }

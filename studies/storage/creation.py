@@ -1,9 +1,9 @@
 """Create a study and its description, once, even where several commands do so at the same moment.
 
 Context: two commands may begin one study with different configs. Choice: whoever creates the study describes it, for
-its name is unique. Every other command waits for the fingerprint, which is written last, and compares it. Where the
-creator has died, another command takes its place. Cost: the storage cannot choose among several such commands, so each
-checks afterwards whether its own description stands.
+its name is unique. Every other command waits until the creator says that its description is whole, and compares it.
+Where the creator has died, another command takes its place. Cost: the storage cannot choose among several such
+commands. So each writes its name, waits until the others have written theirs, and the last one describes the study.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PACKAGES = ("lightning-studies", "optuna", "torch", "pytorch-lightning", "hydra-
 CREATOR_S = 20.0  # for a creator of which nothing is known
 POLL_S = 0.2
 SPREAD_S = 1.0  # over which commands that take over the same study begin
-SETTLE_S = 4.0  # until others that describe the study as well have written, on a machine that is busy
+SETTLE_S = 4.0  # until others that take it over as well have written their names, on a machine that is busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Pause = 
         study = optuna.create_study(
             study_name=description.study_name, storage=storage, directions=description.directions
         )
+        study.set_user_attr(schema.STUDY_CREATOR, worker_id())
         is_ours = _describe(description, study)
     except DuplicatedStudyError:
         is_ours = False
@@ -82,6 +83,8 @@ def _description_of(settings: StudySettings) -> Description:
         schema.STUDY_SEARCH: search_of(settings.sampler, settings.pruner),
         **({schema.STUDY_SELECT: settings.round.recorded.stored()} if settings.round is not None else {}),
         **({schema.STUDY_HYPOTHESIS: asdict(settings.hypothesis)} if settings.hypothesis is not None else {}),
+        schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
+        schema.STUDY_GIT: _git_commit(),
     }
     return Description(
         study_name=settings.study_name,
@@ -109,32 +112,35 @@ def _join(description: Description, storage: BaseStorage, pause: Pause) -> optun
 
 
 def _wait_for_description(study: optuna.Study, pause: Pause) -> None:
-    """Wait for the fingerprint, until it is clear that nobody will write it."""
+    """Wait for the whole description, until it is clear that nobody will write it."""
     deadline = time.monotonic() + CREATOR_S
-    while schema.STUDY_FINGERPRINT not in study.user_attrs and time.monotonic() < deadline:
+    while not _is_described(study) and time.monotonic() < deadline:
         if is_dead(str(study.user_attrs.get(schema.STUDY_CREATOR, ""))) or pause(POLL_S):
             return
+
+
+def _is_described(study: optuna.Study) -> bool:
+    """Return whether the description is whole and of the creator. Earlier versions did not say whose it is."""
+    attributes = study.user_attrs
+    creator = attributes.get(schema.STUDY_CREATOR)
+    return schema.STUDY_FINGERPRINT in attributes and attributes.get(schema.STUDY_DESCRIBER, creator) == creator
 
 
 def _is_forlorn(study: optuna.Study) -> bool:
     """Return whether a study has no trials, and no living creator that has described it."""
     creator = study.user_attrs.get(schema.STUDY_CREATOR)
-    is_described = schema.STUDY_FINGERPRINT in study.user_attrs
     is_another = creator is not None and creator != worker_id() and not is_dead(str(creator))
-    return not (is_another and is_described) and not study.get_trials(deepcopy=False)
+    return not (is_another and _is_described(study)) and not study.get_trials(deepcopy=False)
 
 
 def _take_over(description: Description, study: optuna.Study, pause: Pause) -> None:
-    """Describe the study in place of a dead creator. Of several that do so, the last one to write stays."""
-    if _is_by_us(study):
-        is_described = _describe(description, study)
-    else:
+    """Describe the study in place of a dead creator. Of several that do so, the last one to write its name does."""
+    if not _is_by_us(study):
         pause(random.uniform(0.0, SPREAD_S))
-        is_described = _is_forlorn(study) and _describe(description, study)
-        if is_described:
-            pause(SETTLE_S)  # where two have written, all attributes shall be of one
-            is_described = _is_by_us(study) and _describe(description, study)
-    if not is_described:
+        if _is_forlorn(study):
+            study.set_user_attr(schema.STUDY_CREATOR, worker_id())
+            pause(SETTLE_S)
+    if not (_is_by_us(study) and _describe(description, study)):
         _wait_for_description(study, pause)
 
 
@@ -143,18 +149,20 @@ def _is_by_us(study: optuna.Study) -> bool:
 
 
 def _describe(description: Description, study: optuna.Study) -> bool:
-    """Write the study's attributes, the fingerprint last: where it stands, the others do.
+    """Write the study's attributes, and last of all who has written them. Return whether all were written.
 
-    Return whether all were written. Another command takes over a study if its creator was held up for too long.
+    Another command takes over a study if its creator was held up for too long. So nothing is written once the creator
+    is another, or once there are trials: these began under the description of another, which stands.
     """
     attributes = {
         **description.attributes,
-        schema.STUDY_VERSIONS: {name: _version(name) for name in PACKAGES},
-        schema.STUDY_GIT: _git_commit(),
         schema.STUDY_IDENTITY: json.dumps(description.identity, default=str),
         schema.STUDY_FINGERPRINT: fingerprint(description.identity),
+        schema.STUDY_DESCRIBER: worker_id(),
     }
-    study.set_user_attr(schema.STUDY_CREATOR, worker_id())
+    if study.get_trials(deepcopy=False):
+        study.set_user_attr(schema.STUDY_CREATOR, study.user_attrs.get(schema.STUDY_DESCRIBER, ""))
+        return False
     if description.metrics:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)

@@ -27,6 +27,7 @@ from studies.storage.lease import worker_id
 from studies.storage.opening import open_storage
 
 ROUNDS = 10
+ELSEWHERE = "another-machine:0:0:1"
 NEW = [f"new-{number}" for number in range(ROUNDS)]
 FORLORN = [f"forlorn-{number}" for number in range(3)]  # begun by a command that has died
 
@@ -99,32 +100,96 @@ def test_a_study_that_a_living_command_has_described_is_not_described_anew(tmp_p
     url = f"sqlite:///{tmp_path}/s.db"
     storage = open_storage(url)
     study = open_study(settings_of(url, "theirs", 3), storage)
-    study.set_user_attr(schema.STUDY_CREATOR, "another-machine:0:0:1")
+    for key in (schema.STUDY_CREATOR, schema.STUDY_DESCRIBER):
+        study.set_user_attr(key, ELSEWHERE)
     with pytest.raises(StudyChanged, match=r"budget.amount is 4 but 3 in the stored study"):
         open_study(settings_of(url, "theirs", 4), storage)
     assert budget_of(study) == (3, 3)
 
 
 class HeldUp(InMemoryStorage):
-    """Another command describes the study as `theirs`, while the creator has written its second attribute."""
+    """Another command describes the study as `theirs`, once this one has written the attribute `at`."""
 
     theirs: Mapping[str, Any] | None = None
+    at = schema.STUDY_SCHEMA
+    has_trials = False
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         super().set_study_user_attr(study_id, key, value)
-        if self.theirs is not None and key == schema.STUDY_SCHEMA:
-            for name, words in {**self.theirs, schema.STUDY_CREATOR: "another-machine:0:0:1"}.items():
+        if self.theirs is not None and key == self.at:
+            theirs, self.theirs = self.theirs, None
+            for name, words in theirs.items():
                 super().set_study_user_attr(study_id, name, words)
+            if self.has_trials:
+                self.create_new_trial(study_id)
+
+
+def described_elsewhere(budget: int) -> dict[str, Any]:
+    """The attributes of a study that another machine has described."""
+    attributes = open_study(settings_of("sqlite:///any.db", "held", budget), InMemoryStorage()).user_attrs
+    return {**attributes, schema.STUDY_CREATOR: ELSEWHERE, schema.STUDY_DESCRIBER: ELSEWHERE}
 
 
 def test_a_creator_that_was_held_up_for_too_long_is_refused_by_whoever_took_its_place() -> None:
     storage = HeldUp()
-    theirs = open_study(settings_of("sqlite:///any.db", "held", 4), InMemoryStorage())
-    storage.theirs = theirs.user_attrs
+    storage.theirs = theirs = described_elsewhere(4)
     with pytest.raises(StudyChanged, match=r"budget.amount is 3 but 4 in the stored study"):
         open_study(settings_of("sqlite:///any.db", "held", 3), storage)
-    found = optuna.load_study(study_name="held", storage=storage).user_attrs
-    assert {**found, schema.STUDY_CREATOR: theirs.user_attrs[schema.STUDY_CREATOR]} == theirs.user_attrs
+    assert optuna.load_study(study_name="held", storage=storage).user_attrs == theirs
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was waited for, without the waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr(creation, "CREATOR_S", 0.5)
+    return waited
+
+
+def half_made(storage: InMemoryStorage) -> None:
+    """A study whose creator has died before it described it."""
+    optuna.create_study(study_name="held", storage=storage).set_user_attr(schema.STUDY_CREATOR, dead_creator())
+
+
+@pytest.mark.parametrize("has_trials", [False, True])
+def test_of_two_that_take_over_the_last_one_to_write_its_name_describes_the_study(
+    pauses: list[float], has_trials: bool
+) -> None:
+    """The other one writes its name right after ours, and is done while we wait. It may have begun trials."""
+    storage = HeldUp()
+    half_made(storage)
+    storage.theirs, storage.at, storage.has_trials = (theirs := described_elsewhere(4)), "creator", has_trials
+    with pytest.raises(StudyChanged, match=r"budget.amount is 3 but 4 in the stored study"):
+        open_study(settings_of("sqlite:///any.db", "held", 3), storage, pause=pauses.append)
+    assert optuna.load_study(study_name="held", storage=storage).user_attrs == theirs
+    assert creation.SETTLE_S in pauses
+
+
+def test_a_name_that_is_written_too_late_leaves_a_study_that_has_begun_to_whom_it_belongs(pauses: list[float]) -> None:
+    storage = HeldUp()
+    half_made(storage)
+    theirs = described_elsewhere(4)
+    storage.theirs, storage.at, storage.has_trials = {**theirs, "creator": worker_id()}, "creator", True
+    with pytest.raises(StudyChanged, match=r"budget.amount is 3 but 4 in the stored study"):
+        open_study(settings_of("sqlite:///any.db", "held", 3), storage, pause=pauses.append)
+    assert optuna.load_study(study_name="held", storage=storage).user_attrs == theirs
+
+
+def test_a_description_by_whoever_was_overruled_is_not_joined(pauses: list[float]) -> None:
+    """Its fingerprint is there, but another command has written its name since and describes the study next."""
+    storage = InMemoryStorage()
+    study = optuna.create_study(study_name="held", storage=storage)
+    for key, value in {**described_elsewhere(3), "creator": "a-third-machine:0:0:1"}.items():
+        study.set_user_attr(key, value)
+
+    def pause(seconds: float) -> bool:
+        for key, value in {**described_elsewhere(4), "creator": ELSEWHERE}.items():
+            study.set_user_attr(key, value)
+        return bool(pauses.append(seconds))
+
+    with pytest.raises(StudyChanged, match=r"budget.amount is 3 but 4 in the stored study"):
+        open_study(settings_of("sqlite:///any.db", "held", 3), storage, pause=pause)
+    assert pauses[:1] == [creation.POLL_S]
 
 
 def test_an_unknown_creator_is_waited_for_so_long_and_no_longer(
@@ -140,7 +205,7 @@ def test_an_unknown_creator_is_waited_for_so_long_and_no_longer(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_as_two_people_start_one_study_with_different_budgets(shell: Shell) -> None:
-    for number in range(ROUNDS):
+    for number in range(20):
         shared = (*PLAIN, f"study_name=race-{number}", "n_trials=2", "workers=1")
         commands = [shell.start("run", *shared, f"budget.amount={amount}") for amount in (1, 2)]
         outputs = [command.communicate(timeout=200)[0] for command in commands]
