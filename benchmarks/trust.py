@@ -7,9 +7,9 @@ against the true indices (trust_scores.py). Prints tables in Markdown.
     python benchmarks/trust.py --cache DIR                      # everything; hours, and resumable
     python benchmarks/trust.py --surfaces cliff --sizes 60 --seeds 6 --estimators ours forest
 
-An estimator as `NAME:K` sees all seeds of the recorded table and the first K of each other surface, as slow ones do
-unless asked. With `--cache`, trials are searched once, and a finished estimate is kept until its code or package
-changes.
+An estimator as `NAME:K` sees all seeds of the recorded table and the first K of each other surface. `oak` and `ax` are
+slow, and see 2 unless asked. With `--cache`, trials are searched once, and a finished estimate is kept until its code
+or package changes.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _estimator(text: str) -> str:
     name, _, limit = text.partition(":")
     if name not in ESTIMATORS or (limit and not limit.isdigit()):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {', '.join(ESTIMATORS)}, with :K for K seeds of each surface"
+            f"{text!r} is none of {', '.join(ESTIMATORS)}, with :K for K seeds of each surface but the recorded one"
         )
     return text
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import re
 import shutil
 import signal
@@ -22,11 +23,11 @@ from services.slurm import SlurmCluster
 from shell import USERS, InProcess, Shell
 from sleepers import Sleepers
 
-from studies.cli.command import STOPPING
 from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
+from studies.process.signals import SIGNALS
 from studies.reporting import writer
 
 MakeSettings = Callable[..., StudySettings]
@@ -101,13 +102,16 @@ def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command may run in this process, which keeps its hook for exceptions, its handlers of signals, and what Hydra
-    knows of a command.
+    """A command may run in this process, which keeps its environment, its hook for exceptions, its handlers of signals,
+    and what Hydra knows of a command.
     """
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(HydraConfig.instance(), "cfg", HydraConfig.instance().cfg)
-    handlers = {number: signal.getsignal(number) for number in STOPPING}
+    handlers, environment = {number: signal.getsignal(number) for number in SIGNALS}, dict(os.environ)
     yield
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

@@ -33,6 +33,7 @@ USERS = Path(__file__).parent / "studies" / "users"
 KEPT = Path(__file__).parent / "data" / "kept"
 FOREIGN = "foreign"
 TEXTS = (".csv", ".json", ".md", ".yaml", ".html", ".tex")
+# The grid has a tolerance of its own: an end of an interval lies beside the one that its trials give.
 STUDIES: Mapping[str, tuple[str, ...]] = {
     "search": ("n_trials=24", "pruner=median", "workers=2"),
     "grid": (
@@ -54,7 +55,10 @@ def overrides_of(name: str) -> list[str]:
 
 
 def report_here(name: str) -> None:
-    """Report the kept study of this name, whose storage lies in the current folder. Its pictures are not kept."""
+    """Report the kept study of this name, whose storage lies in the current folder, and end with this process.
+
+    Its pictures are not kept, so none are drawn from here on.
+    """
     writer.draw_picture = lambda path, _: path.touch()
     report(compose(overrides_of(name), config_dirs=[str(USERS / "conf")]))
 

@@ -85,7 +85,7 @@ class InProcess(Shell):
         super().__init__(folder, data)
         self._monkeypatch, self._capsys = monkeypatch, capsys
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "path", [str(USERS), *sys.path])
+        monkeypatch.syspath_prepend(str(USERS))
         monkeypatch.setenv("PYTHONPATH", self.environment["PYTHONPATH"])
         monkeypatch.setattr(command_line, "exits_in_time", lambda tell: nullcontext())
 

@@ -86,9 +86,9 @@ def _sample(table: TrialsTable, seed: int) -> TrialsTable:
 def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, is_constant: bool) -> Evidence:
     n, d = table.x.shape
     points, rows = _points(table), np.flatnonzero(table.is_measured)  # a predicted value tells no noise
-    noise, _ = replicate_noise(table.y[rows], points[rows], [table.replicates[row] for row in rows])
-    _, n_duplicates = replicate_noise(table.y, points, table.replicates)
-    lack, misfit = (None, 0.0) if found is None or noise is None else _lack_of_fit(table, found)
+    noise = replicate_noise(table.y[rows], points[rows], [table.replicates[row] for row in rows])
+    _, _, n_duplicates = replicate_scatter(table.y, points, table.replicates)
+    lack, misfit = (None, None) if found is None or noise is None else _lack_of_fit(table, found)
     return Evidence(
         n=n,
         n_parameters=d,
@@ -146,23 +146,26 @@ def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
     return np.unique(table.x, axis=0, return_inverse=True)[1].ravel()
 
 
-def _lack_of_fit(table: TrialsTable, found: Sobol) -> tuple[float | None, float]:
+def _lack_of_fit(table: TrialsTable, found: Sobol) -> tuple[float | None, float | None]:
     """Return p of the F test of the points' means about the fit against the scatter of replicates about their means.
 
     The fit is a smoother: its effective number of parameters stands for the number of fitted ones. Predicted values
-    have no scatter of their own, and have no part in it. p is None if there is nothing to test. Return also the
-    variance of the points about the fit beyond that scatter, of the whole variance.
+    have no scatter of their own, and have no part in it. Trainings of one point under one seed count once. Return also
+    the variance of the points about the fit beyond that scatter, per degree of freedom, of the variance on the scale of
+    the fit. Both are None if there is nothing to test.
     """
     rows = np.flatnonzero(table.is_measured)
-    points = np.unique(_points(table)[rows], return_inverse=True)[1]
-    residual = found.residual[rows]
+    trainings: dict[tuple[int, int | None], list[float]] = {}
+    for row, point in zip(rows, _points(table)[rows], strict=True):
+        trainings.setdefault((int(point), table.replicates[row]), []).append(float(found.residual[row]))
+    points = np.unique([point for point, _ in trainings], return_inverse=True)[1]
+    residual = np.array([np.mean(own) for own in trainings.values()])
     counts = np.bincount(points)
     means = np.bincount(points, weights=residual) / counts
-    pure, pure_freedom, _ = replicate_scatter(residual, points, [table.replicates[row] for row in rows])
-    about = float(np.sum(means[points] ** 2))
-    freedom = len(counts) - found.n_effective
+    pure, pure_freedom, _ = replicate_scatter(residual, points, [replicate for _, replicate in trainings])
+    freedom = len(counts) - float(found.leverages[rows].sum())
     if freedom < 1 or pure_freedom < 1 or pure == 0:
-        return None, 0.0
-    noise, scatter = pure / pure_freedom, about / freedom
-    misfit = max(0.0, scatter - noise) * len(counts) / len(rows)  # of values with variance 1
+        return None, None
+    noise, scatter = pure / pure_freedom, float(np.sum(means[points] ** 2)) / freedom
+    misfit = max(0.0, scatter - noise) * len(counts) / len(residual)
     return float(f_distribution.sf(scatter / noise, freedom, pure_freedom)), misfit

@@ -58,7 +58,7 @@ class Sobol:
     without: the indices without these trials, by the columns of one axis or of two
     predicted: (n,), each trial from the others, in the metric's unit
     residual: (n,), the trials' values less those that are fitted to all of them, on the scale of the fit
-    n_effective: the number of parameters behind the fitted values
+    leverages: of each trial (n,), which sum up to the effective number of parameters behind the fitted values
     """
 
     axes: tuple[Axis, ...]
@@ -73,7 +73,7 @@ class Sobol:
     without: dict[tuple[int, ...], float]
     predicted: Array
     residual: Array
-    n_effective: float
+    leverages: Array
     surface: Surface
     log_lengths: tuple[float, ...]
 
@@ -117,7 +117,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, rough: Roug
     for (i, j), estimate in zip(model.pairs, estimates[d : d + p], strict=True):
         pairs[min(columns[i], columns[j]), max(columns[i], columns[j])] = estimate
     whole = posterior_at(model, mode)
-    fitted, n_effective = whole.fitted()
+    fitted, leverages = whole.fitted()
     influential = most_influential(whole)
     without = shares_without(model, influential, response, projection, rng)
     owners = [*((columns[i],) for i in range(d)), *(tuple(sorted((columns[i], columns[j]))) for i, j in model.pairs)]
@@ -134,7 +134,7 @@ def sobol(axes: Sequence[Axis], unit: Array, y: Array, *, seed: int, rough: Roug
         without=dict(zip(owners, without[: d + p].tolist(), strict=True)),
         predicted=predicted[back],
         residual=(on_scale - fitted)[back],
-        n_effective=n_effective,
+        leverages=leverages[back],
         surface=surface,
         log_lengths=tuple(float(mode[place[i]]) for i in range(d)),
     )

@@ -68,7 +68,8 @@ class Evidence:
     compared, survivors_only, steps_differ, has_own_steps: as in `TrialsTable`
     noise_share: the least noise that replicates allow, of the target's variance. None without replicates.
     lack_of_fit_p: None without replicates
-    misfit: the variance of the points about the fit beyond the noise of replicates, of the target's variance
+    misfit: the variance of the points about the fit beyond the noise of replicates, per degree of freedom, of the
+        variance on the scale of the fit. None without replicates
     space_filling: the share of space-filling trials, None if unknown
     failed: the share of trials without a value, pruned ones not counted
     infeasible: the share of trials that violate a constraint
@@ -87,7 +88,7 @@ class Evidence:
     has_own_steps: bool = False
     noise_share: float | None = None
     lack_of_fit_p: float | None = None
-    misfit: float = 0.0
+    misfit: float | None = None
     space_filling: float | None = None
     failed: float = 0.0
     infeasible: float = 0.0
@@ -101,8 +102,8 @@ class Evidence:
     @property
     def is_misfit(self) -> bool:
         """Whether replicates show a lack of fit that is not small."""
-        p = self.lack_of_fit_p
-        return p is not None and p < LACK_OF_FIT_P and self.misfit > SMALL_MISFIT
+        p, misfit = self.lack_of_fit_p, self.misfit
+        return p is not None and misfit is not None and p < LACK_OF_FIT_P and misfit > SMALL_MISFIT
 
     @property
     def is_repeated(self) -> bool:
@@ -146,26 +147,26 @@ def capped_share(loss: Array) -> float:
     return counted / len(loss) if counted >= MIN_CAPPED else 0.0
 
 
-def replicate_noise(
-    y: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
-) -> tuple[float | None, int]:
-    """Return the variance of y between replicates of a point ÷ its whole variance, and the number of duplicates.
+def replicate_noise(y: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]) -> float | None:
+    """Return the variance of y between replicates of a point ÷ its whole variance.
 
-    Duplicates repeat a point without being another replicate of it. `points` (n,) numbers the distinct points. The
-    share is the lower end of its 95 % interval (χ²), for a verdict is not to profit from ignorance. It is None with
-    fewer than 10 degrees of freedom.
+    `points` (n,) numbers the distinct points. The share is the lower end of its 95 % interval (χ²), for a verdict is
+    not to profit from ignorance. It is None with fewer than 10 degrees of freedom.
     """
-    squares, freedom, n_duplicates = replicate_scatter(y, points, replicates)
+    squares, freedom, _ = replicate_scatter(y, points, replicates)
     variance = float(y.var()) if len(y) else 0.0
     if freedom < MIN_PURE_FREEDOM or variance == 0:
-        return None, n_duplicates
-    return min(1.0, squares / float(chi2.ppf((1 + LEVEL) / 2, freedom)) / variance), n_duplicates
+        return None
+    return min(1.0, squares / float(chi2.ppf((1 + LEVEL) / 2, freedom)) / variance)
 
 
 def replicate_scatter(
     values: Array, points: np.typing.NDArray[np.intp], replicates: Sequence[int | None]
 ) -> tuple[float, int, int]:
-    """Return the squares of `values` (n,) about the means of replicated points, their freedom, and the duplicates."""
+    """Return the squares of `values` (n,) about the means of replicated points, their freedom, and the duplicates.
+
+    Duplicates repeat a point without being another replicate of it. `points` (n,) numbers the distinct points.
+    """
     squares, freedom, n_duplicates = 0.0, 0, 0
     for point in np.unique(points):
         rows = np.flatnonzero(points == point)

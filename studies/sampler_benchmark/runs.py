@@ -15,10 +15,9 @@ import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from studies import schema
+from studies import sampler_benchmark, schema
 from studies.analysis.axis import Array
 from studies.config.space import SearchSpace
-from studies.config.targets import find_target
 from studies.sampler_benchmark import Search
 
 Measure = Literal["trials", "epochs", "seconds"]
@@ -28,6 +27,7 @@ JOINED = " + "  # between the names of a sampler and its pruner
 N_RESAMPLES = 1000
 PROBLEM = "model.problem"  # what is searched below this key makes up the problem, all else the sampler
 NO_PRUNER = "none"
+NAMES_OF_SEARCH = {f"{module}.{Search.__name__}" for module in (sampler_benchmark.__name__, Search.__module__)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,8 @@ def resamples(n: int, *, seed: int) -> npt.NDArray[np.int64]:
 
 
 def is_benchmark(template: DictConfig) -> bool:
-    """Return whether the trials of a study with this `template` are searches. Imports no other class's module."""
-    name = str(OmegaConf.select(template, "model._target_"))
-    return name.rpartition(".")[2] == Search.__name__ and find_target(name) is Search
+    """Return whether the trials of a study with this `template` are searches. Imports nothing to tell."""
+    return OmegaConf.select(template, "model._target_") in NAMES_OF_SEARCH
 
 
 def runs_of(trials: Sequence[FrozenTrial], space: SearchSpace, template: DictConfig) -> list[BenchmarkRun]:

@@ -70,10 +70,13 @@ class Posterior:
     matrices: Matrices
     solution: Solution
 
-    def fitted(self) -> tuple[Array, float]:
-        """Return constant, mains and pairs at the trials (n,), and the effective number of parameters behind them."""
+    def fitted(self) -> tuple[Array, Array]:
+        """Return constant, mains and pairs at the trials (n,), and the leverage of each trial (n,).
+
+        Leverages sum up to the effective number of parameters behind the fitted values.
+        """
         components = self.components()
-        return components @ self.solution.alpha, float(np.vdot(components, self.solution.inverse))
+        return components @ self.solution.alpha, (components * self.solution.inverse).sum(axis=1)
 
     def draws(self, n: int, far: list[Array], rng: np.random.Generator) -> Draws:
         """Return the mean and `n` drawn functions, with their values where the axes' bases are `far` (N, M_i)."""

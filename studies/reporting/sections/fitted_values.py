@@ -53,8 +53,7 @@ def value_blocks(name: str, rows: Sequence[FittedValue], metric: str, verdict: s
     yield Table((name, f"{said}, at its best", "95 % interval", *others, "trials"), cells)
     if at != "final":
         yield Paragraph(
-            ": trials are compared where most were not pruned yet. The best value at the end may be another one. "
-            "pruner=none compares final values.",
+            ": trials are compared there. The best value at the end may be another one.",
             lead=f"At {at}, not at the end",
         )
     yield Paragraph(

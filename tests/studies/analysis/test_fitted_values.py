@@ -67,4 +67,4 @@ def test_values_that_are_compared_before_the_end_say_so() -> None:
     rows = (FittedValue("sgd", Estimate(0.9, 0.8, 1.0), {"lr": 0.1}, 40, "rung 3 of 6"),)
     section = shown(value_blocks("optimizer", rows, "loss", "ok"))
     assert "| loss at rung 3 of 6, at its best |" in section
-    assert "**At rung 3 of 6, not at the end**: trials are compared where most were not pruned yet" in section
+    assert "**At rung 3 of 6, not at the end**: trials are compared there" in section

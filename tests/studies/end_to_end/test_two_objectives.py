@@ -54,6 +54,7 @@ def problems(make: Callable[[], StudySettings]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.slow
 def test_a_study_of_accuracy_and_seconds_is_searched_pruned_gone_on_with_and_reported(
     make_settings: MakeSettings,

@@ -120,7 +120,7 @@ def test_a_space_that_stays_as_it_is_is_no_command_to_run_it_again() -> None:
     assert "studies.run" not in section
     assert "rung" not in section
     early = shown(next_round_blocks(replace(found, compared="rung 3 of 6"), study_name="x", metric="loss"))
-    assert "All of it is at rung 3 of 6, where most trials were not pruned yet" in early
+    assert "All of it is at rung 3 of 6, not at the end" in early
 
 
 def check_next_space(settings: StudySettings) -> None:

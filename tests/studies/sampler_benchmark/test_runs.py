@@ -199,6 +199,6 @@ def test_a_study_is_a_benchmark_if_its_model_is_a_search(target: str, is_one: bo
     assert is_benchmark(OmegaConf.create({"model": {"_target_": target}})) is is_one
 
 
-def test_a_model_of_another_name_is_not_imported_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_model_is_imported_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(USERS))
-    assert not is_benchmark(OmegaConf.create({"model": {"_target_": "broken_module.Model"}}))
+    assert not is_benchmark(OmegaConf.create({"model": {"_target_": "broken_module.Search"}}))

@@ -113,7 +113,7 @@ def _limits(found: NextRound) -> Iterator[Block]:
     if found.n_infeasible:
         note += " Infeasible trials have no part in it."
     if found.compared != "final":
-        note += f" All of it is at {found.compared}, where most trials were not pruned yet. The end may look different."
+        note += f" All of it is at {found.compared}, not at the end, which may look different."
     yield from (Table(header, rows), Paragraph(note))
 
 

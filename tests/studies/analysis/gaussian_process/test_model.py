@@ -114,9 +114,10 @@ def test_fitted_values_are_those_of_the_mean_function(posterior: Posterior, monk
     values = mean.constants[0] + sum(basis @ main[0] for basis, main in zip(bases, mean.mains, strict=True))
     for pair, (i, j) in zip(mean.pairs, posterior.model.pairs, strict=True):
         values = values + np.sum((bases[i] @ pair[0]) * bases[j], axis=1)
-    fitted, n_effective = posterior.fitted()
+    fitted, leverages = posterior.fitted()
     assert fitted == pytest.approx(values, abs=1e-6)
-    assert 5 < n_effective < 60
+    assert np.all((leverages > 0) & (leverages < 1))
+    assert 5 < leverages.sum() < 60
 
 
 def test_draws_have_the_posterior_s_mean_and_covariance(posterior: Posterior) -> None:

@@ -104,7 +104,7 @@ def test_the_shares_of_the_chance_to_train_lie_in_their_intervals(diverge: bool)
 
 def test_what_is_not_confirmed_widens_them_more_than_those_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = found(diverge=False)
-    monkeypatch.setattr(training, "UNCONFIRMED", 0.0)
+    monkeypatch.setattr(training, "WIDENING", 0.0)
     narrow = training_of(table_of(trials(diverge=False), maximize=True), seed=0)
     assert narrow is not None
     by = 2 * UNCONFIRMED * (1 - narrow.confirmed)
