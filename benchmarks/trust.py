@@ -82,7 +82,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="numbers of trials")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--recorded-seeds", type=int, help=f"of the recorded table; {RECORDED_SEEDS} without --seeds")
-    parser.add_argument("--estimators", nargs="+", type=_estimator, default=list(USUAL), metavar="NAME[:K]")
+    parser.add_argument(
+        "--estimators",
+        nargs="+",
+        type=_estimator,
+        default=list(USUAL),
+        metavar="NAME[:K]",
+        help=f"of {', '.join(ESTIMATORS)}; :K for K seeds of each surface but the recorded one",
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="a folder for trials and estimates")
     parser.add_argument("--write", type=Path, help="a file for the page, such as docs/trust.md")

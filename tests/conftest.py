@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-import functools
 import os
 import re
 import shutil
@@ -14,8 +12,9 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from composing import composed
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from services.mariadb import MariaDB, mariadb
 from services.postgresql import PostgreSQL, postgresql
 from services.ray_cluster import RayCluster
@@ -24,13 +23,19 @@ from shell import USERS, InProcess, Shell
 from sleepers import Sleepers
 
 from studies.cli.validation import CHECKS
-from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.process.signals import SIGNALS
 from studies.reporting import writer
 
 MakeSettings = Callable[..., StudySettings]
+MEMORY, ROOM = Path("/dev/shm"), 8 * 2**30  # of Linux; bytes
+
+
+def pytest_configure() -> None:
+    """Keep the tests' files in memory where there is room, for a database on a disk waits for it at each commit."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
@@ -78,32 +83,17 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
     return make
 
 
-def composed(*overrides: str) -> DictConfig:
-    """A copy of the config of these overrides, which are composed once a test run."""
-    return copy.deepcopy(_composed(*overrides))
-
-
-@functools.cache
-def _composed(*overrides: str) -> DictConfig:
-    return compose(overrides, config_dirs=[str(USERS / "conf")])
-
-
 @pytest.fixture
 def shell(tmp_path: Path, data_dir: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path, data_dir)
     yield shell
-    for process in shell.started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    shell.close()
 
 
 @pytest.fixture
 def as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A command may run in this process, which keeps its environment, its hook for exceptions, its handlers of signals,
-    and what Hydra knows of a command.
+    and what Hydra and OmegaConf know of a command.
     """
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(HydraConfig.instance(), "cfg", HydraConfig.instance().cfg)
@@ -112,6 +102,7 @@ def as_command(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
     os.environ.update(environment)
+    OmegaConf.clear_resolver("purpose")  # of the command's own help
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -185,5 +176,7 @@ def in_process(
     as_command: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> InProcess:
-    return InProcess(tmp_path, data_dir, monkeypatch, capsys)
+) -> Iterator[InProcess]:
+    shell = InProcess(tmp_path, data_dir, monkeypatch, capsys)
+    yield shell
+    shell.close()

@@ -51,6 +51,15 @@ class Shell:
         assert process.returncode == code, output
         return output
 
+    def close(self) -> None:
+        """End what was started and still runs."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
     def trials(self, study: str) -> list[FrozenTrial]:
         storage = open_existing(f"sqlite:///{self.folder}/outputs/studies.db")
         return optuna.load_study(study_name=study, storage=storage).trials

@@ -22,6 +22,7 @@ from studies.analysis.verdict import Verdict
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "trust.py"
 
 
+@pytest.mark.slow
 def test_a_finished_estimate_is_kept_and_the_page_is_the_same(tmp_path: Path) -> None:
     jobs = [
         Job("recorded", "pruned", 30, 0, ("ours", "forest"), tmp_path),

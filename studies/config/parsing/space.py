@@ -142,7 +142,7 @@ def _check_paths(parameter: Parameter, space: SearchSpace, config: DictConfig, p
     for path in parameter.paths:
         for point in _settings_of(_choosers(path, parameter, space), parameter):
             try:
-                written = space.apply(config, point)
+                written = space.apply(config, point) if point else config
             except KeyError:
                 continue  # the chooser's own path is wrong and reported by itself
             if not path_exists(written, path):

@@ -7,6 +7,7 @@ is written into a trial's config later.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -98,7 +99,8 @@ def parse_out_of_memory(section: ConfigSection, values: Mapping[str, Any], probl
 
 
 def _with(config: DictConfig, value: int | str) -> DictConfig:
-    copied = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
-    assert isinstance(copied, DictConfig)
+    copied = copy.deepcopy(config)
+    OmegaConf.set_struct(copied, False)
+    OmegaConf.set_readonly(copied, False)
     copied[TRAINING_SEED] = value
     return copied

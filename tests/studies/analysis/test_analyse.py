@@ -110,6 +110,7 @@ def test_learning_rate_and_batch_size_are_known_by_their_usual_names(
     assert [ridge.params for ridge in analyse(renamed, seed=0).ridges] == laws
 
 
+@pytest.mark.slow
 def test_any_two_numeric_parameters_may_be_asked_for() -> None:
     trials = additive().table(60, noise=0.1, seed=0)
     assert analyse(trials, seed=0, law=[("x2", "x1")]).ridges[0].params == ("x2", "x1")
@@ -143,6 +144,7 @@ def test_what_cannot_be_fitted_leaves_verdict_and_advice() -> None:
     assert found.advice
 
 
+@pytest.mark.slow
 def test_three_parameters_together_are_told() -> None:
     found = analyse(three_way().table(200, noise=0.05, seed=1), seed=0)
     assert found.whole.verdict.level == "unreliable"

@@ -44,6 +44,7 @@ def replicated(together: float) -> TrialsTable:
     return replace(table(uniform(4), unit, own), replicates=(0, 1) * 100)
 
 
+@pytest.mark.slow
 def test_a_misfit_beyond_the_noise_of_replicates_is_told_unless_it_is_small() -> None:
     small, large = (fit_table(replicated(together), seed=0) for together in (0.3, 0.7))
     assert small.evidence.misfit == pytest.approx(0.09 / 1.09, abs=0.02)

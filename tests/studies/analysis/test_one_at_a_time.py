@@ -54,6 +54,7 @@ def test_losses_are_never_negative_and_lie_in_their_intervals() -> None:
         assert 0 <= interval.lo <= interval.value <= interval.hi
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_cost() -> None:
     assert cost(product_of_two(), seed=3) == cost(product_of_two(), seed=3)
     assert cost(product_of_two(), seed=3) != cost(product_of_two(), seed=4)

@@ -133,6 +133,7 @@ def test_a_report_of_them_has_no_interval(plain: MakeSettings, storage: BaseStor
     assert TOLD not in report_of(honest, storage, None)[1]
 
 
+@pytest.mark.slow
 def test_a_selection_of_them_compares_nothing(plain: MakeSettings, storage: BaseStorage) -> None:
     asked = ("select=race", "select.k=2", "select.seeds=6", "select.estimate_seeds=8", "n_trials=2")
     settings = plain(SEEDS_ITSELF, *QUICK, *asked, "analysis=none")
@@ -169,6 +170,7 @@ def test_a_single_candidate_is_noticed_by_its_fresh_seeds() -> None:
     assert not estimated(alone, [trial(0.1, r, 0.5) for r in range(3)], metric="val_loss").is_seedless
 
 
+@pytest.mark.slow
 def test_a_check_finds_it_by_a_batch_under_two_seeds(plain: MakeSettings) -> None:
     for model, expected in ((SEEDS_ITSELF, (SAME_UNDER_SEEDS,)), ("model.batch_size=5", ())):
         found = dict(Preflight(plain(model, *QUICK)).dry_runs(corners=(), typical=(), until=None))

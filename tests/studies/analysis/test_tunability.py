@@ -193,6 +193,7 @@ def test_held_values_are_searched_as_hard_as_the_best_one() -> None:
         assert own == pytest.approx(part, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_conditional_parameter_is_judged_where_it_was_active() -> None:
     space: dict[str, BaseDistribution] = {
         "kind": CategoricalDistribution(["plain", "special"]),

@@ -124,6 +124,7 @@ def duration_of(n: int) -> str:
     return f"{n} s" if n < 60 else f"{n // 60} min {n % 60:02d} s"
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_does_not_change_the_design_under_way(
     ask: Ask, search: Callable[..., StudySettings]
 ) -> None:

@@ -166,6 +166,7 @@ def test_what_is_no_key_is_told_with_how_to_write_it() -> None:
     assert missing.endswith("does not exist in the config: add that option first, as in +callbacks=optimizer")
 
 
+@pytest.mark.slow
 def test_an_option_of_a_selection_asks_for_one() -> None:
     for option in ("select.k=4", "select.rule=one_standard_error"):
         key = option.partition("=")[0]

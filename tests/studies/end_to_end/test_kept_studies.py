@@ -55,7 +55,9 @@ def _is_close(a: str, b: str, tolerance: float) -> bool:
 
 
 @pytest.mark.usefixtures("user_modules")
-@pytest.mark.parametrize("name", [pytest.param("search", marks=pytest.mark.slow), "grid", "race", FOREIGN])
+@pytest.mark.parametrize(
+    "name", ["grid", "race", *(pytest.param(name, marks=pytest.mark.slow) for name in ("search", FOREIGN))]
+)
 def test_a_stored_study_is_reported_as_when_it_was_kept(tmp_path: Path, name: str) -> None:
     kept, now = kept_texts(name), write_report(name, tmp_path)
     assert set(now) == set(kept)

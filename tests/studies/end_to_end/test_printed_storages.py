@@ -61,6 +61,7 @@ def test_a_report_of_such_names_is_written_and_printed(tmp_path: Path) -> None:
     assert all(not {"\x1b", "\x9b", "\u202e", "\ud800"} & set(page) for page in pages)
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_text_is_listed_and_reported(tmp_path: Path) -> None:
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(study_name="n" * 1_000_000, storage=storage)

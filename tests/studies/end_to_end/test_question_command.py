@@ -60,6 +60,7 @@ def test_the_line_of_a_report_answers_its_question(shell: Shell) -> None:
     assert "outputs/digits/question.yaml has a search_space of its own" in report  # the next round copies this file
 
 
+@pytest.mark.slow
 def test_a_wrong_question_is_one_error_and_help_shows_a_right_one(in_process: InProcess) -> None:
     output = in_process.run("run", "+study=digits", "question=[lr,batchsize]", code=2)
     assert "question names batchsize, which is no parameter of the search: did you mean batch_size?" in output

@@ -85,6 +85,7 @@ def test_an_actor_masks_the_secrets_of_the_command(make_settings: MakeSettings, 
     assert "told-to-actors" not in repr(task)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_problem(shell: Shell) -> None:
     output = shell.run("run", *PLAIN, "launcher=ray", "launcher.address=127.0.0.1:9", code=2)
     assert "launcher.address is 127.0.0.1:9, where no cluster can be joined" in output

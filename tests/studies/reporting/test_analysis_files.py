@@ -195,6 +195,7 @@ def test_the_json_of_a_grid_has_its_anova(grid: Analysis) -> None:
     assert document["anova"]["replicates"] == [2, 2]
 
 
+@pytest.mark.slow
 def test_the_same_analysis_gives_the_same_bytes(known: Analysis, written: Path, tmp_path: Path) -> None:
     write_analysis(tmp_path, known, metric="val/loss")
     first = {path.relative_to(written): path.read_bytes() for path in written.rglob("*.*")}

@@ -56,6 +56,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("pictures")
+@pytest.mark.slow
 def test_a_tiny_benchmark_from_search_to_sentences(tiny: MakeSettings) -> None:
     settings = tiny()
     trials = run(settings)

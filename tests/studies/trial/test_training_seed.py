@@ -61,6 +61,7 @@ def test_without_a_trial_it_is_the_seed_of_the_study(bowl: MakeSettings) -> None
     assert PointConfig(bowl(*DRAWS, "seed=7"), {"x": 1.0}).resolved()["model"]["seed"] == 7
 
 
+@pytest.mark.slow
 def test_the_rounds_of_a_selection_give_their_fresh_seeds(bowl: MakeSettings, storage: BaseStorage) -> None:
     race = ("select=race", "select.k=2", "select.seeds=3", "select.estimate_seeds=2")
     settings = bowl(*DRAWS, *race, "n_trials=3")
