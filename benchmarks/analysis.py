@@ -27,9 +27,9 @@ from ridge_losses import LOSSES, study
 from scipy.stats import binomtest, qmc
 from threadpoolctl import threadpool_limits
 
+from studies.analysis.designed.factorial import anova
 from studies.analysis.effects import Effect, effects_of, fits_of
-from studies.analysis.factorial import anova
-from studies.analysis.ridge import ridge
+from studies.analysis.law.ridge import ridge
 from studies.analysis.table import TrialsTable
 
 FUNCTIONS: dict[str, Callable[[], Known]] = {

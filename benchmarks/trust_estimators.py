@@ -23,7 +23,7 @@ from studies.analysis.effects import effects_of, fits_of
 from studies.analysis.estimate import Estimate
 from studies.analysis.table import TrialsTable
 from studies.analysis.training.training import TrainingAnalysis, training_of
-from studies.analysis.tunability import tunability
+from studies.analysis.tuning.tunability import tunability
 from studies.analysis.verdict import LEVELS, Level
 
 

@@ -12,17 +12,17 @@ import numpy as np
 
 from studies.analysis.advice import advice
 from studies.analysis.axis import Array
+from studies.analysis.designed.factorial import Anova, anova
 from studies.analysis.effects import Effect, effects_of, fits_of
-from studies.analysis.factorial import Anova, anova
 from studies.analysis.fit import Fit
-from studies.analysis.one_at_a_time import TuningCost, tuning_cost
-from studies.analysis.ridge import Ridge, ridge
+from studies.analysis.law.ridge import Ridge, ridge
 from studies.analysis.screen import ScreenRow, screen
 from studies.analysis.table import TrialsTable
 from studies.analysis.threads import one_thread
-from studies.analysis.tolerance import Tolerance, tolerance_of
 from studies.analysis.training.training import TrainingAnalysis, training_of
-from studies.analysis.tunability import Tunability, tunability
+from studies.analysis.tuning.one_at_a_time import TuningCost, tuning_cost
+from studies.analysis.tuning.tolerance import Tolerance, tolerance_of
+from studies.analysis.tuning.tunability import Tunability, tunability
 from studies.errors import BadInput, Problem, nearest
 
 LEARNING_RATES = frozenset({"lr", "learning_rate"})

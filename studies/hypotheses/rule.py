@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from studies.analysis.designed.factorial import Anova
 from studies.analysis.estimate import Estimate
-from studies.analysis.factorial import Anova
 from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import needed
 from studies.analysis.values.table import ValueTable

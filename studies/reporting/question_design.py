@@ -9,9 +9,9 @@ from statistics import median
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
+from studies.analysis.designed.noise_ratio import NoiseRatio, assumed, noise_ratio
+from studies.analysis.designed.power import Replicates, replicates_for
 from studies.analysis.levels import ASKED_SHARE
-from studies.analysis.noise_ratio import NoiseRatio, assumed, noise_ratio
-from studies.analysis.power import Replicates, replicates_for
 from studies.config.question import config_point, grid_levels, gridded
 from studies.config.settings import StudySettings
 from studies.config.space import Point, SearchSpace

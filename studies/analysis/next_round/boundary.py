@@ -23,9 +23,9 @@ from scipy.stats import spearmanr
 
 from studies.analysis.axis import Array, Axis
 from studies.analysis.levels import AT_LIMIT, MIN_TREND_TRIALS, SURELY_WORSE
-from studies.analysis.one_at_a_time import N_VALUES
 from studies.analysis.table import TrialsTable
-from studies.analysis.tunability import Tunability
+from studies.analysis.tuning.one_at_a_time import N_VALUES
+from studies.analysis.tuning.tunability import Tunability
 
 EDGE = 0.08  # of the range: nearer to a limit than this is at it, as the outermost position always is
 LIKELY = 0.5  # more likely at a limit than not

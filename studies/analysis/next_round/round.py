@@ -15,7 +15,7 @@ from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.next_round.infeasible import Region, infeasible
 from studies.analysis.next_round.space import NextSpace, next_space
 from studies.analysis.threads import one_thread
-from studies.analysis.tolerance import Tolerance
+from studies.analysis.tuning.tolerance import Tolerance
 from studies.config.parameter import Parameter
 from studies.config.space import SearchSpace
 from studies.records.eligible import is_feasible, is_finite

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
     from studies.analysis.fit import Fit
-    from studies.analysis.ridge import Ridge
+    from studies.analysis.law.ridge import Ridge
     from studies.analysis.table import TrialsTable
 
 WIDE = 12  # letters of a title an inch of figure

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.axis import Axis
     from studies.analysis.fit import Fit
-    from studies.analysis.ridge import Ridge
+    from studies.analysis.law.ridge import Ridge
 
 N_CELLS = 41  # along a continuous parameter
 WIDTH, HEIGHT = 13.0, 4.4  # inches

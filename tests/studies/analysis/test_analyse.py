@@ -22,7 +22,7 @@ from known_functions import (
 from studies.analysis.analyse import Analysis, analyse
 from studies.analysis.axis import levelled
 from studies.analysis.table import TrialsTable
-from studies.analysis.tolerance import OF_THE_TRIALS, Tolerance
+from studies.analysis.tuning.tolerance import OF_THE_TRIALS, Tolerance
 from studies.errors import BadInput
 
 LR = log_axis("lr", 1e-4, 1e-1)

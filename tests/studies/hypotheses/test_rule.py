@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from studies.analysis.designed.factorial import anova
 from studies.analysis.estimate import Estimate
-from studies.analysis.factorial import anova
 from studies.analysis.levels import MIN_SEEDS
 from studies.analysis.paired import mean, needed
 from studies.analysis.values.cross_fitted import cross_fit

@@ -10,11 +10,11 @@ import pytest
 from reports import shown
 
 from studies.analysis.analyse import Analysis
+from studies.analysis.designed.factorial import Anova
 from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
-from studies.analysis.factorial import Anova
-from studies.analysis.one_at_a_time import TuningCost
-from studies.analysis.tolerance import GIVEN, Tolerance
+from studies.analysis.tuning.one_at_a_time import TuningCost
+from studies.analysis.tuning.tolerance import GIVEN, Tolerance
 from studies.analysis.verdict import Verdict
 from studies.reporting.sections.effects.section import clause, effects_finding
 from studies.reporting.sections.effects.tables import MAX_PAIRS, anova_blocks, effects_blocks

@@ -26,7 +26,7 @@ from studies.analysis.next_round.best_of_m import best_of_m
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import NextSpace, SpaceChange
 from studies.analysis.table import trials_table
-from studies.analysis.tolerance import GIVEN, Tolerance
+from studies.analysis.tuning.tolerance import GIVEN, Tolerance
 from studies.cli.reports import report_stored, report_study
 from studies.cli.validation import CHECKS
 from studies.config.composing.configs import compose

@@ -16,9 +16,9 @@ from selections import MakeSettings, by_dropout, selection_of
 
 from studies import schema
 from studies.analysis.analyse import Analysis
+from studies.analysis.designed.power import power
 from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
-from studies.analysis.power import power
 from studies.analysis.verdict import Verdict
 from studies.cli.reports import view_of
 from studies.config.settings import StudySettings

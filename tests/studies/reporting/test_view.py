@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from reports import view_of_trials
 
-from studies.analysis.tolerance import GIVEN, OF_A_SHARE, OF_THE_TRIALS
+from studies.analysis.tuning.tolerance import GIVEN, OF_A_SHARE, OF_THE_TRIALS
 from studies.cli.reports import view_of_stored
 from studies.config.settings import AnalysisSettings, StudySettings
 

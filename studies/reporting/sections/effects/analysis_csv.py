@@ -11,9 +11,9 @@ from studies.reporting.sections.effects.tuning import COLUMNS, tuning_rows
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.designed.factorial import Anova
     from studies.analysis.effects import Effect
-    from studies.analysis.factorial import Anova
-    from studies.analysis.ridge import Ridge
+    from studies.analysis.law.ridge import Ridge
     from studies.analysis.screen import ScreenRow
 
 EFFECT = ("params", "order", "kind", "estimate", "ci_lo", "ci_hi", "verdict", "reasons", "claimed")

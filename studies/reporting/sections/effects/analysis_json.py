@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.axis import Axis
     from studies.analysis.fit import Fit
-    from studies.analysis.one_at_a_time import TuningCost
-    from studies.analysis.ridge import Ridge
+    from studies.analysis.law.ridge import Ridge
     from studies.analysis.training.among import AmongTrained
     from studies.analysis.training.training import TrainingAnalysis
+    from studies.analysis.tuning.one_at_a_time import TuningCost
 
 VERSION = 1
 CI = ("ci_lo", "ci_hi")

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
     from studies.analysis.fit import Fit
-    from studies.analysis.one_at_a_time import TuningCost
     from studies.analysis.table import TrialsTable
     from studies.analysis.training.training import TrainingAnalysis
+    from studies.analysis.tuning.one_at_a_time import TuningCost
 
 TITLE = "What matters, and what interacts"
 NOT_ANALYSED = "Not analysed: analysis=none was asked for."

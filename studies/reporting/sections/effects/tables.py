@@ -13,9 +13,9 @@ from studies.text.wording import NONE, counted, crossed, fixed, listed, p_value
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
+    from studies.analysis.designed.factorial import Anova, AnovaRow
     from studies.analysis.effects import Effect
-    from studies.analysis.factorial import Anova, AnovaRow
-    from studies.analysis.ridge import Ridge
+    from studies.analysis.law.ridge import Ridge
     from studies.analysis.screen import ScreenRow
     from studies.analysis.verdict import Level
 

@@ -12,7 +12,7 @@ from studies.text.wording import NONE, listed, shown
 
 if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
-    from studies.analysis.tunability import Tunability
+    from studies.analysis.tuning.tunability import Tunability
 
 COLUMNS = (
     *("params", "default", "is_searched", "loss", "ci_lo", "ci_hi", "need", "best", "near", "possible", "worse"),

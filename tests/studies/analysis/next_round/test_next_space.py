@@ -16,7 +16,7 @@ from studies.analysis.next_round.infeasible import Rate, Region, Side
 from studies.analysis.next_round.limits import extended, narrowed
 from studies.analysis.next_round.round import NextRound
 from studies.analysis.next_round.space import next_space
-from studies.analysis.tolerance import GIVEN, Tolerance
+from studies.analysis.tuning.tolerance import GIVEN, Tolerance
 from studies.config.parameter import Parameter, ParameterType
 from studies.config.space import SearchSpace
 from studies.reporting.sections.next_round.section import next_round_blocks

@@ -17,9 +17,9 @@ from studies import schema
 from studies.analysis.axis import Array, levelled
 from studies.analysis.effects import fits_of
 from studies.analysis.fit import fit_table
-from studies.analysis.one_at_a_time import Lattice
 from studies.analysis.table import TrialsTable, trials_table
-from studies.analysis.tunability import Tunability, tunability
+from studies.analysis.tuning.one_at_a_time import Lattice
+from studies.analysis.tuning.tunability import Tunability, tunability
 
 Point = dict[str, Any]
 KINDS = levelled("kind", "categorical", "linear", [0.0, 1.0, 2.0], ["good", "also", "bad"])

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from studies.analysis.axis import Array
-from studies.analysis.decomposition import SumOfSquares
+from studies.analysis.designed.decomposition import SumOfSquares
 
 N_DRAWS = 3999  # an interval's end then varies by 2 % of the half-width from seed to seed
 ENDS = [99, 3899]  # the 100th from either end of 3,999 draws: 2.5 % outside each

@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial, create_trial
 from scipy.stats import chi2
 
 from studies import schema
+from studies.analysis.designed.noise_ratio import ASSUMED, noise_ratio, pooled_variance
 from studies.analysis.effects import Effect, effects_of, fits_of
 from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process.response import Response, standardised
 from studies.analysis.gaussian_process.rough_values import RoughValues
-from studies.analysis.noise_ratio import ASSUMED, noise_ratio, pooled_variance
 from studies.analysis.table import TrialsTable, table_of
 
 A_SHARE, B_SHARE = 9 / 10, 1 / 10  # of y = 3a + b, uniform a and b: variances 9/12 and 1/12

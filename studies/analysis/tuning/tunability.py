@@ -32,8 +32,8 @@ from studies.analysis.axis import Array, Axis
 from studies.analysis.estimate import Estimate
 from studies.analysis.intervals import UNCONFIRMED
 from studies.analysis.levels import CLAIM, PERCENTILES
-from studies.analysis.one_at_a_time import Lattice, positions_of
 from studies.analysis.sobol import Sobol
+from studies.analysis.tuning.one_at_a_time import Lattice, positions_of
 from studies.analysis.verdict import Level
 from studies.config.defaults import NEAR
 from studies.schema import bounds_of

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import ncf, norm
 
-from studies.analysis.factorial import anova
+from studies.analysis.designed.factorial import anova
+from studies.analysis.designed.power import MOST_REPLICATES, power, replicates_for
 from studies.analysis.levels import ASKED_SHARE, POWER, SIGNIFICANCE
-from studies.analysis.power import MOST_REPLICATES, power, replicates_for
 
 N_SIMULATIONS = 400
 

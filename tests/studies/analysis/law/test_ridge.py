@@ -11,7 +11,7 @@ from ridge_losses import LOG_BATCH as BATCH
 from ridge_losses import LOG_LR as LR
 from ridge_losses import Loss, blow_up, cliff, grid, law, shallow, soft_blow_up, study, symmetric
 
-from studies.analysis.ridge import Ridge, ridge
+from studies.analysis.law.ridge import Ridge, ridge
 
 Array = npt.NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """The valley of least loss: runs, the quadratic fitted near its floor, and the line along it.
 
-`studies.analysis.ridge` tells how it is used, and why it is fitted so.
+`studies.analysis.law.ridge` tells how it is used, and why it is fitted so.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from studies import schema
 from studies.analysis.effects import fits_of
 from studies.analysis.next_round.boundary import Place, places
 from studies.analysis.table import trials_table
-from studies.analysis.tunability import tunability
+from studies.analysis.tuning.tunability import tunability
 
 UNIT = FloatDistribution(0.0, 1.0)
 SPACE: dict[str, BaseDistribution] = {"a": UNIT, "b": UNIT}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from studies.analysis.factorial import Anova, AnovaRow, anova
+from studies.analysis.designed.factorial import Anova, AnovaRow, anova
 
 Array = npt.NDArray[np.float64]
 Shares = Mapping[tuple[int, ...], float]

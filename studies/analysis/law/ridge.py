@@ -26,7 +26,7 @@ from scipy.stats import t as student
 
 from studies.analysis.axis import Array
 from studies.analysis.estimate import Estimate
-from studies.analysis.valley import (
+from studies.analysis.law.valley import (
     MIN_VALUES,
     Line,
     NoValley,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from known_functions import Known, additive, known, log_axis, product_of_two, uniform
 
-from studies.analysis.one_at_a_time import TuningCost, tuning_cost
 from studies.analysis.sobol import sobol
+from studies.analysis.tuning.one_at_a_time import TuningCost, tuning_cost
 
 
 def cost(function: Known, *, n_trials: int = 40, maximize: bool = False, seed: int = 0) -> TuningCost:

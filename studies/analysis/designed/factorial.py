@@ -28,7 +28,7 @@ import numpy as np
 from scipy.special import fdtrc, fdtri
 
 from studies.analysis.axis import Array
-from studies.analysis.decomposition import (
+from studies.analysis.designed.decomposition import (
     AnovaFit,
     Codes,
     Design,
@@ -38,7 +38,7 @@ from studies.analysis.decomposition import (
     fit_design,
     level_codes,
 )
-from studies.analysis.effect_size import ENDS, variance_draws
+from studies.analysis.designed.effect_size import ENDS, variance_draws
 from studies.analysis.estimate import Estimate
 from studies.analysis.paired import holm
 

@@ -11,7 +11,7 @@ from known_functions import table, uniform
 from studies.analysis.gaussian_process.response import Response, standardised
 from studies.analysis.gaussian_process.rough_values import RoughValues
 from studies.analysis.table import TrialsTable
-from studies.analysis.tolerance import GIVEN, OF_A_SHARE, OF_THE_TRIALS, Tolerance, tolerance_of
+from studies.analysis.tuning.tolerance import GIVEN, OF_A_SHARE, OF_THE_TRIALS, Tolerance, tolerance_of
 
 
 def trials(*y: float) -> TrialsTable:

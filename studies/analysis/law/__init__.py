@@ -1,0 +1,1 @@
+"""How the best value of one parameter follows another."""

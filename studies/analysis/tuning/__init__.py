@@ -1,0 +1,1 @@
+"""What has to be tuned, and together with what."""
