@@ -277,6 +277,7 @@ def value(trial: FrozenTrial) -> float:
     return trial.value
 
 
+@pytest.mark.slow
 def test_more_trials_than_can_be_fitted_are_sampled_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studies.analysis.fit.MAX_TRIALS", 60)
     trials = additive().table(150, noise=0.1, seed=0)

@@ -102,6 +102,7 @@ def test_trainings_tell_themselves_apart_by_more_than_their_metric(plain: MakeSe
     assert len({t.user_attrs[schema.TRAJECTORY] for t in honest}) == 4
 
 
+@pytest.mark.slow
 def test_a_module_without_losses_is_told_by_its_weights(plain: MakeSettings) -> None:
     trials = run(plain("model._target_=user_modules.TellsNoLoss", *GRID))
     assert len({t.user_attrs[schema.TRAJECTORY] for t in trials}) == 4
@@ -118,6 +119,7 @@ def test_a_run_says_so_once_as_soon_as_two_trials_show_it(plain: MakeSettings) -
     assert out.getvalue().count(f"note: {TOLD} (trials 0 and 2, say): the module seeds itself (seed_everything?)") == 1
 
 
+@pytest.mark.slow
 def test_a_report_of_them_has_no_interval(plain: MakeSettings, storage: BaseStorage) -> None:
     settings = plain(*GRID, SEEDS_ITSELF, "+search_space.lr.role=scientific")
     run(settings, storage=storage)

@@ -116,6 +116,7 @@ def test_an_effect_on_the_diagonal_of_a_grid_is_their_pair() -> None:
     assert found.pairs[0, 1].value == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_what_three_parameters_do_together_is_unexplained_though_predicted() -> None:
     found = indices(three_way().table(200, noise=0.1, seed=0))
     assert found.unexplained.lo > 0.9

@@ -146,6 +146,7 @@ def test_a_search_that_goes_on_does_not_change_the_design_under_way(
     assert pins(parse_settings(anew)) != pins(parse_settings(first))
 
 
+@pytest.mark.slow
 def test_an_edited_file_decides_and_the_storage_refuses_what_it_cannot_continue(
     ask: Ask, search: Callable[..., StudySettings]
 ) -> None:

@@ -202,6 +202,7 @@ def test_no_part_is_retrained_before_it_is_named() -> None:
         retrain(compose(["+study=hypotheses/larger_batches_are_better"]))
 
 
+@pytest.mark.slow
 def test_the_time_limit_holds_for_all_parts_together(in_process: InProcess) -> None:
     small = (
         *("+study=hypotheses/larger_batches_are_better", "datamodule=digits", "replicates=4", "launcher=serial"),
@@ -442,6 +443,7 @@ def test_a_part_is_decided_under_another_name_of_the_whole(tmp_path: Path) -> No
     assert "replicates=40 study_name=deep-2 (640 trainings of this part)." in (tmp_path / "hypothesis.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_undecided_independence_is_decided_by_whole_replicates() -> None:
     settings = parse_settings(compose(["+study=hypotheses/hyperparameters_are_independent"]), checks=CHECKS)
     rng = np.random.default_rng(0)

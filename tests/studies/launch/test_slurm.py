@@ -180,6 +180,7 @@ def test_a_file_is_refused_on_another_machine_than_the_commands(make_settings: M
     assert not is_file("postgresql+psycopg://db/studies")
 
 
+@pytest.mark.slow
 def test_a_partition_that_does_not_exist_ends_in_slurms_own_words(submitting: Shell) -> None:
     output = submitting.run("run", *TASKS, "launcher.partition=nonsense", code=1)
     assert "error: SLURM refuses the job: " in output

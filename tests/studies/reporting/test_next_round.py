@@ -213,9 +213,10 @@ def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(she
     ("words", "place"),
     [
         (("--config-dir", "own", "+study=walk"), "own/study/walk.yaml"),
-        pytest.param(("walk.yaml",), "walk.yaml", marks=pytest.mark.slow),
+        (("walk.yaml",), "walk.yaml"),
     ],
 )
+@pytest.mark.slow
 def test_where_the_studys_own_file_sets_the_space_the_next_round_is_a_copy_of_it(
     in_process: InProcess, words: tuple[str, ...], place: str
 ) -> None:

@@ -22,6 +22,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.slow
 def test_four_processes_spend_the_budget_exactly_though_the_proxy_is_started_anew(
     proxy: Proxy, sleepers: Callable[..., Sleepers]
 ) -> None:

@@ -317,6 +317,7 @@ def test_samples_that_nobody_can_count_are_left_out_or_refused(
     assert (problem.key, problem.complaint.split(",")[0]) == ("budget.unit", "is samples")
 
 
+@pytest.mark.slow
 def test_a_compiled_module_is_searched_and_tested(make_settings: MakeSettings) -> None:
     target = ("launcher=serial", "model._target_=user_hooks.compiled", "objective.test=true")
     settings = make_settings(*target, "n_trials=1", study="plain")

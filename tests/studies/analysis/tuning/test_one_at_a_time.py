@@ -42,6 +42,7 @@ def test_maximising_the_negative_costs_the_same() -> None:
     assert up.cost.value == pytest.approx(down.cost.value, abs=0.003)  # other draws
 
 
+@pytest.mark.slow
 def test_more_trials_leave_less() -> None:
     few, many = cost(narrow_diagonal_valley(), n_trials=9), cost(narrow_diagonal_valley(), n_trials=300)
     assert many.together.value < few.together.value
