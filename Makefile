@@ -15,12 +15,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 study: $(INSTALLED)
 	$(BIN)/python -m studies.run +study=mnist
 
-# In two processes, each file in one of them, because a file may start a service of its own. NumPy has one thread in
-# each: with more, those of two processes wait for each other.
+# In three processes, for tests wait now and then, each file in one of them, because a file may start a service of its
+# own. NumPy has one thread in each: with more, those of several processes wait for each other.
 test test-slow smoke-tests: export OPENBLAS_NUM_THREADS := 1
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -89,6 +89,7 @@ def test_a_problem_of_several_points_is_told_once() -> None:
     assert [problem.key for problem in raised.value.problems] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_study_that_diverges_everywhere_is_not_called_sound(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings("launcher=serial", "model.behaviour=not_a_number", study="plain")
     checked = check(settings, tmp_path)

@@ -125,6 +125,7 @@ def test_a_law_of_an_unknown_or_unordered_parameter_is_refused() -> None:
     assert "analysis.law.x2 is no parameter of the study" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_other_parameters_are_held_apart_from_the_ridge() -> None:
     rng = np.random.default_rng(0)
     unit = np.column_stack([rng.random(150), rng.choice(np.linspace(0, 1, 6), 150), rng.random(150)])

@@ -89,6 +89,7 @@ def test_what_is_kept_is_of_version_1_and_tells_of_no_machine() -> None:
             assert all(json.loads(worker).startswith("machine:") for (worker,) in workers)
 
 
+@pytest.mark.slow
 def test_a_kept_study_does_not_go_on(shell: Shell) -> None:
     shutil.copy(KEPT / "search.db", shell.folder)
     (arguments := overrides_of("search")).remove("n_trials=24")

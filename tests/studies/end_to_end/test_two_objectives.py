@@ -256,6 +256,7 @@ def test_failures_of_the_point_leave_no_values(plain: MakeSettings) -> None:
     assert "2 of 2 trials finished, none of them with a value" in printed
 
 
+@pytest.mark.slow
 def test_a_designed_experiment_has_a_front_of_its_cells(plain: MakeSettings) -> None:
     settings = plain("sampler=grid", "n_trials=null", "replicates=2", "budget.amount=1", STEPS, "analysis=none")
     assert len(run(settings)) == 8

@@ -25,6 +25,7 @@ pytestmark = [
 RATE = "+search_space.rate={path: callbacks.optimizer.lr, type: float, low: 0.01, high: 0.02, log: true}"
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_written_in_code_is_searched(plain: MakeSettings) -> None:
     settings = plain("~search_space.lr", "+callbacks=optimizer", RATE, "n_trials=2", "budget.amount=1")
     assert preflight(settings) == []

@@ -89,6 +89,7 @@ def test_a_parameter_without_effect_has_its_best_nowhere() -> None:
     assert np.isnan(place.at_low)
 
 
+@pytest.mark.slow
 def test_where_no_function_predicts_the_trend_of_the_trials_is_asked() -> None:
     def away_from(at: float) -> Callable[[Point], float]:
         return lambda p: abs(p["a"] - at) + (20.0 if (1e4 * p["b"]) % 1 < 0.15 else 0.0)  # what no function predicts
