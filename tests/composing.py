@@ -26,11 +26,9 @@ def composed(*overrides: str) -> DictConfig:
     config = copy.deepcopy(_composed(*overrides[:first]))
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides[first:])):
-            if override.is_sweep_override():
-                return _composed(*overrides)  # which raises what a command would raise
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
     except (OmegaConfBaseException, HydraException):
-        return _composed(*overrides)
+        return _composed(*overrides)  # which raises what a command would raise
     return config
 
 

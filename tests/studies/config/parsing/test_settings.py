@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 from written import BATCH_SIZE, DECAY, EXPLORE, GATED, GRID, LAW, SERIAL, SPACE, changed, problems_of, read
 
 from studies.cli.validation import CHECKS
@@ -339,3 +340,13 @@ def test_the_template_still_follows_its_interpolations() -> None:
     template = read().template
     template.datamodule.image_shape = [1, 4, 4]
     assert template.model.network.input_shape == [1, 4, 4]
+
+
+@pytest.mark.parametrize("flag", [OmegaConf.set_struct, OmegaConf.set_readonly])
+def test_a_config_that_may_not_be_changed_is_read_and_left_as_it_is(flag: Callable[[DictConfig, bool], None]) -> None:
+    config = changed(model__seed="${training_seed}", seed=5)
+    del config["training_seed"]
+    before = OmegaConf.to_yaml(config)
+    flag(config, True)
+    assert parse_settings(config).template.model.seed == 5
+    assert OmegaConf.to_yaml(config) == before
