@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from composing import composed
+from composing import composed, is_choice
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from services.mariadb import MariaDB, mariadb
@@ -72,15 +71,19 @@ def make_settings(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatc
         places = {"output_dir": f"{tmp_path}/out", "storage.url": f"sqlite:///{tmp_path}/studies.db"}
         if study not in ("plain", "bowl", "sorts", "sampler_benchmark"):
             places["datamodule.data_dir"] = str(data_dir)
-        if any(re.match(r"[+~]*(output_dir|storage|datamodule)\b", override) for override in overrides):
-            config = composed(*named, *(f"{key}={value}" for key, value in places.items()), *overrides)
-        else:
-            config = composed(*named, *overrides)
-            for key, value in places.items():
+        config = composed(*named, *overrides)
+        for key, value in places.items():
+            if not any(_sets(override, key) for override in overrides):
                 OmegaConf.update(config, key, value)
         return parse_settings(config, checks=CHECKS)
 
     return make
+
+
+def _sets(override: str, key: str) -> bool:
+    """Whether an override gives `key` a value, removes it, or replaces the part of the config that it is in."""
+    given = override.lstrip("+~").partition("=")[0]
+    return given == key or (key.startswith(f"{given}.") and not is_choice(override))
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from composing import composed
 from omegaconf import OmegaConf
 from shell import USERS
 
 from studies.cli.validation import CHECKS
-from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 
@@ -80,10 +80,12 @@ BY_TARGET = {module.target: module for module in MODULES}
 def settings_of(module: Public, package: str, folder: Path, *overrides: str) -> StudySettings:
     """Settings of a study of `module` on `package`, whose files all lie in `folder`."""
     parts = ["datamodule=none", "search_space=empty", "pruner=none", "sampler=random", "launcher=serial"]
-    parts += ["study_name=public", f"output_dir={folder}/out", f"storage.url=sqlite:///{folder}/s.db"]
+    places = [f"output_dir={folder}/out", f"storage.url=sqlite:///{folder}/s.db"]
     objective = [f"objective.metric={module.metric}", f"objective.direction={module.direction}"]
     loggers = ["+loggers=csv"] if module.needs_logger else []
-    config = compose([*parts, *objective, *loggers, "n_trials=2", "budget.amount=2", *overrides])
+    config = composed(
+        *parts, *loggers, *objective, *places, "study_name=public", "n_trials=2", "budget.amount=2", *overrides
+    )
     config.model = OmegaConf.create(_named({"_target_": module.target, **module.arguments}, package))
     OmegaConf.update(config, module.lr, LR, force_add=True)
     if module.datamodule is not None:

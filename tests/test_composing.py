@@ -12,6 +12,7 @@ from studies.config.composing.configs import compose
 WRITTEN = [
     ("n_trials=7", "budget.amount=2"),
     ("model.network.width=[8,8]", "search_space.lr.low=1e-4", "search_space.lr={high: 1.0}"),
+    ("+vars.rate=0.1", "+pruner.n_min_trials=2", "+trainer.limit_train_batches=2", "model.network.width=${vars.rate}"),
     ("sampler.n_startup_trials=3", 'study_name="a=b"', "seed=null", "datamodule.data_dir=${output_dir}"),
 ]
 COMPOSED = [
@@ -38,7 +39,9 @@ def test_plain_values_are_composed_no_more_than_once(
     composed("+study=digits", *overrides)
 
 
-@pytest.mark.parametrize("override", ["n_trails=3", "model.widht=3", "n_trials=3,4", "n_trials={", "n_trials=[1"])
+@pytest.mark.parametrize(
+    "override", ["n_trails=3", "model.widht=3", "n_trials=3,4", "n_trials={", "+n_trials=3", "n_trials=[1"]
+)
 def test_what_hydra_refuses_is_refused_in_its_words(override: str) -> None:
     with pytest.raises(HydraException) as found:
         composed("+study=digits", override)

@@ -8,12 +8,12 @@ from typing import Any
 
 import optuna
 import pytest
+from composing import composed
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
 from studies import schema
-from studies.config.composing.configs import compose
 from studies.list import list_studies
 from studies.storage.opening import open_storage
 
@@ -43,7 +43,7 @@ def listed(
 ) -> list[list[str]]:
     """The table's rows, cell by cell; an empty first cell where a row goes on in another line."""
     monkeypatch.setenv("COLUMNS", str(width))
-    assert list_studies(compose([f"storage.url=sqlite:///{folder}/s.db"])) == 0
+    assert list_studies(composed(f"storage.url=sqlite:///{folder}/s.db")) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
@@ -90,7 +90,7 @@ def printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, width: int
 ) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
-    assert list_studies(compose([f"storage.url=sqlite:///{folder}/s.db"])) == 0
+    assert list_studies(composed(f"storage.url=sqlite:///{folder}/s.db")) == 0
     return capsys.readouterr().out.splitlines()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from composing import composed
 from landscapes import Landscape, run_study
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -38,7 +39,7 @@ def ask(tmp_path: Path, data_dir: Path, as_command: None, monkeypatch: pytest.Mo
     def ask(*overrides: str, study: str = "digits") -> tuple[DictConfig, str]:
         out = StringIO()
         given = [f"+study={study}", *SEARCH, f"datamodule.data_dir={data_dir}", *overrides]
-        config = compose(given, config_dirs=[str(USERS / "conf")])
+        config = composed(*given)
         return designed_config(config, Console(file=out, soft_wrap=True, width=600, markup=False)), out.getvalue()
 
     return ask
@@ -50,7 +51,7 @@ def search(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> C
     monkeypatch.chdir(tmp_path)
 
     def run(*overrides: str, worth: Callable[[Point], float] = by_dropout) -> StudySettings:
-        settings = parse_settings(compose(["+study=digits", *SEARCH, f"datamodule.data_dir={data_dir}", *overrides]))
+        settings = parse_settings(composed("+study=digits", *SEARCH, f"datamodule.data_dir={data_dir}", *overrides))
         settings.output_dir.mkdir(parents=True, exist_ok=True)
         run_study(settings, open_storage("sqlite:///outputs/studies.db"), Landscape(worth))
         return settings

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from composing import composed
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
@@ -51,7 +52,7 @@ HYPOTHESES = [name for name in group_options("study") if name.startswith("hypoth
 
 
 def parts(*overrides: str) -> dict[str, DictConfig]:
-    return {part.name: part.config for part in each_part(compose(overrides), are_trained=False)}
+    return {part.name: part.config for part in each_part(composed(*overrides), are_trained=False)}
 
 
 def test_a_study_without_parts_is_its_own_only_part() -> None:

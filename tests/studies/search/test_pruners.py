@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from composing import composed
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -33,7 +34,7 @@ def settings(name: str, **options: object) -> StudySettings:
     """The digits study with the pruner `name` as its file has it, but for `options`."""
     changed = [f"pruner.{key}={value}" for key, value in options.items()]
     return parse_settings(
-        compose(["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed]), checks=CHECKS
+        composed("+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed), checks=CHECKS
     )
 
 

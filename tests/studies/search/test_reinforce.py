@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from composing import composed
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import schema
-from studies.config.composing.configs import compose
 from studies.config.parameter import Parameter
 from studies.config.parsing.settings import parse_settings
 from studies.config.space import Point, SearchSpace
@@ -440,14 +440,14 @@ def test_a_parameter_outside_of_the_space_is_refused() -> None:
 def test_options_out_of_their_range_are_told_with_it(option: str, value: str, remedy: str) -> None:
     words = ["+study=digits", "sampler=reinforce", f"sampler.{option}={value}"]
     with pytest.raises(BadInput, match=rf"sampler.{option} is .*: give a number {remedy}"):
-        parse_settings(compose(words), checks=[check_search])
+        parse_settings(composed(*words), checks=[check_search])
 
 
 def test_an_unknown_option_is_told_with_the_nearest() -> None:
     for option in ("learnin_rate", "memory"):
         words = ["+study=digits", "sampler=reinforce", f"+sampler.{option}=1"]
         with pytest.raises(BadInput, match="is not an option of reinforce") as refused:
-            parse_settings(compose(words), checks=[check_search])
+            parse_settings(composed(*words), checks=[check_search])
         assert "learning_rate" in str(refused.value)
         assert "space" not in str(refused.value)
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import optuna
 import pytest
+from composing import composed
 from optuna import Study, Trial
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from studies import schema
 from studies.cli.validation import CHECKS
-from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import BadInput
@@ -43,8 +43,8 @@ RULES: list[tuple[str, dict[str, object]]] = [
 
 def settings(name: str, *more: str, **options: object) -> StudySettings:
     changed = [f"{'+' * key.startswith('+')}pruner.{key.lstrip('+')}={value}" for key, value in options.items()]
-    overrides = ["+study=digits", f"pruner={name}", f"budget.amount={RUNGS}", *changed, *more]
-    return parse_settings(compose(overrides), checks=CHECKS)
+    overrides = ["+study=digits", f"pruner={name}", *more, f"budget.amount={RUNGS}", *changed]
+    return parse_settings(composed(*overrides), checks=CHECKS)
 
 
 def curves(seed: int, *, n: int) -> Iterator[list[tuple[int, float]]]:

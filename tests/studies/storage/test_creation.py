@@ -13,11 +13,11 @@ from typing import Any
 
 import optuna
 import pytest
+from composing import composed
 from optuna.storages import InMemoryStorage
 from shell import PLAIN, Shell
 
 from studies import schema
-from studies.config.composing.configs import compose
 from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.errors import StudyChanged
@@ -34,7 +34,7 @@ FORLORN = [f"forlorn-{number}" for number in range(3)]  # begun by a command tha
 
 def settings_of(url: str, name: str, budget: int) -> StudySettings:
     where = (f"storage.url='{url}'", f"study_name={name}", "output_dir=/nowhere")
-    return parse_settings(compose(["+study=digits", f"budget.amount={budget}", *where]))
+    return parse_settings(composed("+study=digits", f"budget.amount={budget}", *where))
 
 
 def budget_of(study: optuna.Study) -> tuple[object, object]:

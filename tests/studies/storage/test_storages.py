@@ -29,7 +29,21 @@ from studies.storage.database import open_database
 from studies.storage.lease import Lease, Watch
 from studies.storage.opening import open_existing, open_storage
 
-OPENER = "import sys; from studies.storage.opening import open_storage; open_storage(sys.argv[1]).get_all_studies()"
+OPENERS = """
+import os
+import sys
+from studies.storage.opening import open_storage
+
+def begin() -> int:
+    child = os.fork()
+    if child:
+        return child
+    open_storage(sys.argv[1]).get_all_studies()
+    os._exit(0)
+
+children = [begin() for _ in range(8)]
+sys.exit([os.waitpid(child, 0)[1] for child in children] != [0] * 8)
+"""
 KINDS = ["sqlite", "journal", "postgresql", "mariadb"]
 SERVERS = ["postgresql", "mariadb"]
 
@@ -69,10 +83,9 @@ def test_four_processes_spend_the_budget_exactly(url: str, sleepers: Callable[..
 
 @pytest.mark.parametrize("url", KINDS, indirect=True)
 def test_eight_processes_may_open_an_empty_storage_at_once(url: str) -> None:
-    command = [sys.executable, "-c", OPENER, url]
-    openers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
-    errors = [opener.communicate(timeout=100)[1] for opener in openers]
-    assert [opener.returncode for opener in openers] == [0] * 8, "".join(errors)
+    command = [sys.executable, "-c", OPENERS, url]
+    openers = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    assert openers.returncode == 0, openers.stderr
     assert open_existing(url).get_all_studies() == []
 
 
