@@ -88,7 +88,7 @@ def _evidence(table: TrialsTable, found: Sobol | None, second: Chaos | None, *, 
     points, rows = _points(table), np.flatnonzero(table.is_measured)  # a predicted value tells no noise
     noise = replicate_noise(table.y[rows], points[rows], [table.replicates[row] for row in rows])
     _, _, n_duplicates = replicate_scatter(table.y, points, table.replicates)
-    lack, misfit = (None, None) if found is None or noise is None else _lack_of_fit(table, found)
+    lack, misfit = (None, None) if found is None or noise is None else _lack_of_fit(table, points, found)
     return Evidence(
         n=n,
         n_parameters=d,
@@ -146,17 +146,19 @@ def _points(table: TrialsTable) -> npt.NDArray[np.intp]:
     return np.unique(table.x, axis=0, return_inverse=True)[1].ravel()
 
 
-def _lack_of_fit(table: TrialsTable, found: Sobol) -> tuple[float | None, float | None]:
+def _lack_of_fit(
+    table: TrialsTable, of_trials: npt.NDArray[np.intp], found: Sobol
+) -> tuple[float | None, float | None]:
     """Return p of the F test of the points' means about the fit against the scatter of replicates about their means.
 
     The fit is a smoother: its effective number of parameters stands for the number of fitted ones. Predicted values
-    have no scatter of their own, and have no part in it. Trainings of one point under one seed count once. Return also
-    the variance of the points about the fit beyond that scatter, per degree of freedom, of the variance on the scale of
-    the fit. Both are None if there is nothing to test.
+    have no scatter of their own, and have no part in it. Trainings of one point under one seed count once. `of_trials`
+    are the numbers of the trials' points (n,). Return also the variance of the points about the fit beyond that
+    scatter, per degree of freedom, of the variance on the scale of the fit. Both are None if there is nothing to test.
     """
     rows = np.flatnonzero(table.is_measured)
     trainings: dict[tuple[int, int | None], list[float]] = {}
-    for row, point in zip(rows, _points(table)[rows], strict=True):
+    for row, point in zip(rows, of_trials[rows], strict=True):
         trainings.setdefault((int(point), table.replicates[row]), []).append(float(found.residual[row]))
     points = np.unique([point for point, _ in trainings], return_inverse=True)[1]
     residual = np.array([np.mean(own) for own in trainings.values()])
