@@ -113,7 +113,7 @@ class _Worker:
 
     def _run(self, claim: Claim) -> None:
         trial, settings = claim.trial, self.context.settings
-        replicate = replicate_of(settings, claim.slot)
+        replicate = self._replicate(claim)
         seed = training_seed(settings.seed, replicate, stream=settings.stream)
         attributes = {
             schema.WORKER: worker_id(),
@@ -139,6 +139,11 @@ class _Worker:
                 sys.exit(RENEWED)
         except UpdateFinishedTrialError:
             log.warning("trial %d was given to another worker: this one had been silent for too long", trial.number)
+
+    def _replicate(self, claim: Claim) -> int:
+        """Return the replicate of the trial. A retry keeps that of the first try, by whatever rule."""
+        kept = None if claim.repeated is None else claim.repeated.user_attrs.get(schema.REPLICATE)
+        return kept if isinstance(kept, int) and kept >= 0 else replicate_of(self.context.settings, claim.slot)
 
     def _source(self, claim: Claim) -> str:
         """Return who proposed the point. A retry keeps the source of the first try, whatever the settings say now."""

@@ -1,8 +1,10 @@
 """The seed rules, all in one place.
 
 A training seed comes from (study seed, replicate), never from the trial number. Trials of one replicate therefore
-differ by their configuration alone. A search gives slot k the replicate k mod 8, so that no single seed decides the
-best. A design crosses all its replicates with all its points.
+differ by their configuration alone. Of eight slots that follow each other, a search gives each another replicate, so
+that no single seed decides the best. Their order is drawn anew for each eight. In one order, the replicate would follow
+from the place in a quasi-random sequence, where each eighth point lies in the same eighth of a range: one seed would
+get all small learning rates. A design crosses all its replicates with all its points.
 
 A sampler's stream comes from (study seed, slot). No two workers and no resumed study draw the same numbers twice. The
 same study draws the same points again, however often a trial had to be repeated. A point in place of a failed one has
@@ -24,7 +26,7 @@ from studies.config.settings import StudySettings
 SEARCH_REPLICATES = 8
 
 # A new stream is added at the end: a number that has been given out keeps its meaning.
-_TRAINING, _SAMPLER, _DESIGN, _REDRAW, _EXPLORE, _RACE, _ESTIMATE = range(7)
+_TRAINING, _SAMPLER, _DESIGN, _REDRAW, _EXPLORE, _RACE, _ESTIMATE, _ORDER = range(8)
 STREAMS: Mapping[str, int] = {"search": _TRAINING, "race": _RACE, "estimate": _ESTIMATE}
 
 
@@ -59,7 +61,9 @@ def replicate_of(settings: StudySettings, slot: int) -> int:
         return settings.round.replicate_of(slot)
     if settings.is_designed:
         return slot // (settings.n_trials // settings.replicates)
-    return slot % SEARCH_REPLICATES
+    eight, place = divmod(slot, SEARCH_REPLICATES)
+    order = np.random.default_rng(_derive(settings.seed, _ORDER, eight)).permutation(SEARCH_REPLICATES)
+    return int(order[place])
 
 
 def _derive(*parts: int) -> int:

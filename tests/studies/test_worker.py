@@ -18,7 +18,7 @@ from studies.process.deadline import Deadline
 from studies.process.signals import StopSignals
 from studies.schema import Failure, failure_of
 from studies.search.pruners import make_pruner
-from studies.search.seeds import training_seed
+from studies.search.seeds import replicate_of, training_seed
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study
 from studies.storage.opening import open_storage
@@ -41,8 +41,8 @@ def test_a_study_of_good_trials_is_complete_and_recorded_by_the_schema(plain: Ma
     for slot, trial in enumerate(trials):
         recorded = trial.user_attrs
         assert recorded[schema.SLOT] == slot
-        assert recorded[schema.REPLICATE] == slot % 8
-        assert recorded[schema.SEED] == training_seed(settings.seed, slot % 8)
+        assert recorded[schema.REPLICATE] == replicate_of(settings, slot)
+        assert recorded[schema.SEED] == training_seed(settings.seed, recorded[schema.REPLICATE])
         assert recorded[schema.SOURCE] == "random"
         assert recorded[schema.SAMPLES_SEEN] == [100, 200]
         assert recorded[schema.STEPS] == 20
@@ -91,6 +91,17 @@ def test_a_repeated_trial_that_never_had_a_point_has_the_source_of_the_new_one(p
     trial.set_user_attr(schema.SOURCE, "explore")
     study.tell(trial, state=TrialState.FAIL)
     assert sources(run(settings)) == ["explore", "tpe"]
+
+
+def test_a_retry_trains_with_the_seed_of_the_first_try(plain: MakeSettings) -> None:
+    """A version with another rule may have begun it."""
+    settings = plain("n_trials=1")
+    study = open_study(settings, open_storage(settings.storage.address))
+    trial = study.ask()
+    trial.set_user_attr(schema.REPLICATE, 11)
+    study.tell(trial, state=TrialState.FAIL)
+    _, retry = run(settings)
+    assert retry.user_attrs[schema.SEED] == training_seed(settings.seed, 11)
 
 
 def test_what_takes_the_place_of_an_enqueued_point_was_not_enqueued_nor_were_its_repetitions(

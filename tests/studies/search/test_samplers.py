@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -515,8 +516,25 @@ def test_exploring_trials_have_a_stream_of_their_own() -> None:
     assert len({*others, *shares}) == 4 + 6
 
 
-def test_a_search_takes_eight_training_seeds_in_turn() -> None:
-    assert [replicate_of(settings("tpe"), slot) for slot in range(10)] == [0, 1, 2, 3, 4, 5, 6, 7, 0, 1]
+def test_a_search_takes_each_of_eight_training_seeds_once_in_eight_trials() -> None:
+    orders = [[replicate_of(settings("tpe"), slot) for slot in range(first, first + 8)] for first in range(0, 80, 8)]
+    assert all(sorted(order) == list(range(8)) for order in orders)
+    assert len({*map(tuple, orders)}) == 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["qmc", "tpe"])
+def test_the_seed_of_a_quasi_random_trial_says_nothing_of_its_point(name: str, seed: int) -> None:
+    """In one order, a seed told an eighth of a range: .9 of the variance. By chance it is .1."""
+    of = settings(name, space=CONTINUOUS, seed=seed)
+    slots = range(64) if name == "qmc" else range(3, 256, 4)  # a quarter of TPE's explore
+    points = run(open_study(of), of, 64) if name == "qmc" else [*map(exploration_of(of).point, slots)]
+    seeds = np.array([replicate_of(of, slot) for slot in slots])
+    assert len(set(seeds)) == 8
+    for parameter in of.space:
+        values = np.array([sum(parameter.cell(point[parameter.name])) / 2 for point in points])
+        within = sum(values[seeds == one].var() * np.mean(seeds == one) for one in set(seeds))
+        assert 1 - within / values.var() < 0.35
 
 
 def test_a_grid_trains_all_its_cells_with_one_seed_before_it_takes_the_next() -> None:

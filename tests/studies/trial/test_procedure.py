@@ -15,7 +15,7 @@ from studies import schema
 from studies.config.settings import StudySettings
 from studies.reporting.sections.endings import trials_csv
 from studies.schema import Failure
-from studies.search.seeds import training_seed
+from studies.search.seeds import replicate_of, training_seed
 from studies.storage.slots import rules_of
 from studies.trial.point_config import PointConfig
 from studies.trial.preflight.dry_run import dry_run_briefly
@@ -43,7 +43,8 @@ def test_its_trials_have_their_rungs_their_value_and_their_result(bowl: MakeSett
         assert list(trial.intermediate_values.values()) == pytest.approx([bottom + 0.5, bottom + 0.25, bottom + 0.125])
         assert trial.value == pytest.approx(bottom + 0.125)
         result = trial.user_attrs[schema.RESULT]
-        assert result["seed"] == trial.user_attrs[schema.SEED] == training_seed(settings.seed, slot % 8)
+        seed = training_seed(settings.seed, replicate_of(settings, slot))
+        assert result["seed"] == trial.user_attrs[schema.SEED] == seed
         assert result["x"] == trial.params["x"]
         assert trial.user_attrs[schema.SECONDS] >= 0
         assert len(trial.user_attrs[schema.RUNG_SECONDS]) == 3
