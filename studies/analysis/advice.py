@@ -39,7 +39,7 @@ def advice(evidence: Evidence, verdict: Verdict) -> tuple[str, ...]:
 
 def space_filling_needed(evidence: Evidence) -> int:
     """Return how many more quasi-random trials bring their number and share to the wanted ones."""
-    missing = max(0, trials_wanted(evidence.n_parameters) - evidence.n)
+    missing = max(0, trials_wanted(evidence) - evidence.n)
     share = SPACE_FILLING if evidence.space_filling is None else evidence.space_filling  # unknown: nothing is wanted
     for_share = math.ceil(max(0.0, (SPACE_FILLING - share) * evidence.n / (1 - SPACE_FILLING)))
     unpredicted = not (evidence.explained >= CAUTION_Q2 and evidence.error <= CAUTION_ERROR) and not missing

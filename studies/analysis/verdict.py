@@ -233,7 +233,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
     if CAUTION_ERROR < evidence.error <= UNRELIABLE_ERROR:
         found.append(_error(evidence))
     found.extend(evidence.against)
-    wanted = trials_wanted(evidence.n_parameters)
+    wanted = trials_wanted(evidence)
     if UNRELIABLE_TRIALS * evidence.n_parameters <= evidence.n < wanted:
         found.append(f"{counted(evidence.n, 'trial', 'trials')}, fewer than {wanted}")
     if evidence.space_filling is None:
@@ -274,6 +274,7 @@ def _lost(evidence: Evidence) -> str:
     return f"{failed} gave no value and {capped} lie {ends}"
 
 
-def trials_wanted(n_parameters: int) -> int:
-    """Return how many trials an analysis of so many parameters needs."""
-    return max(MIN_RELIABLE_TRIALS, CAUTION_TRIALS * n_parameters)
+def trials_wanted(evidence: Evidence) -> int:
+    """Return how many trials an analysis needs. A grid whose replicates tell the noise needs fewer."""
+    least = 0 if evidence.is_grid and evidence.noise_share is not None else MIN_RELIABLE_TRIALS
+    return max(least, CAUTION_TRIALS * evidence.n_parameters)

@@ -7,8 +7,8 @@ both it is made from the search.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -17,7 +17,6 @@ from optuna import Study
 from optuna.storages import BaseStorage, InMemoryStorage
 from rich.console import Console
 
-from studies import schema
 from studies.cli.question_yaml import FILE, OWN, RUN, QuestionStudy, question_yaml
 from studies.cli.reports import view_of
 from studies.cli.uncomposed import COMPOSITION_ERRORS
@@ -28,16 +27,14 @@ from studies.config.parsing.settings import parse_settings
 from studies.config.question import KEY, check_names, parse_names
 from studies.config.resolvers import leaves
 from studies.config.settings import StudySettings
-from studies.config.space import SearchSpace
 from studies.errors import BadInput, Problem, Problems
-from studies.records.shapes import json_of
-from studies.records.stored import attributes_of, refuse_earlier_schema
+from studies.records.stored import refuse_earlier_schema
 from studies.reporting.question_design import grid_lines, power_line, question_design, training_cost
 from studies.reporting.view import StudyView
 from studies.reporting.writer import Writer
 from studies.selection.run import selection_of
-from studies.storage.described_study import space_of
 from studies.storage.identity import find_study
+from studies.storage.questions import question_name, stored_question
 from studies.storage.slots import rules_of
 from studies.text.quoting import command_line
 from studies.text.wording import crossed, listed, nearby
@@ -59,7 +56,7 @@ class AskedSearch:
     @property
     def question_name(self) -> str:
         """The name of the designed study."""
-        return f"{self.settings.study_name}-{'-'.join(self.names)}"
+        return question_name(self.settings.study_name, self.names)
 
     @property
     def file(self) -> Path:
@@ -143,9 +140,9 @@ def _named(file: Path, study_name: str) -> Path:
 
 def _write(search: AskedSearch, usual: DictConfig) -> list[str]:
     """Write the file of the design in the storage, or else of a new one. Return what is told of it."""
-    view, stored = search.view, _stored_design(search)
+    view, stored = search.view, stored_question(search.settings, search.names, search.storage)
     if stored is not None:
-        (space, replicates), told = stored, ["design: that of the stored study"]
+        space, replicates, told = stored.space, stored.replicates, ["design: that of the stored study"]
     else:
         design = question_design(view, search.names)
         space, replicates = design.space, design.replicates.n
@@ -162,20 +159,6 @@ def _write(search: AskedSearch, usual: DictConfig) -> list[str]:
     study = QuestionStudy(search.question_name, _output_dir(search), space, replicates, head)
     Writer(search.file.parent, patterns=(FILE,)).write({FILE: question_yaml(study, search.config, usual)}, {})
     return told
-
-
-def _stored_design(search: AskedSearch) -> tuple[SearchSpace, int] | None:
-    """Return the space and the replicates of the designed study, if the storage holds it."""
-    if search.question_name not in {study.study_name for study in search.storage.get_all_studies()}:
-        return None
-    study = optuna.load_study(study_name=search.question_name, storage=search.storage)
-    described = space_of(study)
-    identity = json_of(str(attributes_of(study).get(schema.STUDY_IDENTITY)))
-    searched = search.settings.space
-    if described is None or not isinstance(identity, Mapping) or not {*described.names} <= {*searched.names}:
-        return None
-    space = SearchSpace(tuple(replace(searched[p.name], levels=p.levels, role=p.role) for p in described))
-    return space, int(identity.get("replicates", 1))
 
 
 def _output_dir(search: AskedSearch) -> str:

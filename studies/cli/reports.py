@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from optuna import Study
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from rich.console import Console
 
@@ -39,6 +41,7 @@ from studies.secrets.texts import masked
 from studies.selection.steps import Selection
 from studies.storage.described_study import budget_of, metric_of, repeats_points, space_of
 from studies.storage.importing import told
+from studies.storage.questions import stored_questions
 from studies.storage.slots import Rules, read_slots, rules_of
 from studies.storage.stopping import stopping_of
 from studies.text.quoting import argument, command_line, in_quotes
@@ -73,11 +76,16 @@ def report_study(
     settings: StudySettings,
     *,
     console: Console,
+    storage: BaseStorage | None = None,
     selection: Selection | None = None,
     rules: Rules | None = None,
 ) -> None:
-    """Write the report of a study whose config is known into its output folder."""
+    """Write the report of a study whose config is known into its output folder.
+
+    `storage` may hold designed studies of questions to it. Without one, none is known.
+    """
     view = view_of(study, settings, rules=rules or rules_of(settings), selection=selection)
+    view = replace(view, questions={} if storage is None else stored_questions(settings, storage))
     write_report(view, settings.output_dir, SECTIONS, console=console)
 
 

@@ -7,7 +7,7 @@ The analysis is imported late, because it takes half a second, which a search ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from studies.config.defaults import defaults_of
 from studies.config.settings import AnalysisSettings, Direction, StudySettings
 from studies.config.space import SearchSpace
 from studies.records.objectives import by_first
+from studies.schema import bounds_of
 from studies.selection.steps import Selection
+from studies.storage.questions import StoredQuestion
 from studies.storage.slots import Rules, Slot
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class StudyView:
         next_command: The command that runs the next round. Empty if not known.
         next_arguments: The arguments that name the next round and the study whose trials it imports.
         run_arguments: The arguments that run this study again. Empty if not known.
+        questions: The stored designed studies of questions to this search, by the parameters that they ask about.
         space_file: The study's own file, if it sets the search space. No option of the command line replaces that.
     """
 
@@ -96,6 +99,7 @@ class StudyView:
     next_command: str = ""
     next_arguments: str = ""
     run_arguments: tuple[str, ...] = ()
+    questions: Mapping[tuple[str, ...], StoredQuestion] = field(default_factory=dict)
     space_file: str = ""
 
     @property
@@ -120,12 +124,14 @@ class StudyView:
 
     @cached_property
     def choices(self) -> list[Choice]:
-        """The configurations, best first. Empty if there is no single best one."""
+        """The configurations, best first. Empty if there is no single best one. Their intervals keep to its bounds."""
         is_ordered = self.settings is not None or len(self.objectives) == 1
         if not (self.has_one_best and self.has_direction and is_ordered):
             return []
         then = self.objectives[1].maximize if len(self.objectives) > 1 else None
-        return ranked(self.candidates, maximize=self.maximize, by_point=self.repeats_points, then_maximize=then)
+        found = ranked(self.candidates, maximize=self.maximize, by_point=self.repeats_points, then_maximize=then)
+        bounds = bounds_of(self.metric, [choice.value for choice in found])
+        return [replace(choice, estimate=choice.estimate.within(*bounds)) for choice in found]
 
     @property
     def best(self) -> Choice | None:

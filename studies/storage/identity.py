@@ -186,6 +186,9 @@ def refuse_changes(values: Mapping[str, Any], study: optuna.Study, *, taken: set
     changed = [key for key in sorted({*now, *before} - unknown) if now.get(key, absent) != before.get(key, absent)]
     if "budget.amount" in changed and now["budget.unit"] == before.get("budget.unit") == "epochs":
         changed = [key for key in changed if key != "budget.rungs"]  # each epoch is one
+    had = before.get("replicates")
+    if isinstance(had, int) and now["replicates"] > had:  # a grid goes on with more of them
+        changed = [key for key in changed if key != "replicates"]
     if changed:
         problems = [
             Problem(key, f"is {shown_at(now, key)} but {shown_at(before, key)} in the stored study", REMEDY)

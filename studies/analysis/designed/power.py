@@ -17,7 +17,8 @@ from scipy.special import fdtri, ncfdtr
 
 from studies.analysis.levels import ASKED_SHARE, MIN_BLOCKS, POWER, SIGNIFICANCE
 
-MOST_REPLICATES = 16
+MOST_REPLICATES = 16  # that are planned
+MOST_COUNTED = 1000
 CERTAIN = 1e4  # a noncentrality beyond which no test of a grid fails
 
 
@@ -32,6 +33,12 @@ class Replicates:
     def are_enough(self) -> bool:
         """Whether the power is the wanted one."""
         return self.power >= POWER
+
+
+def more_replicates(n_levels: Sequence[int], *, noise: float, than: int) -> Replicates | None:
+    """Return the fewest replicates with the wanted power, at least twice `than`. None if a thousand have not."""
+    candidates = (Replicates(n, power(n_levels, replicates=n, noise=noise)) for n in range(2 * than, MOST_COUNTED))
+    return next((found for found in candidates if found.are_enough), None)
 
 
 def power(n_levels: Sequence[int], *, replicates: int, noise: float, share: float = ASKED_SHARE) -> float:

@@ -57,7 +57,7 @@ def _report_study(config: DictConfig, console: Console) -> bool:
         make_folder(settings.output_dir)
         selection = selection_of(settings, study.get_trials(deepcopy=False), storage)
         with refusals_told(settings.output_dir):
-            report_study(study, settings, console=console, selection=selection)
+            report_study(study, settings, console=console, storage=storage, selection=selection)
         return True
     console.print("no config of this study was given (+study=…): the report is made from the storage alone")
     rounds = [s.study_name for s in storage.get_all_studies() if searched_study(s.user_attrs) == study.study_name]

@@ -174,7 +174,7 @@ def _conclude(study: Study, session: Session) -> None:
     session.signals.hand_back()
     try:
         with refusals_told(settings.output_dir):
-            report_study(study, settings, console=session.console, selection=selection)
+            report_study(study, settings, console=session.console, storage=session.storage, selection=selection)
     except (KeyboardInterrupt, SystemExit):
         session.console.print(NO_REPORT)
         raise

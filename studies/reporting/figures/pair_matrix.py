@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from studies.analysis.analyse import Analysis
     from studies.analysis.effects import Effect
 
-COLUMNS = ("row", "column", "estimate", "ci_lo", "ci_hi", "verdict", "is_solid")
+COLUMNS = ("row", "column", "estimate", "ci_lo", "ci_hi", "verdict", "is_known", "is_solid")
 MAX_PARAMETERS = 14  # more are not legible: those with the largest effects are drawn
 CELL, LETTER = 0.95, 0.085  # inches
 HATCH = "#B5B5B5"
@@ -33,7 +33,8 @@ LEAST_TOP = 0.1  # the darkest colour stands for this share, or a larger one
 def pair_matrix(analysis: Analysis, *, metric: str) -> Drawing:
     """Return the drawing of all pairs, each from the fit of its effect.
 
-    In the CSV `is_solid` marks full colour: a claimed interaction, or a main effect with verdict ok.
+    In the CSV `is_solid` marks full colour: a claimed interaction, or a main effect with verdict ok. No number is
+    drawn of a share that is not `is_known`.
     """
     every = [effect.params[0] for effect in analysis.effects if effect.order == 1]
     names = _strongest(every, analysis.effects)
@@ -70,6 +71,7 @@ def _row(effect: Effect, names: Sequence[str]) -> Row:
         "column": names[places[0]],
         **estimate_cells("estimate", effect.estimate),
         "verdict": effect.verdict,
+        "is_known": effect.is_known,
         "is_solid": effect.is_claimed if effect.order == 2 else effect.verdict == "ok",
     }
 
@@ -78,7 +80,7 @@ def _draw(figure: Figure, rows: Rows, *, names: Sequence[str], heading: str) -> 
     from matplotlib import cm, colormaps, colors, patches
 
     axes = figure.add_subplot()
-    estimates = numbers(rows, "estimate")
+    estimates = np.where([bool(row["is_known"]) for row in rows], numbers(rows, "estimate"), 0.0)
     top = max(LEAST_TOP, float(np.nanmax(estimates, initial=0.0)))
     colours = cm.ScalarMappable(colors.Normalize(0.0, top), colormaps["Blues"])
     for row, colour in zip(rows, colours.to_rgba(np.nan_to_num(estimates)), strict=True):
@@ -109,6 +111,6 @@ def _draw_cell(axes: Axes, cell: Rectangle, row: Row, colour: Array) -> None:
 
 def _words(row: Row) -> str:
     estimate, lo, hi = (float(row[column] or 0.0) for column in ("estimate", "ci_lo", "ci_hi"))
-    if (estimate, lo, hi) == (0.0, 0.0, 1.0):
-        return "unknown"
-    return "–" if math.isnan(estimate) else f"{estimate:.2f}\n[{lo:.2f}, {hi:.2f}]"
+    if math.isnan(estimate):
+        return "–"
+    return "not known" if not row["is_known"] else f"{estimate:.2f}\n[{lo:.2f}, {hi:.2f}]"

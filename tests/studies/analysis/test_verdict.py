@@ -67,6 +67,8 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"q2": 0.24, "noise_share": 0.3}, "Q² 0.34"),
         ({"error": 0.26}, "the shares may be off by 0.26 in all"),
         ({"n": 49}, "49 trials, fewer than 50"),
+        ({"n": 21, "n_parameters": 1, "is_grid": True}, "21 trials, fewer than 50"),
+        ({"n": 19, "n_parameters": 2, "is_grid": True, "noise_share": 0.1}, "19 trials, fewer than 20"),
         ({"n": 59, "n_parameters": 6}, "59 trials, fewer than 60"),
         ({"space_filling": 0.19}, "19% space-filling"),
         ({"space_filling": None}, "not recorded"),
@@ -98,6 +100,7 @@ def test_what_calls_for_caution(change: dict[str, Any], reason: str) -> None:
         {"lack_of_fit_p": 0.02, "misfit": 0.2},
         {"lack_of_fit_p": 1e-9, "misfit": 0.05},
         {"unexplained": 0.5},
+        {"n": 21, "n_parameters": 1, "is_grid": True, "noise_share": 0.1},
     ],
 )
 def test_what_is_just_good_enough(change: dict[str, Any]) -> None:

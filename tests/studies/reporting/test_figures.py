@@ -169,7 +169,17 @@ def drawn_on(drawing: Drawing) -> Figure:
 def test_an_effect_of_which_nothing_is_known_is_no_zero_in_the_matrix(known: Analysis) -> None:
     effects = tuple(replace(e, estimate=Estimate(0.0, 0.0, 1.0), verdict="unreliable") for e in known.effects)
     (axes, *_) = drawn_on(pair_matrix(replace(known, effects=effects), metric="loss")).axes
-    assert {text.get_text() for text in axes.texts} == {"unknown"}
+    assert {text.get_text() for text in axes.texts} == {"not known"}
+
+
+def test_the_matrix_says_not_known_where_the_table_does(known: Analysis) -> None:
+    """A wide interval has an estimate, which means nothing."""
+    wide = replace(known.effects[0], estimate=Estimate(0.6, 0.02, 0.98), verdict="caution")
+    drawing = pair_matrix(replace(known, effects=(wide, *known.effects[1:])), metric="loss")
+    assert [row["is_known"] for row in drawing.rows].count(False) == 1
+    (axes, *_) = drawn_on(drawing).axes
+    assert [text.get_text() for text in axes.texts].count("not known") == 1
+    assert not any("0.60" in text.get_text() for text in axes.texts)
 
 
 def test_the_legend_says_how_many_trials_a_dot_stands_for(known: Analysis, grid: Analysis) -> None:

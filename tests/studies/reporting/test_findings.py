@@ -103,13 +103,23 @@ def test_ranges_and_defaults_are_told_as_they_are(known: Analysis) -> None:
         known.tunability[0],
         **{"default": 3.0, "is_searched": False, "near": (1e-4, 0.00123), "possible": (1e-4, 0.0456)},
     )
-    text = shown(tuning_blocks(replace(known, tunability=(lr,)), "val/loss"))
+    text = shown(tuning_blocks(replace(known, tunability=(lr,)), "val/loss", {}))
     assert "| 3 (not searched) |" in text
     assert "| 0.0001 … 0.0012 | > 0.046 |" in text
     assert "half of the range loses more than told" in text
-    none = shown(tuning_blocks(replace(known, tunability=(replace(lr, default=None, near=()),)), "val/loss"))
+    none = shown(tuning_blocks(replace(known, tunability=(replace(lr, default=None, near=()),)), "val/loss", {}))
     assert f"| {lr.name} | {'not known' if lr.need == 'open' else 'yes' if lr.need == 'tune' else 'no'} | – |" in none
     assert "| not known | > 0.046 |" in none
+
+
+def test_a_best_trial_outside_the_range_of_the_fit_is_told_to_be_luck_perhaps(known: Analysis) -> None:
+    lr = replace(known.tunability[0], near=(1e-4, 0.001), matters=True)
+    analysis = replace(judged(known, "ok"), tunability=(lr,))
+    told = shown(tuning_blocks(analysis, "val/loss", {lr.name: 0.02}))
+    assert f"The best trial has {lr.name}=0.02, which the fit does not find within" in told
+    assert "select=race" in told
+    for silent, value in ((analysis, 0.0005), (judged(analysis, "unreliable"), 0.02)):
+        assert "The best trial has" not in shown(tuning_blocks(silent, "val/loss", {lr.name: value}))
 
 
 def test_a_share_is_told_in_percent_with_its_interval(known: Analysis) -> None:
@@ -140,7 +150,7 @@ def test_the_table_still_has_the_numbers_with_their_verdicts(known: Analysis) ->
     effect = known.effects[0]
     ends = interval_text(effect.estimate, ".3f")
     assert f"| model.lr | {effect.estimate.value:.3f} | {ends} | {effect.second:.3f} | unreliable |  |" in text
-    assert "| unexplained (three or more together) |" in text
+    assert "unexplained" not in text, "two parameters leave nothing to three"
     assert "| noise |" in text
 
 

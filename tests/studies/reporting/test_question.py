@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,10 +23,12 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.verdict import Verdict
 from studies.cli.reports import view_of
 from studies.config.settings import StudySettings
+from studies.process.signals import StopSignals
 from studies.reporting.question_design import power_line, question_design, training_cost
 from studies.reporting.sections import question
 from studies.reporting.sections.effects.section import effects_finding
 from studies.reporting.view import StudyView
+from studies.storage.questions import stored_questions
 from studies.storage.slots import rules_of
 
 PAIR = ("lr", "batch_size")
@@ -58,7 +61,7 @@ def test_without_a_selection_the_best_trial_is_pinned(make_settings: MakeSetting
 def test_after_a_selection_its_winner_is_pinned_and_its_race_tells_the_noise(
     digits: MakeSettings, storage: BaseStorage
 ) -> None:
-    settings = digits("n_trials=20")
+    settings = digits("n_trials=20", "seed=1")
     selection, _ = selection_of(settings, storage, Landscape(by_dropout, noise=0.05))
     assert selection.best is not None
     assert selection.best.champion is not None
@@ -137,9 +140,51 @@ def test_an_open_pair_comes_with_the_command_that_decides_it_and_its_cost(
     assert text.count("```sh") == 2
 
 
-def test_a_design_and_a_study_of_unknown_arguments_have_no_open_pairs(make_settings: MakeSettings) -> None:
-    settings = make_settings("launcher=serial", study="digits_grid")
-    view = replace(view_of_trials(settings), run_arguments=("+study=digits_grid",))
+def test_an_open_pair_of_a_grid_comes_with_the_replicates_that_would_tell(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    asked = ("launcher=serial", "++search_space.batch_size.role=nuisance")
+    settings = make_settings(*asked, "replicates=2", study="digits_grid")
+    view = searched(settings, storage, Landscape(lambda point: 0.01 * float(point["batch_size"]) ** 0.5, noise=0.05))
+    view = replace(view, run_arguments=("+study=digits_grid", "replicates=2"))
+    finding = question.compute(view)
+    assert finding is not None
+    (command,) = re.findall(r"```sh\n(.*)\n```", shown(finding))
+    n = int(re.findall(r"replicates=(\d+)", command)[0])
+    assert command == f"python -m studies.run +study=digits_grid replicates={n} n_trials=null"
+    cost = training_cost(view, workers=None).of(len(settings.space.grid()) * (n - 2))
+    assert finding.headline == (
+        f"lr × batch_size: still open after 2 replicates. {n} would show an interaction of 5%, for {cost} more: {command}",
+    )
+    again = make_settings(*asked, f"replicates={n}", "n_trials=null", study="digits_grid")
+    more = searched(again, storage, Landscape(lambda point: 0.01 * float(point["batch_size"]) ** 0.5, noise=0.05))
+    assert len(more.trials) == len(settings.space.grid()) * n
+
+
+def test_a_pair_that_a_designed_study_has_looked_at_is_not_asked_again(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    search, landscape = make_settings(*SEARCH, "n_trials=16"), Landscape(by_pair, noise=0.02)
+    view = searched(search, storage, landscape)
+    design = question_design(view, PAIR)
+    levels = {p.name: ",".join(map(str, p.levels or ())) for p in design.space if p.name != "activation"}
+    held = [f"++search_space.{name}.levels=[{own}]" for name, own in levels.items()]
+    grid = ("sampler=grid", "pruner=none", "n_trials=null", "replicates=2", "study_name=digits-lr-batch_size")
+    asked = make_settings("launcher=serial", *grid, *held, "~search_space.activation")
+    run_study(asked, storage, Landscape(by_pair, noise=0.02, n_left=3, signals=StopSignals()))
+    begun = replace(view, questions=stored_questions(search, storage))
+    assert [(*names, found.is_finished) for names, found in begun.questions.items()] == [(*PAIR, False)]
+    assert "digits-lr-batch_size" not in shown(question.compute(begun))
+    run_study(asked, storage, landscape)
+    finding = question.compute(replace(view, questions=stored_questions(search, storage)))
+    text = shown(finding)
+    assert "**lr × batch_size** is open in this search. The report of digits-lr-batch_size tells" in text
+    assert "question=[lr,batch_size]" not in text
+
+
+def test_a_study_that_compares_values_or_has_unknown_arguments_has_no_open_pairs(make_settings: MakeSettings) -> None:
+    settings = make_settings("launcher=serial", study="tables/dropout")
+    view = replace(view_of_trials(settings), run_arguments=("+study=tables/dropout",))
     assert question.compute(view) is None
     search = view_of_trials(make_settings(*SEARCH))
     assert question.compute(replace(search, run_arguments=())) is None

@@ -138,6 +138,13 @@ def test_epochs_differ_once_though_each_of_them_is_a_rung(storage: BaseStorage) 
     }
 
 
+def test_a_grid_goes_on_with_more_replicates(storage: BaseStorage) -> None:
+    begin(settings_of(study="digits_grid"), storage)
+    for n in (4, 3):
+        study, _ = find_study(settings_of(f"replicates={n}", study="digits_grid"), storage)
+        assert study is not None
+
+
 @pytest.mark.parametrize("override", ["replicates=2", "search_space.lr.levels=3"])
 def test_another_grid_is_another_study(storage: BaseStorage, override: str) -> None:
     begin(settings_of(study="digits_grid"), storage)

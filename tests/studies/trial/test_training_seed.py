@@ -15,7 +15,7 @@ from studies import schema
 from studies.config.budget import Budget
 from studies.config.settings import StudySettings
 from studies.errors import BadInput, StudyChanged
-from studies.search.seeds import training_seed
+from studies.search.seeds import replicate_of, training_seed
 from studies.selection.steps import next_step, reader
 from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
@@ -53,7 +53,8 @@ def test_it_may_stand_inside_a_choice_of_the_search_space(bowl: MakeSettings) ->
     kind = "kind={path: model.kind, type: categorical, choices: {a: {seed: '${training_seed}', of: '${study_name}'}}}"
     settings = bowl("model._target_=user_procedures.Draws", "+model.kind=null", f"+search_space.{kind}", "n_trials=2")
     first, second = run(settings)
-    assert [t.user_attrs[schema.RESULT]["given"] for t in (first, second)] == [training_seed(0, r) for r in range(2)]
+    seeds = [training_seed(0, replicate_of(settings, slot)) for slot in range(2)]
+    assert [t.user_attrs[schema.RESULT]["given"] for t in (first, second)] == seeds
     assert PointConfig(settings, first.params, 5).resolved()["model"]["kind"] == {"seed": 5, "of": "bowl"}
 
 

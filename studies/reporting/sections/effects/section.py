@@ -7,9 +7,11 @@ say what to do, and the numbers stand in tables beside their verdicts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from studies.analysis.advice import space_filling_needed
 from studies.analysis.effects import strongest_first
 from studies.analysis.estimate import Estimate
 from studies.analysis.gaussian_process.mode import MOST_ROWS
@@ -21,13 +23,15 @@ from studies.reporting.figures.main_effect import main_effects
 from studies.reporting.figures.pair_matrix import pair_matrix
 from studies.reporting.figures.surfaces import surfaces
 from studies.reporting.figures.tuning import tuning
-from studies.reporting.finding import Block, Drawing, File, Finding, Heading, Paragraph, bullets, paragraphs
+from studies.reporting.finding import Block, Command, Drawing, File, Finding, Heading, Paragraph, bullets, paragraphs
 from studies.reporting.sections.effects.analysis_csv import csv_files
 from studies.reporting.sections.effects.analysis_json import analysis_json
 from studies.reporting.sections.effects.tables import anova_blocks, effects_blocks, ridges_blocks, screen_blocks, where
 from studies.reporting.sections.effects.tuning import tuning_blocks, tuning_clause
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, share_of_variance
+from studies.search.designs import DESIGNS
+from studies.text.quoting import command_line
 from studies.text.wording import counted, crossed, listed
 
 if TYPE_CHECKING:
@@ -50,6 +54,8 @@ FILES = (
     *("tuning.csv", "effects.csv", "interactions.csv", "ridge.csv", "screen.csv", "anova.csv", "analysis.json"),
     *(f"figures/{name}.{ending}" for name in PICTURES for ending in ("png", "csv")),
 )
+MOST_EXPLORED = 0.9  # of the trials of an adaptive sampler, while quasi-random ones are wanted
+REPLACED = re.compile(r"\+*(n_trials|sampler\.explore_fraction)=")
 NEGLIGIBLE = 1e-6  # of the range of the trials' values: a smaller difference is none
 MEANING = {
     "ok": "The numbers below can be relied on as far as their intervals go.",
@@ -63,11 +69,18 @@ def compute(view: StudyView) -> Finding:
     if not view.is_analysed:
         why = NOT_ANALYSED if view.wanted.name == "none" else NO_DIRECTION
         return Finding(TITLE, blocks=paragraphs(why))
-    return effects_finding(view.analysis, metric=view.metric)
+    is_one_trial = view.best is not None and view.best.n == 1 and view.selection is None
+    best = view.best.trial.params if view.best is not None and is_one_trial else {}
+    return effects_finding(view.analysis, metric=view.metric, best=best, command=_more_trials(view))
 
 
-def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
-    """Return the verdict, sentences or advice, tables and figures of `analysis`."""
+def effects_finding(
+    analysis: Analysis, *, metric: str, best: Mapping[str, Any] | None = None, command: str | None = None
+) -> Finding:
+    """Return the verdict, sentences or advice, tables and figures of `analysis`.
+
+    `best` is the configuration that rests on the value of one trial, and `command` runs the trials that would help.
+    """
     headline = filter(None, [tuning_clause(analysis, metric), clause(analysis)])
     drawn = list(drawings(analysis, metric=metric))
     return Finding(
@@ -78,8 +91,8 @@ def effects_finding(analysis: Analysis, *, metric: str) -> Finding:
             *paragraphs(_objective(analysis.table, metric)),
             _verdict(analysis.whole),
             *paragraphs(_values(analysis.table, analysis.whole), _two_groups(analysis.training)),
-            *_told(analysis, metric),
-            *tuning_blocks(analysis, metric),
+            *_told(analysis, metric, command),
+            *tuning_blocks(analysis, metric, best or {}),
             *_tables(analysis),
             *([Heading("Figures")] if drawn else []),
             *drawn,
@@ -211,11 +224,27 @@ def _two_groups(training: TrainingAnalysis | None) -> str:
     return " ".join(said if training.among is None else [*said, HOW_WELL])
 
 
-def _told(analysis: Analysis, metric: str) -> tuple[Block, ...]:
+def _told(analysis: Analysis, metric: str, command: str | None) -> tuple[Block, ...]:
     """Return sentences with numbers if the verdict is ok, else advice."""
     if analysis.whole.verdict.level == "ok":
         return bullets(list(_sentences(analysis, metric)))
-    return (Paragraph("What would help:"), *bullets(analysis.advice)) if analysis.advice else ()
+    if not analysis.advice:
+        return ()
+    run = (Paragraph("Run these trials in this study with"), Command(command)) if command is not None else ()
+    return Paragraph("What would help:"), *bullets(analysis.advice), *run
+
+
+def _more_trials(view: StudyView) -> str | None:
+    """Return the command that runs the quasi-random trials that are wanted. None where none are, or for a grid."""
+    settings, fit = view.settings, view.analysis.whole
+    needed = space_filling_needed(fit.evidence) if fit.sobol is not None and fit.verdict.level != "ok" else 0
+    if settings is None or settings.is_designed or not needed or not view.run_arguments:
+        return None
+    explores = settings.sampler.name not in DESIGNS
+    more = math.ceil(needed / MOST_EXPLORED) if explores else needed
+    kept = [argument for argument in view.run_arguments if not REPLACED.match(argument)]
+    share = [f"sampler.explore_fraction={MOST_EXPLORED}"] if explores else []
+    return command_line("run", *kept, *share, f"n_trials={len(view.ended) + more}")
 
 
 def _sentences(analysis: Analysis, metric: str) -> Iterator[str]:

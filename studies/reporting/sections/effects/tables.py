@@ -33,17 +33,19 @@ def effects_blocks(analysis: Analysis) -> Iterator[Block]:
     by_order = {order: [e for e in analysis.effects if e.order == order] for order in (1, 2, 3, 0)}
     mains, pairs = (strongest_first(by_order[order]) for order in (1, 2))
     known = frozenset(analysis.whole.verdict.reasons)
-    rows = tuple(_effect(effect, known) for effect in (*mains, *pairs[:MAX_PAIRS], *by_order[3], *by_order[0]))
+    rest = by_order[3] if len(mains) > 2 else []  # of two parameters nothing is left
+    rows = tuple(_effect(effect, known) for effect in (*mains, *pairs[:MAX_PAIRS], *rest, *by_order[0]))
     n_more = len(pairs) - MAX_PAIRS
     more = f" {counted(n_more, 'weaker pair is', 'weaker pairs are')} in interactions.csv." if n_more > 0 else ""
     note = (
         "Share: of the variance of the noise-free function over the search space, by an additive Gaussian process "
         "(Sobol indices). The last row is the noise's share of the whole variance. A pair's share is what the two do "
         "together beyond their main effects. It is claimed if its lower end exceeds 0.01 and its verdict is ok. An "
-        "effect is not known if its interval says nothing: more trials would tell. The upper end of the unexplained "
-        "share holds 1 − Q²: noise, or what many parameters do together. "
-        f"Chaos: the same by polynomial chaos, a second estimator.{more}"
+        "effect is not known if its interval says nothing: more trials would tell. "
     )
+    if rest:
+        note += "The upper end of the unexplained share holds 1 − Q²: noise, or what many parameters do together. "
+    note += f"Chaos: the same by polynomial chaos, a second estimator.{more}"
     header = ("effect", "share", "95 % interval", "chaos", "verdict", "claimed")
     yield from (Heading("Effects"), Table(header, rows), Paragraph(note))
 

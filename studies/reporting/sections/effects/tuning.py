@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studies.reporting.csv_table import Row, estimate_cells
@@ -38,8 +38,8 @@ def tuning_clause(analysis: Analysis, metric: str) -> str | None:
     return None
 
 
-def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
-    """Yield the table of what has to be tuned. Nothing without a fit."""
+def tuning_blocks(analysis: Analysis, metric: str, best: Mapping[str, Any]) -> Iterator[Block]:
+    """Yield the table of what has to be tuned. Nothing without a fit. `best` is the configuration of the best trial."""
     rows = analysis.tunability
     if not rows:
         return
@@ -54,6 +54,7 @@ def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
         "surely worse",
     )
     note = (
+        "Best: of the fitted function, while the best configuration is that of a trial. "
         f"Lost: how much worse the best {metric} is if the parameter keeps its default (the config's own value) and "
         "all others are tuned. A share of variance depends on how bad the worst corner is, this does not. Functions "
         f"drawn from the fit are optimised for it. Tune it: yes if the whole interval lies above {tolerance}, no if "
@@ -63,6 +64,21 @@ def tuning_blocks(analysis: Analysis, metric: str) -> Iterator[Block]:
     if not all(row.is_searched for row in rows):
         note += " Without a default among the searched values, half of the range loses more than told, half less."
     yield from (Heading("What has to be tuned"), Table(header, tuple(map(_cells, rows))), Paragraph(note))
+    far = [f"{row.name}={shown(best[row.name])}" for row in rows if row.name in best and _is_far(row, best[row.name])]
+    if far and analysis.whole.verdict.level != "unreliable":
+        yield Paragraph(
+            f"The best trial has {listed(far)}, which the fit does not find within {tolerance} of the best. It may "
+            "have been lucky: select=race trains the best trials again on fresh seeds."
+        )
+
+
+def _is_far(row: Tunability, value: Any) -> bool:
+    """Return whether a value is not among those within the tolerance of the best."""
+    if not row.near or not row.matters:
+        return False
+    if row.axis.kind == "categorical":
+        return value not in row.near
+    return not row.near[0] <= value <= row.near[-1]
 
 
 def tuning_rows(rows: Sequence[Tunability]) -> Iterator[Row]:

@@ -124,7 +124,7 @@ def _limits_row(
     next_values = "left out" if then is None else _values(then)
     because = "; ".join(reasons) or NONE
     if place is None:
-        return parameter.name, values, NONE, NONE, NONE, "nothing: one value, or none", next_values, because
+        return parameter.name, values, NONE, NONE, NONE, "nothing: it did not vary", next_values, because
     return (
         *(parameter.name, values, shown(place.best) if place.best is not None else NONE),
         *(_confidence(place.at_low), _confidence(place.at_high), f"{place.basis} (n = {place.n})"),

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ncf, norm
 
 from studies.analysis.designed.factorial import anova
-from studies.analysis.designed.power import MOST_REPLICATES, power, replicates_for
+from studies.analysis.designed.power import MOST_REPLICATES, more_replicates, power, replicates_for
 from studies.analysis.levels import ASKED_SHARE, POWER, SIGNIFICANCE
 
 N_SIMULATIONS = 400
@@ -89,3 +89,13 @@ def test_replicates_are_at_least_two_and_bounded() -> None:
     most = replicates_for((2, 2), noise=math.inf)
     assert (most.n, most.are_enough) == (MOST_REPLICATES, False)
     assert most.power == pytest.approx(SIGNIFICANCE)
+
+
+def test_more_replicates_are_the_fewest_with_the_wanted_power_and_at_least_twice_as_many() -> None:
+    found = more_replicates([5, 3], noise=1.7, than=16)
+    assert found is not None
+    assert found.power >= POWER > power([5, 3], replicates=found.n - 1, noise=1.7)
+    few = more_replicates([5, 3], noise=0.1, than=16)
+    assert few is not None
+    assert few.n == 32
+    assert more_replicates([5, 3], noise=1e4, than=16) is None
