@@ -153,9 +153,8 @@ def test_an_open_pair_of_a_grid_comes_with_the_replicates_that_would_tell(
     n = int(re.findall(r"replicates=(\d+)", command)[0])
     assert command == f"python -m studies.run +study=digits_grid replicates={n} n_trials=null"
     cost = training_cost(view, workers=None).of(len(settings.space.grid()) * (n - 2))
-    assert finding.headline == (
-        f"lr × batch_size: still open after 2 replicates. {n} would show an interaction of 5%, for {cost} more: {command}",
-    )
+    told = f"still open after 2 replicates. {n} would show an interaction of 5%, for {cost} more"
+    assert finding.headline == (f"lr × batch_size: {told}: {command}",)
     again = make_settings(*asked, f"replicates={n}", "n_trials=null", study="digits_grid")
     more = searched(again, storage, Landscape(lambda point: 0.01 * float(point["batch_size"]) ** 0.5, noise=0.05))
     assert len(more.trials) == len(settings.space.grid()) * n

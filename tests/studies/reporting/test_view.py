@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from reports import view_of_trials
 
+from studies import schema
 from studies.analysis.tuning.tolerance import GIVEN, OF_A_SHARE, OF_THE_TRIALS
 from studies.cli.reports import view_of_stored
 from studies.config.settings import AnalysisSettings, StudySettings
@@ -46,3 +47,20 @@ def test_without_the_config_the_same_rule_holds(metric: str, origin: str) -> Non
     assert (
         view_of_stored(study, AnalysisSettings("full", None, "auto", None), seed=0).analysis.tolerance.origin == origin
     )
+
+
+@pytest.mark.parametrize(("overrides", "is_cut"), [((), True), (LOSS, False)])
+def test_the_interval_of_a_mean_accuracy_ends_at_one(
+    overrides: tuple[str, ...], is_cut: bool, make_settings: MakeSettings
+) -> None:
+    pair = [
+        create_trial(
+            value=value, params={"lr": 0.5}, distributions=X, user_attrs={schema.SEED: seed, schema.SLOT: seed}
+        )
+        for seed, value in enumerate((0.99, 0.95))
+    ]
+    view = view_of_trials(make_settings(*overrides, "n_trials=null", study="digits_grid"), pair)
+    assert view.best is not None
+    lo, hi = view.best.estimate.ends
+    assert lo < 0.97 < hi
+    assert hi == 1 if is_cut else hi > 1
