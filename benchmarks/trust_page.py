@@ -29,6 +29,7 @@ from trust_scores import (
 from trust_surfaces import RECORDED
 
 from studies.analysis.estimate import Estimate
+from studies.analysis.verdict import LEVELS
 
 OURS = "ours"
 MIN_STUDIES = 6  # for a paired difference: fewer have no bootstrap interval to speak of
@@ -55,8 +56,10 @@ An index that an estimator does not give counts as 0. Brackets are bootstrap 95 
 
 The aims: coverage of .90 over all mains and pairs, and an interval for .80 of them. For each surface and search, an
 upper end of the coverage of at least .85, and an interval for .60. Coverage of .85 of the unexplained. A false claim in
-at most .02 of the pairs. A verdict `ok` for .80 of the studies with a small error, and for .05 of those with a large
-one, at most.
+at most .02 of the pairs without an effect. A verdict `ok` for .80 of the studies with a small error, and for .05 of
+those with a large one, at most.
+
+Nothing here is about grids, or about searches of fewer than 30 trials.
 """
 
 ANSWERS = """## Tuning and training
@@ -150,18 +153,23 @@ def _recorded(ours: Sequence[Scored], columns: Sequence[str]) -> list[str]:
 
 def _claims(ours: Sequence[Scored]) -> str:
     false, claimed, idle = false_claims(ours)
-    small, large = verdicts(ours)
-    levels = _table(
-        ["sum of errors of a study", "verdict ok", "studies"],
-        [
-            [f"at most {SMALL_ERROR:.2f}", _ratio(*small), str(small[1])],
-            [f"above {LARGE_ERROR:.2f}", _ratio(*large), str(large[1])],
-        ],
-    )
+    sums = (f"at most {SMALL_ERROR:.2f}", f"{SMALL_ERROR:.2f} to {LARGE_ERROR:.2f}", f"above {LARGE_ERROR:.2f}")
+    errors = [[words, _ratio(*ok), str(ok[1])] for words, ok in zip(sums, verdicts(ours), strict=True)]
+    levels = [[level, str(len(own)), *_worth(own)] for level in LEVELS if (own := _where(ours, level=level))]
     return (
-        f"## Claims and verdicts\n\nOf {claimed} claimed pairs {false} have a true index of at most .01. "
-        f"There are {idle} such pairs.\n\n{levels}"
+        f"## Claims and verdicts\n\nOf {idle} pairs with a true index of at most .01, {false} are claimed. "
+        f"In all, {claimed} pairs are claimed.\n\n"
+        f"{_table(['sum of errors of a study', 'verdict ok', 'studies'], errors)}\n"
+        "What a verdict is worth:\n\n"
+        f"{_table(['verdict', 'studies', 'sum of errors, median (most)', 'coverage', 'given'], levels)}"
     )
+
+
+def _worth(own: Sequence[Scored]) -> list[str]:
+    """Return the errors of studies with one verdict, and how often their intervals cover."""
+    sums = [study.error for study in own]
+    covered, told = (of(own, *EFFECTS) for of in (coverage, given))
+    return [f"{np.median(sums):.2f} ({max(sums):.2f})", _interval(covered), _number(told.value)]
 
 
 def _peers(found: Sequence[Scored]) -> str:

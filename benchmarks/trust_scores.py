@@ -7,6 +7,7 @@ plus 40 times the distance by which it misses. There, a row without an interval 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -226,11 +227,11 @@ def splits(studies: Sequence[Scored]) -> Estimate:
     return share(studies, lambda study: [study.splits])
 
 
-def verdicts(studies: Sequence[Scored]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return how many studies are `ok`, of how many: of those with a small error, and of those with a large one."""
-    small = [study.level == "ok" for study in studies if study.error <= SMALL_ERROR]
-    large = [study.level == "ok" for study in studies if study.error > LARGE_ERROR]
-    return (sum(small), len(small)), (sum(large), len(large))
+def verdicts(studies: Sequence[Scored]) -> list[tuple[int, int]]:
+    """Return how many studies are `ok`, of how many: of those with a small error, in between, and with a large one."""
+    ends = (-math.inf, SMALL_ERROR, LARGE_ERROR, math.inf)
+    found = [[s.level == "ok" for s in studies if low < s.error <= high] for low, high in itertools.pairwise(ends)]
+    return [(sum(own), len(own)) for own in found]
 
 
 def difference(

@@ -92,7 +92,7 @@ def test_verdicts_are_held_against_the_errors() -> None:
         return scored(Found({**exact, ("a",): Estimate(value)}, level))
 
     studies = [at(0.5, "ok"), at(0.55, "caution"), at(0.7, "ok"), at(0.9, "ok"), at(1.0, "unreliable")]
-    assert verdicts(studies) == ((1, 2), (1, 2))
+    assert verdicts(studies) == [(1, 2), (1, 1), (1, 2)]
 
 
 def test_the_bootstrap_draws_studies() -> None:
