@@ -118,7 +118,8 @@ def test_a_best_trial_outside_the_range_of_the_fit_is_told_to_be_luck_perhaps(kn
     told = shown(tuning_blocks(analysis, "val/loss", {lr.name: 0.02}))
     assert f"The best trial has {lr.name}=0.02, which the fit does not find within" in told
     assert "select=race" in told
-    for silent, value in ((analysis, 0.0005), (judged(analysis, "unreliable"), 0.02)):
+    idle = replace(analysis, tunability=(replace(lr, matters=False),))
+    for silent, value in ((analysis, 0.0005), (judged(analysis, "unreliable"), 0.02), (idle, 0.02)):
         assert "The best trial has" not in shown(tuning_blocks(silent, "val/loss", {lr.name: value}))
 
 

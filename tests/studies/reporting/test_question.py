@@ -26,6 +26,8 @@ from studies.config.settings import StudySettings
 from studies.process.signals import StopSignals
 from studies.reporting.question_design import power_line, question_design, training_cost
 from studies.reporting.sections import question
+from studies.reporting.sections.effects import section as effects
+from studies.reporting.sections.effects import tuning
 from studies.reporting.sections.effects.section import effects_finding
 from studies.reporting.view import StudyView
 from studies.storage.questions import stored_questions
@@ -76,6 +78,20 @@ def test_after_a_selection_its_winner_is_pinned_and_its_race_tells_the_noise(
     assert "trainings of 4 raced points with other seeds" in found.noise.basis
     n_levels = [len(found.space[name].levels or ()) for name in PAIR]
     assert found.replicates.power == power(n_levels, replicates=found.replicates.n, noise=found.noise.value)
+
+
+def test_the_winner_of_a_selection_is_not_called_lucky(
+    digits: MakeSettings, storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = digits("n_trials=20", "analysis=full")
+    selection, _ = selection_of(settings, storage, Landscape(by_dropout, noise=0.05))
+    view = view_of(optuna.load_study(study_name="digits", storage=storage), settings, rules=rules_of(settings))
+    monkeypatch.setattr(tuning, "_is_far", lambda *_: True)
+    believing = believed(view.analysis)
+    for own, told in ((None, True), (selection, False)):
+        of = replace(view, selection=own)
+        of.__dict__["analysis"] = believing
+        assert ("may have been lucky" in shown(effects.compute(of))) is told
 
 
 def test_without_any_trial_the_configs_own_values_are_pinned(make_settings: MakeSettings) -> None:
@@ -181,9 +197,13 @@ def test_a_pair_that_a_designed_study_has_looked_at_is_not_asked_again(
     assert "question=[lr,batch_size]" not in text
 
 
-def test_a_study_that_compares_values_or_has_unknown_arguments_has_no_open_pairs(make_settings: MakeSettings) -> None:
-    settings = make_settings("launcher=serial", study="tables/dropout")
-    view = replace(view_of_trials(settings), run_arguments=("+study=tables/dropout",))
+def test_a_study_that_compares_values_or_has_unknown_arguments_has_no_open_pairs(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = make_settings("launcher=serial", "replicates=2", study="digits_grid")
+    assert {parameter.role for parameter in settings.space} == {"scientific", "nuisance"}
+    view = searched(settings, storage, Landscape(lambda point: 0.01 * float(point["batch_size"]) ** 0.5, noise=0.05))
+    assert question.undecided_pairs(view.analysis)
     assert question.compute(view) is None
     search = view_of_trials(make_settings(*SEARCH))
     assert question.compute(replace(search, run_arguments=())) is None
