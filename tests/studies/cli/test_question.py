@@ -159,9 +159,9 @@ def test_an_edited_file_decides_and_the_storage_refuses_what_it_cannot_continue(
     assert (first.budget.amount, edited.budget.amount) == (3, 4)
     assert "note: the file decides, which differs from this command (budget.amount=4)" in printed
     run_designed(edited)
-    file.write_text(file.read_text().replace(f"replicates: {edited.replicates}", "replicates: 7"))
+    file.write_text(file.read_text().replace(f"replicates: {edited.replicates}", "replicates: 1"))
     conflicting, _ = ask("question=[n_layers,activation]")
-    with pytest.raises(StudyChanged, match=r"replicates is 7 but \d in the stored study"):
+    with pytest.raises(StudyChanged, match=r"replicates is 1 but \d in the stored study"):
         find_study(parse_settings(conflicting), open_storage("sqlite:///outputs/studies.db"))
 
 

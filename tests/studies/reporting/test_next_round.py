@@ -201,7 +201,8 @@ def test_the_command_in_the_report_runs_the_next_round_and_that_one_the_next(she
     shell.run("run", *bowl, "n_trials=12", f"study_name={name}")
     for before, after in ((name, f"{name}-round2"), (f"{name}-round2", f"{name}-round3")):
         report = (shell.folder / "outputs" / before / "report.md").read_text()
-        command = shlex.split(next(line for line in report.splitlines() if line.startswith("python -m")))
+        *_, last = (line for line in report.splitlines() if line.startswith("python -m"))
+        command = shlex.split(last)
         n_before = len([trial for trial in shell.trials(before) if trial.state == TrialState.COMPLETE])
         output = shell.run("run", *command[3:])
         assert f"of {n_before} trials of study {before} were imported" in output
