@@ -275,6 +275,7 @@ def _lost(evidence: Evidence) -> str:
 
 
 def trials_wanted(evidence: Evidence) -> int:
-    """Return how many trials an analysis needs. A grid whose replicates tell the noise needs fewer."""
-    least = 0 if evidence.is_grid and evidence.noise_share is not None else MIN_RELIABLE_TRIALS
+    """Return how many trials an analysis needs. Few do for one parameter on a grid whose replicates tell the noise."""
+    is_replicated = evidence.is_grid and evidence.noise_share is not None
+    least = 0 if is_replicated and evidence.n_parameters == 1 else MIN_RELIABLE_TRIALS
     return max(least, CAUTION_TRIALS * evidence.n_parameters)

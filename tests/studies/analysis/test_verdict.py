@@ -68,7 +68,7 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
         ({"error": 0.26}, "the shares may be off by 0.26 in all"),
         ({"n": 49}, "49 trials, fewer than 50"),
         ({"n": 21, "n_parameters": 1, "is_grid": True}, "21 trials, fewer than 50"),
-        ({"n": 19, "n_parameters": 2, "is_grid": True, "noise_share": 0.1}, "19 trials, fewer than 20"),
+        ({"n": 49, "n_parameters": 2, "is_grid": True, "noise_share": 0.1}, "49 trials, fewer than 50"),
         ({"n": 59, "n_parameters": 6}, "59 trials, fewer than 60"),
         ({"space_filling": 0.19}, "19% space-filling"),
         ({"space_filling": None}, "not recorded"),

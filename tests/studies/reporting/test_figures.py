@@ -180,6 +180,8 @@ def test_the_matrix_says_not_known_where_the_table_does(known: Analysis) -> None
     (axes, *_) = drawn_on(drawing).axes
     assert [text.get_text() for text in axes.texts].count("not known") == 1
     assert not any("0.60" in text.get_text() for text in axes.texts)
+    i = drawing.rows.index(next(row for row in drawing.rows if not row["is_known"]))
+    assert min(axes.patches[i].get_facecolor()[:3]) > 0.95, "a colour stands for a number too"
 
 
 def test_the_legend_says_how_many_trials_a_dot_stands_for(known: Analysis, grid: Analysis) -> None:

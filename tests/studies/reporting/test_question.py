@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import replace
@@ -16,6 +17,7 @@ from reports import shown, view_of_trials
 from selections import MakeSettings, by_dropout, selection_of
 
 from studies import schema
+from studies.analysis.advice import space_filling_needed
 from studies.analysis.analyse import Analysis
 from studies.analysis.designed.power import power
 from studies.analysis.effects import Effect
@@ -92,6 +94,19 @@ def test_the_winner_of_a_selection_is_not_called_lucky(
         of = replace(view, selection=own)
         of.__dict__["analysis"] = believing
         assert ("may have been lucky" in shown(effects.compute(of))) is told
+
+
+@pytest.mark.parametrize(("sampler", "share"), [("random", None), ("tpe", 0.9)])
+def test_the_trials_that_are_wanted_come_with_their_command(
+    make_settings: MakeSettings, storage: BaseStorage, sampler: str, share: float | None
+) -> None:
+    settings = make_settings(*SEARCH, f"sampler={sampler}", "n_trials=16")
+    view = searched(settings, storage, Landscape(by_pair, noise=0.02))
+    given = ("+study=digits", "n_trials=16", *(["sampler.explore_fraction=0.5"] if share else []))
+    (command,) = re.findall(r"```sh\n(.*)\n```", shown(effects.compute(replace(view, run_arguments=given))))
+    n = 16 + math.ceil(space_filling_needed(view.analysis.whole.evidence) / (share or 1))
+    explores = f" sampler.explore_fraction={share}" if share else ""
+    assert command == f"python -m studies.run +study=digits{explores} n_trials={n}"
 
 
 def test_without_any_trial_the_configs_own_values_are_pinned(make_settings: MakeSettings) -> None:
