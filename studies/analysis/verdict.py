@@ -1,9 +1,10 @@
 """Whether a result may be believed: the gates of every analysis.
 
-*Unreliable*: the model does not predict left-out trials, the shares may be off by more than their sum, there are fewer
-than 5 trials a parameter, only survivors of pruning are seen, or nothing varies. It does not predict if Q² < .25. If
-replicates tell the noise, Q² counts over the share that noise leaves. *Caution*: all else that is known to bias indices
-or their intervals, and shares whose expected errors sum to more than .25. The rest is `ok`.
+*Unreliable*: the model does not predict left-out trials, the errors of all shares add up to more than 1, there are
+fewer than 5 trials a parameter, only survivors of pruning are seen, or nothing varies. It does not predict if Q² < .25.
+If replicates tell the noise, Q² counts over the share that noise leaves. *Caution*: all else that is known to bias
+indices or their intervals, and errors of the shares that add up to more than .25. The rest is `ok`. The errors are
+those that the fit expects.
 """
 
 from __future__ import annotations
@@ -255,7 +256,7 @@ def _caution(evidence: Evidence) -> list[tuple[Level, str]]:
 
 
 def _error(evidence: Evidence) -> str:
-    return f"the shares may be off by {evidence.error:.2f} in all"
+    return f"the errors of all shares add up to about {evidence.error:.2f}"
 
 
 def _infeasible(evidence: Evidence) -> str:

@@ -123,4 +123,4 @@ def _share_of(names: Sequence[str], table: TrialsTable, effects: Sequence[Effect
     if values and not any(map(math.isnan, values)):
         return min(1.0, sum(values)), f"against the effects of {', '.join(names)}"
     n = max(len(names), len(table.names))
-    return len(names) / n, f"against {len(names)} of {n} effects, taken as equal"
+    return len(names) / n, f"against {len(names)} of {n} parameters, as if each had the same effect"

@@ -92,7 +92,8 @@ def _parse_direction(section: ConfigSection, metric: str, *, default: Direction 
     if not section.has("direction"):
         if default is None and metric:
             ways = [usual] if usual is not None else list(get_args(Direction))
-            remedy = f"say which way that is better: {' or '.join(f'{key}={way}' for way in ways)}"
+            told = " or ".join(f"{key}={way}" for way in ways)
+            remedy = f"if the model logs a metric of this name, say which way it is better: {told}"
             remedy += " (one that was given with another metric is not taken over)"
             section.problems.add(key, f"is None, and {section.key('metric')} is {metric}", remedy)
         return default or usual or "minimize"

@@ -25,7 +25,7 @@ def tuning(analysis: Analysis, *, metric: str) -> Iterator[Drawing]:
     rows = analysis.tunability
     if not rows:
         return
-    what = "Lost if a parameter is not tuned: 95 % interval; dashed: does not matter"
+    what = "Lost if a parameter is not tuned: 95 % interval; dashed: the tolerance"
     heading = title(what, analysis.whole, width=WIDTH)
     yield Drawing(
         name="tuning",

@@ -41,7 +41,7 @@ def test_one_repeat_among_many_trials_makes_no_difference() -> None:
         ({"q2": 0.24}, "Q² 0.24"),
         ({"q2": math.nan}, "nothing was fitted"),
         ({"q2": 0.15, "noise_share": 0.3}, "Q² 0.21"),
-        ({"error": 1.01}, "the shares may be off by 1.01 in all"),
+        ({"error": 1.01}, "the errors of all shares add up to about 1.01"),
         ({"n": 14}, "14 trials for 3 parameters"),
         ({"n": 1, "n_parameters": 1}, "1 trial for 1 parameter"),
         ({"n": 0, "n_parameters": 0}, "no trial has a value"),
@@ -65,7 +65,7 @@ def test_what_makes_a_result_unreliable(change: dict[str, Any], reason: str) -> 
     [
         ({"q2": 0.49}, "Q² 0.49"),
         ({"q2": 0.24, "noise_share": 0.3}, "Q² 0.34"),
-        ({"error": 0.26}, "the shares may be off by 0.26 in all"),
+        ({"error": 0.26}, "the errors of all shares add up to about 0.26"),
         ({"n": 49}, "49 trials, fewer than 50"),
         ({"n": 21, "n_parameters": 1, "is_grid": True}, "21 trials, fewer than 50"),
         ({"n": 49, "n_parameters": 2, "is_grid": True, "noise_share": 0.1}, "49 trials, fewer than 50"),
@@ -120,7 +120,7 @@ def test_advice_counts_the_trials_that_are_missing() -> None:
     assert space_filling_needed(replace(GOOD, q2=0.4)) == 200
     assert space_filling_needed(replace(GOOD, error=0.3)) == 200
     assert advice(replace(GOOD, n=30), Verdict("caution")) == (
-        "run 20 more quasi-random trials (sampler=qmc, or Optuna's QMCSampler)",
+        "run 20 more quasi-random trials (sampler=qmc, sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
     )
     assert "20 more trials" in advice(replace(GOOD, n=30, is_grid=True), Verdict("caution"))[0]
     (only,) = advice(replace(GOOD, space_filling=None), Verdict("caution"))
@@ -225,7 +225,9 @@ def test_repeated_points_without_a_seed_of_their_own_are_counted(
 
 def test_one_more_trial_is_asked_for_in_the_singular() -> None:
     evidence = replace(GOOD, n=49)
-    assert advice(evidence, judge(evidence)) == ("run 1 more quasi-random trial (sampler=qmc, or Optuna's QMCSampler)",)
+    assert advice(evidence, judge(evidence)) == (
+        "run 1 more quasi-random trial (sampler=qmc, sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
+    )
 
 
 @pytest.mark.parametrize(

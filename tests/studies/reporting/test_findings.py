@@ -106,7 +106,7 @@ def test_ranges_and_defaults_are_told_as_they_are(known: Analysis) -> None:
     text = shown(tuning_blocks(replace(known, tunability=(lr,)), "val/loss", {}))
     assert "| 3 (not searched) |" in text
     assert "| 0.0001 … 0.0012 | > 0.046 |" in text
-    assert "half of the range loses more than told" in text
+    assert "the loss told is the median over the range" in text
     none = shown(tuning_blocks(replace(known, tunability=(replace(lr, default=None, near=()),)), "val/loss", {}))
     assert f"| {lr.name} | {'not known' if lr.need == 'open' else 'yes' if lr.need == 'tune' else 'no'} | – |" in none
     assert "| not known | > 0.046 |" in none

@@ -62,7 +62,7 @@ def tuning_blocks(analysis: Analysis, metric: str, best: Mapping[str, Any]) -> I
         f"worse if the interval of its own loss lies above. {tolerance} is {tolerance.origin}."
     )
     if not all(row.is_searched for row in rows):
-        note += " Without a default among the searched values, half of the range loses more than told, half less."
+        note += " If the default is not among the searched values, the loss told is the median over the range."
     yield from (Heading("What has to be tuned"), Table(header, tuple(map(_cells, rows))), Paragraph(note))
     far = [f"{row.name}={shown(best[row.name])}" for row in rows if row.name in best and _is_far(row, best[row.name])]
     if far and analysis.whole.verdict.level != "unreliable":

@@ -209,6 +209,8 @@ def _basis(curve: BestOfM) -> str:
         case "space-filling":
             return "space-filling trials (those of the sampler learned from others and are left out)"
         case "sequential":
-            return "trials (taken in any order, though a sampler learned from some: few would do worse than told)"
+            return (
+                "trials (in any order, while the sampler learned from the first ones: fewer would find less than told)"
+            )
         case _:
             return "trials"

@@ -118,9 +118,11 @@ def test_else_what_the_fit_leaves_over_tells_it() -> None:
 def test_effects_that_are_not_known_are_taken_as_equal() -> None:
     trials = table(400, noise=0.2, seeds=3)
     for unknown in ((), [replace(one, estimate=Estimate(math.nan)) for one in EFFECTS]):
-        assert noise_ratio(("a", "b"), trials, unknown).basis.endswith("against 2 of 2 effects, taken as equal")
+        assert noise_ratio(("a", "b"), trials, unknown).basis.endswith(
+            "against 2 of 2 parameters, as if each had the same effect"
+        )
     doubted = [replace(one, verdict="unreliable") for one in EFFECTS]
-    assert "taken as equal" in noise_ratio(("a", "b"), trials, doubted).basis
+    assert "as if each had the same effect" in noise_ratio(("a", "b"), trials, doubted).basis
 
 
 def test_without_any_noise_known_a_tenth_is_assumed() -> None:
