@@ -8,8 +8,8 @@ against the true indices (trust_scores.py). Prints tables in Markdown.
     python benchmarks/trust.py --surfaces cliff --sizes 60 --seeds 6 --estimators ours forest
 
 An estimator as `NAME:K` sees all seeds of the recorded table and the first K of each other surface. `oak` and `ax` are
-slow, and see 2 unless asked. With `--cache`, trials are searched once, and a finished estimate is kept until its code
-or package changes.
+slow: they see 2 unless asked, and no searches but those of 60 and 200 trials. With `--cache`, trials are searched once,
+and a finished estimate is kept until its code or package changes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from typing import Any
 
 import optuna
 from threadpoolctl import threadpool_limits
+from trust_aims import COMPARED_SIZES, OURS
 from trust_estimators import ESTIMATORS, Found, Training
-from trust_page import OURS, page
+from trust_page import page
 from trust_scores import Scored, rows_of
 from trust_searches import SEARCHES, SIZES, study_of
 from trust_surfaces import NAMES, RECORDED, truths_of
@@ -42,7 +43,6 @@ from studies.analysis.table import TrialsTable, trials_table
 SEEDS = 9  # 36 studies of a surface and search over the four sizes
 RECORDED_SEEDS = 24  # of the recorded table, where estimators are compared in pairs
 SLOW = {"oak": 2, "ax": 2}  # estimators with the seeds of each other surface that they see
-KEPT = {"estimates", "level", "claimed", "losses", "training", "seconds"}  # of a finished estimate
 USUAL = tuple(f"{name}:{SLOW[name]}" if name in SLOW else name for name in ESTIMATORS)
 
 
@@ -110,10 +110,11 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
     installed = {name: limit for name, limit in limits.items() if name not in missing}
     jobs = []
     for n in sorted(asked.sizes, reverse=True):
+        names = [name for name in installed if name not in SLOW or n in COMPARED_SIZES]
         for surface in asked.surfaces:
             n_seeds = asked.recorded_seeds if surface == RECORDED else asked.seeds
             for seed in range(n_seeds):
-                seeing = tuple(name for name, limit in installed.items() if seed < limit or surface == RECORDED)
+                seeing = tuple(name for name in names if seed < installed[name] or surface == RECORDED)
                 jobs += [Job(surface, search, n, seed, seeing, asked.cache) for search in asked.searches]
     return jobs
 
@@ -132,7 +133,7 @@ def _scored(job: Job, name: str, study: optuna.Study) -> Scored:
     label = f"{job.surface}-{job.search}-{job.n}-{job.seed}-{name}-{estimator.digest}-{digest[:8]}.json"
     file = None if job.cache is None else job.cache / "estimates" / label
     kept = json.loads(file.read_text()) if file is not None and file.exists() else {}
-    if kept.keys() == KEPT:  # those of an earlier program had others
+    if kept.keys() == _written(Found({}), 0.0).keys():  # those of an earlier program had others
         found, seconds = _read(kept)
     else:
         begun = time.process_time()

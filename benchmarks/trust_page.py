@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from trust_aims import MEASURES, OURS, aims, gives_pairs
 from trust_estimators import ESTIMATORS
 from trust_scores import (
     EFFECTS,
@@ -31,7 +32,6 @@ from trust_surfaces import RECORDED
 from studies.analysis.estimate import Estimate
 from studies.analysis.verdict import LEVELS
 
-OURS = "ours"
 MIN_STUDIES = 6  # for a paired difference: fewer have no bootstrap interval to speak of
 VERSIONS = ("optuna", "scikit-learn", "numpy", "scipy")
 HEAD = """# Trust: how often the analysis is right
@@ -54,12 +54,8 @@ Indices above .01 are judged. An interval is *given* if it is narrower than .95,
 intervals. The score is the interval score of a 95 % interval, with [0, 1] where no interval is given: lower is better.
 An index that an estimator does not give counts as 0. Brackets are bootstrap 95 % intervals by study.
 
-The aims: coverage of .90 over all mains and pairs, and an interval for .80 of them. For each surface and search, an
-upper end of the coverage of at least .85, and an interval for .60. Coverage of .85 of the unexplained. A false claim in
-at most .02 of the pairs without an effect. A verdict `ok` for .80 of the studies with a small error, and for .05 of
-those with a large one, at most.
-
-Nothing here is about grids, or about searches of fewer than 30 trials.
+A study's error is the sum of the absolute errors of its mains and pairs. It is small up to {small:.2f}, and large above
+{large:.2f}. Nothing here is about grids, or about searches of fewer than 30 trials.
 """
 
 ANSWERS = """## Tuning and training
@@ -74,7 +70,7 @@ least one half. They are enumerated on the grid behind the true indices.
 def page(found: Sequence[Scored], *, command: str) -> str:
     """Return the page. Parts without studies are left out."""
     ours = [study for study in found if study.estimator == OURS]
-    parts = [_head(found, command), *(_of_ours(ours) if ours else []), _peers(found), _seconds(found)]
+    parts = [_head(found, command), *(_of_ours(found, ours) if ours else []), _peers(found), _seconds(found)]
     return "\n".join(parts)
 
 
@@ -82,10 +78,17 @@ def _head(found: Sequence[Scored], command: str) -> str:
     packages = [*VERSIONS, *(ESTIMATORS[name].package for name in _estimators(found))]
     versions = [f"{name} {importlib.metadata.version(name)}" for name in dict.fromkeys(packages)]
     today = datetime.datetime.now(datetime.UTC).date()
-    return HEAD.format(command=command, day=today, python=platform.python_version(), versions=", ".join(versions))
+    return HEAD.format(
+        command=command,
+        day=today,
+        python=platform.python_version(),
+        versions=", ".join(versions),
+        small=SMALL_ERROR,
+        large=LARGE_ERROR,
+    )
 
 
-def _of_ours(ours: Sequence[Scored]) -> list[str]:
+def _of_ours(found: Sequence[Scored], ours: Sequence[Scored]) -> list[str]:
     kinds: list[tuple[str, tuple[Kind, ...]]] = [
         ("mains and pairs", EFFECTS),
         ("main", ("main",)),
@@ -102,6 +105,8 @@ def _of_ours(ours: Sequence[Scored]) -> list[str]:
     ]
     columns = ["coverage", "given", "error", "width", "score", "indices"]
     return [
+        "## Aims\n",
+        _table(["number", "measured", "aim", "met"], [aim.cells() for aim in aims(found)]),
         f"## Intervals ({len(ours)} studies)\n",
         _table(["index", *columns], by_kind),
         "By number of trials, mains and pairs:\n",
@@ -176,13 +181,9 @@ def _peers(found: Sequence[Scored]) -> str:
     """Return the errors of all estimators, ours first, with what is sure of each paired difference."""
     names = _estimators(found)
     lines = [f"- *{name}*: {ESTIMATORS[name].words} ({ESTIMATORS[name].package})" for name in names]
-    measures: list[tuple[str, Callable[[Scored], float]]] = [
-        ("Main effects, normalised to one", lambda study: study.mains_error),
-        ("Pairs", lambda study: study.pairs_error),
-    ]
     parts = ["## Beside peers, on the same trials\n", "\n".join(lines) + "\n"]
-    for words, measure in measures:
-        shown = [name for name in names if words != "Pairs" or _gives_pairs(found, name)]
+    for words, measure in MEASURES:
+        shown = [name for name in names if words != "Pairs" or gives_pairs(found, name)]
         rows = []
         for surface in _distinct(found, "surface"):
             for search in _distinct(found, "search"):
@@ -212,10 +213,6 @@ def _beside(here: Sequence[Scored], name: str, measure: Callable[[Scored], float
     _, _, apart = difference(ours, own, measure)
     text = f"{mean} ({_signed(apart)}; {apart.n})"
     return f"**{text}**" if len(own) >= MIN_STUDIES and apart.is_above(0.0) else text
-
-
-def _gives_pairs(found: Sequence[Scored], name: str) -> bool:
-    return any(row.value for study in found if study.estimator == name for row in study.rows if row.kind == "pair")
 
 
 def _seconds(found: Sequence[Scored]) -> str:

@@ -79,6 +79,13 @@ def test_a_slow_estimator_sees_the_recorded_table_and_a_few_seeds_of_each_other_
     assert "oak:2" in trust.arguments([]).estimators
 
 
+def test_a_slow_estimator_sees_the_sizes_at_which_peers_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(trust.SLOW, "forest", 2)
+    asked = trust.arguments(["--surfaces", "recorded", "--searches", "tpe", "--estimators", "ours", "forest:0"])
+    assert {job.n for job in trust.jobs_of(asked) if "forest" in job.estimators} == {60, 200}
+    assert {job.n for job in trust.jobs_of(asked) if "ours" in job.estimators} == {30, 60, 100, 200}
+
+
 def test_the_recorded_table_has_more_seeds_unless_asked() -> None:
     seeds = Counter(job.surface for job in trust.jobs_of(trust.arguments(["--sizes", "30", "--searches", "tpe"])))
     assert seeds["recorded"] == 24
