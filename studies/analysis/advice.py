@@ -56,7 +56,7 @@ def _more_trials(evidence: Evidence) -> list[str]:
         found.append(f"give the grid more levels or replicates: {more}")
     if needed and not evidence.is_grid:
         points = counted(needed, "more quasi-random trial", "more quasi-random trials")
-        found.append(f"run {points} (sampler=qmc, sampler.explore_fraction=0.9, or Optuna's QMCSampler)")
+        found.append(f"run {points} (sampler=qmc, or sampler.explore_fraction=0.9, or Optuna's QMCSampler)")
     if evidence.survivors_only and evidence.steps_differ:
         found.append("let all trials report at the same steps (epochs, say), or run without a pruner")
     elif evidence.survivors_only:

@@ -77,6 +77,7 @@ def designed_config(config: DictConfig, console: Console) -> DictConfig:
     for key in RUN:
         if designed[key] == usual[key]:
             designed[key] = search.config[key]
+    told += _with_stored_replicates(designed, search)
     settings = parse_settings(designed, checks=CHECKS)
     console.print(f"question to study {search.settings.study_name}: {crossed(search.names)}")
     lines = [*grid_lines(settings.space, replicates=settings.replicates), *told]
@@ -176,6 +177,16 @@ def _composed(file: Path) -> DictConfig:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         complaint = f"is written in {nearby(file)}, which does not compose ({why})"
         raise BadInput([Problem(KEY, complaint, "correct the file, or remove it for a new one")]) from None
+
+
+def _with_stored_replicates(designed: DictConfig, search: AskedSearch) -> list[str]:
+    """Set the replicates that the stored study has, if these are more: it goes on with them. Return what is told."""
+    stored = stored_question(search.settings, search.names, search.storage)
+    if stored is None or stored.replicates <= designed.replicates:
+        return []
+    told = f"note: {nearby(search.file)} has replicates={designed.replicates}, the stored study {stored.replicates}"
+    designed.replicates = stored.replicates
+    return [f"{told}: it goes on with {stored.replicates}"]
 
 
 def _differences(config: DictConfig, designed: DictConfig) -> Iterator[str]:

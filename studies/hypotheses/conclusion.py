@@ -118,7 +118,7 @@ def conclude(parts: Sequence[PartTrials]) -> Conclusion:
 
 
 def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
-    """Add what decides an undecided part: `seeds` in all, in another study, for a study keeps its number of them."""
+    """Add what decides an undecided part: `seeds` in all, in another study, for a hypothesis keeps its number."""
     present, n_cells = part.settings.replicates, part.settings.n_trials // part.settings.replicates
     hypothesis = part.settings.hypothesis
     counts_trials = hypothesis is not None and hypothesis.rule == "independence"
@@ -135,7 +135,7 @@ def _add_remedy(part: PartTrials, seeds: int, found: Conclusion) -> None:
     another = pasted("study_name", f"{whole}-2")
     found.remedies[part.name] = (
         f"About {replicates} seeds would decide it with a chance of 80 %, if gain and spread stay as they are; a "
-        "study that has begun takes no more of them, so run another one: "
+        "hypothesis that has begun takes no more of them, so run another study: "
         f"replicates={replicates} {another} ({replicates * n_cells} trainings{' of this part' if part.name else ''})."
     )
 

@@ -1,8 +1,8 @@
 """The seed rules, all in one place.
 
 A training seed comes from (study seed, replicate), never from the trial number. Trials of one replicate therefore
-differ by their configuration alone. Of eight slots that follow each other, a search gives each another replicate, so
-that no single seed decides the best. Their order is drawn anew for each eight. In one order, the replicate would follow
+differ by their configuration alone. A search gives each of its first eight slots another replicate, and so
+each of the next eight, so that no single seed decides the best. Their order is drawn anew for each eight. In one order, the replicate would follow
 from the place in a quasi-random sequence, where each eighth point lies in the same eighth of a range: one seed would
 get all small learning rates. A design crosses all its replicates with all its points.
 

@@ -26,6 +26,7 @@ from optuna.storages import BaseStorage
 from studies import schema
 from studies.config.settings import Direction, ObjectiveSettings, StudySettings
 from studies.errors import StudyError
+from studies.records.shapes import json_of
 from studies.storage.identity import describe_space, fingerprint, identity, public_config, refuse_changes, search_of
 from studies.storage.lease import is_dead, worker_id
 from studies.storage.patience import Pause, wait
@@ -67,7 +68,18 @@ def open_study(settings: StudySettings, storage: BaseStorage, *, pause: Pause = 
         study = _join(description, storage, pause)
     if study.user_attrs.get(schema.STUDY_N_TRIALS) != settings.n_trials:
         study.set_user_attr(schema.STUDY_N_TRIALS, settings.n_trials)
+    if settings.is_designed:
+        _keep_replicates(settings.replicates, study)
     return study
+
+
+def _keep_replicates(replicates: int, study: optuna.Study) -> None:
+    """Write down that a grid goes on with more replicates, so that no later command takes them back."""
+    stored = json_of(study.user_attrs[schema.STUDY_IDENTITY])
+    if replicates > stored.get("replicates", replicates):
+        grown = {**stored, "replicates": replicates}
+        study.set_user_attr(schema.STUDY_IDENTITY, json.dumps(grown))
+        study.set_user_attr(schema.STUDY_FINGERPRINT, fingerprint(grown))
 
 
 def _description_of(settings: StudySettings) -> Description:

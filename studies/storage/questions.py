@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import optuna
 from optuna import Study
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
 from studies import schema
 from studies.config.settings import StudySettings
 from studies.config.space import SearchSpace
+from studies.errors import StudyError
 from studies.records.shapes import json_of
 from studies.records.stored import attributes_of
 from studies.storage.described_study import space_of
+from studies.storage.slots import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,14 @@ class StoredQuestion:
 
     names: the parameters in question, in the order of the search space
     space: those and the pinned ones, which have one level
-    n_complete: its complete trainings
+    n_finished: its trainings that ended, those that diverged too
     """
 
     study_name: str
     names: tuple[str, ...]
     space: SearchSpace
     replicates: int
-    n_complete: int
+    n_finished: int
 
     @property
     def n_trainings(self) -> int:
@@ -40,8 +42,8 @@ class StoredQuestion:
 
     @property
     def is_finished(self) -> bool:
-        """Whether each training of its design is complete."""
-        return self.n_complete >= self.n_trainings
+        """Whether each training of its design has ended."""
+        return self.n_finished >= self.n_trainings
 
 
 def question_name(study_name: str, names: Sequence[str]) -> str:
@@ -58,18 +60,20 @@ def stored_question(settings: StudySettings, names: Sequence[str], storage: Base
 
 
 def stored_questions(settings: StudySettings, storage: BaseStorage) -> Mapping[tuple[str, ...], StoredQuestion]:
-    """Return all designed studies about parameters of the search of `settings`, by these parameters."""
+    """Return all designed studies about parameters of the search of `settings`, by these parameters.
+
+    Another study that is damaged, or deleted at this moment, is none of them.
+    """
     found = {}
     for frozen in storage.get_all_studies():
         if frozen.study_name.startswith(question_name(settings.study_name, ("",))):
-            study = optuna.load_study(study_name=frozen.study_name, storage=storage)
-            described = space_of(study)
-            varied = {p.name for p in described or () if len(p.levels or ()) > 1}
-            names = tuple(name for name in settings.space.names if name in varied)
-            asked = _read(settings, names, study) if names else None
-            if asked is not None and asked.study_name == question_name(settings.study_name, names):
-                found[names] = asked
-    return found
+            with contextlib.suppress(KeyError, TypeError, ValueError, StudyError):
+                study = optuna.load_study(study_name=frozen.study_name, storage=storage)
+                varied = _varied(space_of(study))
+                names = tuple(name for name in settings.space.names if name in varied)
+                if names and study.study_name == question_name(settings.study_name, names):
+                    found[names] = _read(settings, names, study)
+    return {names: asked for names, asked in found.items() if asked is not None}
 
 
 def _read(settings: StudySettings, names: Sequence[str], study: Study) -> StoredQuestion | None:
@@ -78,6 +82,15 @@ def _read(settings: StudySettings, names: Sequence[str], study: Study) -> Stored
     identity = json_of(str(attributes_of(study).get(schema.STUDY_IDENTITY)))
     if described is None or not isinstance(identity, Mapping) or not {*described.names} <= {*searched.names}:
         return None
+    if _varied(described) != {*names}:
+        return None
     space = SearchSpace(tuple(replace(searched[p.name], levels=p.levels, role=p.role) for p in described))
-    n_complete = sum(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
-    return StoredQuestion(study.study_name, tuple(names), space, int(identity.get("replicates", 1)), n_complete)
+    replicates = int(identity.get("replicates", 1))
+    rules = Rules(len(space.grid()) * replicates, settings.max_retries, redraws=False)
+    n_finished = rules.n_finished(study.get_trials(deepcopy=False))
+    return StoredQuestion(study.study_name, tuple(names), space, replicates, n_finished)
+
+
+def _varied(space: SearchSpace | None) -> set[str]:
+    """Return the names of the parameters with more than one level."""
+    return {parameter.name for parameter in space or () if len(parameter.levels or ()) > 1}

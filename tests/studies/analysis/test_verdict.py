@@ -120,7 +120,7 @@ def test_advice_counts_the_trials_that_are_missing() -> None:
     assert space_filling_needed(replace(GOOD, q2=0.4)) == 200
     assert space_filling_needed(replace(GOOD, error=0.3)) == 200
     assert advice(replace(GOOD, n=30), Verdict("caution")) == (
-        "run 20 more quasi-random trials (sampler=qmc, sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
+        "run 20 more quasi-random trials (sampler=qmc, or sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
     )
     assert "20 more trials" in advice(replace(GOOD, n=30, is_grid=True), Verdict("caution"))[0]
     (only,) = advice(replace(GOOD, space_filling=None), Verdict("caution"))
@@ -226,7 +226,7 @@ def test_repeated_points_without_a_seed_of_their_own_are_counted(
 def test_one_more_trial_is_asked_for_in_the_singular() -> None:
     evidence = replace(GOOD, n=49)
     assert advice(evidence, judge(evidence)) == (
-        "run 1 more quasi-random trial (sampler=qmc, sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
+        "run 1 more quasi-random trial (sampler=qmc, or sampler.explore_fraction=0.9, or Optuna's QMCSampler)",
     )
 
 

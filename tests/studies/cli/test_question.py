@@ -23,6 +23,7 @@ from studies.config.parsing.settings import parse_settings
 from studies.config.settings import StudySettings
 from studies.config.space import Point
 from studies.errors import BadInput, StudyChanged
+from studies.storage.creation import open_study
 from studies.storage.identity import find_study, identity
 from studies.storage.opening import open_storage
 
@@ -159,10 +160,20 @@ def test_an_edited_file_decides_and_the_storage_refuses_what_it_cannot_continue(
     assert (first.budget.amount, edited.budget.amount) == (3, 4)
     assert "note: the file decides, which differs from this command (budget.amount=4)" in printed
     run_designed(edited)
-    file.write_text(file.read_text().replace(f"replicates: {edited.replicates}", "replicates: 1"))
+    file.write_text(file.read_text().replace("amount: 4", "amount: 5"))
     conflicting, _ = ask("question=[n_layers,activation]")
-    with pytest.raises(StudyChanged, match=r"replicates is 1 but \d in the stored study"):
+    with pytest.raises(StudyChanged, match=r"budget.amount is 5 but 4 in the stored study"):
         find_study(parse_settings(conflicting), open_storage("sqlite:///outputs/studies.db"))
+
+
+def test_a_question_goes_on_with_the_replicates_of_its_study(ask: Ask, search: Callable[..., StudySettings]) -> None:
+    search()
+    first, _ = ask("question=[n_layers,activation]")
+    more = parse_settings(OmegaConf.merge(first, {"replicates": first.replicates + 2}), checks=CHECKS)
+    open_study(more, open_storage(more.storage.address))  # by a command of its own
+    again, printed = ask("question=[n_layers,activation]")
+    assert again.replicates == first.replicates + 2
+    assert f"the stored study {more.replicates}: it goes on with {more.replicates}" in printed
 
 
 def test_another_question_keeps_the_file_of_the_first_under_its_own_name(ask: Ask) -> None:

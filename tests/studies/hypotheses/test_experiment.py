@@ -412,9 +412,9 @@ def test_the_trials_that_would_decide_are_those_beside_the_ones_there_are() -> N
     assert (fewest, finding.seeds_needed) == (40, 40)
     assert (found.more_seeds, found.more_trials) == ({"": 40 - 6}, {"": (40 - 6) * 4 * 4})  # cells of n_layers × lr
     assert found.remedies == {
-        "": "About 40 seeds would decide it with a chance of 80 %, if gain and spread stay as they are; a study that "
-        "has begun takes no more of them, so run another one: replicates=40 study_name=more_layers_are_better-2 "
-        "(640 trainings)."
+        "": "About 40 seeds would decide it with a chance of 80 %, if gain and spread stay as they are; a "
+        "hypothesis that has begun takes no more of them, so run another study: replicates=40 "
+        "study_name=more_layers_are_better-2 (640 trainings)."
     }
 
 

@@ -24,7 +24,7 @@ from studies.analysis.effects import Effect
 from studies.analysis.estimate import Estimate
 from studies.analysis.verdict import Verdict
 from studies.cli.reports import view_of
-from studies.config.settings import StudySettings
+from studies.config.settings import HypothesisSettings, StudySettings
 from studies.process.signals import StopSignals
 from studies.reporting.question_design import power_line, question_design, training_cost
 from studies.reporting.sections import question
@@ -32,7 +32,9 @@ from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.effects import tuning
 from studies.reporting.sections.effects.section import effects_finding
 from studies.reporting.view import StudyView
-from studies.storage.questions import stored_questions
+from studies.schema import Failure
+from studies.storage.creation import open_study
+from studies.storage.questions import stored_question, stored_questions
 from studies.storage.slots import rules_of
 
 PAIR = ("lr", "batch_size")
@@ -107,6 +109,10 @@ def test_the_trials_that_are_wanted_come_with_their_command(
     n = 16 + math.ceil(space_filling_needed(view.analysis.whole.evidence) / (share or 1))
     explores = f" sampler.explore_fraction={share}" if share else ""
     assert command == f"python -m studies.run +study=digits{explores} n_trials={n}"
+    for ended in ("n_trials=40", "stop_at=0.4"):  # it has to go on first, or has reached its aim
+        assert view.settings is not None
+        other = replace(view, settings=make_settings(*SEARCH, f"sampler={sampler}", "n_trials=16", ended))
+        assert "```sh" not in shown(effects.compute(replace(other, run_arguments=given)))
 
 
 def test_without_any_trial_the_configs_own_values_are_pinned(make_settings: MakeSettings) -> None:
@@ -204,12 +210,76 @@ def test_a_pair_that_a_designed_study_has_looked_at_is_not_asked_again(
     run_study(asked, storage, Landscape(by_pair, noise=0.02, n_left=3, signals=StopSignals()))
     begun = replace(view, questions=stored_questions(search, storage))
     assert [(*names, found.is_finished) for names, found in begun.questions.items()] == [(*PAIR, False)]
-    assert "digits-lr-batch_size" not in shown(question.compute(begun))
-    run_study(asked, storage, landscape)
+    text = shown(question.compute(begun))
+    assert "digits-lr-batch_size is under way: a designed study of 70 trainings, of which 3 are finished" in text
+    assert text.count("'question=[lr,batch_size]'") == 1  # that goes on, and no new design
+    lost = Landscape(by_pair, noise=0.02, fails=lambda point, *_: Failure.DIVERGED if point["lr"] > 0.02 else None)
+    run_study(asked, storage, lost)
+    (ended,) = stored_questions(search, storage).values()
+    assert (ended.n_finished, ended.is_finished) == (70, True)  # those that diverged ended, too
     finding = question.compute(replace(view, questions=stored_questions(search, storage)))
     text = shown(finding)
     assert "**lr × batch_size** is open in this search. The report of digits-lr-batch_size tells" in text
     assert "question=[lr,batch_size]" not in text
+
+
+GRID = ("launcher=serial", "++search_space.batch_size.role=nuisance")
+
+
+def rough(point: Point) -> float:
+    """Of the batch size, and a little of both."""
+    return 0.01 * float(point["batch_size"]) ** 0.5
+
+
+def test_a_grid_that_is_not_finished_or_tests_a_hypothesis_asks_for_no_replicates(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = make_settings(*GRID, "replicates=2", study="digits_grid")
+    half = searched(settings, storage, Landscape(rough, noise=0.05, n_left=20, signals=StopSignals()))
+    assert question.undecided_pairs(half.analysis)
+    assert question.compute(half) is None
+    whole = searched(settings, storage, Landscape(rough, noise=0.05))
+    assert question.compute(whole) is not None
+    rule = HypothesisSettings("", "independence", None, None, None, 0.05)
+    assert question.compute(replace(whole, settings=replace(settings, hypothesis=rule))) is None
+
+
+def test_a_pair_that_the_tests_of_the_grid_exclude_needs_no_replicates(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    settings = make_settings(*GRID, "replicates=4", study="digits_grid")
+    view = searched(settings, storage, Landscape(rough, noise=0.0001))
+    doubted = replace(view.analysis.whole, verdict=Verdict("caution"))
+    effects_of = [replace(effect, verdict="caution") for effect in view.analysis.effects]
+    analysis = replace(view.analysis, fits=(doubted, *view.analysis.fits[1:]), effects=effects_of)
+    assert question.undecided_pairs(analysis)
+    view.__dict__["analysis"] = analysis
+    assert question.compute(view) is None
+
+
+def test_the_file_of_a_question_is_named_with_its_study(make_settings: MakeSettings, storage: BaseStorage) -> None:
+    settings = make_settings(*GRID, "replicates=2", study="digits_grid")
+    view = searched(settings, storage, Landscape(rough, noise=0.05))
+    view = replace(view, run_arguments=("outputs/digits/question.yaml",))  # which may hold another question later
+    (command,) = re.findall(r"```sh\n(.*)\n```", shown(question.compute(view)))
+    assert "question.yaml study_name=digits_grid replicates=" in command
+
+
+def test_a_neighbour_that_is_damaged_or_another_tools_is_no_question(
+    make_settings: MakeSettings, storage: BaseStorage
+) -> None:
+    search = make_settings(*SEARCH)
+    damaged = optuna.create_study(study_name="digits-lr", storage=storage)
+    damaged.set_user_attr(schema.STUDY_SPACE, "lr: {paths: [model.optimizer.lr]}")
+    optuna.create_study(study_name="digits-batch_size", storage=storage)
+    assert stored_questions(search, storage) == {}
+
+
+def test_the_study_of_another_question_is_not_taken_over(make_settings: MakeSettings, storage: BaseStorage) -> None:
+    asked = make_settings(*GRID, "study_name=digits-lr-batch_size", "replicates=1", study="digits_grid")
+    open_study(asked, storage)
+    assert stored_question(make_settings(*SEARCH, "study_name=digits"), PAIR, storage) is not None
+    assert stored_question(make_settings(*SEARCH, "study_name=digits-lr"), ("batch_size",), storage) is None
 
 
 def test_a_study_that_compares_values_or_has_unknown_arguments_has_no_open_pairs(

@@ -143,6 +143,15 @@ def test_a_grid_goes_on_with_more_replicates(storage: BaseStorage) -> None:
     for n in (4, 3):
         study, _ = find_study(settings_of(f"replicates={n}", study="digits_grid"), storage)
         assert study is not None
+    open_study(settings_of("replicates=4", study="digits_grid"), storage)
+    assert set(refused(settings_of("replicates=3", study="digits_grid"), storage)) == {"replicates"}
+    assert json.loads(study.user_attrs[schema.STUDY_IDENTITY])["replicates"] == 4
+
+
+def test_a_hypothesis_keeps_the_replicates_that_were_chosen_before_its_data(storage: BaseStorage) -> None:
+    name = "hypotheses/hyperparameters_are_independent"
+    begin(settings_of(study=name), storage)
+    assert set(refused(settings_of("replicates=4", study=name), storage)) == {"replicates"}
 
 
 @pytest.mark.parametrize("override", ["replicates=2", "search_space.lr.levels=3"])

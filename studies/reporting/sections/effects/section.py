@@ -31,6 +31,7 @@ from studies.reporting.sections.effects.tuning import tuning_blocks, tuning_clau
 from studies.reporting.view import StudyView
 from studies.reporting.wording import estimate_text, share_of_variance
 from studies.search.designs import DESIGNS
+from studies.storage.stopping import stopping_of
 from studies.text.quoting import command_line
 from studies.text.wording import counted, crossed, listed
 
@@ -69,7 +70,8 @@ def compute(view: StudyView) -> Finding:
     if not view.is_analysed:
         why = NOT_ANALYSED if view.wanted.name == "none" else NO_DIRECTION
         return Finding(TITLE, blocks=paragraphs(why))
-    is_one_trial = view.best is not None and view.best.n == 1 and view.selection is None
+    can_be_raced = view.selection is None and len(view.objectives) == 1
+    is_one_trial = view.best is not None and view.best.n == 1 and can_be_raced
     best = view.best.trial.params if view.best is not None and is_one_trial else {}
     return effects_finding(view.analysis, metric=view.metric, best=best, command=_more_trials(view))
 
@@ -239,6 +241,10 @@ def _more_trials(view: StudyView) -> str | None:
     settings, fit = view.settings, view.analysis.whole
     needed = space_filling_needed(fit.evidence) if fit.sobol is not None and fit.verdict.level != "ok" else 0
     if settings is None or settings.is_designed or not needed or not view.run_arguments:
+        return None
+    if len(view.ended) < settings.n_trials or stopping_of(settings).applies(
+        view.trials
+    ):  # it goes on as it is, or it ends early
         return None
     explores = settings.sampler.name not in DESIGNS
     more = math.ceil(needed / MOST_EXPLORED) if explores else needed

@@ -161,8 +161,8 @@ def seeds_needed(tables: ValueTables) -> list[str]:
     if not wanted:
         return []
     return [
-        f"{roughly(max(wanted.values()))} seeds in all would decide {listed(list(wanted))}: a study that has begun "
-        "takes no more of them, so run another one with replicates and study_name"
+        f"{roughly(max(wanted.values()))} seeds in all would decide {listed(list(wanted))}: give them as replicates, "
+        "with another study_name if the study has a hypothesis"
     ]
 
 
