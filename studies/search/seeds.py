@@ -1,10 +1,10 @@
 """The seed rules, all in one place.
 
 A training seed comes from (study seed, replicate), never from the trial number. Trials of one replicate therefore
-differ by their configuration alone. A search gives each of its first eight slots another replicate, and so
-each of the next eight, so that no single seed decides the best. Their order is drawn anew for each eight. In one order, the replicate would follow
-from the place in a quasi-random sequence, where each eighth point lies in the same eighth of a range: one seed would
-get all small learning rates. A design crosses all its replicates with all its points.
+differ by their configuration alone. A search gives each of its first eight slots another replicate, and so each of the
+next eight, so that no single seed decides the best. Their order is drawn anew for each eight. In one order, the
+replicate would follow from the place in a quasi-random sequence, where each eighth point lies in the same eighth of a
+range: one seed would get all small learning rates. A design crosses all its replicates with all its points.
 
 A sampler's stream comes from (study seed, slot). No two workers and no resumed study draw the same numbers twice. The
 same study draws the same points again, however often a trial had to be repeated. A point in place of a failed one has

@@ -269,8 +269,8 @@ def test_a_neighbour_that_is_damaged_or_another_tools_is_no_question(
     make_settings: MakeSettings, storage: BaseStorage
 ) -> None:
     search = make_settings(*SEARCH)
-    damaged = optuna.create_study(study_name="digits-lr", storage=storage)
-    damaged.set_user_attr(schema.STUDY_SPACE, "lr: {paths: [model.optimizer.lr]}")
+    damaged = open_study(make_settings(*GRID, "study_name=digits-lr", study="digits_grid"), storage)
+    damaged.set_user_attr(schema.STUDY_SPACE, damaged.user_attrs[schema.STUDY_SPACE].replace("type:", "kind:"))
     optuna.create_study(study_name="digits-batch_size", storage=storage)
     assert stored_questions(search, storage) == {}
 

@@ -242,9 +242,8 @@ def _more_trials(view: StudyView) -> str | None:
     needed = space_filling_needed(fit.evidence) if fit.sobol is not None and fit.verdict.level != "ok" else 0
     if settings is None or settings.is_designed or not needed or not view.run_arguments:
         return None
-    if len(view.ended) < settings.n_trials or stopping_of(settings).applies(
-        view.trials
-    ):  # it goes on as it is, or it ends early
+    is_under_way = len(view.ended) < settings.n_trials
+    if is_under_way or stopping_of(settings).applies(view.trials):
         return None
     explores = settings.sampler.name not in DESIGNS
     more = math.ceil(needed / MOST_EXPLORED) if explores else needed
