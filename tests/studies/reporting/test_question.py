@@ -25,6 +25,7 @@ from studies.analysis.estimate import Estimate
 from studies.analysis.verdict import Verdict
 from studies.cli.reports import view_of
 from studies.config.settings import HypothesisSettings, StudySettings
+from studies.config.space import SearchSpace
 from studies.process.signals import StopSignals
 from studies.reporting.question_design import power_line, question_design, training_cost
 from studies.reporting.sections import question
@@ -231,7 +232,7 @@ def rough(point: Point) -> float:
     return 0.01 * float(point["batch_size"]) ** 0.5
 
 
-def test_a_grid_that_is_not_finished_or_tests_a_hypothesis_asks_for_no_replicates(
+def test_a_grid_that_is_unfinished_or_conditional_or_tests_a_hypothesis_asks_for_no_replicates(
     make_settings: MakeSettings, storage: BaseStorage
 ) -> None:
     settings = make_settings(*GRID, "replicates=2", study="digits_grid")
@@ -240,6 +241,8 @@ def test_a_grid_that_is_not_finished_or_tests_a_hypothesis_asks_for_no_replicate
     assert question.compute(half) is None
     whole = searched(settings, storage, Landscape(rough, noise=0.05))
     assert question.compute(whole) is not None
+    partly = tuple(replace(p, when={"batch_size": (16,)} if p.name == "lr" else {}) for p in settings.space)
+    assert question.compute(replace(whole, settings=replace(settings, space=SearchSpace(partly)))) is None
     rule = HypothesisSettings("", "independence", None, None, None, 0.05)
     assert question.compute(replace(whole, settings=replace(settings, hypothesis=rule))) is None
 
