@@ -188,7 +188,7 @@ def refuse_changes(values: Mapping[str, Any], study: optuna.Study, *, taken: set
         changed = [key for key in changed if key != "budget.rungs"]  # each epoch is one
     had = before.get("replicates")
     is_hypothesis = schema.STUDY_HYPOTHESIS in study.user_attrs  # its replicates were chosen before its data
-    if is_designed and not is_hypothesis and isinstance(had, int) and now["replicates"] > had:
+    if not is_hypothesis and isinstance(had, int) and now["replicates"] > had:
         changed = [key for key in changed if key != "replicates"]
     if changed:
         problems = [

@@ -135,7 +135,7 @@ def _grown(view: StudyView, settings: StudySettings) -> list[str]:
 def _asked(view: StudyView, pair: tuple[str, str]) -> StoredQuestion | None:
     """Return the designed study about a pair, alone or with others. A finished one comes first."""
     found = [asked for names, asked in view.questions.items() if {*pair} <= {*names}]
-    return next(iter(sorted(found, key=lambda asked: not asked.is_finished)), None)
+    return max(found, key=lambda asked: asked.is_finished, default=None)
 
 
 def _names_of(asked: Mapping[tuple[str, str], StoredQuestion]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from studies.reporting.sections import question
 from studies.reporting.sections.effects import section as effects
 from studies.reporting.sections.effects import tuning
 from studies.reporting.sections.effects.section import effects_finding
-from studies.reporting.view import StudyView
+from studies.reporting.view import Objective, StudyView
 from studies.schema import Failure
 from studies.storage.creation import open_study
 from studies.storage.questions import stored_question, stored_questions
@@ -97,6 +97,9 @@ def test_the_winner_of_a_selection_is_not_called_lucky(
         of = replace(view, selection=own)
         of.__dict__["analysis"] = believing
         assert ("may have been lucky" in shown(effects.compute(of))) is told
+    weighed = replace(view, objectives=(*view.objectives, Objective("seconds", "minimize")))  # no selection can race it
+    weighed.__dict__["analysis"] = believing
+    assert "may have been lucky" not in shown(effects.compute(weighed))
 
 
 @pytest.mark.parametrize(("sampler", "share"), [("random", None), ("tpe", 0.9)])
